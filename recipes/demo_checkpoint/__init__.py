@@ -1,0 +1,1 @@
+"""The recipe of the bundled checkpoint: renders photos, trains a tiny Qwen3-VL, measures it."""

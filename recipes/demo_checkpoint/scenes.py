@@ -1,0 +1,249 @@
+"""What is on a photo, before it is drawn: things, where they lie and what is true of them.
+
+Every thing is drawn larger and more distinctly than on a real photo, and there is one way to say
+it, because the model that learns from these photos is three orders of magnitude too small for more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from shapely.geometry import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from shenhe.geometry import Box, Line, Quad, Shape, Size, from_pixels
+from shenhe.records import Caption, CaptionObject
+
+CANVAS = Size(320, 256)
+GAP = 5.0
+TOP_GAP = 7.0
+"""Least difference between the tops of two things, so that their order is never a matter of luck."""
+
+BRANDS = ("华为", "中兴", "爱立信")
+FAULTS = {
+    "BBU安装螺丝": ("未拧紧", "生锈"),
+    "机柜处接地螺丝": ("露铜", "复接"),
+    "地排处接地螺丝": ("露铜", "复接"),
+    "BBU端光纤插头": ("未拧紧",),
+    "ODF端光纤插头": ("未拧紧",),
+}
+KINDS = ("install", "ground_cabinet", "ground_bar", "fibre_bbu", "fibre_odf", "baffle", "nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A thing on the canvas. Units: canvas pixels."""
+
+    shape: Shape
+    desc: str
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """x1, y1, x2, y2 around the shape."""
+        xs = [x for x, _ in self.shape.points]
+        ys = [y for _, y in self.shape.points]
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One photo's content, in reading order, and the seed of its look."""
+
+    kind: str
+    things: tuple[Thing, ...]
+    look: str
+    bay: str = ""
+    """Around the BBU of a baffle photo: full, or empty (a baffle is needed)."""
+
+    @property
+    def descs(self) -> list[str]:
+        """The descs in reading order."""
+        return [thing.desc for thing in self.things]
+
+    @property
+    def objects(self) -> tuple[CaptionObject, ...]:
+        """The things as a caption has them, in the 0-1000 frame, rounded."""
+        return tuple(
+            CaptionObject(_rounded(from_pixels(thing.shape, CANVAS)), thing.desc)
+            for thing in self.things
+        )
+
+    @property
+    def caption(self) -> Caption:
+        """The caption of the photo alone."""
+        return Caption((self.objects,))
+
+
+def make_scene(kind: str, seed: str, fault_rate: float = 0.3) -> Scene:
+    """Make the photo of a kind that belongs to a seed; each part is faulty at `fault_rate`."""
+    rng = Random(f"{kind}/{seed}")
+    for _ in range(400):
+        layout = _Layout(rng, fault_rate)
+        if _BUILDERS[kind](layout):
+            things = sorted(layout.things, key=lambda thing: (thing.bounds[1], thing.bounds[0]))
+            return Scene(kind, tuple(things), look=f"{kind}/{seed}/look", bay=layout.bay)
+    raise RuntimeError(f"no layout found for {kind} {seed}")
+
+
+class _Layout:
+    """Things placed one after another so that none hides another."""
+
+    def __init__(self, rng: Random, fault_rate: float) -> None:
+        self.rng = rng
+        self.fault_rate = fault_rate
+        self.things: list[Thing] = []
+        self.bay = ""
+        self._taken: list[BaseGeometry] = []
+
+    def faulty(self) -> bool:
+        return self.rng.random() < self.fault_rate
+
+    def add(self, shape: Shape, desc: str, margin: float = 0.0) -> bool:
+        """Place a thing if it is clear of all others."""
+        thing = Thing(shape, desc)
+        region = (
+            LineString(shape.points).buffer(8) if isinstance(shape, Line) else Polygon(shape.points)
+        ).buffer(margin)
+        top = thing.bounds[1]
+        if any(other.distance(region) < GAP for other in self._taken):
+            return False
+        if any(abs(other.bounds[1] - top) < TOP_GAP for other in self.things):
+            return False
+        self.things.append(thing)
+        self._taken.append(region)
+        return True
+
+    def attempt(self, place: Callable[[], bool], tries: int = 25) -> bool:
+        return any(place() for _ in range(tries))
+
+    def box(self, desc: str, widths: tuple[int, int], heights: tuple[int, int]) -> bool:
+        def place() -> bool:
+            w, h = self.rng.uniform(*widths), self.rng.uniform(*heights)
+            x = self.rng.uniform(4, CANVAS.width - w - 4)
+            y = self.rng.uniform(4, CANVAS.height - h - 4)
+            return self.add(Box(x, y, x + w, y + h), desc)
+
+        return self.attempt(place)
+
+    def part(self, name: str) -> bool:
+        """A screw or a plug."""
+        state = "符合要求"
+        if self.faulty():
+            state = f"不符合要求/{self.rng.choice(FAULTS[name])}"
+        return self.box(f"螺丝、光纤插头/{name}/显示完整/{state}", (40, 48), (40, 48))
+
+    def label(self) -> bool:
+        desc = "标签/" + self.rng.choice(("4G", "5G", "无法识别"))
+
+        def place() -> bool:
+            w, h = self.rng.uniform(62, 78), self.rng.uniform(34, 42)
+            angle = math.radians(self.rng.choice((-1, 1)) * self.rng.uniform(8, 20))
+            cx = self.rng.uniform(48, CANVAS.width - 48)
+            cy = self.rng.uniform(40, CANVAS.height - 40)
+            cos, sin = math.cos(angle), math.sin(angle)
+            corners = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
+            points = tuple((cx + x * cos - y * sin, cy + x * sin + y * cos) for x, y in corners)
+            return self.add(Quad(points), desc)
+
+        return self.attempt(place)
+
+    def line(self, desc: str, kinked: bool) -> bool:
+        def place() -> bool:
+            x1, x3 = self.rng.uniform(10, 90), self.rng.uniform(220, 310)
+            y1 = self.rng.uniform(16, CANVAS.height - 16)
+            y3 = y1 + self.rng.uniform(-40, 40)
+            bend = self.rng.uniform(48, 70) if kinked else self.rng.uniform(8, 22)
+            x2 = (x1 + x3) / 2 + self.rng.uniform(-25, 25)
+            y2 = (y1 + y3) / 2 + self.rng.choice((-1, 1)) * bend
+            if not all(12 <= y <= CANVAS.height - 12 for y in (y2, y3)):
+                return False
+            return self.add(Line(((x1, y1), (x2, y2), (x3, y3))), desc)
+
+        return self.attempt(place)
+
+    def fibre(self) -> bool:
+        guard = self.rng.choice(("有保护措施/蛇形管", "有保护措施/铠装"))
+        if self.faulty():
+            guard = "无保护措施"
+        kinked = self.faulty()
+        return self.line(f"光纤/{guard}/弯曲半径{'不合理' if kinked else '合理'}", kinked)
+
+    def wire(self) -> bool:
+        return self.line(f"电线/{'分布散乱' if self.faulty() else '捆扎整齐'}", kinked=False)
+
+    def unit(self, brand: str, tail: str, margin: float) -> bool:
+        """A BBU; in one photo of five it is cut off by the photo's edge."""
+        partial = self.rng.random() < 0.2
+        seen = "只显示部分" if partial else "显示完整"
+        desc = "/".join(filter(None, ("BBU设备", brand, seen, tail)))
+
+        def place() -> bool:
+            w, h = self.rng.uniform(130, 180), self.rng.uniform(56, 82)
+            x = self.rng.uniform(20, CANVAS.width - w - 20)
+            y = self.rng.uniform(16, CANVAS.height - h - 16)
+            if partial:
+                w = self.rng.uniform(80, 130)
+                x = self.rng.choice((0.0, CANVAS.width - w))
+            return self.add(Box(x, y, x + w, y + h), desc, margin)
+
+        return self.attempt(place)
+
+
+def _install(layout: _Layout) -> bool:
+    rng = layout.rng
+    if rng.random() < 0.88 and not layout.unit(rng.choice(BRANDS), "", 0):
+        return False
+    screws = rng.choices((0, 1, 2, 3), (1, 4, 4, 2))[0]
+    if not layout.things:
+        screws = max(1, screws)
+    return all(layout.part("BBU安装螺丝") for _ in range(screws)) and _maybe_label(layout, 0.35)
+
+
+def _connections(layout: _Layout, part: str, line: Callable[[], bool]) -> bool:
+    parts = layout.rng.choices((0, 1, 2), (1, 6, 4))[0]
+    lines = layout.rng.choices((0, 1, 2), (1, 6, 4))[0] if parts else 1
+    placed = all(line() for _ in range(lines)) and all(layout.part(part) for _ in range(parts))
+    return placed and _maybe_label(layout, 0.3)
+
+
+def _baffle(layout: _Layout) -> bool:
+    rng = layout.rng
+    brand = rng.choice(BRANDS)
+    needed = rng.random() < 0.65
+    layout.bay = "empty" if needed else "full"
+    fitted = needed and not layout.faulty()
+    tail = "无需安装"
+    if needed:
+        tail = f"机柜空间充足需要安装/{'' if fitted else '未'}按要求配备挡风板"
+    if not layout.unit(brand, tail, 12):
+        return False
+    if fitted:
+        way = "错误" if layout.faulty() else "正确"
+        desc = f"挡风板/{brand}/显示完整/安装方向{way}"
+        if not layout.box(desc, (120, 180), (40, 54)):
+            return False
+    return _maybe_label(layout, 0.35)
+
+
+def _maybe_label(layout: _Layout, rate: float) -> bool:
+    return layout.rng.random() >= rate or layout.label()
+
+
+_BUILDERS: dict[str, Callable[[_Layout], bool]] = {
+    "install": _install,
+    "ground_cabinet": lambda layout: _connections(layout, "机柜处接地螺丝", layout.wire),
+    "ground_bar": lambda layout: _connections(layout, "地排处接地螺丝", layout.wire),
+    "fibre_bbu": lambda layout: _connections(layout, "BBU端光纤插头", layout.fibre),
+    "fibre_odf": lambda layout: _connections(layout, "ODF端光纤插头", layout.fibre),
+    "baffle": _baffle,
+    "nothing": lambda layout: True,
+}
+
+
+def _rounded(shape: Shape) -> Shape:
+    if isinstance(shape, Box):
+        return Box(*(round(n) for n in (shape.x1, shape.y1, shape.x2, shape.y2)))
+    return type(shape)(tuple((round(x), round(y)) for x, y in shape.points))

@@ -1,0 +1,117 @@
+"""What lies in a checkpoint folder, before anything of it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shenhe.errors import AdapterError, CheckpointError
+
+DEMO = "demo"
+DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "checkpoint"
+MODEL_TYPES = frozenset({"qwen3_vl", "qwen3_vl_moe"})
+SAMPLES, SAMPLE_BYTES = 64, 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFiles:
+    """A checkpoint folder that has what it takes to be loaded."""
+
+    folder: Path
+    weights: tuple[Path, ...]
+
+
+def find_checkpoint(name: str) -> CheckpointFiles:
+    """Find a base or merged checkpoint; `demo` names the bundled one.
+
+    Raises: CheckpointError that names what is missing or unsafe.
+    """
+    folder = DEMO_FOLDER / "base" if name == DEMO else Path(name)
+    if not folder.is_dir():
+        raise CheckpointError(f"--model {name}: no such folder")
+    config = _read_json(folder / "config.json", CheckpointError)
+    if (folder / "adapter_config.json").exists() and not config:
+        raise CheckpointError(f"--model {name}: this is an adapter; give it as --adapters")
+    if "auto_map" in config:
+        raise CheckpointError(f"--model {name}: asks for remote code (auto_map), which is refused")
+    if config.get("model_type") not in MODEL_TYPES:
+        raise CheckpointError(
+            f"--model {name}: model_type {config.get('model_type')!r} is not Qwen3-VL"
+        )
+    for needed in ("tokenizer_config.json", "preprocessor_config.json"):
+        if not (folder / needed).exists():
+            raise CheckpointError(
+                f"--model {name}: {needed} is missing; copy it from the base checkpoint"
+            )
+    return CheckpointFiles(folder, _weights(folder, "model", CheckpointError))
+
+
+def find_adapter(name: str) -> CheckpointFiles:
+    """Find a PEFT adapter; `demo` names the bundled one.
+
+    Raises: AdapterError that names what is missing or unsafe.
+    """
+    folder = DEMO_FOLDER / "adapter" if name == DEMO else Path(name)
+    if not folder.is_dir():
+        raise AdapterError(f"--adapters {name}: no such folder")
+    if not _read_json(folder / "adapter_config.json", AdapterError):
+        raise AdapterError(f"--adapters {name}: adapter_config.json is missing: not an adapter")
+    return CheckpointFiles(folder, _weights(folder, "adapter_model", AdapterError))
+
+
+def fingerprint(*parts: CheckpointFiles) -> str:
+    """Fingerprint checkpoints in order, 16 hex digits, in time that does not grow with their size.
+
+    Hashed are configuration files whole, and of each weight file its size, its first 64 kB and
+    64 kB at 64 places spread evenly: any retraining changes all of them.
+    """
+    digest = hashlib.sha256()
+    for files in parts:
+        for config in sorted(files.folder.glob("*.json")) + sorted(files.folder.glob("*.jinja")):
+            if config.stat().st_size < 1_000_000:
+                digest.update(config.name.encode() + b"\0" + config.read_bytes())
+        for path in files.weights:
+            size = path.stat().st_size
+            digest.update(f"{path.name}\0{size}\0".encode())
+            with path.open("rb") as file:
+                for sample in range(SAMPLES):
+                    file.seek(sample * max(0, size - SAMPLE_BYTES) // max(1, SAMPLES - 1))
+                    digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _weights(folder: Path, stem: str, error: type[CheckpointError]) -> tuple[Path, ...]:
+    index = folder / f"{stem}.safetensors.index.json"
+    if index.exists():
+        names = set(_read_json(index, error).get("weight_map", {}).values())
+        if any(Path(name).name != name for name in names):
+            raise error(f"{index}: names a shard outside its folder")
+    else:
+        names = {f"{stem}.safetensors"}
+    paths = tuple(folder / name for name in sorted(names))
+    for path in paths:
+        if path.is_file():
+            continue
+        pickled = next(iter(sorted(folder.glob(f"{'pytorch_' if stem == 'model' else ''}{stem}*.bin"))), None)
+        if pickled:
+            raise error(
+                f"{pickled}: pickled weights can run code and are refused; save them as safetensors"
+            )
+        raise error(f"{path}: the weights are missing")
+    return paths
+
+
+def _read_json(path: Path, error: type[CheckpointError]) -> dict[str, Any]:
+    """Read a JSON object; a missing file is an empty one."""
+    if not path.exists():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as cause:
+        raise error(f"{path}: cannot be read: {cause}") from cause
+    if not isinstance(value, dict):
+        raise error(f"{path}: is not a JSON object")
+    return value

@@ -1,0 +1,78 @@
+"""The inspection missions and what each looks at."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from shenhe.config.toml_file import Strict, read_toml
+from shenhe.errors import ConfigError, UsageError
+
+BUILT_IN = Path(__file__).with_name("missions.toml")
+
+
+class Mission(Strict):
+    """One mission: `focus` goes into the prompts of both stages, `rule` into Stage-B's."""
+
+    name: str = Field(min_length=1)
+    focus: str = Field(min_length=1)
+    rule: str = Field(min_length=1)
+
+
+class MissionsFile(Strict):
+    """The form of a missions file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    mission: list[Mission] = Field(min_length=1)
+
+
+def normalized(name: str) -> str:
+    """Fold a mission name so that full-width and half-width brackets compare equal (NFKC)."""
+    return unicodedata.normalize("NFKC", name).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Missions:
+    """The known missions, in the order of their files."""
+
+    all: tuple[Mission, ...]
+
+    def __iter__(self) -> Iterator[Mission]:
+        return iter(self.all)
+
+    def find(self, name: str) -> Mission | None:
+        """Look a mission up by name, or None."""
+        folded = normalized(name)
+        return next((m for m in self.all if normalized(m.name) == folded), None)
+
+    def get(self, name: str) -> Mission:
+        """Look a mission up by name.
+
+        Raises: UsageError that lists the known missions.
+        """
+        if mission := self.find(name):
+            return mission
+        known = ", ".join(mission.name for mission in self.all)
+        raise UsageError(f"unknown mission {name!r}: use one of {known}, or add it by --missions")
+
+
+def load_missions(extra: Path | None = None) -> Missions:
+    """Load the built-in missions, then those of a user's file, which replace equal names.
+
+    Raises: ConfigError.
+    """
+    missions = {normalized(m.name): m for m in read_toml(BUILT_IN, MissionsFile).mission}
+    if extra is not None:
+        seen: set[str] = set()
+        for mission in read_toml(extra, MissionsFile).mission:
+            name = normalized(mission.name)
+            if name in seen:
+                raise ConfigError(f"{extra}: mission {mission.name!r} stands twice")
+            seen.add(name)
+            missions[name] = mission
+    return Missions(tuple(missions.values()))

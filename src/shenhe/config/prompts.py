@@ -1,0 +1,81 @@
+"""The prompts of the three jobs, as templates with named fields, and their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from shenhe.config.missions import Mission
+from shenhe.config.toml_file import Strict, read_toml
+from shenhe.errors import ConfigError
+
+BUILT_IN = Path(__file__).with_name("prompts.toml")
+REQUIRED_FIELDS = {"caption": set(), "summary": {"mission"}, "verdict": {"mission", "lines"}}
+
+_FIELD = re.compile(r"\{(mission|focus|rule|lines)\}")
+
+
+class Template(Strict):
+    """The system text and the user text of one job; an empty system text sends none."""
+
+    system: str = ""
+    user: str = Field(min_length=1)
+
+    def fill(self, mission: Mission | None = None, lines: str = "") -> str:
+        """Fill the user text in; what is filled in is never read as a field again."""
+        values = {"lines": lines}
+        if mission is not None:
+            values |= {"mission": mission.name, "focus": mission.focus, "rule": mission.rule}
+        return _substitute(self.user, values)
+
+    def hash(self, mission: Mission | None = None) -> str:
+        """Fingerprint everything of the prompt but the group's own content, 16 hex digits."""
+        text = "\0".join((self.system, self.fill(mission, "{lines}")))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Prompts(Strict):
+    """The prompts of all jobs."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    caption: Template
+    summary: Template
+    verdict: Template
+
+
+class PromptsFile(Strict):
+    """The form of a user's file: any of the jobs."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    caption: Template | None = None
+    summary: Template | None = None
+    verdict: Template | None = None
+
+
+def load_prompts(extra: Path | None = None) -> Prompts:
+    """Load the built-in prompts, each replaced by that of a user's file where it has one.
+
+    Raises: ConfigError, also for a prompt that lacks a field without which it cannot work.
+    """
+    prompts = read_toml(BUILT_IN, Prompts)
+    if extra is None:
+        return prompts
+    replaced = {
+        job: template
+        for job, template in read_toml(extra, PromptsFile)
+        if isinstance(template, Template)
+    }
+    for job, template in replaced.items():
+        missing = REQUIRED_FIELDS[job] - set(_FIELD.findall(template.user))
+        if missing:
+            raise ConfigError(f"{extra}: {job}.user lacks {{{'}, {'.join(sorted(missing))}}}")
+    return prompts.model_copy(update=replaced)
+
+
+def _substitute(text: str, values: Mapping[str, str]) -> str:
+    return _FIELD.sub(lambda field: values.get(field[1], field[0]), text)

@@ -1,0 +1,1 @@
+"""Engines: whatever turns requests into answers."""

@@ -1,0 +1,68 @@
+"""What every engine is, and how one is described before it exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from shenhe.errors import UsageError
+from shenhe.records import Answer, Failed, Request
+
+RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
+"""At least this warm is attempt n: greedy decoding would only write the same text again."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Everything that decides what an engine answers; `batch_size` decides only how fast."""
+
+    model: str
+    adapters: tuple[str, ...] = ()
+    engine: str = "local"
+    dtype: str = "auto"
+    attn_impl: str = "sdpa"
+    device: str = "auto"
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    max_pixels: int | None = None
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        """Refuse what no engine can honour.
+
+        Raises: UsageError that names the option.
+        """
+        if self.temperature < 0:
+            raise UsageError(f"--temperature {self.temperature}: must be 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise UsageError(f"--top-p {self.top_p}: must be above 0 and at most 1")
+        if self.batch_size < 1:
+            raise UsageError(f"--batch-size {self.batch_size}: must be 1 or more")
+        if self.max_pixels is not None and self.max_pixels < 32 * 32:
+            raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")
+
+    def temperature_of(self, attempt: int) -> float:
+        """Give the temperature of an attempt, counted from 0."""
+        return max(self.temperature, RETRY_TEMPERATURES[min(attempt, len(RETRY_TEMPERATURES) - 1)])
+
+
+class Engine(Protocol):
+    """One synchronous surface; whatever concurrency there is stays inside."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the checkpoint that answers."""
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+        """Answer requests, in any order, matched by key.
+
+        Raises: EngineError when the engine itself cannot go on.
+        """
+
+    def stream(self, request: Request) -> Iterator[str]:
+        """Answer one request piece by piece; the pieces join to the answer's text.
+
+        Raises: EngineError; PhotoError for a photo that cannot be read.
+        """

@@ -1,0 +1,81 @@
+"""Everything that can go wrong, as one tree.
+
+    ShenheError                 a system error: the command stops, says what to do, exits 2
+    ├── UsageError              an option or an argument that cannot be honoured
+    ├── ConfigError             a mission or prompt file that is wrong
+    ├── IntakeError             a photo tree or a list that cannot be read
+    ├── CheckpointError         a checkpoint that is missing, incomplete or unsafe
+    │   └── AdapterError        an adapter that does not fit its base
+    ├── EngineError             an engine that died or refused to start
+    ├── RunError                an output folder that cannot be used
+    │   ├── OutputBusyError     another process writes to it
+    │   └── OptionsChangedError it was begun with other options
+    ├── GeometryError           coordinates that describe nothing
+    └── ItemError               one item's error: becomes a Failure row, the run goes on
+        ├── PhotoError          a photo that cannot be read
+        └── FormatError         a text that does not keep its format
+
+Every ItemError carries a `code`, the stable word that stands in failure rows.
+"""
+
+from __future__ import annotations
+
+
+class ShenheError(Exception):
+    """Root of the tree; its text is one line that names the thing and what to do."""
+
+
+class UsageError(ShenheError):
+    """An option or an argument that cannot be honoured."""
+
+
+class ConfigError(ShenheError):
+    """A mission or prompt file that is missing, malformed or incomplete."""
+
+
+class IntakeError(ShenheError):
+    """A photo tree or a list of photos that cannot be read."""
+
+
+class CheckpointError(ShenheError):
+    """A checkpoint that is missing, incomplete or unsafe to load."""
+
+
+class AdapterError(CheckpointError):
+    """An adapter that does not fit its base; names every key that does not."""
+
+
+class EngineError(ShenheError):
+    """An engine that died or refused to start."""
+
+
+class RunError(ShenheError):
+    """An output folder that cannot be used."""
+
+
+class OutputBusyError(RunError):
+    """Another process writes to the same output."""
+
+
+class OptionsChangedError(RunError):
+    """The output was begun with other options."""
+
+
+class GeometryError(ShenheError):
+    """Coordinates that describe no box, quad or line."""
+
+
+class ItemError(ShenheError):
+    """One item's error: the run records it as a Failure and goes on."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class PhotoError(ItemError):
+    """A photo that cannot be read."""
+
+
+class FormatError(ItemError):
+    """A text that does not keep its format; `code` says which rule it breaks."""

@@ -1,0 +1,1 @@
+"""Text formats: each module has `parse(text) -> value` and `render(value) -> text`."""

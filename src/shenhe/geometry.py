@@ -1,0 +1,150 @@
+"""Box, Quad and Line in one frame: 0-1000 of the upright photo, x to the right, y down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+from shapely import LineString, Polygon
+from shapely.geometry.base import BaseGeometry
+
+from shenhe.errors import GeometryError
+
+FRAME = 1000
+LINE_HALF_WIDTH = 25.0
+"""Half the width, in frame units, that a line is given when its overlap is measured."""
+
+Point = tuple[float, float]
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned rectangle, x1 < x2 and y1 < y2."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The four corners, clockwise from the top left."""
+        return ((self.x1, self.y1), (self.x2, self.y1), (self.x2, self.y2), (self.x1, self.y2))
+
+
+@dataclass(frozen=True, slots=True)
+class Quad:
+    """Four corners, clockwise from the top left."""
+
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A polyline of two points or more."""
+
+    points: tuple[Point, ...]
+
+
+Shape = Box | Quad | Line
+AnyShape = TypeVar("AnyShape", Box, Quad, Line)
+
+
+def from_numbers(kind: str, numbers: Iterable[float]) -> Shape:
+    """Make a shape of the flat numbers that models and training rows write.
+
+    Shape: `bbox_2d` 4 numbers, `quad` 8, `line` 2n with n >= 2.  Units: unchanged.
+    Raises: GeometryError if the count or the order of the numbers fits no such shape.
+    """
+    flat = tuple(numbers)
+    points = tuple(zip(flat[::2], flat[1::2], strict=False))
+    if kind == "bbox_2d":
+        if len(flat) != 4:
+            raise GeometryError(f"bbox_2d needs 4 numbers, got {len(flat)}")
+        x1, y1, x2, y2 = flat
+        if x1 >= x2 or y1 >= y2:
+            raise GeometryError(f"bbox_2d {list(flat)} is inverted or empty")
+        return Box(x1, y1, x2, y2)
+    if kind == "quad":
+        if len(flat) != 8:
+            raise GeometryError(f"quad needs 8 numbers, got {len(flat)}")
+        return Quad(points)
+    if kind == "line":
+        if len(flat) < 4 or len(flat) % 2:
+            raise GeometryError(f"line needs an even count of at least 4 numbers, got {len(flat)}")
+        return Line(points)
+    raise GeometryError(f"unknown geometry {kind!r}: use bbox_2d, quad or line")
+
+
+def to_numbers(shape: Shape) -> list[float]:
+    """Flatten a shape: the inverse of `from_numbers`."""
+    if isinstance(shape, Box):
+        return [shape.x1, shape.y1, shape.x2, shape.y2]
+    return [value for point in shape.points for value in point]
+
+
+def kind_of(shape: Shape) -> str:
+    """Name a shape as models do: bbox_2d, quad or line."""
+    return {Box: "bbox_2d", Quad: "quad", Line: "line"}[type(shape)]
+
+
+def scaled(shape: AnyShape, x_factor: float, y_factor: float) -> AnyShape:
+    """Multiply every x and every y by a factor of its own."""
+    if isinstance(shape, Box):
+        return Box(
+            shape.x1 * x_factor, shape.y1 * y_factor, shape.x2 * x_factor, shape.y2 * y_factor
+        )
+    return type(shape)(tuple((x * x_factor, y * y_factor) for x, y in shape.points))
+
+
+def to_pixels(shape: AnyShape, size_wh: Size) -> AnyShape:
+    """Place a model's shape on its upright photo.
+
+    Units: 0-1000 in, pixels out.
+    Source: Qwen3-VL writes coordinates relative to 1000, whatever the photo is resized to.
+    """
+    return scaled(shape, size_wh[0] / FRAME, size_wh[1] / FRAME)
+
+
+def from_pixels(shape: AnyShape, size_wh: Size) -> AnyShape:
+    """Bring a shape in pixels of an upright photo into the frame: the inverse of `to_pixels`."""
+    return scaled(shape, FRAME / size_wh[0], FRAME / size_wh[1])
+
+
+def clip(shape: AnyShape, limit: float = FRAME) -> AnyShape:
+    """Move every coordinate outside 0..limit to the nearest edge."""
+
+    def held(value: float) -> float:
+        return min(max(value, 0), limit)
+
+    if isinstance(shape, Box):
+        return Box(held(shape.x1), held(shape.y1), held(shape.x2), held(shape.y2))
+    return type(shape)(tuple((held(x), held(y)) for x, y in shape.points))
+
+
+def region(shape: Shape) -> BaseGeometry:
+    """Turn a shape into the area it covers; a line is widened by LINE_HALF_WIDTH on each side."""
+    if isinstance(shape, Line):
+        return LineString(shape.points).buffer(LINE_HALF_WIDTH, cap_style="flat")
+    polygon = Polygon(shape.points)
+    return polygon if polygon.is_valid else polygon.buffer(0)
+
+
+def area(shape: Shape) -> float:
+    """Measure the area a shape covers, in square frame units."""
+    return float(region(shape).area)
+
+
+def iou(first: Shape, second: Shape) -> float:
+    """Intersection over union of the areas of two shapes, 0 to 1."""
+    a, b = region(first), region(second)
+    union = a.union(b).area
+    return float(a.intersection(b).area / union) if union else 0.0

@@ -1,0 +1,135 @@
+"""The one place that opens an image: safely, upright, in RGB, within the pixel budget.
+
+What leaves here is already resized to multiples of 32, so that no engine's own loader or resize
+can make it see other pixels.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from shenhe.errors import PhotoError
+from shenhe.geometry import Size
+from shenhe.records import PhotoSize
+
+FACTOR = 32
+"""Patch size x merge size of Qwen3-VL: sides are multiples of this."""
+MAX_SOURCE_PIXELS = 200_000_000
+"""A larger photo is refused before it is decoded: a decompression bomb, or no photo."""
+MAX_ASPECT = 200
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"}
+)
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
+
+# HEIC is known by its first bytes, whatever the file is called.
+pillow_heif.register_heif_opener()
+# The limit is enforced below, with a reason code, before any pixel is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True, slots=True)
+class PixelBudget:
+    """The least and the most pixels a photo may have for the model."""
+
+    min_pixels: int = 65_536
+    max_pixels: int = 1_003_520
+
+    def fit(self, size_wh: Size) -> Size:
+        """Find the size to resize to: multiples of 32, the aspect kept as nearly as can be.
+
+        Source: the resize rule that Qwen3-VL was trained with.
+        """
+        width, height = size_wh
+        w, h = (max(FACTOR, round(side / FACTOR) * FACTOR) for side in (width, height))
+        if w * h > self.max_pixels:
+            shrink = math.sqrt(width * height / self.max_pixels)
+            w, h = (
+                max(FACTOR, math.floor(side / shrink / FACTOR) * FACTOR)
+                for side in (width, height)
+            )
+        elif w * h < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / (width * height))
+            w, h = (math.ceil(side * grow / FACTOR) * FACTOR for side in (width, height))
+        return Size(w, h)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPhoto:
+    """A photo as the model sees it. Units: RGB, upright, sides multiples of 32."""
+
+    image: Image.Image
+    sizes: PhotoSize
+
+
+def load(path: Path, budget: PixelBudget) -> LoadedPhoto:
+    """Open a photo upright and resized to the budget.
+
+    Raises: PhotoError with code missing, unreadable, empty, not_a_photo, truncated, too_large or
+    too_long.
+    """
+    image = open_upright(path)
+    original = Size(*image.size)
+    size = budget.fit(original)
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BICUBIC)
+    return LoadedPhoto(image, PhotoSize(original, size))
+
+
+def open_upright(path: Path) -> Image.Image:
+    """Open a photo in RGB and turned as its EXIF orientation says; of an animation, its first frame.
+
+    Raises: PhotoError, see `load`.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise PhotoError("empty", f"{path}: the file is empty")
+        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+            warnings.simplefilter("ignore")  # broken metadata is no reason to refuse the pixels
+            _refuse_bad_size(path, Size(*image.size))
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise PhotoError("missing", f"{path}: no such file") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError("not_a_photo", f"{path}: not a photo of a known kind") from error
+    except PhotoError:
+        raise
+    # Decoders report damage in many ways; each of these was seen on damaged files.
+    except (SyntaxError, ValueError, EOFError, IndexError, RuntimeError, MemoryError) as error:
+        raise PhotoError("truncated", f"{path}: damaged: {error}") from error
+    except OSError as error:
+        if error.errno is not None:  # the file system's word, not the decoder's
+            raise PhotoError("unreadable", f"{path}: {error.strerror}") from error
+        raise PhotoError("truncated", f"{path}: damaged: {error}") from error
+
+
+def _refuse_bad_size(path: Path, size: Size) -> None:
+    if size.width * size.height > MAX_SOURCE_PIXELS:
+        raise PhotoError(
+            "too_large",
+            f"{path}: {size.width}x{size.height} is over the limit of {MAX_SOURCE_PIXELS:,} pixels",
+        )
+    if max(size) > MAX_ASPECT * max(1, min(size)):
+        raise PhotoError("too_long", f"{path}: {size.width}x{size.height} is too long and thin")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Bring any colour mode to RGB; what is transparent becomes white."""
+    if image.mode.startswith(("I;16", "I", "F")):
+        values = np.asarray(image, dtype=np.float32)
+        # 16-bit photos fill the 16-bit range; keep their own scale, not that of their content.
+        top = 255.0 if values.size and values.max() <= 255 else 65535.0
+        image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,224 @@
+"""The rows that cross disk, and the values and messages that stay in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shenhe.geometry import Shape, Size
+
+SCHEMA = 1
+PASS, FAIL = "通过", "不通过"
+
+Label = Literal["pass", "fail"]
+Ruling = Literal["通过", "不通过"]
+FinishReason = Literal["stop", "length"]
+
+
+def photo_key(index: int) -> str:
+    """Name the photo at a 0-based index as prompts, captions and rows do: 图片_1 is the first."""
+    return f"图片_{index + 1}"
+
+
+def utc_now() -> str:
+    """Give the present time as rows write it: 2025-10-24T12:34:56.000000Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionObject:
+    """One thing on a photo. Units: the shape is in the 0-1000 frame of the upright photo."""
+
+    shape: Shape
+    desc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The objects of each photo asked about, in the order of the photos. Zero objects is valid."""
+
+    photos: tuple[tuple[CaptionObject, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a well-formed verdict text says."""
+
+    verdict: Ruling
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The photos that are judged together for one mission, in natural order."""
+
+    group_id: str
+    mission: str
+    label: Label | None
+    photos: tuple[Path, ...]
+
+    @property
+    def key(self) -> str:
+        """Tell this group from every other, also from one of the same id under another label."""
+        return group_key(self.mission, self.label, self.group_id)
+
+
+def group_key(mission: str, label: Label | None, group_id: str) -> str:
+    """Join what identifies a group into one string."""
+    return "\x1f".join((mission, label or "", group_id))
+
+
+# --- requests and answers -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A photo inside a message, by reference: engines open its pixels."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation: text and photos in order."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | ImagePart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to an engine. `choices` asks for the log-probability of each as the opening."""
+
+    key: str
+    messages: tuple[Message, ...]
+    max_new_tokens: int
+    choices: tuple[str, ...] = ()
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSize:
+    """Both sizes of a photo, in pixels: of the upright original, and as the model saw it."""
+
+    original_wh: Size
+    resized_wh: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine wrote for the request of the same key; `sizes` follow its photos."""
+
+    key: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    new_tokens: int
+    sizes: tuple[PhotoSize, ...] = ()
+    choice_logprobs: Mapping[str, float] = field(default_factory=dict)
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request that got no answer, and why; `key` and `attempt` are the request's."""
+
+    key: str
+    code: str
+    message: str
+    attempt: int = 0
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+class Row(BaseModel):
+    """A frozen row of JSONL; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def to_json(self) -> str:
+        """Write the row as one line, without its newline."""
+        return self.model_dump_json(by_alias=True)
+
+
+class AnswerMeta(Row):
+    """What is kept of one answer: sizes are null for text-only questions."""
+
+    raw: str
+    finish_reason: FinishReason
+    attempts: int
+    prompt_tokens: int
+    new_tokens: int
+    repairs: list[str] = []
+    original_wh: tuple[int, int] | None = None
+    resized_wh: tuple[int, int] | None = None
+
+
+class RunMeta(Row):
+    """What a row was made with."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    prompt_hash: str
+    checkpoint: str
+    answers: dict[str, AnswerMeta]
+
+
+class SummaryRow(Row):
+    """Stage-A: one line of Chinese for every photo of a group."""
+
+    group_id: str
+    mission: str
+    label: Label | None
+    images: list[str]
+    per_image: dict[str, str]
+    timestamp: str
+    meta: RunMeta
+
+    @property
+    def key(self) -> str:
+        """The key of the group, see `group_key`."""
+        return group_key(self.mission, self.label, self.group_id)
+
+
+class VerdictRow(Row):
+    """Stage-B: the verdict of a group; `verdict` is null exactly where it is undecided."""
+
+    group_id: str
+    mission: str
+    label: Label | None
+    verdict: Ruling | None
+    reason: str
+    p_pass: float | None
+    status: Literal["decided", "undecided"]
+    raw: str
+    timestamp: str
+    meta: RunMeta
+
+    @property
+    def key(self) -> str:
+        """The key of the group, see `group_key`."""
+        return group_key(self.mission, self.label, self.group_id)
+
+
+class Failure(Row):
+    """An item that was not done, and why; `raw` is the model's text where there is any."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    item: str
+    group_id: str
+    mission: str
+    label: Label | None
+    code: str
+    message: str
+    raw: str | None = None
+    attempts: int = 1
+    timestamp: str

@@ -1,0 +1,1 @@
+"""The jobs a model does: each has pure `requests(...)` and `read(...)`."""

@@ -1,0 +1,17 @@
+"""How a prompt about photos is laid out, the same for captions and summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from shenhe.records import ImagePart, Message, photo_key
+
+
+def photo_messages(system: str, user: str, photos: Sequence[Path]) -> tuple[Message, ...]:
+    """Lay out `图片_1: <photo>` ... then the question; an empty system text sends none."""
+    parts: list[str | ImagePart] = []
+    for index, path in enumerate(photos):
+        parts += [f"{photo_key(index)}: ", ImagePart(path)]
+    question = Message("user", (*parts, "\n" + user))
+    return (Message("system", (system,)), question) if system else (question,)

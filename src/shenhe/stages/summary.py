@@ -1,0 +1,40 @@
+"""Stage-A: one line of Chinese for every photo of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from shenhe.config import Mission, Template
+from shenhe.errors import FormatError
+from shenhe.formats import summary
+from shenhe.records import Answer, Group, Request, photo_key
+from shenhe.stages.photo_prompt import photo_messages
+
+MAX_NEW_TOKENS = 512
+
+
+def request(
+    key: str, photo: Path, mission: Mission, template: Template, max_new_tokens: int
+) -> Request:
+    """Ask for the line of one photo."""
+    messages = photo_messages(template.system, template.fill(mission), [photo])
+    return Request(key, messages, max_new_tokens)
+
+
+def requests(
+    group: Group, mission: Mission, template: Template, max_new_tokens: int = MAX_NEW_TOKENS
+) -> Iterator[Request]:
+    """Ask for the line of every photo of a group; the keys are 图片_1, 图片_2, ..."""
+    for index, photo in enumerate(group.photos):
+        yield request(photo_key(index), photo, mission, template, max_new_tokens)
+
+
+def read(answer: Answer) -> str:
+    """Read the line.
+
+    Raises: FormatError, also for a line that was cut at the token limit.
+    """
+    if answer.finish_reason != "stop":
+        raise FormatError("truncated", f"cut at the limit of {answer.new_tokens} tokens")
+    return summary.parse(answer.text)

@@ -1,0 +1,49 @@
+"""Stage-B: the verdict of a group from its Stage-A lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shenhe.config import Mission, Template
+from shenhe.errors import FormatError
+from shenhe.formats import summary, verdict
+from shenhe.records import FAIL, PASS, Answer, Judgement, Message, Request
+
+MAX_NEW_TOKENS = 128
+
+
+def messages(
+    lines: Mapping[str, str], mission: Mission, template: Template
+) -> tuple[Message, ...]:
+    """Lay the lines out as data, one a line, in their order; text only.
+
+    Raises: FormatError for a line that is no summary, so that no line can pose as part of the
+    prompt (a line break, a special token).
+    """
+    listed = "\n".join(f"{key}: {summary.parse(line)}" for key, line in lines.items())
+    question = Message("user", (template.fill(mission, listed),))
+    return (Message("system", (template.system,)), question) if template.system else (question,)
+
+
+def request(
+    key: str,
+    lines: Mapping[str, str],
+    mission: Mission,
+    template: Template,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> Request:
+    """Ask for the verdict.
+
+    Raises: FormatError for a line that is no summary.
+    """
+    return Request(key, messages(lines, mission, template), max_new_tokens, choices=(PASS, FAIL))
+
+
+def read(answer: Answer) -> Judgement:
+    """Read the verdict.
+
+    Raises: FormatError; a malformed verdict is never a pass, and never repaired.
+    """
+    if answer.finish_reason != "stop":
+        raise FormatError("truncated", f"cut at the limit of {answer.new_tokens} tokens")
+    return verdict.parse(answer.text)
