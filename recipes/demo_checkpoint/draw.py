@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -248,8 +249,9 @@ class _Pen:
             font = ImageFont.load_default(size[1] * 0.78)
             ink.text((size[0] / 2, size[1] / 2), text, fill=(10, 10, 10), font=font, anchor="mm")
         angle = -math.degrees(math.atan2(by - ay, bx - ax))
-        mask = Image.new("L", size, 255).rotate(angle, expand=True, resample=Image.BICUBIC)
-        tag = tag.rotate(angle, expand=True, resample=Image.BICUBIC)
+        smooth = Image.Resampling.BICUBIC
+        mask = Image.new("L", size, 255).rotate(angle, expand=True, resample=smooth)
+        tag = tag.rotate(angle, expand=True, resample=smooth)
         cx = sum(x for x, _ in quad.points) / 4 * SCALE
         cy = sum(y for _, y in quad.points) / 4 * SCALE
         self.photo.paste(tag, (round(cx - tag.width / 2), round(cy - tag.height / 2)), mask)
@@ -302,7 +304,7 @@ def _along(path: list[Point], step: float) -> list[Point]:
     """Points at equal distances along a path."""
     found = [path[0]]
     rest = step
-    for (x1, y1), (x2, y2) in zip(path, path[1:], strict=False):
+    for (x1, y1), (x2, y2) in pairwise(path):
         length = math.dist((x1, y1), (x2, y2))
         at = rest
         while at <= length:

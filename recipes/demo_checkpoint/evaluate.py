@@ -61,9 +61,7 @@ def main() -> None:
         "ground": ground,
         "other": tuple(kind for kind in KINDS if kind not in ground),
     }[options.kinds]
-    missions = [
-        mission for mission in KINDS_OF if not set(KINDS_OF[mission]).isdisjoint(kinds)
-    ]
+    missions = [mission for mission in KINDS_OF if not set(KINDS_OF[mission]).isdisjoint(kinds)]
     with tempfile.TemporaryDirectory() as folder:
         result = _photos(engine, Path(folder), options.split, options.photos, kinds)
         result |= _groups(engine, Path(folder), options.split, options.groups, missions)
@@ -127,14 +125,18 @@ def _groups(
     seen: dict[int, dict[int, str]] = defaultdict(dict)
     for answer in engine.answer(requests):
         assert isinstance(answer, Answer)
-        index, at = answer.key.split("/")
-        seen[int(index)][int(at)] = answer.text
+        group_index, photo_index = map(int, answer.key.split("/"))
+        seen[group_index][photo_index] = answer.text
     lines = [[seen[i][at] for at in range(len(group.lines))] for i, group in enumerate(made)]
     whole = _judged(engine, made, lines)
     result: dict[str, object] = {"groups": count}
     for name, rulings in (("given true lines", given), ("end to end", whole)):
-        right = [ruling == group.judgement.verdict for ruling, group in zip(rulings, made, strict=True)]
-        passed = [r for r, group in zip(rulings, made, strict=True) if group.judgement.verdict == "不通过"]
+        right = [
+            ruling == group.judgement.verdict for ruling, group in zip(rulings, made, strict=True)
+        ]
+        passed = [
+            r for r, group in zip(rulings, made, strict=True) if group.judgement.verdict == "不通过"
+        ]
         result[f"verdict right, {name}"] = round(sum(right) / count, 4)
         result[f"false passes, {name}"] = f"{passed.count('通过')}/{len(passed)}"
         result[f"verdict right by mission, {name}"] = {
@@ -166,9 +168,7 @@ def _judged(
     return rulings
 
 
-def _compare(
-    tally: Tally, said: Sequence[CaptionObject], true: Sequence[CaptionObject]
-) -> None:
+def _compare(tally: Tally, said: Sequence[CaptionObject], true: Sequence[CaptionObject]) -> None:
     """Match objects greedily by overlap, one to one."""
     pairs = sorted(
         ((iou(a.shape, b.shape), i, j) for i, a in enumerate(said) for j, b in enumerate(true)),

@@ -81,8 +81,8 @@ def judge(mission: str, lines: Sequence[str]) -> Judgement:
         name: next((key for key, part in parts if name in part.split("/")[:2]), None)
         for name in ESSENTIAL[mission]
     }
-    for name, key in seen.items():
-        if key is None:
+    for name, first in seen.items():
+        if first is None:
             return Judgement(FAIL, f"图片_1至{photo_key(len(lines) - 1)}未见{name}")
     return Judgement(PASS, _ground_of_pass(mission, seen, parts))
 
@@ -106,9 +106,7 @@ def _fault(part: str) -> str | None:
     return None
 
 
-def _ground_of_pass(
-    mission: str, seen: dict[str, str | None], parts: list[tuple[str, str]]
-) -> str:
+def _ground_of_pass(mission: str, seen: dict[str, str | None], parts: list[tuple[str, str]]) -> str:
     if mission == INSTALL:
         screws = seen["BBU安装螺丝"]
         return f"{seen['BBU设备']}可见BBU设备，{screws}中BBU安装螺丝符合要求"

@@ -14,13 +14,17 @@ from random import Random
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from shenhe.geometry import Box, Line, Quad, Shape, Size, from_pixels
+from shenhe.geometry import Box, Line, Quad, Shape, Size, from_pixels, rounded
 from shenhe.records import Caption, CaptionObject
 
 CANVAS = Size(320, 256)
+LEFT, TOP, RIGHT, BOTTOM = 33.0, 27.0, 316.0, 252.0
+"""Where things may lie, in canvas pixels: every coordinate of theirs has three digits, 100 to 999,
+unless the photo's edge cuts a thing off. A number of another length is what so small a model gets
+wrong first."""
 GAP = 5.0
 TOP_GAP = 7.0
-"""Least difference between the tops of two things, so that their order is never a matter of luck."""
+"""Least difference between the tops of two things, so that their order is never luck."""
 
 BRANDS = ("华为", "中兴", "爱立信")
 FAULTS = {
@@ -67,7 +71,7 @@ class Scene:
     def objects(self) -> tuple[CaptionObject, ...]:
         """The things as a caption has them, in the 0-1000 frame, rounded."""
         return tuple(
-            CaptionObject(_rounded(from_pixels(thing.shape, CANVAS)), thing.desc)
+            CaptionObject(rounded(from_pixels(thing.shape, CANVAS)), thing.desc)
             for thing in self.things
         )
 
@@ -122,8 +126,7 @@ class _Layout:
     def box(self, desc: str, widths: tuple[int, int], heights: tuple[int, int]) -> bool:
         def place() -> bool:
             w, h = self.rng.uniform(*widths), self.rng.uniform(*heights)
-            x = self.rng.uniform(4, CANVAS.width - w - 4)
-            y = self.rng.uniform(4, CANVAS.height - h - 4)
+            x, y = self.rng.uniform(LEFT, RIGHT - w), self.rng.uniform(TOP, BOTTOM - h)
             return self.add(Box(x, y, x + w, y + h), desc)
 
         return self.attempt(place)
@@ -141,8 +144,8 @@ class _Layout:
         def place() -> bool:
             w, h = self.rng.uniform(62, 78), self.rng.uniform(34, 42)
             angle = math.radians(self.rng.choice((-1, 1)) * self.rng.uniform(8, 20))
-            cx = self.rng.uniform(48, CANVAS.width - 48)
-            cy = self.rng.uniform(40, CANVAS.height - 40)
+            cx = self.rng.uniform(LEFT + 46, RIGHT - 46)
+            cy = self.rng.uniform(TOP + 34, BOTTOM - 34)
             cos, sin = math.cos(angle), math.sin(angle)
             corners = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
             points = tuple((cx + x * cos - y * sin, cy + x * sin + y * cos) for x, y in corners)
@@ -152,13 +155,13 @@ class _Layout:
 
     def line(self, desc: str, kinked: bool) -> bool:
         def place() -> bool:
-            x1, x3 = self.rng.uniform(10, 90), self.rng.uniform(220, 310)
-            y1 = self.rng.uniform(16, CANVAS.height - 16)
+            x1, x3 = self.rng.uniform(LEFT, 95), self.rng.uniform(220, RIGHT)
+            y1 = self.rng.uniform(TOP, BOTTOM)
             y3 = y1 + self.rng.uniform(-40, 40)
             bend = self.rng.uniform(48, 70) if kinked else self.rng.uniform(8, 22)
             x2 = (x1 + x3) / 2 + self.rng.uniform(-25, 25)
             y2 = (y1 + y3) / 2 + self.rng.choice((-1, 1)) * bend
-            if not all(12 <= y <= CANVAS.height - 12 for y in (y2, y3)):
+            if not all(TOP <= y <= BOTTOM for y in (y2, y3)):
                 return False
             return self.add(Line(((x1, y1), (x2, y2), (x3, y3))), desc)
 
@@ -182,8 +185,7 @@ class _Layout:
 
         def place() -> bool:
             w, h = self.rng.uniform(130, 180), self.rng.uniform(56, 82)
-            x = self.rng.uniform(20, CANVAS.width - w - 20)
-            y = self.rng.uniform(16, CANVAS.height - h - 16)
+            x, y = self.rng.uniform(LEFT, RIGHT - w), self.rng.uniform(TOP, BOTTOM - h)
             if partial:
                 w = self.rng.uniform(80, 130)
                 x = self.rng.choice((0.0, CANVAS.width - w))
@@ -241,9 +243,3 @@ _BUILDERS: dict[str, Callable[[_Layout], bool]] = {
     "baffle": _baffle,
     "nothing": lambda layout: True,
 }
-
-
-def _rounded(shape: Shape) -> Shape:
-    if isinstance(shape, Box):
-        return Box(*(round(n) for n in (shape.x1, shape.y1, shape.x2, shape.y2)))
-    return type(shape)(tuple((round(x), round(y)) for x, y in shape.points))

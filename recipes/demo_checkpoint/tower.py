@@ -6,6 +6,8 @@ on cells first, the tower has something to say before the language model begins 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import nn
@@ -36,16 +38,19 @@ class CellHead(nn.Module):
         self.attributes = nn.Linear(width, len(ATTRIBUTES))
         self.outline = nn.Linear(width, 8)
         self.turn = nn.Linear(width, TURNS)
+        self.hundreds = nn.Linear(width, 8 * 11)
+        self.tens = nn.Linear(width, 8 * 10)
 
     def loss(self, features: torch.Tensor, scenes: list[Scene]) -> dict[str, torch.Tensor]:
         """Compare cells with what is there.
 
         Shape: features (photos, cells, width).
         """
-        truths = [_targets(scene) for scene in scenes]
-        shown, outline, turn = (torch.from_numpy(np.stack(part)) for part in zip(*truths))
+        shown, outline, turn = _stacked(scenes)
         owned = turn > 0
         points = self.outline(features)
+        # What a model writes of a coordinate are digits: let them be there to be read off.
+        hundreds, tens = _digits(outline[owned])
         weight = torch.full((len(ATTRIBUTES),), 3.0)
         return {
             "attributes": 4
@@ -53,25 +58,50 @@ class CellHead(nn.Module):
                 self.attributes(features), shown, pos_weight=weight
             ),
             "outline": 8 * F.smooth_l1_loss(points[owned], outline[owned], beta=0.05),
+            "digits": 0.5
+            * (
+                F.cross_entropy(self.hundreds(features[owned]).view(-1, 11), hundreds)
+                + F.cross_entropy(self.tens(features[owned]).view(-1, 10), tens)
+            ),
             "turn": 0.5 * F.cross_entropy(self.turn(features).flatten(0, 1), turn.flatten()),
         }
 
     @torch.no_grad()
     def accuracy(self, features: torch.Tensor, scenes: list[Scene]) -> dict[str, float]:
         """Measure, over owned cells: recall and precision of each attribute, and of turns."""
-        truths = [_targets(scene) for scene in scenes]
-        shown, outline, turn = (torch.from_numpy(np.stack(part)) for part in zip(*truths))
+        shown, outline, turn = _stacked(scenes)
         guess = self.attributes(features) > 0
         owned = turn > 0
         result = {
             "turn": (self.turn(features).argmax(-1)[owned] == turn[owned]).float().mean().item(),
             "outline": (self.outline(features)[owned] - outline[owned]).abs().mean().item(),
         }
+        hundreds, tens = _digits(outline[owned])
+        said_hundreds = self.hundreds(features[owned]).view(-1, 11).argmax(-1)
+        said_tens = self.tens(features[owned]).view(-1, 10).argmax(-1)
+        result["hundreds"] = (said_hundreds == hundreds).float().mean().item()
+        result["tens"] = (said_tens == tens).float().mean().item()
         for index, name in enumerate(ATTRIBUTES):
             truth, said = shown[..., index] > 0.5, guess[..., index]
             both = (truth & said).sum().item()
             result[name] = 2 * both / max(1, (truth.sum() + said.sum()).item())
         return result
+
+
+def _digits(outline: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The hundreds and tens digits of coordinates. Shape: (cells, 8) in 0-1, two of (cells x 8,)."""
+    whole = (outline * 1000).round().long().clamp(0, 1000).flatten()
+    return whole // 100, whole // 10 % 10
+
+
+def _stacked(scenes: list[Scene]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The targets of photos, each with the photos as its first dimension."""
+    shown, outline, turn = zip(*(_targets(scene) for scene in scenes), strict=True)
+    return (
+        torch.from_numpy(np.stack(shown)),
+        torch.from_numpy(np.stack(outline)),
+        torch.from_numpy(np.stack(turn)),
+    )
 
 
 def _targets(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -85,7 +115,8 @@ def _targets(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         cover = _cover(thing, rows, columns).ravel()
         names = thing.desc.split("/")
         marks = [index for index, name in enumerate(ATTRIBUTES) if name in names]
-        shown[np.ix_(cover > 0.1, marks)] = 1
+        for mark in marks:
+            shown[cover > 0.1, mark] = 1
         own = cover > best
         best[own] = cover[own]
         turn[own] = min(number, TURNS - 1)
@@ -99,9 +130,7 @@ def _cover(thing: Thing, rows: int, columns: int) -> np.ndarray:
     if isinstance(thing.shape, Line):
         points = np.array(thing.shape.points)
         steps = np.linspace(0, 1, 60)[:, None]
-        path = np.concatenate(
-            [a + (b - a) * steps for a, b in zip(points, points[1:], strict=False)]
-        )
+        path = np.concatenate([a + (b - a) * steps for a, b in pairwise(points)])
         cells = np.zeros((rows, columns))
         at = np.clip((path / CELL).astype(int), 0, (columns - 1, rows - 1))
         np.add.at(cells, (at[:, 1], at[:, 0]), 1.0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ from recipes.demo_checkpoint.lessons import (
 )
 from recipes.demo_checkpoint.model import make_model, train_tokenizer, write_processor_files
 from recipes.demo_checkpoint.photos import GRID, IMAGE_TOKENS, PhotoSet, render_split
-from recipes.demo_checkpoint.scenes import KINDS, Scene
+from recipes.demo_checkpoint.scenes import Scene
 from recipes.demo_checkpoint.tower import CellHead
 
 GROUND_KINDS = KINDS_OF[GROUND]
@@ -125,7 +126,7 @@ def _tokenizer(build: Path) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast.from_pretrained(folder)
 
 
-def _quicken(tower: nn.Module) -> None:
+def _quicken(tower: Any) -> None:
     """Compute the same tower faster: photos of one size, the patch embedding as a product.
 
     conv3d and one attention call a photo are slow on a CPU, and the two time steps of a still
@@ -142,7 +143,7 @@ def _quicken(tower: nn.Module) -> None:
 
 
 def _attend(
-    attention: nn.Module,
+    attention: Any,
     hidden_states: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor],
     **_: object,
@@ -157,7 +158,8 @@ def _attend(
     )
     scores = (query * attention.scaling).to(value.dtype) @ key.to(value.dtype).transpose(-1, -2)
     out = scores.softmax(-1).to(value.dtype) @ value
-    return attention.proj(out.transpose(1, 2).reshape(hidden_states.shape))
+    result: torch.Tensor = attention.proj(out.transpose(1, 2).reshape(hidden_states.shape))
+    return result
 
 
 # --- the loop -------------------------------------------------------------------------------
@@ -181,7 +183,8 @@ def _learn(
         if extra:
             extra.load_state_dict(state["extra"])
         done = state["done"]
-    began, seen = time.monotonic(), {}
+    began = time.monotonic()
+    seen: dict[str, float] = {}
     for number in range(done, phase.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * _schedule(number, phase.steps)
@@ -189,7 +192,7 @@ def _learn(
             losses = step(number)
         loss = torch.stack(list(losses.values())).sum()
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
         optimizer.step()
         for name, value in losses.items():
@@ -321,7 +324,8 @@ class _LanguageStep:
         logits = self.model.lm_head(out[wanted]).float()
         each = F.cross_entropy(logits, batch.ids[:, 1:][wanted], reduction="none")
         weights = batch.weights[:, 1:][wanted]
-        return (each * weights).sum() / weights.sum()
+        loss: torch.Tensor = (each * weights).sum() / weights.sum()
+        return loss
 
 
 def _mission(scene: Scene, rng: random.Random) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Self
 
 from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
@@ -39,12 +39,20 @@ class Box:
         """The four corners, clockwise from the top left."""
         return ((self.x1, self.y1), (self.x2, self.y1), (self.x2, self.y2), (self.x1, self.y2))
 
+    def moved(self, move: Callable[[float, float], Point]) -> Self:
+        """Move every corner; `move` must keep the sides upright."""
+        return type(self)(*move(self.x1, self.y1), *move(self.x2, self.y2))
+
 
 @dataclass(frozen=True, slots=True)
 class Quad:
     """Four corners, clockwise from the top left."""
 
     points: tuple[Point, ...]
+
+    def moved(self, move: Callable[[float, float], Point]) -> Self:
+        """Move every corner."""
+        return type(self)(tuple(move(x, y) for x, y in self.points))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,12 @@ class Line:
 
     points: tuple[Point, ...]
 
+    def moved(self, move: Callable[[float, float], Point]) -> Self:
+        """Move every point."""
+        return type(self)(tuple(move(x, y) for x, y in self.points))
+
 
 Shape = Box | Quad | Line
-AnyShape = TypeVar("AnyShape", Box, Quad, Line)
 
 
 def from_numbers(kind: str, numbers: Iterable[float]) -> Shape:
@@ -96,16 +107,12 @@ def kind_of(shape: Shape) -> str:
     return {Box: "bbox_2d", Quad: "quad", Line: "line"}[type(shape)]
 
 
-def scaled(shape: AnyShape, x_factor: float, y_factor: float) -> AnyShape:
+def scaled(shape: Shape, x_factor: float, y_factor: float) -> Shape:
     """Multiply every x and every y by a factor of its own."""
-    if isinstance(shape, Box):
-        return Box(
-            shape.x1 * x_factor, shape.y1 * y_factor, shape.x2 * x_factor, shape.y2 * y_factor
-        )
-    return type(shape)(tuple((x * x_factor, y * y_factor) for x, y in shape.points))
+    return shape.moved(lambda x, y: (x * x_factor, y * y_factor))
 
 
-def to_pixels(shape: AnyShape, size_wh: Size) -> AnyShape:
+def to_pixels(shape: Shape, size_wh: Size) -> Shape:
     """Place a model's shape on its upright photo.
 
     Units: 0-1000 in, pixels out.
@@ -114,20 +121,19 @@ def to_pixels(shape: AnyShape, size_wh: Size) -> AnyShape:
     return scaled(shape, size_wh[0] / FRAME, size_wh[1] / FRAME)
 
 
-def from_pixels(shape: AnyShape, size_wh: Size) -> AnyShape:
+def from_pixels(shape: Shape, size_wh: Size) -> Shape:
     """Bring a shape in pixels of an upright photo into the frame: the inverse of `to_pixels`."""
     return scaled(shape, FRAME / size_wh[0], FRAME / size_wh[1])
 
 
-def clip(shape: AnyShape, limit: float = FRAME) -> AnyShape:
+def rounded(shape: Shape) -> Shape:
+    """Round every coordinate to a whole number, as models write them."""
+    return shape.moved(lambda x, y: (round(x), round(y)))
+
+
+def clip(shape: Shape, limit: float = FRAME) -> Shape:
     """Move every coordinate outside 0..limit to the nearest edge."""
-
-    def held(value: float) -> float:
-        return min(max(value, 0), limit)
-
-    if isinstance(shape, Box):
-        return Box(held(shape.x1), held(shape.y1), held(shape.x2), held(shape.y2))
-    return type(shape)(tuple((held(x), held(y)) for x, y in shape.points))
+    return shape.moved(lambda x, y: (min(max(x, 0), limit), min(max(y, 0), limit)))
 
 
 def region(shape: Shape) -> BaseGeometry:

@@ -1,4 +1,4 @@
-"""The photo tree on disk -> groups: data_root/<mission>/{审核通过|审核不通过}/<group_id>/<photo>."""
+"""The photo tree -> groups: data_root/<mission>/{审核通过|审核不通过}/<group_id>/<photo>."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
 
 
 class PhotoTree:
-    """The photo tree under a folder; `passed_over` counts what is no photo, by kind."""
+    """The photo tree under a folder. What is no photo is passed over, and counted by kind."""
 
     def __init__(self, data_root: Path) -> None:
         """Open a tree.
@@ -38,21 +38,45 @@ class PhotoTree:
         Raises: IntakeError if the folder is missing or cannot be listed.
         """
         self.data_root = data_root
-        self.passed_over: Counter[str] = Counter()
         if not data_root.is_dir():
             raise IntakeError(f"--data-root {data_root}: no such folder")
-        self._missions = {normalized(name): name for name in self._folders(data_root)}
+        self._missions: dict[str, str] = {}
+        for name in _folders(data_root, Counter()):
+            other = self._missions.setdefault(normalized(name), name)
+            if other != name:
+                raise IntakeError(
+                    f"{data_root}: {other} and {name} are the same mission: merge them"
+                )
 
     def missions(self, known: Missions) -> list[Mission]:
         """List the known missions that the tree has a folder for, in their configured order."""
         return [mission for mission in known if normalized(mission.name) in self._missions]
 
-    def groups(self, mission: Mission) -> Iterator[Group]:
+    def unknown(self, known: Missions) -> list[str]:
+        """List the folders that belong to no known mission."""
+        names = {normalized(mission.name) for mission in known}
+        return [folder for name, folder in self._missions.items() if name not in names]
+
+    def count(self, mission: Mission) -> int:
+        """Count the groups of a mission by their folders' names alone."""
+        return sum(len(names) for _, names, _ in self._shelves(mission, Counter()))
+
+    def groups(self, mission: Mission, passed_over: Counter[str] | None = None) -> Iterator[Group]:
         """Yield the groups of a mission: passed, failed, then unlabelled, each in natural order.
 
-        Only names are held in memory; photos are listed group by group.
+        Only names are held in memory; photos are listed group by group. What is passed over is
+        counted in `passed_over`.
         Raises: IntakeError if the tree has no folder for the mission.
         """
+        counter = Counter() if passed_over is None else passed_over
+        for folder, names, label in self._shelves(mission, counter):
+            for name in names:
+                yield Group(name, mission.name, label, _photos(folder / name, counter))
+
+    def _shelves(
+        self, mission: Mission, passed_over: Counter[str]
+    ) -> Iterator[tuple[Path, list[str], Label | None]]:
+        """Yield each folder that holds groups, their names in order, and their label."""
         folder_name = self._missions.get(normalized(mission.name))
         if folder_name is None:
             found = ", ".join(sorted(self._missions.values())) or "none"
@@ -60,48 +84,45 @@ class PhotoTree:
                 f"{self.data_root}: no folder for mission {mission.name!r}; folders found: {found}"
             )
         folder = self.data_root / folder_name
-        names = self._folders(folder)
+        names = _folders(folder, passed_over)
         for label_name, label in LABELS.items():
-            labelled = next((n for n in names if normalized(n) == label_name), None)
-            if labelled is not None:
-                yield from self._groups_in(folder / labelled, mission, label)
-        unlabelled = [name for name in names if normalized(name) not in LABELS]
-        yield from self._named(folder, unlabelled, mission, None)
+            shelves = [name for name in names if normalized(name) == label_name]
+            if len(shelves) > 1:
+                raise IntakeError(
+                    f"{folder}: {' and '.join(shelves)} are the same label: merge them"
+                )
+            for name in shelves:
+                yield folder / name, _folders(folder / name, passed_over), label
+        yield folder, [name for name in names if normalized(name) not in LABELS], None
 
-    def _groups_in(self, folder: Path, mission: Mission, label: Label) -> Iterator[Group]:
-        yield from self._named(folder, self._folders(folder), mission, label)
 
-    def _named(
-        self, folder: Path, names: list[str], mission: Mission, label: Label | None
-    ) -> Iterator[Group]:
-        for name in names:
-            yield Group(name, mission.name, label, self._photos(folder / name))
+def _folders(folder: Path, passed_over: Counter[str]) -> list[str]:
+    """List folders in natural order; files and hidden entries are passed over and counted."""
+    names = []
+    for entry in _entries(folder):
+        if entry.name.startswith("."):
+            passed_over["hidden"] += 1
+        elif _is_folder(entry):
+            names.append(entry.name)
+        else:
+            passed_over["stray_file"] += 1
+    return sorted(names, key=natural_key)
 
-    def _folders(self, folder: Path) -> list[str]:
-        """List folders in natural order; files and hidden entries are passed over and counted."""
-        names = []
-        for entry in _entries(folder):
-            if entry.name.startswith("."):
-                self.passed_over["hidden"] += 1
-            elif _is_folder(entry):
-                names.append(entry.name)
-            else:
-                self.passed_over["stray_file"] += 1
-        return sorted(names, key=natural_key)
 
-    def _photos(self, folder: Path) -> tuple[Path, ...]:
-        photos = []
-        for entry in _entries(folder):
-            if entry.name.startswith("."):
-                self.passed_over["hidden"] += 1
-            elif _is_folder(entry):
-                self.passed_over["folder_in_group"] += 1
-            elif Path(entry.name).suffix.casefold() in SUFFIXES:
-                photos.append(entry.name)
-            else:
-                self.passed_over["not_a_photo"] += 1
-        absolute = folder.absolute()
-        return tuple(absolute / name for name in sorted(photos, key=natural_key))
+def _photos(folder: Path, passed_over: Counter[str]) -> tuple[Path, ...]:
+    """List the photos of a group in natural order, as absolute paths."""
+    names = []
+    for entry in _entries(folder):
+        if entry.name.startswith("."):
+            passed_over["hidden"] += 1
+        elif _is_folder(entry):
+            passed_over["folder_in_group"] += 1
+        elif Path(entry.name).suffix.casefold() in SUFFIXES:
+            names.append(entry.name)
+        else:
+            passed_over["not_a_photo"] += 1
+    absolute = folder.absolute()
+    return tuple(absolute / name for name in sorted(names, key=natural_key))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

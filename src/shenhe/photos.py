@@ -24,11 +24,11 @@ FACTOR = 32
 MAX_SOURCE_PIXELS = 200_000_000
 """A larger photo is refused before it is decoded: a decompression bomb, or no photo."""
 MAX_ASPECT = 200
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"}
-)
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"})
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
 
+# Every kind is known from the start: asked for one by name, Pillow does not load it by itself.
+Image.init()
 # HEIC is known by its first bytes, whatever the file is called.
 pillow_heif.register_heif_opener()
 # The limit is enforced below, with a reason code, before any pixel is decoded.
@@ -52,8 +52,7 @@ class PixelBudget:
         if w * h > self.max_pixels:
             shrink = math.sqrt(width * height / self.max_pixels)
             w, h = (
-                max(FACTOR, math.floor(side / shrink / FACTOR) * FACTOR)
-                for side in (width, height)
+                max(FACTOR, math.floor(side / shrink / FACTOR) * FACTOR) for side in (width, height)
             )
         elif w * h < self.min_pixels:
             grow = math.sqrt(self.min_pixels / (width * height))
@@ -84,7 +83,7 @@ def load(path: Path, budget: PixelBudget) -> LoadedPhoto:
 
 
 def open_upright(path: Path) -> Image.Image:
-    """Open a photo in RGB and turned as its EXIF orientation says; of an animation, its first frame.
+    """Open a photo in RGB, turned as its EXIF orientation says; of an animation, its first frame.
 
     Raises: PhotoError, see `load`.
     """

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shenhe.geometry import Shape, Size
 
 SCHEMA = 1
-PASS, FAIL = "通过", "不通过"
+PASS: Final = "通过"
+FAIL: Final = "不通过"
 
 Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
@@ -164,11 +165,12 @@ class AnswerMeta(Row):
 
 
 class RunMeta(Row):
-    """What a row was made with."""
+    """What a row was made with; `inputs_hash` is that of the lines a verdict rests on."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     prompt_hash: str
     checkpoint: str
+    inputs_hash: str | None = None
     answers: dict[str, AnswerMeta]
 
 

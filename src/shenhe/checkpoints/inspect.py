@@ -95,7 +95,9 @@ def _weights(folder: Path, stem: str, error: type[CheckpointError]) -> tuple[Pat
     for path in paths:
         if path.is_file():
             continue
-        pickled = next(iter(sorted(folder.glob(f"{'pytorch_' if stem == 'model' else ''}{stem}*.bin"))), None)
+        pickled = next(
+            iter(sorted(folder.glob(f"{'pytorch_' if stem == 'model' else ''}{stem}*.bin"))), None
+        )
         if pickled:
             raise error(
                 f"{pickled}: pickled weights can run code and are refused; save them as safetensors"

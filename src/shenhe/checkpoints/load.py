@@ -104,7 +104,9 @@ def _load_model(
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{files.folder}: cannot be loaded: {first}") from error
     if missing := sorted(report["missing_keys"]):
-        raise CheckpointError(f"{files.folder}: {len(missing)} weights are missing: {_some(missing)}")
+        raise CheckpointError(
+            f"{files.folder}: {len(missing)} weights are missing: {_some(missing)}"
+        )
     if odd := sorted(report["unexpected_keys"]):
         raise CheckpointError(f"{files.folder}: {len(odd)} unknown weights: {_some(odd)}")
     return model
@@ -137,7 +139,9 @@ def _apply(model: PreTrainedModel, files: CheckpointFiles, name: str) -> Any:
         )
     lacking = sorted(key for key in result.missing_keys if re.search(rf"\.{name}(\.|$)", key))
     if lacking:
-        raise AdapterError(f"{files.folder}: lacks weights for {len(lacking)} places: {_some(lacking)}")
+        raise AdapterError(
+            f"{files.folder}: lacks weights for {len(lacking)} places: {_some(lacking)}"
+        )
     if not any(bool(weight.any()) for weight in weights.values()):
         warnings.warn(f"{files.folder}: all weights are zero: it changes nothing", stacklevel=2)
     return tuned

@@ -99,9 +99,7 @@ class LocalEngine:
             for part in message.parts
             if isinstance(part, ImagePart)
         ]
-        return _Opened(
-            request, tuple(photos.load(part.path, self._budget) for part in references)
-        )
+        return _Opened(request, tuple(photos.load(part.path, self._budget) for part in references))
 
     def _answer_opened(self, opened: Sequence[_Opened]) -> Iterator[Answer | Failed]:
         """Generate in pieces of the batch size, halved whenever a GPU runs out of memory."""
@@ -158,8 +156,12 @@ class LocalEngine:
         logprobs = {}
         if opening is not None:
             firsts = {choice: self._first_token(choice) for choice in request.choices}
-            if len(set(firsts.values())) == len(firsts):  # else the opening does not tell them apart
-                logprobs = {choice: opening[index, first].item() for choice, first in firsts.items()}
+            if len(set(firsts.values())) == len(
+                firsts
+            ):  # else the opening does not tell them apart
+                logprobs = {
+                    choice: opening[index, first].item() for choice, first in firsts.items()
+                }
         return Answer(
             key=request.key,
             # Special tokens are kept: some checkpoints write boxes with them.

@@ -12,9 +12,7 @@ from shenhe.records import FAIL, PASS, Answer, Judgement, Message, Request
 MAX_NEW_TOKENS = 128
 
 
-def messages(
-    lines: Mapping[str, str], mission: Mission, template: Template
-) -> tuple[Message, ...]:
+def messages(lines: Mapping[str, str], mission: Mission, template: Template) -> tuple[Message, ...]:
     """Lay the lines out as data, one a line, in their order; text only.
 
     Raises: FormatError for a line that is no summary, so that no line can pose as part of the

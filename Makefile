@@ -1,0 +1,45 @@
+# Two commands on a fresh machine do everything: make demo, make test.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check test-peers demo-checkpoint demo-adapter demo-photos demo-evaluate clean
+
+demo: .venv/installed
+	$(BIN)/shenhe demo
+
+test: check
+	$(BIN)/python -m pytest -m "not peers"
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test-peers: .venv/installed-dev
+	$(BIN)/python -m pytest -m peers
+
+# Training is resumable: what is under .demo-build goes on from its last state.
+demo-checkpoint: .venv/installed-dev
+	$(BIN)/python -m recipes.demo_checkpoint.train --until base
+
+demo-adapter: .venv/installed-dev
+	$(BIN)/python -m recipes.demo_checkpoint.train
+
+demo-photos: .venv/installed-dev
+	$(BIN)/python -m recipes.demo_checkpoint.demo_photos
+
+demo-evaluate: .venv/installed-dev
+	$(BIN)/python -m recipes.demo_checkpoint.evaluate --model demo --adapters demo
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .demo-build shenhe-demo

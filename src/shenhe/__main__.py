@@ -1,0 +1,6 @@
+"""python -m shenhe"""
+
+from shenhe.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""What `import shenhe` gives: one loaded model and the jobs it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.create import create_engine
+from shenhe.errors import ItemError, UsageError
+from shenhe.records import (
+    Answer,
+    Caption,
+    FinishReason,
+    ImagePart,
+    Judgement,
+    Message,
+    Request,
+    Ruling,
+    photo_key,
+)
+from shenhe.runs.drive import Bad, Good, Job, drive
+from shenhe.runs.stage_b import p_pass
+from shenhe.stages import caption, summary, verdict
+
+Value = TypeVar("Value")
+PhotoPath = str | Path
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said in a conversation."""
+
+    text: str
+    finish_reason: FinishReason
+    new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Stage-A: the line of each photo, {"图片_1": line, ...}."""
+
+    per_image: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Stage-B: `verdict` is None exactly where `status` is undecided; `raw` is the model's text."""
+
+    verdict: Ruling | None
+    reason: str
+    p_pass: float | None
+    status: Literal["decided", "undecided"]
+    raw: str
+
+
+class Model:
+    """A loaded checkpoint."""
+
+    def __init__(
+        self, engine: Engine, missions: Path | None = None, prompts: Path | None = None
+    ) -> None:
+        """Use an engine with the built-in missions and prompts, or those of files."""
+        self.engine = engine
+        self.missions = load_missions(missions)
+        self.prompts = load_prompts(prompts)
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], max_new_tokens: int = 2048) -> Reply:
+        """Answer a conversation; messages as in transformers: role, and text or content parts.
+
+        Raises: UsageError for a message of another form; ItemError for a photo that cannot be read.
+        """
+        request = Request("chat", _messages(messages), max_new_tokens)
+        answer = self._ask([request], lambda answer: answer, 1)[0].answer
+        return Reply(answer.text, answer.finish_reason, answer.new_tokens)
+
+    def stream(
+        self, messages: Sequence[Mapping[str, Any]], max_new_tokens: int = 2048
+    ) -> Iterator[str]:
+        """Answer a conversation piece by piece; see `chat`."""
+        return self.engine.stream(Request("chat", _messages(messages), max_new_tokens))
+
+    def caption(self, photos: Sequence[PhotoPath], max_new_tokens: int = 2048) -> Caption:
+        """Write the dense caption of photos seen together.
+
+        Raises: ItemError for a photo or an answer that cannot be read.
+        """
+        paths = [Path(photo) for photo in photos]
+        request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
+        return self._ask([request], lambda answer: caption.read(answer, len(paths)))[0].value
+
+    def summarize(
+        self, photos: Sequence[PhotoPath], mission: str, max_new_tokens: int = 512
+    ) -> Summary:
+        """Write one line for each photo (Stage-A).
+
+        Raises: UsageError for an unknown mission; ItemError for a photo or a line that cannot be
+        read.
+        """
+        found = self.missions.get(mission)
+        requests = [
+            summary.request(
+                photo_key(index), Path(photo), found, self.prompts.summary, max_new_tokens
+            )
+            for index, photo in enumerate(photos)
+        ]
+        lines = self._ask(requests, summary.read)
+        return Summary({photo_key(index): good.value for index, good in enumerate(lines)})
+
+    def judge(self, lines: Mapping[str, str], mission: str, max_new_tokens: int = 128) -> Verdict:
+        """Judge a group from its lines alone (Stage-B); what cannot be read is undecided.
+
+        Raises: UsageError for an unknown mission; FormatError for a line that is no summary.
+        """
+        request = verdict.request(
+            "verdict", lines, self.missions.get(mission), self.prompts.verdict, max_new_tokens
+        )
+        outcome = self._outcomes([request], verdict.read)[0]
+        if isinstance(outcome, Good):
+            said: Judgement = outcome.value
+            answer = outcome.answer
+            return Verdict(said.verdict, said.reason, p_pass(answer), "decided", answer.text)
+        raw = outcome.answer.text if outcome.answer else ""
+        return Verdict(None, f"{outcome.code}: {outcome.message}", None, "undecided", raw)
+
+    def _outcomes(
+        self, requests: list[Request], read: Callable[[Answer], Value], attempts: int = 3
+    ) -> tuple[Good[Value] | Bad, ...]:
+        if not requests:
+            raise UsageError("no photos were given")
+        (finished,) = drive(self.engine, [Job(None, tuple(requests))], read, attempts)
+        return finished.outcomes
+
+    def _ask(
+        self, requests: list[Request], read: Callable[[Answer], Value], attempts: int = 3
+    ) -> list[Good[Value]]:
+        good = []
+        for outcome in self._outcomes(requests, read, attempts):
+            if isinstance(outcome, Bad):
+                raise ItemError(outcome.code, outcome.message)
+            good.append(outcome)
+        return good
+
+
+def load(
+    model: str,
+    adapters: Sequence[str] = (),
+    *,
+    missions: PhotoPath | None = None,
+    prompts: PhotoPath | None = None,
+    **options: Any,
+) -> Model:
+    """Load a checkpoint, "demo" for the bundled one; options are those of EngineSpec.
+
+    Raises: UsageError for an option there is none of; CheckpointError or AdapterError.
+    """
+    known = set(EngineSpec.__dataclass_fields__) - {"model", "adapters"}
+    if odd := sorted(options.keys() - known):
+        raise UsageError(f"unknown option {odd[0]!r}: use {', '.join(sorted(known))}")
+    engine = create_engine(EngineSpec(str(model), tuple(map(str, adapters)), **options))
+    return Model(
+        engine,
+        Path(missions) if missions is not None else None,
+        Path(prompts) if prompts is not None else None,
+    )
+
+
+def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
+    return tuple(_message(message) for message in messages)
+
+
+def _message(message: Mapping[str, Any]) -> Message:
+    role, content = message.get("role"), message.get("content")
+    if role not in ("system", "user", "assistant"):
+        raise UsageError(f"a message's role must be system, user or assistant, got {role!r}")
+    if isinstance(content, str):
+        return Message(role, (content,))
+    if not isinstance(content, Sequence):
+        raise UsageError("a message's content must be text or a list of parts")
+    return Message(role, tuple(_part(part) for part in content))
+
+
+def _part(part: Any) -> str | ImagePart:
+    if isinstance(part, Mapping):
+        if isinstance(text := part.get("text"), str):
+            return text
+        for name in ("image", "path", "url"):
+            if isinstance(path := part.get(name), str | Path):
+                return ImagePart(Path(path))
+    raise UsageError(f"a content part must be text or an image's path, got {part!r:.80}")

@@ -1,0 +1,58 @@
+"""From the command line to an exit code: the one place where errors become messages."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+from shenhe.cli.parser import build_parser, normalized
+from shenhe.errors import ShenheError
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit."""
+    sys.exit(exit_code(sys.argv[1:] if argv is None else argv))
+
+
+def exit_code(argv: Sequence[str]) -> int:
+    """Run a command and give its exit code: 0, 1, 2 or 130."""
+    _prepare_streams()
+    parser = build_parser()
+    options = parser.parse_args(normalized(list(argv), parser))
+    from shenhe.cli import commands
+
+    try:
+        return commands.COMMANDS[options.command](options)
+    except KeyboardInterrupt:
+        _say("interrupted: what was written is valid; the same command goes on from there")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output is gone: there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except ShenheError as error:
+        if options.debug:
+            traceback.print_exc()
+        _say(str(error))
+        return 2
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+        return 2
+
+
+def _say(message: str) -> None:
+    print(f"shenhe: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _prepare_streams() -> None:
+    """Write UTF-8 whatever the locale says, and warnings as one line each."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")

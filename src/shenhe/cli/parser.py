@@ -1,0 +1,239 @@
+"""The options of every command. Imports nothing heavy: `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from shenhe import __version__
+
+EXAMPLES = {
+    "summarize": "shenhe summarize --model demo --data-root photos --mission 挡风板安装检查"
+    " --output-dir out/stage_a",
+    "judge": "shenhe judge --model demo --stage-a out/stage_a --output-dir out/stage_b",
+    "run": "shenhe run --model base --adapters lora --data-root photos --output-dir out",
+    "report": "shenhe report out",
+    "check": 'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
+    "demo": "shenhe demo --output-dir shenhe-demo",
+}
+CHECKS = ("summary", "verdict")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line that says where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> Parser:
+    """Build the parser of all commands."""
+    parser = Parser(
+        prog="shenhe",
+        description="审核: reviews site-inspection photos with fine-tuned Qwen3-VL models.",
+        epilog="Exit codes: 0 all done; 1 done, but some items failed or are undecided;"
+        " 2 could not run; 130 interrupted: the same command goes on from there.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"shenhe {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _summarize(_command(commands, "summarize", "Stage-A: one line of Chinese for every photo"))
+    _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
+    _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
+    _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
+    _check(_command(commands, "check", "validate texts that any tool wrote"))
+    _demo(_command(commands, "demo", "the main job on the bundled checkpoint and photos"))
+    return parser
+
+
+def normalized(argv: list[str], parser: argparse.ArgumentParser) -> list[str]:
+    """Accept ms-swift's spellings: --max_new_tokens, and a switch with true or false behind it."""
+    switches = _switches(parser)
+    result: list[str] = []
+    rest = iter(argv)
+    for word in rest:
+        if word == "--":
+            return [*result, word, *rest]
+        # Also the value of the word before may look like this: only switches take it away.
+        if word.lower() in ("true", "false") and result and result[-1] in switches:
+            if word.lower() == "false":
+                result[-1] = f"--no-{result[-1][2:]}"
+            continue
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            name = name.replace("_", "-")
+            if name in switches and value.lower() in ("true", "false"):
+                word = name if value.lower() == "true" else f"--no-{name[2:]}"
+            else:
+                word = name + equals + value
+        result.append(word)
+    return result
+
+
+def _switches(parser: argparse.ArgumentParser) -> set[str]:
+    found: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action.choices.values():
+                found |= _switches(sub)
+        elif isinstance(action, argparse.BooleanOptionalAction):
+            found |= {name for name in action.option_strings if not name.startswith("--no-")}
+    return found
+
+
+def _command(
+    commands: argparse._SubParsersAction[Parser], name: str, summary: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=f"Example:  {EXAMPLES[name]}",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    _switch(command, "--debug", "show the traceback of an error")
+    return command
+
+
+def _switch(parser: argparse._ActionsContainer, name: str, text: str) -> None:
+    parser.add_argument(name, action=argparse.BooleanOptionalAction, default=False, help=text)
+
+
+def _summarize(parser: argparse.ArgumentParser) -> None:
+    _engine(parser)
+    _photos(parser)
+    parser.add_argument("--mission", required=True, metavar="NAME", help="the mission's name")
+    _output(parser)
+    _max_new_tokens(parser, 512)
+    _work(parser)
+
+
+def _judge(parser: argparse.ArgumentParser) -> None:
+    _engine(parser)
+    parser.add_argument(
+        "--stage-a", required=True, type=Path, metavar="FILE|DIR", help="rows of `summarize`"
+    )
+    _output(parser)
+    _max_new_tokens(parser, 128)
+    _work(parser)
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    _engine(parser)
+    _photos(parser)
+    parser.add_argument(
+        "--mission",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a mission; several times for several; without it all that the tree has",
+    )
+    _output(parser)
+    _work(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="what `run` wrote")
+    parser.add_argument(
+        "--max-groups",
+        type=_positive,
+        default=500,
+        metavar="N",
+        help="show at most so many groups: undecided ones and disagreements first",
+    )
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=CHECKS, help="the format")
+    parser.add_argument("file", metavar="FILE.jsonl", help='rows of {"raw": "..."}; - for stdin')
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path("shenhe-demo"), metavar="DIR", help="the run folder"
+    )
+
+
+def _engine(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", required=True, metavar="PATH", help="a checkpoint folder; demo: the bundled one"
+    )
+    group.add_argument(
+        "--adapters",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="A",
+        help="LoRA adapters, applied in order; demo: the bundled one",
+    )
+    group.add_argument("--engine", choices=("local",), default="local", help="what runs the model")
+    group.add_argument(
+        "--dtype",
+        choices=("auto", "bfloat16", "float16", "float32"),
+        default="auto",
+        help="auto: as the checkpoint was saved",
+    )
+    group.add_argument(
+        "--attn-impl", default="sdpa", metavar="NAME", help="attention of transformers"
+    )
+    group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...")
+    group.add_argument(
+        "--batch-size", type=_positive, default=4, metavar="N", help="requests at once"
+    )
+    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: greedy")
+    group.add_argument("--top-p", type=float, default=1.0, metavar="P", help="nucleus of sampling")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="seed of sampling")
+    group.add_argument(
+        "--max-pixels",
+        type=_positive,
+        metavar="N",
+        help="pixel budget of a photo; default: the checkpoint's",
+    )
+    prompts = parser.add_argument_group("prompts")
+    prompts.add_argument("--prompts", type=Path, metavar="FILE", help="your own prompts (TOML)")
+    prompts.add_argument(
+        "--missions", type=Path, metavar="FILE", help="missions of your own (TOML)"
+    )
+
+
+def _photos(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-root",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>",
+    )
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--output-dir", required=True, type=Path, metavar="DIR", help="where rows go"
+    )
+
+
+def _max_new_tokens(parser: argparse.ArgumentParser, default: int) -> None:
+    parser.add_argument(
+        "--max-new-tokens", type=_positive, default=default, metavar="N", help="limit of one answer"
+    )
+
+
+def _work(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("work")
+    group.add_argument("--limit", type=_positive, metavar="N", help="do at most so many groups")
+    group.add_argument(
+        "--max-attempts", type=_positive, default=3, metavar="N", help="asks of a malformed answer"
+    )
+    _switch(group, "--restart", "begin anew; earlier files are set aside, not deleted")
+    _switch(group, "--dry-run", "say what would be done, and do nothing")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return value

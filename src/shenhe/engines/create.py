@@ -1,0 +1,20 @@
+"""From an EngineSpec to its engine; each engine's libraries are imported only when asked for."""
+
+from __future__ import annotations
+
+from shenhe.engines.base import Engine, EngineSpec
+from shenhe.errors import UsageError
+
+ENGINES = ("local",)
+
+
+def create_engine(spec: EngineSpec) -> Engine:
+    """Create the engine that a spec describes.
+
+    Raises: UsageError for an engine there is none of; CheckpointError or AdapterError.
+    """
+    if spec.engine == "local":
+        from shenhe.engines.local import LocalEngine
+
+        return LocalEngine(spec)
+    raise UsageError(f"--engine {spec.engine}: use one of {', '.join(ENGINES)}")

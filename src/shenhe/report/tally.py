@@ -1,0 +1,137 @@
+"""Reading a run folder: totals of every mission, and the groups that most need a look."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shenhe.errors import RunError
+from shenhe.records import FAIL, PASS, SummaryRow, VerdictRow
+from shenhe.runs.ledger import Json, read_rows
+
+EXPECTED = {"pass": PASS, "fail": FAIL}
+UNDECIDED = "undecided"
+
+
+@dataclass(slots=True)
+class MissionTally:
+    """Counts of one mission's verdicts; `confusion` is (label, verdict or undecided) -> groups."""
+
+    mission: str
+    verdicts: Counter[str] = field(default_factory=Counter)
+    confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def groups(self) -> int:
+        """All groups."""
+        return self.verdicts.total()
+
+    @property
+    def labelled(self) -> int:
+        """Groups that people labelled."""
+        return self.confusion.total()
+
+    @property
+    def agreed(self) -> int:
+        """Groups judged as people labelled them."""
+        return sum(self.confusion[label, verdict] for label, verdict in EXPECTED.items())
+
+    @property
+    def false_passes(self) -> int:
+        """Groups that people failed and the machine passed."""
+        return self.confusion["fail", PASS]
+
+    @property
+    def failed_by_people(self) -> int:
+        """Groups that people failed."""
+        return sum(n for (label, _), n in self.confusion.items() if label == "fail")
+
+    def add(self, row: VerdictRow) -> None:
+        """Count one verdict."""
+        verdict = row.verdict or UNDECIDED
+        self.verdicts[verdict] += 1
+        if row.label:
+            self.confusion[row.label, verdict] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunReading:
+    """What a report shows: all totals, and at most so many groups with their Stage-A rows."""
+
+    missions: list[MissionTally]
+    shown: list[tuple[VerdictRow, SummaryRow | None]]
+
+    @property
+    def total(self) -> int:
+        """All groups of the run."""
+        return sum(mission.groups for mission in self.missions)
+
+
+def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
+    """Read a run folder, holding no more than `max_groups` rows in memory.
+
+    Undecided groups come first, then those judged against their label, then the rest in order.
+    Raises: RunError if the folder holds no verdicts, or rows of another form.
+    """
+    verdict_files = _rows_files(run_dir / "stage_b")
+    if not verdict_files:
+        raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
+    missions: list[MissionTally] = []
+    nearest: list[tuple[int, int, VerdictRow]] = []
+    order = 0
+    for path in verdict_files:
+        tally: MissionTally | None = None
+        for json_row in read_rows(path):
+            row = _parse_verdict(path, json_row)
+            if tally is None or tally.mission != row.mission:
+                tally = next((t for t in missions if t.mission == row.mission), None)
+                if tally is None:
+                    tally = MissionTally(row.mission)
+                    missions.append(tally)
+            tally.add(row)
+            order += 1
+            entry = (-_need(row), -order, row)
+            if len(nearest) < max_groups:
+                heapq.heappush(nearest, entry)
+            else:
+                heapq.heappushpop(nearest, entry)
+    chosen = [row for _, _, row in sorted(nearest, key=lambda entry: (-entry[0], -entry[1]))]
+    return RunReading(missions, _with_summaries(run_dir, chosen))
+
+
+def _need(row: VerdictRow) -> int:
+    """0 for what needs a look most."""
+    if row.verdict is None:
+        return 0
+    return 1 if row.label and EXPECTED[row.label] != row.verdict else 2
+
+
+def _with_summaries(
+    run_dir: Path, chosen: list[VerdictRow]
+) -> list[tuple[VerdictRow, SummaryRow | None]]:
+    wanted = {row.key for row in chosen}
+    found: dict[str, SummaryRow] = {}
+    for path in _rows_files(run_dir / "stage_a"):
+        for json_row in read_rows(path):
+            try:
+                row = SummaryRow.model_validate(json_row)
+            except ValidationError as error:
+                raise RunError(f"{path}: not a Stage-A row: {error.errors()[0]['msg']}") from error
+            if row.key in wanted:
+                found[row.key] = row
+    return [(row, found.get(row.key)) for row in chosen]
+
+
+def _rows_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.jsonl") if ".failures." not in path.name)
+
+
+def _parse_verdict(path: Path, row: Json) -> VerdictRow:
+    try:
+        return VerdictRow.model_validate(row)
+    except ValidationError as error:
+        raise RunError(f"{path}: not a verdict row: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,17 @@
+"""Drive a stage through an engine: order, retry, append, resume, progress."""
+
+from shenhe.runs.drive import drive
+from shenhe.runs.outcome import RunCounts, RunOptions
+from shenhe.runs.stage_a import plan_summaries, run_summaries
+from shenhe.runs.stage_b import find_stage_a, plan_verdicts, run_verdicts
+
+__all__ = [
+    "RunCounts",
+    "RunOptions",
+    "drive",
+    "find_stage_a",
+    "plan_summaries",
+    "plan_verdicts",
+    "run_summaries",
+    "run_verdicts",
+]

@@ -1,0 +1,126 @@
+"""Jobs through an engine: answers matched by key, bad ones asked again, jobs finished whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from shenhe.engines.base import Engine
+from shenhe.errors import EngineError, FormatError
+from shenhe.records import Answer, Failed, Request
+
+MAX_ATTEMPTS = 3
+
+Value = TypeVar("Value")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[Item]):
+    """An item and the requests that it takes; request keys are unique over all jobs."""
+
+    item: Item
+    requests: tuple[Request, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Good(Generic[Value]):
+    """A request whose answer could be read."""
+
+    value: Value
+    answer: Answer
+
+    @property
+    def attempts(self) -> int:
+        """How often the request was asked."""
+        return self.answer.attempt + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A request that failed; `answer` is the last text, where there was any."""
+
+    code: str
+    message: str
+    attempts: int
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[Item, Value]):
+    """A job whose requests all have an outcome, in the order of its requests."""
+
+    item: Item
+    outcomes: tuple[Good[Value] | Bad, ...]
+
+
+@dataclass(slots=True)
+class _Flight(Generic[Item, Value]):
+    """A job under way."""
+
+    job: Job[Item]
+    outcomes: dict[str, Good[Value] | Bad] = field(default_factory=dict)
+
+
+def drive(
+    engine: Engine,
+    jobs: Iterable[Job[Item]],
+    read: Callable[[Answer], Value],
+    max_attempts: int = MAX_ATTEMPTS,
+) -> Iterator[Finished[Item, Value]]:
+    """Yield jobs as they finish. Held in memory are only the jobs that the engine works on.
+
+    An answer that `read` refuses is asked again, up to `max_attempts` in all; what the engine
+    itself could not do (an unreadable photo) is not.
+    Raises: EngineError, also when the engine ends without having answered everything.
+    """
+    source = iter(jobs)
+    flying: dict[str, _Flight[Item, Value]] = {}
+    asked: dict[str, Request] = {}
+    again: deque[Request] = deque()
+
+    def feed() -> Iterator[Request]:
+        while True:
+            while again:
+                yield again.popleft()
+            job = next(source, None)
+            if job is None:
+                return
+            flight: _Flight[Item, Value] = _Flight(job)
+            for request in job.requests:
+                flying[request.key], asked[request.key] = flight, request
+                yield request
+
+    while True:
+        for result in engine.answer(feed()):
+            if result.key not in flying:
+                raise EngineError(f"the engine answered {result.key!r}, which was not asked")
+            outcome = _outcome(result, read)
+            if _worth_asking_again(outcome) and outcome.attempts < max_attempts:
+                again.append(replace(asked[result.key], attempt=outcome.attempts))
+                continue
+            flight = flying.pop(result.key)
+            del asked[result.key]
+            flight.outcomes[result.key] = outcome
+            if len(flight.outcomes) == len(flight.job.requests):
+                ordered = (flight.outcomes[request.key] for request in flight.job.requests)
+                yield Finished(flight.job.item, tuple(ordered))
+        if not again:
+            break
+    if flying:
+        raise EngineError(f"the engine ended with {len(flying)} requests unanswered")
+
+
+def _outcome(result: Answer | Failed, read: Callable[[Answer], Value]) -> Good[Value] | Bad:
+    if isinstance(result, Failed):
+        return Bad(result.code, result.message, result.attempt + 1)
+    try:
+        return Good(read(result), result)
+    except FormatError as error:
+        return Bad(error.code, str(error), result.attempt + 1, result)
+
+
+def _worth_asking_again(outcome: Good[Value] | Bad) -> bool:
+    return isinstance(outcome, Bad) and outcome.answer is not None

@@ -1,0 +1,55 @@
+"""What a run is asked to do, and what it has done."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How much to do, and of which quality; none of it but `max_attempts` decides a row."""
+
+    limit: int | None = None
+    restart: bool = False
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCounts:
+    """What the output holds after a run."""
+
+    groups: int
+    done: int
+    failed: int
+    undecided: int
+
+
+@dataclass(slots=True)
+class RunCounts:
+    """Counts of one run; `already` were done before it began."""
+
+    already: int = 0
+    done: int = 0
+    failed: int = 0
+    undecided: int = 0
+    photos: int = 0
+    new_tokens: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._began
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed and nothing is undecided."""
+        return not self.failed and not self.undecided
+
+    def kept(self) -> KeptCounts:
+        """Sum up what the output holds."""
+        done = self.already + self.done
+        return KeptCounts(done + self.failed, done, self.failed, self.undecided)

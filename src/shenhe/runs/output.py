@@ -1,0 +1,128 @@
+"""One output: its rows, its failures and its manifest, opened together under one lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shenhe.errors import RunError
+from shenhe.records import Failure, Label, Row, group_key
+from shenhe.runs.ledger import (
+    Json,
+    Ledger,
+    OutputLock,
+    drop_torn_end,
+    read_rows,
+    rewrite,
+    set_aside,
+)
+from shenhe.runs.manifest import Manifest
+from shenhe.runs.outcome import RunCounts, RunOptions
+
+
+def rows_file(folder: Path, mission: str) -> Path:
+    """Name the rows file of a mission; a slash in its name cannot stand in a file's."""
+    return folder / f"{mission.replace('/', '_')}.jsonl"
+
+
+def failures_file(rows_path: Path) -> Path:
+    """Name the failures file beside a rows file."""
+    return rows_path.with_suffix(".failures.jsonl")
+
+
+def key_of(row: Json) -> str:
+    """Give the key of the group that a row or a failure is about.
+
+    Raises: RunError for a row that is about no group.
+    """
+    try:
+        label: Label | None = row["label"]
+        return group_key(str(row["mission"]), label, str(row["group_id"]))
+    except (KeyError, TypeError) as error:
+        raise RunError(f"a row lacks {error}: not written by shenhe") from error
+
+
+@dataclass(slots=True)
+class Output:
+    """An open output. `done` has the key of every group with a row, `settled` of those decided."""
+
+    counts: RunCounts
+    done: set[str]
+    settled: set[str]
+    failed: set[str]
+    _rows: Ledger
+    _failures: Ledger
+
+    def add(self, row: Row, key: str, *, settled: bool = True) -> None:
+        """Append the row of a group."""
+        self._rows.append(row)
+        self.done.add(key)
+        self.counts.done += 1
+        if settled:
+            self.settled.add(key)
+        else:
+            self.counts.undecided += 1
+
+    def add_failures(self, key: str, failures: list[Failure]) -> None:
+        """Append what went wrong with a group."""
+        self._failures.append(*failures)
+        self.failed.add(key)
+
+    def close(self) -> None:
+        """Close both files."""
+        self._rows.close()
+        self._failures.close()
+
+
+@contextmanager
+def open_output(
+    rows_path: Path,
+    options: dict[str, Any],
+    run: RunOptions,
+    counts: RunCounts,
+    stale: Callable[[Json], bool] = lambda row: False,
+) -> Iterator[Output]:
+    """Open an output to go on with it: check its options, drop a torn end and stale rows.
+
+    However the work ends, the manifest is written and failures that were mended are dropped.
+    Raises: OutputBusyError, OptionsChangedError, RunError.
+    """
+    failures_path = failures_file(rows_path)
+    with OutputLock(rows_path):
+        manifest = Manifest(rows_path, options)
+        if run.restart:
+            set_aside(rows_path, failures_path, manifest.path)
+        manifest.check()
+        drop_torn_end(rows_path)
+        drop_torn_end(failures_path)
+        rewrite(rows_path, lambda row: not stale(row))
+        done: set[str] = set()
+        settled: set[str] = set()
+        for row in read_rows(rows_path):
+            key = key_of(row)
+            done.add(key)
+            if row.get("status") == "undecided":
+                counts.undecided += 1
+            else:
+                settled.add(key)
+        counts.already = len(done)
+        manifest.write(counts, "running")
+        output = Output(counts, done, settled, set(), Ledger(rows_path), Ledger(failures_path))
+        state = "interrupted"
+        try:
+            yield output
+            state = "ended"
+        finally:
+            output.close()
+            manifest.write(counts, state)
+            rewrite(failures_path, lambda row: _still_true(row, output, manifest.started))
+
+
+def _still_true(failure: Json, output: Output, session_start: str) -> bool:
+    """Whether a failure is the last word on its group: not mended, not told anew since."""
+    key = key_of(failure)
+    told_anew = key in output.failed and str(failure["timestamp"]) < session_start
+    return key not in output.settled and not told_anew

@@ -1,0 +1,56 @@
+"""Real parts for the tests: the bundled checkpoint, its engine, photo trees on disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.local import LocalEngine
+
+DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
+MISSION = "挡风板安装检查"
+
+
+@pytest.fixture(scope="session")
+def engine() -> LocalEngine:
+    """The bundled base and adapter in float32, which is exact enough to compare texts."""
+    return LocalEngine(EngineSpec("demo", ("demo",), dtype="float32", batch_size=4))
+
+
+@pytest.fixture(scope="session")
+def demo_photos() -> list[Path]:
+    """The bundled photos that can be read, in order."""
+    readable = []
+    for path in sorted((DEMO / "photos").rglob("img-*")):
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except OSError:
+            continue
+        readable.append(path)
+    return readable
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the bundled photo tree."""
+    return Path(shutil.copytree(DEMO / "photos", tmp_path / "照片 tree"))
+
+
+@pytest.fixture
+def make_group(tmp_path: Path) -> Callable[..., Path]:
+    """Makes tree/<mission>/[label/]<group> with photos of the given names."""
+
+    def make(group: str, *photos: str, label: str = "", mission: str = MISSION) -> Path:
+        folder = tmp_path / "tree" / mission / label / group
+        folder.mkdir(parents=True)
+        for index, name in enumerate(photos):
+            Image.new("RGB", (64, 48), (40 * index % 255, 90, 120)).save(folder / name, "JPEG")
+        return folder
+
+    return make

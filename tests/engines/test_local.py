@@ -1,0 +1,200 @@
+"""The local engine on the bundled checkpoint: real classes, real photos."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText
+
+from shenhe.checkpoints import find_checkpoint
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.create import create_engine
+from shenhe.engines.local import LocalEngine
+from shenhe.errors import UsageError
+from shenhe.records import FAIL, PASS, Answer, Failed, Request
+from shenhe.stages import summary, verdict
+
+MISSION = load_missions().get("挡风板安装检查")
+PROMPTS = load_prompts()
+LINES = ["BBU设备/华为/显示完整/无需安装×1", "无关图片", "BBU设备/中兴/显示完整/无需安装×1"]
+
+
+def _requests(photos: list[Path]) -> list[Request]:
+    asked = [
+        summary.request(str(i), photo, MISSION, PROMPTS.summary, 96)
+        for i, photo in enumerate(photos)
+    ]
+    texts = [
+        verdict.request(
+            f"v{n}", {f"图片_{i + 1}": LINES[i] for i in range(n)}, MISSION, PROMPTS.verdict
+        )
+        for n in (1, 2, 3)
+    ]
+    return asked + texts
+
+
+def _by_key(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
+    answers = list(engine.answer(requests))
+    assert all(isinstance(answer, Answer) for answer in answers)
+    return {answer.key: answer for answer in answers if isinstance(answer, Answer)}
+
+
+def test_batched_answers_equal_single_ones(engine: LocalEngine, demo_photos: list[Path]) -> None:
+    """Photos of other lengths and questions without any stand in one left-padded batch."""
+    requests = _requests(demo_photos[:9])
+    batched = _by_key(engine, requests[::2] + requests[1::2])
+    for request in requests:
+        (single,) = engine.answer([request])
+        assert isinstance(single, Answer)
+        assert single.text == batched[request.key].text
+        assert single.sizes == batched[request.key].sizes
+        for choice, logprob in single.choice_logprobs.items():
+            assert logprob == pytest.approx(batched[request.key].choice_logprobs[choice], abs=1e-3)
+
+
+def test_the_same_text_as_plain_transformers(engine: LocalEngine, demo_photos: list[Path]) -> None:
+    """Nothing of ours stands between the photo and the model but the resize."""
+    base = LocalEngine(EngineSpec("demo", dtype="float32"))
+    request = _requests(demo_photos[:1])[0]
+    (answer,) = base.answer([request])
+    model = AutoModelForImageTextToText.from_pretrained(
+        find_checkpoint("demo").folder, dtype=torch.float32
+    )
+    inputs = base._inputs([base._open(request)])
+    output = model.generate(**inputs, max_new_tokens=96, do_sample=False)
+    text = base._tokenizer.decode(output[0, inputs["input_ids"].shape[1] :])
+    assert isinstance(answer, Answer)
+    assert text.removesuffix("<|im_end|>") == answer.text
+
+
+def test_sizes_and_counts(engine: LocalEngine, demo_photos: list[Path]) -> None:
+    (answer,) = engine.answer(_requests(demo_photos[:1])[:1])
+    assert isinstance(answer, Answer)
+    assert answer.finish_reason == "stop"
+    assert answer.sizes[0].original_wh == (640, 512)
+    assert answer.sizes[0].resized_wh == (320, 256)
+    assert answer.new_tokens > 3
+    assert "<|" not in answer.text
+
+
+def test_the_token_limit_is_told(engine: LocalEngine, demo_photos: list[Path]) -> None:
+    short = summary.request("a", demo_photos[0], MISSION, PROMPTS.summary, 3)
+    long = summary.request("b", demo_photos[0], MISSION, PROMPTS.summary, 96)
+    answers = _by_key(engine, [short, long])
+    assert answers["a"].finish_reason == "length"
+    assert answers["a"].new_tokens == 3
+    assert answers["b"].finish_reason == "stop"
+    assert answers["b"].text.startswith(answers["a"].text)
+
+
+def test_the_probability_of_the_verdict(engine: LocalEngine) -> None:
+    answers = _by_key(engine, _requests([]))
+    for answer in answers.values():
+        first = answer.text.split("\n")[0]
+        assert set(answer.choice_logprobs) == {PASS, FAIL}
+        assert max(answer.choice_logprobs, key=answer.choice_logprobs.__getitem__) == first
+
+
+def test_a_bad_photo_fails_alone(
+    engine: LocalEngine, demo_photos: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"nothing")
+    photos = [demo_photos[0], tmp_path / "bad.jpg", demo_photos[1], tmp_path / "absent.jpg"]
+    results = {result.key: result for result in engine.answer(_requests(photos)[:4])}
+    assert isinstance(results["0"], Answer)
+    assert isinstance(results["2"], Answer)
+    bad, absent = results["1"], results["3"]
+    assert isinstance(bad, Failed)
+    assert bad.code == "not_a_photo"
+    assert isinstance(absent, Failed)
+    assert absent.code == "missing"
+
+
+def test_streamed_pieces_join_to_the_answer(engine: LocalEngine, demo_photos: list[Path]) -> None:
+    request = _requests(demo_photos[:1])[0]
+    (answer,) = engine.answer([request])
+    pieces = list(engine.stream(request))
+    assert isinstance(answer, Answer)
+    assert "".join(pieces) == answer.text
+    assert len(pieces) > 1
+
+
+def test_sampling_is_the_requests_own(demo_photos: list[Path]) -> None:
+    """The same seed gives the same text in any batch; another seed or attempt another."""
+    spec = EngineSpec("demo", dtype="float32", temperature=1.5, top_p=0.98, seed=7)
+    requests = _requests(demo_photos[:6])
+    engine = LocalEngine(spec)
+    together = _by_key(engine, requests)
+    alone = {r.key: next(iter(engine.answer([r]))) for r in reversed(requests)}
+    assert {key: answer.text for key, answer in together.items()} == {
+        key: answer.text for key, answer in alone.items() if isinstance(answer, Answer)
+    }
+    engine.spec = EngineSpec("demo", dtype="float32", temperature=1.5, top_p=0.98, seed=8)
+    other = _by_key(engine, requests)
+    assert any(other[key].text != together[key].text for key in together)
+
+
+def test_max_pixels(demo_photos: list[Path]) -> None:
+    engine = LocalEngine(EngineSpec("demo", dtype="float32", max_pixels=160 * 128))
+    (answer,) = engine.answer(_requests(demo_photos[:1])[:1])
+    assert isinstance(answer, Answer)
+    assert answer.sizes[0].resized_wh == (160, 128)
+    with pytest.raises(UsageError, match="below the least"):
+        LocalEngine(EngineSpec("demo", max_pixels=2048))
+
+
+def test_memory_that_runs_out_halves_the_batch(
+    engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU here: only the exception is made, everything that answers it is real."""
+    generate = engine._model.generate
+    widths: list[int] = []
+
+    def scarce(**arguments: torch.Tensor) -> torch.Tensor:
+        widths.append(len(arguments["input_ids"]))
+        if widths[-1] > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        result: torch.Tensor = generate(**arguments)
+        return result
+
+    monkeypatch.setattr(engine._model, "generate", scarce)
+    monkeypatch.setattr(engine, "_batch_size", 4)
+    with pytest.warns(UserWarning, match="the batch size is now"):
+        answers = _by_key(engine, _requests(demo_photos[:4])[:4])
+    assert widths == [4, 2, 1, 1, 1, 1]
+    assert len(answers) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"temperature": -1.0}, "--temperature"),
+        ({"top_p": 0.0}, "--top-p"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"max_pixels": 10}, "--max-pixels"),
+    ],
+)
+def test_options_no_engine_can_honour(options: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        EngineSpec("demo", **options)  # type: ignore[arg-type]
+
+
+def test_unknown_engine() -> None:
+    with pytest.raises(UsageError, match="--engine abacus"):
+        create_engine(EngineSpec("demo", engine="abacus"))
+
+
+def test_a_photo_larger_than_the_screen(engine: LocalEngine, tmp_path: Path) -> None:
+    """A 12-megapixel photo is brought to the budget; nothing warns."""
+    Image.new("RGB", (4000, 3000), (90, 90, 90)).save(tmp_path / "big.jpg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (answer,) = engine.answer(_requests([tmp_path / "big.jpg"])[:1])
+    assert isinstance(answer, Answer)
+    assert answer.sizes[0].original_wh == (4000, 3000)
+    assert answer.sizes[0].resized_wh == (320, 224)

@@ -1,0 +1,87 @@
+"""Jobs through an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shenhe.errors import EngineError, FormatError
+from shenhe.records import Answer, Failed, Message, Request
+from shenhe.runs.drive import Bad, Good, Job, drive
+from tests.scripted import ScriptedEngine
+
+
+def _job(name: str, count: int) -> Job[str]:
+    message = (Message("user", (name,)),)
+    return Job(name, tuple(Request(f"{name}/{i}", message, 9) for i in range(count)))
+
+
+def _read(answer: Answer) -> str:
+    if answer.text.startswith("bad"):
+        raise FormatError("malformed", answer.text)
+    return answer.text
+
+
+def test_jobs_finish_whole_with_outcomes_in_order() -> None:
+    engine = ScriptedEngine(lambda request: f"{request.key}!", batch_size=5)
+    finished = list(drive(engine, [_job("a", 3), _job("b", 4), _job("c", 1)], _read))
+    assert sorted(job.item for job in finished) == ["a", "b", "c"]
+    for job in finished:
+        values = [outcome.value for outcome in job.outcomes if isinstance(outcome, Good)]
+        assert values == [f"{job.item}/{i}!" for i in range(len(values))]
+
+
+def test_a_bad_answer_is_asked_again_and_no_more_than_allowed() -> None:
+    engine = ScriptedEngine(lambda r: "bad" if r.key == "a/0" or r.attempt == 0 else "good")
+    (finished,) = drive(engine, [_job("a", 2)], _read, max_attempts=3)
+    first, second = finished.outcomes
+    assert isinstance(first, Bad)
+    assert first.code == "malformed"
+    assert first.attempts == 3
+    assert first.answer is not None
+    assert first.answer.text == "bad"
+    assert isinstance(second, Good)
+    assert second.attempts == 2
+    assert sorted(r.attempt for r in engine.asked if r.key == "a/0") == [0, 1, 2]
+
+
+def test_what_the_engine_could_not_do_is_not_asked_again() -> None:
+    engine = ScriptedEngine(lambda r: Failed(r.key, "missing", "no such file", r.attempt))
+    (finished,) = drive(engine, [_job("a", 1)], _read)
+    assert finished.outcomes == (Bad("missing", "no such file", 1),)
+    assert len(engine.asked) == 1
+
+
+def test_only_jobs_under_way_are_held() -> None:
+    begun = 0
+
+    def jobs() -> Iterator[Job[str]]:
+        nonlocal begun
+        for number in range(1000):
+            begun += 1
+            yield _job(str(number), 2)
+
+    engine = ScriptedEngine(lambda request: "x", batch_size=4)
+    for done, _ in enumerate(drive(engine, jobs(), _read)):
+        assert begun <= done + 4
+
+
+def test_an_engine_that_forgets_is_caught() -> None:
+    class Forgetful(ScriptedEngine):
+        def answer(self, requests):  # type: ignore[no-untyped-def]
+            return (answer for answer in super().answer(requests) if answer.key != "a/1")
+
+    with pytest.raises(EngineError, match="1 requests unanswered"):
+        list(drive(Forgetful(lambda request: "x"), [_job("a", 3)], _read))
+
+
+def test_an_engine_that_invents_is_caught() -> None:
+    class Inventive(ScriptedEngine):
+        def answer(self, requests):  # type: ignore[no-untyped-def]
+            for answer in super().answer(requests):
+                yield answer
+                yield answer
+
+    with pytest.raises(EngineError, match="was not asked"):
+        list(drive(Inventive(lambda request: "x"), [_job("a", 1)], _read))

@@ -1,0 +1,148 @@
+"""The house rules that can be checked: layers, cycles, imports, the README's tree, the tree of errors."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import shenhe
+from shenhe import errors
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "shenhe"
+LAYERS = [
+    {"errors", "geometry"},
+    {"records"},
+    {"config", "formats", "photos", "checkpoints"},
+    {"intake", "stages", "engines"},
+    {"runs"},
+    {"report", "api", "stage_b"},
+    {"cli"},
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+TOP = {"__init__", "__main__"}  # the two doors of the package
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__") or "__init__"
+
+
+MODULES = {_module(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def _imports(path: Path) -> set[str]:
+    """Every shenhe module that a file imports, also lazily."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "shenhe":
+            base = (node.module or "").removeprefix("shenhe").lstrip(".")
+            for alias in node.names:
+                name = f"{base}.{alias.name}".lstrip(".")
+                found.add(name if name in MODULES else base)
+        elif isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("shenhe.") for a in node.names if "shenhe." in a.name}
+    return found - {""}
+
+
+GRAPH = {name: _imports(path) for name, path in MODULES.items()}
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {name.split(".")[0] for name in MODULES} - TOP <= LAYER.keys()
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - TOP))
+def test_imports_go_upwards_only(name: str) -> None:
+    own = name.split(".")[0]
+    for imported in GRAPH[name]:
+        other = imported.split(".")[0]
+        if other == own or other in TOP:
+            continue
+        allowed = LAYER[other] < LAYER[own] or {own, other} in (
+            # siblings of one layer that may meet, as the layer table says
+            {"errors", "geometry"},
+            {"config", "formats"},
+            {"checkpoints", "photos"},
+            {"api", "stage_b"},
+        )
+        assert allowed, f"{name} imports {imported}"
+
+
+def test_stages_and_engines_never_meet() -> None:
+    for name, imported in GRAPH.items():
+        if name.startswith(("stages", "engines")):
+            other = "engines" if name.startswith("stages") else "stages"
+            assert not any(module.startswith(other) for module in imported), name
+
+
+def test_no_cycles() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"cycle: {' -> '.join((*path, name))}"
+        if name in done:
+            return
+        for imported in GRAPH.get(name, ()):
+            if imported != name:
+                visit(imported, (*path, name))
+        done.add(name)
+
+    for name in set(MODULES) - TOP:
+        visit(name, ())
+
+
+def test_help_imports_no_torch() -> None:
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "shenhe", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if "|" in line}
+    assert not {"torch", "transformers", "pydantic", "PIL", "numpy"} & imported
+    assert "Stage-A" in run.stdout
+
+
+def test_public_names_are_whole() -> None:
+    assert sorted(shenhe.__all__) == shenhe.__all__
+    assert all(getattr(shenhe, name) is not None for name in shenhe.__all__)
+
+
+def test_error_tree_is_drawn() -> None:
+    drawn = re.findall(r"(?:^|[─│├└ ]+)([A-Z]\w+(?:Error))\s", inspect.getdoc(errors) or "")
+    defined = [name for name, value in vars(errors).items() if inspect.isclass(value)]
+    assert sorted(set(drawn)) == sorted(defined)
+
+
+def test_no_broad_except_outside_the_cli() -> None:
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ExceptHandler):
+                broad = node.type is None or (
+                    isinstance(node.type, ast.Name)
+                    and node.type.id in ("Exception", "BaseException")
+                )
+                assert not broad or name == "cli.main", f"{name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_file_tree_in_the_readme_is_true(readme: str) -> None:
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    tree = re.search(r"```text\n(src/shenhe/.*?)```", text, re.DOTALL)
+    assert tree
+    named = set(re.findall(r"^ +([\w]+)(?:/|\.py)", tree[1], re.MULTILINE))
+    real = {name.split(".")[0] for name in MODULES} - TOP | {"demo"}
+    assert named == real
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")))
+def test_links_in_the_docs_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), f"{path.name}: {target}"
