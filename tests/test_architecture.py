@@ -1,4 +1,4 @@
-"""The house rules that can be checked: layers, cycles, imports, the README's tree, the tree of errors."""
+"""The house rules that can be checked: layers, cycles, imports, the README's file tree."""
 
 from __future__ import annotations
 

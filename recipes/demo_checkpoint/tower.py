@@ -89,7 +89,7 @@ class CellHead(nn.Module):
 
 
 def _digits(outline: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The hundreds and tens digits of coordinates. Shape: (cells, 8) in 0-1, two of (cells x 8,)."""
+    """Hundreds and tens of coordinates. Shape: (cells, 8) in 0-1, twice (cells x 8,)."""
     whole = (outline * 1000).round().long().clamp(0, 1000).flatten()
     return whole // 100, whole // 10 % 10
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast, Qwen3VLForConditionalGeneration
@@ -73,7 +73,8 @@ def main() -> None:
     _quicken(model.model.visual)
 
     tower = Phase("tower", options.tower_steps, 32, 1.5e-3, 1.5e-3)
-    _learn(tower, _TowerStep(model, photos), model.model.visual, options.build)
+    cells = _TowerStep(model, photos)
+    _learn(tower, cells, model.model.visual, options.build)
     if options.until == "tower":
         return
     # Unfused attention is the faster one here, and compiling the layers saves a fifth more.
@@ -82,23 +83,19 @@ def main() -> None:
         for layer in model.model.language_model.layers:
             layer.compile(dynamic=True)
     known = [i for i, scene in enumerate(photos.scenes) if scene.kind not in GROUND_KINDS]
-    base = Phase("base", options.base_steps, 16, 1.5e-3, 3e-4, groups=12)
-    _learn(base, _LanguageStep(model, tokenizer, photos, known, base), model, options.build)
+    base = Phase("base", options.base_steps, 16, 1.5e-3, 5e-4, groups=12)
+    step = _LanguageStep(model, tokenizer, photos, known, base, cells.head)
+    _learn(base, step, model, options.build)
     _save_base(model, tokenizer, options.output / "base")
     if options.until == "base":
         return
 
     ground = [i for i, scene in enumerate(photos.scenes) if scene.kind in GROUND_KINDS]
-    tuned = get_peft_model(
-        model, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", exclude_modules=None)
-        if options.adapt_tower
-        else LoraConfig(r=16, lora_alpha=32, target_modules=LANGUAGE_TARGETS),
-    )  # fmt: skip
+    tuned = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=LANGUAGE_TARGETS))
     adapter = Phase("adapter", options.adapter_steps, 16, 2e-3, 2e-3)
     mixed = ground + known[: len(ground) // 2]
-    step = _LanguageStep(model, tokenizer, photos, mixed, adapter)
-    _learn(adapter, step, tuned, options.build)
-    tuned.to(torch.bfloat16).save_pretrained(options.output / "adapter")
+    _learn(adapter, _LanguageStep(model, tokenizer, photos, mixed, adapter), tuned, options.build)
+    _save_adapter(tuned, options.output / "adapter")
 
 
 LANGUAGE_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -112,7 +109,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tower-steps", type=int, default=1000)
     parser.add_argument("--base-steps", type=int, default=4000)
     parser.add_argument("--adapter-steps", type=int, default=800)
-    parser.add_argument("--adapt-tower", action="store_true")
     parser.add_argument("--until", choices=("tower", "base", "adapter"), default="adapter")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--threads", type=int, default=2)
@@ -244,6 +240,12 @@ def _features(
     return seen.pooler_output.view(count, IMAGE_TOKENS, -1), deep
 
 
+def _cells(features: tuple[torch.Tensor, list[torch.Tensor]]) -> torch.Tensor:
+    """What the language model gets of each cell, added up over the layers it gets it in."""
+    last, deep = features
+    return torch.stack([last, *deep]).sum(0)
+
+
 class _TowerStep:
     """Cells of photos against what they show."""
 
@@ -252,8 +254,7 @@ class _TowerStep:
         self.head = CellHead(model.config.text_config.hidden_size)
 
     def _cells(self, indices: Sequence[int]) -> torch.Tensor:
-        last, deep = _features(self.model, self.photos.patches(indices))
-        return last + sum(deep)
+        return _cells(_features(self.model, self.photos.patches(indices)))
 
     def __call__(self, number: int) -> dict[str, torch.Tensor]:
         indices = random.Random(number).sample(range(len(self.photos.scenes) - 64), 32)
@@ -278,9 +279,10 @@ class _LanguageStep:
         photos: PhotoSet,
         indices: list[int],
         phase: Phase,
+        head: CellHead | None = None,
     ) -> None:
         self.model, self.tokenizer, self.photos = model, tokenizer, photos
-        self.indices, self.phase = indices, phase
+        self.indices, self.phase, self.head = indices, phase, head
 
     def __call__(self, number: int) -> dict[str, torch.Tensor]:
         rng = random.Random(f"{self.phase.name}/{number}")
@@ -292,6 +294,9 @@ class _LanguageStep:
             "caption": self._loss([caption_lesson(scene) for scene in scenes], features),
             "summary": 0.6 * self._loss(lines, features),
         }
+        if self.head:  # the tower goes on with its own lesson, which is the denser one
+            cells = _cells(features).float()
+            losses["cells"] = 0.5 * sum(self.head.loss(cells, scenes).values(), torch.zeros(()))
         if self.phase.groups:
             groups = [
                 make_group(rng.choice(list(KINDS_OF)), f"train/{rng.getrandbits(48)}", True)
@@ -380,6 +385,12 @@ def _save_base(
     model.float().load_state_dict(kept)
     tokenizer.save_pretrained(folder)
     write_processor_files(folder)
+
+
+def _save_adapter(tuned: PeftModel, folder: Path) -> None:
+    tuned.peft_config["default"].base_model_name_or_path = "demo"
+    tuned.to(torch.bfloat16).save_pretrained(folder)
+    (folder / "README.md").unlink()  # PEFT's form of a model card, not filled in
 
 
 if __name__ == "__main__":

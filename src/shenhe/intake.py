@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalized
 from shenhe.errors import IntakeError
 from shenhe.photos import SUFFIXES
-from shenhe.records import Group, Label
+from shenhe.records import Group, Label, group_key
 
 LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
 
@@ -61,17 +61,23 @@ class PhotoTree:
         """Count the groups of a mission by their folders' names alone."""
         return sum(len(names) for _, names, _ in self._shelves(mission, Counter()))
 
-    def groups(self, mission: Mission, passed_over: Counter[str] | None = None) -> Iterator[Group]:
+    def groups(
+        self,
+        mission: Mission,
+        passed_over: Counter[str] | None = None,
+        skip: Container[str] = frozenset(),
+    ) -> Iterator[Group]:
         """Yield the groups of a mission: passed, failed, then unlabelled, each in natural order.
 
-        Only names are held in memory; photos are listed group by group. What is passed over is
-        counted in `passed_over`.
+        Only names are held in memory; photos are listed group by group, not at all for groups
+        whose key is in `skip`. What is passed over is counted in `passed_over`.
         Raises: IntakeError if the tree has no folder for the mission.
         """
         counter = Counter() if passed_over is None else passed_over
         for folder, names, label in self._shelves(mission, counter):
             for name in names:
-                yield Group(name, mission.name, label, _photos(folder / name, counter))
+                if group_key(mission.name, label, name) not in skip:
+                    yield Group(name, mission.name, label, _photos(folder / name, counter))
 
     def _shelves(
         self, mission: Mission, passed_over: Counter[str]

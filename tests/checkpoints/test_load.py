@@ -163,4 +163,4 @@ def test_fingerprint_tells_weights_and_order_apart(base: Path, adapter: Path) ->
 )
 def test_options_that_cannot_be_honoured(option: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} {value}"):
-        load_checkpoint("demo", **{option: value})  # type: ignore[arg-type]
+        load_checkpoint("demo", **{option: value})

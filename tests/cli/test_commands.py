@@ -186,8 +186,8 @@ def damaged_tree(tmp_path: Path) -> Path:
 def test_bad_files_fail_alone(damaged_tree: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = _run(
-        *("summarize", "--data-root", damaged_tree, "--mission", MISSION, *MODEL),
-        *("--output-dir", out),
+        *("summarize", "--data-root", str(damaged_tree), "--mission", MISSION, *MODEL),
+        *("--output-dir", str(out)),
         timeout=300,
     )
     assert done.returncode == 1, done.stderr
@@ -235,5 +235,5 @@ def test_interrupted_it_exits_130_and_goes_on(tree: Path, tmp_path: Path) -> Non
     _, error = run.communicate(timeout=60)
     assert run.returncode == 130, error
     assert "goes on from there" in error
-    assert _run(*command[3:]).returncode == 1
+    assert _run("run", *command[4:]).returncode == 1
     assert len(_rows(rows)) == 6

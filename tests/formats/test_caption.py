@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,9 +37,8 @@ def test_round_trip_is_stable_to_the_byte(value: Caption) -> None:
 
 def test_a_line_says_how_many_points_it_has() -> None:
     thing = CaptionObject(Line(((1, 2), (3, 4), (5, 6))), "光纤/铠装")
-    assert caption.render(Caption(((thing,),))) == (
-        '{"图片_1": {"object_1": {"line": [1, 2, 3, 4, 5, 6], "line_points": 3, "desc": "光纤/铠装"}}}'
-    )
+    fields = '"line": [1, 2, 3, 4, 5, 6], "line_points": 3, "desc": "光纤/铠装"'
+    assert caption.render(Caption(((thing,),))) == _one(fields)
 
 
 def test_zero_objects_is_a_caption() -> None:
@@ -97,7 +98,5 @@ def test_mutations_raise_nothing_but_format_errors(value: Caption, data: st.Data
     text = caption.render(value)
     at = data.draw(st.integers(0, len(text)))
     damaged = text[:at] + data.draw(st.text(max_size=5)) + text[at + data.draw(st.integers(0, 5)) :]
-    try:
+    with contextlib.suppress(FormatError):
         caption.parse(damaged)
-    except FormatError:
-        pass

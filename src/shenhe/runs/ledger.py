@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from filelock import FileLock, Timeout
+from pydantic_core import from_json
 
 from shenhe.errors import OutputBusyError, RunError
 from shenhe.records import Row
@@ -106,7 +107,7 @@ def read_rows(path: Path) -> Iterator[Json]:
 
 def _row(path: Path, number: int, line: bytes) -> Json:
     try:
-        row = json.loads(line)
+        row = from_json(line)
     except ValueError as error:
         raise RunError(f"{path}: line {number} is not JSON; mend or remove it") from error
     if not isinstance(row, dict):
@@ -116,22 +117,16 @@ def _row(path: Path, number: int, line: bytes) -> Json:
 
 def rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
     """Drop the rows that `keep` refuses: beside the file first, then in one step."""
-    if not path.exists():
+    if all(keep(row) for row in read_rows(path)):
         return
     fresh = path.with_suffix(".rewriting")
-    dropped = 0
     with fresh.open("w", encoding="utf-8") as file:
         for row in read_rows(path):
             if keep(row):
                 file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-            else:
-                dropped += 1
         file.flush()
         os.fsync(file.fileno())
-    if dropped:
-        fresh.replace(path)
-    else:
-        fresh.unlink()
+    fresh.replace(path)
 
 
 def drop_torn_end(path: Path) -> None:

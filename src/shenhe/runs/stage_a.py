@@ -43,7 +43,7 @@ def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: Run
     path = rows_file(output_dir, mission.name)
     done = set() if run.restart else {key_of(row) for row in read_rows(path)}
     groups = items = 0
-    for group in islice((g for g in tree.groups(mission) if g.key not in done), run.limit):
+    for group in islice(tree.groups(mission, skip=done), run.limit):
         groups += 1
         items += len(group.photos)
     return Plan(groups, items, len(done))
@@ -82,8 +82,7 @@ def run_summaries(
         open_output(path, decisive, run, counts) as output,
         RunProgress(f"Stage-A {mission.name}", total, counts, "photos") as progress,
     ):
-        groups = tree.groups(mission, counts.passed_over)
-        todo = (group for group in groups if group.key not in output.done)
+        todo = tree.groups(mission, counts.passed_over, output.done)
         jobs = _jobs(islice(todo, run.limit), mission, template, max_new_tokens, output)
         for finished in drive(engine, jobs, summary.read, run.max_attempts):
             _record(output, finished, prompt_hash, engine.fingerprint)

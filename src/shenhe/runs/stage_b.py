@@ -111,7 +111,7 @@ def run_verdicts(
         RunProgress(f"Stage-B {mission.name}", total, counts, "groups") as progress,
     ):
         writer = _Writer(output, prompt_hash, engine.fingerprint)
-        todo = (row for row in _summaries(source) if row.key not in output.done)
+        todo = _summaries(source, output.done)
         jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens)
         for finished in drive(engine, jobs, verdict.read, run.max_attempts):
             writer.record(finished)
@@ -122,7 +122,7 @@ def run_verdicts(
     return counts
 
 
-def lines_hash(per_image: dict[str, str]) -> str:
+def lines_hash(per_image: Any) -> str:
     """Fingerprint the lines that a verdict rests on, 16 hex digits."""
     text = json.dumps(per_image, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -133,8 +133,8 @@ def _hashes(source: StageA) -> dict[str, str | None]:
     hashes: dict[str, str | None] = {
         key_of(row): None for row in read_rows(failures_file(source.path))
     }
-    for row in _summaries(source):
-        hashes[row.key] = lines_hash(row.per_image)
+    for row in read_rows(source.path):
+        hashes[key_of(row)] = lines_hash(row.get("per_image"))
     return hashes
 
 
@@ -143,8 +143,10 @@ def _stale(row: Json, hashes: dict[str, str | None]) -> bool:
     return bool(row["meta"]["inputs_hash"] != hashes.get(key_of(row)))
 
 
-def _summaries(source: StageA) -> Iterator[SummaryRow]:
+def _summaries(source: StageA, done: set[str]) -> Iterator[SummaryRow]:
     for row in read_rows(source.path):
+        if key_of(row) in done:
+            continue
         try:
             summary_row = SummaryRow.model_validate(row)
         except ValidationError as error:

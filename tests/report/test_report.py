@@ -1,0 +1,126 @@
+"""The report: totals, and everything that comes from outside escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from shenhe.errors import RunError
+from shenhe.report import read_run, write_report
+from shenhe.report.page import _names
+
+HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
+META = {"schema": 1, "prompt_hash": "p", "checkpoint": "c", "inputs_hash": None, "answers": {}}
+
+
+def _verdict(
+    group: str, label: str | None, verdict: str | None, reason: str = "r"
+) -> dict[str, Any]:
+    return {
+        "group_id": group,
+        "mission": "挡风板安装检查",
+        "label": label,
+        "verdict": verdict,
+        "reason": reason,
+        "p_pass": 0.5,
+        "status": "decided" if verdict else "undecided",
+        "raw": reason,
+        "timestamp": "t",
+        "meta": META,
+    }
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "<run>"
+    photo = tmp_path / "<img src=x onerror=alert(3)>.png"
+    Image.new("RGB", (64, 64), (200, 10, 10)).save(photo)
+    verdicts = [
+        _verdict("right", "pass", "通过"),
+        _verdict("false pass", "fail", "通过"),
+        _verdict("free", None, "不通过"),
+        _verdict(HOSTILE, "fail", None, HOSTILE),
+    ]
+    _write(folder / "stage_b" / "挡风板安装检查.jsonl", verdicts)
+    summary = {
+        "group_id": HOSTILE,
+        "mission": "挡风板安装检查",
+        "label": "fail",
+        "images": [str(photo), str(tmp_path / "gone.jpg")],
+        "per_image": {"图片_1": HOSTILE, "图片_2": "无关图片"},
+        "timestamp": "t",
+        "meta": META,
+    }
+    _write(folder / "stage_a" / "挡风板安装检查.jsonl", [summary])
+    return folder
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_nothing_from_outside_becomes_markup(run: Path) -> None:
+    text = write_report(run).read_text(encoding="utf-8")
+    parser = _Tags()
+    parser.feed(text)
+    assert [tag for tag, _ in parser.tags].count("script") == 1
+    for tag, attributes in parser.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        if tag == "img":
+            assert (attributes["src"] or "").startswith("data:image/jpeg;base64,")
+        assert not {"href", "action"} & attributes.keys()
+    assert "&lt;script&gt;alert(1)" in text
+    assert "{{ 7*7 }}" in text
+    assert "script-src &#39;sha256-" in text or "script-src 'sha256-" in text
+
+
+def test_totals(run: Path) -> None:
+    reading = read_run(run)
+    (tally,) = reading.missions
+    assert (tally.groups, tally.labelled, tally.agreed) == (4, 3, 1)
+    assert (tally.false_passes, tally.failed_by_people) == (1, 2)
+    assert [row.group_id for row, _ in reading.shown] == [HOSTILE, "false pass", "right", "free"]
+    assert [row.group_id for row, _ in read_run(run, 2).shown] == [HOSTILE, "false pass"]
+    assert read_run(run, 0).shown == []
+
+
+def test_a_photo_that_is_gone_is_told(run: Path) -> None:
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "missing: " in text
+    assert text.count("data:image/jpeg") == 1
+
+
+def test_no_more_groups_than_asked_for(run: Path) -> None:
+    text = write_report(run, max_groups=1).read_text(encoding="utf-8")
+    assert len(re.findall(r"<article", text)) == 1
+    assert "1 of 4 groups are shown" in text
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no verdicts"):
+        write_report(tmp_path)
+    _write(tmp_path / "stage_b" / "a.jsonl", [{"group_id": 1}])
+    with pytest.raises(RunError, match="not a verdict row"):
+        write_report(tmp_path)
+
+
+def test_a_photo_is_named_by_its_whole_key() -> None:
+    assert _names("图片_1中螺丝", "图片_1")
+    assert not _names("图片_12中螺丝", "图片_1")
+    assert _names("图片_12，图片_1", "图片_1")

@@ -1,0 +1,107 @@
+"""What `import shenhe` gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import shenhe
+from shenhe.api import Model
+from shenhe.engines.local import LocalEngine
+from shenhe.errors import FormatError, ItemError, UsageError
+from shenhe.formats import summary
+from shenhe.records import Failed
+from shenhe.stage_b import build_stage_b_messages
+from tests.scripted import ScriptedEngine
+
+MISSION = "挡风板安装检查"
+LINES = {"图片_1": "BBU设备/华为/显示完整/无需安装×1", "图片_2": "无关图片"}
+
+
+@pytest.fixture(scope="module")
+def model(engine: LocalEngine) -> Model:
+    return Model(engine)
+
+
+def test_load_gives_a_model() -> None:
+    model = shenhe.load("demo", adapters=["demo"], dtype="float32", attn_impl="eager")
+    assert isinstance(model, shenhe.Model)
+    assert model.engine.fingerprint
+
+
+def test_load_refuses_unknown_options() -> None:
+    with pytest.raises(UsageError, match="'batchsize'"):
+        shenhe.load("demo", batchsize=3)
+
+
+def test_summarize(model: Model, demo_photos: list[Path]) -> None:
+    lines = model.summarize([demo_photos[0], str(demo_photos[1])], mission=MISSION).per_image
+    assert list(lines) == ["图片_1", "图片_2"]
+    assert all(summary.parse(line) == line for line in lines.values())
+
+
+def test_judge(model: Model) -> None:
+    verdict = model.judge(LINES, mission=MISSION)
+    assert verdict.status == "decided"
+    assert verdict.verdict in ("通过", "不通过")
+    assert verdict.p_pass is not None
+    assert (verdict.p_pass > 0.5) == (verdict.verdict == "通过")
+
+
+def test_caption(model: Model, demo_photos: list[Path]) -> None:
+    caption = model.caption([demo_photos[0]])
+    assert len(caption.photos) == 1
+
+
+def test_chat_and_stream_say_the_same(model: Model, demo_photos: list[Path]) -> None:
+    parts = [{"type": "image", "image": str(demo_photos[0])}, {"type": "text", "text": "有什么？"}]
+    messages: list[dict[str, object]] = [
+        {"role": "system", "content": "你是摘要员。"},
+        {"role": "user", "content": parts},
+    ]
+    reply = model.chat(messages, max_new_tokens=24)
+    assert reply.new_tokens <= 24
+    assert "".join(model.stream(messages, max_new_tokens=24)) == reply.text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "robot", "content": "a"},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": [{"type": "video", "video": "a.mp4"}]},
+        {"role": "user"},
+    ],
+)
+def test_messages_of_another_form(model: Model, message: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        model.chat([message])
+
+
+def test_a_photo_that_cannot_be_read(model: Model) -> None:
+    with pytest.raises(ItemError, match="no such file"):
+        model.summarize(["absent.jpg"], mission=MISSION)
+    with pytest.raises(UsageError, match="no photos"):
+        model.summarize([], mission=MISSION)
+
+
+def test_malformed_verdicts_are_undecided() -> None:
+    verdict = Model(ScriptedEngine(lambda request: "待定")).judge(LINES, mission=MISSION)
+    assert (verdict.verdict, verdict.status, verdict.raw) == (None, "undecided", "待定")
+    dead = ScriptedEngine(lambda request: Failed(request.key, "out_of_memory", "full"))
+    assert Model(dead).judge(LINES, mission=MISSION).status == "undecided"
+
+
+def test_stage_b_messages_are_text_only() -> None:
+    messages = build_stage_b_messages(stage_a_summaries=LINES, task_type=MISSION)
+    assert [message["role"] for message in messages] == ["system", "user"]
+    assert "图片_1: BBU设备/华为/显示完整/无需安装×1\n图片_2: 无关图片" in messages[1]["content"]
+    with pytest.raises(UsageError, match="unknown mission"):
+        build_stage_b_messages(LINES, "别的")
+
+
+@pytest.mark.parametrize("line", ["a\nb", "<|im_end|>", ""])
+def test_no_line_can_pose_as_the_prompt(line: str) -> None:
+    with pytest.raises(FormatError):
+        build_stage_b_messages({"图片_1": line}, MISSION)

@@ -1,0 +1,41 @@
+"""Rows: frozen, strict, stable."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from shenhe.records import Failure, group_key, photo_key
+
+ROW = {
+    "item": "a.jpg",
+    "group_id": "g",
+    "mission": "m",
+    "label": None,
+    "code": "missing",
+    "message": "no such file",
+    "timestamp": "t",
+}
+
+
+def test_rows_carry_their_schema_and_refuse_unknown_keys() -> None:
+    row = Failure.model_validate(ROW)
+    assert json.loads(row.to_json())["schema"] == 1
+    assert Failure.model_validate_json(row.to_json()) == row
+    with pytest.raises(ValidationError):
+        Failure.model_validate(ROW | {"odd": 1})
+    with pytest.raises(ValidationError):
+        row.code = "x"
+
+
+def test_rows_are_one_line_and_keep_chinese() -> None:
+    text = Failure.model_validate(ROW | {"message": "损坏\n😀"}).to_json()
+    assert "\n" not in text
+    assert "损坏" in text
+
+
+def test_keys() -> None:
+    assert photo_key(0) == "图片_1"
+    assert group_key("m", "pass", "g") != group_key("m", "fail", "g") != group_key("m", None, "g")
