@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -92,3 +93,15 @@ def test_count_needs_no_photos(make_group: Make, tmp_path: Path) -> None:
     for number in range(3):
         make_group(f"g{number}", "a.jpg", label="审核通过")
     assert PhotoTree(tmp_path / "tree").count(MISSION) == 3
+
+
+def test_a_group_that_cannot_be_listed_fails_alone(make_group: Make, tmp_path: Path) -> None:
+    make_group("g1", "a.jpg")
+    gone = make_group("g2", "a.jpg")
+    make_group("g3", "a.jpg")
+    groups = PhotoTree(tmp_path / "tree").groups(MISSION)
+    assert next(groups).photos
+    shutil.rmtree(gone)
+    second, third = groups
+    assert "cannot be listed" in second.problem
+    assert third.photos

@@ -76,8 +76,14 @@ class PhotoTree:
         counter = Counter() if passed_over is None else passed_over
         for folder, names, label in self._shelves(mission, counter):
             for name in names:
-                if group_key(mission.name, label, name) not in skip:
-                    yield Group(name, mission.name, label, _photos(folder / name, counter))
+                if group_key(mission.name, label, name) in skip:
+                    continue
+                try:
+                    photos = _photos(folder / name, counter)
+                except IntakeError as error:
+                    yield Group(name, mission.name, label, (), problem=str(error))
+                else:
+                    yield Group(name, mission.name, label, photos)
 
     def _shelves(
         self, mission: Mission, passed_over: Counter[str]

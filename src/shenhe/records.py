@@ -59,12 +59,16 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The photos that are judged together for one mission, in natural order."""
+    """The photos that are judged together for one mission, in natural order.
+
+    `problem` says why the group's folder could not be listed, where it could not.
+    """
 
     group_id: str
     mission: str
     label: Label | None
     photos: tuple[Path, ...]
+    problem: str = ""
 
     @property
     def key(self) -> str:

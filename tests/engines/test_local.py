@@ -15,7 +15,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.local import LocalEngine
-from shenhe.errors import UsageError
+from shenhe.errors import EngineError, UsageError
 from shenhe.records import FAIL, PASS, Answer, Failed, Request
 from shenhe.stages import summary, verdict
 
@@ -182,6 +182,14 @@ def test_memory_that_runs_out_halves_the_batch(
 def test_options_no_engine_can_honour(options: dict[str, float], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         EngineSpec("demo", **options)  # type: ignore[arg-type]
+
+
+def test_a_chat_template_that_fails_is_an_engine_error(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine._tokenizer, "chat_template", "{{ raise_exception('no system') }}")
+    with pytest.raises(EngineError, match="no system"):
+        list(engine.answer(_requests([])))
 
 
 def test_unknown_engine() -> None:

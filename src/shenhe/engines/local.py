@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import LogitsProcessorList, TextIteratorStreamer
 
 from shenhe import photos
@@ -20,6 +21,9 @@ from shenhe.engines.sampling import OpeningScores, RowSampler
 from shenhe.errors import EngineError, PhotoError, UsageError
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.records import Answer, Failed, ImagePart, Message, Request
+
+FATAL = (RuntimeError, ValueError, IndexError, TemplateError)
+"""What transformers, torch and a checkpoint's chat template raise when they cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class LocalEngine:
             try:
                 with torch.inference_mode():
                     self._model.generate(**arguments)
-            except RuntimeError as error:
+            except FATAL as error:
                 raised.append(error)
                 streamer.end()
 
@@ -119,7 +123,7 @@ class LocalEngine:
                 message = f"one request alone is too large; lower --max-pixels: {error}"
                 request = piece[0].request
                 answers = [Failed(request.key, "out_of_memory", message, request.attempt)]
-            except RuntimeError as error:
+            except FATAL as error:
                 raise EngineError(f"the model failed: {error}") from error
             waiting = waiting[len(piece) :]
             yield from answers

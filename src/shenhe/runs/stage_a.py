@@ -136,8 +136,10 @@ def _jobs(
         if requests:
             yield Job(group, requests)
         else:
-            empty = Bad("no_photos", f"group {group.group_id} has no photo", 1)
-            output.add_failures(group.key, [failure_of(group, group.group_id, empty)])
+            bad = Bad("no_photos", f"group {group.group_id} has no photo", 1)
+            if group.problem:
+                bad = Bad("unreadable", group.problem, 1)
+            output.add_failures(group.key, [failure_of(group, group.group_id, bad)])
             output.counts.failed += 1
 
 
