@@ -53,12 +53,12 @@ class CellHead(nn.Module):
         hundreds, tens = _digits(outline[owned])
         weight = torch.full((len(ATTRIBUTES),), 3.0)
         return {
-            "attributes": 4
+            "attributes": 2
             * F.binary_cross_entropy_with_logits(
                 self.attributes(features), shown, pos_weight=weight
             ),
-            "outline": 8 * F.smooth_l1_loss(points[owned], outline[owned], beta=0.05),
-            "digits": 0.5
+            "outline": 30 * F.smooth_l1_loss(points[owned], outline[owned], beta=0.01),
+            "digits": 0.1
             * (
                 F.cross_entropy(self.hundreds(features[owned]).view(-1, 11), hundreds)
                 + F.cross_entropy(self.tens(features[owned]).view(-1, 10), tens)
