@@ -28,6 +28,15 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Tells defaults where there is one to tell, and leaves examples in one piece."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, [], argparse.SUPPRESS) or not action.option_strings:
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
 def build_parser() -> Parser:
     """Build the parser of all commands."""
     parser = Parser(
@@ -91,7 +100,7 @@ def _command(
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
         epilog=f"Example:  {EXAMPLES[name]}",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     _switch(command, "--debug", "show the traceback of an error")
@@ -184,7 +193,7 @@ def _engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--batch-size", type=_positive, default=4, metavar="N", help="requests at once"
     )
-    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: greedy")
+    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
     group.add_argument("--top-p", type=float, default=1.0, metavar="P", help="nucleus of sampling")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="seed of sampling")
     group.add_argument(

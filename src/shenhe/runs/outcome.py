@@ -15,6 +15,10 @@ class RunOptions:
     restart: bool = False
     max_attempts: int = 3
 
+    def up_to(self, groups: int, counts: RunCounts) -> int:
+        """How many groups an output of `groups` will hold when this run ends."""
+        return groups if self.limit is None else min(groups, counts.already + self.limit)
+
 
 @dataclass(frozen=True, slots=True)
 class KeptCounts:

@@ -22,10 +22,11 @@ PLAIN_SECONDS = 10.0
 
 
 class RunProgress:
-    """Shows how far a run is."""
+    """Shows how far a run is, what was done before included; rates are this session's own."""
 
     def __init__(self, title: str, total: int, counts: RunCounts, unit: str) -> None:
         """Show `total` groups; `unit` is what the rate counts: photos or groups."""
+        total = max(total, counts.already)
         self._title, self._total, self._counts, self._unit = title, total, counts, unit
         self._bar: Progress | None = None
         self._last = time.monotonic()
@@ -57,10 +58,12 @@ class RunProgress:
     def update(self) -> None:
         """Show the counts as they are now."""
         if self._bar:
-            done = self._counts.done + self._counts.failed
-            self._bar.update(self._task, completed=done, rate=self._rate())
+            self._bar.update(self._task, completed=self._done(), rate=self._rate())
         elif time.monotonic() - self._last >= PLAIN_SECONDS:
             self._say()
+
+    def _done(self) -> int:
+        return self._counts.already + self._counts.done + self._counts.failed
 
     def _rate(self) -> str:
         counts = self._counts
@@ -69,9 +72,9 @@ class RunProgress:
 
     def _say(self) -> None:
         self._last = time.monotonic()
-        counts = self._counts
-        done = counts.done + counts.failed
-        left = counts.seconds / done * (self._total - done) if done else float("nan")
+        counts, done = self._counts, self._done()
+        pace = counts.seconds / max(1, done - counts.already)
+        left = pace * max(0, self._total - done)
         failed = f", {counts.failed} failed" if counts.failed else ""
         print(
             f"{self._title}: {done}/{self._total} groups{failed}, {self._rate()},"

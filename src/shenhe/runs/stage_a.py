@@ -77,16 +77,16 @@ def run_summaries(
         "max_attempts": run.max_attempts,
     }
     path = rows_file(output_dir, mission.name)
-    total = min(tree.count(mission), run.limit or tree.count(mission))
+    total = tree.count(mission)
     with (
         open_output(path, decisive, run, counts) as output,
-        RunProgress(f"Stage-A {mission.name}", total, counts, "photos") as progress,
+        RunProgress(f"Stage-A {mission.name}", run.up_to(total, counts), counts, "photos") as bar,
     ):
         todo = tree.groups(mission, counts.passed_over, output.done)
         jobs = _jobs(islice(todo, run.limit), mission, template, max_new_tokens, output)
         for finished in drive(engine, jobs, summary.read, run.max_attempts):
             _record(output, finished, prompt_hash, engine.fingerprint)
-            progress.update()
+            bar.update()
     return counts
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from shenhe.config import Mission, Missions, Template
+from shenhe.config.missions import normalized
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError, RunError
 from shenhe.records import (
@@ -105,17 +106,18 @@ def run_verdicts(
     }
     hashes = _hashes(source)
     path = rows_file(output_dir, mission.name)
-    total = min(len(hashes), run.limit or len(hashes))
     with (
         open_output(path, decisive, run, counts, lambda row: _stale(row, hashes)) as output,
-        RunProgress(f"Stage-B {mission.name}", total, counts, "groups") as progress,
+        RunProgress(
+            f"Stage-B {mission.name}", run.up_to(len(hashes), counts), counts, "groups"
+        ) as bar,
     ):
         writer = _Writer(output, prompt_hash, engine.fingerprint)
         todo = _summaries(source, output.done)
         jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens)
         for finished in drive(engine, jobs, verdict.read, run.max_attempts):
             writer.record(finished)
-            progress.update()
+            bar.update()
         if run.limit is None:
             for group, missing in _incomplete(source, output):
                 writer.undecided(group, f"第一阶段未完成: {missing}", INCOMPLETE)
@@ -153,7 +155,7 @@ def _summaries(source: StageA, done: set[str]) -> Iterator[SummaryRow]:
             first = error.errors()[0]
             where = ".".join(str(step) for step in first["loc"])
             raise RunError(f"{source.path}: not a Stage-A row: {where}: {first['msg']}") from error
-        if summary_row.mission != source.mission.name:
+        if normalized(summary_row.mission) != normalized(source.mission.name):
             raise RunError(
                 f"{source.path}: holds both {source.mission.name} and {summary_row.mission};"
                 " give one file a mission"
