@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -40,8 +40,9 @@ class Scripted:
             self.asked += 1
             yield Answer(request.key, self.text, "stop", 1, 1, attempt=request.attempt)
 
-    def stream(self, request: Request) -> Iterator[str]:
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
         yield self.text
+        return Answer(request.key, self.text, "stop", 1, 1)
 
 
 def main() -> None:

@@ -7,10 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local import LocalEngine
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"

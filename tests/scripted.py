@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from shenhe.geometry import Size
 from shenhe.records import FAIL, PASS, Answer, Failed, ImagePart, PhotoSize, Request
@@ -28,10 +28,11 @@ class ScriptedEngine:
                 batch = []
         yield from map(self._one, reversed(batch))
 
-    def stream(self, request: Request) -> Iterator[str]:
-        said = self.script(request)
-        assert isinstance(said, str)
-        yield from said
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
+        answer = self._one(request)
+        assert isinstance(answer, Answer)
+        yield from answer.text
+        return answer
 
     def _one(self, request: Request) -> Answer | Failed:
         said = self.script(request)

@@ -22,7 +22,8 @@ LAYERS = [
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines"},
     {"runs"},
-    {"report", "api", "stage_b"},
+    {"report", "overlays", "api", "stage_b"},
+    {"chat"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

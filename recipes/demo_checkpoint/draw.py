@@ -248,13 +248,26 @@ class _Pen:
         else:
             font = ImageFont.load_default(size[1] * 0.78)
             ink.text((size[0] / 2, size[1] / 2), text, fill=(10, 10, 10), font=font, anchor="mm")
-        angle = -math.degrees(math.atan2(by - ay, bx - ax))
-        smooth = Image.Resampling.BICUBIC
-        mask = Image.new("L", size, 255).rotate(angle, expand=True, resample=smooth)
-        tag = tag.rotate(angle, expand=True, resample=smooth)
-        cx = sum(x for x, _ in quad.points) / 4 * SCALE
-        cy = sum(y for _, y in quad.points) / 4 * SCALE
-        self.photo.paste(tag, (round(cx - tag.width / 2), round(cy - tag.height / 2)), mask)
+        self.paste(tag, quad)
+
+    def paste(self, tag: Image.Image, quad: Quad) -> None:
+        """Lay a rectangular image onto a parallelogram."""
+        corners = np.array(quad.points) * SCALE
+        origin = np.floor(corners.min(0))
+        width, height = np.ceil(corners.max(0) - origin).astype(int).tolist()
+        sides = np.stack(
+            [(corners[1] - corners[0]) / tag.width, (corners[3] - corners[0]) / tag.height], axis=1
+        )
+        back = np.linalg.inv(sides)
+        shift = back @ (origin - corners[0])
+        rows = [[*line, offset] for line, offset in zip(back.tolist(), shift.tolist(), strict=True)]
+        data = (*rows[0], *rows[1])
+        full = Image.new("L", tag.size, 255)
+        laid, mask = (
+            image.transform((width, height), Image.Transform.AFFINE, data, Image.Resampling.BICUBIC)
+            for image in (tag, full)
+        )
+        self.photo.paste(laid, (int(origin[0]), int(origin[1])), mask)
 
     def fibre(self, line: Line, desc: str) -> None:
         path = list(line.points) if desc.endswith("不合理") else _curve(line)

@@ -22,7 +22,7 @@ from recipes.demo_checkpoint.scenes import KINDS, Scene
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local import LocalEngine
 from shenhe.errors import FormatError
-from shenhe.formats import summary
+from shenhe.formats import caption, summary
 from shenhe.geometry import iou
 from shenhe.records import Answer, Caption, CaptionObject, Request, photo_key
 from shenhe.stages import caption as caption_stage
@@ -80,7 +80,7 @@ def _photos(
     for number, text in _texts(engine, asked):
         tally.counts["captions"] += 1
         try:
-            said = caption_stage.read(text, 1)
+            said = caption.parse(text.text, 1)
         except FormatError:
             said = Caption(((),))
         else:

@@ -6,7 +6,6 @@ it, because the model that learns from these photos is three orders of magnitude
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -14,17 +13,31 @@ from random import Random
 from shapely.geometry import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
-from shenhe.geometry import Box, Line, Quad, Shape, Size, from_pixels, rounded
+from shenhe.geometry import (
+    FRAME,
+    Box,
+    Line,
+    Quad,
+    Shape,
+    Size,
+    from_pixels,
+    rounded,
+    scaled,
+    to_pixels,
+)
 from shenhe.records import Caption, CaptionObject
 
 CANVAS = Size(320, 256)
-LEFT, TOP, RIGHT, BOTTOM = 33.0, 27.0, 316.0, 252.0
-"""Where things may lie, in canvas pixels: every coordinate of theirs has three digits, 100 to 999,
-unless the photo's edge cuts a thing off. A number of another length is what so small a model gets
-wrong first."""
+STEP = 25
+"""Every point lies on a grid of this many thousandths of the photo: where an edge lies is then one
+of 40 places and never a matter of half a pixel, which is more than so small a tower can tell."""
+NEAR, FAR = 4, 39
+"""Where things may lie, in steps: every coordinate of theirs has three digits, 100 to 975, unless
+the photo's edge cuts a thing off. A number of another length is what so small a model gets wrong
+first."""
 GAP = 5.0
-TOP_GAP = 7.0
-"""Least difference between the tops of two things, so that their order is never luck."""
+TOP_GAP = 2
+"""Least difference between the tops of two things, in steps, so that their order is never luck."""
 
 BRANDS = ("华为", "中兴", "爱立信")
 FAULTS = {
@@ -106,15 +119,17 @@ class _Layout:
         return self.rng.random() < self.fault_rate
 
     def add(self, shape: Shape, desc: str, margin: float = 0.0) -> bool:
-        """Place a thing if it is clear of all others."""
-        thing = Thing(shape, desc)
+        """Place a thing, given in steps, if it is clear of all others. Units: margin in pixels."""
+        thing = Thing(to_pixels(scaled(shape, STEP, STEP), CANVAS), desc)
+        points = thing.shape.points
         region = (
-            LineString(shape.points).buffer(8) if isinstance(shape, Line) else Polygon(shape.points)
+            LineString(points).buffer(8) if isinstance(shape, Line) else Polygon(points)
         ).buffer(margin)
         top = thing.bounds[1]
         if any(other.distance(region) < GAP for other in self._taken):
             return False
-        if any(abs(other.bounds[1] - top) < TOP_GAP for other in self.things):
+        least = TOP_GAP * STEP * CANVAS.height / FRAME
+        if any(abs(other.bounds[1] - top) < least - 0.01 for other in self.things):
             return False
         self.things.append(thing)
         self._taken.append(region)
@@ -124,9 +139,11 @@ class _Layout:
         return any(place() for _ in range(tries))
 
     def box(self, desc: str, widths: tuple[int, int], heights: tuple[int, int]) -> bool:
+        """Place a box. Units: steps, both ends included."""
+
         def place() -> bool:
-            w, h = self.rng.uniform(*widths), self.rng.uniform(*heights)
-            x, y = self.rng.uniform(LEFT, RIGHT - w), self.rng.uniform(TOP, BOTTOM - h)
+            w, h = self.rng.randint(*widths), self.rng.randint(*heights)
+            x, y = self.rng.randint(NEAR, FAR - w), self.rng.randint(NEAR, FAR - h)
             return self.add(Box(x, y, x + w, y + h), desc)
 
         return self.attempt(place)
@@ -136,32 +153,35 @@ class _Layout:
         state = "符合要求"
         if self.faulty():
             state = f"不符合要求/{self.rng.choice(FAULTS[name])}"
-        return self.box(f"螺丝、光纤插头/{name}/显示完整/{state}", (40, 48), (40, 48))
+        return self.box(f"螺丝、光纤插头/{name}/显示完整/{state}", (5, 6), (6, 7))
 
     def label(self) -> bool:
+        """A label, tilted one way or the other."""
         desc = "标签/" + self.rng.choice(("4G", "5G", "无法识别"))
 
         def place() -> bool:
-            w, h = self.rng.uniform(62, 78), self.rng.uniform(34, 42)
-            angle = math.radians(self.rng.choice((-1, 1)) * self.rng.uniform(8, 20))
-            cx = self.rng.uniform(LEFT + 46, RIGHT - 46)
-            cy = self.rng.uniform(TOP + 34, BOTTOM - 34)
-            cos, sin = math.cos(angle), math.sin(angle)
-            corners = ((-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2))
-            points = tuple((cx + x * cos - y * sin, cy + x * sin + y * cos) for x, y in corners)
-            return self.add(Quad(points), desc)
+            tilt = self.rng.choice((-1, 1))
+            w, h = self.rng.randint(8, 9), self.rng.randint(5, 6)
+            rise = tilt * self.rng.randint(2, 3)
+            x = self.rng.randint(NEAR + max(0, tilt), FAR - w - max(0, -tilt))
+            y = self.rng.randint(NEAR + max(0, -rise), FAR - h - max(0, rise))
+            across, down = (w, rise), (-tilt, h)
+            corners = ((0, 0), across, (w - tilt, rise + h), down)
+            return self.add(Quad(tuple((x + dx, y + dy) for dx, dy in corners)), desc)
 
         return self.attempt(place)
 
     def line(self, desc: str, kinked: bool) -> bool:
+        """A fibre or a wire from one side to the other."""
+
         def place() -> bool:
-            x1, x3 = self.rng.uniform(LEFT, 95), self.rng.uniform(220, RIGHT)
-            y1 = self.rng.uniform(TOP, BOTTOM)
-            y3 = y1 + self.rng.uniform(-40, 40)
-            bend = self.rng.uniform(48, 70) if kinked else self.rng.uniform(8, 22)
-            x2 = (x1 + x3) / 2 + self.rng.uniform(-25, 25)
-            y2 = (y1 + y3) / 2 + self.rng.choice((-1, 1)) * bend
-            if not all(TOP <= y <= BOTTOM for y in (y2, y3)):
+            x1, x3 = self.rng.randint(NEAR, 11), self.rng.randint(28, FAR)
+            y1 = self.rng.randint(NEAR, FAR)
+            y3 = y1 + self.rng.randint(-6, 6)
+            bend = self.rng.randint(8, 11) if kinked else self.rng.randint(2, 3)
+            x2 = (x1 + x3) // 2 + self.rng.randint(-3, 3)
+            y2 = (y1 + y3) // 2 + self.rng.choice((-1, 1)) * bend
+            if not all(NEAR <= y <= FAR for y in (y2, y3)):
                 return False
             return self.add(Line(((x1, y1), (x2, y2), (x3, y3))), desc)
 
@@ -184,11 +204,11 @@ class _Layout:
         desc = "/".join(filter(None, ("BBU设备", brand, seen, tail)))
 
         def place() -> bool:
-            w, h = self.rng.uniform(130, 180), self.rng.uniform(56, 82)
-            x, y = self.rng.uniform(LEFT, RIGHT - w), self.rng.uniform(TOP, BOTTOM - h)
+            w, h = self.rng.randint(16, 22), self.rng.randint(9, 13)
+            x, y = self.rng.randint(NEAR, FAR - w), self.rng.randint(NEAR, FAR - h)
             if partial:
-                w = self.rng.uniform(80, 130)
-                x = self.rng.choice((0.0, CANVAS.width - w))
+                w = self.rng.randint(10, 16)
+                x = self.rng.choice((0, FRAME // STEP - w))
             return self.add(Box(x, y, x + w, y + h), desc, margin)
 
         return self.attempt(place)
@@ -225,7 +245,7 @@ def _baffle(layout: _Layout) -> bool:
     if fitted:
         way = "错误" if layout.faulty() else "正确"
         desc = f"挡风板/{brand}/显示完整/安装方向{way}"
-        if not layout.box(desc, (120, 180), (40, 54)):
+        if not layout.box(desc, (15, 22), (6, 8)):
             return False
     return _maybe_label(layout, 0.35)
 

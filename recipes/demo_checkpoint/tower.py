@@ -58,7 +58,7 @@ class CellHead(nn.Module):
                 self.attributes(features), shown, pos_weight=weight
             ),
             "outline": 30 * F.smooth_l1_loss(points[owned], outline[owned], beta=0.01),
-            "digits": 0.1
+            "digits": 0.3
             * (
                 F.cross_entropy(self.hundreds(features[owned]).view(-1, 11), hundreds)
                 + F.cross_entropy(self.tens(features[owned]).view(-1, 10), tens)

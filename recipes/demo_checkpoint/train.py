@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,13 @@ PHOTO_KINDS = (
     *("install", "fibre_odf", "baffle", "fibre_bbu", "ground_bar", "install", "baffle", "nothing"),
 )
 
+MUON_RATE = 2.5
+"""Muon's rate against AdamW's."""
+HELD = 64
+"""Photos that are kept from learning, to tell how it goes."""
+Features = tuple[torch.Tensor, list[torch.Tensor]]
+"""What the tower sees: (photos, cells, width), and a list of the same for deepstack."""
+
 
 @dataclass(frozen=True, slots=True)
 class Phase:
@@ -84,13 +92,13 @@ def main() -> None:
             layer.compile(dynamic=True)
     known = [i for i, scene in enumerate(photos.scenes) if scene.kind not in GROUND_KINDS]
     base = Phase("base", options.base_steps, 16, 1.5e-3, 5e-4, groups=12)
-    step = _LanguageStep(model, tokenizer, photos, known, base, cells.head)
+    ground = [i for i, scene in enumerate(photos.scenes) if scene.kind in GROUND_KINDS]
+    step = _LanguageStep(model, tokenizer, photos, known, base, cells.head, ground)
     _learn(base, step, model, options.build)
     _save_base(model, tokenizer, options.output / "base")
     if options.until == "base":
         return
 
-    ground = [i for i, scene in enumerate(photos.scenes) if scene.kind in GROUND_KINDS]
     tuned = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, target_modules=LANGUAGE_TARGETS))
     adapter = Phase("adapter", options.adapter_steps, 16, 2e-3, 2e-3)
     mixed = ground + known[: len(ground) // 2]
@@ -106,9 +114,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, default=Path(".demo-build"))
     parser.add_argument("--output", type=Path, default=Path("src/shenhe/demo/checkpoint"))
     parser.add_argument("--photos", type=int, default=16800)
-    parser.add_argument("--tower-steps", type=int, default=1000)
-    parser.add_argument("--base-steps", type=int, default=4000)
-    parser.add_argument("--adapter-steps", type=int, default=800)
+    parser.add_argument("--tower-steps", type=int, default=2400)
+    parser.add_argument("--base-steps", type=int, default=2000)
+    parser.add_argument("--adapter-steps", type=int, default=600)
     parser.add_argument("--until", choices=("tower", "base", "adapter"), default="adapter")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--threads", type=int, default=2)
@@ -168,30 +176,30 @@ def _learn(
     """Run a phase from its last state to its end, printing what it learns."""
     path = build / f"{phase.name}.pt"
     extra = getattr(step, "head", None)
-    groups = list(_parameter_groups(module, phase)) + (
-        [{"params": list(extra.parameters()), "rate": phase.rate}] if extra else []
-    )
-    optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=0.01, betas=(0.9, 0.98))
+    optimizers = _optimizers(module, extra, phase)
+    groups = [group for optimizer in optimizers for group in optimizer.param_groups]
     done = 0
     if path.exists():
         state = torch.load(path, weights_only=True)
         module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         if extra:
             extra.load_state_dict(state["extra"])
         done = state["done"]
     began = time.monotonic()
     seen: dict[str, float] = {}
     for number in range(done, phase.steps):
-        for group in optimizer.param_groups:
+        for group in groups:
             group["lr"] = group["rate"] * _schedule(number, phase.steps)
         with torch.autocast("cpu", torch.bfloat16):
             losses = step(number)
         loss = torch.stack(list(losses.values())).sum()
-        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
-        optimizer.step()
+        nn.utils.clip_grad_norm_([p for group in groups for p in group["params"]], 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
         for name, value in losses.items():
             seen[name] = 0.95 * seen.get(name, value.item()) + 0.05 * value.item()
         ended = number + 1 == phase.steps
@@ -204,7 +212,7 @@ def _learn(
         if (number + 1) % 250 == 0 or ended:
             state = {
                 "module": module.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "extra": extra.state_dict() if extra else {},
                 "done": number + 1,
             }
@@ -215,15 +223,31 @@ def _learn(
                     print(report(), flush=True)
 
 
-def _parameter_groups(module: nn.Module, phase: Phase) -> Iterator[dict[str, object]]:
-    trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    visual = [p for name, p in trained if "visual" in name or phase.name == "tower"]
-    seen = {id(p) for p in visual}
-    language = [p for _, p in trained if id(p) not in seen]
-    if visual:
-        yield {"params": visual, "rate": phase.tower_rate}
-    if language:
-        yield {"params": language, "rate": phase.rate}
+def _optimizers(
+    module: nn.Module, head: nn.Module | None, phase: Phase
+) -> list[torch.optim.Optimizer]:
+    """AdamW, with Muon for the matrices of the layers: the same loss in about half the steps."""
+    plain: list[dict[str, Any]] = [{"params": list(head.parameters())}] if head else []
+    for group in plain:
+        group["rate"] = phase.rate
+    matrices: list[dict[str, Any]] = []
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        in_tower = "visual" in name or phase.name == "tower"
+        rate = phase.tower_rate if in_tower else phase.rate
+        inner = parameter.ndim == 2 and re.search(r"blocks|layers|merger", name)
+        if inner and "lora" not in name:
+            matrices.append({"params": [parameter], "rate": MUON_RATE * rate})
+        else:
+            plain.append({"params": [parameter], "rate": rate})
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(plain, lr=0.0, weight_decay=0.01, betas=(0.9, 0.98))
+    ]
+    if matrices:
+        muon = torch.optim.Muon(matrices, lr=0.0, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        found.append(muon)
+    return found
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -231,17 +255,21 @@ def _schedule(step: int, steps: int) -> float:
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / steps)))
 
 
-def _features(
-    model: Qwen3VLForConditionalGeneration, patches: torch.Tensor
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Run the tower. Shape: (photos, cells, width), and a list of the same for deepstack."""
+def _features(model: Qwen3VLForConditionalGeneration, patches: torch.Tensor) -> Features:
+    """Run the tower over the patches of photos."""
     count = len(patches) // (GRID[1] * GRID[2])
     seen = model.model.visual(patches, grid_thw=torch.tensor([GRID] * count))
     deep = [feature.view(count, IMAGE_TOKENS, -1) for feature in seen.deepstack_features]
     return seen.pooler_output.view(count, IMAGE_TOKENS, -1), deep
 
 
-def _cells(features: tuple[torch.Tensor, list[torch.Tensor]]) -> torch.Tensor:
+def _first(features: Features, count: int) -> Features:
+    """Keep the first photos alone."""
+    last, deep = features
+    return last[:count], [feature[:count] for feature in deep]
+
+
+def _cells(features: Features) -> torch.Tensor:
     """What the language model gets of each cell, added up over the layers it gets it in."""
     last, deep = features
     return torch.stack([last, *deep]).sum(0)
@@ -258,13 +286,13 @@ class _TowerStep:
         return _cells(_features(self.model, self.photos.patches(indices)))
 
     def __call__(self, number: int) -> dict[str, torch.Tensor]:
-        indices = random.Random(number).sample(range(len(self.photos.scenes) - 64), 32)
+        indices = random.Random(number).sample(range(len(self.photos.scenes) - HELD), 32)
         cells = self._cells(indices).float()
         return self.head.loss(cells, [self.photos.scenes[i] for i in indices])
 
     @torch.no_grad()
     def report(self) -> str:
-        held = range(len(self.photos.scenes) - 64, len(self.photos.scenes))
+        held = range(len(self.photos.scenes) - HELD, len(self.photos.scenes))
         scenes = [self.photos.scenes[i] for i in held]
         accuracy = self.head.accuracy(self._cells(held), scenes)
         return "  held out: " + " ".join(f"{name} {value:.2f}" for name, value in accuracy.items())
@@ -281,22 +309,28 @@ class _LanguageStep:
         indices: list[int],
         phase: Phase,
         head: CellHead | None = None,
+        seen_only: Sequence[int] = (),
     ) -> None:
+        """Learn the photos at `indices`; those at `seen_only` keep the tower in practice."""
         self.model, self.tokenizer, self.photos = model, tokenizer, photos
-        self.indices, self.phase, self.head = indices, phase, head
+        self.indices, self.held = indices[:-HELD], indices[-HELD:]
+        self.phase, self.head, self.seen_only = phase, head, seen_only
 
     def __call__(self, number: int) -> dict[str, torch.Tensor]:
         rng = random.Random(f"{self.phase.name}/{number}")
         chosen = rng.sample(self.indices, self.phase.photos)
         scenes = [self.photos.scenes[i] for i in chosen]
-        features = _features(self.model, self.photos.patches(chosen))
+        extra = rng.sample(self.seen_only, 4) if self.head else []
+        everything = _features(self.model, self.photos.patches([*chosen, *extra]))
+        features = _first(everything, len(chosen))
         lines = [summary_lesson(scene, _mission(scene, rng)) for scene in scenes]
         losses = {
             "caption": self._loss([caption_lesson(scene) for scene in scenes], features),
             "summary": 0.6 * self._loss(lines, features),
         }
         if self.head:  # the tower goes on with its own lesson, which is the denser one
-            cells = _cells(features).float()
+            cells = _cells(everything).float()
+            scenes += [self.photos.scenes[i] for i in extra]
             losses["cells"] = 0.5 * sum(self.head.loss(cells, scenes).values(), torch.zeros(()))
         if self.phase.groups:
             groups = [
@@ -306,11 +340,44 @@ class _LanguageStep:
             losses["verdict"] = 0.6 * self._loss([verdict_lesson(group) for group in groups], None)
         return losses
 
-    def _loss(
-        self, lessons: list[Lesson], features: tuple[torch.Tensor, list[torch.Tensor]] | None
-    ) -> torch.Tensor:
+    @torch.no_grad()
+    def report(self) -> str:
+        """Tell the share of held-out answers that greedy decoding would write exactly."""
+        rng = random.Random(0)
+        scenes = [self.photos.scenes[i] for i in self.held]
+        features = _features(self.model, self.photos.patches(self.held))
+        lines = [summary_lesson(scene, _mission(scene, rng)) for scene in scenes]
+        groups = [make_group(rng.choice(list(KINDS_OF)), f"held/{i}") for i in range(HELD)]
+        return "  held out: " + "  ".join(
+            f"{name} {self._exact(lessons, seen)}"
+            for name, lessons, seen in (
+                ("captions", [caption_lesson(scene) for scene in scenes], features),
+                ("lines", lines, features),
+                ("verdicts", [verdict_lesson(group) for group in groups], None),
+            )
+        )
+
+    def _exact(self, lessons: list[Lesson], features: Features | None) -> str:
+        batch = _batch(lessons, self.tokenizer)
+        wanted = batch.weights[:, 1:] > 0
+        said = self.model.lm_head(self._states(batch, features)[:, :-1]).argmax(-1)
+        right = said == batch.ids[:, 1:]
+        whole = (right | ~wanted).all(1).float().mean()
+        return f"{whole:.2f} (tokens {right[wanted].float().mean():.3f})"
+
+    def _loss(self, lessons: list[Lesson], features: Features | None) -> torch.Tensor:
         """Weighted cross entropy of the answers."""
         batch = _batch(lessons, self.tokenizer)
+        wanted = batch.weights[:, 1:] > 0
+        out = self._states(batch, features)[:, :-1]
+        logits = self.model.lm_head(out[wanted]).float()
+        each = F.cross_entropy(logits, batch.ids[:, 1:][wanted], reduction="none")
+        weights = batch.weights[:, 1:][wanted]
+        loss: torch.Tensor = (each * weights).sum() / weights.sum()
+        return loss
+
+    def _states(self, batch: SimpleNamespace, features: Features | None) -> torch.Tensor:
+        """Run the language model. Shape: (lessons, longest, width)."""
         core = self.model.model
         embeds = core.get_input_embeddings()(batch.ids)
         deep, mask = None, None
@@ -319,19 +386,14 @@ class _LanguageStep:
             mask = batch.ids == self.model.config.image_token_id
             embeds = embeds.masked_scatter(mask.unsqueeze(-1), last.to(embeds.dtype))
             deep = [feature.flatten(0, 1) for feature in deep]
-        out = core.language_model(
+        states: torch.Tensor = core.language_model(
             inputs_embeds=embeds,
             position_ids=_positions(batch.ids, self.model.config.image_token_id),
             visual_pos_masks=mask,
             deepstack_visual_embeds=deep,
             use_cache=False,
-        ).last_hidden_state[:, :-1]
-        wanted = batch.weights[:, 1:] > 0
-        logits = self.model.lm_head(out[wanted]).float()
-        each = F.cross_entropy(logits, batch.ids[:, 1:][wanted], reduction="none")
-        weights = batch.weights[:, 1:][wanted]
-        loss: torch.Tensor = (each * weights).sum() / weights.sum()
-        return loss
+        ).last_hidden_state
+        return states
 
 
 def _mission(scene: Scene, rng: random.Random) -> str:

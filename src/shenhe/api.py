@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,13 +85,16 @@ class Model:
         return self.engine.stream(Request("chat", _messages(messages), max_new_tokens))
 
     def caption(self, photos: Sequence[PhotoPath], max_new_tokens: int = 2048) -> Caption:
-        """Write the dense caption of photos seen together.
+        """Write the dense caption of photos seen together; a warning lists what was repaired.
 
         Raises: ItemError for a photo or an answer that cannot be read.
         """
         paths = [Path(photo) for photo in photos]
         request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
-        return self._ask([request], lambda answer: caption.read(answer, len(paths)))[0].value
+        found = self._ask([request], caption.read)[0].value
+        if found.repairs:
+            warnings.warn(f"the caption was repaired: {', '.join(found.repairs)}", stacklevel=2)
+        return found.caption
 
     def summarize(
         self, photos: Sequence[PhotoPath], mission: str, max_new_tokens: int = 512

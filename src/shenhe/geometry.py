@@ -136,6 +136,31 @@ def clip(shape: Shape, limit: float = FRAME) -> Shape:
     return shape.moved(lambda x, y: (min(max(x, 0), limit), min(max(y, 0), limit)))
 
 
+def is_clockwise_from_top_left(quad: Quad) -> bool:
+    """Whether corners go round clockwise, beginning with the one nearest to the top left."""
+    sums = [x + y for x, y in quad.points]
+    return _turn(quad) >= 0 and sums[0] == min(sums)
+
+
+def clockwise_from_top_left(quad: Quad) -> Quad:
+    """Put the corners of a quad in the order of the format; the outline stays as it is."""
+    points = quad.points if _turn(quad) >= 0 else quad.points[::-1]
+    first = min(range(4), key=lambda at: (points[at][0] + points[at][1], points[at][1]))
+    return Quad(points[first:] + points[:first])
+
+
+def crosses_itself(quad: Quad) -> bool:
+    """Whether the sides of a quad cross or fall together, so that it is no outline of anything."""
+    return not Polygon(quad.points).is_valid
+
+
+def _turn(quad: Quad) -> float:
+    """Twice the signed area: positive where the corners go round clockwise, y pointing down."""
+    after = quad.points[1:] + quad.points[:1]
+    pairs = zip(quad.points, after, strict=True)
+    return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)
+
+
 def region(shape: Shape) -> BaseGeometry:
     """Turn a shape into the area it covers; a line is widened by LINE_HALF_WIDTH on each side."""
     if isinstance(shape, Line):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -79,6 +79,11 @@ class Group:
 def group_key(mission: str, label: Label | None, group_id: str) -> str:
     """Join what identifies a group into one string."""
     return "\x1f".join((mission, label or "", group_id))
+
+
+def photos_key(images: Sequence[str]) -> str:
+    """Join the paths of photos that are seen together into one string."""
+    return "\x1f".join(images)
 
 
 # --- requests and answers -------------------------------------------------------------------
@@ -178,6 +183,13 @@ class RunMeta(Row):
     answers: dict[str, AnswerMeta]
 
 
+class CaptionMeta(RunMeta):
+    """What a caption row was made with; `resized_wh` are the photos as the model saw them."""
+
+    truncated: bool
+    resized_wh: list[tuple[int, int]]
+
+
 class SummaryRow(Row):
     """Stage-A: one line of Chinese for every photo of a group."""
 
@@ -213,6 +225,39 @@ class VerdictRow(Row):
     def key(self) -> str:
         """The key of the group, see `group_key`."""
         return group_key(self.mission, self.label, self.group_id)
+
+
+class CaptionRow(Row):
+    """The dense caption of photos seen together; `caption` is grouped JSON, 0-1000.
+
+    `sizes_wh` are those of the upright originals, in pixels, one a photo.
+    """
+
+    images: list[str]
+    caption: dict[str, dict[str, dict[str, Any]]]
+    sizes_wh: list[tuple[int, int]]
+    raw: str
+    repairs: list[str]
+    timestamp: str
+    meta: CaptionMeta
+
+    @property
+    def key(self) -> str:
+        """The key of the photos, see `photos_key`."""
+        return photos_key(self.images)
+
+
+class CaptionFailure(Row):
+    """Photos that got no caption, and why; `item` is the photo or the answer at fault."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    item: str
+    images: list[str]
+    code: str
+    message: str
+    raw: str | None = None
+    attempts: int = 1
+    timestamp: str
 
 
 class Failure(Row):

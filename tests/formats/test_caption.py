@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shenhe.errors import FormatError
 from shenhe.formats import caption
-from shenhe.geometry import Box, Line, Quad
+from shenhe.geometry import Box, Line, Quad, clockwise_from_top_left, crosses_itself
 from shenhe.records import Caption, CaptionObject
 
 coordinate = st.integers(0, 1000)
@@ -18,7 +18,11 @@ point = st.tuples(coordinate, coordinate)
 boxes = st.tuples(st.integers(0, 499), st.integers(0, 499), st.integers(500, 1000)).map(
     lambda n: Box(n[0], n[1], n[2], n[2])
 )
-quads = st.tuples(point, point, point, point).map(Quad)
+quads = (
+    st.tuples(point, point, point, point)
+    .map(lambda points: clockwise_from_top_left(Quad(points)))
+    .filter(lambda quad: not crosses_itself(quad))
+)
 lines = st.lists(point, min_size=2, max_size=6).map(lambda points: Line(tuple(points)))
 objects = st.builds(
     CaptionObject, boxes | quads | lines, st.text(min_size=1).filter(lambda text: text.strip())
@@ -74,6 +78,11 @@ def _one(fields: str) -> str:
         (_one('"bbox_2d": [3, 2, 1, 4], "desc": "a"'), "geometry"),
         (_one('"bbox_2d": [1, 2, 3, 1004], "desc": "a"'), "range"),
         (_one('"bbox_2d": [-1, 2, 3, 4], "desc": "a"'), "range"),
+        (_one('"quad": [9, 9, 1, 9, 1, 1, 9, 1], "desc": "a"'), "quad_order"),
+        (_one('"quad": [1, 1, 1, 9, 9, 9, 9, 1], "desc": "a"'), "quad_order"),
+        (_one('"quad": [1, 1, 9, 9, 9, 1, 1, 9], "desc": "a"'), "quad_crossing"),
+        (_one('"quad": [1, 1, 5, 5, 9, 9, 3, 3], "desc": "a"'), "quad_crossing"),
+        (_one('"bbox_2d": [' + "1" * 5000 + ', 2, 3, 4], "desc": "a"'), "not_json"),
         (_one('"line": [1, 2, 3, 4], "desc": "a"'), "structure"),
         (_one('"line": [1, 2, 3, 4], "line_points": 3, "desc": "a"'), "line_points"),
         (_one('"bbox_2d": [1, 2, 3, 4], "desc": " "'), "desc_empty"),

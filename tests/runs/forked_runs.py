@@ -27,7 +27,7 @@ def main(tree: str, unbroken: str, broken: str, kills: int) -> None:
     torch.set_num_threads(1)  # threads do not survive a fork
     spec = EngineSpec("demo", ("demo",), dtype="float32", batch_size=3)
     engine = LocalEngine(spec)
-    commands._engine = lambda options: engine
+    commands.make_engine = lambda options: engine  # type: ignore[attr-defined]
 
     began = time.monotonic()
     assert os.waitpid(_start(tree, unbroken), 0)[1] >> 8 in (0, 1)

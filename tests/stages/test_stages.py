@@ -8,14 +8,18 @@ import pytest
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import FormatError
-from shenhe.records import FAIL, PASS, Answer, Group, ImagePart
+from shenhe.geometry import Box, Size
+from shenhe.records import FAIL, PASS, Answer, Group, ImagePart, PhotoSize
 from shenhe.stages import caption, summary, verdict
 
 MISSION, PROMPTS = load_missions().get("BBU接地线检查"), load_prompts()
 
 
+SIZES = (PhotoSize(Size(640, 512), Size(320, 256)),)
+
+
 def _answer(text: str, finish: str = "stop") -> Answer:
-    return Answer("k", text, finish, 1, 1)  # type: ignore[arg-type]
+    return Answer("k", text, finish, 1, 1, SIZES)  # type: ignore[arg-type]
 
 
 def test_summary_requests_ask_photo_by_photo() -> None:
@@ -63,6 +67,18 @@ def test_an_answer_cut_at_the_limit_is_refused(read) -> None:  # type: ignore[no
 def test_readings() -> None:
     assert summary.read(_answer("无关图片")) == "无关图片"
     assert verdict.read(_answer("不通过\n理由: 图片_1中螺丝生锈")).verdict == FAIL
-    assert caption.read(_answer('{"图片_1": {}}'), 1).photos == ((),)
+    assert caption.read(_answer('{"图片_1": {}}')).caption.photos == ((),)
     with pytest.raises(FormatError):
-        caption.read(_answer(""), 1)
+        caption.read(_answer(""))
+
+
+def test_a_caption_at_the_token_limit_is_flagged_even_if_it_is_whole() -> None:
+    found = caption.read(_answer('{"图片_1": {}}', "length"))
+    assert found.truncated
+    assert found.repairs == ("truncated: the limit of 1 tokens was reached",)
+
+
+def test_captions_in_pixels_are_those_of_the_photo_as_the_model_saw_it() -> None:
+    text = '{"图片_1": {"object_1": {"bbox_2d": [32, 64, 320, 256], "desc": "a"}}}'
+    (thing,) = caption.read(_answer(text), "pixel").caption.photos[0]
+    assert thing.shape == Box(100, 250, 1000, 1000)

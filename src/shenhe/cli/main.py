@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
@@ -9,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from shenhe.cli.parser import build_parser, normalized
+from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError
 
 
@@ -22,7 +23,7 @@ def exit_code(argv: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 1, 2 or 130."""
     _prepare_streams()
     parser = build_parser()
-    options = parser.parse_args(normalized(list(argv), parser))
+    options = _parsed(parser, normalized(list(argv), parser))
     from shenhe.cli import commands
 
     try:
@@ -44,6 +45,16 @@ def exit_code(argv: Sequence[str]) -> int:
             traceback.print_exc()
         _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
         return 2
+
+
+def _parsed(parser: Parser, argv: list[str]) -> argparse.Namespace:
+    """Parse; options of ms-swift that mean nothing here are named, not refused."""
+    if not argv or argv[0] not in SWIFT_COMMANDS:
+        return parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _say(f"warning: these options mean nothing here and are ignored: {' '.join(unknown)}")
+    return options
 
 
 def _say(message: str) -> None:

@@ -9,6 +9,10 @@ from typing import NoReturn
 from shenhe import __version__
 
 EXAMPLES = {
+    "chat": "shenhe chat --model demo --prompt 图片里有什么 --image photo.jpg",
+    "infer": "shenhe infer --model base --adapters lora --stream true --max_new_tokens 2048",
+    "caption": "shenhe caption photos --model base --adapters lora --output out/captions.jsonl"
+    " --draw out/overlays",
     "summarize": "shenhe summarize --model demo --data-root photos --mission 挡风板安装检查"
     " --output-dir out/stage_a",
     "judge": "shenhe judge --model demo --stage-a out/stage_a --output-dir out/stage_b",
@@ -17,7 +21,10 @@ EXAMPLES = {
     "check": 'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
     "demo": "shenhe demo --output-dir shenhe-demo",
 }
-CHECKS = ("summary", "verdict")
+SWIFT_COMMANDS = ("infer",)
+"""Commands by ms-swift's names: its options are welcome, also those that mean nothing here."""
+CHECKS = ("caption", "summary", "verdict")
+COORDINATES = ("norm1000", "norm100", "pixel")
 
 
 class Parser(argparse.ArgumentParser):
@@ -48,6 +55,9 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"shenhe {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _chat(_command(commands, "chat", "talk to a checkpoint, about photos too"))
+    _chat(_command(commands, "infer", "chat, by the name and with the options of ms-swift"))
+    _caption(_command(commands, "caption", "write dense captions: boxes, quads, lines and descs"))
     _summarize(_command(commands, "summarize", "Stage-A: one line of Chinese for every photo"))
     _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
     _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
@@ -111,6 +121,48 @@ def _switch(parser: argparse._ActionsContainer, name: str, text: str) -> None:
     parser.add_argument(name, action=argparse.BooleanOptionalAction, default=False, help=text)
 
 
+def _chat(parser: argparse.ArgumentParser) -> None:
+    _engine(parser)
+    parser.add_argument("--system", metavar="FILE", help="a text file with the system prompt")
+    parser.add_argument("--prompt", metavar="TEXT", help="ask this alone, print the answer, leave")
+    parser.add_argument(
+        "--image",
+        action="append",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="photos for the first question",
+    )
+    parser.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="print an answer as it is written",
+    )
+    _max_new_tokens(parser, 2048)
+
+
+def _caption(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="PHOTO|FOLDER|LIST.jsonl",
+        help='photos, folders of them, or lists: one {"images": [...]} a line, seen together',
+    )
+    _engine(parser)
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="FILE.jsonl", help="where rows go"
+    )
+    parser.add_argument(
+        "--draw", type=Path, metavar="DIR", help="write each photo with its caption drawn there"
+    )
+    _coordinates(parser)
+    _max_new_tokens(parser, 2048)
+    _work(parser, "photos or lists of them")
+
+
 def _summarize(parser: argparse.ArgumentParser) -> None:
     _engine(parser)
     _photos(parser)
@@ -158,6 +210,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=CHECKS, help="the format")
     parser.add_argument("file", metavar="FILE.jsonl", help='rows of {"raw": "..."}; - for stdin')
+    _coordinates(parser)
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -182,6 +235,7 @@ def _engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--engine", choices=("local",), default="local", help="what runs the model")
     group.add_argument(
         "--dtype",
+        "--torch-dtype",
         choices=("auto", "bfloat16", "float16", "float32"),
         default="auto",
         help="auto: as the checkpoint was saved",
@@ -231,9 +285,18 @@ def _max_new_tokens(parser: argparse.ArgumentParser, default: int) -> None:
     )
 
 
-def _work(parser: argparse.ArgumentParser) -> None:
+def _coordinates(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--coordinates",
+        choices=COORDINATES,
+        default="norm1000",
+        help="what the model was trained to write; pixel: of the photo as it sees it",
+    )
+
+
+def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     group = parser.add_argument_group("work")
-    group.add_argument("--limit", type=_positive, metavar="N", help="do at most so many groups")
+    group.add_argument("--limit", type=_positive, metavar="N", help=f"do at most so many {unit}")
     group.add_argument(
         "--max-attempts", type=_positive, default=3, metavar="N", help="asks of a malformed answer"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,8 +61,9 @@ class Engine(Protocol):
         Raises: EngineError when the engine itself cannot go on.
         """
 
-    def stream(self, request: Request) -> Iterator[str]:
-        """Answer one request piece by piece; the pieces join to the answer's text.
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
+        """Answer one request piece by piece; the pieces join to the text of the answer returned.
 
+        Closing the generator, or an exception in it, stops the model.
         Raises: EngineError; PhotoError for a photo that cannot be read.
         """

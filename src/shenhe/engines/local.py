@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import torch
@@ -69,17 +69,24 @@ class LocalEngine:
                     yield Failed(request.key, error.code, str(error), request.attempt)
             yield from self._answer_opened(opened)
 
-    def stream(self, request: Request) -> Iterator[str]:
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
         """Yield the text of one answer as it is written; see Engine."""
-        inputs = self._inputs([self._open(request)])
+        opened = self._open(request)
+        inputs = self._inputs([opened])
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, timeout=None)
-        arguments = self._arguments(inputs, [request]) | {"streamer": streamer}
+        stop = Event()
+        arguments = self._arguments(inputs, [request]) | {
+            "streamer": streamer,
+            "stopping_criteria": [lambda ids, scores: ids.new_full((len(ids),), stop.is_set())],
+        }
+        written: list[list[int]] = []
         raised: list[BaseException] = []
 
         def generate() -> None:
             try:
                 with torch.inference_mode():
-                    self._model.generate(**arguments)
+                    output = self._model.generate(**arguments)
+                written.append(output[0, inputs["input_ids"].shape[1] :].tolist())
             except FATAL as error:
                 raised.append(error)
                 streamer.end()
@@ -87,14 +94,18 @@ class LocalEngine:
         worker = Thread(target=generate, daemon=True)
         worker.start()
         endings = self._tokenizer.convert_ids_to_tokens(self._ends)
-        for piece in streamer:
-            for ending in endings:
-                piece = piece.replace(ending, "")
-            if piece:
-                yield piece
-        worker.join()
+        try:
+            for piece in streamer:
+                for ending in endings:
+                    piece = piece.replace(ending, "")
+                if piece:
+                    yield piece
+        finally:
+            stop.set()
+            worker.join()
         if raised:
             raise EngineError(f"the model failed while it wrote: {raised[0]}") from raised[0]
+        return self._answer(opened, written[0], inputs["input_ids"].shape[1], 0, None)
 
     def _open(self, request: Request) -> _Opened:
         references = [

@@ -1,34 +1,69 @@
-"""Grouped JSON: {"图片_1": {"object_1": {"bbox_2d": [...], "desc": "..."}}}. Strict both ways."""
+"""Grouped JSON: {"图片_1": {"object_1": {"bbox_2d": [...], "desc": "..."}}}. Strict both ways.
+
+`caption_recovery` reads what models write beside it; here nothing is forgiven.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from shenhe.errors import FormatError, GeometryError
-from shenhe.geometry import FRAME, Line, from_numbers, kind_of, to_numbers
+from shenhe.geometry import (
+    FRAME,
+    Line,
+    Quad,
+    Size,
+    crosses_itself,
+    from_numbers,
+    from_pixels,
+    is_clockwise_from_top_left,
+    kind_of,
+    to_numbers,
+)
 from shenhe.records import Caption, CaptionObject, photo_key
 
 GEOMETRIES = ("bbox_2d", "quad", "line")
+Coordinates = Literal["norm1000", "norm100", "pixel"]
+"""What the numbers of a training are relative to; `pixel` is the photo as the model saw it."""
+NORM1000 = Size(FRAME, FRAME)
+
+
+def frames_of(coordinates: Coordinates, resized_wh: Sequence[Size]) -> tuple[Size, ...]:
+    """Give the frame that the numbers of each photo lie in. Units: of those numbers."""
+    if coordinates == "pixel":
+        return tuple(resized_wh)
+    side = FRAME if coordinates == "norm1000" else 100
+    return (Size(side, side),) * len(resized_wh)
 
 
 def render(value: Caption) -> str:
     """Write a caption as models must: integers 0-1000, keys in sequence, one line."""
-    grouped = {
+    return json.dumps(to_grouped(value), ensure_ascii=False)
+
+
+def to_grouped(value: Caption) -> dict[str, dict[str, dict[str, Any]]]:
+    """Turn a caption into the members of grouped JSON, coordinates rounded."""
+    return {
         photo_key(index): {
             f"object_{number}": _fields(thing) for number, thing in enumerate(objects, 1)
         }
         for index, objects in enumerate(value.photos)
     }
-    return json.dumps(grouped, ensure_ascii=False)
 
 
-def parse(text: str, photo_count: int | None = None) -> Caption:
+def parse(
+    text: str, photo_count: int | None = None, frames: Sequence[Size] | None = None
+) -> Caption:
     """Read grouped JSON, naming the object and the key of whatever is wrong.
 
-    Shape: one tuple of objects a photo; zero objects is valid.  Units: 0-1000.
+    Shape: one tuple of objects a photo; zero objects is valid.  Units: `frames` in, one a photo,
+    0-1000 by default; 0-1000 out.
     Raises: FormatError with code empty, not_json, duplicate_key, structure, key_sequence,
-    geometry_count, geometry, range, line_points, desc_empty or photo_count.
+    geometry_count, geometry, quad_crossing, quad_order, range, line_points, desc_empty or
+    photo_count.
     """
     if not text.strip():
         raise FormatError("empty", "the caption is empty")
@@ -38,14 +73,85 @@ def parse(text: str, photo_count: int | None = None) -> Caption:
         raise FormatError("not_json", f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise FormatError("not_json", "not grouped JSON: nested too deeply") from error
+    except ValueError as error:  # Python's own limit on the digits of a number
+        raise FormatError("not_json", f"not grouped JSON: {error}") from error
+    return from_grouped(grouped, photo_count, frames)
+
+
+def from_grouped(
+    grouped: Any, photo_count: int | None = None, frames: Sequence[Size] | None = None
+) -> Caption:
+    """Read the members of grouped JSON; see `parse`."""
     photos = []
     for index, (key, objects) in enumerate(_members(grouped, "the caption").items()):
         if key != photo_key(index):
             raise FormatError("key_sequence", f"expected {photo_key(index)}, got {key!r}")
-        photos.append(tuple(_object(key, n, item) for n, item in _numbered(key, objects)))
+        frame = frame_at(frames, index)
+        photos.append(
+            tuple(
+                read_object(f"{key}/{name}", _members(item, f"{key}/{name}"), frame)
+                for name, item in _numbered(key, objects)
+            )
+        )
     if photo_count is not None and len(photos) != photo_count:
         raise FormatError("photo_count", f"expected {photo_count} photos, got {len(photos)}")
     return Caption(tuple(photos))
+
+
+def frame_at(frames: Sequence[Size] | None, index: int) -> Size:
+    """Give the frame of the photo at an index; photos that nobody asked about have no own."""
+    return frames[index] if frames is not None and index < len(frames) else NORM1000
+
+
+def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> CaptionObject:
+    """Read the fields of one object; `where` names it in errors.
+
+    Raises: FormatError, see `parse`.
+    """
+    kinds = [kind for kind in GEOMETRIES if kind in fields]
+    if len(kinds) != 1:
+        raise FormatError("geometry_count", f"{where} needs one of {GEOMETRIES}, has {kinds}")
+    numbers = fields[kinds[0]]
+    if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
+        raise FormatError("geometry", f"{where}/{kinds[0]} must be a list of integers")
+    _refuse_out_of_range(f"{where}/{kinds[0]}", numbers, frame)
+    try:
+        shape = from_numbers(kinds[0], numbers)
+    except GeometryError as error:
+        raise FormatError("geometry", f"{where}: {error}") from error
+    if isinstance(shape, Quad):
+        _refuse_bad_corners(f"{where}/quad", shape, numbers)
+    expected = {kinds[0], "desc"} | ({"line_points"} if isinstance(shape, Line) else set())
+    if odd := fields.keys() ^ expected:
+        raise FormatError("structure", f"{where}: keys missing or unknown: {sorted(odd)}")
+    if isinstance(shape, Line) and fields["line_points"] != len(shape.points):
+        raise FormatError(
+            "line_points", f"{where}: line_points {fields['line_points']} != {len(shape.points)}"
+        )
+    desc = fields["desc"]
+    if not isinstance(desc, str) or not desc.strip():
+        raise FormatError("desc_empty", f"{where}/desc must be a non-empty string")
+    return CaptionObject(shape if frame == NORM1000 else from_pixels(shape, frame), desc)
+
+
+def _refuse_bad_corners(where: str, quad: Quad, numbers: list[int]) -> None:
+    if crosses_itself(quad):
+        raise FormatError("quad_crossing", f"{where} crosses itself or has no area: {numbers}")
+    if not is_clockwise_from_top_left(quad):
+        raise FormatError(
+            "quad_order", f"{where} must go clockwise from its top-left corner: {numbers}"
+        )
+
+
+def _refuse_out_of_range(where: str, numbers: list[int], frame: Size) -> None:
+    for at, number in enumerate(numbers):
+        if not 0 <= number <= frame[at % 2]:
+            other = "pixel" if frame in (NORM1000, Size(100, 100)) else "norm1000"
+            raise FormatError(
+                "range",
+                f"{where}: {number} is outside 0-{frame[at % 2]}; if the model was trained on other"
+                f" coordinates, say so: --coordinates {other}",
+            )
 
 
 def _fields(thing: CaptionObject) -> dict[str, Any]:
@@ -60,7 +166,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(key for key, count in Counter(keys).items() if count > 1)
         raise FormatError("duplicate_key", f"the key {twice!r} stands twice in one object")
     return members
 
@@ -77,34 +183,3 @@ def _numbered(photo: str, objects: Any) -> list[tuple[str, Any]]:
         if key != f"object_{number}":
             raise FormatError("key_sequence", f"{photo}: expected object_{number}, got {key!r}")
     return items
-
-
-def _object(photo: str, key: str, item: Any) -> CaptionObject:
-    where = f"{photo}/{key}"
-    fields = _members(item, where)
-    kinds = [kind for kind in GEOMETRIES if kind in fields]
-    if len(kinds) != 1:
-        raise FormatError("geometry_count", f"{where} needs one of {GEOMETRIES}, has {kinds}")
-    numbers = fields[kinds[0]]
-    if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
-        raise FormatError("geometry", f"{where}/{kinds[0]} must be a list of integers")
-    if any(not 0 <= n <= FRAME for n in numbers):
-        raise FormatError(
-            "range",
-            f"{where}/{kinds[0]} has a number outside 0-1000: was the model trained on pixels?",
-        )
-    try:
-        shape = from_numbers(kinds[0], numbers)
-    except GeometryError as error:
-        raise FormatError("geometry", f"{where}: {error}") from error
-    expected = {kinds[0], "desc"} | ({"line_points"} if isinstance(shape, Line) else set())
-    if odd := fields.keys() ^ expected:
-        raise FormatError("structure", f"{where}: keys missing or unknown: {sorted(odd)}")
-    if isinstance(shape, Line) and fields["line_points"] != len(shape.points):
-        raise FormatError(
-            "line_points", f"{where}: line_points {fields['line_points']} != {len(shape.points)}"
-        )
-    desc = fields["desc"]
-    if not isinstance(desc, str) or not desc.strip():
-        raise FormatError("desc_empty", f"{where}/desc must be a non-empty string")
-    return CaptionObject(shape, desc)

@@ -1,5 +1,6 @@
 """Drive a stage through an engine: order, retry, append, resume, progress."""
 
+from shenhe.runs.captions import plan_captions, run_captions
 from shenhe.runs.drive import drive
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.stage_a import plan_summaries, run_summaries
@@ -10,8 +11,10 @@ __all__ = [
     "RunOptions",
     "drive",
     "find_stage_a",
+    "plan_captions",
     "plan_summaries",
     "plan_verdicts",
+    "run_captions",
     "run_summaries",
     "run_verdicts",
 ]

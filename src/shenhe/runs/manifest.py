@@ -56,6 +56,7 @@ class Manifest:
             "options": self.options,
             "counts": asdict(counts.kept()),
             "passed_over": dict(counts.passed_over),
+            "repairs": dict(counts.repairs),
             "this_session": {
                 "started": self.started,
                 "ended": utc_now(),

@@ -41,6 +41,8 @@ class RunCounts:
     photos: int = 0
     new_tokens: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[str] = field(default_factory=Counter)
+    """How often each kind of repair was needed to read a caption."""
     _began: float = field(default_factory=time.monotonic)
 
     @property

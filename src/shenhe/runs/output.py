@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from shenhe.errors import RunError
-from shenhe.records import Failure, Label, Row, group_key
+from shenhe.records import CaptionFailure, Failure, Label, Row, group_key, photos_key
 from shenhe.runs.ledger import (
     Json,
     Ledger,
@@ -34,11 +34,13 @@ def failures_file(rows_path: Path) -> Path:
 
 
 def key_of(row: Json) -> str:
-    """Give the key of the group that a row or a failure is about.
+    """Give the key of the group, or of the captioned photos, that a row or a failure is about.
 
-    Raises: RunError for a row that is about no group.
+    Raises: RunError for a row that is about neither.
     """
     try:
+        if "group_id" not in row:
+            return photos_key(row["images"])
         label: Label | None = row["label"]
         return group_key(str(row["mission"]), label, str(row["group_id"]))
     except (KeyError, TypeError) as error:
@@ -66,7 +68,7 @@ class Output:
         else:
             self.counts.undecided += 1
 
-    def add_failures(self, key: str, failures: list[Failure]) -> None:
+    def add_failures(self, key: str, failures: Sequence[Failure | CaptionFailure]) -> None:
         """Append what went wrong with a group."""
         self._failures.append(*failures)
         self.failed.add(key)

@@ -24,10 +24,13 @@ PLAIN_SECONDS = 10.0
 class RunProgress:
     """Shows how far a run is, what was done before included; rates are this session's own."""
 
-    def __init__(self, title: str, total: int, counts: RunCounts, unit: str) -> None:
-        """Show `total` groups; `unit` is what the rate counts: photos or groups."""
+    def __init__(
+        self, title: str, total: int, counts: RunCounts, unit: str, items: str = "groups"
+    ) -> None:
+        """Show `total` items, groups as a rule; `unit` is what the rate counts: photos or items."""
         total = max(total, counts.already)
         self._title, self._total, self._counts, self._unit = title, total, counts, unit
+        self._items = items
         self._bar: Progress | None = None
         self._last = time.monotonic()
         if sys.stderr.isatty():
@@ -77,7 +80,7 @@ class RunProgress:
         left = pace * max(0, self._total - done)
         failed = f", {counts.failed} failed" if counts.failed else ""
         print(
-            f"{self._title}: {done}/{self._total} groups{failed}, {self._rate()},"
+            f"{self._title}: {done}/{self._total} {self._items}{failed}, {self._rate()},"
             f" {left:.0f} s left",
             file=sys.stderr,
             flush=True,

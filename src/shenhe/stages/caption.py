@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shenhe.config import Template
-from shenhe.formats import caption
-from shenhe.records import Answer, Caption, Request
+from shenhe.formats.caption import Coordinates, frames_of
+from shenhe.formats.caption_recovery import Recovery, recover
+from shenhe.records import Answer, Request
 from shenhe.stages.photo_prompt import photo_messages
 
 MAX_NEW_TOKENS = 2048
@@ -21,9 +22,14 @@ def request(
     return Request(key, messages, max_new_tokens)
 
 
-def read(answer: Answer, photo_count: int) -> Caption:
-    """Read the answer.
+def read(answer: Answer, coordinates: Coordinates = "norm1000") -> Recovery:
+    """Read the answer, and list what had to be done for it.
 
     Raises: FormatError; an answer that cannot be read is never an empty caption.
     """
-    return caption.parse(answer.text, photo_count)
+    frames = frames_of(coordinates, [size.resized_wh for size in answer.sizes])
+    found = recover(answer.text, len(answer.sizes), frames)
+    if answer.finish_reason == "length" and not found.truncated:
+        note = f"truncated: the limit of {answer.new_tokens} tokens was reached"
+        return Recovery(found.caption, (*found.repairs, note), True)
+    return found

@@ -1,0 +1,221 @@
+"""The terminal of a conversation: lines in, streamed answers out, also through pipes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+from shenhe.chat.conversation import IMAGE_TAG, Conversation
+from shenhe.config import Template
+from shenhe.errors import ItemError, RunError
+from shenhe.records import Answer, ImagePart
+
+PROMPT, MORE = "<<< ", "... "
+END_OF_LINES = "#"
+HELP = """\
+/image PATH...   attach photos to the next question; <image> in a question asks for one, there
+/caption         the dense caption of the attached photos, or the last ones, with shenhe's prompt
+/draw [DIR]      draw the last answer on its photos, and print where
+/system [TEXT]   show or replace the system prompt; also reset-system
+/clear           forget the conversation; also clear
+/save FILE       write the conversation as JSON
+/multi, /single  a question of several lines, which ends with #; also multi-line, single-line
+/help            this
+/exit            leave; also exit, quit, Ctrl-D
+Ctrl-C stops an answer, and leaves the conversation as it was before the question."""
+SWIFT_WORDS = {
+    "clear": "/clear",
+    "reset-system": "/reset-system",
+    "multi-line": "/multi",
+    "single-line": "/single",
+    "exit": "/exit",
+    "quit": "/exit",
+}
+"""What ms-swift's users type, alone on a line."""
+
+
+class Terminal:
+    """Reads from stdin and writes to stdout; on a real terminal with line editing and history."""
+
+    def __init__(self, conversation: Conversation, template: Template, *, stream: bool) -> None:
+        """Hold a conversation; `template` is the prompt of /caption."""
+        self._talk, self._template, self._stream = conversation, template, stream
+        self._interactive = sys.stdin.isatty()
+        self._several_lines = False
+        if self._interactive:
+            import readline  # noqa: F401 - gives `input` its line editing and history
+
+    def run(self) -> int:
+        """Talk until the end of the input, and give the exit code.
+
+        That is 1 if something that was not typed at a terminal failed.
+        """
+        commands: dict[str, Callable[[str], None]] = {
+            "/image": self._image,
+            "/caption": lambda _: self._say(lambda: self._talk.caption(self._template)),
+            "/draw": self._draw,
+            "/system": self._system,
+            "/reset-system": self._reset_system,
+            "/clear": self._clear,
+            "/save": self._save,
+            "/multi": lambda _: self._set_several_lines(True),
+            "/single": lambda _: self._set_several_lines(False),
+            "/help": lambda _: print(HELP),
+        }
+        code = 0
+        if self._interactive:
+            print("/help lists what can be typed; /exit leaves")
+        while True:
+            try:
+                text = self._read_question()
+                word, _, rest = SWIFT_WORDS.get(text, text).partition(" ")
+                if word in ("/exit", "/quit"):
+                    return code
+                if word in commands:
+                    commands[word](rest.strip())
+                elif word.startswith("/") and "/" not in word[1:]:
+                    raise RunError(f"{word}: no such command; /help lists them")
+                elif text:
+                    self._question(text)
+            except EOFError:
+                return code
+            except KeyboardInterrupt:
+                print("\n[stopped]", flush=True)
+            except (ItemError, RunError) as error:
+                code = 0 if self._interactive else 1
+                print(f"[{_printable(str(error))}]", flush=True)
+
+    def one_shot(self, text: str) -> int:
+        """Ask one question, print its answer alone, and give the exit code."""
+        self._say(lambda: self._talk.ask(text), told=False)
+        return 0
+
+    # --- reading ---
+
+    def _read_question(self) -> str:
+        line = self._line(PROMPT)
+        if not self._several_lines or line.strip() in SWIFT_WORDS or line.startswith("/"):
+            return line.strip()
+        lines = [line]
+        while not lines[-1].rstrip().endswith(END_OF_LINES):
+            lines.append(self._line(MORE))
+        return "\n".join(lines).rstrip().removesuffix(END_OF_LINES).rstrip()
+
+    def _line(self, prompt: str) -> str:
+        return input(prompt if self._interactive else "")
+
+    def _question(self, text: str) -> None:
+        for number in range(len(self._talk.waiting), text.count(IMAGE_TAG)):
+            path = Path(self._line(f"photo {number + 1} of {text.count(IMAGE_TAG)}: ").strip())
+            self._attach(path.expanduser())
+        self._say(lambda: self._talk.ask(text))
+
+    # --- answering ---
+
+    def _say(self, ask: Callable[[], Generator[str, None, Answer]], told: bool = True) -> None:
+        """Print an answer as it comes, then how fast it came."""
+        began = time.monotonic()
+        pieces = ask()
+        held: list[str] = []
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                answer: Answer = end.value
+                break
+            except ItemError:
+                self._talk.waiting = []  # else the next question would fail of the same photo
+                raise
+            if self._stream:
+                print(_printable(piece), end="", flush=True)
+            else:
+                held.append(piece)
+        print(_printable("".join(held)), flush=True)
+        if told:
+            seconds = max(time.monotonic() - began, 1e-9)
+            cut = ", cut at the limit" if answer.finish_reason == "length" else ""
+            print(
+                f"[{answer.new_tokens} tokens, {answer.new_tokens / seconds:.1f} tokens/s{cut}]",
+                flush=True,
+            )
+
+    # --- commands ---
+
+    def _image(self, rest: str) -> None:
+        if not rest:
+            raise RunError("/image PATH: name a photo")
+        paths = [Path(rest).expanduser()]
+        if not paths[0].exists():
+            try:
+                paths = [Path(word).expanduser() for word in shlex.split(rest)]
+            except ValueError as error:
+                raise RunError(f"/image {rest}: {error}") from error
+        for path in paths:
+            self._attach(path)
+        print(f"[{len(self._talk.waiting)} photos wait for the next question]", flush=True)
+
+    def _attach(self, path: Path) -> None:
+        if not path.is_file():
+            raise RunError(f"{path}: no such photo")
+        self._talk.waiting.append(path)
+
+    def _draw(self, rest: str) -> None:
+        found, paths = self._talk.draw(Path(rest or "shenhe-overlays"))
+        for path in paths:
+            print(path)
+        if found.repairs:
+            print(_printable(f"[repaired: {', '.join(found.repairs)}]"), flush=True)
+
+    def _system(self, rest: str) -> None:
+        if rest:
+            self._talk.system = rest
+        print(f"[system: {_printable(self._talk.system) or 'none'}]", flush=True)
+
+    def _reset_system(self, _: str) -> None:
+        self._talk.system = self._line("system: ").strip()
+        self._clear("")
+
+    def _clear(self, _: str) -> None:
+        self._talk.clear()
+        print("[cleared]", flush=True)
+
+    def _save(self, rest: str) -> None:
+        if not rest:
+            raise RunError("/save FILE: name a file")
+        messages = [
+            {
+                "role": message.role,
+                "content": [
+                    {"type": "image", "image": str(part.path)}
+                    if isinstance(part, ImagePart)
+                    else {"type": "text", "text": part}
+                    for part in message.parts
+                ],
+            }
+            for message in self._talk.history
+        ]
+        if self._talk.system:
+            text = {"type": "text", "text": self._talk.system}
+            messages.insert(0, {"role": "system", "content": [text]})
+        try:
+            Path(rest).expanduser().write_text(
+                json.dumps({"messages": messages}, ensure_ascii=False, indent=2) + "\n",
+                encoding="utf-8",
+            )
+        except OSError as error:
+            raise RunError(f"{rest}: cannot be written: {error.strerror}") from error
+        print(f"[{len(messages)} messages written to {rest}]", flush=True)
+
+    def _set_several_lines(self, on: bool) -> None:
+        self._several_lines = on
+        how = f"several lines, the last one ends with {END_OF_LINES}" if on else "one line"
+        print(f"[a question is {how}]", flush=True)
+
+
+def _printable(text: str) -> str:
+    """Keep a model's text from steering the terminal: control characters are shown, not sent."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,73 @@
+"""`shenhe check`: validates texts row by row."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import Any, TextIO
+
+from shenhe.errors import FormatError, UsageError
+from shenhe.formats import summary, verdict
+from shenhe.formats.caption import Coordinates, frames_of, to_grouped
+from shenhe.formats.caption_recovery import recover
+from shenhe.geometry import Size
+
+Checked = tuple[Any, Sequence[str]]
+"""The value of a text, as JSON has it, and the repairs that it took."""
+MOST_PHOTOS = 1000
+
+
+def check(options: argparse.Namespace) -> int:
+    """Validate texts; exit 1 if any is not ok."""
+    if options.coordinates == "pixel":
+        raise UsageError("check knows no photo, so no --coordinates pixel: see shenhe caption")
+    checks: dict[str, Callable[[str], Checked]] = {
+        "caption": lambda text: _caption(text, options.coordinates),
+        "summary": lambda text: (summary.parse(text), ()),
+        "verdict": _verdict,
+    }
+    with ExitStack() as stack:
+        if options.file == "-":
+            lines: TextIO = sys.stdin
+        else:
+            try:
+                lines = stack.enter_context(open(options.file, encoding="utf-8"))
+            except OSError as error:
+                raise UsageError(f"{options.file}: cannot be read: {error.strerror}") from error
+        return _check_lines(lines, options.file, checks[options.kind])
+
+
+def _caption(text: str, coordinates: Coordinates) -> Checked:
+    found = recover(text, None, frames_of(coordinates, [Size(0, 0)] * MOST_PHOTOS))
+    return to_grouped(found.caption), found.repairs
+
+
+def _verdict(text: str) -> Checked:
+    value = verdict.parse(text)
+    return {"verdict": value.verdict, "reason": value.reason}, ()
+
+
+def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked]) -> int:
+    code = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            raw = row["raw"]
+            if not isinstance(raw, str):
+                raise TypeError("raw is no string")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f'{name}: line {number} is not {{"raw": "..."}}: {error}') from error
+        result: dict[str, Any] = {"ok": True, "value": None, "repairs": [], "error": None}
+        try:
+            value, repairs = parse(raw)
+            result |= {"value": value, "repairs": list(repairs)}
+        except FormatError as error:
+            code = 1
+            result |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
+        print(json.dumps(result, ensure_ascii=False))
+    return code

@@ -1,0 +1,72 @@
+"""What commands share: from options to an engine, to run options and to what is said at the end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from shenhe.engines.base import Engine, EngineSpec
+from shenhe.runs import RunCounts, RunOptions
+
+
+def make_engine(options: argparse.Namespace) -> Engine:
+    """Load the model that the options name."""
+    from transformers.utils import logging
+
+    from shenhe.engines.create import create_engine
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    print(f"loading {options.model} ...", file=sys.stderr, flush=True)
+    spec = EngineSpec(
+        model=options.model,
+        adapters=_adapters(options),
+        engine=options.engine,
+        dtype=options.dtype,
+        attn_impl=options.attn_impl,
+        device=options.device,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        seed=options.seed,
+        max_pixels=options.max_pixels,
+        batch_size=options.batch_size,
+    )
+    return create_engine(spec)
+
+
+def decisive(options: argparse.Namespace) -> dict[str, Any]:
+    """The options that decide what rows say; speed, device and amount do not."""
+    names = ("engine", "dtype", "attn_impl", "temperature", "top_p", "seed", "max_pixels")
+    return {name: getattr(options, name) for name in names} | {
+        "model": options.model,
+        "adapters": list(_adapters(options)),
+    }
+
+
+def run_options(options: argparse.Namespace) -> RunOptions:
+    """How much to do."""
+    return RunOptions(options.limit, options.restart, options.max_attempts)
+
+
+def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
+    """Say on stderr what an output holds now, and give the exit code."""
+    kept = counts.kept()
+    parts = [f"{kept.done} {unit} done"]
+    parts += [f"{counts.already} of them before"] if counts.already else []
+    parts += [f"{kept.failed} failed"] if kept.failed else []
+    parts += [f"{kept.undecided} undecided"] if kept.undecided else []
+    print(f"{title}: {', '.join(parts)}", file=sys.stderr)
+    for what, counter in (("passed over", counts.passed_over), ("repaired", counts.repairs)):
+        if counter:
+            told = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
+            print(f"  {what}: {told}", file=sys.stderr)
+    if counts.complete:
+        return 0
+    print(f"  listed in {listed_in}", file=sys.stderr)
+    return 1
+
+
+def _adapters(options: argparse.Namespace) -> tuple[str, ...]:
+    return tuple(name for names in options.adapters for name in names)

@@ -1,0 +1,41 @@
+"""`shenhe chat`: talk to a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from shenhe.chat import Conversation, Terminal
+from shenhe.cli.composing import make_engine
+from shenhe.config import load_prompts
+from shenhe.errors import UsageError
+
+
+def chat(options: argparse.Namespace) -> int:
+    """Ask one question, or talk until the end of the input."""
+    template = load_prompts(options.prompts).caption
+    system = _system(options)
+    photos = [path for paths in options.image for path in paths]
+    for path in photos:
+        if not path.is_file():
+            raise UsageError(f"--image {path}: no such photo")
+    conversation = Conversation(
+        make_engine(options), system, options.max_new_tokens, waiting=photos
+    )
+    terminal = Terminal(conversation, template, stream=options.stream)
+    if options.prompt is not None:
+        return terminal.one_shot(options.prompt)
+    return terminal.run()
+
+
+def _system(options: argparse.Namespace) -> str:
+    """The system prompt: a file's text; ms-swift takes the text itself as well."""
+    if options.system is None:
+        return ""
+    path = Path(options.system)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        if options.command == "infer" and not path.exists():
+            return str(options.system)
+        raise UsageError(f"--system {path}: cannot be read: {error}") from error

@@ -1,0 +1,6 @@
+"""Folder tree, photos, folders or JSONL lists -> what is to be done."""
+
+from shenhe.intake.lists import photo_lists
+from shenhe.intake.tree import LABELS, PhotoTree, natural_key
+
+__all__ = ["LABELS", "PhotoTree", "natural_key", "photo_lists"]

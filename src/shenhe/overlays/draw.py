@@ -1,0 +1,185 @@
+"""Boxes, quads and lines on the upright photo, numbered, and a legend of their descs below it.
+
+The legend keeps long Chinese descs readable and off the photo; the numbers tie the two together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from shenhe import photos
+from shenhe.errors import RunError
+from shenhe.geometry import Line, Point, Size, to_pixels
+from shenhe.records import CaptionObject
+
+FONT = "NotoSansSC-GB2312.otf"
+LEAST_SIDE = 960
+"""A smaller photo is enlarged to this, so that numbers and legend can be read."""
+TEXT_SHARE = 36
+"""The legend's text is this part of the longer side high: 10 pixels in a 360-pixel thumbnail."""
+Colour = tuple[int, int, int]
+COLOURS: dict[str, Colour] = {
+    "BBU设备": (66, 165, 245),
+    "挡风板": (171, 110, 240),
+    "螺丝、光纤插头": (255, 152, 0),
+    "标签": (255, 235, 59),
+    "光纤": (76, 217, 100),
+    "电线": (255, 95, 120),
+}
+OTHERS: tuple[Colour, ...] = ((0, 220, 220), (205, 220, 57), (255, 138, 200), (190, 160, 130))
+DARK: Colour = (16, 20, 26)
+PALE: Colour = (236, 240, 244)
+
+
+def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.Image:
+    """Draw the objects of one photo.
+
+    Shape: an upright RGB photo of any size in; the photo, enlarged if small, on its legend out.
+    Units: shapes are in the 0-1000 frame.
+    """
+    grow = max(1.0, LEAST_SIDE / max(photo.size))
+    size = Size(round(photo.width * grow), round(photo.height * grow))
+    photo = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS) if grow > 1 else photo
+    legend = _legend(size.width, max(size), objects)
+    sheet = Image.new("RGB", (size.width, size.height + legend.height), DARK)
+    sheet.paste(photo, (0, 0))
+    sheet.paste(legend, (0, size.height))
+    _draw_shapes(sheet, size, objects)
+    return sheet
+
+
+def overlay_path(folder: Path, photo: Path, seen_with: str = "") -> Path:
+    """Name the overlay of a photo; photos of one name in several folders stay apart.
+
+    So do several captions of one photo: `seen_with` is the key of the photos seen together.
+    """
+    name = f"{photo.absolute()}\x1e{seen_with}".encode("utf-8", "surrogateescape")
+    return folder / f"{photo.stem[:80]}-{hashlib.sha256(name).hexdigest()[:8]}.jpg"
+
+
+def write_overlay(photo: Path, objects: Sequence[CaptionObject], path: Path) -> None:
+    """Write the overlay of a photo, in one step.
+
+    Raises: PhotoError; RunError if it cannot be written.
+    """
+    sheet = draw_caption(photos.open_upright(photo), objects)
+    fresh = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(fresh, "JPEG", quality=90)
+        fresh.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def colour_of(desc: str) -> Colour:
+    """Give the colour of a desc's category: the same one in every overlay."""
+    category = desc.replace(",", "/").replace("，", "/").split("/")[0].strip()
+    if category in COLOURS:
+        return COLOURS[category]
+    return OTHERS[hashlib.sha256(category.encode("utf-8", "replace")).digest()[0] % len(OTHERS)]
+
+
+@lru_cache(maxsize=8)
+def _font(height: int) -> ImageFont.FreeTypeFont:
+    with as_file(files("shenhe.overlays") / FONT) as path:
+        return ImageFont.truetype(str(path), height)
+
+
+def _draw_shapes(sheet: Image.Image, size: Size, objects: Sequence[CaptionObject]) -> None:
+    """Draw every outline twice, dark below bright, so that it stands out on any photo."""
+    pen = ImageDraw.Draw(sheet)
+    width = max(2, round(max(size) / 320))
+    placed = [(thing, to_pixels(thing.shape, size)) for thing in objects]
+    for colour_width, dark in ((width * 2, True), (width, False)):
+        for thing, shape in placed:
+            points = list(shape.points)
+            if not isinstance(shape, Line):
+                points.append(points[0])
+            colour = DARK if dark else colour_of(thing.desc)
+            pen.line(points, fill=colour, width=colour_width, joint="curve")
+            if isinstance(shape, Line):
+                for point in points:
+                    _dot(pen, point, colour_width, colour)
+    taken: list[tuple[float, float, float, float]] = []
+    for number, (thing, shape) in enumerate(placed, 1):
+        taken.append(_draw_number(pen, size, number, shape.points[0], colour_of(thing.desc), taken))
+
+
+def _draw_number(
+    pen: ImageDraw.ImageDraw,
+    size: Size,
+    number: int,
+    corner: Point,
+    colour: Colour,
+    taken: Sequence[tuple[float, float, float, float]],
+) -> tuple[float, float, float, float]:
+    """Draw a number's tag beside a shape's first point, where no other tag is, and give its box."""
+    height = round(max(size) / 30)
+    font = _font(round(height * 0.8))
+    width = max(height, round(font.getlength(str(number)) + height * 0.5))
+    x, y = corner
+    best = None
+    for dx, dy in ((0, -height), (0, 0), (-width, 0), (-width, -height), (width, -height)):
+        left = min(max(0, x + dx), size.width - width)
+        top = min(max(0, y + dy), size.height - height)
+        box = (left, top, left + width, top + height)
+        best = best or box
+        if not any(_overlap(box, other) for other in taken):
+            best = box
+            break
+    assert best is not None
+    pen.rounded_rectangle(best, radius=height / 5, fill=colour, outline=DARK, width=2)
+    middle = ((best[0] + best[2]) / 2, (best[1] + best[3]) / 2)
+    pen.text(middle, str(number), fill=DARK, font=font, anchor="mm")
+    return best
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _dot(pen: ImageDraw.ImageDraw, at: Point, radius: float, colour: Colour) -> None:
+    x, y = at
+    pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+
+
+def _legend(width: int, side: int, objects: Sequence[CaptionObject]) -> Image.Image:
+    """List the objects, each on as many lines as its desc takes."""
+    height = round(side / TEXT_SHARE)
+    font, step, tag = _font(height), round(height * 1.5), round(height * 1.9)
+    left = tag + 2 * height
+    rows = [
+        (number if at == 0 else None, thing, line)
+        for number, thing in enumerate(objects, 1)
+        for at, line in enumerate(_wrapped(thing.desc, font, width - left - height))
+    ]
+    panel = Image.new("RGB", (width, step * max(1, len(rows)) + height), DARK)
+    pen = ImageDraw.Draw(panel)
+    if not rows:
+        pen.text((height, height // 2), "0 objects", fill=PALE, font=font)
+    for index, (number, thing, line) in enumerate(rows):
+        top = index * step + height // 2
+        if number is not None:
+            box = (height, top, height + tag, top + round(height * 1.3))
+            pen.rounded_rectangle(box, radius=height / 5, fill=colour_of(thing.desc))
+            middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+            pen.text(middle, str(number), fill=DARK, font=font, anchor="mm")
+        pen.text((left, top + height * 0.65), line, fill=PALE, font=font, anchor="lm")
+    return panel
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """Break a desc where the line is full: Chinese has no spaces to break at."""
+    lines = [""]
+    for character in "".join(c if c.isprintable() else " " for c in text[:400]):
+        if lines[-1] and font.getlength(lines[-1] + character) > width:
+            lines.append("")
+        lines[-1] += character
+    return lines

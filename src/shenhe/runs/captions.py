@@ -1,0 +1,149 @@
+"""Dense captions over photos: one row for the photos that are looked at together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from shenhe.config import Template
+from shenhe.engines.base import Engine
+from shenhe.errors import RunError
+from shenhe.formats.caption import Coordinates, to_grouped
+from shenhe.formats.caption_recovery import Recovery
+from shenhe.records import (
+    CaptionFailure,
+    CaptionMeta,
+    CaptionRow,
+    photos_key,
+    utc_now,
+)
+from shenhe.runs.drive import Bad, Finished, Good, Job, drive
+from shenhe.runs.ledger import read_rows
+from shenhe.runs.outcome import RunCounts, RunOptions
+from shenhe.runs.output import Output, key_of, open_output
+from shenhe.runs.progress import RunProgress
+from shenhe.runs.stage_a import Plan, answer_meta
+from shenhe.stages import caption
+
+Photos = tuple[Path, ...]
+
+
+def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
+    """Yield the caption rows of a file, one at a time.
+
+    Raises: RunError that names the first row of another form.
+    """
+    for number, row in enumerate(read_rows(rows_path), 1):
+        try:
+            yield CaptionRow.model_validate(row)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(step) for step in first["loc"])
+            raise RunError(
+                f"{rows_path}: line {number} is no caption row: {where}: {first['msg']}"
+            ) from error
+
+
+def plan_captions(lists: Sequence[Photos], rows_path: Path, run: RunOptions) -> Plan:
+    """Count what `run_captions` would do, without a model."""
+    done = set() if run.restart else {key_of(row) for row in read_rows(rows_path)}
+    todo = list(islice((photos for photos in lists if _key(photos) not in done), run.limit))
+    return Plan(len(todo), sum(map(len, todo)), len(done))
+
+
+def run_captions(
+    engine: Engine,
+    lists: Sequence[Photos],
+    template: Template,
+    rows_path: Path,
+    *,
+    options: dict[str, Any],
+    run: RunOptions,
+    coordinates: Coordinates = "norm1000",
+    max_new_tokens: int = caption.MAX_NEW_TOKENS,
+) -> RunCounts:
+    """Write the caption of every list of photos that has none yet.
+
+    Raises: RunError, EngineError; what was written stays valid.
+    """
+    counts = RunCounts()
+    decisive = options | {
+        "stage": "caption",
+        "prompt_hash": template.hash(),
+        "checkpoint": engine.fingerprint,
+        "coordinates": coordinates,
+        "max_new_tokens": max_new_tokens,
+        "max_attempts": run.max_attempts,
+    }
+    with (
+        open_output(rows_path, decisive, run, counts) as output,
+        RunProgress("captions", run.up_to(len(lists), counts), counts, "photos", "captions") as bar,
+    ):
+        todo = (photos for photos in lists if _key(photos) not in output.done)
+        jobs = (
+            Job(photos, (caption.request(_key(photos), photos, template, max_new_tokens),))
+            for photos in islice(todo, run.limit)
+        )
+        read = partial(caption.read, coordinates=coordinates)
+        for finished in drive(engine, jobs, read, run.max_attempts):
+            _record(output, finished, template.hash(), engine.fingerprint)
+            bar.update()
+    return counts
+
+
+def _record(
+    output: Output, finished: Finished[Photos, Recovery], prompt_hash: str, checkpoint: str
+) -> None:
+    photos, (outcome,) = finished.item, finished.outcomes
+    images = [str(path) for path in photos]
+    counts = output.counts
+    counts.photos += len(photos)
+    if outcome.answer:
+        counts.new_tokens += outcome.answer.new_tokens
+    if isinstance(outcome, Bad):
+        counts.failed += 1
+        output.add_failures(photos_key(images), [_failure(images, outcome)])
+        return
+    found = outcome.value
+    counts.repairs.update(repair.partition(":")[0] for repair in found.repairs)
+    output.add(_row(images, outcome, prompt_hash, checkpoint), photos_key(images))
+
+
+def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: str) -> CaptionRow:
+    answer, found = good.answer, good.value
+    return CaptionRow(
+        images=images,
+        caption=to_grouped(found.caption),
+        sizes_wh=[size.original_wh for size in answer.sizes],
+        raw=answer.text,
+        repairs=list(found.repairs),
+        timestamp=utc_now(),
+        meta=CaptionMeta(
+            prompt_hash=prompt_hash,
+            checkpoint=checkpoint,
+            answers={"caption": answer_meta(answer)},
+            truncated=found.truncated,
+            resized_wh=[size.resized_wh for size in answer.sizes],
+        ),
+    )
+
+
+def _failure(images: list[str], bad: Bad) -> CaptionFailure:
+    return CaptionFailure(
+        item=", ".join(images),
+        images=images,
+        code=bad.code,
+        message=bad.message,
+        raw=bad.answer.text if bad.answer else None,
+        attempts=bad.attempts,
+        timestamp=utc_now(),
+    )
+
+
+def _key(photos: Photos) -> str:
+    return photos_key([str(path) for path in photos])

@@ -1,0 +1,127 @@
+"""What models write beside the format: each case is a text and, beside it, what must be read."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from shenhe.errors import FormatError
+from shenhe.formats import caption
+from shenhe.formats.caption_recovery import recover
+from shenhe.geometry import Box, Line, Quad, Size
+from shenhe.records import Caption, CaptionObject
+from tests.formats.test_caption import captions
+
+CASES = sorted((Path(__file__).parent / "captions").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if "error" in expected:
+        with pytest.raises(FormatError) as caught:
+            recover(text, 1)
+        assert caught.value.code == expected["error"]
+        return
+    found = recover(text, 1)
+    assert caption.to_grouped(found.caption) == expected["caption"]
+    assert list(found.repairs) == expected["repairs"]
+    assert found.truncated == expected["truncated"]
+
+
+@given(captions)
+def test_what_keeps_the_format_is_read_as_it_is(value: Caption) -> None:
+    found = recover(caption.render(value))
+    loops = any(objects.count(thing) >= 3 for objects in value.photos for thing in objects)
+    assert loops or found == (value, (), False)
+
+
+def test_several_photos() -> None:
+    first = '"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "a"}'
+    found = recover("{'图片_1': {" + first + "}, '图片_2': {}}", 2)
+    assert [len(objects) for objects in found.caption.photos] == [1, 0]
+    with pytest.raises(FormatError, match="expected 2 photos"):
+        recover('{"图片_1": {' + first, 2)
+    with pytest.raises(FormatError, match="expected 图片_2"):
+        recover('{"图片_1": {' + first + '}, "图片_3": {},}', 2)
+
+
+def test_a_cut_anywhere_gives_the_first_objects_or_an_error() -> None:
+    whole = Caption(
+        (
+            (
+                CaptionObject(Box(100, 100, 300, 400), 'BBU设备/"华为"'),
+                CaptionObject(Quad(((10, 20), (90, 20), (90, 60), (10, 60))), "标签/4G"),
+                CaptionObject(Line(((1, 2), (3, 4), (5, 6))), "光纤/铠装"),
+            ),
+        )
+    )
+    text = caption.render(whole)
+    for end in range(len(text)):
+        try:
+            found = recover(text[:end], 1)
+        except FormatError:
+            assert '"desc": "BBU设备' not in text[:end] or "}" not in text[:end]
+            continue
+        (objects,) = found.caption.photos
+        assert objects == whole.photos[0][: len(objects)]
+        assert found.truncated
+        assert any(repair.startswith("truncated") for repair in found.repairs)
+
+
+def test_ten_thousand_mutations_raise_nothing_but_format_errors() -> None:
+    rng = random.Random(0)
+    texts = [path.read_text(encoding="utf-8")[:400] for path in CASES]
+    pieces = ['"', "'", "{", "}", "[", "]", ",", ":", "\\", "图片_1", "object_2", "1e999", "-", "0"]
+    for _ in range(10_000):
+        text = rng.choice(texts)
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(text) + 1)
+            text = text[:at] + rng.choice([*pieces, ""]) + text[at + rng.randint(0, 3) :]
+        try:
+            found = recover(text, 1)
+        except FormatError:
+            continue
+        # Whatever was read keeps the format, and an empty caption was written as one.
+        again = caption.parse(caption.render(found.caption), 1)
+        assert caption.render(again) == caption.render(found.caption)
+        if not found.caption.photos[0]:
+            assert "bbox_2d" not in text
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '"',
+        "'",
+        "{",
+        "[",
+        '{"图片_1": {"object_1": {',
+        "(1,2),",
+        "(",
+        '"\\',
+        "a",
+        "1",
+        "图片_1: ",
+        "-",
+    ],
+)
+def test_a_long_text_comes_to_an_end(piece: str) -> None:
+    """How long it takes is measured in bench/captions.py; quadratic time would hang here."""
+    with pytest.raises(FormatError):
+        recover(piece * (1_000_000 // len(piece)) + "\x00", 1)
+
+
+def test_other_coordinates() -> None:
+    text = '{"图片_1": {"object_1": {"bbox_2d": [10, 20, 50, 100], "desc": "a"}}}'
+    hundred = caption.frames_of("norm100", [Size(320, 256)])
+    assert recover(text, 1, hundred).caption.photos[0][0].shape == Box(100, 200, 500, 1000)
+    pixels = caption.frames_of("pixel", [Size(100, 200)])
+    assert recover(text, 1, pixels).caption.photos[0][0].shape == Box(100, 100, 500, 500)
+    with pytest.raises(FormatError, match="norm1000"):
+        recover(text, 1, caption.frames_of("pixel", [Size(40, 200)]))
