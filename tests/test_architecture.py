@@ -20,10 +20,9 @@ LAYERS = [
     {"errors", "geometry"},
     {"records"},
     {"config", "formats", "photos", "checkpoints"},
-    {"intake", "stages", "engines"},
+    {"intake", "stages", "engines", "overlays"},
     {"runs"},
-    {"report", "overlays", "api", "stage_b"},
-    {"chat"},
+    {"report", "evaluation", "exports", "chat", "api", "stage_b"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

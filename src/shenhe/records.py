@@ -50,6 +50,19 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
+class Annotation:
+    """What is on one photo, by a model or by people. Units: shapes in the 0-1000 frame.
+
+    `size_wh` is that of the upright original, in pixels.
+    """
+
+    image: Path
+    size_wh: Size
+    objects: tuple[CaptionObject, ...]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What a well-formed verdict text says."""
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from shenhe.cli.composing import decisive, make_engine, run_options, tell
 from shenhe.config import load_prompts
 from shenhe.errors import PhotoError
+from shenhe.exports import write_export
+from shenhe.exports.labels import LABELS
 from shenhe.formats.caption import from_grouped
-from shenhe.intake import photo_lists
+from shenhe.intake import photo_lists, read_annotations
 from shenhe.overlays import overlay_path, write_overlay
 from shenhe.runs import plan_captions, run_captions
 from shenhe.runs.captions import read_captions
@@ -44,6 +46,22 @@ def caption(options: argparse.Namespace) -> int:
     if options.draw is not None:
         code = max(code, _draw(options.output, options.draw))
     return code
+
+
+def convert(options: argparse.Namespace) -> int:
+    """Write captions in another tool's format; what that cannot hold is said."""
+    losses = write_export(
+        options.format,
+        read_annotations(options.captions),
+        options.output,
+        LABELS[options.labels],
+        overwrite=options.overwrite,
+    )
+    print(f"{options.format}: {options.output}")
+    for loss, count in sorted(losses.items()):
+        if count:
+            print(f"  not held: {count} {loss}", file=sys.stderr)
+    return 0
 
 
 def _draw(rows: Path, folder: Path) -> int:

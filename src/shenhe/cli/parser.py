@@ -18,12 +18,15 @@ EXAMPLES = {
     "judge": "shenhe judge --model demo --stage-a out/stage_a --output-dir out/stage_b",
     "run": "shenhe run --model base --adapters lora --data-root photos --output-dir out",
     "report": "shenhe report out",
+    "evaluate": "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
+    "convert": "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
     "check": 'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
     "demo": "shenhe demo --output-dir shenhe-demo",
 }
 SWIFT_COMMANDS = ("infer",)
 """Commands by ms-swift's names: its options are welcome, also those that mean nothing here."""
 CHECKS = ("caption", "summary", "verdict")
+EXPORTS = ("coco", "yolo-obb", "labelme", "x-anylabeling", "label-studio", "training")
 COORDINATES = ("norm1000", "norm100", "pixel")
 
 
@@ -62,6 +65,8 @@ def build_parser() -> Parser:
     _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
     _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
     _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
+    _convert(_command(commands, "convert", "captions in the formats of labelling tools"))
+    _evaluate(_command(commands, "evaluate", "measure against truth"))
     _check(_command(commands, "check", "validate texts that any tool wrote"))
     _demo(_command(commands, "demo", "the main job on the bundled checkpoint and photos"))
     return parser
@@ -204,6 +209,57 @@ def _report(parser: argparse.ArgumentParser) -> None:
         default=500,
         metavar="N",
         help="show at most so many groups: undecided ones and disagreements first",
+    )
+
+
+def _convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "captions", type=Path, metavar="CAPTIONS.jsonl", help="rows of `caption`, or training rows"
+    )
+    parser.add_argument(
+        "--format",
+        required=True,
+        choices=EXPORTS,
+        help="training: the rows that such models are trained from",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="PATH",
+        help="a file for coco and training, else a folder",
+    )
+    parser.add_argument(
+        "--labels",
+        choices=("category", "desc"),
+        default="category",
+        help="what becomes the label of a thing",
+    )
+    _switch(parser, "--overwrite", "replace the output if it exists")
+
+
+def _evaluate(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    captions = kinds.add_parser(
+        "captions",
+        help="dense captions: where things are, what is said of them, both at once",
+        description="Compares captions with truth, photo by photo.",
+        epilog=f"Example:  {EXAMPLES['evaluate']}",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    _switch(captions, "--debug", "show the traceback of an error")
+    for name, text in (
+        ("--predictions", "rows of `caption`"),
+        ("--truth", "training rows, in pixels, or corrected rows of `caption`"),
+    ):
+        captions.add_argument(name, required=True, type=Path, metavar="FILE.jsonl", help=text)
+    captions.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    captions.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page with the worst photos drawn"
+    )
+    captions.add_argument(
+        "--worst", type=_positive, default=20, metavar="N", help="so many photos on the page"
     )
 
 

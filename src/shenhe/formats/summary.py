@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 
 from shenhe.errors import FormatError
+from shenhe.formats.desc import as_path
 
 NOTHING_RELEVANT = "无关图片"
 REMARK_PREFIX = "备注: "
@@ -49,7 +50,7 @@ def render(descs: Iterable[str], remark: str = "") -> str:
 
 def summary_path(desc: str) -> str:
     """Turn a caption's desc into its path in a summary: commas become /, a label's text goes."""
-    path = desc.replace(",", "/").replace("，", "/")
+    path = as_path(desc)
     if path.startswith("标签/"):
         return "标签/无法识别" if path == "标签/无法识别" else "标签/可以识别"
     return path

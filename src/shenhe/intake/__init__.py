@@ -1,6 +1,7 @@
 """Folder tree, photos, folders or JSONL lists -> what is to be done."""
 
+from shenhe.intake.annotations import read_annotations
 from shenhe.intake.lists import photo_lists
 from shenhe.intake.tree import LABELS, PhotoTree, natural_key
 
-__all__ = ["LABELS", "PhotoTree", "natural_key", "photo_lists"]
+__all__ = ["LABELS", "PhotoTree", "natural_key", "photo_lists", "read_annotations"]

@@ -28,12 +28,17 @@ def photo_lists(
     seen: set[Photos] = set()
     for source in sources:
         for photos in _of_source(source, counter):
-            absolute = tuple(path.absolute() for path in photos)
-            if absolute in seen:
+            found = tuple(map(absolute, photos))
+            if found in seen:
                 counter["named_again"] += 1
                 continue
-            seen.add(absolute)
-            yield absolute
+            seen.add(found)
+            yield found
+
+
+def absolute(path: Path) -> Path:
+    """Give one spelling to one path; links stay as they are."""
+    return Path(os.path.abspath(path))
 
 
 def _of_source(source: Path, counter: Counter[str]) -> Iterator[Photos]:

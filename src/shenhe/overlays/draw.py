@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from shenhe import photos
 from shenhe.errors import RunError
+from shenhe.formats.desc import category
 from shenhe.geometry import Line, Point, Size, to_pixels
 from shenhe.records import CaptionObject
 
@@ -80,10 +81,10 @@ def write_overlay(photo: Path, objects: Sequence[CaptionObject], path: Path) -> 
 
 def colour_of(desc: str) -> Colour:
     """Give the colour of a desc's category: the same one in every overlay."""
-    category = desc.replace(",", "/").replace("，", "/").split("/")[0].strip()
-    if category in COLOURS:
-        return COLOURS[category]
-    return OTHERS[hashlib.sha256(category.encode("utf-8", "replace")).digest()[0] % len(OTHERS)]
+    name = category(desc)
+    if name in COLOURS:
+        return COLOURS[name]
+    return OTHERS[hashlib.sha256(name.encode("utf-8", "replace")).digest()[0] % len(OTHERS)]
 
 
 @lru_cache(maxsize=8)

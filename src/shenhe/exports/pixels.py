@@ -1,0 +1,82 @@
+"""Where coordinates become pixels for an export, once, and photos find their place in it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from pathlib import Path
+
+from PIL import Image
+
+from shenhe import photos
+from shenhe.errors import PhotoError
+from shenhe.geometry import Line, Shape, clip, to_pixels
+from shenhe.records import Annotation, CaptionObject
+
+DIGITS = 2
+JPEG_QUALITY = 95
+ORIENTATION = 0x0112
+PLAIN = {"JPEG", "PNG", "BMP"}
+"""Kinds of photo that every tool opens."""
+
+
+def in_pixels(annotation: Annotation, thing: CaptionObject) -> Shape:
+    """Place a thing on the upright photo, cut off at its edges. Units: pixels, to 1/100."""
+    placed = to_pixels(clip(thing.shape), annotation.size_wh)
+    return placed.moved(lambda x, y: (round(x, DIGITS), round(y, DIGITS)))
+
+
+def points_of(shape: Shape) -> list[list[float]]:
+    """Give corners or points as lists. Shape: (points, 2)."""
+    return [[x, y] for x, y in shape.points]
+
+
+def bounds_xyxy(shape: Shape) -> tuple[float, float, float, float]:
+    """Give the smallest upright box around a shape."""
+    xs, ys = zip(*shape.points, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def is_line(thing: CaptionObject) -> bool:
+    """Whether a thing is drawn as a line."""
+    return isinstance(thing.shape, Line)
+
+
+def unique_stem(photo: Path) -> str:
+    """Name a photo in a flat folder; those of one name in several folders stay apart."""
+    mark = hashlib.sha256(str(photo.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{photo.stem[:80]}-{mark}"
+
+
+def place_photo(photo: Path, folder: Path, losses: Counter[str]) -> Path:
+    """Put a photo into an export, and give its path there.
+
+    A link, where every tool sees the same upright pixels in the file; else an upright JPEG, so
+    that no tool can turn it another way. A photo that cannot be opened is counted and left out.
+    """
+    stem = unique_stem(photo)
+    target = folder / (stem + photo.suffix)
+    try:
+        if _is_plain(photo):
+            try:
+                target.symlink_to(photo.absolute())
+            except OSError:  # a file system without links
+                shutil.copyfile(photo, target)
+            return target
+        upright = photos.open_upright(photo)
+    except PhotoError as error:
+        losses[f"photos that cannot be opened ({error.code}): their labels are there alone"] += 1
+        return target
+    target = folder / f"{stem}.jpg"
+    upright.save(target, "JPEG", quality=JPEG_QUALITY)
+    return target
+
+
+def _is_plain(photo: Path) -> bool:
+    """Whether the stored pixels are upright and of a kind that every tool opens."""
+    try:
+        with Image.open(photo) as image:
+            return image.format in PLAIN and image.getexif().get(ORIENTATION, 1) == 1
+    except OSError:
+        return False

@@ -1,0 +1,47 @@
+"""YOLO-OBB: images/ and labels/ side by side, and data.yaml; a class and four corners a line."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from shenhe.exports.labels import Labels, whole
+from shenhe.exports.pixels import in_pixels, is_line, place_photo
+from shenhe.records import Annotation
+
+LINES = "lines: YOLO-OBB has none; left out"
+DESCS = "descs: YOLO-OBB holds no more than the label (--labels desc makes a class of each)"
+
+
+def write(
+    annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
+) -> None:
+    """Write the folder. Units: corners are shares of the upright photo's sides, 0 to 1."""
+    pictures, texts = output / "images" / "train", output / "labels" / "train"
+    pictures.mkdir(parents=True)
+    texts.mkdir(parents=True)
+    classes: dict[str, int] = {}
+    for annotation in annotations:
+        photo = place_photo(annotation.image, pictures, losses)
+        lines = []
+        for thing in annotation.objects:
+            losses[DESCS] += labels is not whole
+            if is_line(thing):
+                losses[LINES] += 1
+                continue
+            number = classes.setdefault(labels(thing.desc), len(classes))
+            width, height = annotation.size_wh
+            corners = (
+                f"{x / width:.6f} {y / height:.6f}" for x, y in in_pixels(annotation, thing).points
+            )
+            lines.append(f"{number} {' '.join(corners)}\n")
+        (texts / f"{photo.stem}.txt").write_text("".join(lines), encoding="utf-8")
+    # JSON strings are YAML strings too, whatever a desc holds.
+    names = "".join(
+        f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for name, number in classes.items()
+    )
+    header = "train: images/train\nval: images/train\n"
+    named = f"names:\n{names}" if names else "names: {}\n"
+    (output / "data.yaml").write_text(header + named, encoding="utf-8")

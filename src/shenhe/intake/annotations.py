@@ -1,0 +1,102 @@
+"""Captions and training rows -> what is on each photo, in one frame.
+
+Two kinds of row, told apart by their keys: what `shenhe caption` writes, and what such models are
+trained from: {"images": [one], "objects": [{"bbox_2d"|"quad"|"line": [...], "desc": "..."}],
+"width": W, "height": H, "summary": "..."}, in pixels of the upright original.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shenhe.errors import FormatError, GeometryError, IntakeError
+from shenhe.formats.caption import GEOMETRIES, from_grouped
+from shenhe.geometry import Size, from_numbers, from_pixels
+from shenhe.intake.lists import absolute
+from shenhe.records import Annotation, CaptionObject, CaptionRow
+
+
+class TrainingObject(BaseModel):
+    """One object of a training row. Units: pixels of the upright original."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    bbox_2d: list[float] | None = None
+    quad: list[float] | None = None
+    line: list[float] | None = None
+    line_points: int | None = None
+    desc: str = Field(min_length=1)
+
+
+class TrainingRow(BaseModel):
+    """A row that models are trained from; keys of other tools are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    images: list[str] = Field(min_length=1, max_length=1)
+    objects: list[TrainingObject]
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    summary: str = ""
+
+
+def read_annotations(path: Path) -> Iterator[Annotation]:
+    """Yield what is on each photo of a file of caption rows or training rows.
+
+    Raises: IntakeError that names the line that is neither.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield from _of_line(path, number, line)
+    except OSError as error:
+        raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise IntakeError(f"{path}: not UTF-8 text: {error}") from error
+
+
+def _of_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
+    try:
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise TypeError("not a JSON object")
+        if "caption" in row:
+            yield from _of_caption(CaptionRow.model_validate(row))
+        else:
+            yield _of_training(path.parent, TrainingRow.model_validate(row))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise IntakeError(f"{path}: line {number}: {where}: {first['msg']}") from error
+    except (ValueError, TypeError, FormatError, GeometryError) as error:
+        raise IntakeError(f"{path}: line {number}: {error}") from error
+
+
+def _of_caption(row: CaptionRow) -> Iterator[Annotation]:
+    value = from_grouped(row.caption, len(row.images))
+    for image, size_wh, objects in zip(row.images, row.sizes_wh, value.photos, strict=True):
+        yield Annotation(absolute(Path(image)), Size(*size_wh), objects)
+
+
+def _of_training(folder: Path, row: TrainingRow) -> Annotation:
+    size = Size(row.width, row.height)
+    objects = tuple(_object(number, thing, size) for number, thing in enumerate(row.objects, 1))
+    return Annotation(absolute(folder / row.images[0]), size, objects, row.summary)
+
+
+def _object(number: int, thing: TrainingObject, size_wh: Size) -> CaptionObject:
+    given: dict[str, Any] = {
+        kind: numbers for kind in GEOMETRIES if (numbers := getattr(thing, kind)) is not None
+    }
+    if len(given) != 1:
+        raise FormatError("geometry_count", f"object {number} needs one of {GEOMETRIES}")
+    ((kind, numbers),) = given.items()
+    if thing.line_points is not None and 2 * thing.line_points != len(numbers):
+        raise FormatError("line_points", f"object {number}: line_points {thing.line_points}")
+    return CaptionObject(from_pixels(from_numbers(kind, numbers), size_wh), thing.desc)

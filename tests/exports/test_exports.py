@@ -1,0 +1,196 @@
+"""Each export in pixels of the upright photo; by the tool's own library where it is light."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from PIL import Image, ImageOps
+from pycocotools.coco import COCO
+
+from shenhe.errors import UsageError
+from shenhe.exports import FORMATS, write_export
+from shenhe.exports.labels import whole
+from shenhe.formats.desc import category
+from shenhe.geometry import Box, Size
+from shenhe.intake import read_annotations
+from shenhe.records import Annotation, CaptionObject
+from tests.annotated import BLUE, GREEN, RED, SIZE, THINGS, near, paint
+
+COLOURS = {"BBU设备": RED, "标签": GREEN, "光纤": BLUE}
+
+
+@pytest.fixture(params=[False, True], ids=["upright", "on its side"])
+def annotation(request: pytest.FixtureRequest, tmp_path: Path) -> Annotation:
+    return paint(tmp_path / "照片 1" / "a b.jpg", rotated=request.param)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _middle(points: list[list[float]]) -> tuple[float, float]:
+    return sum(x for x, _ in points) / len(points), sum(y for _, y in points) / len(points)
+
+
+def _check_on_thing(photo: Image.Image, name: str, points: list[list[float]]) -> None:
+    """The middle of an area, and every point of a line, lie on the thing's colour."""
+    for x, y in [points[1]] if name == "光纤" else [_middle(points)]:
+        assert near(photo.getpixel((round(x), round(y))), COLOURS[name]), name
+
+
+def _upright(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+# pycocotools has not followed numpy's newer rules.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_coco_opens_in_pycocotools(annotation: Annotation, tmp_path: Path) -> None:
+    losses = write_export("coco", [annotation], tmp_path / "c.json", category)
+    assert [count for count in losses.values() if count] == [1]
+    coco = COCO(str(tmp_path / "c.json"))
+    (image,) = coco.loadImgs(coco.getImgIds())
+    assert Size(image["width"], image["height"]) == SIZE
+    names = {item["id"]: item["name"] for item in coco.loadCats(coco.getCatIds())}
+    things = coco.loadAnns(coco.getAnnIds())
+    photo = _upright(Path(image["file_name"]))
+    for thing, original in zip(things, THINGS, strict=True):
+        name = names[thing["category_id"]]
+        assert thing["desc"] == original.desc
+        x, y, w, h = thing["bbox"]
+        assert 0 <= x <= x + w <= SIZE.width
+        assert 0 <= y <= y + h <= SIZE.height
+        flat = thing.get("polyline") or (thing["segmentation"] or [[x, y, x + w, y + h]])[0]
+        _check_on_thing(photo, name, [list(p) for p in zip(flat[::2], flat[1::2], strict=True)])
+    quad = things[1]
+    assert coco.annToMask(quad).sum() == pytest.approx(quad["area"], rel=0.03)
+
+
+def test_yolo_obb(annotation: Annotation, tmp_path: Path) -> None:
+    losses = write_export("yolo-obb", [annotation], tmp_path / "y", category)
+    assert sorted(losses.values()) == [1, 3]
+    (text,) = (tmp_path / "y" / "labels" / "train").glob("*.txt")
+    (photo,) = (tmp_path / "y" / "images" / "train").iterdir()
+    assert photo.stem == text.stem
+    header = (tmp_path / "y" / "data.yaml").read_text(encoding="utf-8")
+    assert 'names:\n  0: "BBU设备"\n  1: "标签"\n' in header
+    seen = _upright(photo)
+    for line, name in zip(text.read_text().splitlines(), ("BBU设备", "标签"), strict=True):
+        _, *numbers = map(float, line.split())
+        assert len(numbers) == 8
+        assert all(0 <= number <= 1 for number in numbers)
+        points = [
+            [x * SIZE.width, y * SIZE.height]
+            for x, y in zip(numbers[::2], numbers[1::2], strict=True)
+        ]
+        _check_on_thing(seen, name, points)
+    # Whatever a reader makes of EXIF, the file beside the labels has these pixels.
+    with Image.open(photo) as stored:
+        assert stored.size == SIZE
+        assert stored.getexif().get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("tool", ["labelme", "x-anylabeling"])
+def test_one_json_beside_each_photo(tool: str, annotation: Annotation, tmp_path: Path) -> None:
+    assert not write_export(tool, [annotation], tmp_path / "l", category).total()
+    (path,) = (tmp_path / "l").glob("*.json")
+    content = _json(path)
+    assert (content["imageWidth"], content["imageHeight"]) == SIZE
+    photo = path.parent / content["imagePath"]
+    with Image.open(photo) as stored:
+        assert stored.size == SIZE
+    seen = _upright(photo)
+    kinds = [shape["shape_type"] for shape in content["shapes"]]
+    assert kinds == ["rectangle", "polygon", "linestrip"]
+    corners = {"labelme": 2, "x-anylabeling": 4}[tool]
+    assert [len(shape["points"]) for shape in content["shapes"]] == [corners, 4, 3]
+    for shape, thing in zip(content["shapes"], THINGS, strict=True):
+        assert shape["description"] == thing.desc
+        _check_on_thing(seen, shape["label"], shape["points"])
+
+
+def test_label_studio(annotation: Annotation, tmp_path: Path) -> None:
+    write_export("label-studio", [annotation], tmp_path / "s", whole)
+    (task,) = _json(tmp_path / "s" / "tasks.json")
+    assert unquote(task["data"]["image"]).endswith(f"?d={str(annotation.image)[1:]}")
+    results = task["predictions"][0]["result"]
+    assert [item["type"] for item in results if item["type"] != "textarea"] == [
+        *("rectanglelabels", "polygonlabels", "vectorlabels"),
+    ]
+    assert [item["value"]["text"] for item in results if item["type"] == "textarea"] == [
+        [thing.desc] for thing in THINGS
+    ]
+    box = results[0]["value"]
+    assert (box["x"], box["y"], box["width"], box["height"]) == (10, 10, 30, 30)
+    line = results[4]["value"]
+    assert line["closed"] is False
+    assert [(p["x"], p["y"]) for p in line["vertices"]] == [(10, 70), (50, 90), (90, 70)]
+    config = ET.fromstring((tmp_path / "s" / "config.xml").read_text(encoding="utf-8"))
+    named = {label.get("value") for label in config.iter("Label")}
+    assert named == {thing.desc for thing in THINGS}
+
+
+def test_training_rows_come_back_as_they_were(annotation: Annotation, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "train.jsonl"
+    write_export("training", [annotation], path, category)
+    (row,) = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert row["objects"][0] == {"bbox_2d": [40, 30, 160, 120], "desc": "BBU设备/华为,显示完整"}
+    assert row["objects"][2]["line_points"] == 3
+    assert row["summary"] == "BBU设备/华为/显示完整×1，标签/可以识别×1，光纤/有保护措施/铠装×1"
+    (back,) = read_annotations(path)
+    assert back.image == annotation.image
+    again = tmp_path / "out" / "again.jsonl"
+    write_export("training", [back], again, category)
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_hostile_descs_missing_photos_and_points_beyond_the_edge(name: str, tmp_path: Path) -> None:
+    desc = "<b>&\"'\\/: {x}\n- 1"
+    thing = CaptionObject(Box(-50, 0, 1200, 900), desc)
+    gone = Annotation(tmp_path / "gone.jpg", Size(100, 100), (thing,))
+    empty = Annotation(paint(tmp_path / "e.jpg").image, SIZE, ())
+    losses = write_export(name, [gone, empty], tmp_path / "out", whole)
+    if name in ("yolo-obb", "labelme", "x-anylabeling"):
+        assert losses["photos that cannot be opened (missing): their labels are there alone"] == 1
+    files = [path for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")) if path.is_file()]
+    for path in files:
+        if path.suffix == ".json" or name == "coco":
+            _json(path)
+        elif path.suffix == ".xml":
+            ET.fromstring(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_existing_output_is_refused_and_kept(name: str, tmp_path: Path) -> None:
+    annotation = paint(tmp_path / "a.jpg")
+    output = tmp_path / "out"
+    write_export(name, [annotation], output, category)
+    before = _contents(output)
+    with pytest.raises(UsageError, match="--overwrite"):
+        write_export(name, [annotation], output, category)
+
+    def breaks() -> Any:
+        yield annotation
+        raise OSError(28, "No space left on device")
+
+    _fails(lambda: write_export(name, breaks(), output, category, overwrite=True))
+    assert _contents(output) == before
+    write_export(name, [annotation], output, category, overwrite=True)
+    assert _contents(output) == before
+
+
+def _fails(call: Callable[[], object]) -> None:
+    with pytest.raises(Exception, match="No space left"):
+        call()
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return {str(file): file.read_bytes() for file in files}

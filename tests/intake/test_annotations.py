@@ -1,0 +1,62 @@
+"""Training rows and caption rows say the same in one frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shenhe.errors import IntakeError
+from shenhe.geometry import Box, Line, Size, rounded
+from shenhe.intake import read_annotations
+from shenhe.records import CaptionObject
+
+ROW: dict[str, Any] = {
+    "images": ["照片/a.jpg"],
+    "objects": [
+        {"bbox_2d": [32, 24, 320, 240], "desc": "BBU设备/华为"},
+        {"line": [0, 0, 64, 48], "line_points": 2, "desc": "光纤"},
+    ],
+    "width": 640,
+    "height": 480,
+    "summary": "BBU设备/华为×1",
+    "id": "of another tool",
+}
+
+
+def _write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_training_row(tmp_path: Path) -> None:
+    (found,) = read_annotations(_write(tmp_path / "t.jsonl", ROW))
+    assert found.image == tmp_path / "照片" / "a.jpg"
+    assert found.size_wh == Size(640, 480)
+    assert [CaptionObject(rounded(thing.shape), thing.desc) for thing in found.objects] == [
+        CaptionObject(Box(50, 50, 500, 500), "BBU设备/华为"),
+        CaptionObject(Line(((0, 0), (100, 100))), "光纤"),
+    ]
+    assert found.summary == "BBU设备/华为×1"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 0}, "width"),
+        ({"images": ["a.jpg", "b.jpg"]}, "images"),
+        ({"objects": [{"desc": "a"}]}, "object 1 needs one of"),
+        ({"objects": [{"bbox_2d": [1, 2, 3, 4], "quad": [0] * 8, "desc": "a"}]}, "object 1 needs"),
+        ({"objects": [{"bbox_2d": [9, 2, 3, 4], "desc": "a"}]}, "inverted"),
+        ({"objects": [{"line": [9, 2, 3, 4], "line_points": 3, "desc": "a"}]}, "line_points 3"),
+        ({"objects": [{"bbox_2d": [1, 2, 3, 4], "desc": ""}]}, "desc"),
+        ({"caption": {}}, "caption|sizes_wh"),
+    ],
+)
+def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    path = _write(tmp_path / "t.jsonl", ROW, ROW | change)
+    with pytest.raises(IntakeError, match="line 2") as caught:
+        list(read_annotations(path))
+    assert any(part in str(caught.value) for part in message.split("|"))
