@@ -6,6 +6,7 @@ nothing remains is an error, never an empty caption.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -110,6 +111,8 @@ class _Reading:
         self._plainly_empty = bool(_EMPTY.fullmatch(outline)) and (
             not _FENCE.sub("", self.text[found[end].end :]).strip()
         )
+        if not self._is_json(found[: end + 1]):
+            self._note("punctuation")
         if any(self._is_key(rest, at) for at in range(len(rest))):
             raise FormatError("structure", "objects stand behind the end of the caption")
         self._outside(self.text[found[end].end :], "trailing_text")
@@ -129,8 +132,6 @@ class _Reading:
 
     def repairs(self) -> list[str]:
         """List what was done, each kind once, with its details."""
-        if not self._notes:  # brackets or commas, which the pass over the tokens does not need
-            self._note("punctuation", str(self.strict))
         return [
             f"{code}: {'; '.join(filter(None, details))}" if any(details) else code
             for code, details in self._notes.items()
@@ -139,13 +140,13 @@ class _Reading:
     def _walk(self, found: list[Token]) -> int | None:
         """Take photos and objects up to the last bracket; None if the text ends before it."""
         depth = at = 0
-        as_list = found[0].value == "["
+        as_list = found[0].is_mark("[")
         if as_list:
             self._begin_alone("list_of_objects")
         while at < len(found):
             token = found[at]
             self._see(token)
-            if as_list and depth == 1 and token.value == "{" and token.kind == "mark":
+            if as_list and depth == 1 and token.is_mark("{"):
                 self._said += 1
                 at = self._object(found, at + 1)
                 continue
@@ -155,10 +156,10 @@ class _Reading:
                     self._begin(int(match[1]), name)
                     self._see(found[at + 1])
                     at += 2
-                    if at < len(found) and found[at].value != "{":
+                    if at < len(found) and not found[at].is_mark("{"):
                         raise self.strict
                     continue
-                if found[at + 2 : at + 3] and found[at + 2].value == "{":
+                if at + 2 < len(found) and found[at + 2].is_mark("{"):
                     if not self._photos:
                         self._begin_alone("photo_key_missing")
                     self._said += 1
@@ -166,9 +167,9 @@ class _Reading:
                         self._note("key_sequence", f"{name} read as {self._where()}")
                     at = self._object(found, at + 3)
                     continue
-            elif token.kind == "mark" and token.value in ("{", "["):
+            elif token.is_mark("{["):
                 depth += 1
-            elif token.kind == "mark" and token.value in ("}", "]"):
+            elif token.is_mark("}]"):
                 depth -= 1
                 if depth == 0:
                     return at
@@ -177,12 +178,25 @@ class _Reading:
             at += 1
         return None
 
+    def _is_json(self, found: list[Token]) -> bool:
+        """Whether commas and brackets are where JSON has them; quotes are another matter."""
+        if any(token.kind == "other" for token in found):
+            return True  # stray text, which is noted by itself
+        text = "".join(
+            str(token.value) if token.kind == "mark" else json.dumps(token.value) for token in found
+        )
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            return False
+        return True
+
     def _is_key(self, found: list[Token], at: int) -> bool:
         token = found[at]
         return (
             token.kind == "string"
             and at + 1 < len(found)
-            and found[at + 1].value == ":"
+            and found[at + 1].is_mark(":")
             and bool(
                 _PHOTO_KEY.fullmatch(str(token.value)) or _OBJECT_KEY.fullmatch(str(token.value))
             )
@@ -311,16 +325,17 @@ class _Fields:
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         while True:
             token = self._next()
-            if token.value == "}" and token.kind == "mark":
+            if token.is_mark("}"):
                 return
-            if token.value == "," and token.kind == "mark":
+            if token.is_mark(","):
                 continue
-            if token.kind == "string" and self._next().value == ":":
+            if token.kind == "string" and self._next().is_mark(":"):
                 yield str(token.value), self._value(self._next())
-            if self.problem or token.kind != "string":
-                self.problem = self.problem or f"{str(token.value)[:20]!r} is no member"
-                self._pass_over()
-                return
+                if not self.problem:
+                    continue
+            self.problem = self.problem or f"{str(token.value)[:20]!r} is no member"
+            self._pass_over()
+            return
 
     def _next(self) -> Token:
         if self.at >= len(self._found) or self._found[self.at].kind == "cut":
@@ -332,23 +347,22 @@ class _Fields:
     def _value(self, token: Token, depth: int = 0) -> Any:
         if token.kind in ("string", "number"):
             return token.value
-        if token.value != "[" or depth > 1:
+        if not token.is_mark("[") or depth > 1:
             self.problem = f"{str(token.value)[:20]!r} is no value"
-            self.at -= 1
             return None
         values = []
         while not self.problem:
             token = self._next()
-            if token.value == "]":
+            if token.is_mark("]"):
                 break
-            if token.value != ",":
+            if not token.is_mark(","):
                 values.append(self._value(token, depth + 1))
         return values
 
     def _pass_over(self) -> None:
+        """Go behind the object's brace; the token that was no member may be one itself."""
         depth = 1
         self.at -= 1
         while depth:
             token = self._next()
-            if token.kind == "mark":
-                depth += {"{": 1, "}": -1}.get(str(token.value), 0)
+            depth += token.is_mark("{") - token.is_mark("}")

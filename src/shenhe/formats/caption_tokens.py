@@ -35,7 +35,11 @@ class Token:
     start: int
     end: int
     oddity: str = ""
-    """How it departs from JSON: single_quotes or full_width_punctuation."""
+    """How it departs from JSON: single_quotes, control_characters or full_width_punctuation."""
+
+    def is_mark(self, marks: str) -> bool:
+        """Whether this is one of some brackets, commas or colons, and no string that holds one."""
+        return self.kind == "mark" and str(self.value) in marks
 
 
 def tokens(text: str, start: int = 0) -> Iterator[Token]:
@@ -48,7 +52,7 @@ def tokens(text: str, start: int = 0) -> Iterator[Token]:
             if string is None:
                 yield Token("other", piece, at, end)
             else:
-                yield Token("string", string, at, end, "single_quotes" if piece[0] == "'" else "")
+                yield Token("string", string, at, end, _oddity(piece))
         elif kind == "number":
             yield _number(piece, at, end)
         elif kind == "mark":
@@ -59,6 +63,12 @@ def tokens(text: str, start: int = 0) -> Iterator[Token]:
             return
         elif kind == "other":
             yield Token("other", piece, at, end)
+
+
+def _oddity(piece: str) -> str:
+    if piece[0] == "'":
+        return "single_quotes"
+    return "control_characters" if any(character < " " for character in piece) else ""
 
 
 def _number(piece: str, at: int, end: int) -> Token:
