@@ -150,6 +150,14 @@ def test_training_rows_come_back_as_they_were(annotation: Annotation, tmp_path: 
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_what_is_smaller_than_a_pixel_comes_back_too(tmp_path: Path) -> None:
+    thing = CaptionObject(Box(100, 100, 102, 400), "a")
+    small = Annotation(tmp_path / "a.jpg", Size(100, 100), (thing,))
+    write_export("training", [small], tmp_path / "t.jsonl", category)
+    (back,) = read_annotations(tmp_path / "t.jsonl")
+    assert back.objects == (thing,)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_hostile_descs_missing_photos_and_points_beyond_the_edge(name: str, tmp_path: Path) -> None:
     desc = "<b>&\"'\\/: {x}\n- 1"

@@ -123,5 +123,8 @@ def test_other_coordinates() -> None:
     assert recover(text, 1, hundred).caption.photos[0][0].shape == Box(100, 200, 500, 1000)
     pixels = caption.frames_of("pixel", [Size(100, 200)])
     assert recover(text, 1, pixels).caption.photos[0][0].shape == Box(100, 100, 500, 500)
+    tiny = '{"图片_1": {"object_1": {"bbox_2d": [12, 20, 13, 100], "desc": "a"}}}'
+    with pytest.raises(FormatError):  # nothing of it is left in the frame
+        recover(tiny, 1, caption.frames_of("pixel", [Size(4000, 3000)]))
     with pytest.raises(FormatError, match="norm1000"):
         recover(text, 1, caption.frames_of("pixel", [Size(40, 200)]))

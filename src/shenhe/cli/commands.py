@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from shenhe.cli import captions, checks, measures, talk
+from shenhe.cli import captions, checks, measures, merging, talk
 from shenhe.cli.composing import decisive, make_engine, run_options, tell
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
@@ -143,6 +143,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "judge": judge,
     "run": run,
     "report": report,
+    "merge": merging.merge,
+    "export": merging.export,
     "convert": captions.convert,
     "evaluate": measures.evaluate,
     "check": checks.check,

@@ -20,11 +20,14 @@ EXAMPLES = {
     "report": "shenhe report out",
     "evaluate": "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
     "convert": "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
+    "merge": "shenhe merge --model base --adapters lora --output-dir merged",
+    "export": "shenhe export --model base --adapters lora --merge_lora true --output_dir merged",
     "check": 'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
     "demo": "shenhe demo --output-dir shenhe-demo",
 }
-SWIFT_COMMANDS = ("infer",)
+SWIFT_COMMANDS = ("infer", "export")
 """Commands by ms-swift's names: its options are welcome, also those that mean nothing here."""
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 CHECKS = ("caption", "summary", "verdict")
 EXPORTS = ("coco", "yolo-obb", "labelme", "x-anylabeling", "label-studio", "training")
 COORDINATES = ("norm1000", "norm100", "pixel")
@@ -65,6 +68,8 @@ def build_parser() -> Parser:
     _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
     _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
     _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
+    _merge(_command(commands, "merge", "merge adapters into one checkpoint"))
+    _export(_command(commands, "export", "merge, by the name and with the options of ms-swift"))
     _convert(_command(commands, "convert", "captions in the formats of labelling tools"))
     _evaluate(_command(commands, "evaluate", "measure against truth"))
     _check(_command(commands, "check", "validate texts that any tool wrote"))
@@ -212,6 +217,61 @@ def _report(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _merge(parser: argparse.ArgumentParser, output_needed: bool = True) -> None:
+    parser.add_argument(
+        "--model", required=True, metavar="BASE", help="a checkpoint folder; demo: the bundled one"
+    )
+    parser.add_argument(
+        "--adapters",
+        required=True,
+        action="append",
+        nargs="+",
+        metavar="A",
+        help="LoRA adapters; demo: the bundled one",
+    )
+    parser.add_argument(
+        "--combine",
+        choices=("order", "sum"),
+        default="order",
+        help="several adapters: one after the other, each trained on the result of those before;"
+        " or their sum, all trained on the same base",
+    )
+    parser.add_argument(
+        "--output-dir",
+        required=output_needed,
+        type=Path,
+        metavar="OUT",
+        help="where the checkpoint goes",
+    )
+    parser.add_argument(
+        "--max-shard-size",
+        type=_bytes,
+        default="5GB",
+        metavar="SIZE",
+        help="largest file of weights: MB, GB, MiB or GiB",
+    )
+    parser.add_argument(
+        "--dtype",
+        "--torch-dtype",
+        choices=DTYPES,
+        default="auto",
+        help="auto: as the base was saved",
+    )
+    _switch(parser, "--overwrite", "replace the output if it exists")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    _merge(parser, output_needed=False)
+    _switch(parser, "--merge-lora", "the one thing that export does here")
+    # Safetensors are all that is ever written; ms-swift's users say so on the command line.
+    parser.add_argument(
+        "--safe-serialization",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write safetensors; nothing else is written here",
+    )
+
+
 def _convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "captions", type=Path, metavar="CAPTIONS.jsonl", help="rows of `caption`, or training rows"
@@ -292,7 +352,7 @@ def _engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dtype",
         "--torch-dtype",
-        choices=("auto", "bfloat16", "float16", "float32"),
+        choices=DTYPES,
         default="auto",
         help="auto: as the checkpoint was saved",
     )
@@ -358,6 +418,18 @@ def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     )
     _switch(group, "--restart", "begin anew; earlier files are set aside, not deleted")
     _switch(group, "--dry-run", "say what would be done, and do nothing")
+
+
+def _bytes(text: str) -> int:
+    number = text.upper().rstrip("BIKMGT")
+    unit = text.upper()[len(number) :]
+    units = {"": 0, "B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4, "KIB": 1, "MIB": 2, "GIB": 3}
+    if unit not in units or not number.strip().replace(".", "", 1).isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is no size like 5GB or 500MB")
+    size = int(float(number) * float(1024 if "I" in unit else 1000) ** units[unit])
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be more than nothing")
+    return size
 
 
 def _positive(text: str) -> int:

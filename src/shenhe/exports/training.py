@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from shenhe.errors import GeometryError
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import in_pixels
 from shenhe.formats import summary
-from shenhe.geometry import Line, kind_of, to_numbers
+from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
 from shenhe.records import Annotation
 
 
@@ -24,9 +25,7 @@ def write(
             objects = []
             for thing in annotation.objects:
                 shape = in_pixels(annotation, thing)
-                fields: dict[str, object] = {
-                    kind_of(shape): [round(number) for number in to_numbers(shape)]
-                }
+                fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
                 if isinstance(shape, Line):
                     fields["line_points"] = len(shape.points)
                 objects.append(fields | {"desc": thing.desc})
@@ -39,3 +38,14 @@ def write(
                 or summary.render(thing.desc for thing in annotation.objects),
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _numbers(shape: Shape) -> list[float]:
+    """Give whole pixels, or parts of them where whole ones would leave nothing of the shape."""
+    exact = to_numbers(shape)
+    whole = [round(number) for number in exact]
+    try:
+        from_numbers(kind_of(shape), whole)
+    except GeometryError:
+        return exact
+    return list(whole)

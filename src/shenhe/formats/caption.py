@@ -18,7 +18,6 @@ from shenhe.geometry import (
     Size,
     crosses_itself,
     from_numbers,
-    from_pixels,
     is_clockwise_from_top_left,
     kind_of,
     to_numbers,
@@ -115,6 +114,7 @@ def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> C
     if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
         raise FormatError("geometry", f"{where}/{kinds[0]} must be a list of integers")
     _refuse_out_of_range(f"{where}/{kinds[0]}", numbers, frame)
+    numbers = [round(n * FRAME / frame[at % 2]) for at, n in enumerate(numbers)]
     try:
         shape = from_numbers(kinds[0], numbers)
     except GeometryError as error:
@@ -131,7 +131,7 @@ def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> C
     desc = fields["desc"]
     if not isinstance(desc, str) or not desc.strip():
         raise FormatError("desc_empty", f"{where}/desc must be a non-empty string")
-    return CaptionObject(shape if frame == NORM1000 else from_pixels(shape, frame), desc)
+    return CaptionObject(shape, desc)
 
 
 def _refuse_bad_corners(where: str, quad: Quad, numbers: list[int]) -> None:

@@ -1,0 +1,169 @@
+"""Merging a rank-16 adapter into random checkpoints of Qwen3-VL's own shapes, against `cp -r`.
+
+    python -m bench.merge --folder SOMEWHERE [--sizes 2B 4B 8B] [--with-peft 2B 4B]
+
+Needs three times the size of the largest checkpoint on disk. Every command is a process of its
+own; its peak memory is what the system says of it. `cp -r` is timed with the `sync` behind it that
+a merge does as well. Prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from safetensors.torch import save_file
+from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+from shenhe.checkpoints.inspect import DEMO_FOLDER
+from shenhe.checkpoints.tensors import PlannedTensor, ShardWriter, plan_shards
+
+RANK = 16
+SMALL_TOWER = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16}
+LARGE_TOWER = {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16}
+SHAPES: dict[str, dict[str, Any]] = {
+    "2B": {"text": (2048, 6144, 28, 16), "tower": SMALL_TOWER, "deep": [5, 11, 17], "tied": True},
+    "4B": {"text": (2560, 9728, 36, 32), "tower": SMALL_TOWER, "deep": [5, 11, 17], "tied": True},
+    "8B": {"text": (4096, 12288, 36, 32), "tower": LARGE_TOWER, "deep": [8, 16, 24], "tied": False},
+}
+BY_PEFT = """
+import sys
+import torch
+from peft import PeftModel
+from transformers import AutoModelForImageTextToText
+model = AutoModelForImageTextToText.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
+model = PeftModel.from_pretrained(model, sys.argv[2]).merge_and_unload()
+model.save_pretrained(sys.argv[3], max_shard_size="5GB")
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--sizes", nargs="+", choices=SHAPES, default=["2B", "4B", "8B"])
+    parser.add_argument("--with-peft", nargs="*", choices=SHAPES, default=["2B", "4B"])
+    options = parser.parse_args()
+    print("| shape | GB | what | seconds | times `cp` | GB/s | peak MB |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for size in options.sizes:
+        base, adapter = options.folder / f"base-{size}", options.folder / f"lora-{size}"
+        if not (base / "config.json").exists():
+            _make(size, base, adapter)
+        out = options.folder / "out"
+        commands = {
+            "`cp -r`, `sync`": ["sh", "-c", f"cp -r '{base}' '{out}' && sync -f '{out}'"],
+            "`shenhe merge`": [
+                *(sys.executable, "-m", "shenhe", "merge", "--model", str(base)),
+                *("--adapters", str(adapter), "--output-dir", str(out)),
+            ],
+        }
+        if size in options.with_peft:
+            command = [sys.executable, "-c", BY_PEFT, str(base), str(adapter), str(out)]
+            commands["PEFT merge_and_unload, save"] = command
+        _time(size, base, out, commands)
+        for folder in (base, adapter, out):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _time(size: str, base: Path, out: Path, commands: dict[str, list[str]]) -> None:
+    nbytes = sum(path.stat().st_size for path in base.glob("*.safetensors"))
+    for path in base.glob("*.safetensors"):  # all of them find the base in the system's cache
+        with path.open("rb") as file:
+            while file.read(1 << 24):
+                pass
+    floor = None
+    for name, command in commands.items():
+        shutil.rmtree(out, ignore_errors=True)
+        os.sync()
+        seconds, peak = _run(command)
+        floor = floor or seconds
+        print(
+            f"| {size} | {nbytes / 1e9:.1f} | {name} | {seconds:.1f} | {seconds / floor:.2f} |"
+            f" {nbytes / 1e9 / seconds:.2f} | {peak:.0f} |",
+            flush=True,
+        )
+
+
+def _run(command: list[str]) -> tuple[float, float]:
+    """Run a command. Units: seconds, MB at its peak."""
+    began = time.monotonic()
+    null = os.open(os.devnull, os.O_WRONLY)
+    child = os.posix_spawnp(
+        command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)]
+    )
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise SystemExit(f"failed: {command}")
+    return time.monotonic() - began, usage.ru_maxrss / 1000
+
+
+def _make(size: str, base: Path, adapter: Path) -> None:
+    """Write a random checkpoint of a shape, and an adapter on all its linear layers."""
+    shape = SHAPES[size]
+    hidden, inner, layers, heads = shape["text"]
+    config = Qwen3VLConfig(
+        text_config={
+            "vocab_size": 151936,
+            "hidden_size": hidden,
+            "intermediate_size": inner,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "tie_word_embeddings": shape["tied"],
+        },
+        vision_config=shape["tower"]
+        | {"out_hidden_size": hidden, "deepstack_visual_indexes": shape["deep"]},
+        tie_word_embeddings=shape["tied"],
+        dtype="bfloat16",
+    )
+    with torch.device("meta"):
+        model = Qwen3VLForConditionalGeneration(config)
+    weights = {
+        name: tuple(value.shape)
+        for name, value in model.state_dict().items()
+        if not (shape["tied"] and name == "lm_head.weight")
+    }
+    base.mkdir(parents=True)
+    planned = [PlannedTensor(name, torch.bfloat16, side) for name, side in weights.items()]
+    shards = plan_shards(planned, 5_000_000_000)
+    noise = (torch.randn(1 << 24) * 0.02).to(torch.bfloat16)
+    for file_name, shard in shards.items():
+        with ShardWriter(base / file_name, shard) as writer:
+            for tensor in shard:
+                count = tensor.nbytes // 2
+                writer.write(noise.repeat(count // len(noise) + 1)[:count])
+    if len(shards) > 1:
+        weight_map = {tensor.name: name for name, shard in shards.items() for tensor in shard}
+        index = {"metadata": {}, "weight_map": weight_map}
+        (base / "model.safetensors.index.json").write_text(json.dumps(index))
+    for path in (DEMO_FOLDER / "base").iterdir():
+        if path.suffix in (".json", ".jinja"):
+            shutil.copyfile(path, base / path.name)
+    config.architectures = ["Qwen3VLForConditionalGeneration"]
+    config.save_pretrained(base)
+    linear = [
+        name.removesuffix(".weight")
+        for name, side in weights.items()
+        if len(side) == 2 and "embed" not in name and "lm_head" not in name
+    ]
+    lora = {}
+    for name in linear:
+        out, width = weights[f"{name}.weight"]
+        lora[f"base_model.model.{name}.lora_A.weight"] = torch.randn(RANK, width) * 0.02
+        lora[f"base_model.model.{name}.lora_B.weight"] = torch.randn(out, RANK) * 0.02
+    adapter.mkdir()
+    save_file(lora, adapter / "adapter_model.safetensors")
+    LoraConfig(r=RANK, lora_alpha=32, target_modules=linear).save_pretrained(adapter)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What an adapter holds, module by module, whatever trainer wrote it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peft import LoraConfig, PeftConfig
+
+from shenhe.checkpoints.inspect import CheckpointFiles
+from shenhe.checkpoints.tensors import StoredTensor, read_table
+from shenhe.errors import AdapterError
+
+PREFIX = "base_model.model."
+_LORA = re.compile(
+    r"\.(lora_(?:A|B|embedding_A|embedding_B|magnitude_vector))(?:\.weight|\.bias)?$"
+)
+_WRAPPING = re.compile(r"\.(?:base_layer|original_module|modules_to_save(?:\.default)?)(?=\.)")
+"""What PEFT puts between a module's name and its tensor's while it trains."""
+_SEGMENT = "language_model."
+"""Trainers of other times name the language model's modules with or without this."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterModule:
+    """One module that an adapter changes: its LoRA weights by their names within the module."""
+
+    name: str
+    weights: dict[str, StoredTensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterContents:
+    """An adapter: modules with LoRA weights, and tensors that replace the base's whole."""
+
+    folder: Path
+    config: LoraConfig
+    modules: dict[str, AdapterModule]
+    replaced: dict[str, StoredTensor]
+
+
+def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterContents:
+    """Read an adapter's table against the names of its base's tensors.
+
+    Raises: AdapterError that names every weight that matches nothing in the base.
+    """
+    config = read_config(files)
+    modules: dict[str, AdapterModule] = {}
+    replaced: dict[str, StoredTensor] = {}
+    odd: list[str] = []
+    for path in files.weights:
+        for key, stored in read_table(path).items():
+            name = key.removeprefix(PREFIX)
+            if found := _LORA.search(name):
+                module = _in_base(name[: found.start()], base_names, ".weight")
+                if module is None:
+                    odd.append(key)
+                    continue
+                kept = modules.setdefault(module, AdapterModule(module))
+                kept.weights[name[found.start() + 1 :]] = stored
+            else:
+                target = _in_base(_WRAPPING.sub("", name), base_names, "")
+                if target is None:
+                    odd.append(key)
+                else:
+                    replaced[target] = stored
+    if odd:
+        raise AdapterError(
+            f"{files.folder}: {len(odd)} weights match nothing in the base: {', '.join(odd[:5])}"
+            f"{' ...' if len(odd) > 5 else ''}; was it trained on another base?"
+        )
+    return AdapterContents(files.folder, config, modules, replaced)
+
+
+def read_config(files: CheckpointFiles) -> LoraConfig:
+    """Read the configuration of a LoRA adapter.
+
+    Raises: AdapterError if it cannot be read or is of another kind.
+    """
+    try:
+        config = PeftConfig.from_pretrained(str(files.folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AdapterError(
+            f"{files.folder}: adapter_config.json cannot be read: {error}"
+        ) from error
+    if not isinstance(config, LoraConfig):
+        raise AdapterError(
+            f"{files.folder}: a {config.peft_type} adapter; only LoRA and its kin can be merged"
+        )
+    for option in ("target_parameters", "layer_replication", "trainable_token_indices"):
+        if getattr(config, option, None):
+            raise AdapterError(f"{files.folder}: {option} cannot be merged yet; use PEFT for it")
+    return config
+
+
+def _in_base(name: str, base_names: Container[str], suffix: str) -> str | None:
+    """Find what a module is called in the base, or None."""
+    candidates = [name]
+    if _SEGMENT in name:
+        candidates.append(name.replace(_SEGMENT, "", 1))
+    head, dot, rest = name.partition("model.")
+    if dot:
+        candidates.append(f"{head}model.{_SEGMENT}{rest}")
+    candidates += [candidate.removeprefix("model.") for candidate in candidates]
+    candidates += [f"model.{candidate}" for candidate in candidates]
+    return next((c for c in candidates if c + suffix in base_names), None)

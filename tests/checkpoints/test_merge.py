@@ -1,0 +1,245 @@
+"""Merged tensor by tensor is the same to the bit as merged whole by PEFT."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText
+
+from shenhe.checkpoints import load_checkpoint
+from shenhe.checkpoints.inspect import DEMO_FOLDER
+from shenhe.checkpoints.merge import PROVENANCE, merge_adapters
+from shenhe.errors import AdapterError, CheckpointError, UsageError
+
+BASE = DEMO_FOLDER / "base"
+ATTENTION = r".*language_model.*\.(q_proj|v_proj)"
+KINDS: dict[str, dict[str, Any]] = {
+    "lora": {"target_modules": ATTENTION},
+    "all-linear": {"target_modules": "all-linear", "r": 4},
+    "rslora": {"target_modules": ATTENTION, "use_rslora": True},
+    "dora": {"target_modules": ATTENTION, "use_dora": True},
+    "patterns": {
+        "target_modules": ["q_proj", "down_proj"],
+        "rank_pattern": {"down_proj": 3, r"layers\.1\.self_attn\.q_proj": 5},
+        "alpha_pattern": {"layers.2.self_attn.q_proj": 64},
+    },
+    "vision tower": {"target_modules": r".*visual\.blocks.*\.(qkv|proj|linear_fc1|linear_fc2)"},
+    "merger": {"target_modules": r".*visual\.(merger|deepstack_merger_list.*)\.linear_fc[12]"},
+    "patch embedding": {"target_modules": ["patch_embed.proj", "q_proj"]},
+    "norms whole": {"target_modules": ["k_proj"], "modules_to_save": ["input_layernorm"]},
+    "lora bias": {"target_modules": r".*visual\.blocks.*\.qkv", "lora_bias": True},
+    "biases": {"target_modules": r".*visual\.blocks.*\.qkv", "bias": "lora_only"},
+}
+
+
+def _model(folder: Path, dtype: torch.dtype) -> Any:
+    return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
+
+
+def _adapter(folder: Path, kind: str, seed: int, base: Path = BASE) -> Path:
+    """Save an adapter of a kind with random weights, as PEFT saves it."""
+    config = LoraConfig(**({"r": 8, "lora_alpha": 12} | KINDS[kind]))
+    tuned = get_peft_model(_model(base, torch.float32), config)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, weight in tuned.named_parameters():
+            if weight.requires_grad and "magnitude" in name:
+                weight.mul_(1 + 0.1 * torch.rand_like(weight))
+            elif weight.requires_grad:
+                weight.add_(torch.randn_like(weight) * 0.05)
+    tuned.save_pretrained(folder)
+    return folder
+
+
+def _by_peft(base: Path, adapters: Sequence[Path], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    model = _model(base, dtype)
+    for adapter in adapters:
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return {name: value.to(dtype) for name, value in model.state_dict().items()}
+
+
+def _assert_same(folder: Path, expected: dict[str, torch.Tensor]) -> None:
+    found: dict[str, torch.Tensor] = {}
+    for path in folder.glob("*.safetensors"):
+        found |= load_file(path)
+    assert found.keys() == expected.keys() - {"lm_head.weight"}
+    for name, value in found.items():
+        assert value.dtype == expected[name].dtype, name
+        assert torch.equal(value, expected[name]), name
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_and_two_in_order_equal_peft_to_the_bit(kind: str, dtype: str, tmp_path: Path) -> None:
+    adapters = [_adapter(tmp_path / f"a{seed}", kind, seed) for seed in (1, 2)]
+    for count in (1, 2):
+        output = tmp_path / f"merged{count}"
+        report = merge_adapters(str(BASE), list(map(str, adapters[:count])), output, dtype=dtype)
+        assert report.merged > 0
+        _assert_same(output, _by_peft(BASE, adapters[:count], getattr(torch, dtype)))
+
+
+@pytest.mark.filterwarnings("ignore:Already found:UserWarning")
+def test_adapters_of_the_same_base_are_told_of_and_can_be_added_up(tmp_path: Path) -> None:
+    adapters = [_adapter(tmp_path / f"a{seed}", "all-linear", seed) for seed in (1, 2)]
+    names = list(map(str, adapters))
+    with pytest.warns(UserWarning, match="record the same base.*--combine sum"):
+        merge_adapters(str(BASE), names, tmp_path / "order")
+    merge_adapters(str(BASE), names, tmp_path / "sum", combine="sum")
+    merge_adapters(str(BASE), names[::-1], tmp_path / "other", combine="sum")
+    base = load_file(BASE / "model.safetensors")
+    deltas = [_by_peft(BASE, [adapter], torch.float32) for adapter in adapters]
+    found, other = (load_file(tmp_path / n / "model.safetensors") for n in ("sum", "other"))
+    for name, weight in base.items():
+        whole = sum(delta[name] - weight.float() for delta in deltas) + weight.float()
+        torch.testing.assert_close(found[name], whole.to(torch.bfloat16), rtol=0.005, atol=1e-3)
+        torch.testing.assert_close(found[name], other[name], rtol=0.005, atol=1e-3)
+    dora = _adapter(tmp_path / "d", "dora", 1)
+    with pytest.raises(AdapterError, match="DoRA"):
+        merge_adapters(str(BASE), [names[0], str(dora)], tmp_path / "no", combine="sum")
+
+
+def test_merged_says_what_the_adapter_says(tmp_path: Path) -> None:
+    output = tmp_path / "merged"
+    report = merge_adapters("demo", ["demo"], output, max_shard_bytes=2_000_000)
+    assert report.lacking == ("video_preprocessor_config.json",)
+    assert len(list(output.glob("model-*.safetensors"))) > 2
+    merged = load_checkpoint(str(output), dtype="float32")
+    tuned = load_checkpoint("demo", ["demo"], dtype="float32")
+    plain = load_checkpoint("demo", dtype="float32")
+    ids = torch.arange(40, 90)[None]
+    with torch.inference_mode():
+        said, expected, base = (
+            loaded.model(input_ids=ids).logits for loaded in (merged, tuned, plain)
+        )
+    # The merged weights are rounded to the base's bfloat16 once more.
+    assert (said - expected).abs().max() < 0.2
+    assert (said - expected).abs().mean() < 0.2 * (base - expected).abs().mean()
+    provenance = json.loads((output / PROVENANCE).read_text(encoding="utf-8"))
+    assert len(provenance["adapters"]) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["merged"]
+
+
+def test_a_trained_head_of_a_tied_base_is_written_apart(tmp_path: Path) -> None:
+    adapter = _adapter(tmp_path / "a", "lora", 1)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    head = torch.randn(load_checkpoint("demo").model.get_input_embeddings().weight.shape)
+    weights["base_model.model.lm_head.weight"] = head
+    save_file(weights, adapter / "adapter_model.safetensors")
+    merge_adapters("demo", [str(adapter)], tmp_path / "m", dtype="float32")
+    model = load_checkpoint(str(tmp_path / "m"), dtype="float32").model
+    assert torch.equal(model.lm_head.weight, head)
+    assert not torch.equal(model.get_input_embeddings().weight, head)
+
+
+def test_keys_without_the_language_model_segment(tmp_path: Path) -> None:
+    adapter = _adapter(tmp_path / "a", "lora", 1)
+    expected = _by_peft(BASE, [adapter], torch.bfloat16)
+    path = adapter / "adapter_model.safetensors"
+    save_file({k.replace("language_model.", ""): v for k, v in load_file(path).items()}, path)
+    merge_adapters("demo", [str(adapter)], tmp_path / "m")
+    _assert_same(tmp_path / "m", expected)
+
+
+Break = Callable[[Path, Path], object]
+
+
+def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(change(path.read_bytes()))
+
+
+def _rename_keys(path: Path, old: str, new: str) -> None:
+    save_file({k.replace(old, new): v for k, v in load_file(path).items()}, path)
+
+
+W, A = "model.safetensors", "adapter_model.safetensors"
+BROKEN: dict[str, tuple[Break, str]] = {
+    "no weights": (lambda b, a: (b / W).unlink(), "weights are missing"),
+    "cut weights": (lambda b, a: _rewrite(b / W, lambda d: d[:-100]), "its header tells of"),
+    "cut header": (lambda b, a: _rewrite(b / W, lambda d: d[:500]), "cut off in its header"),
+    "huge header": (
+        lambda b, a: _rewrite(b / W, lambda d: (1 << 40).to_bytes(8, "little") + d[8:]),
+        "cut off in its header",
+    ),
+    "damaged header": (
+        lambda b, a: _rewrite(b / W, lambda d: d[:8] + b"x" + d[9:]),
+        "its header is damaged",
+    ),
+    "empty file": (lambda b, a: (b / W).write_bytes(b""), "no safetensors file"),
+    "pickle": (lambda b, a: (b / W).rename(b / "pytorch_model.bin"), "pickled weights"),
+    "no processor": (lambda b, a: (b / "preprocessor_config.json").unlink(), "copy it from"),
+    "remote code": (
+        lambda b, a: _rewrite(b / "config.json", lambda d: b'{"auto_map": {},' + d[1:]),
+        "remote code",
+    ),
+    "other model": (
+        lambda b, a: _rewrite(b / "config.json", lambda d: d.replace(b"qwen3_vl", b"llama")),
+        "is not Qwen3-VL",
+    ),
+    "index out of the folder": (
+        lambda b, a: (b / f"{W}.index.json").write_text('{"weight_map": {"a": "../x"}}'),
+        "outside its folder",
+    ),
+    "missing shard": (
+        lambda b, a: (b / f"{W}.index.json").write_text('{"weight_map": {"a": "x.safetensors"}}'),
+        "x.safetensors: the weights are missing",
+    ),
+    "no adapter config": (
+        lambda b, a: (a / "adapter_config.json").unlink(),
+        "adapter_config.json is missing",
+    ),
+    "cut adapter": (lambda b, a: _rewrite(a / A, lambda d: d[:-9]), "its header tells of"),
+    "pickled adapter": (lambda b, a: (a / A).rename(a / "adapter_model.bin"), "pickled weights"),
+    "wrong base": (lambda b, a: _rename_keys(a / A, "q_proj", "c_attn"), "match nothing"),
+    "wrong shape": (
+        lambda b, a: save_file(
+            {
+                k: v[:, :-8].contiguous() if "lora_A" in k else v
+                for k, v in load_file(a / A).items()
+            },
+            a / A,
+        ),
+        "weights do not fit the base",
+    ),
+    "other kind": (
+        lambda b, a: (a / "adapter_config.json").write_text('{"peft_type": "IA3"}'),
+        "only LoRA",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_named_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(BASE, tmp_path / "base"))
+    adapter = _adapter(tmp_path / "adapter", "lora", 1)
+    damage, said = BROKEN[name]
+    damage(base, adapter)
+    with pytest.raises(CheckpointError, match=said) as caught:
+        merge_adapters(str(base), [str(adapter)], tmp_path / "out" / "merged")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_an_existing_output_is_refused_and_replaced_whole(tmp_path: Path) -> None:
+    first, second = (_adapter(tmp_path / f"a{n}", "lora", n) for n in (1, 2))
+    output = tmp_path / "m"
+    merge_adapters("demo", [str(first)], output)
+    with pytest.raises(UsageError, match="--overwrite"):
+        merge_adapters("demo", [str(second)], output)
+    (output / "old.json").write_text("{}")
+    merge_adapters("demo", [str(second)], output, overwrite=True)
+    assert not (output / "old.json").exists()
+    _assert_same(output, _by_peft(BASE, [second], torch.bfloat16))
+    with pytest.raises(UsageError, match="is the base or an adapter"):
+        merge_adapters("demo", [str(first)], first, overwrite=True)
+    with pytest.raises(AdapterError, match="no such folder"):
+        merge_adapters("demo", ["nowhere"], tmp_path / "n")
