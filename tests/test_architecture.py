@@ -22,7 +22,7 @@ LAYERS = [
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines", "overlays"},
     {"runs"},
-    {"report", "evaluation", "exports", "chat", "api", "stage_b"},
+    {"report", "evaluation", "exports", "verification", "chat", "api", "stage_b"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from shenhe.cli import captions, checks, measures, merging, talk
-from shenhe.cli.composing import decisive, make_engine, run_options, tell
+from shenhe.cli import captions, checks, measures, merging, talk, verifying
+from shenhe.cli.composing import DEMO_PHOTOS, decisive, make_engine, run_options, tell
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
@@ -26,8 +26,6 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
-
-DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 
 
 def summarize(options: argparse.Namespace) -> int:
@@ -145,6 +143,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "report": report,
     "merge": merging.merge,
     "export": merging.export,
+    "verify": verifying.verify,
     "convert": captions.convert,
     "evaluate": measures.evaluate,
     "check": checks.check,

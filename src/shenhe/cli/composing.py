@@ -10,6 +10,8 @@ from typing import Any
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.runs import RunCounts, RunOptions
 
+DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
+
 
 def make_engine(options: argparse.Namespace) -> Engine:
     """Load the model that the options name."""

@@ -21,6 +21,7 @@ EXAMPLES = {
     "evaluate": "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
     "convert": "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
     "merge": "shenhe merge --model base --adapters lora --output-dir merged",
+    "verify": "shenhe verify merged --against base --adapters lora",
     "export": "shenhe export --model base --adapters lora --merge_lora true --output_dir merged",
     "check": 'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
     "demo": "shenhe demo --output-dir shenhe-demo",
@@ -70,6 +71,7 @@ def build_parser() -> Parser:
     _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
     _merge(_command(commands, "merge", "merge adapters into one checkpoint"))
     _export(_command(commands, "export", "merge, by the name and with the options of ms-swift"))
+    _verify(_command(commands, "verify", "is a checkpoint whole, and the model it came from"))
     _convert(_command(commands, "convert", "captions in the formats of labelling tools"))
     _evaluate(_command(commands, "evaluate", "measure against truth"))
     _check(_command(commands, "check", "validate texts that any tool wrote"))
@@ -270,6 +272,28 @@ def _export(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="write safetensors; nothing else is written here",
     )
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a base or merged checkpoint")
+    parser.add_argument("--against", metavar="BASE", help="the base it was merged from")
+    parser.add_argument(
+        "--adapters",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="A",
+        help="the adapters that were merged into it, in order",
+    )
+    parser.add_argument(
+        "--photos",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="compare on these; default: some of the bundled ones",
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: as it was saved")
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:

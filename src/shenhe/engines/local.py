@@ -107,6 +107,20 @@ class LocalEngine:
             raise EngineError(f"the model failed while it wrote: {raised[0]}") from raised[0]
         return self._answer(opened, written[0], inputs["input_ids"].shape[1], 0, None)
 
+    def next_logits(self, request: Request) -> torch.Tensor:
+        """Give the logits of the first token of an answer, before anything is made of them.
+
+        Shape: (vocabulary,), float32, on the CPU.
+        Raises: PhotoError, EngineError.
+        """
+        inputs = self._inputs([self._open(request)])
+        try:
+            with torch.inference_mode():
+                logits: torch.Tensor = self._model(**inputs).logits[0, -1]
+        except FATAL as error:
+            raise EngineError(f"the model failed: {error}") from error
+        return logits.float().cpu()
+
     def _open(self, request: Request) -> _Opened:
         references = [
             part

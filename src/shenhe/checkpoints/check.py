@@ -1,0 +1,155 @@
+"""What can be told of a checkpoint from its files alone, a few tensors at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from shenhe.checkpoints.inspect import (
+    CheckpointFiles,
+    find_adapter,
+    find_checkpoint,
+    fingerprint,
+)
+from shenhe.checkpoints.merge import HEAD, INDEX, NEEDED, PROVENANCE
+from shenhe.checkpoints.tensors import StoredTensor, read_table
+from shenhe.errors import AdapterError, CheckpointError
+
+Level = Literal["ok", "warning", "error"]
+VIDEO = "video_preprocessor_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at, and what to do where it is not well."""
+
+    level: Level
+    what: str
+    remedy: str = ""
+
+
+def check_files(name: str, base: str | None = None) -> Iterator[Finding]:
+    """Yield what is found in a checkpoint's files, and against those of its base.
+
+    Raises: CheckpointError where it is no checkpoint at all.
+    """
+    files = find_checkpoint(name)
+    yield from _companions(files)
+    tensors: dict[str, StoredTensor] = {}
+    for path in files.weights:
+        for tensor_name, stored in read_table(path).items():
+            if tensor_name in tensors:
+                yield Finding("error", f"{tensor_name} stands in two files", "write it anew")
+            tensors[tensor_name] = stored
+    nbytes = sum(stored.nbytes for stored in tensors.values())
+    told = f"{len(tensors)} tensors, {nbytes / 1e9:.3f} GB in {len(files.weights)} files"
+    yield Finding("ok", told)
+    yield from _index(files, tensors)
+    yield from _stray_weights(files)
+    if base is not None:
+        yield from _against(tensors, find_checkpoint(base))
+    yield from _finite(tensors)
+    yield from check_stale(files)
+
+
+def check_stale(files: CheckpointFiles) -> Iterator[Finding]:
+    """Tell whether what a merge was made of has changed since."""
+    path = files.folder / PROVENANCE
+    if not path.exists():
+        return
+    try:
+        made_of = json.loads(path.read_text(encoding="utf-8"))
+        parts = [("base", made_of["base"])] + [("adapter", one) for one in made_of["adapters"]]
+        for kind, part in parts:
+            yield _still(kind, part["path"], part["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield Finding("warning", f"{PROVENANCE} cannot be read: {error}", "merge again")
+
+
+def _still(kind: str, path: str, before: str) -> Finding:
+    find = find_checkpoint if kind == "base" else find_adapter
+    try:
+        now = fingerprint(find(path))
+    except (CheckpointError, AdapterError):
+        return Finding("ok", f"merged from the {kind} {path}, which is not there any more")
+    if now == before:
+        return Finding("ok", f"merged from the {kind} {path}, unchanged since")
+    return Finding(
+        "error", f"stale: the {kind} {path} has changed since it was merged", "merge again"
+    )
+
+
+def _companions(files: CheckpointFiles) -> Iterator[Finding]:
+    missing = [name for name in NEEDED if not (files.folder / name).exists()]
+    for name in missing:
+        level: Level = "warning" if name in (VIDEO, "generation_config.json") else "error"
+        remedy = f"copy {name} from the base checkpoint"
+        yield Finding(level, f"{name} is missing: some servers need it", remedy)
+    if not missing:
+        yield Finding("ok", "every file that servers and trainers look for")
+
+
+def _index(files: CheckpointFiles, tensors: dict[str, StoredTensor]) -> Iterator[Finding]:
+    path = files.folder / INDEX
+    if not path.exists():
+        return
+    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    named: dict[str, str] = index.get("weight_map", {})
+    wrong = [
+        name
+        for name in named.keys() | tensors.keys()
+        if name not in named or name not in tensors or tensors[name].path.name != named[name]
+    ]
+    if wrong:
+        told = ", ".join(sorted(wrong)[:5])
+        yield Finding("error", f"{INDEX} and the shards disagree on {told}", "write it anew")
+    total = index.get("metadata", {}).get("total_size")
+    real = sum(stored.nbytes for stored in tensors.values())
+    if total is not None and total != real:
+        yield Finding("warning", f"{INDEX} tells of {total:,} bytes, there are {real:,}")
+    if not wrong:
+        yield Finding("ok", f"{INDEX} and the shards agree")
+
+
+def _stray_weights(files: CheckpointFiles) -> Iterator[Finding]:
+    known = {path.name for path in files.weights}
+    for path in sorted(files.folder.glob("model*.safetensors")):
+        if path.name not in known:
+            told = f"{path.name} belongs to no index: an older checkpoint lies here too"
+            yield Finding("error", told, f"remove {path.name}")
+
+
+def _against(tensors: dict[str, StoredTensor], base: CheckpointFiles) -> Iterator[Finding]:
+    """Compare names, shapes and size with those of the base's own files."""
+    expected: dict[str, StoredTensor] = {}
+    for path in base.weights:
+        expected |= read_table(path)
+    odd = sorted((tensors.keys() ^ expected.keys()) - {HEAD + ".weight"})
+    odd += [
+        name
+        for name in sorted(tensors.keys() & expected.keys())
+        if tensors[name].shape != expected[name].shape
+    ]
+    if odd:
+        told = f"{len(odd)} tensors are not those of the base: {', '.join(odd[:5])}"
+        yield Finding("error", told, "merge again, with the base that the adapter was trained on")
+        return
+    ours, theirs = (sum(stored.nbytes for stored in some.values()) for some in (tensors, expected))
+    yield Finding("ok", f"names and shapes of the base; {ours:,} bytes, the base {theirs:,}")
+
+
+def _finite(tensors: dict[str, StoredTensor]) -> Iterator[Finding]:
+    bad = [
+        name
+        for name, stored in tensors.items()
+        if stored.dtype.is_floating_point and not bool(torch.isfinite(stored.read().float()).all())
+    ]
+    if bad:
+        told = f"{len(bad)} tensors hold NaN or infinity: {', '.join(bad[:5])}"
+        yield Finding("error", told, "go back to a checkpoint from before, or train again")
+    else:
+        yield Finding("ok", "every value is finite")

@@ -1,0 +1,75 @@
+"""`shenhe verify`: a checkpoint's files, and whether it is the model it was merged from."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from shenhe.cli.composing import DEMO_PHOTOS
+from shenhe.errors import PhotoError, UsageError
+from shenhe.photos import open_upright
+
+MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+PHOTOS = 6
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Look at files, then load, then compare."""
+    from shenhe.checkpoints.check import check_files
+
+    adapters = [name for names in options.adapters for name in names]
+    if adapters and not options.against:
+        raise UsageError("--adapters: name their base too, by --against")
+    bad = False
+    for finding in check_files(options.checkpoint, options.against):
+        bad |= finding.level == "error"
+        remedy = f": {finding.remedy}" if finding.remedy else ""
+        print(f"{MARKS[finding.level]} {finding.what}{remedy}", flush=True)
+    if bad:
+        return 1
+    photos = _photos(options.photos)
+    return _compare(options, adapters, photos) if options.against else _generate(options, photos)
+
+
+def _generate(options: argparse.Namespace, photos: list[Path]) -> int:
+    from shenhe.api import load
+
+    model = load(options.checkpoint, dtype=options.dtype)
+    content = [{"image": photos[0]}, {"text": "描述这张图片"}]
+    reply = model.chat([{"role": "user", "content": content}], max_new_tokens=16)
+    print(f"{MARKS['ok']} loads, and writes {reply.new_tokens} tokens about {photos[0].name}")
+    return 0
+
+
+def _compare(options: argparse.Namespace, adapters: list[str], photos: list[Path]) -> int:
+    from shenhe.verification import compare_models
+
+    print("comparing ...", file=sys.stderr, flush=True)
+    found = compare_models(options.checkpoint, options.against, adapters, photos, options.dtype)
+    same = found.prompts - len(found.differing)
+    print(
+        f"{MARKS['ok' if found.same else 'error']} next-token logits differ by at most"
+        f" {found.largest:.4g}; rounding explains {found.allowed:.4g}"
+    )
+    level = "ok" if not found.differing else "warning" if found.same else "error"
+    print(f"{MARKS[level]} {same} of {found.prompts} greedy answers are the same")
+    for told in found.differing[:5]:
+        print(f"        {told}")
+    return 0 if found.same else 1
+
+
+def _photos(named: list[Path]) -> list[Path]:
+    """Take the photos that were named, or readable ones of the demo."""
+    if named:
+        for path in named:
+            open_upright(path)
+        return named
+    found: list[Path] = []
+    for path in sorted(DEMO_PHOTOS.rglob("img-*")):
+        try:
+            open_upright(path)
+        except PhotoError:
+            continue
+        found.append(path)
+    return found[:: max(1, len(found) // PHOTOS)][:PHOTOS]

@@ -1,0 +1,116 @@
+"""Whether a merged checkpoint is the same model as its base with the adapters at run time."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.local import LocalEngine
+from shenhe.errors import UsageError
+from shenhe.records import Answer, Request
+from shenhe.stages import caption, summary
+
+ANSWER_TOKENS = 160
+TIMES_ROUNDING = 4.0
+"""Weights are rounded once more by merging, on top of what every computation in a dtype rounds:
+logits may differ by so many times what the dtype alone makes of them."""
+FLOAT32_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How far two models are apart. Units: logits.
+
+    `rounding` is what the dtype alone does to the model with its adapters, against float32.
+    """
+
+    prompts: int
+    largest: float
+    rounding: float
+    differing: tuple[str, ...]
+    """Prompts whose greedy answers differ, each with the first place where they do."""
+
+    @property
+    def allowed(self) -> float:
+        """The largest difference that rounding explains."""
+        return TIMES_ROUNDING * max(self.rounding, FLOAT32_ROUNDING)
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing but rounding tells the two apart."""
+        return self.largest <= self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class _Observed:
+    """Next-token logits by prompt, shape (vocabulary,), and greedy answers."""
+
+    logits: dict[str, torch.Tensor]
+    texts: dict[str, str]
+
+
+def compare_models(
+    merged: str, base: str, adapters: Sequence[str], photos: Sequence[Path], dtype: str = "auto"
+) -> Comparison:
+    """Compare a checkpoint with its base and adapters on photos, one model in memory at a time.
+
+    Raises: UsageError without photos; CheckpointError, AdapterError, EngineError, PhotoError.
+    """
+    if not photos:
+        raise UsageError("no photos to compare on")
+    requests = _requests(photos)
+    ours = _observe(EngineSpec(merged, dtype=dtype), requests)
+    theirs = _observe(EngineSpec(base, tuple(adapters), dtype=dtype), requests)
+    exact = _observe(EngineSpec(base, tuple(adapters), dtype="float32"), requests, answers=False)
+    differing = [
+        f"{key}: {_first_difference(ours.texts[key], theirs.texts[key])}"
+        for key in ours.texts
+        if ours.texts[key] != theirs.texts[key]
+    ]
+    return Comparison(
+        len(requests),
+        _largest(ours.logits, theirs.logits),
+        _largest(theirs.logits, exact.logits),
+        tuple(differing),
+    )
+
+
+def _requests(photos: Sequence[Path]) -> list[Request]:
+    prompts, mission = load_prompts(), next(iter(load_missions()))
+    found = []
+    for photo in photos:
+        key = f"caption of {photo.name}"
+        found.append(caption.request(key, [photo], prompts.caption, ANSWER_TOKENS))
+        key = f"line of {photo.name}"
+        found.append(summary.request(key, photo, mission, prompts.summary, ANSWER_TOKENS))
+    return found
+
+
+def _observe(spec: EngineSpec, requests: Sequence[Request], *, answers: bool = True) -> _Observed:
+    engine = LocalEngine(spec)
+    logits = {request.key: engine.next_logits(request) for request in requests}
+    texts = {}
+    if answers:
+        for answer in engine.answer(requests):
+            texts[answer.key] = answer.text if isinstance(answer, Answer) else answer.message
+    del engine
+    gc.collect()
+    return _Observed(logits, texts)
+
+
+def _largest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
+    return max((first[key] - second[key]).abs().max().item() for key in first)
+
+
+def _first_difference(first: str, second: str) -> str:
+    at = next(
+        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        min(len(first), len(second)),
+    )
+    return f"at character {at}, {first[at : at + 12]!r} against {second[at : at + 12]!r}"
