@@ -11,20 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-import torch
-from peft import LoraConfig
-from safetensors.torch import save_file
-from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
-
-from shenhe.checkpoints.inspect import DEMO_FOLDER
-from shenhe.checkpoints.tensors import PlannedTensor, ShardWriter, plan_shards
 
 RANK = 16
 SMALL_TOWER = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16}
@@ -56,7 +49,12 @@ def main() -> None:
     for size in options.sizes:
         base, adapter = options.folder / f"base-{size}", options.folder / f"lora-{size}"
         if not (base / "config.json").exists():
-            _make(size, base, adapter)
+            # In a process of its own: what this one holds would count as its children's peak.
+            maker = multiprocessing.get_context("spawn").Process(
+                target=make, args=(size, base, adapter)
+            )
+            maker.start()
+            maker.join()
         out = options.folder / "out"
         commands = {
             "`cp -r`, `sync`": ["sh", "-c", f"cp -r '{base}' '{out}' && sync -f '{out}'"],
@@ -105,8 +103,16 @@ def _run(command: list[str]) -> tuple[float, float]:
     return time.monotonic() - began, usage.ru_maxrss / 1000
 
 
-def _make(size: str, base: Path, adapter: Path) -> None:
+def make(size: str, base: Path, adapter: Path) -> None:
     """Write a random checkpoint of a shape, and an adapter on all its linear layers."""
+    import torch
+    from peft import LoraConfig
+    from safetensors.torch import save_file
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    from shenhe.checkpoints.inspect import DEMO_FOLDER
+    from shenhe.checkpoints.tensors import PlannedTensor, ShardWriter, plan_shards
+
     shape = SHAPES[size]
     hidden, inner, layers, heads = shape["text"]
     config = Qwen3VLConfig(

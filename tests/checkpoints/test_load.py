@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from shenhe.checkpoints import find_adapter, find_checkpoint, fingerprint, load_checkpoint
+from shenhe.checkpoints import find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.inspect import DEMO_FOLDER
+from shenhe.checkpoints.load import load_checkpoint
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 
 Break = Callable[[Path], object]

@@ -14,8 +14,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
-from shenhe.checkpoints import load_checkpoint
 from shenhe.checkpoints.inspect import DEMO_FOLDER
+from shenhe.checkpoints.load import load_checkpoint
 from shenhe.checkpoints.merge import PROVENANCE, merge_adapters
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 

@@ -24,8 +24,8 @@ from recipes.demo_checkpoint.lessons import (
 from recipes.demo_checkpoint.photos import PhotoSet, seen_by_model
 from recipes.demo_checkpoint.scenes import CANVAS, KINDS, TOP_GAP, make_scene
 from recipes.demo_checkpoint.train import _positions
-from shenhe.checkpoints import load_checkpoint
 from shenhe.checkpoints.inspect import DEMO_FOLDER
+from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.local import _as_template_message
 from shenhe.formats import caption, verdict
 from shenhe.geometry import Size

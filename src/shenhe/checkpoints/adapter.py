@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from peft import LoraConfig, PeftConfig
 
 from shenhe.checkpoints.inspect import CheckpointFiles
 from shenhe.checkpoints.tensors import StoredTensor, read_table
 from shenhe.errors import AdapterError
 
 PREFIX = "base_model.model."
+UNKNOWN = ("target_parameters", "layer_replication", "trainable_token_indices")
+VARIANTS = (
+    *("use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "use_bdlora"),
+    *("velora_config", "monteclora_config", "arrow_config", "kasa_config"),
+)
+"""Options of PEFT by which more than B @ A and a factor is added to a matrix."""
 _LORA = re.compile(
     r"\.(lora_(?:A|B|embedding_A|embedding_B|magnitude_vector))(?:\.weight|\.bias)?$"
 )
@@ -21,6 +27,29 @@ _WRAPPING = re.compile(r"\.(?:base_layer|original_module|modules_to_save(?:\.def
 """What PEFT puts between a module's name and its tensor's while it trains."""
 _SEGMENT = "language_model."
 """Trainers of other times name the language model's modules with or without this."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoraSettings:
+    """What decides how an adapter is merged; `plain` where nothing but A, B and a factor does."""
+
+    rank: int
+    alpha: float
+    ranks: dict[str, int]
+    alphas: dict[str, float]
+    rslora: bool
+    dora: bool
+    plain: bool
+    base: str
+
+    def scaling(self, name: str) -> float:
+        """Give what a module's B @ A is multiplied by.
+
+        Source: PEFT; patterns match the end of a module's name, the first that does counts.
+        """
+        rank = self.ranks.get(_pattern_of(self.ranks, name), self.rank)
+        alpha = self.alphas.get(_pattern_of(self.alphas, name), self.alpha)
+        return alpha / math.sqrt(rank) if self.rslora else alpha / rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +65,7 @@ class AdapterContents:
     """An adapter: modules with LoRA weights, and tensors that replace the base's whole."""
 
     folder: Path
-    config: LoraConfig
+    config: LoraSettings
     modules: dict[str, AdapterModule]
     replaced: dict[str, StoredTensor]
 
@@ -74,25 +103,40 @@ def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterC
     return AdapterContents(files.folder, config, modules, replaced)
 
 
-def read_config(files: CheckpointFiles) -> LoraConfig:
-    """Read the configuration of a LoRA adapter.
+def read_config(files: CheckpointFiles) -> LoraSettings:
+    """Read the configuration of a LoRA adapter, as PEFT writes it.
 
     Raises: AdapterError if it cannot be read or is of another kind.
     """
+    path = files.folder / "adapter_config.json"
     try:
-        config = PeftConfig.from_pretrained(str(files.folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AdapterError(
-            f"{files.folder}: adapter_config.json cannot be read: {error}"
-        ) from error
-    if not isinstance(config, LoraConfig):
-        raise AdapterError(
-            f"{files.folder}: a {config.peft_type} adapter; only LoRA and its kin can be merged"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config.get("peft_type") != "LORA":
+            raise AdapterError(
+                f"{files.folder}: a {config.get('peft_type')} adapter; only LoRA and its kin can be"
+                " merged"
+            )
+        for option in UNKNOWN:
+            if config.get(option):
+                raise AdapterError(
+                    f"{files.folder}: {option} cannot be merged yet; use PEFT for it"
+                )
+        return LoraSettings(
+            rank=int(config["r"]),
+            alpha=float(config["lora_alpha"]),
+            ranks={str(k): int(v) for k, v in (config.get("rank_pattern") or {}).items()},
+            alphas={str(k): float(v) for k, v in (config.get("alpha_pattern") or {}).items()},
+            rslora=bool(config.get("use_rslora")),
+            dora=bool(config.get("use_dora")),
+            plain=not any(config.get(option) for option in VARIANTS),
+            base=str(config.get("base_model_name_or_path") or ""),
         )
-    for option in ("target_parameters", "layer_replication", "trainable_token_indices"):
-        if getattr(config, option, None):
-            raise AdapterError(f"{files.folder}: {option} cannot be merged yet; use PEFT for it")
-    return config
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AdapterError(f"{path}: cannot be read: {error}") from error
+
+
+def _pattern_of(patterns: Iterable[str], name: str) -> str:
+    return next((p for p in patterns if re.match(rf"(.*\.)?({p})$", name)), name)
 
 
 def _in_base(name: str, base_names: Container[str], suffix: str) -> str | None:

@@ -1,7 +1,7 @@
 """Merging adapters into a base, module by module: never more than a few tensors in memory.
 
-Each module is merged by PEFT itself, in a model that holds nothing but that module: what comes out
-is PEFT's own result to the bit, for every kind of LoRA that PEFT knows.
+LoRA on matrices, nearly all there is, is added here; every other kind is merged by PEFT itself, in
+a model that holds nothing but one module. Both ways the result is PEFT's own to the bit.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from filelock import FileLock, Timeout
-from peft import LoraConfig, PeftModel
-from peft.utils import set_peft_model_state_dict
-from torch import nn
 
-from shenhe.checkpoints.adapter import PREFIX, AdapterContents, read_adapter
+from shenhe.checkpoints.adapter import AdapterContents, read_adapter
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.tensors import (
     PlannedTensor,
+    Scratch,
     ShardWriter,
     StoredTensor,
     plan_shards,
@@ -46,6 +46,9 @@ NEEDED = (
 )
 """What servers and trainers look for; a base that lacks some of it is told of."""
 SPARE_BYTES = 64 << 20
+LORA = {"lora_A.weight", "lora_B.weight"}
+BLOCK = 1 << 20
+"""Values merged at a time: what is between stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +91,22 @@ def merge_adapters(
         raise UsageError(f"--output-dir {output}: is the base or an adapter")
     work = _Merge(base, files, dtype, combine)
     nbytes = sum(tensor.nbytes for tensor in work.planned)
-    partial = output.with_name(f".{output.name}.partial")
+    unfinished = output.with_name(f".{output.name}.partial")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(output.with_name(f".{output.name}.lock"), timeout=0):
-            shutil.rmtree(partial, ignore_errors=True)  # of a merge that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a merge that was killed
             free = shutil.disk_usage(output.parent).free
             if free < nbytes + SPARE_BYTES:
                 raise CheckpointError(
                     f"{output}: needs {nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
                 )
-            partial.mkdir()
+            unfinished.mkdir()
             try:
-                work.write(partial, max_shard_bytes, on_bytes)
-                _move(partial, output)
+                work.write(unfinished, max_shard_bytes, on_bytes)
+                _move(unfinished, output)
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                shutil.rmtree(unfinished, ignore_errors=True)
     except Timeout as error:
         raise CheckpointError(f"{output}: another merge writes to it; wait for it") from error
     except OSError as error:
@@ -113,15 +116,15 @@ def merge_adapters(
     return MergeReport(output, nbytes, len(work.touched), len(work.replaced), lacking)
 
 
-def _move(partial: Path, output: Path) -> None:
+def _move(unfinished: Path, output: Path) -> None:
     """Put a whole checkpoint in its place; one that was there goes only when the new one is."""
     if not output.exists():
-        partial.replace(output)
+        unfinished.replace(output)
         return
     old = output.with_name(f".{output.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     output.replace(old)
-    partial.replace(output)
+    unfinished.replace(output)
     shutil.rmtree(old)
 
 
@@ -156,7 +159,7 @@ class _Merge:
             for name, stored in self.stored.items()
         ]
         self._check_shapes()
-        self.combine = combine
+        self.combine, self.scratch = combine, [Scratch(), Scratch()]
         self._check_combination()
 
     def write(
@@ -167,11 +170,18 @@ class _Merge:
         total, done = sum(tensor.nbytes for tensor in self.planned), 0
         waiting: dict[str, torch.Tensor] = {}
         for name, shard in shards.items():
-            with ShardWriter(folder / name, shard) as writer:
+            # One tensor is written while the next is read and merged.
+            with ThreadPoolExecutor(1) as pool, ShardWriter(folder / name, shard) as writer:
+                writing: Future[None] | None = None
                 for tensor in shard:
-                    self._write_tensor(writer, tensor, waiting)
+                    write = self._prepared(writer, tensor, waiting)
+                    if writing:
+                        writing.result()
+                    writing = pool.submit(write)
                     done += tensor.nbytes
                     on_bytes(done, total)
+                if writing:
+                    writing.result()
         if len(shards) > 1:
             weight_map = {tensor.name: name for name, shard in shards.items() for tensor in shard}
             index = {"metadata": {"total_size": total}, "weight_map": weight_map}
@@ -180,27 +190,29 @@ class _Merge:
         _write_json(folder / PROVENANCE, self._provenance())
         _write_json(folder / "config.json", self._config())
 
-    def _write_tensor(
+    def _prepared(
         self, writer: ShardWriter, planned: PlannedTensor, waiting: dict[str, torch.Tensor]
-    ) -> None:
-        """Write one tensor; what else its module gave waits for its turn."""
+    ) -> Callable[[], None]:
+        """Make a tensor ready to be written; what else its module gave waits for its turn."""
         name, stored = planned.name, self.stored[planned.name]
         module = name.rpartition(".")[0]
         if any(module in one.modules for one in self.adapters):
             if name not in waiting:
                 waiting |= self._merged(module)
-            writer.write(waiting.pop(name))
-        elif name in self.replaced:
-            writer.write(self._before(name, len(self.adapters)))
-        elif stored.dtype == planned.dtype:
-            writer.copy(stored)
-        else:
-            writer.write(stored.read().to(planned.dtype))
+            return partial(writer.write, waiting.pop(name))
+        if name in self.replaced:
+            return partial(writer.write, self._before(name, len(self.adapters)))
+        if stored.dtype == planned.dtype:
+            return partial(writer.copy, stored)
+        return partial(writer.write, stored.read().to(planned.dtype))
 
     def _merged(self, module: str) -> dict[str, torch.Tensor]:
         """Merge a module's adapters in order, and give its tensors by name."""
         names = [n for part in ("weight", "bias") if (n := f"{module}.{part}") in self.stored]
-        tensors = {name: self._before(name, 0) for name in names}
+        # A module of several tensors has some that wait, and so none in memory used again.
+        scratch = self.scratch[0] if len(names) == 1 else None
+        self.scratch.reverse()  # the other one is still being written from
+        tensors = {name: self._before(name, 0, scratch) for name in names}
         if self.combine == "sum":  # added up in float32, and rounded once
             tensors = {name: tensor.float() for name, tensor in tensors.items()}
         for number, one in enumerate(self.adapters, 1):
@@ -213,23 +225,23 @@ class _Merge:
             name: tensor.to(self._dtype_of(self.stored[name])) for name, tensor in tensors.items()
         }
 
-    def _before(self, name: str, adapters: int) -> torch.Tensor:
+    def _before(self, name: str, adapters: int, scratch: Scratch | None = None) -> torch.Tensor:
         """Read a tensor as the first so many adapters have it, where they hold it whole."""
         found = self.stored[name]
         for one in self.adapters[:adapters]:
             found = one.replaced.get(name, found)
-        return found.read().to(self._dtype_of(self.stored[name]))
+        return found.read(scratch).to(self._dtype_of(self.stored[name]))
 
     def _check_combination(self) -> None:
         if self.combine == "sum":
             for one in self.adapters:
-                if one.config.use_dora or one.replaced:
+                if one.config.dora or one.replaced:
                     raise AdapterError(
                         f"{one.folder}: DoRA and weights held whole have no sum with another"
                         " adapter; merge in order"
                     )
             return
-        recorded = [one.config.base_model_name_or_path for one in self.adapters]
+        recorded = [one.config.base for one in self.adapters]
         same = {name for name in recorded if name and recorded.count(name) > 1}
         if same:
             warnings.warn(
@@ -309,64 +321,33 @@ def _origin(files: CheckpointFiles) -> dict[str, str]:
 def _merge_module(
     name: str, tensors: dict[str, torch.Tensor], adapter: AdapterContents
 ) -> dict[str, torch.Tensor]:
-    """Merge one module by PEFT, in a model of that module alone."""
-    root = nn.Module()
-    *parents, leaf = name.split(".")
-    place = root
-    for parent in parents:
-        place.add_module(parent, nn.Module())
-        place = place.get_submodule(parent)
-    module = adapter.modules[name]
-    parts = {full.rpartition(".")[2]: tensor for full, tensor in tensors.items()}
-    place.add_module(leaf, _layer(parts, "lora_embedding_A" in module.weights))
-    state = {f"{PREFIX}{name}.{part}": stored.read() for part, stored in module.weights.items()}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tuned = PeftModel(root, _config_for(adapter.config, name))
-            result = set_peft_model_state_dict(tuned, state)
-            if result.unexpected_keys:
-                raise AdapterError(f"{adapter.folder}: {result.unexpected_keys[0]} is not of LoRA")
-            merged = tuned.merge_and_unload()
-    except (RuntimeError, ValueError, KeyError) as error:
-        first = " ".join(str(error).split())[:300]
-        raise AdapterError(f"{adapter.folder}: {name} cannot be merged: {first}") from error
-    done = merged.get_submodule(name)
-    return {f"{name}.{part}": getattr(done, part).data for part in parts}
+    """Merge one module: LoRA on a matrix here, every other kind by PEFT."""
+    parts, weight = adapter.modules[name].weights, tensors[f"{name}.weight"]
+    if adapter.config.plain and parts.keys() == LORA and weight.ndim == 2:
+        inner, outer = (_as_peft_loads(parts[part].read()) for part in sorted(LORA))
+        _add_lora(weight, inner, outer, adapter.config.scaling(name))
+        return tensors
+    from shenhe.checkpoints.merge_by_peft import merge_by_peft  # slow to import, seldom needed
+
+    return merge_by_peft(name, tensors, adapter)
 
 
-def _config_for(config: LoraConfig, name: str) -> LoraConfig:
-    """Keep of a configuration what decides how one module is merged."""
-    return replace(
-        config,
-        target_modules=[name],
-        exclude_modules=None,
-        modules_to_save=None,
-        layers_to_transform=None,
-        layers_pattern=None,
-        inference_mode=True,
-        init_lora_weights=True,
-    )
+def _add_lora(
+    weight: torch.Tensor, inner: torch.Tensor, outer: torch.Tensor, scaling: float
+) -> None:
+    """Add LoRA to a matrix in place, some rows at a time: no copy of it in float32 is ever made.
+
+    Row by row these are PEFT's own operations, and so its own bits.
+    Shape: weight (out, in), inner (rank, in), outer (out, rank).
+    """
+    rows = max(1, BLOCK // weight.shape[1])
+    for top in range(0, len(weight), rows):
+        weight[top : top + rows] += (outer[top : top + rows] @ inner) * scaling
 
 
-def _layer(weights: dict[str, torch.Tensor], embedding: bool) -> nn.Module:
-    """Make the layer that holds given weights, without filling others first."""
-    weight = weights["weight"]
-    layer: nn.Module
-    with torch.device("meta"):
-        if embedding:
-            layer = nn.Embedding(*weight.shape)
-        elif weight.ndim == 2:
-            layer = nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in weights)
-        elif weight.ndim in (4, 5):
-            kind: Any = nn.Conv2d if weight.ndim == 4 else nn.Conv3d
-            out, inner, *kernel = weight.shape
-            layer = kind(inner, out, tuple(kernel), tuple(kernel), bias="bias" in weights)
-        else:
-            raise AdapterError(f"a weight of shape {list(weight.shape)} takes no LoRA")
-    for part, value in weights.items():
-        setattr(layer, part, nn.Parameter(value, requires_grad=False))
-    return layer
+def _as_peft_loads(weight: torch.Tensor) -> torch.Tensor:
+    """PEFT keeps the weights of adapters in float32 where they were saved in half precision."""
+    return weight.float() if weight.dtype in (torch.float16, torch.bfloat16) else weight
 
 
 def _dtype(name: str) -> torch.dtype | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,8 +18,9 @@ import torch
 
 from shenhe.errors import CheckpointError
 
+WRITE_BYTES = 1 << 20
+"""Written at a time: one write of a whole tensor takes the system three times as long."""
 MAX_HEADER_BYTES = 100_000_000
-COPY_BYTES = 16 << 20
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -37,6 +38,19 @@ DTYPES: dict[str, torch.dtype] = {
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
+class Scratch:
+    """Memory that is used again: fresh pages cost more than what is computed in them."""
+
+    def __init__(self) -> None:
+        self._bytes = torch.empty(0, dtype=torch.uint8)
+
+    def take(self, nbytes: int) -> torch.Tensor:
+        """Give so many bytes, whatever they hold."""
+        if len(self._bytes) < nbytes:
+            self._bytes = torch.empty(nbytes, dtype=torch.uint8)
+        return self._bytes[:nbytes]
+
+
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
     """Where a tensor lies: `start` is its first byte in the file."""
@@ -52,43 +66,29 @@ class StoredTensor:
         """Its size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def read(self) -> torch.Tensor:
-        """Read it.
+    def read(self, scratch: Scratch | None = None) -> torch.Tensor:
+        """Read it, into scratch memory where that is given: then only until the next such read.
 
         Raises: CheckpointError if the file cannot be read or has become shorter.
         """
         if not self.nbytes:
             return torch.empty(self.shape, dtype=self.dtype)
-        buffer = bytearray(self.nbytes)
+        # Not filled first, as a bytearray is.
+        whole = (
+            scratch.take(self.nbytes) if scratch else torch.empty(self.nbytes, dtype=torch.uint8)
+        )
+        buffer = whole.numpy().data
         try:
             with self.path.open("rb", buffering=0) as file:
                 file.seek(self.start)
-                view, done = memoryview(buffer), 0
-                while done < len(buffer) and (count := file.readinto(view[done:])):
+                done = 0
+                while done < self.nbytes and (count := file.readinto(buffer[done:])):
                     done += count
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror}") from error
-        if done < len(buffer):
+        if done < self.nbytes:
             raise CheckpointError(f"{self.path}: ends inside {self.name}")
-        return torch.frombuffer(buffer, dtype=self.dtype).view(self.shape)
-
-    def pieces(self) -> Iterator[bytes]:
-        """Yield its bytes as they are stored.
-
-        Raises: CheckpointError, see `read`.
-        """
-        left = self.nbytes
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(self.start)
-                while left:
-                    piece = file.read(min(left, COPY_BYTES))
-                    if not piece:
-                        raise CheckpointError(f"{self.path}: ends inside {self.name}")
-                    left -= len(piece)
-                    yield piece
-        except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be read: {error.strerror}") from error
+        return whole.view(self.dtype).view(self.shape)
 
 
 def read_table(path: Path) -> dict[str, StoredTensor]:
@@ -205,9 +205,14 @@ class ShardWriter:
         self._file.close()
 
     def copy(self, stored: StoredTensor) -> None:
-        """Write a tensor as it is stored elsewhere."""
-        for piece in stored.pieces():
-            self._write(piece)
+        """Write a tensor as it is stored elsewhere; the system copies it where it can."""
+        left, start = stored.nbytes, stored.start
+        with stored.path.open("rb", buffering=0) as file:
+            while left:
+                count = os.copy_file_range(file.fileno(), self._file.fileno(), left, start)
+                if not count:
+                    raise CheckpointError(f"{stored.path}: ends inside {stored.name}")
+                left, start = left - count, start + count
 
     def write(self, tensor: torch.Tensor) -> None:
         """Write a tensor."""
@@ -217,4 +222,4 @@ class ShardWriter:
     def _write(self, data: bytes | memoryview) -> None:
         view, done = memoryview(data), 0
         while done < len(view):
-            done += self._file.write(view[done:])
+            done += self._file.write(view[done : done + WRITE_BYTES])

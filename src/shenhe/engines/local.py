@@ -15,7 +15,7 @@ from jinja2 import TemplateError
 from transformers import LogitsProcessorList, TextIteratorStreamer
 
 from shenhe import photos
-from shenhe.checkpoints import load_checkpoint
+from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.sampling import OpeningScores, RowSampler
 from shenhe.errors import EngineError, PhotoError, UsageError
