@@ -4,7 +4,8 @@
 
 Needs three times the size of the largest checkpoint on disk. Every command is a process of its
 own; its peak memory is what the system says of it. `cp -r` is timed with the `sync` behind it that
-a merge does as well. Prints a table in Markdown.
+a merge does as well. Three rounds, interleaved, of all but PEFT, which has one: the median, and
+the least and most. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import json
 import multiprocessing
 import os
 import shutil
+import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+ROUNDS = 3
 RANK = 16
 SMALL_TOWER = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "num_heads": 16}
 LARGE_TOWER = {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16}
@@ -77,15 +80,23 @@ def _time(size: str, base: Path, out: Path, commands: dict[str, list[str]]) -> N
         with path.open("rb") as file:
             while file.read(1 << 24):
                 pass
-    floor = None
-    for name, command in commands.items():
-        shutil.rmtree(out, ignore_errors=True)
-        os.sync()
-        seconds, peak = _run(command)
-        floor = floor or seconds
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    peaks: dict[str, float] = {}
+    for number in range(ROUNDS):
+        for name, command in commands.items():
+            if number and "PEFT" in name:
+                continue
+            shutil.rmtree(out, ignore_errors=True)
+            os.sync()
+            taken, peaks[name] = _run(command)
+            seconds[name].append(taken)
+    floor = statistics.median(next(iter(seconds.values())))
+    for name, some in seconds.items():
+        median = statistics.median(some)
+        spread = f" ({min(some):.1f} to {max(some):.1f})" if len(some) > 1 else ""
         print(
-            f"| {size} | {nbytes / 1e9:.1f} | {name} | {seconds:.1f} | {seconds / floor:.2f} |"
-            f" {nbytes / 1e9 / seconds:.2f} | {peak:.0f} |",
+            f"| {size} | {nbytes / 1e9:.1f} | {name} | {median:.1f}{spread} |"
+            f" {median / floor:.2f} | {nbytes / 1e9 / median:.2f} | {peaks[name]:.0f} |",
             flush=True,
         )
 
