@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,16 @@ def test_a_trained_head_of_a_tied_base_is_written_apart(tmp_path: Path) -> None:
     model = load_checkpoint(str(tmp_path / "m"), dtype="float32").model
     assert torch.equal(model.lm_head.weight, head)
     assert not torch.equal(model.get_input_embeddings().weight, head)
+
+
+def test_onto_another_file_system(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("no other file system here")
+    adapter = _adapter(tmp_path / "a", "lora", 1)
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        merge_adapters("demo", [str(adapter)], Path(folder) / "m")
+        _assert_same(Path(folder) / "m", _by_peft(BASE, [adapter], torch.bfloat16))
 
 
 def test_keys_without_the_language_model_segment(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Reads are plain reads, not a memory map, so that what was read is not held as re
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -20,6 +21,8 @@ from shenhe.errors import CheckpointError
 
 WRITE_BYTES = 1 << 20
 """Written at a time: one write of a whole tensor takes the system three times as long."""
+NO_SYSTEM_COPY = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
+"""What systems say that cannot copy between two files, for instance of two file systems."""
 MAX_HEADER_BYTES = 100_000_000
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -189,6 +192,7 @@ class ShardWriter:
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         self._file = path.open("xb", buffering=0)
+        self._system_copies = True
         self._write(len(text).to_bytes(8, "little") + text)
 
     def __enter__(self) -> Self:
@@ -205,14 +209,27 @@ class ShardWriter:
         self._file.close()
 
     def copy(self, stored: StoredTensor) -> None:
-        """Write a tensor as it is stored elsewhere; the system copies it where it can."""
+        """Write a tensor as it is stored elsewhere."""
         left, start = stored.nbytes, stored.start
         with stored.path.open("rb", buffering=0) as file:
             while left:
-                count = os.copy_file_range(file.fileno(), self._file.fileno(), left, start)
+                count = self._copy_some(file.fileno(), left, start)
                 if not count:
                     raise CheckpointError(f"{stored.path}: ends inside {stored.name}")
                 left, start = left - count, start + count
+
+    def _copy_some(self, source: int, most: int, start: int) -> int:
+        """Let the system copy, which is the fastest, and copy here where it does not."""
+        if self._system_copies:
+            try:
+                return os.copy_file_range(source, self._file.fileno(), most, start)
+            except (AttributeError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in NO_SYSTEM_COPY:
+                    raise
+                self._system_copies = False
+        piece = os.pread(source, min(most, WRITE_BYTES), start)
+        self._write(piece)
+        return len(piece)
 
     def write(self, tensor: torch.Tensor) -> None:
         """Write a tensor."""
