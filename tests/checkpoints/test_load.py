@@ -165,3 +165,19 @@ def test_fingerprint_tells_weights_and_order_apart(base: Path, adapter: Path) ->
 def test_options_that_cannot_be_honoured(option: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} {value}"):
         load_checkpoint("demo", **{option: value})
+
+
+def test_keys_of_another_time_do_the_same(adapter: Path) -> None:
+    def logits(path: Path) -> torch.Tensor:
+        model = load_checkpoint("demo", [str(path)], dtype="float32").model
+        with torch.inference_mode():
+            said: torch.Tensor = model(input_ids=torch.arange(40, 60)[None]).logits
+        return said
+
+    expected = logits(adapter)
+    with torch.inference_mode():
+        base = load_checkpoint("demo", dtype="float32").model(input_ids=torch.arange(40, 60)[None])
+    assert not torch.equal(base.logits, expected)
+    path = adapter / "adapter_model.safetensors"
+    save_file({k.replace("language_model.", ""): v for k, v in load_file(path).items()}, path)
+    assert torch.equal(logits(adapter), expected)

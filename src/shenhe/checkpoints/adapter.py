@@ -81,20 +81,16 @@ def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterC
     odd: list[str] = []
     for path in files.weights:
         for key, stored in read_table(path).items():
-            name = key.removeprefix(PREFIX)
-            if found := _LORA.search(name):
-                module = _in_base(name[: found.start()], base_names, ".weight")
-                if module is None:
-                    odd.append(key)
-                    continue
-                kept = modules.setdefault(module, AdapterModule(module))
-                kept.weights[name[found.start() + 1 :]] = stored
+            name = name_in_base(_WRAPPING.sub("", key), base_names)
+            if name is None:
+                odd.append(key)
+            elif found := _LORA.search(name):
+                module = modules.setdefault(
+                    name[: found.start()], AdapterModule(name[: found.start()])
+                )
+                module.weights[name[found.start() + 1 :]] = stored
             else:
-                target = _in_base(_WRAPPING.sub("", name), base_names, "")
-                if target is None:
-                    odd.append(key)
-                else:
-                    replaced[target] = stored
+                replaced[name] = stored
     if odd:
         raise AdapterError(
             f"{files.folder}: {len(odd)} weights match nothing in the base: {', '.join(odd[:5])}"
@@ -133,6 +129,18 @@ def read_config(files: CheckpointFiles) -> LoraSettings:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"{path}: cannot be read: {error}") from error
+
+
+def name_in_base(key: str, base_names: Container[str]) -> str | None:
+    """Give what an adapter's weight is called with its base's own names, or None.
+
+    The prefix that PEFT puts before all of them is left out.
+    """
+    name = key.removeprefix(PREFIX)
+    if found := _LORA.search(name):
+        module = _in_base(name[: found.start()], base_names, ".weight")
+        return None if module is None else module + name[found.start() :]
+    return _in_base(name, base_names, "")
 
 
 def _pattern_of(patterns: Iterable[str], name: str) -> str:

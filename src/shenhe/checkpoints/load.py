@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from transformers import (
     Qwen3VLProcessor,
 )
 
+from shenhe.checkpoints.adapter import PREFIX, name_in_base
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 from shenhe.photos import PixelBudget
@@ -64,8 +65,9 @@ def load_checkpoint(
     extras = [find_adapter(name) for name in adapters]
     processor = _load_processor(base)
     loaded = _load_model(base, _dtype(dtype), attn_impl)
+    names = loaded.state_dict().keys()
     for number, files in enumerate(extras):
-        loaded = _apply(loaded, files, f"adapter_{number}")
+        loaded = _apply(loaded, files, f"adapter_{number}", names)
     if len(extras) > 1:
         loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
@@ -112,11 +114,17 @@ def _load_model(
     return model
 
 
-def _apply(model: PreTrainedModel, files: CheckpointFiles, name: str) -> Any:
+def _apply(
+    model: PreTrainedModel, files: CheckpointFiles, name: str, base_names: Container[str]
+) -> Any:
     """Apply one adapter; what PEFT only warns about is an error here."""
     try:
         config = PeftConfig.from_pretrained(str(files.folder))
-        weights = load_file(files.weights[0])
+        # Trainers of other times name the same modules otherwise.
+        weights = {
+            PREFIX + found if (found := name_in_base(key, base_names)) else key: weight
+            for key, weight in load_file(files.weights[0]).items()
+        }
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise AdapterError(f"{files.folder}: cannot be read: {error}") from error
     config.inference_mode = True
