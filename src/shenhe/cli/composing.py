@@ -15,12 +15,9 @@ DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 
 def make_engine(options: argparse.Namespace) -> Engine:
     """Load the model that the options name."""
-    from transformers.utils import logging
-
     from shenhe.engines.create import create_engine
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_transformers()
     print(f"loading {options.model} ...", file=sys.stderr, flush=True)
     spec = EngineSpec(
         model=options.model,
@@ -36,6 +33,14 @@ def make_engine(options: argparse.Namespace) -> Engine:
         batch_size=options.batch_size,
     )
     return create_engine(spec)
+
+
+def quiet_transformers() -> None:
+    """Keep the library's own bars and remarks off the terminal."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def decisive(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from shenhe.cli.composing import DEMO_PHOTOS
+from shenhe.cli.composing import DEMO_PHOTOS, quiet_transformers
 from shenhe.errors import PhotoError, UsageError
 from shenhe.photos import open_upright
 
@@ -29,6 +29,7 @@ def verify(options: argparse.Namespace) -> int:
     if bad:
         return 1
     photos = _photos(options.photos)
+    quiet_transformers()
     return _compare(options, adapters, photos) if options.against else _generate(options, photos)
 
 

@@ -173,7 +173,7 @@ class _Reading:
                 depth -= 1
                 if depth == 0:
                     return at
-            elif token.kind != "mark":
+            elif token.kind not in ("mark", "cut"):  # a cut string is no oddity but the end
                 self._note("stray_text", repr(str(token.value)[:20]))
             at += 1
         return None
