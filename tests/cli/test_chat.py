@@ -130,6 +130,28 @@ def test_one_shot_and_swifts_command_line(tmp_path: Path) -> None:
     assert "ignored: --infer-backend transformers" in run.stderr
 
 
+def test_infer_takes_base_and_system_prompt_from_args_json(tmp_path: Path) -> None:
+    adapter = shutil.copytree(DEMO / "checkpoint" / "adapter", tmp_path / "checkpoint-9")
+    told = {"model": "demo", "system": "你是质检员", "norm_bbox": "norm1000"}
+    (adapter / "args.json").write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+    run = subprocess.run(
+        [*SHENHE, "infer", "--adapters", str(adapter), "--max_new_tokens", "8"],
+        input="/system\nexit\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "[system: 你是质检员]" in run.stdout
+    assert "base demo, as" in run.stderr
+    (adapter / "args.json").write_text("{")
+    for words, said in (((), "cannot be read"), (("--adapters", "x"), "--model: name the base")):
+        command = [*SHENHE, "infer", *(words or ("--adapters", str(adapter)))]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 2
+        assert said in run.stderr
+
+
 def test_a_pipe(tmp_path: Path) -> None:
     typed = f"/image {PHOTO}\n/caption\n/draw\n/image nowhere.png\n"
     run = subprocess.run(

@@ -22,13 +22,15 @@ def _shenhe(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
 def test_swifts_command_line_merges(tmp_path: Path) -> None:
     adapter = tmp_path / "checkpoint-800"
     shutil.copytree(DEMO / "checkpoint" / "adapter", adapter)
+    (tmp_path / "args.json").write_text('{"model": "demo"}')  # of the run that saved it
     run = _shenhe(
-        *("export", "--model", "demo", "--adapters", adapter, "--merge_lora", "true"),
+        *("export", "--adapters", adapter, "--merge_lora", "true"),
         *("--safe_serialization", "true", "--max_shard_size", "3MB", "--quant_bits", "4"),
     )
     assert "ignored: --quant-bits 4" in run.stderr
     assert "video_preprocessor_config.json" in run.stderr
     assert "GB/s" in run.stdout
+    assert "base demo, as" in run.stderr
     merged = tmp_path / "checkpoint-800-merged"
     assert len(list(merged.glob("model-*.safetensors"))) > 1
     refused = _shenhe(

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.engines.base import Engine, EngineSpec
+from shenhe.errors import UsageError
 from shenhe.runs import RunCounts, RunOptions
 
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
@@ -41,6 +43,21 @@ def quiet_transformers() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+
+
+def model_of_args(options: argparse.Namespace) -> str:
+    """Give --model, or the base that ms-swift wrote down beside the first adapter.
+
+    Raises: UsageError if there is neither.
+    """
+    if options.model:
+        return str(options.model)
+    adapters = _adapters(options)
+    args = read_trainer_args(Path(adapters[0])) if adapters else None
+    if args is None or not args.model:
+        raise UsageError("--model: name the base; no args.json beside the adapter does")
+    print(f"base {args.model}, as {args.path} says", file=sys.stderr)
+    return args.model
 
 
 def decisive(options: argparse.Namespace) -> dict[str, Any]:

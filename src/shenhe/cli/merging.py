@@ -17,6 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from shenhe.cli.composing import model_of_args
 from shenhe.errors import UsageError
 
 PLAIN_SECONDS = 10.0
@@ -55,6 +56,7 @@ def export(options: argparse.Namespace) -> int:
         raise UsageError("export does one thing here: --merge_lora true")
     if not options.safe_serialization:
         raise UsageError("--safe_serialization false: only safetensors are written")
+    options.model = model_of_args(options)
     if options.output_dir is None:
         last = options.adapters[-1][-1].rstrip("/")
         options.output_dir = Path(f"{last}-merged")

@@ -63,7 +63,8 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"shenhe {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _chat(_command(commands, "chat", "talk to a checkpoint, about photos too"))
-    _chat(_command(commands, "infer", "chat, by the name and with the options of ms-swift"))
+    infer = _command(commands, "infer", "chat, by the name and with the options of ms-swift")
+    _chat(infer, model_needed=False)
     _caption(_command(commands, "caption", "write dense captions: boxes, quads, lines and descs"))
     _summarize(_command(commands, "summarize", "Stage-A: one line of Chinese for every photo"))
     _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
@@ -133,9 +134,13 @@ def _switch(parser: argparse._ActionsContainer, name: str, text: str) -> None:
     parser.add_argument(name, action=argparse.BooleanOptionalAction, default=False, help=text)
 
 
-def _chat(parser: argparse.ArgumentParser) -> None:
-    _engine(parser)
-    parser.add_argument("--system", metavar="FILE", help="a text file with the system prompt")
+def _chat(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
+    _engine(parser, model_needed)
+    parser.add_argument(
+        "--system",
+        metavar="FILE",
+        help="a text file with the system prompt; default: what args.json says it was trained with",
+    )
     parser.add_argument("--prompt", metavar="TEXT", help="ask this alone, print the answer, leave")
     parser.add_argument(
         "--image",
@@ -219,9 +224,13 @@ def _report(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _merge(parser: argparse.ArgumentParser, output_needed: bool = True) -> None:
+def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
     parser.add_argument(
-        "--model", required=True, metavar="BASE", help="a checkpoint folder; demo: the bundled one"
+        "--model",
+        required=all_needed,
+        metavar="BASE",
+        help="a checkpoint folder; demo: the bundled one"
+        + ("" if all_needed else "; default: the adapter's args.json names it"),
     )
     parser.add_argument(
         "--adapters",
@@ -240,10 +249,10 @@ def _merge(parser: argparse.ArgumentParser, output_needed: bool = True) -> None:
     )
     parser.add_argument(
         "--output-dir",
-        required=output_needed,
+        required=all_needed,
         type=Path,
         metavar="OUT",
-        help="where the checkpoint goes",
+        help="where the checkpoint goes" + ("" if all_needed else "; default: ADAPTER-merged"),
     )
     parser.add_argument(
         "--max-shard-size",
@@ -263,7 +272,7 @@ def _merge(parser: argparse.ArgumentParser, output_needed: bool = True) -> None:
 
 
 def _export(parser: argparse.ArgumentParser) -> None:
-    _merge(parser, output_needed=False)
+    _merge(parser, all_needed=False)
     _switch(parser, "--merge-lora", "the one thing that export does here")
     # Safetensors are all that is ever written; ms-swift's users say so on the command line.
     parser.add_argument(
@@ -359,10 +368,14 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _engine(parser: argparse.ArgumentParser) -> None:
+def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--model", required=True, metavar="PATH", help="a checkpoint folder; demo: the bundled one"
+        "--model",
+        required=model_needed,
+        metavar="PATH",
+        help="a checkpoint folder; demo: the bundled one"
+        + ("" if model_needed else "; default: the adapter's args.json names it"),
     )
     group.add_argument(
         "--adapters",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from shenhe.chat import Conversation, Terminal
-from shenhe.cli.composing import make_engine
+from shenhe.checkpoints.trainer_args import read_trainer_args
+from shenhe.cli.composing import make_engine, model_of_args
 from shenhe.config import load_prompts
 from shenhe.errors import UsageError
 
@@ -14,6 +16,7 @@ from shenhe.errors import UsageError
 def chat(options: argparse.Namespace) -> int:
     """Ask one question, or talk until the end of the input."""
     template = load_prompts(options.prompts).caption
+    options.model = model_of_args(options)
     system = _system(options)
     photos = [path for paths in options.image for path in paths]
     for path in photos:
@@ -29,8 +32,16 @@ def chat(options: argparse.Namespace) -> int:
 
 
 def _system(options: argparse.Namespace) -> str:
-    """The system prompt: a file's text; ms-swift takes the text itself as well."""
+    """The system prompt: a file's text; ms-swift takes the text itself as well.
+
+    Another prompt than that of training is what makes answers drift: so the trained one is used
+    where nobody names another, and said.
+    """
     if options.system is None:
+        for name in (*(n for names in options.adapters for n in names), options.model):
+            if (args := read_trainer_args(Path(name))) and args.system:
+                print(f"system prompt of {args.path}", file=sys.stderr)
+                return args.system
         return ""
     path = Path(options.system)
     try:
