@@ -25,7 +25,10 @@ def read_trainer_args(folder: Path) -> TrainerArgs | None:
 
     Raises: CheckpointError if it is there and cannot be read.
     """
-    for path in (folder / ARGS, folder.parent / ARGS):
+    if not folder.is_dir():
+        return None
+    run = [folder.parent / ARGS] if folder.name.startswith("checkpoint-") else []
+    for path in (folder / ARGS, *run):
         if not path.is_file():
             continue
         try:

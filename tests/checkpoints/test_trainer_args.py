@@ -1,0 +1,40 @@
+"""What ms-swift writes down, and where it counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shenhe.checkpoints.trainer_args import read_trainer_args
+from shenhe.errors import CheckpointError
+
+
+def test_of_the_checkpoint_or_of_the_run_it_lies_in(tmp_path: Path) -> None:
+    folder = tmp_path / "v0-20261124" / "checkpoint-800"
+    folder.mkdir(parents=True)
+    assert read_trainer_args(folder) is None
+    (folder.parent / "args.json").write_text('{"model": "base", "system": " 一 \\n"}')
+    found = read_trainer_args(folder)
+    assert found is not None
+    assert (found.model, found.system) == ("base", "一")
+    (folder / "args.json").write_text('{"model": null, "system": ["odd"]}')
+    found = read_trainer_args(folder)
+    assert found is not None
+    assert (found.model, found.system) == ("", "")
+
+
+def test_a_file_that_lies_beside_something_else_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "args.json").write_text('{"model": "base", "system": "一"}')
+    (tmp_path / "base").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_trainer_args(Path("base")) is None
+    assert read_trainer_args(Path("demo")) is None
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "args.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"args\.json: cannot be read"):
+        read_trainer_args(tmp_path)
