@@ -142,6 +142,31 @@ def test_a_trained_head_of_a_tied_base_is_written_apart(tmp_path: Path) -> None:
     assert not torch.equal(model.get_input_embeddings().weight, head)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("targets", [["embed_tokens"], ["embed_tokens", "q_proj"]])
+def test_trained_embeddings_of_a_tied_base_leave_the_head_as_it_runs(
+    targets: list[str], tmp_path: Path
+) -> None:
+    """At run time such an adapter changes what goes in, not the head that is tied to it."""
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=targets)
+    tuned = get_peft_model(_model(BASE, torch.float32), config)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for weight in (w for w in tuned.parameters() if w.requires_grad):
+            weight.add_(torch.randn_like(weight) * 0.1)
+    tuned.save_pretrained(tmp_path / "a")
+    merge_adapters("demo", [str(tmp_path / "a")], tmp_path / "m", dtype="float32")
+    ids = torch.arange(40, 90)[None]
+    with torch.inference_mode():
+        expected = load_checkpoint("demo", [str(tmp_path / "a")], dtype="float32").model(
+            input_ids=ids
+        )
+        base = load_checkpoint("demo", dtype="float32").model(input_ids=ids)
+        said = load_checkpoint(str(tmp_path / "m"), dtype="float32").model(input_ids=ids)
+    torch.testing.assert_close(said.logits, expected.logits, atol=2e-4, rtol=1e-4)
+    assert (base.logits - expected.logits).abs().max() > 0.1
+
+
 def test_onto_another_file_system(tmp_path: Path) -> None:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
