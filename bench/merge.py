@@ -122,7 +122,7 @@ def make(size: str, base: Path, adapter: Path) -> None:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     from shenhe.checkpoints.inspect import DEMO_FOLDER
-    from shenhe.checkpoints.tensors import PlannedTensor, ShardWriter, plan_shards
+    from shenhe.checkpoints.tensors import ShardWriter, TensorSpec, plan_shards
 
     shape = SHAPES[size]
     hidden, inner, layers, heads = shape["text"]
@@ -150,7 +150,7 @@ def make(size: str, base: Path, adapter: Path) -> None:
         if not (shape["tied"] and name == "lm_head.weight")
     }
     base.mkdir(parents=True)
-    planned = [PlannedTensor(name, torch.bfloat16, side) for name, side in weights.items()]
+    planned = [TensorSpec(name, torch.bfloat16, side) for name, side in weights.items()]
     shards = plan_shards(planned, 5_000_000_000)
     noise = (torch.randn(1 << 24) * 0.02).to(torch.bfloat16)
     for file_name, shard in shards.items():

@@ -227,10 +227,10 @@ def _optimizers(
     module: nn.Module, head: nn.Module | None, phase: Phase
 ) -> list[torch.optim.Optimizer]:
     """AdamW, with Muon for the matrices of the layers: the same loss in about half the steps."""
-    plain: list[dict[str, Any]] = [{"params": list(head.parameters())}] if head else []
-    for group in plain:
-        group["rate"] = phase.rate
+    plain: list[dict[str, Any]] = []
     matrices: list[dict[str, Any]] = []
+    if head:
+        plain.append({"params": list(head.parameters()), "rate": phase.rate})
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue

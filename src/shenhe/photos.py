@@ -6,6 +6,7 @@ can make it see other pixels.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import warnings
 from dataclasses import dataclass
@@ -66,6 +67,16 @@ class LoadedPhoto:
 
     image: Image.Image
     sizes: PhotoSize
+
+
+def unique_stem(path: Path, seen_with: str = "") -> str:
+    """Name a photo where photos of many folders lie together: those of one name stay apart.
+
+    So does one photo that is `seen_with` others: that is the key of the photos seen together.
+    """
+    name = f"{path.absolute()}\x1e{seen_with}" if seen_with else str(path.absolute())
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{path.stem[:80]}-{digest[:8]}"
 
 
 def load(path: Path, budget: PixelBudget) -> LoadedPhoto:

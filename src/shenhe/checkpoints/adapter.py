@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import defaultdict
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from shenhe.checkpoints.inspect import CheckpointFiles
@@ -53,20 +54,13 @@ class LoraSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterModule:
-    """One module that an adapter changes: its LoRA weights by their names within the module."""
-
-    name: str
-    weights: dict[str, StoredTensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class AdapterContents:
-    """An adapter: modules with LoRA weights, and tensors that replace the base's whole."""
+    """An adapter: LoRA weights by module and by their names within it, and tensors that replace
+    the base's whole."""
 
     folder: Path
     config: LoraSettings
-    modules: dict[str, AdapterModule]
+    modules: dict[str, dict[str, StoredTensor]]
     replaced: dict[str, StoredTensor]
 
 
@@ -76,7 +70,7 @@ def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterC
     Raises: AdapterError that names every weight that matches nothing in the base.
     """
     config = read_config(files)
-    modules: dict[str, AdapterModule] = {}
+    modules: dict[str, dict[str, StoredTensor]] = defaultdict(dict)
     replaced: dict[str, StoredTensor] = {}
     odd: list[str] = []
     for path in files.weights:
@@ -85,10 +79,7 @@ def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterC
             if name is None:
                 odd.append(key)
             elif found := _LORA.search(name):
-                module = modules.setdefault(
-                    name[: found.start()], AdapterModule(name[: found.start()])
-                )
-                module.weights[name[found.start() + 1 :]] = stored
+                modules[name[: found.start()]][name[found.start() + 1 :]] = stored
             else:
                 replaced[name] = stored
     if odd:
@@ -96,7 +87,7 @@ def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterC
             f"{files.folder}: {len(odd)} weights match nothing in the base: {', '.join(odd[:5])}"
             f"{' ...' if len(odd) > 5 else ''}; was it trained on another base?"
         )
-    return AdapterContents(files.folder, config, modules, replaced)
+    return AdapterContents(files.folder, config, dict(modules), replaced)
 
 
 def read_config(files: CheckpointFiles) -> LoraSettings:

@@ -24,12 +24,12 @@ from filelock import FileLock, Timeout
 from shenhe.checkpoints.adapter import AdapterContents, read_adapter
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.tensors import (
-    PlannedTensor,
     Scratch,
     ShardWriter,
     StoredTensor,
+    TensorSpec,
     plan_shards,
-    read_table,
+    read_tables,
 )
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 from shenhe.records import SCHEMA, utc_now
@@ -139,9 +139,7 @@ class _Merge:
         combine: Combine,
     ) -> None:
         self.base, self.adapter_files = base, adapters
-        self.stored: dict[str, StoredTensor] = {}
-        for path in base.weights:
-            self.stored |= read_table(path)
+        self.stored = read_tables(base.weights)
         self.dtype = _dtype(dtype)
         # A tied head has no tensor of its own; an adapter may be about it all the same.
         self.tied = HEAD + ".weight" not in self.stored
@@ -155,7 +153,7 @@ class _Merge:
         if self.untied:
             self.stored[HEAD + ".weight"] = self.stored[EMBEDDING + ".weight"]
         self.planned = [
-            PlannedTensor(name, self._dtype_of(stored), stored.shape)
+            TensorSpec(name, self._dtype_of(stored), stored.shape)
             for name, stored in self.stored.items()
         ]
         self._check_shapes()
@@ -191,7 +189,7 @@ class _Merge:
         _write_json(folder / "config.json", self._config())
 
     def _prepared(
-        self, writer: ShardWriter, planned: PlannedTensor, waiting: dict[str, torch.Tensor]
+        self, writer: ShardWriter, planned: TensorSpec, waiting: dict[str, torch.Tensor]
     ) -> Callable[[], None]:
         """Make a tensor ready to be written; what else its module gave waits for its turn."""
         name, stored = planned.name, self.stored[planned.name]
@@ -262,8 +260,8 @@ class _Merge:
         for one in self.adapters:
             for name, module in one.modules.items():
                 base = self.stored[f"{name}.weight"].shape
-                inner = module.weights.get("lora_A.weight")
-                outer = module.weights.get("lora_B.weight")
+                inner = module.get("lora_A.weight")
+                outer = module.get("lora_B.weight")
                 if inner and outer and (outer.shape[0], inner.shape[1]) != base[:2]:
                     shape = [outer.shape[0], inner.shape[1]]
                     odd.append(f"{name} is {shape}, the base's {list(base)}")
@@ -322,7 +320,7 @@ def _merge_module(
     name: str, tensors: dict[str, torch.Tensor], adapter: AdapterContents
 ) -> dict[str, torch.Tensor]:
     """Merge one module: LoRA on a matrix here, every other kind by PEFT."""
-    parts, weight = adapter.modules[name].weights, tensors[f"{name}.weight"]
+    parts, weight = adapter.modules[name], tensors[f"{name}.weight"]
     if adapter.config.plain and parts.keys() == LORA and weight.ndim == 2:
         inner, outer = (_as_peft_loads(parts[part].read()) for part in sorted(LORA))
         _add_lora(weight, inner, outer, adapter.config.scaling(name))

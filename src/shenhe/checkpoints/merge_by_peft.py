@@ -28,10 +28,10 @@ def merge_by_peft(
     for parent in parents:
         place.add_module(parent, nn.Module())
         place = place.get_submodule(parent)
-    module = adapter.modules[name]
+    weights = adapter.modules[name]
     parts = {full.rpartition(".")[2]: tensor for full, tensor in tensors.items()}
-    place.add_module(leaf, _layer(parts, "lora_embedding_A" in module.weights))
-    state = {f"{PREFIX}{name}.{part}": stored.read() for part, stored in module.weights.items()}
+    place.add_module(leaf, _layer(parts, "lora_embedding_A" in weights))
+    state = {f"{PREFIX}{name}.{part}": stored.read() for part, stored in weights.items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

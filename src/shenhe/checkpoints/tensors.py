@@ -9,7 +9,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,19 +55,25 @@ class Scratch:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTensor:
-    """Where a tensor lies: `start` is its first byte in the file."""
+class TensorSpec:
+    """What a tensor is, wherever it lies or will lie."""
 
     name: str
     dtype: torch.dtype
     shape: tuple[int, ...]
-    path: Path
-    start: int
 
     @property
     def nbytes(self) -> int:
         """Its size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor(TensorSpec):
+    """A tensor and where it lies: `start` is its first byte in the file."""
+
+    path: Path
+    start: int
 
     def read(self, scratch: Scratch | None = None) -> torch.Tensor:
         """Read it, into scratch memory where that is given: then only until the next such read.
@@ -124,6 +130,11 @@ def read_table(path: Path) -> dict[str, StoredTensor]:
     return {tensor.name: tensor for tensor in found}
 
 
+def read_tables(paths: Iterable[Path]) -> dict[str, StoredTensor]:
+    """Read what the files of a checkpoint hold together; see `read_table`."""
+    return {name: stored for path in paths for name, stored in read_table(path).items()}
+
+
 def _stored(path: Path, offset: int, name: str, entry: dict[str, Any]) -> StoredTensor:
     if entry["dtype"] not in DTYPES:
         raise CheckpointError(f"{path}: {name} has an unknown dtype {entry['dtype']!r}")
@@ -137,25 +148,9 @@ def _stored(path: Path, offset: int, name: str, entry: dict[str, Any]) -> Stored
     return tensor
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedTensor:
-    """A tensor that is to be written."""
-
-    name: str
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Its size in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def plan_shards(
-    planned: Sequence[PlannedTensor], max_shard_bytes: int
-) -> dict[str, list[PlannedTensor]]:
+def plan_shards(planned: Sequence[TensorSpec], max_shard_bytes: int) -> dict[str, list[TensorSpec]]:
     """Share tensors out over files by name; one that is larger than a shard has one of its own."""
-    shards: list[list[PlannedTensor]] = [[]]
+    shards: list[list[TensorSpec]] = [[]]
     size = 0
     for tensor in planned:
         if shards[-1] and size + tensor.nbytes > max_shard_bytes:
@@ -175,7 +170,7 @@ def plan_shards(
 class ShardWriter:
     """Writes one file, its tensors in the order that was planned."""
 
-    def __init__(self, path: Path, planned: Sequence[PlannedTensor]) -> None:
+    def __init__(self, path: Path, planned: Sequence[TensorSpec]) -> None:
         """Write the header.
 
         Raises: OSError, also from every other method.

@@ -5,19 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from datetime import datetime
 from pathlib import Path
 
 from shenhe.cli.composing import decisive, make_engine, run_options, tell
 from shenhe.config import load_prompts
-from shenhe.errors import PhotoError
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
-from shenhe.formats.caption import from_grouped
 from shenhe.intake import photo_lists, read_annotations
-from shenhe.overlays import overlay_path, write_overlay
 from shenhe.runs import plan_captions, run_captions
-from shenhe.runs.captions import read_captions
+from shenhe.runs.captions import draw_captions
 from shenhe.runs.output import failures_file
 
 
@@ -65,21 +61,8 @@ def convert(options: argparse.Namespace) -> int:
 
 
 def _draw(rows: Path, folder: Path) -> int:
-    """Draw the rows that have no overlay yet, or one that is older than they are."""
-    drawn = failed = 0
-    for row in read_captions(rows):
-        value = from_grouped(row.caption)
-        written = datetime.fromisoformat(row.timestamp).timestamp()
-        for image, objects in zip(row.images, value.photos, strict=True):
-            path = overlay_path(folder, Path(image), row.key)
-            if path.exists() and path.stat().st_mtime >= written:
-                continue
-            try:
-                write_overlay(Path(image), objects, path)
-            except PhotoError as error:
-                failed += 1
-                print(f"  not drawn: {error}", file=sys.stderr)
-            else:
-                drawn += 1
+    drawn, failures = draw_captions(rows, folder)
+    for failure in failures:
+        print(f"  not drawn: {failure}", file=sys.stderr)
     print(f"overlays: {drawn} drawn in {folder}", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failures else 0

@@ -48,7 +48,7 @@ def summarize(options: argparse.Namespace) -> int:
         run=run,
         max_new_tokens=options.max_new_tokens,
     )
-    return tell(*_stage("Stage-A", mission.name, counts, options.output_dir))
+    return _tell_stage("Stage-A", mission.name, counts, options.output_dir)
 
 
 def judge(options: argparse.Namespace) -> int:
@@ -73,7 +73,7 @@ def judge(options: argparse.Namespace) -> int:
             run=run,
             max_new_tokens=options.max_new_tokens,
         )
-        codes.append(tell(*_stage("Stage-B", source.mission.name, counts, options.output_dir)))
+        codes.append(_tell_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
 
 
@@ -102,14 +102,14 @@ def run(options: argparse.Namespace) -> int:
         counts = run_summaries(
             engine, tree, mission, prompts.summary, stage_a, options=options_of_rows, run=how
         )
-        codes.append(tell(*_stage("Stage-A", mission.name, counts, stage_a)))
+        codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
     names = {mission.name for mission in wanted}
     for source in find_stage_a(stage_a, missions):
         if source.mission.name in names:
             counts = run_verdicts(
                 engine, source, prompts.verdict, stage_b, options=options_of_rows, run=how
             )
-            codes.append(tell(*_stage("Stage-B", source.mission.name, counts, stage_b)))
+            codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
     _print_verdicts(read_run(options.output_dir, max_groups=0))
     print(f"report: {write_report(options.output_dir)}")
     return max(codes)
@@ -151,10 +151,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _stage(
-    stage: str, mission: str, counts: RunCounts, folder: Path
-) -> tuple[str, str, RunCounts, Path]:
-    return f"{stage} {mission}", "groups", counts, folder / "*.failures.jsonl"
+def _tell_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:
+    return tell(f"{stage} {mission}", "groups", counts, folder / "*.failures.jsonl")
 
 
 def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: int) -> None:

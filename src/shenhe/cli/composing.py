@@ -23,7 +23,7 @@ def make_engine(options: argparse.Namespace) -> Engine:
     print(f"loading {options.model} ...", file=sys.stderr, flush=True)
     spec = EngineSpec(
         model=options.model,
-        adapters=_adapters(options),
+        adapters=adapters_of(options),
         engine=options.engine,
         dtype=options.dtype,
         attn_impl=options.attn_impl,
@@ -52,7 +52,7 @@ def model_of_args(options: argparse.Namespace) -> str:
     """
     if options.model:
         return str(options.model)
-    adapters = _adapters(options)
+    adapters = adapters_of(options)
     args = read_trainer_args(Path(adapters[0])) if adapters else None
     if args is None or not args.model:
         raise UsageError("--model: name the base; no args.json beside the adapter does")
@@ -65,7 +65,7 @@ def decisive(options: argparse.Namespace) -> dict[str, Any]:
     names = ("engine", "dtype", "attn_impl", "temperature", "top_p", "seed", "max_pixels")
     return {name: getattr(options, name) for name in names} | {
         "model": options.model,
-        "adapters": list(_adapters(options)),
+        "adapters": list(adapters_of(options)),
     }
 
 
@@ -92,5 +92,6 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
     return 1
 
 
-def _adapters(options: argparse.Namespace) -> tuple[str, ...]:
+def adapters_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """The adapters in order, however many each --adapters named."""
     return tuple(name for names in options.adapters for name in names)

@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from shenhe.cli.composing import model_of_args
+from shenhe.cli.composing import adapters_of, model_of_args
 from shenhe.errors import UsageError
 
 PLAIN_SECONDS = 10.0
@@ -31,7 +31,7 @@ def merge(options: argparse.Namespace) -> int:
     with _Bytes() as progress:
         report = merge_adapters(
             options.model,
-            [name for names in options.adapters for name in names],
+            adapters_of(options),
             options.output_dir,
             dtype=options.dtype,
             combine=options.combine,
@@ -58,7 +58,7 @@ def export(options: argparse.Namespace) -> int:
         raise UsageError("--safe_serialization false: only safetensors are written")
     options.model = model_of_args(options)
     if options.output_dir is None:
-        last = options.adapters[-1][-1].rstrip("/")
+        last = adapters_of(options)[-1].rstrip("/")
         options.output_dir = Path(f"{last}-merged")
     return merge(options)
 

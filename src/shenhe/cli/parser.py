@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from shenhe import __version__
 
@@ -116,13 +116,16 @@ def _switches(parser: argparse.ArgumentParser) -> set[str]:
 
 
 def _command(
-    commands: argparse._SubParsersAction[Parser], name: str, summary: str
+    commands: argparse._SubParsersAction[Any],
+    name: str,
+    summary: str,
+    example: str = "",
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(
+    command: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"Example:  {EXAMPLES[name]}",
+        epilog=f"Example:  {example or EXAMPLES[name]}",
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
@@ -225,13 +228,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 
 def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
-    parser.add_argument(
-        "--model",
-        required=all_needed,
-        metavar="BASE",
-        help="a checkpoint folder; demo: the bundled one"
-        + ("" if all_needed else "; default: the adapter's args.json names it"),
-    )
+    _model(parser, "BASE", all_needed)
     parser.add_argument(
         "--adapters",
         required=True,
@@ -261,13 +258,7 @@ def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
         metavar="SIZE",
         help="largest file of weights: MB, GB, MiB or GiB",
     )
-    parser.add_argument(
-        "--dtype",
-        "--torch-dtype",
-        choices=DTYPES,
-        default="auto",
-        help="auto: as the base was saved",
-    )
+    _dtype(parser)
     _switch(parser, "--overwrite", "replace the output if it exists")
 
 
@@ -302,7 +293,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="compare on these; default: some of the bundled ones",
     )
-    parser.add_argument("--dtype", choices=DTYPES, default="auto", help="auto: as it was saved")
+    _dtype(parser)
 
 
 def _convert(parser: argparse.ArgumentParser) -> None:
@@ -333,15 +324,12 @@ def _convert(parser: argparse.ArgumentParser) -> None:
 
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    captions = kinds.add_parser(
+    captions = _command(
+        kinds,
         "captions",
-        help="dense captions: where things are, what is said of them, both at once",
-        description="Compares captions with truth, photo by photo.",
-        epilog=f"Example:  {EXAMPLES['evaluate']}",
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
+        "dense captions: where things are, what is said of them, both at once",
+        EXAMPLES["evaluate"],
     )
-    _switch(captions, "--debug", "show the traceback of an error")
     for name, text in (
         ("--predictions", "rows of `caption`"),
         ("--truth", "training rows, in pixels, or corrected rows of `caption`"),
@@ -370,13 +358,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model",
-        required=model_needed,
-        metavar="PATH",
-        help="a checkpoint folder; demo: the bundled one"
-        + ("" if model_needed else "; default: the adapter's args.json names it"),
-    )
+    _model(group, "PATH", model_needed)
     group.add_argument(
         "--adapters",
         action="append",
@@ -386,13 +368,7 @@ def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
         help="LoRA adapters, applied in order; demo: the bundled one",
     )
     group.add_argument("--engine", choices=("local",), default="local", help="what runs the model")
-    group.add_argument(
-        "--dtype",
-        "--torch-dtype",
-        choices=DTYPES,
-        default="auto",
-        help="auto: as the checkpoint was saved",
-    )
+    _dtype(group)
     group.add_argument(
         "--attn-impl", default="sdpa", metavar="NAME", help="attention of transformers"
     )
@@ -413,6 +389,26 @@ def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
     prompts.add_argument("--prompts", type=Path, metavar="FILE", help="your own prompts (TOML)")
     prompts.add_argument(
         "--missions", type=Path, metavar="FILE", help="missions of your own (TOML)"
+    )
+
+
+def _model(parser: argparse._ActionsContainer, metavar: str, needed: bool) -> None:
+    text = "a checkpoint folder; demo: the bundled one"
+    parser.add_argument(
+        "--model",
+        required=needed,
+        metavar=metavar,
+        help=text if needed else f"{text}; default: the adapter's args.json names it",
+    )
+
+
+def _dtype(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--dtype",
+        "--torch-dtype",
+        choices=DTYPES,
+        default="auto",
+        help="auto: as the checkpoint was saved",
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shenhe.chat import Conversation, Terminal
 from shenhe.checkpoints.trainer_args import read_trainer_args
-from shenhe.cli.composing import make_engine, model_of_args
+from shenhe.cli.composing import adapters_of, make_engine, model_of_args
 from shenhe.config import load_prompts
 from shenhe.errors import UsageError
 
@@ -38,7 +38,7 @@ def _system(options: argparse.Namespace) -> str:
     where nobody names another, and said.
     """
     if options.system is None:
-        for name in (*(n for names in options.adapters for n in names), options.model):
+        for name in (*adapters_of(options), options.model):
             if (args := read_trainer_args(Path(name))) and args.system:
                 print(f"system prompt of {args.path}", file=sys.stderr)
                 return args.system

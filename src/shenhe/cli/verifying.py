@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from shenhe.cli.composing import DEMO_PHOTOS, quiet_transformers
+from shenhe.cli.composing import DEMO_PHOTOS, adapters_of, quiet_transformers
 from shenhe.errors import PhotoError, UsageError
 from shenhe.photos import open_upright
 
@@ -18,7 +18,7 @@ def verify(options: argparse.Namespace) -> int:
     """Look at files, then load, then compare."""
     from shenhe.checkpoints.check import check_files
 
-    adapters = [name for names in options.adapters for name in names]
+    adapters = adapters_of(options)
     if adapters and not options.against:
         raise UsageError("--adapters: name their base too, by --against")
     bad = False
@@ -43,7 +43,7 @@ def _generate(options: argparse.Namespace, photos: list[Path]) -> int:
     return 0
 
 
-def _compare(options: argparse.Namespace, adapters: list[str], photos: list[Path]) -> int:
+def _compare(options: argparse.Namespace, adapters: tuple[str, ...], photos: list[Path]) -> int:
     from shenhe.verification import compare_models
 
     print("comparing ...", file=sys.stderr, flush=True)

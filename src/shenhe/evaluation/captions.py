@@ -68,6 +68,7 @@ class PhotoScore:
 
     true: Annotation
     said: tuple[CaptionObject, ...]
+    matches: list[Match]
     joint: float
     answered: bool
 
@@ -184,7 +185,7 @@ def _score_photo(
     scores.joint.add(joint.said, joint.true, joint.right)
     _score_categories(scores, objects, true.objects, right)
     f1 = 1.0 if joint.f1 is None else joint.f1
-    return PhotoScore(true, objects, f1, said is not None)
+    return PhotoScore(true, objects, matches, f1, said is not None)
 
 
 def _score_desc(scores: CaptionScores, said: str, true: str) -> None:
@@ -217,35 +218,23 @@ def _same_desc(said: CaptionObject, true: CaptionObject) -> bool:
 
 def _average_precision(photos: list[PhotoScore], kind: str) -> dict[str, float | None]:
     """Mean average precision over categories, at 0.5 and over 0.5:0.95."""
-
-    def of_kind(objects: tuple[CaptionObject, ...], name: str) -> list[CaptionObject]:
-        return [
-            thing
-            for thing in objects
-            if kind_of(thing.shape) == kind and category(thing.desc) == name
-        ]
-
     names = {category(thing.desc) for photo in photos for thing in photo.true.objects}
-    categories = [
-        [
-            PhotoOverlaps(
-                np.array(
-                    [
-                        [iou(a.shape, b.shape) for b in of_kind(photo.true.objects, name)]
-                        for a in of_kind(photo.said, name)
-                    ]
-                ).reshape(len(of_kind(photo.said, name)), -1)
-                if of_kind(photo.said, name)
-                else np.zeros((0, len(of_kind(photo.true.objects, name))))
-            )
-            for photo in photos
-        ]
-        for name in sorted(names)
-    ]
+    categories = [[_overlaps(photo, kind, name) for photo in photos] for name in sorted(names)]
     return {
         "mAP@0.5": mean_average_precision(categories, THRESHOLDS[:1]),
         "mAP@0.5:0.95": mean_average_precision(categories, THRESHOLDS),
     }
+
+
+def _overlaps(photo: PhotoScore, kind: str, name: str) -> PhotoOverlaps:
+    said, true = (
+        [t.shape for t in objects if kind_of(t.shape) == kind and category(t.desc) == name]
+        for objects in (photo.said, photo.true.objects)
+    )
+    overlaps = np.zeros((len(said), len(true)))
+    for at, shape in enumerate(said):
+        overlaps[at] = [iou(shape, other) for other in true]
+    return PhotoOverlaps(overlaps)
 
 
 def _line_distances(photos: list[PhotoScore]) -> dict[str, float | None]:
@@ -253,7 +242,7 @@ def _line_distances(photos: list[PhotoScore]) -> dict[str, float | None]:
     pairs = [
         (said, true)
         for photo in photos
-        for i, j in match(photo.said, photo.true.objects)
+        for i, j in photo.matches
         if isinstance(said := photo.said[i].shape, Line)
         and isinstance(true := photo.true.objects[j].shape, Line)
     ]

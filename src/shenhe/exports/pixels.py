@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -43,19 +42,13 @@ def is_line(thing: CaptionObject) -> bool:
     return isinstance(thing.shape, Line)
 
 
-def unique_stem(photo: Path) -> str:
-    """Name a photo in a flat folder; those of one name in several folders stay apart."""
-    mark = hashlib.sha256(str(photo.absolute()).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{photo.stem[:80]}-{mark}"
-
-
 def place_photo(photo: Path, folder: Path, losses: Counter[str]) -> Path:
     """Put a photo into an export, and give its path there.
 
     A link, where every tool sees the same upright pixels in the file; else an upright JPEG, so
     that no tool can turn it another way. A photo that cannot be opened is counted and left out.
     """
-    stem = unique_stem(photo)
+    stem = photos.unique_stem(photo)
     target = folder / (stem + photo.suffix)
     try:
         if _is_plain(photo):

@@ -56,12 +56,8 @@ def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.
 
 
 def overlay_path(folder: Path, photo: Path, seen_with: str = "") -> Path:
-    """Name the overlay of a photo; photos of one name in several folders stay apart.
-
-    So do several captions of one photo: `seen_with` is the key of the photos seen together.
-    """
-    name = f"{photo.absolute()}\x1e{seen_with}".encode("utf-8", "surrogateescape")
-    return folder / f"{photo.stem[:80]}-{hashlib.sha256(name).hexdigest()[:8]}.jpg"
+    """Name the overlay of a photo, see `photos.unique_stem`."""
+    return folder / f"{photos.unique_stem(photo, seen_with)}.jpg"
 
 
 def write_overlay(photo: Path, objects: Sequence[CaptionObject], path: Path) -> None:

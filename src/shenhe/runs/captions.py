@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 
 from shenhe.config import Template
 from shenhe.engines.base import Engine
-from shenhe.errors import RunError
-from shenhe.formats.caption import Coordinates, to_grouped
+from shenhe.errors import PhotoError, RunError
+from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
+from shenhe.overlays import overlay_path, write_overlay
 from shenhe.records import (
     CaptionFailure,
     CaptionMeta,
@@ -47,6 +49,29 @@ def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
             raise RunError(
                 f"{rows_path}: line {number} is no caption row: {where}: {first['msg']}"
             ) from error
+
+
+def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]:
+    """Draw the rows that have no overlay yet, or one that is older than they are.
+
+    Gives how many photos were drawn, and what was wrong with those that could not be.
+    Raises: RunError for rows of another form, or an overlay that cannot be written.
+    """
+    drawn, failures = 0, []
+    for row in read_captions(rows_path):
+        value = from_grouped(row.caption)
+        written = datetime.fromisoformat(row.timestamp).timestamp()
+        for image, objects in zip(row.images, value.photos, strict=True):
+            path = overlay_path(folder, Path(image), row.key)
+            if path.exists() and path.stat().st_mtime >= written:
+                continue
+            try:
+                write_overlay(Path(image), objects, path)
+            except PhotoError as error:
+                failures.append(error)
+            else:
+                drawn += 1
+    return drawn, failures
 
 
 def plan_captions(lists: Sequence[Photos], rows_path: Path, run: RunOptions) -> Plan:
