@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
@@ -69,6 +69,14 @@ class LoadedPhoto:
     sizes: PhotoSize
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoFacts:
+    """How a photo is stored: its kind by its bytes, and whether its EXIF says to turn it."""
+
+    kind: str
+    turned: bool
+
+
 def unique_stem(path: Path, seen_with: str = "") -> str:
     """Name a photo where photos of many folders lie together: those of one name stay apart.
 
@@ -91,6 +99,18 @@ def load(path: Path, budget: PixelBudget) -> LoadedPhoto:
     if image.size != size:
         image = image.resize(size, Image.Resampling.BICUBIC)
     return LoadedPhoto(image, PhotoSize(original, size))
+
+
+def describe(path: Path) -> PhotoFacts:
+    """Open a photo, as `load` would, and tell of what kind it is.
+
+    Raises: PhotoError, see `load`.
+    """
+    open_upright(path)
+    with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
+        warnings.simplefilter("ignore")
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return PhotoFacts(image.format or "", turned)
 
 
 def open_upright(path: Path) -> Image.Image:

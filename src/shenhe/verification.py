@@ -69,7 +69,7 @@ def compare_models(
     theirs = _observe(EngineSpec(base, tuple(adapters), dtype=dtype), requests)
     exact = _observe(EngineSpec(base, tuple(adapters), dtype="float32"), requests, answers=False)
     differing = [
-        f"{key}: {_first_difference(ours.texts[key], theirs.texts[key])}"
+        f"{key}: {first_difference(ours.texts[key], theirs.texts[key])}"
         for key in ours.texts
         if ours.texts[key] != theirs.texts[key]
     ]
@@ -108,7 +108,8 @@ def _largest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) ->
     return max((first[key] - second[key]).abs().max().item() for key in first)
 
 
-def _first_difference(first: str, second: str) -> str:
+def first_difference(first: str, second: str) -> str:
+    """Say where two texts first part, and how each goes on."""
     at = next(
         (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),

@@ -32,8 +32,10 @@ class Finding:
     remedy: str = ""
 
 
-def check_files(name: str, base: str | None = None) -> Iterator[Finding]:
+def check_files(name: str, base: str | None = None, *, values: bool = True) -> Iterator[Finding]:
     """Yield what is found in a checkpoint's files, and against those of its base.
+
+    Without `values` nothing is read but the tables of the weights.
 
     Raises: CheckpointError where it is no checkpoint at all.
     """
@@ -52,7 +54,8 @@ def check_files(name: str, base: str | None = None) -> Iterator[Finding]:
     yield from _stray_weights(files)
     if base is not None:
         yield from _against(tensors, find_checkpoint(base))
-    yield from _finite(tensors)
+    if values:
+        yield from _finite(tensors)
     yield from check_stale(files)
 
 

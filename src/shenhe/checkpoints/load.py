@@ -23,6 +23,7 @@ from transformers import (
 
 from shenhe.checkpoints.adapter import PREFIX, name_in_base
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
+from shenhe.checkpoints.quantize import quantize as quantize_weights
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 from shenhe.photos import PixelBudget
 
@@ -55,11 +56,12 @@ def load_checkpoint(
     dtype: str = "auto",
     attn_impl: str = "sdpa",
     device: str = "auto",
+    quantize: str | None = None,
 ) -> LoadedCheckpoint:
     """Load a base or merged checkpoint and apply adapters in order.
 
     Raises: CheckpointError or AdapterError, in one line that names what does not fit; UsageError
-    for a dtype or a device that is not to be had.
+    for a dtype, a device or a quantisation that is not to be had.
     """
     base = find_checkpoint(model)
     extras = [find_adapter(name) for name in adapters]
@@ -71,6 +73,8 @@ def load_checkpoint(
     if len(extras) > 1:
         loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
+    if quantize:
+        loaded = quantize_weights(loaded, quantize)
     size = processor.image_processor.size
     budget = PixelBudget(size["shortest_edge"], size["longest_edge"])
     return LoadedCheckpoint(loaded, processor, budget, fingerprint(base, *extras))

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from shenhe.cli import captions, checks, measures, merging, talk, verifying
+from shenhe.cli import captions, checks, examining, measures, merging, talk, verifying
 from shenhe.cli.composing import DEMO_PHOTOS, decisive, make_engine, run_options, tell
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
@@ -144,6 +144,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "merge": merging.merge,
     "export": merging.export,
     "verify": verifying.verify,
+    "doctor": examining.doctor,
     "convert": captions.convert,
     "evaluate": measures.evaluate,
     "check": checks.check,

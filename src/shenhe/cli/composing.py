@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.engines.base import Engine, EngineSpec
-from shenhe.errors import UsageError
+from shenhe.errors import PhotoError, UsageError
+from shenhe.photos import open_upright
 from shenhe.runs import RunCounts, RunOptions
 
+MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 
 
@@ -21,28 +25,36 @@ def make_engine(options: argparse.Namespace) -> Engine:
 
     quiet_transformers()
     print(f"loading {options.model} ...", file=sys.stderr, flush=True)
-    spec = EngineSpec(
+    return create_engine(spec_of(options))
+
+
+def spec_of(options: argparse.Namespace) -> EngineSpec:
+    """Describe the engine that the options name."""
+    return EngineSpec(
         model=options.model,
         adapters=adapters_of(options),
         engine=options.engine,
         dtype=options.dtype,
         attn_impl=options.attn_impl,
         device=options.device,
+        quantize=options.quantize,
         temperature=options.temperature,
         top_p=options.top_p,
         seed=options.seed,
         max_pixels=options.max_pixels,
         batch_size=options.batch_size,
     )
-    return create_engine(spec)
 
 
 def quiet_transformers() -> None:
-    """Keep the library's own bars and remarks off the terminal."""
-    from transformers.utils import logging
+    """Keep the libraries' own bars and remarks off the terminal."""
+    # torchao, where it is installed, tells of kernels for other GPUs that it cannot load.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
 
 
 def model_of_args(options: argparse.Namespace) -> str:
@@ -62,7 +74,8 @@ def model_of_args(options: argparse.Namespace) -> str:
 
 def decisive(options: argparse.Namespace) -> dict[str, Any]:
     """The options that decide what rows say; speed, device and amount do not."""
-    names = ("engine", "dtype", "attn_impl", "temperature", "top_p", "seed", "max_pixels")
+    names = ["engine", "dtype", "attn_impl", "quantize", "temperature", "top_p", "seed"]
+    names += ["max_pixels"]
     return {name: getattr(options, name) for name in names} | {
         "model": options.model,
         "adapters": list(adapters_of(options)),
@@ -92,6 +105,25 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
     return 1
 
 
-def adapters_of(options: argparse.Namespace) -> tuple[str, ...]:
+def adapters_of(options: argparse.Namespace, option: str = "adapters") -> tuple[str, ...]:
     """The adapters in order, however many each --adapters named."""
-    return tuple(name for names in options.adapters for name in names)
+    return tuple(name for names in getattr(options, option) for name in names)
+
+
+def photos_to_ask_about(named: Sequence[Path], count: int) -> list[Path]:
+    """Take the photos that were named, or readable ones of the demo.
+
+    Raises: PhotoError for a named one that cannot be read.
+    """
+    if named:
+        for path in named:
+            open_upright(path)
+        return list(named)
+    found: list[Path] = []
+    for path in sorted(DEMO_PHOTOS.rglob("img-*")):
+        try:
+            open_upright(path)
+        except PhotoError:
+            continue
+        found.append(path)
+    return found[:: max(1, len(found) // count)][:count]

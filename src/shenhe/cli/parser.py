@@ -22,6 +22,7 @@ EXAMPLES = {
     "convert": "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
     "merge": "shenhe merge --model base --adapters lora --output-dir merged",
     "verify": "shenhe verify merged --against base --adapters lora",
+    "doctor": "shenhe doctor --model base --adapters lora --data-root photos --run out",
     "export": "shenhe export --model base --adapters lora --merge_lora true --output_dir merged",
     "check": 'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
     "demo": "shenhe demo --output-dir shenhe-demo",
@@ -73,6 +74,7 @@ def build_parser() -> Parser:
     _merge(_command(commands, "merge", "merge adapters into one checkpoint"))
     _export(_command(commands, "export", "merge, by the name and with the options of ms-swift"))
     _verify(_command(commands, "verify", "is a checkpoint whole, and the model it came from"))
+    _doctor(_command(commands, "doctor", "why something is slow, malformed or missing"))
     _convert(_command(commands, "convert", "captions in the formats of labelling tools"))
     _evaluate(_command(commands, "evaluate", "measure against truth"))
     _check(_command(commands, "check", "validate texts that any tool wrote"))
@@ -296,6 +298,42 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     _dtype(parser)
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    _engine(parser)
+    _photos(parser, needed=False)
+    parser.add_argument(
+        "--max-photos", type=_positive, default=2000, metavar="N", help="open so many of the tree"
+    )
+    parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="look at what a run wrote, too")
+    parser.add_argument(
+        "--compare", metavar="MODEL", help="a checkpoint that should answer the same"
+    )
+    parser.add_argument(
+        "--compare-adapters",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="A",
+        help="its adapters; without them and --compare: none",
+    )
+    parser.add_argument(
+        "--photos",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="PATH",
+        help="ask about these; default: some of the bundled ones",
+    )
+    _max_new_tokens(parser, 512)
+    parser.add_argument(
+        "--load",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="load the model and ask it; without, only look",
+    )
+    _switch(parser, "--json", "write one JSON object instead of lines")
+
+
 def _convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "captions", type=Path, metavar="CAPTIONS.jsonl", help="rows of `caption`, or training rows"
@@ -372,6 +410,11 @@ def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
     group.add_argument(
         "--attn-impl", default="sdpa", metavar="NAME", help="attention of transformers"
     )
+    group.add_argument(
+        "--quantize",
+        choices=("int8",),
+        help="weights of linear layers in int8, by torchao; adapters are merged in memory first",
+    )
     group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...")
     group.add_argument(
         "--batch-size", type=_positive, default=4, metavar="N", help="requests at once"
@@ -412,10 +455,10 @@ def _dtype(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def _photos(parser: argparse.ArgumentParser) -> None:
+def _photos(parser: argparse.ArgumentParser, needed: bool = True) -> None:
     parser.add_argument(
         "--data-root",
-        required=True,
+        required=needed,
         type=Path,
         metavar="DIR",
         help="photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>",

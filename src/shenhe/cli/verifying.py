@@ -6,11 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from shenhe.cli.composing import DEMO_PHOTOS, adapters_of, quiet_transformers
-from shenhe.errors import PhotoError, UsageError
-from shenhe.photos import open_upright
+from shenhe.cli.composing import MARKS, adapters_of, photos_to_ask_about, quiet_transformers
+from shenhe.errors import UsageError
 
-MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 PHOTOS = 6
 
 
@@ -28,7 +26,7 @@ def verify(options: argparse.Namespace) -> int:
         print(f"{MARKS[finding.level]} {finding.what}{remedy}", flush=True)
     if bad:
         return 1
-    photos = _photos(options.photos)
+    photos = photos_to_ask_about(options.photos, PHOTOS)
     quiet_transformers()
     return _compare(options, adapters, photos) if options.against else _generate(options, photos)
 
@@ -58,19 +56,3 @@ def _compare(options: argparse.Namespace, adapters: tuple[str, ...], photos: lis
     for told in found.differing[:5]:
         print(f"        {told}")
     return 0 if found.same else 1
-
-
-def _photos(named: list[Path]) -> list[Path]:
-    """Take the photos that were named, or readable ones of the demo."""
-    if named:
-        for path in named:
-            open_upright(path)
-        return named
-    found: list[Path] = []
-    for path in sorted(DEMO_PHOTOS.rglob("img-*")):
-        try:
-            open_upright(path)
-        except PhotoError:
-            continue
-        found.append(path)
-    return found[:: max(1, len(found) // PHOTOS)][:PHOTOS]

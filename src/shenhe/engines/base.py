@@ -23,6 +23,7 @@ class EngineSpec:
     dtype: str = "auto"
     attn_impl: str = "sdpa"
     device: str = "auto"
+    quantize: str | None = None
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0

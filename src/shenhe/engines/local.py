@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from jinja2 import TemplateError
+from peft import PeftModel
 from transformers import LogitsProcessorList, TextIteratorStreamer
 
 from shenhe import photos
@@ -34,6 +35,18 @@ class _Opened:
     photos: tuple[LoadedPhoto, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """What a model is given: token ids, patches of all photos, (frames, rows, columns) of each.
+
+    Shape: pixels (patches, channels x patch), float32; empty without photos.
+    """
+
+    token_ids: list[int]
+    pixels: torch.Tensor
+    grids: list[list[int]]
+
+
 class LocalEngine:
     """An Engine over one loaded checkpoint."""
 
@@ -49,6 +62,7 @@ class LocalEngine:
             dtype=spec.dtype,
             attn_impl=spec.attn_impl,
             device=spec.device,
+            quantize=spec.quantize,
         )
         self._model, self._processor = loaded.model, loaded.processor
         self._tokenizer = loaded.processor.tokenizer
@@ -120,6 +134,28 @@ class LocalEngine:
         except FATAL as error:
             raise EngineError(f"the model failed: {error}") from error
         return logits.float().cpu()
+
+    def prepared(self, request: Request) -> PreparedPrompt:
+        """Give what the model would be given for a request, before it is.
+
+        Raises: PhotoError.
+        """
+        inputs = self._inputs([self._open(request)])
+        pixels, grids = inputs.get("pixel_values"), inputs.get("image_grid_thw")
+        return PreparedPrompt(
+            inputs["input_ids"][0].tolist(),
+            torch.empty(0) if pixels is None else pixels.float().cpu(),
+            [] if grids is None else grids.tolist(),
+        )
+
+    def tokens(self, token_ids: Sequence[int]) -> list[str]:
+        """Give the tokenizer's own names of tokens."""
+        return list(self._tokenizer.convert_ids_to_tokens(list(token_ids)))
+
+    def merge_adapters(self) -> None:
+        """Merge the adapters into the weights in memory; there is no way back."""
+        if isinstance(self._model, PeftModel):
+            self._model = self._model.merge_and_unload()
 
     def _open(self, request: Request) -> _Opened:
         references = [

@@ -1,0 +1,65 @@
+"""`shenhe doctor`: every check, as lines or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+from shenhe.cli.composing import (
+    MARKS,
+    adapters_of,
+    photos_to_ask_about,
+    quiet_transformers,
+    spec_of,
+)
+from shenhe.config import load_missions, load_prompts
+from shenhe.records import SCHEMA
+
+PHOTOS = 4
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Run the checks and print what they find; exit 1 when one finds an error."""
+    quiet_transformers()
+    from shenhe.doctor import Subject, diagnose
+
+    spec = spec_of(options)
+    other = None
+    if options.compare or options.compare_adapters:
+        other = replace(
+            spec,
+            model=options.compare or spec.model,
+            adapters=adapters_of(options, "compare_adapters"),
+        )
+    subject = Subject(
+        spec,
+        load_prompts(options.prompts),
+        load_missions(options.missions),
+        tuple(photos_to_ask_about(options.photos, PHOTOS)),
+        options.max_new_tokens,
+        options.data_root,
+        options.max_photos,
+        options.run,
+        other,
+        options.load,
+    )
+    found: list[dict[str, Any]] = []
+    last = ""
+    for diagnosis in diagnose(subject):
+        finding = diagnosis.finding
+        found.append({"check": diagnosis.check, **asdict(finding)})
+        if options.json:
+            continue
+        name = "" if diagnosis.check == last else diagnosis.check
+        last = diagnosis.check
+        remedy = f"\n{'':19}-> {finding.remedy}" if finding.remedy else ""
+        print(f"{name:10} {MARKS[finding.level]} {finding.what}{remedy}", flush=True)
+    bad = any(one["level"] == "error" for one in found)
+    if options.json:
+        content = {"schema": SCHEMA, "ok": not bad, "checks": found}
+        json.dump(content, sys.stdout, ensure_ascii=False, indent=2)
+        print()
+    return int(bad)

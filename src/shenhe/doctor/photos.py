@@ -1,0 +1,90 @@
+"""The photos: which cannot be opened and why, and what other tools would see otherwise."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from shenhe.checkpoints.check import Finding
+from shenhe.doctor.subject import Subject
+from shenhe.errors import PhotoError
+from shenhe.intake import PhotoTree
+from shenhe.photos import SUFFIXES, PhotoFacts, describe
+
+LISTED = 20
+REMEDIES = {
+    "missing": "a link that leads nowhere: copy the photo",
+    "unreadable": "give yourself the right to read it",
+    "empty": "ask for the photo again",
+    "not_a_photo": "not a photo, whatever its name says: ask for it again, or remove it",
+    "truncated": "ask for the photo again: a part of it is lost",
+    "too_large": "scale it down",
+    "too_long": "cut it to what is to be seen",
+}
+
+
+def photos(subject: Subject) -> Iterator[Finding]:
+    """Open the photos of a tree, or a sample of a large one."""
+    if subject.data_root is None:
+        return
+    tree = PhotoTree(subject.data_root)
+    for folder in tree.unknown(subject.missions):
+        told = f"folder {folder} is no known mission: its photos are passed over"
+        yield Finding("warning", told, "--missions FILE adds a mission")
+    sample, total = _sample(subject.data_root, subject.max_photos)
+    if not sample:
+        yield Finding("error", f"{subject.data_root}: no photos below it", "name another folder")
+        return
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(_facts, sample))
+    bad = [error for error in found if isinstance(error, PhotoError)]
+    some = f"{len(sample)} of {total}" if len(sample) < total else f"all {total}"
+    yield Finding("ok", f"{len(sample) - len(bad)} photos can be opened; looked at {some}")
+    for error in islice(bad, LISTED):
+        yield Finding("error", f"{error.code}: {error}", REMEDIES.get(error.code, ""))
+    if len(bad) > LISTED:
+        yield Finding("error", f"and {len(bad) - LISTED} more that cannot be opened")
+    yield from _seen_otherwise([facts for facts in found if isinstance(facts, PhotoFacts)])
+
+
+def _sample(root: Path, count: int) -> tuple[list[Path], int]:
+    """Choose photos evenly from a tree of any size, the same ones each time."""
+    chosen: list[Path] = []
+    draw, total = random.Random(0), 0  # noqa: S311 - nothing secret depends on it
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            if name.startswith(".") or Path(name).suffix.casefold() not in SUFFIXES:
+                continue
+            total += 1
+            if len(chosen) < count:
+                chosen.append(Path(folder, name))
+            elif (place := draw.randrange(total)) < count:
+                chosen[place] = Path(folder, name)
+    return sorted(chosen), total
+
+
+def _facts(path: Path) -> PhotoFacts | PhotoError:
+    try:
+        return describe(path)
+    except PhotoError as error:
+        return error
+
+
+def _seen_otherwise(found: list[PhotoFacts]) -> Iterator[Finding]:
+    turned = sum(facts.turned for facts in found)
+    if turned:
+        told = (
+            f"{turned} are stored turned (EXIF); shenhe sets them upright, vLLM and ms-swift do not"
+        )
+        yield Finding("ok", told)
+    kinds = Counter(facts.kind for facts in found)
+    if heic := kinds["HEIF"]:
+        yield Finding(
+            "ok", f"{heic} are HEIC, whatever their names; most other tools cannot open them"
+        )

@@ -1,0 +1,223 @@
+"""Every row of the troubleshooting table: what is wrong is told, with what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from shenhe.checkpoints.merge import merge_adapters
+from shenhe.config import load_missions, load_prompts
+from shenhe.doctor import Diagnosis, Subject, diagnose
+from shenhe.doctor import machine as machine_checks
+from shenhe.engines.base import EngineSpec
+from tests.cli.test_commands import SHENHE
+from tests.conftest import DEMO, MISSION
+
+ADAPTER = DEMO / "checkpoint" / "adapter"
+BASE = DEMO / "checkpoint" / "base"
+
+
+@pytest.fixture
+def subject(demo_photos: list[Path]) -> Subject:
+    spec = EngineSpec("demo", ("demo",), dtype="float32")
+    return Subject(spec, load_prompts(), load_missions(), tuple(demo_photos[:2]), 400, load=False)
+
+
+def _found(subject: Subject, check: str) -> list[Diagnosis]:
+    return [one for one in diagnose(subject) if one.check == check]
+
+
+def _told(subject: Subject, check: str, level: str) -> str:
+    found = [one.finding for one in _found(subject, check) if one.finding.level == level]
+    assert found, _found(subject, check)
+    return " ".join(f"{one.what} -> {one.remedy}" for one in found)
+
+
+def test_a_sound_checkpoint_has_no_errors(subject: Subject) -> None:
+    found = list(diagnose(replace(subject, load=True)))
+    assert not [one for one in found if one.finding.level == "error"]
+    said = " ".join(one.finding.what for one in found)
+    assert "2 captions of 2 have geometry" in said
+    assert "2 Stage-A lines of 2 can be read" in said
+    assert "with the adapters merged" in said
+
+
+def test_an_adapter_that_changes_nothing(subject: Subject, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ADAPTER, tmp_path / "zero"))
+    weights = load_file(folder / "adapter_model.safetensors")
+    zero = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    save_file(zero, folder / "adapter_model.safetensors")
+    spec = replace(subject.spec, adapters=(str(folder),))
+    assert "all its weights are zero" in _told(replace(subject, spec=spec), "adapters", "error")
+
+
+def test_an_adapter_of_another_base(subject: Subject, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "/models/another"
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    spec = replace(subject.spec, adapters=(str(folder),))
+    assert "records /models/another" in _told(replace(subject, spec=spec), "adapters", "warning")
+
+
+def test_a_stale_merge(subject: Subject, tmp_path: Path) -> None:
+    adapter = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
+    merge_adapters("demo", [str(adapter)], tmp_path / "merged")
+    fresh = replace(subject, spec=EngineSpec(str(tmp_path / "merged")))
+    assert not [one for one in _found(fresh, "files") if one.finding.level == "error"]
+    path = adapter / "adapter_model.safetensors"
+    save_file({name: weight + 1 for name, weight in load_file(path).items()}, path)
+    assert "stale" in _told(fresh, "files", "error")
+
+
+@pytest.mark.parametrize(("system", "level"), [("你是另一位质检员。", "warning"), (None, "ok")])
+def test_the_prompt_of_training(
+    subject: Subject, tmp_path: Path, system: str | None, level: str
+) -> None:
+    folder = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
+    trained = system or subject.prompts.summary.system
+    (folder / "args.json").write_text(json.dumps({"system": trained}), encoding="utf-8")
+    spec = replace(subject.spec, adapters=(str(folder),))
+    said = _told(replace(subject, spec=spec), "prompt", level)
+    assert ("--prompts" if system else "summary") in said
+
+
+def test_a_checkpoint_that_writes_no_geometry(subject: Subject) -> None:
+    # Asked for captions by the prompt of Stage-A, the model writes lines, as one trained on
+    # summaries alone does.
+    template = subject.prompts.summary
+    user = template.user.replace("{mission}", MISSION).replace("{focus}", "BBU设备、挡风板")
+    caption = template.model_copy(update={"user": user})
+    prompts = subject.prompts.model_copy(update={"caption": caption})
+    said = _told(replace(subject, prompts=prompts, load=True), "answers", "warning")
+    assert "no geometry" in said
+    assert "summaries only" in said
+
+
+def test_a_limit_that_cuts_answers(subject: Subject) -> None:
+    said = _told(replace(subject, max_new_tokens=10, load=True), "answers", "warning")
+    assert "it cut 4" in said
+    assert "--max-new-tokens" in said
+
+
+def test_the_share_of_cut_answers_in_a_run(subject: Subject, tmp_path: Path) -> None:
+    command = [*SHENHE, "summarize", "--model", "demo", "--adapters", "demo", "--mission", MISSION]
+    command += ["--data-root", str(DEMO / "photos"), "--output-dir", str(tmp_path / "stage_a")]
+    command += ["--max-new-tokens", "8", "--limit", "3", "--max-attempts", "1"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    said = _told(replace(subject, run_dir=tmp_path), "run", "warning")
+    assert "cut at the token limit (" in said
+    (tmp_path / "empty").mkdir()
+    assert "no rows" in _told(replace(subject, run_dir=tmp_path / "empty"), "run", "error")
+
+
+def test_photos_that_cannot_be_opened(subject: Subject, tree: Path) -> None:
+    group = next(iter(sorted(tree.rglob("QC-*"))))
+    (group / "empty.jpg").touch()
+    (group / "text.png").write_text("no photo")
+    (group / "gone.jpg").symlink_to(tree / "nowhere.jpg")
+    (tree / "别的检查").mkdir()
+    found = replace(subject, data_root=tree)
+    said = _told(found, "photos", "error")
+    for told in ("empty: ", "not_a_photo: ", "missing: ", "truncated: "):
+        assert told in said
+    assert "别的检查" in _told(found, "photos", "warning")
+    said = _told(found, "photos", "ok")
+    assert "looked at all" in said
+    assert "1 are HEIC" in said
+    assert "stored turned" in said
+    assert "5 of " in _told(replace(found, max_photos=5), "photos", "ok")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_photo_without_permission(subject: Subject, tree: Path) -> None:
+    photo = next(iter(sorted(tree.rglob("img-*"))))
+    photo.chmod(0)
+    assert "unreadable: " in _told(replace(subject, data_root=tree), "photos", "error")
+
+
+def test_attention_that_is_not_there(subject: Subject) -> None:
+    spec = replace(subject.spec, attn_impl="flash_attention_2")
+    assert "not installed" in _told(replace(subject, spec=spec), "attention", "error")
+    spec = replace(subject.spec, attn_impl="eager")
+    assert "--attn-impl sdpa" in _told(replace(subject, spec=spec), "attention", "warning")
+
+
+def test_half_precision_on_a_cpu(subject: Subject) -> None:
+    spec = replace(subject.spec, dtype="float16", device="cpu")
+    assert "bfloat16" in _told(replace(subject, spec=spec), "device", "warning")
+
+
+def test_versions_that_do_not_suit(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_checks, "requires", lambda name: ["torch>=99", "nowhere>=1"])
+    said = _told(subject, "versions", "error")
+    assert "pip install 'torch>=99'" in said
+    assert "nowhere is not installed" in said
+    fault = machine_checks.KnownFault("pillow", ">=1", "is bad", "take another")
+    monkeypatch.setattr(machine_checks, "FAULTS", (fault,))
+    assert "is bad -> take another" in _told(subject, "versions", "warning")
+
+
+def test_a_model_that_is_not_there_stops_nothing_else(subject: Subject, tree: Path) -> None:
+    spec = EngineSpec("nowhere")
+    found = list(diagnose(replace(subject, spec=spec, data_root=tree, load=True)))
+    assert "no such folder" in _told(replace(subject, spec=spec), "files", "error")
+    assert any(one.check == "photos" for one in found)
+
+
+def _with(path: Path, change: Callable[[str], str]) -> None:
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Path) -> None:
+    asked = replace(subject, load=True)
+
+    def compared(name: str, change: Callable[[Path], None]) -> Subject:
+        folder = Path(shutil.copytree(BASE, tmp_path / name))
+        change(folder)
+        return replace(asked, other=replace(subject.spec, model=str(folder)))
+
+    same = compared("same", lambda folder: None)
+    said = _told(same, "compare", "ok")
+    assert "4 of 4 greedy answers are the same" in said
+    template = compared(
+        "template",
+        lambda f: _with(f / "chat_template.jinja", lambda text: text.replace("system", "sistem")),
+    )
+    assert "prompt tokens differ: caption of" in _told(template, "compare", "error")
+
+    def smaller(text: str) -> str:
+        config = json.loads(text)
+        config["size"]["longest_edge"] //= 4
+        config["size"]["shortest_edge"] //= 4
+        return json.dumps(config)
+
+    pixels = compared("pixels", lambda f: _with(f / "preprocessor_config.json", smaller))
+    assert "pixels differ: caption of" in _told(pixels, "compare", "error")
+    base = replace(asked, other=replace(subject.spec, adapters=()))
+    said = _told(base, "compare", "error")
+    assert "greedy answers are the same; caption of" in said
+    assert "at character" in said
+
+
+def test_the_command_as_lines_and_as_json(tree: Path) -> None:
+    words = ["doctor", "--model", "demo", "--adapters", "demo", "--data-root", str(tree)]
+    run = subprocess.run(
+        [*SHENHE, *words, "--no-load"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1, run.stderr  # one photo of the demo's is damaged
+    assert "ERROR   truncated: " in run.stdout
+    run = subprocess.run([*SHENHE, *words, "--json"], capture_output=True, text=True, check=False)
+    said = json.loads(run.stdout)
+    assert not said["ok"]
+    assert {"check", "level", "what", "remedy"} == set(said["checks"][0])
+    assert {one["check"] for one in said["checks"]} >= {"versions", "files", "photos", "answers"}

