@@ -11,14 +11,20 @@ from typing import Any
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoHaConfig, LoraConfig, PeftConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForImageTextToText
+from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
+from shenhe import photos
+from shenhe.checkpoints.companions import PROVENANCE
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.checkpoints.merge import PROVENANCE, merge_adapters
+from shenhe.checkpoints.merge import merge_adapters
+from shenhe.config import load_prompts
+from shenhe.engines.local import LocalEngine
 from shenhe.errors import AdapterError, CheckpointError, UsageError
+from shenhe.records import Answer
+from shenhe.stages import caption
 
 BASE = DEMO_FOLDER / "base"
 ATTENTION = r".*language_model.*\.(q_proj|v_proj)"
@@ -45,9 +51,12 @@ def _model(folder: Path, dtype: torch.dtype) -> Any:
     return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
 
 
-def _adapter(folder: Path, kind: str, seed: int, base: Path = BASE) -> Path:
+def _adapter(
+    folder: Path, kind: str, seed: int, base: Path = BASE, config: PeftConfig | None = None
+) -> Path:
     """Save an adapter of a kind with random weights, as PEFT saves it."""
-    config = LoraConfig(**({"r": 8, "lora_alpha": 12} | KINDS[kind]))
+    if config is None:
+        config = LoraConfig(**({"r": 8, "lora_alpha": 12} | (KINDS | WHOLE)[kind]))
     tuned = get_peft_model(_model(base, torch.float32), config)
     torch.manual_seed(seed)
     with torch.no_grad():
@@ -107,6 +116,38 @@ def test_adapters_of_the_same_base_are_told_of_and_can_be_added_up(tmp_path: Pat
     dora = _adapter(tmp_path / "d", "dora", 1)
     with pytest.raises(AdapterError, match="DoRA"):
         merge_adapters(str(BASE), [names[0], str(dora)], tmp_path / "no", combine="sum")
+
+
+def test_plain_transformers_says_what_the_adapter_says(
+    engine: LocalEngine, demo_photos: list[Path], tmp_path: Path
+) -> None:
+    merge_adapters("demo", ["demo"], tmp_path / "m", dtype="float32")
+    template = load_prompts().caption
+    asked = demo_photos[::12]
+    requests = [caption.request(str(path), [path], template, 400) for path in asked]
+    said = {
+        answer.key: answer.text for answer in engine.answer(requests) if isinstance(answer, Answer)
+    }
+    model = _model(tmp_path / "m", torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "m")
+    eyes = AutoImageProcessor.from_pretrained(tmp_path / "m")
+    for path in asked:
+        image = photos.load(path, photos.PixelBudget(4096, 81920)).image
+        seen = eyes([image], return_tensors="pt")
+        content = [{"type": "text", "text": "图片_1: "}, {"type": "image"}]
+        content.append({"type": "text", "text": "\n" + template.fill()})
+        messages: list[dict[str, Any]] = [{"role": "system", "content": template.system}]
+        messages.append({"role": "user", "content": content})
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        patches = int(seen["image_grid_thw"].prod()) // 4
+        text = text.replace("<|image_pad|>", "<|image_pad|>" * patches)
+        inputs = tokenizer(text, return_tensors="pt")
+        kinds = (inputs["input_ids"] == model.config.image_token_id).int()
+        output = model.generate(
+            **inputs, **seen, mm_token_type_ids=kinds, max_new_tokens=400, do_sample=False
+        )
+        written = output[0, inputs["input_ids"].shape[1] :]
+        assert tokenizer.decode(written).removesuffix("<|im_end|>") == said[str(path)]
 
 
 def test_merged_says_what_the_adapter_says(tmp_path: Path) -> None:
@@ -197,6 +238,12 @@ def _rename_keys(path: Path, old: str, new: str) -> None:
     save_file({k.replace(old, new): v for k, v in load_file(path).items()}, path)
 
 
+def _spoil(path: Path, name: str) -> None:
+    weights = load_file(path)
+    next(weight for key, weight in weights.items() if name in key).view(-1)[5] = float("nan")
+    save_file(weights, path)
+
+
 W, A = "model.safetensors", "adapter_model.safetensors"
 BROKEN: dict[str, tuple[Break, str]] = {
     "no weights": (lambda b, a: (b / W).unlink(), "weights are missing"),
@@ -247,10 +294,70 @@ BROKEN: dict[str, tuple[Break, str]] = {
         "weights do not fit the base",
     ),
     "other kind": (
-        lambda b, a: (a / "adapter_config.json").write_text('{"peft_type": "IA3"}'),
-        "only LoRA",
+        lambda b, a: (a / "adapter_config.json").write_text(
+            '{"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4}'
+        ),
+        "that kind cannot be merged",
+    ),
+    "NaN in the adapter": (
+        lambda b, a: _spoil(a / A, "layers.1.self_attn.q_proj.lora_B"),
+        "layers.1.self_attn.q_proj holds NaN",
+    ),
+    "NaN in the base": (
+        lambda b, a: _spoil(b / W, "layers.2.self_attn.v_proj"),
+        "layers.2.self_attn.v_proj holds NaN",
+    ),
+    "link that leads nowhere": (
+        lambda b, a: (b / W).rename(b / "x").with_name(W).symlink_to(b / "gone"),
+        "weights are missing",
     ),
 }
+
+
+@pytest.mark.parametrize("output", ["/proc/merged", "file/merged", "link"])
+def test_a_target_that_takes_no_files_is_one_line(output: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    adapter = _adapter(tmp_path / "adapter", "lora", 1)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        merge_adapters("demo", [str(adapter)], tmp_path / output)
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.suffix != ".lock"] == before
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "trainable tokens": {
+        "target_modules": ["q_proj"],
+        "trainable_token_indices": {"embed_tokens": [5, 7]},
+    },
+    "target parameters": {"target_modules": [], "target_parameters": ["q_proj.weight"]},
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", [*WHOLE, "LOHA"])
+def test_what_cannot_be_streamed_is_merged_by_peft(kind: str, dtype: str, tmp_path: Path) -> None:
+    config = LoHaConfig(r=4, alpha=8, target_modules=["v_proj"])
+    adapters = [
+        _adapter(tmp_path / f"a{n}", kind, n, config=config if kind == "LOHA" else None)
+        for n in (1, 2)
+    ]
+    expected = _by_peft(BASE, adapters, getattr(torch, dtype))
+    with pytest.warns(UserWarning, match="PEFT merges the whole model"):
+        merge_adapters("demo", list(map(str, adapters)), tmp_path / "m", dtype=dtype)
+    _assert_same(tmp_path / "m", expected)
+    assert load_checkpoint(str(tmp_path / "m")).model.config.tie_word_embeddings
+
+
+def test_keys_with_the_adapters_name_in_them(tmp_path: Path) -> None:
+    adapter = _adapter(tmp_path / "a", "lora", 1)
+    expected = _by_peft(BASE, [adapter], torch.bfloat16)
+    for part in ("lora_A", "lora_B"):
+        _rename_keys(adapter / A, f"{part}.weight", f"{part}.default.weight")
+    merge_adapters("demo", [str(adapter)], tmp_path / "m")
+    _assert_same(tmp_path / "m", expected)
+    load_checkpoint("demo", [str(adapter)])
 
 
 @pytest.mark.parametrize("name", BROKEN)

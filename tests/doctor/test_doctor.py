@@ -191,7 +191,9 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
     assert "4 of 4 greedy answers are the same" in said
     template = compared(
         "template",
-        lambda f: _with(f / "chat_template.jinja", lambda text: text.replace("system", "sistem")),
+        lambda f: _with(
+            f / "chat_template.jinja", lambda text: text.replace("assistant", "helper")
+        ),
     )
     assert "prompt tokens differ: caption of" in _told(template, "compare", "error")
 

@@ -15,7 +15,9 @@ from shenhe.checkpoints.tensors import StoredTensor, read_table
 from shenhe.errors import AdapterError
 
 PREFIX = "base_model.model."
-UNKNOWN = ("target_parameters", "layer_replication", "trainable_token_indices")
+CONFIG = "adapter_config.json"
+ACROSS = ("target_parameters", "layer_replication", "trainable_token_indices")
+"""Options of LoRA that reach beyond the matrix of one module."""
 VARIANTS = (
     *("use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "use_bdlora"),
     *("velora_config", "monteclora_config", "arrow_config", "kasa_config"),
@@ -26,6 +28,8 @@ _LORA = re.compile(
 )
 _WRAPPING = re.compile(r"\.(?:base_layer|original_module|modules_to_save(?:\.default)?)(?=\.)")
 """What PEFT puts between a module's name and its tensor's while it trains."""
+_DEFAULT = re.compile(r"\.(lora_\w+?)\.default(?=\.|$)")
+"""Where a trainer saved the model's own state, PEFT's name of the adapter stands within."""
 _SEGMENT = "language_model."
 """Trainers of other times name the language model's modules with or without this."""
 
@@ -90,24 +94,29 @@ def read_adapter(files: CheckpointFiles, base_names: Container[str]) -> AdapterC
     return AdapterContents(files.folder, config, dict(modules), replaced)
 
 
-def read_config(files: CheckpointFiles) -> LoraSettings:
-    """Read the configuration of a LoRA adapter, as PEFT writes it.
+def adapter_kind(files: CheckpointFiles) -> str:
+    """Say "LoRA" of what changes one module at a time, else what it is that does not.
 
-    Raises: AdapterError if it cannot be read or is of another kind.
+    Raises: AdapterError if the configuration cannot be read.
     """
-    path = files.folder / "adapter_config.json"
+    path = files.folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config.get("peft_type") != "LORA":
-            raise AdapterError(
-                f"{files.folder}: a {config.get('peft_type')} adapter; only LoRA and its kin can be"
-                " merged"
-            )
-        for option in UNKNOWN:
-            if config.get(option):
-                raise AdapterError(
-                    f"{files.folder}: {option} cannot be merged yet; use PEFT for it"
-                )
+            return f"{config.get('peft_type')}"
+    except (OSError, ValueError, AttributeError) as error:
+        raise AdapterError(f"{path}: cannot be read: {error}") from error
+    return next((f"LoRA with {option}" for option in ACROSS if config.get(option)), "LoRA")
+
+
+def read_config(files: CheckpointFiles) -> LoraSettings:
+    """Read the configuration of a LoRA adapter, as PEFT writes it.
+
+    Raises: AdapterError if it cannot be read.
+    """
+    path = files.folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
         return LoraSettings(
             rank=int(config["r"]),
             alpha=float(config["lora_alpha"]),
@@ -127,7 +136,7 @@ def name_in_base(key: str, base_names: Container[str]) -> str | None:
 
     The prefix that PEFT puts before all of them is left out.
     """
-    name = key.removeprefix(PREFIX)
+    name = _DEFAULT.sub(r".\1", key.removeprefix(PREFIX))
     if found := _LORA.search(name):
         module = _in_base(name[: found.start()], base_names, ".weight")
         return None if module is None else module + name[found.start() :]

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import torch
 
+from shenhe.checkpoints.companions import INDEX, NEEDED, PROVENANCE
 from shenhe.checkpoints.inspect import (
     CheckpointFiles,
     find_adapter,
     find_checkpoint,
     fingerprint,
 )
-from shenhe.checkpoints.merge import HEAD, INDEX, NEEDED, PROVENANCE
+from shenhe.checkpoints.merge import HEAD
 from shenhe.checkpoints.tensors import StoredTensor, read_table, read_tables
 from shenhe.errors import CheckpointError
 

@@ -66,10 +66,10 @@ def load_checkpoint(
     base = find_checkpoint(model)
     extras = [find_adapter(name) for name in adapters]
     processor = _load_processor(base)
-    loaded = _load_model(base, _dtype(dtype), attn_impl)
+    loaded = load_model(base, _dtype(dtype), attn_impl)
     names = loaded.state_dict().keys()
     for number, files in enumerate(extras):
-        loaded = _apply(loaded, files, f"adapter_{number}", names)
+        loaded = apply_adapter(loaded, files, f"adapter_{number}", names)
     if len(extras) > 1:
         loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
@@ -94,9 +94,11 @@ def _load_processor(files: CheckpointFiles) -> PhotoProcessor:
     return PhotoProcessor(image_processor, tokenizer, tokenizer.chat_template)
 
 
-def _load_model(
-    files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str
-) -> PreTrainedModel:
+def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str) -> PreTrainedModel:
+    """Load a checkpoint's weights, all of them and no others, on the CPU.
+
+    Raises: CheckpointError.
+    """
     try:
         model, report = AutoModelForImageTextToText.from_pretrained(
             files.folder,
@@ -118,10 +120,13 @@ def _load_model(
     return model
 
 
-def _apply(
+def apply_adapter(
     model: PreTrainedModel, files: CheckpointFiles, name: str, base_names: Container[str]
 ) -> Any:
-    """Apply one adapter; what PEFT only warns about is an error here."""
+    """Apply one adapter; what PEFT only warns about is an error here.
+
+    Raises: AdapterError that names what does not fit.
+    """
     try:
         config = PeftConfig.from_pretrained(str(files.folder))
         # Trainers of other times name the same modules otherwise.
@@ -149,7 +154,9 @@ def _apply(
             f"{files.folder}: {len(odd)} of {len(weights)} weights match nothing in the base: "
             f"{_some(odd)}; was it trained on another base?"
         )
-    lacking = sorted(key for key in result.missing_keys if re.search(rf"\.{name}(\.|$)", key))
+    own = (key for key in result.missing_keys if re.search(rf"\.{name}(\.|$)", key))
+    # A tied head has the embedding's trained tokens, which are stored once.
+    lacking = sorted(key for key in own if ".lm_head.token_adapter." not in key)
     if lacking:
         raise AdapterError(
             f"{files.folder}: lacks weights for {len(lacking)} places: {_some(lacking)}"

@@ -7,22 +7,30 @@ a model that holds nothing but one module. Both ways the result is PEFT's own to
 from __future__ import annotations
 
 import json
-import os
+import math
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from filelock import FileLock, Timeout
 
-from shenhe.checkpoints.adapter import AdapterContents, read_adapter
-from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
+from shenhe.checkpoints.adapter import AdapterContents, adapter_kind, read_adapter
+from shenhe.checkpoints.companions import (
+    CONFIG,
+    INDEX,
+    NEEDED,
+    copy_companions,
+    write_json,
+    write_provenance,
+)
+from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint
 from shenhe.checkpoints.tensors import (
     Scratch,
     ShardWriter,
@@ -32,19 +40,9 @@ from shenhe.checkpoints.tensors import (
     read_tables,
 )
 from shenhe.errors import AdapterError, CheckpointError, UsageError
-from shenhe.records import SCHEMA, utc_now
 
 Combine = Literal["order", "sum"]
-INDEX = "model.safetensors.index.json"
-PROVENANCE = "shenhe_merge.json"
 HEAD, EMBEDDING = "lm_head", "model.language_model.embed_tokens"
-COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.model")
-"""What of a base goes along beside its weights."""
-NEEDED = (
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
-    *("chat_template.jinja", "preprocessor_config.json", "video_preprocessor_config.json"),
-)
-"""What servers and trainers look for; a base that lacks some of it is told of."""
 SPARE_BYTES = 64 << 20
 LORA = {"lora_A.weight", "lora_B.weight"}
 BLOCK = 1 << 20
@@ -89,31 +87,35 @@ def merge_adapters(
         raise UsageError(f"--output-dir {output}: exists; use another, or --overwrite")
     if output.exists() and any(output.samefile(f.folder) for f in (base, *files)):
         raise UsageError(f"--output-dir {output}: is the base or an adapter")
-    work = _Merge(base, files, dtype, combine)
-    nbytes = sum(tensor.nbytes for tensor in work.planned)
+    work = _choose(base, files, _dtype(dtype), combine)
     unfinished = output.with_name(f".{output.name}.partial")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(output.with_name(f".{output.name}.lock"), timeout=0):
+        lock = output.with_name(f".{output.name}.lock")
+        # A lock that cannot be made looks like one that another process holds.
+        tempfile.TemporaryFile(dir=output.parent).close()
+        with FileLock(lock, timeout=0):
             shutil.rmtree(unfinished, ignore_errors=True)  # of a merge that was killed
             free = shutil.disk_usage(output.parent).free
-            if free < nbytes + SPARE_BYTES:
+            if free < work.nbytes + SPARE_BYTES:
                 raise CheckpointError(
-                    f"{output}: needs {nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+                    f"{output}: needs {work.nbytes / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
                 )
             unfinished.mkdir()
             try:
+                copy_companions(base, unfinished)
+                write_provenance(unfinished, base, files, combine, dtype)
                 work.write(unfinished, max_shard_bytes, on_bytes)
                 _move(unfinished, output)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
+                lock.unlink(missing_ok=True)
     except Timeout as error:
         raise CheckpointError(f"{output}: another merge writes to it; wait for it") from error
     except OSError as error:
         raise CheckpointError(f"{output}: cannot be written: {error.strerror}") from error
-    output.with_name(f".{output.name}.lock").unlink(missing_ok=True)
     lacking = tuple(name for name in NEEDED if not (base.folder / name).exists())
-    return MergeReport(output, nbytes, len(work.touched), len(work.replaced), lacking)
+    return MergeReport(output, work.nbytes, work.merged, len(work.replaced), lacking)
 
 
 def _move(unfinished: Path, output: Path) -> None:
@@ -128,19 +130,70 @@ def _move(unfinished: Path, output: Path) -> None:
     shutil.rmtree(old)
 
 
-class _Merge:
-    """One base, its adapters, and the tensors that come of them."""
+def _choose(
+    base: CheckpointFiles,
+    adapters: Sequence[CheckpointFiles],
+    dtype: torch.dtype | None,
+    combine: Combine,
+) -> _Streamed | _Whole:
+    """Merge tensor by tensor, or the whole model at once where an adapter's kind needs it."""
+    for files in adapters:
+        if (kind := adapter_kind(files)) != "LoRA":
+            if combine == "sum":
+                raise AdapterError(f"{files.folder}: {kind} has no sum with another adapter")
+            from shenhe.checkpoints.merge_whole import check_kind  # slow to import, seldom needed
+
+            check_kind(kind, files)
+            warnings.warn(
+                f"{files.folder}: {kind} cannot be merged tensor by tensor: PEFT merges the whole"
+                " model in memory",
+                stacklevel=3,
+            )
+            return _Whole(base, adapters, dtype)
+    return _Streamed(base, adapters, dtype, combine)
+
+
+class _Whole:
+    """One base and adapters that PEFT merges in memory."""
+
+    replaced: frozenset[str] = frozenset()
 
     def __init__(
         self,
         base: CheckpointFiles,
         adapters: Sequence[CheckpointFiles],
-        dtype: str,
+        dtype: torch.dtype | None,
+    ) -> None:
+        self.base, self.adapters, self.dtype = base, adapters, dtype
+        # Only how much room it takes is known before: which modules, PEFT alone knows.
+        self.nbytes = sum(
+            math.prod(stored.shape) * (dtype or stored.dtype).itemsize
+            for stored in read_tables(base.weights).values()
+        )
+        self.merged = len(adapters)
+
+    def write(
+        self, folder: Path, max_shard_bytes: int, on_bytes: Callable[[int, int], None]
+    ) -> None:
+        """Write weights and configuration."""
+        from shenhe.checkpoints.merge_whole import merge_whole
+
+        merge_whole(self.base, self.adapters, self.dtype, folder, max_shard_bytes)
+        on_bytes(self.nbytes, self.nbytes)
+
+
+class _Streamed:
+    """One base, its adapters, and the tensors that come of them, one at a time."""
+
+    def __init__(
+        self,
+        base: CheckpointFiles,
+        adapters: Sequence[CheckpointFiles],
+        dtype: torch.dtype | None,
         combine: Combine,
     ) -> None:
-        self.base, self.adapter_files = base, adapters
+        self.base, self.dtype = base, dtype
         self.stored = read_tables(base.weights)
-        self.dtype = _dtype(dtype)
         # A tied head has no tensor of its own; an adapter may be about it all the same.
         self.tied = HEAD + ".weight" not in self.stored
         names = self.stored.keys() | ({HEAD + ".weight"} if self.tied else set())
@@ -156,6 +209,8 @@ class _Merge:
             TensorSpec(name, self._dtype_of(stored), stored.shape)
             for name, stored in self.stored.items()
         ]
+        self.nbytes = sum(tensor.nbytes for tensor in self.planned)
+        self.merged = len(self.touched)
         self._check_shapes()
         self.combine, self.scratch = combine, [Scratch(), Scratch()]
         self._check_combination()
@@ -163,9 +218,9 @@ class _Merge:
     def write(
         self, folder: Path, max_shard_bytes: int, on_bytes: Callable[[int, int], None]
     ) -> None:
-        """Write everything, the configuration last: without it nothing can be loaded."""
+        """Write the weights, then the configuration: without it nothing can be loaded."""
         shards = plan_shards(self.planned, max_shard_bytes)
-        total, done = sum(tensor.nbytes for tensor in self.planned), 0
+        total, done = self.nbytes, 0
         waiting: dict[str, torch.Tensor] = {}
         for name, shard in shards.items():
             # One tensor is written while the next is read and merged.
@@ -183,10 +238,8 @@ class _Merge:
         if len(shards) > 1:
             weight_map = {tensor.name: name for name, shard in shards.items() for tensor in shard}
             index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-            _write_json(folder / INDEX, index)
-        self._copy_companions(folder)
-        _write_json(folder / PROVENANCE, self._provenance())
-        _write_json(folder / "config.json", self._config())
+            write_json(folder / INDEX, index)
+        write_json(folder / CONFIG, self._config())
 
     def _prepared(
         self, writer: ShardWriter, planned: TensorSpec, waiting: dict[str, torch.Tensor]
@@ -246,7 +299,7 @@ class _Merge:
                 f"adapters record the same base, {same.pop()}: merging one after the other is right"
                 " only if each was trained on the merged result of those before; else"
                 " --combine sum",
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _check_shapes(self) -> None:
@@ -276,16 +329,8 @@ class _Merge:
             return stored.dtype
         return self.dtype
 
-    def _copy_companions(self, folder: Path) -> None:
-        for pattern in COMPANIONS:
-            for path in sorted(self.base.folder.glob(pattern)):
-                if path.is_file() and path.name not in (INDEX, "config.json", PROVENANCE):
-                    shutil.copyfile(path, folder / path.name)
-
     def _config(self) -> dict[str, Any]:
-        config: dict[str, Any] = json.loads(
-            (self.base.folder / "config.json").read_text(encoding="utf-8")
-        )
+        config: dict[str, Any] = json.loads((self.base.folder / CONFIG).read_text(encoding="utf-8"))
         parts = [
             config,
             *(config[key] for key in ("text_config", "vision_config") if key in config),
@@ -300,21 +345,6 @@ class _Merge:
             config["tie_word_embeddings"] = False
         return config
 
-    def _provenance(self) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "merged": utc_now(),
-            "base": _origin(self.base),
-            "adapters": [_origin(files) for files in self.adapter_files],
-            "combine": self.combine,
-            "dtype": str(self.dtype).removeprefix("torch.") if self.dtype else "auto",
-            "versions": {name: version(name) for name in ("shenhe", "torch", "peft")},
-        }
-
-
-def _origin(files: CheckpointFiles) -> dict[str, str]:
-    return {"path": str(files.folder.absolute()), "fingerprint": fingerprint(files)}
-
 
 def _merge_module(
     name: str, tensors: dict[str, torch.Tensor], adapter: AdapterContents
@@ -323,7 +353,13 @@ def _merge_module(
     parts, weight = adapter.modules[name], tensors[f"{name}.weight"]
     if adapter.config.plain and parts.keys() == LORA and weight.ndim == 2:
         inner, outer = (_as_peft_loads(parts[part].read()) for part in sorted(LORA))
-        _add_lora(weight, inner, outer, adapter.config.scaling(name))
+        try:
+            _add_lora(weight, inner, outer, adapter.config.scaling(name))
+        except ArithmeticError as error:
+            raise AdapterError(
+                f"{adapter.folder}: merged, {name} holds NaN or infinity: the adapter's training"
+                " went wrong, or the base is damaged (shenhe verify)"
+            ) from error
         return tensors
     from shenhe.checkpoints.merge_by_peft import merge_by_peft  # slow to import, seldom needed
 
@@ -337,10 +373,14 @@ def _add_lora(
 
     Row by row these are PEFT's own operations, and so its own bits.
     Shape: weight (out, in), inner (rank, in), outer (out, rank).
+    Raises: ArithmeticError where the result is not finite.
     """
     rows = max(1, BLOCK // weight.shape[1])
     for top in range(0, len(weight), rows):
-        weight[top : top + rows] += (outer[top : top + rows] @ inner) * scaling
+        piece = weight[top : top + rows]
+        piece += (outer[top : top + rows] @ inner) * scaling
+        if not math.isfinite(piece.sum(dtype=torch.float32)):
+            raise ArithmeticError
 
 
 def _as_peft_loads(weight: torch.Tensor) -> torch.Tensor:
@@ -352,10 +392,3 @@ def _dtype(name: str) -> torch.dtype | None:
     if name not in ("auto", "bfloat16", "float16", "float32"):
         raise UsageError(f"--dtype {name}: use auto, bfloat16, float16 or float32")
     return None if name == "auto" else getattr(torch, name)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())

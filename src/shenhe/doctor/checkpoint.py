@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from shenhe.checkpoints import find_adapter, find_checkpoint
-from shenhe.checkpoints.adapter import read_adapter
+from shenhe.checkpoints.adapter import adapter_kind, read_adapter
 from shenhe.checkpoints.check import Finding, check_files
 from shenhe.checkpoints.tensors import read_tables
 from shenhe.checkpoints.trainer_args import TrainerArgs, read_trainer_args
@@ -25,6 +25,9 @@ def adapters(subject: Subject) -> Iterator[Finding]:
     """Look whether every adapter fits this base, changes anything, and was trained on it."""
     names = read_tables(find_checkpoint(subject.spec.model).weights).keys() | {HEAD}
     for adapter in subject.spec.adapters:
+        if (kind := adapter_kind(find_adapter(adapter))) != "LoRA":
+            yield Finding("ok", f"{adapter}: {kind}, which is looked at when it is loaded")
+            continue
         found = read_adapter(find_adapter(adapter), names)
         outer = [
             stored

@@ -1,0 +1,65 @@
+"""What lies beside a checkpoint's weights, and what a merge writes down of its origin."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint
+from shenhe.records import SCHEMA, utc_now
+
+INDEX = "model.safetensors.index.json"
+PROVENANCE = "shenhe_merge.json"
+CONFIG = "config.json"
+COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.model")
+"""What of a base goes along beside its weights."""
+NEEDED = (
+    *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("chat_template.jinja", "preprocessor_config.json", "video_preprocessor_config.json"),
+)
+"""What servers and trainers look for; a base that lacks some of it is told of."""
+
+
+def copy_companions(base: CheckpointFiles, folder: Path) -> None:
+    """Copy all that a base has beside its weights, but its configuration and its index."""
+    for pattern in COMPANIONS:
+        for path in sorted(base.folder.glob(pattern)):
+            if path.is_file() and path.name not in (INDEX, CONFIG, PROVENANCE):
+                shutil.copyfile(path, folder / path.name)
+
+
+def write_provenance(
+    folder: Path,
+    base: CheckpointFiles,
+    adapters: Sequence[CheckpointFiles],
+    combine: str,
+    dtype: str,
+) -> None:
+    """Write down what a checkpoint was merged from, and by what."""
+    content = {
+        "schema": SCHEMA,
+        "merged": utc_now(),
+        "base": _origin(base),
+        "adapters": [_origin(files) for files in adapters],
+        "combine": combine,
+        "dtype": dtype,
+        "versions": {name: version(name) for name in ("shenhe", "torch", "peft")},
+    }
+    write_json(folder / PROVENANCE, content)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that is on the disk when this returns."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _origin(files: CheckpointFiles) -> dict[str, str]:
+    return {"path": str(files.folder.absolute()), "fingerprint": fingerprint(files)}
