@@ -1,10 +1,10 @@
 """Merging a rank-16 adapter into random checkpoints of Qwen3-VL's own shapes, against `cp -r`.
 
-    python -m bench.merge --folder SOMEWHERE [--sizes 2B 4B 8B] [--with-peft 2B 4B]
+    python -m bench.merge --folder SOMEWHERE [--sizes 2B 4B 8B] [--with-peft 2B 4B] [--swift SWIFT]
 
 Needs three times the size of the largest checkpoint on disk. Every command is a process of its
 own; its peak memory is what the system says of it. `cp -r` is timed with the `sync` behind it that
-a merge does as well. Three rounds, interleaved, of all but PEFT, which has one: the median, and
+a merge does as well. Three rounds, interleaved, of all but PEFT and ms-swift, which have one: the median, and
 the least and most. Prints a table in Markdown.
 """
 
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--sizes", nargs="+", choices=SHAPES, default=["2B", "4B", "8B"])
     parser.add_argument("--with-peft", nargs="*", choices=SHAPES, default=["2B", "4B"])
+    parser.add_argument("--swift", help="ms-swift's command, timed where PEFT is")
     options = parser.parse_args()
     print("| shape | GB | what | seconds | times `cp` | GB/s | peak MB |")
     print("|---|---|---|---|---|---|---|", flush=True)
@@ -69,6 +70,12 @@ def main() -> None:
         if size in options.with_peft:
             command = [sys.executable, "-c", BY_PEFT, str(base), str(adapter), str(out)]
             commands["PEFT merge_and_unload, save"] = command
+        if size in options.with_peft and options.swift:
+            commands["`swift export --merge_lora true`"] = [
+                *(options.swift, "export", "--model", str(base), "--adapters", str(adapter)),
+                *("--model_type", "qwen3_vl", "--torch_dtype", "bfloat16"),
+                *("--merge_lora", "true", "--output_dir", str(out)),
+            ]
         _time(size, base, out, commands)
         for folder in (base, adapter, out):
             shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +91,7 @@ def _time(size: str, base: Path, out: Path, commands: dict[str, list[str]]) -> N
     peaks: dict[str, float] = {}
     for number in range(ROUNDS):
         for name, command in commands.items():
-            if number and "PEFT" in name:
+            if number and ("PEFT" in name or "swift" in name):
                 continue
             shutil.rmtree(out, ignore_errors=True)
             os.sync()
@@ -122,7 +129,8 @@ def make(size: str, base: Path, adapter: Path) -> None:
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     from shenhe.checkpoints.inspect import DEMO_FOLDER
-    from shenhe.checkpoints.tensors import ShardWriter, TensorSpec, plan_shards
+    from shenhe.checkpoints.shards import ShardWriter, plan_shards
+    from shenhe.checkpoints.tensors import TensorSpec
 
     shape = SHAPES[size]
     hidden, inner, layers, heads = shape["text"]

@@ -22,7 +22,7 @@ LAYERS = [
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines", "overlays"},
     {"runs"},
-    {"report", "evaluation", "exports", "verification", "chat", "api", "stage_b"},
+    {"report", "evaluation", "exports", "verification", "doctor", "chat", "api", "stage_b"},
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -71,6 +71,7 @@ def test_imports_go_upwards_only(name: str) -> None:
             {"config", "formats"},
             {"checkpoints", "photos"},
             {"api", "stage_b"},
+            {"doctor", "verification"},
         )
         assert allowed, f"{name} imports {imported}"
 

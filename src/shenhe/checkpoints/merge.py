@@ -31,21 +31,15 @@ from shenhe.checkpoints.companions import (
     write_provenance,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint
-from shenhe.checkpoints.tensors import (
-    Scratch,
-    ShardWriter,
-    StoredTensor,
-    TensorSpec,
-    plan_shards,
-    read_tables,
-)
+from shenhe.checkpoints.shards import ShardWriter, plan_shards
+from shenhe.checkpoints.tensors import Scratch, StoredTensor, TensorSpec, read_tables
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 
 Combine = Literal["order", "sum"]
 HEAD, EMBEDDING = "lm_head", "model.language_model.embed_tokens"
 SPARE_BYTES = 64 << 20
 LORA = {"lora_A.weight", "lora_B.weight"}
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Values merged at a time: what is between stays in the processor's cache."""
 
 
@@ -369,16 +363,19 @@ def _merge_module(
 def _add_lora(
     weight: torch.Tensor, inner: torch.Tensor, outer: torch.Tensor, scaling: float
 ) -> None:
-    """Add LoRA to a matrix in place, some rows at a time: no copy of it in float32 is ever made.
+    """Add LoRA to a matrix in place, some rows at a time, through memory that stays in the cache.
 
     Row by row these are PEFT's own operations, and so its own bits.
     Shape: weight (out, in), inner (rank, in), outer (out, rank).
     Raises: ArithmeticError where the result is not finite.
     """
     rows = max(1, BLOCK // weight.shape[1])
+    product = torch.empty(min(rows, len(weight)), weight.shape[1], dtype=outer.dtype)
     for top in range(0, len(weight), rows):
         piece = weight[top : top + rows]
-        piece += (outer[top : top + rows] @ inner) * scaling
+        added = product[: len(piece)]
+        torch.mm(outer[top : top + rows], inner, out=added)
+        piece += added.mul_(scaling)
         if not math.isfinite(piece.sum(dtype=torch.float32)):
             raise ArithmeticError
 

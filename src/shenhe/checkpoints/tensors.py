@@ -1,28 +1,21 @@
-"""Safetensors files, read and written a tensor at a time: never a whole file in memory.
+"""Safetensors files, read a tensor at a time: never a whole file in memory.
 
 Reads are plain reads, not a memory map, so that what was read is not held as resident memory.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import math
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import torch
 
 from shenhe.errors import CheckpointError
 
-WRITE_BYTES = 1 << 20
-"""Written at a time: one write of a whole tensor takes the system three times as long."""
-NO_SYSTEM_COPY = {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF}
-"""What systems say that cannot copy between two files, for instance of two file systems."""
 MAX_HEADER_BYTES = 100_000_000
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
@@ -146,92 +139,3 @@ def _stored(path: Path, offset: int, name: str, entry: dict[str, Any]) -> Stored
     if end - start != tensor.nbytes:
         raise CheckpointError(f"{path}: {name} takes {end - start} bytes, not {tensor.nbytes}")
     return tensor
-
-
-def plan_shards(planned: Sequence[TensorSpec], max_shard_bytes: int) -> dict[str, list[TensorSpec]]:
-    """Share tensors out over files by name; one that is larger than a shard has one of its own."""
-    shards: list[list[TensorSpec]] = [[]]
-    size = 0
-    for tensor in planned:
-        if shards[-1] and size + tensor.nbytes > max_shard_bytes:
-            shards.append([])
-            size = 0
-        shards[-1].append(tensor)
-        size += tensor.nbytes
-    if len(shards) == 1:
-        return {"model.safetensors": shards[0]}
-    count = len(shards)
-    return {
-        f"model-{number:05d}-of-{count:05d}.safetensors": shard
-        for number, shard in enumerate(shards, 1)
-    }
-
-
-class ShardWriter:
-    """Writes one file, its tensors in the order that was planned."""
-
-    def __init__(self, path: Path, planned: Sequence[TensorSpec]) -> None:
-        """Write the header.
-
-        Raises: OSError, also from every other method.
-        """
-        at = 0
-        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-        for tensor in planned:
-            header[tensor.name] = {
-                "dtype": NAMES[tensor.dtype],
-                "shape": list(tensor.shape),
-                "data_offsets": [at, at + tensor.nbytes],
-            }
-            at += tensor.nbytes
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        self._file = path.open("xb", buffering=0)
-        self._system_copies = True
-        self._write(len(text).to_bytes(8, "little") + text)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            os.fsync(self._file.fileno())
-        self._file.close()
-
-    def copy(self, stored: StoredTensor) -> None:
-        """Write a tensor as it is stored elsewhere."""
-        left, start = stored.nbytes, stored.start
-        with stored.path.open("rb", buffering=0) as file:
-            while left:
-                count = self._copy_some(file.fileno(), left, start)
-                if not count:
-                    raise CheckpointError(f"{stored.path}: ends inside {stored.name}")
-                left, start = left - count, start + count
-
-    def _copy_some(self, source: int, most: int, start: int) -> int:
-        """Let the system copy, which is the fastest, and copy here where it does not."""
-        if self._system_copies:
-            try:
-                return os.copy_file_range(source, self._file.fileno(), most, start)
-            except (AttributeError, OSError) as error:
-                if isinstance(error, OSError) and error.errno not in NO_SYSTEM_COPY:
-                    raise
-                self._system_copies = False
-        piece = os.pread(source, min(most, WRITE_BYTES), start)
-        self._write(piece)
-        return len(piece)
-
-    def write(self, tensor: torch.Tensor) -> None:
-        """Write a tensor."""
-        flat = tensor.detach().contiguous().view(-1)
-        self._write(flat.view(torch.uint8).numpy().data)
-
-    def _write(self, data: bytes | memoryview) -> None:
-        view, done = memoryview(data), 0
-        while done < len(view):
-            done += self._file.write(view[done : done + WRITE_BYTES])
