@@ -4,8 +4,8 @@
 
 Needs three times the size of the largest checkpoint on disk. Every command is a process of its
 own; its peak memory is what the system says of it. `cp -r` is timed with the `sync` behind it that
-a merge does as well. Three rounds, interleaved, of all but PEFT and ms-swift, which have one: the median, and
-the least and most. Prints a table in Markdown.
+a merge does as well. Three rounds, interleaved, of all but PEFT and ms-swift, which have one: the
+median, and the least and most. Prints a table in Markdown.
 """
 
 from __future__ import annotations

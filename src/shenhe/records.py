@@ -18,7 +18,8 @@ FAIL: Final = "不通过"
 
 Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "loop"]
+"""An answer ended by itself, at the token limit, or because it went round in a circle."""
 
 
 def photo_key(index: int) -> str:
@@ -118,14 +119,28 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must be, as Lark; `photos` are those of a caption."""
+
+    kind: Literal["caption", "summary", "verdict"]
+    lark: str
+    photos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One question to an engine. `choices` asks for the log-probability of each as the opening."""
+    """One question to an engine.
+
+    `choices` asks for the log-probability of each as the opening. `grammar` is what the answer must
+    be; an engine that is told not to constrain, or cannot, passes it over.
+    """
 
     key: str
     messages: tuple[Message, ...]
     max_new_tokens: int
     choices: tuple[str, ...] = ()
     attempt: int = 0
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,3 +206,18 @@ def test_a_photo_larger_than_the_screen(engine: LocalEngine, tmp_path: Path) -> 
     assert isinstance(answer, Answer)
     assert answer.sizes[0].original_wh == (4000, 3000)
     assert answer.sizes[0].resized_wh == (320, 224)
+
+
+def test_int8_takes_less_memory_and_says_nearly_the_same(
+    engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    spec = EngineSpec("demo", ("demo",), dtype="float32", batch_size=4, quantize="int8")
+    rounded = LocalEngine(spec)
+    assert rounded.weight_bytes < engine.weight_bytes / 2
+    template = load_prompts().caption
+    requests = [caption.request(str(p), [p], template, 400) for p in demo_photos[:8]]
+    exact = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
+    same = [a for a in rounded.answer(requests) if isinstance(a, Answer) and a.text == exact[a.key]]
+    assert len(same) >= 5
+    with pytest.raises(UsageError, match="--quantize int3: use one of int8"):
+        LocalEngine(EngineSpec("demo", quantize="int3"))

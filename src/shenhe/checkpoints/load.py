@@ -23,7 +23,7 @@ from transformers import (
 
 from shenhe.checkpoints.adapter import PREFIX, name_in_base
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
-from shenhe.checkpoints.quantize import quantize as quantize_weights
+from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 from shenhe.photos import PixelBudget
 
@@ -73,8 +73,8 @@ def load_checkpoint(
     if len(extras) > 1:
         loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
-    if quantize:
-        loaded = quantize_weights(loaded, quantize)
+    if quantize == "int8":
+        loaded = quantize_int8(loaded)
     size = processor.image_processor.size
     budget = PixelBudget(size["shortest_edge"], size["longest_edge"])
     return LoadedCheckpoint(loaded, processor, budget, fingerprint(base, *extras))

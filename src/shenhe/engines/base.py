@@ -29,12 +29,15 @@ class EngineSpec:
     seed: int = 0
     max_pixels: int | None = None
     batch_size: int = 4
+    constrain: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what no engine can honour.
 
         Raises: UsageError that names the option.
         """
+        if self.quantize not in (None, "int8"):
+            raise UsageError(f"--quantize {self.quantize}: use int8")
         if self.temperature < 0:
             raise UsageError(f"--temperature {self.temperature}: must be 0 or more")
         if not 0 < self.top_p <= 1:

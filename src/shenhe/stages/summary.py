@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
-from shenhe.formats import summary
+from shenhe.formats import grammars, summary
 from shenhe.records import Answer, Group, Request, photo_key
 from shenhe.stages.photo_prompt import photo_messages
 
@@ -19,7 +19,7 @@ def request(
 ) -> Request:
     """Ask for the line of one photo."""
     messages = photo_messages(template.system, template.fill(mission), [photo])
-    return Request(key, messages, max_new_tokens)
+    return Request(key, messages, max_new_tokens, grammar=grammars.of_summary())
 
 
 def requests(
@@ -35,6 +35,8 @@ def read(answer: Answer) -> str:
 
     Raises: FormatError, also for a line that was cut at the token limit.
     """
+    if answer.finish_reason == "loop":
+        raise FormatError("loop", f"stopped after {answer.new_tokens} tokens: one thing repeated")
     if answer.finish_reason != "stop":
         raise FormatError("truncated", f"cut at the limit of {answer.new_tokens} tokens")
     return summary.parse(answer.text)

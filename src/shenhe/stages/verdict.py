@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
-from shenhe.formats import summary, verdict
+from shenhe.formats import grammars, summary, verdict
 from shenhe.records import FAIL, PASS, Answer, Judgement, Message, Request
 
 MAX_NEW_TOKENS = 128
@@ -34,7 +34,13 @@ def request(
 
     Raises: FormatError for a line that is no summary.
     """
-    return Request(key, messages(lines, mission, template), max_new_tokens, choices=(PASS, FAIL))
+    return Request(
+        key,
+        messages(lines, mission, template),
+        max_new_tokens,
+        choices=(PASS, FAIL),
+        grammar=grammars.of_verdict(),
+    )
 
 
 def read(answer: Answer) -> Judgement:

@@ -1,0 +1,123 @@
+"""From requests to what a model is given: photos opened, prompts tokenised, patches laid out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from shenhe import photos
+from shenhe.errors import PhotoError
+from shenhe.photos import LoadedPhoto, PixelBudget
+from shenhe.records import Failed, ImagePart, Message, PhotoSize, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A request as the model is given it.
+
+    Shapes: token_ids (tokens,), positions (3, tokens) for time, rows and columns, pixels (patches,
+    channels x patch), grids (photos, 3); the last two are None without photos. `beyond` is added to
+    the place of what is written to get its position. `digest` tells equal questions.
+    """
+
+    request: Request
+    token_ids: torch.Tensor
+    positions: torch.Tensor
+    beyond: int
+    pixels: torch.Tensor | None
+    grids: torch.Tensor | None
+    sizes: tuple[PhotoSize, ...]
+    digest: bytes
+
+
+class Opener:
+    """Opens requests with a checkpoint's own chat template, tokenizer and image processor."""
+
+    def __init__(self, processor: Any, base: Any, budget: PixelBudget) -> None:
+        self._processor, self._base, self._budget = processor, base, budget
+
+    def ahead(
+        self, requests: Iterator[Request], count: int
+    ) -> Generator[Opened | Failed, None, None]:
+        """Yield requests in their order, the next so many being opened meanwhile.
+
+        Raises: what a checkpoint's chat template raises.
+        """
+        waiting: deque[Future[Opened | Failed]] = deque()
+        with ThreadPoolExecutor(2, "photos") as pool:
+            try:
+                while True:
+                    for request in islice(requests, max(0, count - len(waiting))):
+                        waiting.append(pool.submit(self._open_or_fail, request))
+                    if not waiting:
+                        return
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def open(self, request: Request) -> Opened:
+        """Open one request.
+
+        Raises: PhotoError.
+        """
+        loaded = [
+            photos.load(part.path, self._budget)
+            for message in request.messages
+            for part in message.parts
+            if isinstance(part, ImagePart)
+        ]
+        text = self._processor.tokenizer.apply_chat_template(
+            [_as_template_message(message) for message in request.messages],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        images = [photo.image for photo in loaded]
+        inputs = self._processor(
+            text=[text],
+            images=images or None,
+            return_tensors="pt",
+            **({"do_resize": False} if images else {}),
+        )
+        ids, grids = inputs["input_ids"], inputs.get("image_grid_thw")
+        kinds = (ids == self._base.config.image_token_id).int()
+        positions, beyond = self._base.model.get_rope_index(ids, kinds, image_grid_thw=grids)
+        return Opened(
+            request,
+            ids[0],
+            positions[:, 0],
+            int(beyond),
+            inputs.get("pixel_values"),
+            grids,
+            tuple(photo.sizes for photo in loaded),
+            _digest(text, loaded),
+        )
+
+    def _open_or_fail(self, request: Request) -> Opened | Failed:
+        try:
+            return self.open(request)
+        except PhotoError as error:
+            return Failed(request.key, error.code, str(error), request.attempt)
+
+
+def _as_template_message(message: Message) -> dict[str, Any]:
+    parts = [
+        {"type": "image"} if isinstance(part, ImagePart) else {"type": "text", "text": part}
+        for part in message.parts
+    ]
+    return {"role": message.role, "content": parts}
+
+
+def _digest(text: str, loaded: list[LoadedPhoto]) -> bytes:
+    found = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+    for photo in loaded:
+        found.update(repr(photo.sizes).encode())
+        found.update(photo.image.tobytes())
+    return found.digest()

@@ -1,0 +1,134 @@
+"""One answer while it is written: its tokens, its grammar, what ends it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from shenhe.engines.constraint import Constraint
+from shenhe.engines.opening import Opened
+from shenhe.engines.packed import Piece
+from shenhe.engines.sampling import Sampler
+from shenhe.formats.closing import close
+from shenhe.formats.repetition import repeats
+from shenhe.records import Answer, FinishReason
+
+
+@dataclass(slots=True)
+class Writing:
+    """An answer that is being written in a row of the store.
+
+    `pending` are tokens that the model has not seen yet: the prompt at first, then what was written
+    last and what the grammar forces behind it.
+    """
+
+    opened: Opened
+    sampler: Sampler
+    constraint: Constraint | None
+    row: int
+    past: int
+    pending: list[int]
+    written: list[int] = field(default_factory=list)
+    opening: torch.Tensor | None = None
+    finish: FinishReason | None = None
+
+    @property
+    def piece(self) -> Piece:
+        """What goes through the model next."""
+        return Piece(self.row, self.past, len(self.pending))
+
+    @property
+    def begins(self) -> bool:
+        """Whether some of the prompt is pending."""
+        return self.past < len(self.opened.token_ids)
+
+    def positions(self) -> torch.Tensor:
+        """Give the positions of what is pending. Shape: (3, tokens)."""
+        stop, prompt = self.past + len(self.pending), len(self.opened.token_ids)
+        written = torch.arange(max(self.past, prompt), stop).expand(3, -1) + self.opened.beyond
+        if not self.begins:
+            return written
+        return torch.cat([self.opened.positions[:, self.past :], written], dim=1)
+
+    def seen(self) -> None:
+        """Note that the model has seen what was pending."""
+        self.past += len(self.pending)
+        self.pending = []
+
+
+class Reader:
+    """What of a tokenizer ends, repeats and reads an answer."""
+
+    def __init__(self, tokenizer: Any, ends: Sequence[int]) -> None:
+        self._tokenizer, self.ends = tokenizer, frozenset(ends)
+        self._closing: dict[int, bool] = {}
+
+    def take(self, writing: Writing, token: int) -> None:
+        """Take a token that was chosen, and see whether it is the last."""
+        limit = writing.opened.request.max_new_tokens
+        if token in self.ends:
+            writing.finish = "stop"
+            return
+        tokens = [token]
+        if writing.constraint is not None:
+            tokens += writing.constraint.advance(token)
+        tokens = tokens[: limit - len(writing.written)]
+        writing.written += tokens
+        writing.pending = tokens
+        if writing.constraint is not None and writing.constraint.complete:
+            writing.finish = "stop"
+        elif len(writing.written) >= limit:
+            writing.finish = "length"
+        elif self._may_repeat(tokens) and self._repeats(writing):
+            writing.finish = "loop"
+
+    def answer(self, writing: Writing) -> Answer:
+        """Read what was written."""
+        request, finish = writing.opened.request, writing.finish or "length"
+        text = self.text(writing.written)
+        if finish != "stop" and writing.constraint is not None and request.grammar is not None:
+            text = close(text, request.grammar)
+        return Answer(
+            key=request.key,
+            text=text,
+            finish_reason=finish,
+            prompt_tokens=len(writing.opened.token_ids),
+            new_tokens=len(writing.written),
+            sizes=writing.opened.sizes,
+            choice_logprobs=self._choices(writing),
+            attempt=request.attempt,
+        )
+
+    def text(self, tokens: list[int]) -> str:
+        """Decode tokens. Special ones are kept: some checkpoints write boxes with them."""
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=False)
+        return text
+
+    def _choices(self, writing: Writing) -> dict[str, float]:
+        if writing.opening is None:
+            return {}
+        choices = writing.opened.request.choices
+        firsts = [
+            int(self._tokenizer(choice, add_special_tokens=False)["input_ids"][0])
+            for choice in choices
+        ]
+        if len(set(firsts)) < len(firsts):  # the opening does not tell them apart
+            return {}
+        return {c: writing.opening[at].item() for c, at in zip(choices, firsts, strict=True)}
+
+    def _may_repeat(self, tokens: list[int]) -> bool:
+        """Whether something ends in these tokens that may have been written before."""
+        for token in tokens:
+            if token not in self._closing:
+                self._closing[token] = bool(re.search("[}，]", self.text([token])))
+            if self._closing[token]:
+                return True
+        return False
+
+    def _repeats(self, writing: Writing) -> bool:
+        grammar = writing.opened.request.grammar
+        return grammar is not None and repeats(self.text(writing.written), grammar)

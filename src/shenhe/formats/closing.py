@@ -1,0 +1,49 @@
+"""An answer that was cut, made into a shorter one that keeps its format; nothing is invented."""
+
+from __future__ import annotations
+
+import re
+
+from shenhe.formats.grammars import STYLES
+from shenhe.records import Grammar, photo_key
+
+_STEP = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+
+
+def close(text: str, grammar: Grammar) -> str:
+    """Close a text that kept to its grammar as far as it goes.
+
+    A caption ends behind its last whole object; photos that were not reached are empty. A line and
+    a verdict are what there is of them.
+    """
+    text = text.rstrip("\ufffd")
+    return _close_caption(text, grammar.photos) if grammar.kind == "caption" else text
+
+
+def _close_caption(text: str, photos: int) -> str:
+    style = "compact" if re.match(r'\{"[^"]*":\{', text) else "spaced"
+    comma, colon = STYLES[style]
+    depth = whole = reached = 0
+    for step in _STEP.finditer(text):
+        mark = step[0]
+        if mark == "{":
+            depth += 1
+            if depth == 2:
+                reached, whole = reached + 1, step.end()
+        elif mark == "}":
+            depth -= 1
+            if depth in (1, 2):
+                whole = step.end()
+            if depth == 0:
+                return text
+    inside = text[:whole]
+    if reached and _open_braces(inside) == 2:
+        inside += "}"
+    missing = [f'"{photo_key(index)}"{colon}{{}}' for index in range(reached, photos)]
+    joined = comma.join([inside, *missing] if reached else ["{" + missing[0], *missing[1:]])
+    return joined + "}"
+
+
+def _open_braces(text: str) -> int:
+    marks = [step[0] for step in _STEP.finditer(text)]
+    return marks.count("{") - marks.count("}")

@@ -1,0 +1,123 @@
+"""The formats as grammars: a model that is held to one cannot write anything else.
+
+Lark, as llguidance reads it. What the parsers refuse and no grammar can (an inverted box, a quad
+that crosses itself, a pixel beyond a photo's side) is found by them afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from shenhe.formats import summary, verdict
+from shenhe.formats.caption import Coordinates
+from shenhe.records import FAIL, PASS, Grammar, photo_key
+
+MAX_OBJECTS, MAX_POINTS = 200, 64
+"""More on one photo, or on one line, is a model that does not find its end."""
+MAX_DESC, MAX_LINE, MAX_REASON = 200, 600, 400
+"""Units: characters."""
+_NUMBERS: dict[Coordinates, str] = {
+    "norm1000": "0|[1-9][0-9]{0,2}|1000",
+    "norm100": "0|[1-9][0-9]?|100",
+    "pixel": "0|[1-9][0-9]{0,4}",
+}
+# JSON leaves out control characters; of the escapes, those that models write.
+_CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\\/])'
+_VISIBLE = r'([^"\\\x00-\x20\x7f\u3000]|\\["\\\/])'
+_NO_BREAK = r"[^\n\r\x00-\x1f\x7f\x85\u2028\u2029]"
+STYLES = {"spaced": (", ", ": "), "compact": (",", ":")}
+"""Between members and behind keys: json.dumps' own way, and the one without white space."""
+
+
+@lru_cache(maxsize=256)
+def of_caption(
+    photos: int, coordinates: Coordinates = "norm1000", descs: tuple[str, ...] = ()
+) -> Grammar:
+    """Grouped JSON of exactly so many photos, in either style, with keys in either order.
+
+    `descs` are regular expressions: with any, a desc is what one of them matches, whole.
+    """
+    desc = "|".join(f"({pattern})" for pattern in descs) if descs else None
+    lines = [
+        "start: " + " | ".join(STYLES),
+        f"NUMBER: /{_NUMBERS[coordinates]}/",
+        f"DESC: /{desc or f'{_VISIBLE}{_CHARACTER}{{0,{MAX_DESC - 1}}}'}/",
+    ]
+    for style, (comma, colon) in STYLES.items():
+        lines += _caption_rules(style, comma, colon, photos)
+    return Grammar("caption", "\n".join(lines) + "\n", photos)
+
+
+@lru_cache(maxsize=1)
+def of_summary() -> Grammar:
+    """One line without coordinates and special tokens: what `summary.parse` takes."""
+    line = f"{_NO_BREAK[:-1]}\\x20\\u3000]{_NO_BREAK}{{0,{MAX_LINE - 1}}}"
+    refused = f"(?s:.*)({summary.SPECIAL_TOKEN}|{summary.COORDINATES})(?s:.*)"
+    return Grammar("summary", f"start: LINE\nLINE: /{line}/ & ~/{refused}/\n")
+
+
+@lru_cache(maxsize=1)
+def of_verdict() -> Grammar:
+    """Two lines and nothing else: what `verdict.parse` takes."""
+    reason = f"{_NO_BREAK[:-1]}\\x20\\u3000]{_NO_BREAK}{{0,{MAX_REASON - 1}}}"
+    rules = [
+        f'start: ("{PASS}" | "{FAIL}") "\\n{verdict.REASON_PREFIX}" REASON',
+        f"REASON: /{reason}/ & ~/(?s:.*)<\\|(?s:.*)/",
+    ]
+    return Grammar("verdict", "\n".join(rules) + "\n")
+
+
+def _caption_rules(style: str, comma: str, colon: str, photos: int) -> list[str]:
+    def word(text: str) -> str:
+        return json.dumps(text, ensure_ascii=False)
+
+    def named(rule: str) -> str:
+        return f"{style}_{rule}"
+
+    members = []
+    for index in range(photos):
+        opening = ("{" if index == 0 else comma) + f'"{photo_key(index)}"{colon}'
+        members.append(f"{word(opening)} {named('photo')}")
+    rules = [f"{style}: " + " ".join([*members, '"}"'])]
+    first = f'{{"object_1"{colon}'
+    rules.append(f'{named("photo")}: "{{}}" | {word(first)} {named("object")} {named("more_2")}')
+    for number in range(2, MAX_OBJECTS + 1):
+        further = f'{comma}"object_{number}"{colon}'
+        rules.append(
+            f'{named(f"more_{number}")}: "}}"'
+            f" | {word(further)} {named('object')} {named(f'more_{number + 1}')}"
+        )
+    rules.append(f'{named(f"more_{MAX_OBJECTS + 1}")}: "}}"')
+    said = f"{word(f'{chr(34)}desc{chr(34)}{colon}{chr(34)}')} DESC {word(chr(34))}"
+    shape, between = named("shape"), word(comma)
+    rules.append(
+        f'{named("object")}: "{{" ({shape} {between} {said} | {said} {between} {shape}) "}}"'
+    )
+    box, quad, line = (f'"{kind}"{colon}[' for kind in ("bbox_2d", "quad", "line"))
+    rules.append(
+        f"{shape}: {word(box)} {_numbers(4, comma)} {word(']')}"
+        f" | {word(quad)} {_numbers(8, comma)} {word(']')}"
+        f" | {word(line)} {_numbers(4, comma)} {named('points_2')}"
+        f" | {named('counted')}"
+    )
+    counts = []
+    for points in range(2, MAX_POINTS + 1):
+        end = word(f']{comma}"line_points"{colon}{points}')
+        longer = f" | {between} {_numbers(2, comma)} {named(f'points_{points + 1}')}"
+        rules.append(
+            f"{named(f'points_{points}')}: {end}" + (longer if points < MAX_POINTS else "")
+        )
+        # The other way round the count comes first, and the points are as many as it says.
+        left = (
+            f"{between} {_numbers(2, comma)} {named(f'left_{points - 1}')}" if points > 2 else '"]"'
+        )
+        rules.append(f"{named(f'left_{points}')}: {left}")
+        start = word(f'"line_points"{colon}{points}{comma}"line"{colon}[')
+        counts.append(f"{start} {_numbers(4, comma)} {named(f'left_{points}')}")
+    rules.append(f"{named('counted')}: " + " | ".join(counts))
+    return rules
+
+
+def _numbers(count: int, comma: str) -> str:
+    return f" {json.dumps(comma)} ".join(["NUMBER"] * count)
