@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from recipes.demo_checkpoint.draw import draw
 from recipes.demo_checkpoint.lessons import photo_scene
 from recipes.demo_checkpoint.scenes import CANVAS, Scene
+from shenhe.photos import resize
 
 PATCH, MERGE = 16, 2
 GRID = (1, CANVAS.height // PATCH, CANVAS.width // PATCH)
@@ -59,4 +59,4 @@ def render_split(folder: Path, split: str, count: int, kinds: tuple[str, ...]) -
 
 def seen_by_model(scene: Scene) -> np.ndarray:
     """Draw a scene and bring it to the pixel budget, as `shenhe.photos` does."""
-    return np.asarray(draw(scene).resize(CANVAS, Image.Resampling.BICUBIC))
+    return np.asarray(resize(draw(scene), CANVAS))

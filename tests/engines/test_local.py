@@ -10,24 +10,29 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
+from shenhe import photos
 from shenhe.checkpoints import find_checkpoint
+from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.batching import Batch
 from shenhe.engines.create import create_engine
 from shenhe.engines.local import LocalEngine
+from shenhe.engines.opening import as_template_message
+from shenhe.engines.writing import Writing
 from shenhe.errors import EngineError, UsageError
 from shenhe.records import FAIL, PASS, Answer, Failed, Request
-from shenhe.stages import summary, verdict
+from shenhe.stages import caption, summary, verdict
 
 MISSION = load_missions().get("挡风板安装检查")
 PROMPTS = load_prompts()
 LINES = ["BBU设备/华为/显示完整/无需安装×1", "无关图片", "BBU设备/中兴/显示完整/无需安装×1"]
 
 
-def _requests(photos: list[Path]) -> list[Request]:
+def _requests(paths: list[Path]) -> list[Request]:
     asked = [
         summary.request(str(i), photo, MISSION, PROMPTS.summary, 96)
-        for i, photo in enumerate(photos)
+        for i, photo in enumerate(paths)
     ]
     texts = [
         verdict.request(
@@ -45,7 +50,7 @@ def _by_key(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
 
 
 def test_batched_answers_equal_single_ones(engine: LocalEngine, demo_photos: list[Path]) -> None:
-    """Photos of other lengths and questions without any stand in one left-padded batch."""
+    """Photos of other lengths and questions without any go through the model together."""
     requests = _requests(demo_photos[:9])
     batched = _by_key(engine, requests[::2] + requests[1::2])
     for request in requests:
@@ -65,9 +70,20 @@ def test_the_same_text_as_plain_transformers(engine: LocalEngine, demo_photos: l
     model = AutoModelForImageTextToText.from_pretrained(
         find_checkpoint("demo").folder, dtype=torch.float32
     )
-    inputs = base._inputs([base._open(request)])
+    loaded = load_checkpoint("demo")
+    photo = photos.load(demo_photos[0], loaded.budget)
+    messages = [as_template_message(message) for message in request.messages]
+    text = loaded.processor.tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=True
+    )
+    inputs = loaded.processor(
+        text=[text], images=[photo.image], do_resize=False, return_tensors="pt"
+    )
+    prepared = base.prepared(request)
+    assert prepared.token_ids == inputs["input_ids"][0].tolist()
+    assert torch.equal(prepared.pixels, inputs["pixel_values"])
     output = model.generate(**inputs, max_new_tokens=96, do_sample=False)
-    text = base._tokenizer.decode(output[0, inputs["input_ids"].shape[1] :])
+    text = loaded.processor.tokenizer.decode(output[0, inputs["input_ids"].shape[1] :])
     assert isinstance(answer, Answer)
     assert text.removesuffix("<|im_end|>") == answer.text
 
@@ -104,8 +120,8 @@ def test_a_bad_photo_fails_alone(
     engine: LocalEngine, demo_photos: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"nothing")
-    photos = [demo_photos[0], tmp_path / "bad.jpg", demo_photos[1], tmp_path / "absent.jpg"]
-    results = {result.key: result for result in engine.answer(_requests(photos)[:4])}
+    paths = [demo_photos[0], tmp_path / "bad.jpg", demo_photos[1], tmp_path / "absent.jpg"]
+    results = {result.key: result for result in engine.answer(_requests(paths)[:4])}
     assert isinstance(results["0"], Answer)
     assert isinstance(results["2"], Answer)
     bad, absent = results["1"], results["3"]
@@ -152,22 +168,33 @@ def test_memory_that_runs_out_halves_the_batch(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No GPU here: only the exception is made, everything that answers it is real."""
-    generate = engine._model.generate
+    forward = Batch.forward
     widths: list[int] = []
 
-    def scarce(**arguments: torch.Tensor) -> torch.Tensor:
-        widths.append(len(arguments["input_ids"]))
-        if widths[-1] > 1:
+    def scarce(batch: Batch, active: list[Writing]) -> torch.Tensor:
+        widths.append(len(active))
+        # Two fit while they are short, as it is where memory runs out in the middle.
+        if len(active) > 2 or (len(active) == 2 and active[0].written[3:]):
             raise torch.OutOfMemoryError("out of memory")
-        result: torch.Tensor = generate(**arguments)
-        return result
+        return forward(batch, active)
 
-    monkeypatch.setattr(engine._model, "generate", scarce)
-    monkeypatch.setattr(engine, "_batch_size", 4)
+    requests = _requests(demo_photos[:4])[:4]
+    plenty = _by_key(engine, requests)
+    monkeypatch.setattr(Batch, "forward", scarce)
+    monkeypatch.setattr(engine, "_places", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
-        answers = _by_key(engine, _requests(demo_photos[:4])[:4])
-    assert widths == [4, 2, 1, 1, 1, 1]
-    assert len(answers) == 4
+        answers = _by_key(engine, requests)
+    assert widths[:2] == [4, 2]
+    assert set(widths[-8:]) == {1}
+    assert answers == plenty
+
+    def never(batch: Batch, active: list[Writing]) -> torch.Tensor:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(Batch, "forward", never)
+    (failed,) = engine.answer(requests[:1])
+    assert isinstance(failed, Failed)
+    assert failed.code == "out_of_memory"
 
 
 @pytest.mark.parametrize(
@@ -219,5 +246,5 @@ def test_int8_takes_less_memory_and_says_nearly_the_same(
     exact = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
     same = [a for a in rounded.answer(requests) if isinstance(a, Answer) and a.text == exact[a.key]]
     assert len(same) >= 5
-    with pytest.raises(UsageError, match="--quantize int3: use one of int8"):
+    with pytest.raises(UsageError, match="--quantize int3: use int8"):
         LocalEngine(EngineSpec("demo", quantize="int3"))

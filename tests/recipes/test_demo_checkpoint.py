@@ -26,7 +26,7 @@ from recipes.demo_checkpoint.scenes import CANVAS, KINDS, TOP_GAP, make_scene
 from recipes.demo_checkpoint.train import _positions
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines.local import _as_template_message
+from shenhe.engines.opening import as_template_message
 from shenhe.formats import caption, verdict
 from shenhe.geometry import Size
 from shenhe.photos import PixelBudget, load
@@ -107,7 +107,7 @@ def test_lessons_are_what_the_chat_template_makes() -> None:
     tokenizer = AutoTokenizer.from_pretrained(DEMO_FOLDER / "base")
     messages = caption_stage.request("", [Path()], PROMPTS.caption).messages
     made = tokenizer.apply_chat_template(
-        [_as_template_message(message) for message in messages],
+        [as_template_message(message) for message in messages],
         tokenize=False,
         add_generation_prompt=True,
     )

@@ -73,9 +73,18 @@ def test_readings() -> None:
 
 
 def test_a_caption_at_the_token_limit_is_flagged_even_if_it_is_whole() -> None:
-    found = caption.read(_answer('{"图片_1": {}}', "length"))
+    text = '{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}}'
+    found = caption.read(_answer(text, "length"))
     assert found.truncated
     assert found.repairs == ("truncated: the limit of 1 tokens was reached",)
+    looped = caption.read(_answer(text, "loop"))
+    assert looped.truncated
+    assert looped.repairs[0].startswith("truncated: stopped after 1 tokens: one object was written")
+
+
+def test_a_caption_cut_before_anything_was_whole_is_no_empty_caption() -> None:
+    with pytest.raises(FormatError, match="no object was whole"):
+        caption.read(_answer('{"图片_1": {}}', "length"))
 
 
 def test_captions_in_pixels_are_those_of_the_photo_as_the_model_saw_it() -> None:

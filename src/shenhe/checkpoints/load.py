@@ -13,6 +13,7 @@ from peft import PeftConfig, PeftModel
 from peft.utils import set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import nn
 from transformers import (
     AutoImageProcessor,
     AutoModelForImageTextToText,
@@ -73,11 +74,35 @@ def load_checkpoint(
     if len(extras) > 1:
         loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
+    _flatten_patch_embedding(loaded)
     if quantize == "int8":
         loaded = quantize_int8(loaded)
     size = processor.image_processor.size
     budget = PixelBudget(size["shortest_edge"], size["longest_edge"])
     return LoadedCheckpoint(loaded, processor, budget, fingerprint(base, *extras))
+
+
+class _PatchMatrix(nn.Module):
+    """A convolution whose kernel never overlaps, as the matrix product that it is.
+
+    Some versions of torch and cuDNN take a thousand times as long for it as a convolution.
+    """
+
+    def __init__(self, convolution: nn.Conv3d) -> None:
+        super().__init__()
+        self.weight, self.bias = convolution.weight, convolution.bias
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """Shape: (patches, channels, frames, size, size) in, (patches, width) out."""
+        return nn.functional.linear(patches.flatten(1), self.weight.flatten(1), self.bias)
+
+
+def _flatten_patch_embedding(model: nn.Module) -> None:
+    """Replace the convolution over patches, unless an adapter has put something in its place."""
+    for module in list(model.modules()):
+        projection = getattr(module, "proj", None)
+        if type(projection) is nn.Conv3d and projection.stride == projection.kernel_size:
+            module.proj = _PatchMatrix(projection)
 
 
 def _load_processor(files: CheckpointFiles) -> PhotoProcessor:

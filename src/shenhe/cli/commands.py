@@ -127,7 +127,6 @@ def demo(options: argparse.Namespace) -> int:
 
     arguments = ["run", "--model", "demo", "--adapters", "demo", "--dtype", "float32"]
     arguments += ["--data-root", str(DEMO_PHOTOS), "--output-dir", str(options.output_dir)]
-    arguments += ["--batch-size", "8"]
     code = run(build_parser().parse_args(arguments))
     # The demo's photos hold groups that cannot be decided, to show what becomes of them.
     return 0 if code == 1 else code

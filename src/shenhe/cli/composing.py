@@ -43,6 +43,8 @@ def spec_of(options: argparse.Namespace) -> EngineSpec:
         seed=options.seed,
         max_pixels=options.max_pixels,
         batch_size=options.batch_size,
+        constrain=options.constrain,
+        speculate=options.speculate,
     )
 
 
@@ -75,7 +77,7 @@ def model_of_args(options: argparse.Namespace) -> str:
 def decisive(options: argparse.Namespace) -> dict[str, Any]:
     """The options that decide what rows say; speed, device and amount do not."""
     names = ["engine", "dtype", "attn_impl", "quantize", "temperature", "top_p", "seed"]
-    names += ["max_pixels"]
+    names += ["max_pixels", "constrain"]
     return {name: getattr(options, name) for name in names} | {
         "model": options.model,
         "adapters": list(adapters_of(options)),

@@ -66,4 +66,6 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    # Broken metadata is no reason to refuse the pixels, nor to speak of it.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")

@@ -186,7 +186,7 @@ def _caption(parser: argparse.ArgumentParser) -> None:
 
 
 def _summarize(parser: argparse.ArgumentParser) -> None:
-    _engine(parser)
+    _engine(parser, batch_size="4")
     _photos(parser)
     parser.add_argument("--mission", required=True, metavar="NAME", help="the mission's name")
     _output(parser)
@@ -394,7 +394,9 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
+def _engine(
+    parser: argparse.ArgumentParser, model_needed: bool = True, batch_size: str = "auto"
+) -> None:
     group = parser.add_argument_group("model")
     _model(group, "PATH", model_needed)
     group.add_argument(
@@ -417,7 +419,23 @@ def _engine(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
     )
     group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...")
     group.add_argument(
-        "--batch-size", type=_positive, default=4, metavar="N", help="requests at once"
+        "--batch-size",
+        type=_batch_size,
+        default=batch_size,
+        metavar="N|auto",
+        help="requests at once; auto: as many as memory allows",
+    )
+    group.add_argument(
+        "--constrain",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="hold answers to their format: nothing malformed can be written",
+    )
+    group.add_argument(
+        "--speculate",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="guess phrases from earlier answers, and let the model check them: same answers",
     )
     group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
     group.add_argument("--top-p", type=float, default=1.0, metavar="P", help="nucleus of sampling")
@@ -506,6 +524,10 @@ def _bytes(text: str) -> int:
     if size < 1:
         raise argparse.ArgumentTypeError(f"{text} must be more than nothing")
     return size
+
+
+def _batch_size(text: str) -> int | None:
+    return None if text == "auto" else _positive(text)
 
 
 def _positive(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -42,7 +42,7 @@ def comparison(subject: Subject) -> Iterator[Finding]:
 
 
 def _look(spec: EngineSpec, requests: Sequence[Request]) -> _Seen:
-    engine = LocalEngine(spec)
+    engine = LocalEngine(replace(spec, constrain=False))
     prompts = {request.key: engine.prepared(request) for request in requests}
     texts = {
         answer.key: answer.text if isinstance(answer, Answer) else answer.message

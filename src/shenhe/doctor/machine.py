@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -92,7 +93,7 @@ def device(subject: Subject) -> Iterator[Finding]:
         yield Finding("ok", f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free; {dtype}")
     else:
         threads, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
-        free = _free_memory()
+        free = psutil.virtual_memory().available
         yield Finding("ok", f"CPU, {threads} threads, {free / 1e9:.1f} GB of memory free; {dtype}")
         if threads < cores:
             told = f"torch uses {threads} of {cores} cores"
@@ -188,11 +189,3 @@ def _weight_bytes(subject: Subject) -> float:
     config = _config_of(subject)
     saved = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
     return _stored_bytes(subject) * sizes.get(_dtype_of(subject), 2) / sizes.get(str(saved), 2)
-
-
-def _free_memory() -> int:
-    """Give the memory that processes may still take. Units: bytes."""
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -15,7 +15,11 @@ RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Everything that decides what an engine answers; `batch_size` decides only how fast."""
+    """Everything that decides what an engine answers; `batch_size` decides only how fast.
+
+    `batch_size` None is as many as memory allows. `constrain` holds answers to their formats,
+    `speculate` guesses phrases from earlier answers, which changes no answer, only its time.
+    """
 
     model: str
     adapters: tuple[str, ...] = ()
@@ -28,8 +32,9 @@ class EngineSpec:
     top_p: float = 1.0
     seed: int = 0
     max_pixels: int | None = None
-    batch_size: int = 4
+    batch_size: int | None = None
     constrain: bool = True
+    speculate: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what no engine can honour.
@@ -42,7 +47,7 @@ class EngineSpec:
             raise UsageError(f"--temperature {self.temperature}: must be 0 or more")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p {self.top_p}: must be above 0 and at most 1")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size}: must be 1 or more")
         if self.max_pixels is not None and self.max_pixels < 32 * 32:
             raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")

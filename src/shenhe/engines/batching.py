@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import torch
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.constraint import Grammars
+from shenhe.engines.drafts import Drafts
 from shenhe.engines.key_values import Head, KeyValues
 from shenhe.engines.opening import Opened
 from shenhe.engines.packed import pack
+from shenhe.engines.patches import Patches
 from shenhe.engines.sampling import Sampler
 from shenhe.engines.writing import Reader, Writing
 from shenhe.records import Answer, Failed
@@ -22,6 +25,13 @@ HEADS, SHORTEST_HEAD = 8, 16
 """So many beginnings of prompts are kept; a shorter one is not worth it. Units: tokens."""
 STEP_TOKENS = 8192
 """Prompts go through the model together up to so many tokens."""
+DRAFTING = 32
+"""Guesses pay while no more answers than this are written at once: then a pass costs more by its
+being one than by what is in it."""
+MOST_PLACES = 64
+"""So many answers at once where nobody says how many, and memory allows."""
+MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
+"""What of the free memory keys and values may take then."""
 READY = 64
 """So many requests that need no place are passed on before the others write on."""
 Asked = Opened | Answer | Failed | None
@@ -36,10 +46,13 @@ class Batch:
         base: Any,
         spec: EngineSpec,
         reader: Reader,
+        patches: Patches,
         grammars: Grammars | None,
         heads: deque[Head],
-        places: int,
+        drafts: Drafts,
+        places: int | None,
     ) -> None:
+        """Answer so many at once; None: as many as memory allows."""
         text = base.config.text_config
         self._base, self._spec, self._reader, self._grammars = base, spec, reader, grammars
         self.store = KeyValues(
@@ -49,9 +62,10 @@ class Batch:
             base.dtype,
             base.device,
         )
-        self.places = places
-        self.forward_passes = 0
-        self._heads = heads
+        self.places = places or MOST_PLACES
+        self._budget_bytes = None if places else _free_bytes(base.device)
+        self.forward_passes, self.halved = 0, False
+        self._heads, self._patches, self._drafts = heads, patches, drafts
 
     def write(self, source: Iterator[Asked]) -> Iterator[Answer | Failed]:
         """Yield answers as they end, and what needs none as it comes.
@@ -91,7 +105,7 @@ class Batch:
         # What the grammar forces from the start goes through the model together with the prompt.
         forced = constraint.forced() if constraint is not None else []
         forced = forced[: opened.request.max_new_tokens - 1]
-        self.store.reserve(self.places, len(prompt) + len(forced) + 1)
+        self.store.reserve(self._rows(row), len(prompt) + len(forced) + 1)
         known, head = self._known(opened, prompt)
         if head is not None:
             self.store.put(row, head, known)
@@ -106,22 +120,46 @@ class Batch:
         )
 
     def step(self, active: list[Writing]) -> None:
-        """Put what is pending through the model and choose the next token of each answer."""
+        """Put what is pending through the model and choose the next tokens of each answer."""
+        guessing = self._spec.speculate and len(active) <= DRAFTING
+        for writing in active if guessing else ():
+            if writing.sampler.greedy and not writing.begins:
+                left = writing.opened.request.max_new_tokens - len(writing.written)
+                writing.draft = self._drafts.guess(writing.written, left - 1)
         self.store.reserve(
-            self.places,
-            max(writing.past + len(writing.pending) for writing in active),
+            self._rows(max(writing.row for writing in active)),
+            max(writing.past + len(writing.asked) for writing in active),
         )
         logits = self.forward(active)
+        likeliest = logits.argmax(-1).tolist()
+        at = 0
         for writing in active:
-            fresh = writing.begins
-            writing.seen()
+            fresh, known = writing.begins, len(writing.written)
+            writing.seen(len(writing.pending))
             if fresh:
                 self._remember(writing)
-        likeliest = logits.argmax(-1).tolist()
-        for index, writing in enumerate(active):
-            if writing.opened.request.choices and not writing.written:
-                writing.opening = logits[index].float().log_softmax(-1).cpu()
-            self._reader.take(writing, self._choose(writing, logits[index], likeliest[index]))
+            if writing.opened.request.choices and fresh:
+                writing.opening = logits[at].float().log_softmax(-1).cpu()
+            answers = 1 + len(writing.draft)
+            self._take(writing, logits[at : at + answers], likeliest[at : at + answers])
+            self._drafts.learn(writing.written, known)
+            at += answers
+
+    def _take(self, writing: Writing, logits: torch.Tensor, likeliest: list[int]) -> None:
+        """Choose a token, and go on as far as the model has seen what follows, guessed rightly.
+
+        Shape: logits (1 + guesses, vocabulary).
+        """
+        draft, right = writing.draft, 0
+        writing.draft = []
+        while not writing.finish and not writing.pending:
+            token = self._choose(writing, logits[right], likeliest[right])
+            self._reader.take(writing, token)
+            fresh = writing.pending
+            same = 0
+            while same < len(fresh) and fresh[same : same + 1] == draft[right : right + 1]:
+                same, right = same + 1, right + 1
+            writing.seen(same)
 
     def _choose(self, writing: Writing, logits: torch.Tensor, likeliest: int) -> int:
         """Choose a token: the likeliest one that is allowed, or one drawn of those."""
@@ -141,10 +179,14 @@ class Batch:
         return int(scores.argmax())
 
     def forward(self, active: list[Writing]) -> torch.Tensor:
-        """Run the model over what is pending. Shape: (answers, vocabulary), for the next token."""
+        """Run the model over what is asked.
+
+        Shape: (places, vocabulary): of each answer the place behind what is pending, then those
+        behind its guesses.
+        """
         device = self._base.device
         packing = pack(self.store, [writing.piece for writing in active])
-        ids = torch.tensor([token for writing in active for token in writing.pending])
+        ids = torch.tensor([token for writing in active for token in writing.asked])
         positions = torch.cat([writing.positions() for writing in active], dim=1)
         with torch.inference_mode():
             embedded = self._base.get_input_embeddings()(ids[None].to(device))
@@ -156,23 +198,22 @@ class Batch:
                 packing=packing,
                 **seen,
             ).last_hidden_state[0]
-            lasts = torch.tensor([len(writing.pending) for writing in active]).cumsum(0) - 1
-            logits: torch.Tensor = self._base.lm_head(hidden[lasts.to(device)])
+            logits: torch.Tensor = self._base.lm_head(hidden[_wanted(active).to(device)])
         self.forward_passes += 1
         return logits
 
     def _with_photos(
         self, active: list[Writing], embedded: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Put photos in the places that prompts keep for them, and give what else of them is seen."""
-        seeing = [w.opened for w in active if w.begins and w.opened.pixels is not None]
+        """Put photos in the places that prompts keep for them; give what else of them is seen."""
+        seeing = [w.opened for w in active if w.begins and w.opened.patches is not None]
         if not seeing:
             return embedded, {}
         device = self._base.device
         grids = torch.cat([opened.grids for opened in seeing if opened.grids is not None])
-        pixels = torch.cat([opened.pixels for opened in seeing if opened.pixels is not None])
+        patches = torch.cat([opened.patches for opened in seeing if opened.patches is not None])
         features = self._base.model.get_image_features(
-            pixels.to(device), grids.to(device), return_dict=True
+            self._patches.floats(patches.to(device)), grids.to(device), return_dict=True
         )
         places = torch.cat([self._places(writing) for writing in active])[None].to(device)
         values = torch.cat(list(features.pooler_output)).to(embedded.dtype)
@@ -182,7 +223,7 @@ class Batch:
 
     def _places(self, writing: Writing) -> torch.Tensor:
         """Tell which of the pending tokens are places of photos. Shape: (tokens,)."""
-        found = torch.zeros(len(writing.pending), dtype=torch.bool)
+        found = torch.zeros(len(writing.asked), dtype=torch.bool)
         if writing.begins:
             left = writing.opened.token_ids[writing.past :]
             found[: len(left)] = left == self._base.config.image_token_id
@@ -211,11 +252,26 @@ class Batch:
             if not isinstance(asked, Opened):
                 ready.append(asked)
                 continue
+            if active and not self._has_room(active, asked):
+                waiting.appendleft(asked)
+                break
             writing = self.begin(asked, free.popleft())
             active.append(writing)
             tokens += len(writing.pending)
         active.sort(key=lambda writing: writing.row)
         return ready, more
+
+    def _rows(self, row: int) -> int:
+        """Count the rows to make room for: twice as many each time, as moving has its price."""
+        return min(self.places, 1 << row.bit_length())
+
+    def _has_room(self, active: list[Writing], opened: Opened) -> bool:
+        """Whether one more answer fits into the memory, should all become as long as they may."""
+        if self._budget_bytes is None:
+            return True
+        columns = max(_columns(one) for one in [opened, *(writing.opened for writing in active)])
+        taken = (len(active) + 1) * columns * self.store.bytes_per_token
+        return taken <= self._budget_bytes
 
     def _known(self, opened: Opened, prompt: list[int]) -> tuple[int, Head | None]:
         """Find the kept head that a prompt has most tokens in common with, and how many."""
@@ -252,9 +308,32 @@ class Batch:
         self._heads.clear()
         torch.cuda.empty_cache()
         if many > 1:
-            self.places = -(-many // 2)
+            self.places, self.halved = -(-many // 2), True
             warnings.warn(f"out of memory: the batch size is now {self.places}", stacklevel=3)
             return None
         request = waiting.popleft().request
         message = f"one request alone is too large; lower --max-pixels: {error}"
         return Failed(request.key, "out_of_memory", message, request.attempt)
+
+
+def _columns(opened: Opened) -> int:
+    return len(opened.token_ids) + opened.request.max_new_tokens
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Give what of a device's free memory may be taken."""
+    share = MEMORY_SHARE.get(device.type, MEMORY_SHARE["cpu"])
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * share)
+    return int(psutil.virtual_memory().available * share)
+
+
+def _wanted(active: list[Writing]) -> torch.Tensor:
+    """Find the tokens behind which something is to be chosen, in the order of all."""
+    found: list[int] = []
+    start = 0
+    for writing in active:
+        stop = start + len(writing.asked)
+        found += range(stop - 1 - len(writing.draft), stop)
+        start = stop
+    return torch.tensor(found)

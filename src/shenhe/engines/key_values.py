@@ -12,7 +12,7 @@ GROWTH = 256
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Keys and values of the tokens that a prompt begins with. Shape of each: (tokens, heads, size)."""
+    """What the tokens have that a prompt begins with. Shape of each: (tokens, heads, size)."""
 
     tokens: tuple[int, ...]
     keys: tuple[torch.Tensor, ...]

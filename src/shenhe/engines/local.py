@@ -1,4 +1,4 @@
-"""transformers in this process: the checkpoint's own processor and classes, many answers at once."""
+"""transformers in this process: the checkpoint's own classes, many answers at once."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from shenhe.engines import packed
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.batching import HEADS, Batch
 from shenhe.engines.constraint import Grammars
+from shenhe.engines.drafts import Drafts
 from shenhe.engines.key_values import Head
 from shenhe.engines.opening import Opener
 from shenhe.engines.sharing import Sharing
@@ -67,6 +68,7 @@ class LocalEngine:
         ends = self._model.generation_config.eos_token_id
         self._reader = Reader(self._tokenizer, _end_tokens(ends, self._tokenizer))
         self._heads: deque[Head] = deque(maxlen=HEADS)
+        self._drafts = Drafts()
         self._places = spec.batch_size
         self.forward_passes = 0
         self.fingerprint = loaded.fingerprint
@@ -86,7 +88,8 @@ class LocalEngine:
             raise EngineError(f"the model failed: {error}") from error
         finally:
             ahead.close()
-            self._places = batch.places
+            if batch.halved:
+                self._places = batch.places
             self.forward_passes += batch.forward_passes
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
@@ -129,7 +132,9 @@ class LocalEngine:
         opened = self._opener.open(request)
         return PreparedPrompt(
             opened.token_ids.tolist(),
-            torch.empty(0) if opened.pixels is None else opened.pixels.float(),
+            torch.empty(0)
+            if opened.patches is None
+            else self._opener.patches.floats(opened.patches),
             [] if opened.grids is None else opened.grids.tolist(),
         )
 
@@ -161,7 +166,17 @@ class LocalEngine:
 
     def _batch(self) -> Batch:
         grammars = self._grammars if self.spec.constrain else None
-        return Batch(self._base, self.spec, self._reader, grammars, self._heads, self._places)
+        patches = self._opener.patches
+        return Batch(
+            self._base,
+            self.spec,
+            self._reader,
+            patches,
+            grammars,
+            self._heads,
+            self._drafts,
+            self._places,
+        )
 
 
 def _bytes_of(weight: torch.Tensor) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from shenhe import photos
+from shenhe.engines.patches import Patches
 from shenhe.errors import PhotoError
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.records import Failed, ImagePart, Message, PhotoSize, Request
@@ -22,16 +23,17 @@ from shenhe.records import Failed, ImagePart, Message, PhotoSize, Request
 class Opened:
     """A request as the model is given it.
 
-    Shapes: token_ids (tokens,), positions (3, tokens) for time, rows and columns, pixels (patches,
-    channels x patch), grids (photos, 3); the last two are None without photos. `beyond` is added to
-    the place of what is written to get its position. `digest` tells equal questions.
+    Shapes: token_ids (tokens,), positions (3, tokens) for time, rows and columns, patches (patches,
+    channels, size, size) in bytes, grids (photos, 3); the last two are None without photos.
+    `beyond` is added to the place of what is written to get its position. `digest` tells equal
+    questions.
     """
 
     request: Request
     token_ids: torch.Tensor
     positions: torch.Tensor
     beyond: int
-    pixels: torch.Tensor | None
+    patches: torch.Tensor | None
     grids: torch.Tensor | None
     sizes: tuple[PhotoSize, ...]
     digest: bytes
@@ -41,7 +43,9 @@ class Opener:
     """Opens requests with a checkpoint's own chat template, tokenizer and image processor."""
 
     def __init__(self, processor: Any, base: Any, budget: PixelBudget) -> None:
-        self._processor, self._base, self._budget = processor, base, budget
+        self._tokenizer, self._base, self._budget = processor.tokenizer, base, budget
+        self.patches = Patches(processor.image_processor)
+        self._place = self._tokenizer.convert_ids_to_tokens(base.config.image_token_id)
 
     def ahead(
         self, requests: Iterator[Request], count: int
@@ -74,19 +78,15 @@ class Opener:
             for part in message.parts
             if isinstance(part, ImagePart)
         ]
-        text = self._processor.tokenizer.apply_chat_template(
-            [_as_template_message(message) for message in request.messages],
+        text = self._tokenizer.apply_chat_template(
+            [as_template_message(message) for message in request.messages],
             tokenize=False,
             add_generation_prompt=True,
         )
-        images = [photo.image for photo in loaded]
-        inputs = self._processor(
-            text=[text],
-            images=images or None,
-            return_tensors="pt",
-            **({"do_resize": False} if images else {}),
-        )
-        ids, grids = inputs["input_ids"], inputs.get("image_grid_thw")
+        cut = [self.patches.cut(photo.image) for photo in loaded]
+        grids = torch.tensor([grid for _, grid in cut]) if cut else None
+        text = self._with_places(text, [rows * columns for _, (_, rows, columns) in cut])
+        ids = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
         kinds = (ids == self._base.config.image_token_id).int()
         positions, beyond = self._base.model.get_rope_index(ids, kinds, image_grid_thw=grids)
         return Opened(
@@ -94,10 +94,24 @@ class Opener:
             ids[0],
             positions[:, 0],
             int(beyond),
-            inputs.get("pixel_values"),
+            torch.cat([patches for patches, _ in cut]) if cut else None,
             grids,
             tuple(photo.sizes for photo in loaded),
             _digest(text, loaded),
+        )
+
+    def _with_places(self, text: str, patches: list[int]) -> str:
+        """Keep as many places for each photo as the model makes tokens of it.
+
+        Raises: ValueError where a prompt has other places than photos.
+        """
+        parts = text.split(self._place)
+        if len(parts) != len(patches) + 1:
+            raise ValueError(f"{len(patches)} photos, and {len(parts) - 1} places for them")
+        merged = self.patches.merge**2
+        places = [self._place * (count // merged) for count in patches]
+        return parts[0] + "".join(
+            place + part for place, part in zip(places, parts[1:], strict=True)
         )
 
     def _open_or_fail(self, request: Request) -> Opened | Failed:
@@ -107,7 +121,8 @@ class Opener:
             return Failed(request.key, error.code, str(error), request.attempt)
 
 
-def _as_template_message(message: Message) -> dict[str, Any]:
+def as_template_message(message: Message) -> dict[str, Any]:
+    """Give a message in the form that chat templates take."""
     parts = [
         {"type": "image"} if isinstance(part, ImagePart) else {"type": "text", "text": part}
         for part in message.parts

@@ -20,6 +20,11 @@ from shenhe.engines.key_values import KeyValues
 NAME = "shenhe_packed"
 SHORT = 48
 """Sequences that bring at most so many tokens are looked at together, padded to the longest."""
+CHEAP_BYTES = 1 << 20
+"""A CPU pays for padding: those that bring one token are apart there from those that bring some,
+and the latter are together only where taking their rows out costs less than a call for each."""
+SPARSE = 2
+"""Rows between are looked at in vain, up to so many times as many: taking rows out copies them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,13 @@ class Piece:
     count: int
 
 
+_Placed = tuple[Piece, int]
+"""A piece, and its first token's place among all tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Together:
-    """Short pieces, padded. Shapes: tokens (pieces, longest), mask (pieces, 1, longest, columns)."""
+    """Short pieces, padded. Shapes: tokens (rows, longest), mask (rows, 1, longest, columns)."""
 
     rows: list[int]
     tokens: torch.Tensor
@@ -50,8 +59,8 @@ class Packing:
     store: KeyValues
     rows: torch.Tensor
     columns: torch.Tensor
-    long: list[tuple[Piece, int]]
-    together: _Together | None
+    alone: list[_Placed]
+    together: list[_Together]
 
 
 def pack(store: KeyValues, pieces: Sequence[Piece]) -> Packing:
@@ -64,13 +73,13 @@ def pack(store: KeyValues, pieces: Sequence[Piece]) -> Packing:
         starts.append(at)
         at += piece.count
     placed = list(zip(pieces, starts, strict=True))
-    short = [(piece, start) for piece, start in placed if piece.count <= SHORT]
+    groups, alone = _groups(store, placed)
     return Packing(
         store,
         torch.tensor(rows, device=device),
         torch.tensor(columns, device=device),
-        [(piece, start) for piece, start in placed if piece.count > SHORT],
-        _pad(short, device) if short else None,
+        alone,
+        [_pad(group, device) for group in groups if group],
     )
 
 
@@ -92,9 +101,9 @@ def packed_attention(
     keys[packing.rows, packing.columns] = key[0].transpose(0, 1)
     values[packing.rows, packing.columns] = value[0].transpose(0, 1)
     found = torch.empty_like(query[0].transpose(0, 1), memory_format=torch.contiguous_format)
-    if packing.together:
-        _attend_together(query[0].transpose(0, 1), keys, values, packing.together, scaling, found)
-    for piece, start in packing.long:
+    for together in packing.together:
+        _attend_together(query[0].transpose(0, 1), keys, values, together, scaling, found)
+    for piece, start in packing.alone:
         stop, seen = start + piece.count, piece.past + piece.count
         found[start:stop] = _attend_alone(
             query[:, :, start:stop],
@@ -108,18 +117,39 @@ def packed_attention(
 AttentionInterface.register(NAME, packed_attention)
 
 
-def _pad(short: list[tuple[Piece, int]], device: torch.device) -> _Together:
+def _groups(store: KeyValues, placed: list[_Placed]) -> tuple[list[list[_Placed]], list[_Placed]]:
+    """Part pieces into those that are looked at together, and those looked at alone."""
+    short = [one for one in placed if one[0].count <= SHORT]
+    long = [one for one in placed if one[0].count > SHORT]
+    if store.keys[0].device.type != "cpu":
+        return [short], long
+    single = [one for one in short if one[0].count == 1]
+    some = [one for one in short if one[0].count > 1]
+    layer_bytes = store.bytes_per_token // len(store.keys)
+    if max((piece.past for piece, _ in some), default=0) * layer_bytes > CHEAP_BYTES:
+        return [single], some + long
+    return [single, some], long
+
+
+def _pad(short: list[_Placed], device: torch.device) -> _Together:
     longest = max(piece.count for piece, _ in short)
     columns = max(piece.past + piece.count for piece, _ in short)
     steps = torch.arange(longest)
-    starts = torch.tensor([start for _, start in short])[:, None]
-    counts = torch.tensor([piece.count for piece, _ in short])[:, None]
-    pasts = torch.tensor([piece.past for piece, _ in short])[:, None]
+    by_row = {piece.row: (piece, start) for piece, start in short}
+    rows = list(range(max(by_row) + 1))
+    if len(rows) > SPARSE * len(short):
+        rows = list(by_row)
+    starts, counts, pasts = torch.zeros(3, len(rows), 1, dtype=torch.long)
+    for at, row in enumerate(rows):
+        if row in by_row:
+            piece, starts[at] = by_row[row]
+            counts[at], pasts[at] = piece.count, piece.past
     real = steps < counts
     tokens = torch.where(real, starts + steps, 0)
-    seen = torch.arange(columns) <= (pasts + torch.minimum(steps, counts - 1))[:, :, None]
+    # A place that holds no token sees what is there: of nothing at all NaN would come.
+    seen = torch.arange(columns) <= (pasts + torch.minimum(steps, counts - 1).clamp(0))[:, :, None]
     return _Together(
-        [piece.row for piece, _ in short],
+        rows,
         tokens.to(device),
         real.to(device),
         tokens[real].to(device),
@@ -136,7 +166,7 @@ def _attend_together(
     scaling: float,
     found: torch.Tensor,
 ) -> None:
-    """Shapes: query and found (tokens, heads, size), keys and values (rows, columns, heads, size)."""
+    """Shapes: query, found (tokens, heads, size), keys, values (rows, columns, heads, size)."""
     pieces, longest = together.tokens.shape
     heads, size = query.shape[1:]
     groups = heads // keys.shape[2]
@@ -162,7 +192,7 @@ def _attend_together(
 def _attend_alone(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
 ) -> torch.Tensor:
-    """Shapes: query (1, heads, tokens, size), key and value (1, heads, seen, size) of one sequence."""
+    """Shapes: query (1, heads, tokens, size), key and value (1, heads, seen, size)."""
     tokens, seen = query.shape[2], key.shape[2]
     mask = None
     if seen > tokens:

@@ -13,9 +13,9 @@ from shenhe.records import Request
 class Sampler:
     """Turns greedy decoding into sampling by the Gumbel-max rule.
 
-    argmax(logits / temperature + Gumbel noise) is a draw from the softmax. Each request has a random
-    generator of its own, seeded by the seed, the request's key and its attempt, so that the same
-    request gets the same answer in any batch and after any resume.
+    argmax(logits / temperature + Gumbel noise) is a draw from the softmax. Each request has a
+    random generator of its own, seeded by the seed, the request's key and its attempt, so that the
+    same request gets the same answer in any batch and after any resume.
     """
 
     def __init__(self, request: Request, spec: EngineSpec) -> None:
@@ -28,7 +28,7 @@ class Sampler:
         return self._temperature == 0
 
     def drawn(self, scores: torch.Tensor) -> torch.Tensor:
-        """Add noise to the scores of a token: the largest is the one drawn. Shape: (vocabulary,)."""
+        """Add noise to scores: the largest is the one drawn. Shape: (vocabulary,)."""
         scaled = scores.float() / self._temperature
         if self._top_p < 1:
             ordered, order = scaled.softmax(-1).sort(descending=True)

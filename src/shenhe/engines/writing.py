@@ -23,7 +23,7 @@ class Writing:
     """An answer that is being written in a row of the store.
 
     `pending` are tokens that the model has not seen yet: the prompt at first, then what was written
-    last and what the grammar forces behind it.
+    last and what the grammar forces behind it. `draft` are guesses at what comes behind those.
     """
 
     opened: Opened
@@ -33,13 +33,19 @@ class Writing:
     past: int
     pending: list[int]
     written: list[int] = field(default_factory=list)
+    draft: list[int] = field(default_factory=list)
     opening: torch.Tensor | None = None
     finish: FinishReason | None = None
 
     @property
     def piece(self) -> Piece:
         """What goes through the model next."""
-        return Piece(self.row, self.past, len(self.pending))
+        return Piece(self.row, self.past, len(self.asked))
+
+    @property
+    def asked(self) -> list[int]:
+        """The tokens that go through the model next."""
+        return self.pending + self.draft
 
     @property
     def begins(self) -> bool:
@@ -47,17 +53,17 @@ class Writing:
         return self.past < len(self.opened.token_ids)
 
     def positions(self) -> torch.Tensor:
-        """Give the positions of what is pending. Shape: (3, tokens)."""
-        stop, prompt = self.past + len(self.pending), len(self.opened.token_ids)
+        """Give the positions of what is asked. Shape: (3, tokens)."""
+        stop, prompt = self.past + len(self.asked), len(self.opened.token_ids)
         written = torch.arange(max(self.past, prompt), stop).expand(3, -1) + self.opened.beyond
         if not self.begins:
             return written
         return torch.cat([self.opened.positions[:, self.past :], written], dim=1)
 
-    def seen(self) -> None:
-        """Note that the model has seen what was pending."""
-        self.past += len(self.pending)
-        self.pending = []
+    def seen(self, count: int) -> None:
+        """Note that the model has seen so many of the pending tokens."""
+        self.past += count
+        self.pending = self.pending[count:]
 
 
 class Reader:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
-from shenhe.formats import summary, verdict
+from shenhe.formats import verdict
 from shenhe.formats.caption import Coordinates
 from shenhe.records import FAIL, PASS, Grammar, photo_key
 
@@ -25,7 +25,9 @@ _NUMBERS: dict[Coordinates, str] = {
 # JSON leaves out control characters; of the escapes, those that models write.
 _CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\\/])'
 _VISIBLE = r'([^"\\\x00-\x20\x7f\u3000]|\\["\\\/])'
-_NO_BREAK = r"[^\n\r\x00-\x1f\x7f\x85\u2028\u2029]"
+_BREAKS = r"\x00-\x1f\x7f\x85\u2028\u2029"
+_NO_TOKEN = rf"<+[^{_BREAKS}<|]"
+"""What may follow on `<`, so that no special token can be spelled."""
 STYLES = {"spaced": (", ", ": "), "compact": (",", ":")}
 """Between members and behind keys: json.dumps' own way, and the one without white space."""
 
@@ -51,19 +53,23 @@ def of_caption(
 
 @lru_cache(maxsize=1)
 def of_summary() -> Grammar:
-    """One line without coordinates and special tokens: what `summary.parse` takes."""
-    line = f"{_NO_BREAK[:-1]}\\x20\\u3000]{_NO_BREAK}{{0,{MAX_LINE - 1}}}"
-    refused = f"(?s:.*)({summary.SPECIAL_TOKEN}|{summary.COORDINATES})(?s:.*)"
-    return Grammar("summary", f"start: LINE\nLINE: /{line}/ & ~/{refused}/\n")
+    """One line without coordinates and special tokens, as `summary.parse` has it."""
+    number = r"[0-9]+(\.[0-9]+)?"
+    # Brackets may hold a number, and may not go on to a second one.
+    open_brackets = rf"([\[(（][ \u3000]*({number}[ \u3000]*)?)+"
+    behind = rf"([^{_BREAKS}<\[(（0-9 \u3000.,，]|{_NO_TOKEN})"
+    item = rf"([^{_BREAKS}<\[(（]|{_NO_TOKEN}|{open_brackets}{behind})"
+    first = rf"([^{_BREAKS}<\[(（ \u3000]|{_NO_TOKEN}|{open_brackets}{behind})"
+    return Grammar("summary", f"start: LINE\nLINE: /{first}{item}{{0,{MAX_LINE - 1}}}/\n")
 
 
 @lru_cache(maxsize=1)
 def of_verdict() -> Grammar:
     """Two lines and nothing else: what `verdict.parse` takes."""
-    reason = f"{_NO_BREAK[:-1]}\\x20\\u3000]{_NO_BREAK}{{0,{MAX_REASON - 1}}}"
+    first, item = (rf"([^{_BREAKS}<{blank}]|{_NO_TOKEN})" for blank in (r" \u3000", ""))
     rules = [
-        f'start: ("{PASS}" | "{FAIL}") "\\n{verdict.REASON_PREFIX}" REASON',
-        f"REASON: /{reason}/ & ~/(?s:.*)<\\|(?s:.*)/",
+        f'start: ("{PASS}" | "{FAIL}") "\\n{verdict.REASON_PREFIX}" REASON "\\n"?',
+        f"REASON: /{first}{item}{{0,{MAX_REASON - 1}}}/",
     ]
     return Grammar("verdict", "\n".join(rules) + "\n")
 

@@ -12,11 +12,10 @@ NOTHING_RELEVANT = "无关图片"
 REMARK_PREFIX = "备注: "
 SEPARATOR = "，"
 
-SPECIAL_TOKEN = r"<\|[^|<>]{0,64}\|>"
-_NUMBER = r"\s*\d+(?:\.\d+)?\s*"
-COORDINATES = rf"bbox_2d|[\[(（]{_NUMBER}[,，]{_NUMBER}(?:[,，]{_NUMBER})*[\])）]"
-_SPECIAL_TOKEN = re.compile(SPECIAL_TOKEN)
-_COORDINATES = re.compile(COORDINATES)
+_SPECIAL_TOKEN = re.compile(r"<\|[^|<>]{0,64}\|>")
+_COORDINATES = re.compile(
+    r"bbox_2d|[\[(（]\s*\d+(?:\.\d+)?\s*[,，]\s*\d+(?:\.\d+)?\s*(?:[,，]\s*\d+(?:\.\d+)?\s*)*[\])）]"
+)
 
 
 def parse(text: str) -> str:

@@ -111,7 +111,10 @@ def run_captions(
     ):
         todo = (photos for photos in lists if _key(photos) not in output.done)
         jobs = (
-            Job(photos, (caption.request(_key(photos), photos, template, max_new_tokens, coordinates),))
+            Job(
+                photos,
+                (caption.request(_key(photos), photos, template, max_new_tokens, coordinates),),
+            )
             for photos in islice(todo, run.limit)
         )
         read = partial(caption.read, coordinates=coordinates)
