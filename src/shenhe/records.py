@@ -120,11 +120,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What an answer must be, as Lark; `photos` are those of a caption."""
+    """What an answer must be, as Lark; `photos` are those of a caption, `highest` its numbers'."""
 
     kind: Literal["caption", "summary", "verdict"]
     lark: str
     photos: int = 0
+    highest: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,8 @@ class Conversation:
         question = Message("user", _parts(text, self.waiting))
         opening = (Message("system", (self.system,)),) if self.system else ()
         messages = (*opening, *self.history, question)
-        answer = yield from self._stream(messages)
+        asked = Request("chat", messages, self.max_new_tokens)
+        answer = yield from self.engine.stream(asked)
         self.history += [question, Message("assistant", (answer.text,))]
         self._keep(answer, self.waiting)
         return answer
@@ -53,7 +54,8 @@ class Conversation:
         photos = self.waiting or list(self.last_photos)
         if not photos:
             raise FormatError("no_photo", "no photo yet: /image PATH attaches one")
-        answer = yield from self._stream(caption.request("", photos, template).messages)
+        asked = caption.request("chat", photos, template, self.max_new_tokens)
+        answer = yield from self.engine.stream(asked)
         self._keep(answer, photos)
         return answer
 
@@ -76,9 +78,6 @@ class Conversation:
             write_overlay(photo, objects, path)
             paths.append(path)
         return found, paths
-
-    def _stream(self, messages: tuple[Message, ...]) -> Generator[str, None, Answer]:
-        return (yield from self.engine.stream(Request("chat", messages, self.max_new_tokens)))
 
     def _keep(self, answer: Answer, photos: Sequence[Path]) -> None:
         self.last_answer = answer.text

@@ -12,7 +12,7 @@ from pathlib import Path
 from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
 from shenhe.errors import ItemError, RunError
-from shenhe.records import Answer, ImagePart
+from shenhe.records import Answer, FinishReason, ImagePart
 
 PROMPT, MORE = "<<< ", "... "
 END_OF_LINES = "#"
@@ -27,6 +27,11 @@ HELP = """\
 /help            this
 /exit            leave; also exit, quit, Ctrl-D
 Ctrl-C stops an answer, and leaves the conversation as it was before the question."""
+CUT: dict[FinishReason, str] = {
+    "stop": "",
+    "length": ", cut at the limit",
+    "loop": ", stopped: it repeats itself",
+}
 SWIFT_WORDS = {
     "clear": "/clear",
     "reset-system": "/reset-system",
@@ -137,7 +142,7 @@ class Terminal:
         print(_printable("".join(held)), flush=True)
         if told:
             seconds = max(time.monotonic() - began, 1e-9)
-            cut = ", cut at the limit" if answer.finish_reason == "length" else ""
+            cut = CUT[answer.finish_reason]
             print(
                 f"[{answer.new_tokens} tokens, {answer.new_tokens / seconds:.1f} tokens/s{cut}]",
                 flush=True,

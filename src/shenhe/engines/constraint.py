@@ -11,6 +11,7 @@ from llguidance import LLMatcher
 from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
+from shenhe.engines.box_order import BoxOrder
 from shenhe.errors import EngineError
 from shenhe.records import Grammar
 
@@ -21,8 +22,10 @@ class Grammars:
     def __init__(self, tokenizer: Any, ends: Sequence[int], vocabulary: int) -> None:
         """Read a tokenizer, which takes a second for a large one."""
         self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
-        self._ends, self._vocabulary = frozenset(ends), vocabulary
+        self.ends, self.vocabulary = frozenset(ends), vocabulary
+        self._decode = tokenizer.decode
         self._compiled: dict[Grammar, LLMatcher] = {}
+        self._texts: dict[int, str] = {}
 
     def constraint(self, grammar: Grammar) -> Constraint:
         """Begin an answer.
@@ -32,28 +35,42 @@ class Grammars:
         if grammar not in self._compiled:
             matcher = LLMatcher(self._tokenizer, grammar.lark)
             if problem := matcher.get_error():
-                raise EngineError(f"the grammar of {grammar.kind}s cannot be used: {problem}")
+                raise EngineError(f"the grammar of a {grammar.kind} cannot be used: {problem}")
             self._compiled[grammar] = matcher
-        return Constraint(self._compiled[grammar].deep_copy(), self._ends, self._vocabulary)
+        matcher = self._compiled[grammar].deep_copy()
+        order = BoxOrder(grammar.highest) if grammar.kind == "caption" else None
+        return Constraint(matcher, self, order)
+
+    def text(self, token: int) -> str:
+        """Read a token alone; what is not whole characters reads as the sign of that."""
+        if token not in self._texts:
+            self._texts[token] = self._decode([token], skip_special_tokens=False)
+        return self._texts[token]
 
 
 class Constraint:
     """One answer that is being written."""
 
-    def __init__(self, matcher: LLMatcher, ends: frozenset[int], vocabulary: int) -> None:
-        self._matcher, self._ends, self._vocabulary = matcher, ends, vocabulary
+    def __init__(self, matcher: LLMatcher, grammars: Grammars, order: BoxOrder | None) -> None:
+        self._matcher, self._grammars, self._order = matcher, grammars, order
 
     def allows(self, token: int) -> bool:
         """Whether a token may come next."""
-        if token in self._ends:
+        if token in self._grammars.ends:
             return bool(self._matcher.is_accepting())
-        return bool(self._matcher.validate_tokens([token]) == 1)
+        if self._matcher.validate_tokens([token]) != 1:
+            return False
+        return self._order is None or self._order.allows(self._grammars.text(token))
 
     def refused(self) -> torch.Tensor:
         """Tell what may not come next. Shape: (vocabulary,), on the CPU."""
-        bits = allocate_token_bitmask(1, self._vocabulary)
+        vocabulary = self._grammars.vocabulary
+        bits = allocate_token_bitmask(1, vocabulary)
         fill_next_token_bitmask(self._matcher, bits)
-        allowed = np.unpackbits(bits.view(np.uint8), bitorder="little")[: self._vocabulary]
+        allowed = np.unpackbits(bits.view(np.uint8), bitorder="little")[:vocabulary]
+        if self._order is not None and self._order.within:
+            for token in allowed.nonzero()[0]:
+                allowed[token] = self._order.allows(self._grammars.text(int(token)))
         return torch.from_numpy(allowed == 0)
 
     def advance(self, token: int) -> list[int]:
@@ -65,6 +82,7 @@ class Constraint:
             raise EngineError(
                 f"the grammar refuses a token it allowed: {self._matcher.get_error()}"
             )
+        self._follow([token])
         return self.forced()
 
     def forced(self) -> list[int]:
@@ -74,7 +92,12 @@ class Constraint:
         tokens: list[int] = self._matcher.compute_ff_tokens()
         if tokens:
             self._matcher.consume_tokens(tokens)
+            self._follow(tokens)
         return tokens
+
+    def _follow(self, tokens: list[int]) -> None:
+        if self._order is not None:
+            self._order.advance("".join(map(self._grammars.text, tokens)))
 
     @property
     def complete(self) -> bool:

@@ -7,7 +7,8 @@ import re
 from shenhe.formats.grammars import STYLES
 from shenhe.records import Grammar, photo_key
 
-_STEP = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]')
+# A string that is cut has no end: nothing in it is a brace.
+_STEP = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}]')
 
 
 def close(text: str, grammar: Grammar) -> str:

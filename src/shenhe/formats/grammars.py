@@ -1,7 +1,8 @@
 """The formats as grammars: a model that is held to one cannot write anything else.
 
-Lark, as llguidance reads it. What the parsers refuse and no grammar can (an inverted box, a quad
-that crosses itself, a pixel beyond a photo's side) is found by them afterwards.
+Lark, as llguidance reads it. What the parsers refuse and no grammar can (a quad that crosses
+itself, a pixel beyond a photo's side) is found by them afterwards; boxes are put right by the
+engine, digit by digit.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ MAX_OBJECTS, MAX_POINTS = 200, 64
 """More on one photo, or on one line, is a model that does not find its end."""
 MAX_DESC, MAX_LINE, MAX_REASON = 200, 600, 400
 """Units: characters."""
-_NUMBERS: dict[Coordinates, str] = {
-    "norm1000": "0|[1-9][0-9]{0,2}|1000",
-    "norm100": "0|[1-9][0-9]?|100",
-    "pixel": "0|[1-9][0-9]{0,4}",
+_NUMBERS: dict[Coordinates, tuple[int, str]] = {
+    "norm1000": (1000, "0|[1-9][0-9]{0,2}|1000"),
+    "norm100": (100, "0|[1-9][0-9]?|100"),
+    "pixel": (99_999, "0|[1-9][0-9]{0,4}"),
 }
+"""The highest number, and how numbers are written."""
 # JSON leaves out control characters; of the escapes, those that models write.
 _CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\\/])'
 _VISIBLE = r'([^"\\\x00-\x20\x7f\u3000]|\\["\\\/])'
@@ -40,15 +42,19 @@ def of_caption(
 
     `descs` are regular expressions: with any, a desc is what one of them matches, whole.
     """
-    desc = "|".join(f"({pattern})" for pattern in descs) if descs else None
+    highest, number = _NUMBERS[coordinates]
+    given = "|".join(f"({pattern})" for pattern in descs).replace("/", r"\/")
+    desc = f"/{_VISIBLE}{_CHARACTER}{{0,{MAX_DESC - 1}}}/"
+    # A pattern's own `.` must not run beyond the string.
+    desc = f"/{given}/ & /{_CHARACTER}*/" if given else desc
     lines = [
         "start: " + " | ".join(STYLES),
-        f"NUMBER: /{_NUMBERS[coordinates]}/",
-        f"DESC: /{desc or f'{_VISIBLE}{_CHARACTER}{{0,{MAX_DESC - 1}}}'}/",
+        f"NUMBER: /{number}/",
+        f"DESC: {desc}",
     ]
     for style, (comma, colon) in STYLES.items():
         lines += _caption_rules(style, comma, colon, photos)
-    return Grammar("caption", "\n".join(lines) + "\n", photos)
+    return Grammar("caption", "\n".join(lines) + "\n", photos, highest)
 
 
 @lru_cache(maxsize=1)
@@ -60,7 +66,8 @@ def of_summary() -> Grammar:
     behind = rf"([^{_BREAKS}<\[(（0-9 \u3000.,，]|{_NO_TOKEN})"
     item = rf"([^{_BREAKS}<\[(（]|{_NO_TOKEN}|{open_brackets}{behind})"
     first = rf"([^{_BREAKS}<\[(（ \u3000]|{_NO_TOKEN}|{open_brackets}{behind})"
-    return Grammar("summary", f"start: LINE\nLINE: /{first}{item}{{0,{MAX_LINE - 1}}}/\n")
+    line = f"{first}{item}{{0,{MAX_LINE - 1}}}({open_brackets})?"
+    return Grammar("summary", f"start: LINE\nLINE: /{line}/\n")
 
 
 @lru_cache(maxsize=1)

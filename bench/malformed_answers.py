@@ -1,0 +1,117 @@
+"""How many malformed answers a model of random weights writes: held to its formats, and free.
+
+    python -m bench.malformed_answers [--answers 10000]
+
+The bundled model's shape with random weights knows no format at all: the hardest case there is.
+Half of the answers are captions, a quarter Stage-A lines, a quarter verdicts; greedy, then asked
+again with sampling, as a run would. Read by the strict parsers, and captions by the tolerant one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from recipes.demo_checkpoint.draw import draw
+from recipes.demo_checkpoint.lessons import photo_scene
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.local import LocalEngine
+from shenhe.errors import FormatError
+from shenhe.formats import caption as caption_format
+from shenhe.formats import summary as summary_format
+from shenhe.formats import verdict as verdict_format
+from shenhe.formats.caption_recovery import recover
+from shenhe.records import Answer, Request
+from shenhe.stages import caption, summary, verdict
+
+PHOTOS, CAPTION_TOKENS, LINE_TOKENS = 200, 96, 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--answers", type=int, default=10_000)
+    options = parser.parse_args()
+    print("| | answers | unreadable | objects put right or dropped | cut at the limit |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        photos = _photos(Path(folder))
+        for name, constrain, count in (
+            ("held to the format", True, options.answers),
+            ("free", False, options.answers // 20),
+        ):
+            found = _count(_engine(constrain), list(_requests(photos, count)))
+            for kind in ("caption", "line", "verdict"):
+                print(
+                    f"| {kind}, {name} | {found[kind]} | {found[kind, 'bad']} |"
+                    f" {found[kind, 'mended']} | {found[kind, 'cut']} |",
+                    flush=True,
+                )
+
+
+def _engine(constrain: bool) -> LocalEngine:
+    spec = EngineSpec("demo", dtype="float32", constrain=constrain, temperature=1.0)
+    engine = LocalEngine(spec)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for weight in engine._model.parameters():
+            weight.copy_(torch.randn_like(weight) * weight.std().nan_to_num(0.1))
+    return engine
+
+
+def _photos(folder: Path) -> list[Path]:
+    paths = []
+    for index in range(PHOTOS):
+        paths.append(folder / f"{index}.png")
+        draw(photo_scene("test", index)).save(paths[-1])
+    return paths
+
+
+def _requests(photos: list[Path], count: int) -> Iterator[Request]:
+    prompts, mission = load_prompts(), next(iter(load_missions()))
+    for number in range(count):
+        photo = photos[number % len(photos)]
+        if number % 4 < 2:
+            asked = caption.request("", [photo], prompts.caption, CAPTION_TOKENS)
+            kind = "caption"
+        elif number % 4 == 2:
+            asked = summary.request("", photo, mission, prompts.summary, LINE_TOKENS)
+            kind = "line"
+        else:
+            lines = {"图片_1": f"标签/可以识别×{number}"}
+            asked = verdict.request("", lines, mission, prompts.verdict, LINE_TOKENS)
+            kind = "verdict"
+        yield replace(asked, key=f"{kind} {number}")
+
+
+def _count(engine: LocalEngine, requests: list[Request]) -> Counter[object]:
+    found: Counter[object] = Counter()
+    for answer in engine.answer(requests):
+        assert isinstance(answer, Answer)
+        kind = answer.key.split()[0]
+        found[kind] += 1
+        found[kind, "cut"] += answer.finish_reason != "stop"
+        try:
+            if kind == "line":
+                summary_format.parse(answer.text)
+            elif kind == "verdict":
+                verdict_format.parse(answer.text)
+            else:
+                found[kind, "mended"] += bool(recover(answer.text, 1).repairs)
+                caption_format.parse(answer.text, 1)
+        except FormatError as error:
+            # A quad whose corners are no quad's is the tolerant reader's: it is not the format.
+            if error.code not in ("quad_crossing", "quad_order"):
+                found[kind, "bad"] += 1
+                print(error.code, answer.text[:200])
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""Answers held to their formats: never malformed, the same where they were right by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.drafts import Drafts
+from shenhe.engines.local import LocalEngine
+from shenhe.formats import caption as caption_format
+from shenhe.formats import grammars, summary, verdict
+from shenhe.formats.caption_recovery import recover
+from shenhe.records import Answer, Request
+from shenhe.stages import caption as caption_stage
+from shenhe.stages import summary as summary_stage
+from shenhe.stages import verdict as verdict_stage
+
+MISSION = load_missions().get("挡风板安装检查")
+PROMPTS = load_prompts()
+
+
+@pytest.fixture(scope="module")
+def free() -> LocalEngine:
+    spec = EngineSpec("demo", ("demo",), dtype="float32", constrain=False, speculate=False)
+    return LocalEngine(spec)
+
+
+@pytest.fixture(scope="module")
+def wild() -> LocalEngine:
+    """The bundled model with random weights: it knows no format at all."""
+    engine = LocalEngine(EngineSpec("demo", dtype="float32"))
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for weight in engine._model.parameters():
+            weight.copy_(torch.randn_like(weight) * weight.std().nan_to_num(0.1))
+    return engine
+
+
+def _captions(photos: list[Path], limit: int = 400) -> list[Request]:
+    return [caption_stage.request(str(p), [p], PROMPTS.caption, limit) for p in photos]
+
+
+def _texts(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
+    return {a.key: a for a in engine.answer(requests) if isinstance(a, Answer)}
+
+
+def test_the_same_text_in_fewer_passes(free: LocalEngine, demo_photos: list[Path]) -> None:
+    spec = replace(free.spec, constrain=True)
+    held, requests = LocalEngine(spec), _captions(demo_photos[:16])
+    before = free.forward_passes
+    said, expected = _texts(held, requests), _texts(free, requests)
+    assert {k: a.text for k, a in said.items()} == {k: a.text for k, a in expected.items()}
+    assert (free.forward_passes - before) / held.forward_passes > 1.5
+    alone = replace(held.spec, batch_size=1)
+    one = LocalEngine(alone)
+    tokens = sum(answer.new_tokens for answer in _texts(one, requests).values())
+    assert tokens / one.forward_passes > 1.8
+
+
+def test_guesses_change_nothing(free: LocalEngine, demo_photos: list[Path]) -> None:
+    requests = _captions(demo_photos[:12])
+    expected = _texts(free, requests)
+    guessing = LocalEngine(replace(free.spec, speculate=True, batch_size=2))
+    said = _texts(guessing, requests)
+    again = _texts(guessing, requests)
+    for key, answer in expected.items():
+        assert said[key].text == again[key].text == answer.text
+        assert said[key].new_tokens == answer.new_tokens
+
+
+def test_a_guess_is_what_always_followed() -> None:
+    drafts = Drafts()
+    drafts.learn([1, 2, 3, 4, 5, 6], 0)
+    assert drafts.guess([1, 2, 3, 4], 8) == []
+    drafts.learn([9, 1, 2, 3, 4, 5, 6], 1)
+    assert drafts.guess([7, 1, 2, 3, 4], 8) == [5, 6]
+    assert drafts.guess([7, 1, 2, 3, 4], 1) == [5]
+    drafts.learn([1, 2, 3, 4, 8], 0)
+    assert drafts.guess([7, 1, 2, 3, 4], 8) == []
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_random_weights_write_nothing_malformed(
+    wild: LocalEngine, demo_photos: list[Path], temperature: float
+) -> None:
+    wild.spec = replace(wild.spec, temperature=temperature)
+    photos = demo_photos[:6]
+    lines = [summary_stage.request(f"s{p}", p, MISSION, PROMPTS.summary, 60) for p in photos]
+    verdicts = [
+        verdict_stage.request(
+            f"v{n}", {"图片_1": f"标签/可以识别×{n}"}, MISSION, PROMPTS.verdict, 40
+        )
+        for n in range(6)
+    ]
+    two = [caption_stage.request("two", photos[:2], PROMPTS.caption, 120)]
+    answers = _texts(wild, [*_captions(photos, 120), *two, *lines, *verdicts])
+    assert len(answers) == 19
+    for key, answer in answers.items():
+        if key.startswith("s/"):
+            summary.parse(answer.text)
+        elif key.startswith("v"):
+            verdict.parse(answer.text)
+        else:
+            found = recover(answer.text, 2 if key == "two" else 1)
+            # What no grammar can hold to: the corners of a quad, an object written three times.
+            assert all(one.startswith(("quad", "loop", "dropped")) for one in found.repairs)
+
+
+def test_an_answer_at_its_limit_is_whole_and_flagged(
+    engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    for limit in (1, 9, 30, 60, 100):
+        (answer,) = engine.answer(_captions(demo_photos[:1], limit))
+        assert isinstance(answer, Answer)
+        assert answer.finish_reason == "length"
+        assert answer.new_tokens == limit
+        caption_format.parse(answer.text, 1)
+
+
+def test_free_answers_may_be_what_they_are(free: LocalEngine, demo_photos: list[Path]) -> None:
+    (answer,) = free.answer(_captions(demo_photos[:1], 30))
+    assert isinstance(answer, Answer)
+    with pytest.raises(Exception, match="not JSON"):
+        caption_format.parse(answer.text)
+
+
+def test_an_object_over_and_over_ends_the_answer(
+    engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shenhe.engines.writing.repeats", lambda text, grammar: "object_2" in text)
+    (answer,) = engine.answer(_captions(demo_photos[:1]))
+    assert isinstance(answer, Answer)
+    assert answer.finish_reason == "loop"
+    found = caption_stage.read(answer)
+    assert found.truncated
+    assert len(found.caption.photos[0]) == 1
+
+
+def test_equal_questions_are_answered_once(engine: LocalEngine, demo_photos: list[Path]) -> None:
+    first = demo_photos[0]
+    requests = [replace(r, key=f"{n}") for n, r in enumerate(_captions([first] * 40))]
+    before = engine.forward_passes
+    answers = _texts(engine, requests)
+    shared = engine.forward_passes - before
+    assert len(answers) == 40
+    assert len({answer.text for answer in answers.values()}) == 1
+    before = engine.forward_passes
+    _texts(engine, requests[:1])
+    assert shared <= 1.5 * (engine.forward_passes - before)
+
+
+def test_the_head_of_a_prompt_is_computed_once(engine: LocalEngine) -> None:
+    requests = [
+        verdict_stage.request(f"v{n}", {"图片_1": f"标签/可以识别×{n}"}, MISSION, PROMPTS.verdict)
+        for n in range(1, 9)
+    ]
+    engine._heads.clear()
+    expected = {r.key: next(iter(engine.answer([r]))) for r in requests[::-1]}
+    assert len(engine._heads) == 1
+    assert len(engine._heads[0].tokens) > 40
+    said = _texts(engine, requests)
+    assert len(said) == 8
+    for key, answer in expected.items():
+        assert isinstance(answer, Answer)
+        assert said[key].text == answer.text
+        assert said[key].choice_logprobs == pytest.approx(answer.choice_logprobs, abs=1e-3)
+
+
+def test_a_grammar_that_cannot_be_read_is_an_engine_error(
+    engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    broken = replace(grammars.of_summary(), lark="start: nothing")
+    request = replace(_captions(demo_photos[:1])[0], grammar=broken)
+    with pytest.raises(Exception, match="grammar of a summary cannot be used"):
+        list(engine.answer([request]))

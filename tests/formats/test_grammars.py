@@ -1,0 +1,182 @@
+"""The grammars take what the parsers take and render writes, and nothing that they refuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llguidance import LLMatcher
+from llguidance.hf import from_tokenizer
+from transformers import AutoTokenizer
+
+from shenhe.checkpoints import find_checkpoint
+from shenhe.errors import FormatError
+from shenhe.formats import caption, grammars, summary, verdict
+from shenhe.formats.closing import close
+from shenhe.formats.repetition import LINE_LOOP, repeats
+from shenhe.geometry import Box, Line
+from shenhe.records import Caption, CaptionObject, Grammar, Judgement
+
+TOKENIZER = AutoTokenizer.from_pretrained(find_checkpoint("demo").folder)
+READER = from_tokenizer(TOKENIZER)
+
+
+def takes(grammar: Grammar, text: str) -> bool:
+    """Whether a text is what the grammar asks for, whole."""
+    matcher = LLMatcher(READER, grammar.lark)
+    assert not matcher.get_error()
+    tokens = TOKENIZER(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    return matcher.validate_tokens(tokens) == len(tokens) and (
+        bool(matcher.consume_tokens(tokens)) and bool(matcher.is_accepting())
+    )
+
+
+NUMBER = st.integers(0, 1000)
+DESC = st.text(st.sampled_from('BU设备/,华为 \\"×{}[]<|'), min_size=1, max_size=12)
+POINTS = st.lists(st.tuples(NUMBER, NUMBER), min_size=2, max_size=6, unique=True)
+SHAPES = st.one_of(
+    st.tuples(NUMBER, NUMBER, NUMBER, NUMBER)
+    .filter(lambda n: n[0] < n[2] and n[1] < n[3])
+    .map(lambda n: Box(*map(float, n))),
+    POINTS.map(lambda points: Line(tuple((float(x), float(y)) for x, y in points))),
+)
+OBJECTS = st.builds(CaptionObject, SHAPES, DESC.filter(lambda d: d[:1].strip() != ""))
+CAPTIONS = st.lists(st.lists(OBJECTS, max_size=3).map(tuple), min_size=1, max_size=3).map(
+    lambda photos: Caption(tuple(photos))
+)
+
+
+@settings(max_examples=60)
+@given(CAPTIONS, st.booleans())
+def test_every_rendered_caption_is_taken(value: Caption, compact: bool) -> None:
+    grouped = caption.to_grouped(value)
+    text = json.dumps(
+        grouped, ensure_ascii=False, separators=(",", ":") if compact else (", ", ": ")
+    )
+    assert takes(grammars.of_caption(len(value.photos)), text)
+
+
+@settings(max_examples=100)
+@given(CAPTIONS, st.booleans(), st.data())
+def test_a_caption_cut_anywhere_is_closed_into_a_shorter_one(
+    value: Caption, compact: bool, data: st.DataObject
+) -> None:
+    separators = (",", ":") if compact else (", ", ": ")
+    text = json.dumps(caption.to_grouped(value), ensure_ascii=False, separators=separators)
+    cut = text[: data.draw(st.integers(0, len(text)))]
+    grammar = grammars.of_caption(len(value.photos))
+    closed = close(cut, grammar)
+    assert takes(grammar, closed)
+    found = caption.parse(closed, len(value.photos))
+    for ours, theirs in zip(found.photos, caption.parse(text).photos, strict=True):
+        assert ours == theirs[: len(ours)]
+    if cut == text:
+        assert closed == text
+
+
+KEYS_ELSEWHERE = (
+    '{"图片_1": {"object_1": {"desc": "光纤", "line_points": 2, "line": [1, 2, 3, 4]}}}'
+)
+OBJECT = '{{"图片_1": {{"object_1": {}}}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ('{"图片_1": {}}', True),
+        (KEYS_ELSEWHERE, True),
+        (KEYS_ELSEWHERE.replace('"line_points": 2', '"line_points": 3'), False),
+        (OBJECT.format('{"bbox_2d": [1, 2, 3, 1000], "desc": "a"}'), True),
+        (OBJECT.format('{"bbox_2d": [1, 2, 3, 1001], "desc": "a"}'), False),
+        (OBJECT.format('{"bbox_2d": [1, 2, 3], "desc": "a"}'), False),
+        (OBJECT.format('{"bbox_2d": [01, 2, 3, 4], "desc": "a"}'), False),
+        (OBJECT.format('{"bbox_2d": [1, 2, 3, 4], "desc": ""}'), False),
+        (OBJECT.format('{"bbox_2d": [1, 2, 3, 4]}'), False),
+        (OBJECT.format('{"quad": [1, 2, 9, 2, 9, 8, 1, 8], "desc": "a"}'), True),
+        (OBJECT.format('{"line": [1, 2, 3, 4, 5, 6], "line_points": 2, "desc": "a"}'), False),
+        ('{"图片_1": {}, "图片_2": {}}', False),
+        ('{"图片_1": {"object_2": {"bbox_2d": [1, 2, 3, 4], "desc": "a"}}}', False),
+        ("好的", False),
+    ],
+)
+def test_captions_of_one_photo(text: str, taken: bool) -> None:
+    assert takes(grammars.of_caption(1), text) == taken
+    if taken:
+        caption.parse(text, 1)
+
+
+def test_numbers_of_other_coordinates() -> None:
+    text = OBJECT.format('{"bbox_2d": [1, 2, 101, 1500], "desc": "a"}')
+    assert not takes(grammars.of_caption(1), text)
+    assert not takes(grammars.of_caption(1, "norm100"), text.replace("1500", "9"))
+    assert takes(grammars.of_caption(1, "pixel"), text)
+
+
+def test_a_vocabulary_leaves_no_other_descs() -> None:
+    grammar = grammars.of_caption(1, descs=("BBU设备/(华为|中兴)", "标签/.{1,8}"))
+    text = OBJECT.format('{"bbox_2d": [1, 2, 3, 4], "desc": "X"}')
+    assert takes(grammar, text.replace("X", "BBU设备/中兴"))
+    assert takes(grammar, text.replace("X", "标签/A1"))
+    assert not takes(grammar, text.replace("X", "BBU设备/其他"))
+
+
+Parser = Callable[[str], object]
+
+
+@pytest.mark.parametrize(
+    ("grammar", "parse", "text", "taken"),
+    [
+        (grammars.of_summary(), summary.parse, text, taken)
+        for text, taken in (
+            ("BBU设备/华为/显示完整×1，备注: 无", True),
+            ("无关图片", True),
+            ("x（2个）", True),
+            ("x (3", True),
+            ("a <b", True),
+            ("（12 个 3）", True),
+            ("a\nb", False),
+            ("a\u2028b", False),
+            ("x [1, 2]", False),
+            ("x（1，2）", False),
+            ("x ( [1,2]", False),
+            ("a<|im_end|>", False),
+            ("", False),
+        )
+    ]
+    + [
+        (grammars.of_verdict(), verdict.parse, text, taken)
+        for text, taken in (
+            (verdict.render(Judgement("通过", "图片_1中螺丝符合要求")), True),
+            ("不通过\n理由: 看不清\n", True),
+            ("通过\n理由: ", False),
+            ("通过\n理由：全角", False),
+            ("通过。\n理由: x", False),
+            ("待定\n理由: x", False),
+            ("通过\n理由: x\n又", False),
+            ("通过\n理由: x<|im_end|>", False),
+        )
+    ],
+)
+def test_lines_and_verdicts(grammar: Grammar, parse: Parser, text: str, taken: bool) -> None:
+    assert takes(grammar, text) == taken
+    if taken:
+        parse(text)
+    else:
+        with pytest.raises(FormatError):
+            parse(text)
+
+
+def test_what_goes_round_in_a_circle() -> None:
+    grammar = grammars.of_caption(1)
+    thing = '"object_{}": {{"bbox_2d": [1, 2, 3, {}], "desc": "a"}}'
+    same = ", ".join(thing.format(n, 4) for n in range(1, 4))
+    other = ", ".join(thing.format(n, 3 + n) for n in range(1, 4))
+    assert repeats('{"图片_1": {' + same, grammar)
+    assert not repeats('{"图片_1": {' + other, grammar)
+    line = grammars.of_summary()
+    assert repeats("，".join(["螺丝×1"] * LINE_LOOP), line)
+    assert not repeats("，".join(["螺丝×1"] * (LINE_LOOP - 1)), line)
+    assert not repeats("通过\n理由: 一，一，一", grammars.of_verdict())
