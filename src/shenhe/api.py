@@ -24,7 +24,7 @@ from shenhe.records import (
     photo_key,
 )
 from shenhe.runs.drive import Bad, Good, Job, drive
-from shenhe.runs.stage_b import p_pass
+from shenhe.runs.probability import p_pass
 from shenhe.stages import caption, summary, verdict
 
 Value = TypeVar("Value")

@@ -133,7 +133,8 @@ class Request:
     """One question to an engine.
 
     `choices` asks for the log-probability of each as the opening. `grammar` is what the answer must
-    be; an engine that is told not to constrain, or cannot, passes it over.
+    be; an engine that is told not to constrain, or cannot, passes it over. `temperature` is the
+    least it may be answered with.
     """
 
     key: str
@@ -142,6 +143,7 @@ class Request:
     choices: tuple[str, ...] = ()
     attempt: int = 0
     grammar: Grammar | None = None
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     python -m tests.runs.forked_runs TREE UNBROKEN BROKEN KILLS
 
 Writes one run unbroken; then starts another again and again, and kills each start with SIGKILL
-after a random while; then lets it end.
+after a random while; then lets it end. Needs OMP_NUM_THREADS=1: threads do not survive a fork.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
 from shenhe.cli import commands
 from shenhe.cli.parser import build_parser
 from shenhe.engines.base import EngineSpec
@@ -24,7 +22,6 @@ from shenhe.engines.local import LocalEngine
 
 
 def main(tree: str, unbroken: str, broken: str, kills: int) -> None:
-    torch.set_num_threads(1)  # threads do not survive a fork
     spec = EngineSpec("demo", ("demo",), dtype="float32", batch_size=3)
     engine = LocalEngine(spec)
     commands.make_engine = lambda options: engine  # type: ignore[attr-defined]

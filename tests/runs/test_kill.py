@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def test_killed_thirty_times_the_rows_are_the_same(tree: Path, tmp_path: Path) -
         capture_output=True,
         text=True,
         timeout=900,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from shenhe.cli import captions, checks, examining, measures, merging, talk, verifying
-from shenhe.cli.composing import DEMO_PHOTOS, decisive, make_engine, run_options, tell
+from shenhe.cli.composing import DEMO_PHOTOS, deciding_of, decisive, make_engine, run_options, tell
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
@@ -54,7 +54,7 @@ def summarize(options: argparse.Namespace) -> int:
 def judge(options: argparse.Namespace) -> int:
     """Stage-B."""
     missions, prompts = load_missions(options.missions), load_prompts(options.prompts)
-    run = run_options(options)
+    run, deciding = run_options(options), deciding_of(options)
     sources = find_stage_a(options.stage_a, missions)
     if options.dry_run:
         for source in sources:
@@ -72,6 +72,7 @@ def judge(options: argparse.Namespace) -> int:
             options=decisive(options),
             run=run,
             max_new_tokens=options.max_new_tokens,
+            deciding=deciding,
         )
         codes.append(_tell_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         known = ", ".join(mission.name for mission in missions)
         raise IntakeError(f"--data-root {options.data_root}: no mission's folder; known: {known}")
     _warn_of_unknown(tree.unknown(missions))
-    how = run_options(options)
+    how, deciding = run_options(options), deciding_of(options)
     stage_a, stage_b = options.output_dir / "stage_a", options.output_dir / "stage_b"
     if options.dry_run:
         for mission in wanted:
@@ -107,7 +108,13 @@ def run(options: argparse.Namespace) -> int:
     for source in find_stage_a(stage_a, missions):
         if source.mission.name in names:
             counts = run_verdicts(
-                engine, source, prompts.verdict, stage_b, options=options_of_rows, run=how
+                engine,
+                source,
+                prompts.verdict,
+                stage_b,
+                options=options_of_rows,
+                run=how,
+                deciding=deciding,
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
     _print_verdicts(read_run(options.output_dir, max_groups=0))

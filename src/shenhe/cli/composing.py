@@ -13,7 +13,7 @@ from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError
 from shenhe.photos import open_upright
-from shenhe.runs import RunCounts, RunOptions
+from shenhe.runs import Deciding, RunCounts, RunOptions
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
@@ -82,6 +82,11 @@ def decisive(options: argparse.Namespace) -> dict[str, Any]:
         "model": options.model,
         "adapters": list(adapters_of(options)),
     }
+
+
+def deciding_of(options: argparse.Namespace) -> Deciding:
+    """How sure a verdict must be."""
+    return Deciding(options.pass_above, options.fail_below, options.votes)
 
 
 def run_options(options: argparse.Namespace) -> RunOptions:

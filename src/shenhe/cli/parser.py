@@ -201,6 +201,7 @@ def _judge(parser: argparse.ArgumentParser) -> None:
     )
     _output(parser)
     _max_new_tokens(parser, 128)
+    _deciding(parser)
     _work(parser)
 
 
@@ -215,6 +216,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         help="a mission; several times for several; without it all that the tree has",
     )
     _output(parser)
+    _deciding(parser)
     _work(parser)
 
 
@@ -501,6 +503,29 @@ def _coordinates(parser: argparse.ArgumentParser) -> None:
         choices=COORDINATES,
         default="norm1000",
         help="what the model was trained to write; pixel: of the photo as it sees it",
+    )
+
+
+def _deciding(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("deciding")
+    group.add_argument(
+        "--pass-above",
+        type=float,
+        metavar="P",
+        help="通过 stands where its probability is at least this, else the group is undecided",
+    )
+    group.add_argument(
+        "--fail-below",
+        type=float,
+        metavar="P",
+        help="不通过 stands where the probability of 通过 is at most this",
+    )
+    group.add_argument(
+        "--votes",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="ask so often, all but the first with sampling; more than half must agree",
     )
 
 

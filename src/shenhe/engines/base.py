@@ -52,9 +52,10 @@ class EngineSpec:
         if self.max_pixels is not None and self.max_pixels < 32 * 32:
             raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")
 
-    def temperature_of(self, attempt: int) -> float:
-        """Give the temperature of an attempt, counted from 0."""
-        return max(self.temperature, RETRY_TEMPERATURES[min(attempt, len(RETRY_TEMPERATURES) - 1)])
+    def temperature_of(self, request: Request) -> float:
+        """Give the temperature that a request is answered with."""
+        retry = RETRY_TEMPERATURES[min(request.attempt, len(RETRY_TEMPERATURES) - 1)]
+        return max(self.temperature, request.temperature, retry)
 
 
 class Engine(Protocol):

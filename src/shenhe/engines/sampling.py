@@ -19,7 +19,7 @@ class Sampler:
     """
 
     def __init__(self, request: Request, spec: EngineSpec) -> None:
-        self._temperature, self._top_p = spec.temperature_of(request.attempt), spec.top_p
+        self._temperature, self._top_p = spec.temperature_of(request), spec.top_p
         self._generator = torch.Generator().manual_seed(_seed(spec.seed, request))
 
     @property

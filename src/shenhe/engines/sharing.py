@@ -41,7 +41,7 @@ class Sharing:
                 yield opened
                 continue
             request = opened.request
-            if self._spec.temperature_of(request.attempt):
+            if self._spec.temperature_of(request):
                 yield opened
                 continue
             question = _Question(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,8 +17,6 @@ from shenhe.config.missions import normalized
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError, RunError
 from shenhe.records import (
-    FAIL,
-    PASS,
     Answer,
     Group,
     Judgement,
@@ -28,10 +25,12 @@ from shenhe.records import (
     VerdictRow,
     utc_now,
 )
-from shenhe.runs.drive import Bad, Finished, Good, Job, drive
+from shenhe.runs.deciding import Deciding
+from shenhe.runs.drive import Bad, Finished, Job, drive
 from shenhe.runs.ledger import Json, read_rows
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, failures_file, key_of, open_output, rows_file
+from shenhe.runs.probability import p_pass
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan, answer_meta, failure_of
 from shenhe.stages import verdict
@@ -86,6 +85,7 @@ def run_verdicts(
     options: dict[str, Any],
     run: RunOptions,
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
+    deciding: Deciding | None = None,
 ) -> RunCounts:
     """Write the verdict of every group that has none, or has one on other lines than now.
 
@@ -95,7 +95,9 @@ def run_verdicts(
     mission = source.mission
     counts = RunCounts()
     prompt_hash = template.hash(mission)
-    decisive = options | {
+    deciding = deciding or Deciding()
+    decisive = options | deciding.options
+    decisive |= {
         "stage": "judge",
         "stage_a": str(source.path.absolute()),
         "mission": mission.name,
@@ -112,7 +114,7 @@ def run_verdicts(
             f"Stage-B {mission.name}", run.up_to(len(hashes), counts), counts, "groups"
         ) as bar,
     ):
-        writer = _Writer(output, prompt_hash, engine.fingerprint)
+        writer = _Writer(output, prompt_hash, engine.fingerprint, deciding)
         todo = _summaries(source, output.done)
         jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens)
         for finished in drive(engine, jobs, verdict.read, run.max_attempts):
@@ -179,8 +181,11 @@ def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, str]]:
 class _Writer:
     """Turns outcomes into verdict rows."""
 
-    def __init__(self, output: Output, prompt_hash: str, checkpoint: str) -> None:
+    def __init__(
+        self, output: Output, prompt_hash: str, checkpoint: str, deciding: Deciding
+    ) -> None:
         self._output, self._prompt_hash, self._checkpoint = output, prompt_hash, checkpoint
+        self._deciding = deciding
 
     def jobs(
         self,
@@ -196,16 +201,18 @@ class _Writer:
                 bad = Bad(error.code, f"a Stage-A line is no summary: {error}", 1)
                 self._record_bad(row, bad)
             else:
-                yield Job(row, (request,))
+                yield Job(row, self._deciding.requests(request))
 
     def record(self, finished: Finished[SummaryRow, Judgement]) -> None:
-        row, (outcome,) = finished.item, finished.outcomes
-        if outcome.answer:
-            self._output.counts.new_tokens += outcome.answer.new_tokens
-        if isinstance(outcome, Good):
-            self._write(_group(row), outcome.value, outcome.answer, lines_hash(row.per_image))
+        row, decision = finished.item, self._deciding.decide(finished.outcomes)
+        for outcome in finished.outcomes:
+            if outcome.answer:
+                self._output.counts.new_tokens += outcome.answer.new_tokens
+        if decision.why is None:
+            inputs = lines_hash(row.per_image)
+            self._write(_group(row), decision.judgement, decision.answer, inputs)
         else:
-            self._record_bad(row, outcome)
+            self._record_bad(row, decision.why)
 
     def undecided(self, group: Group, reason: str, code: str) -> None:
         """Write that a group cannot be decided yet."""
@@ -250,11 +257,3 @@ class _Writer:
 
 def _group(row: SummaryRow) -> Group:
     return Group(row.group_id, row.mission, row.label, ())
-
-
-def p_pass(answer: Answer) -> float | None:
-    """The probability of 通过 against 不通过 as the answer's opening, or None if not known."""
-    if not {PASS, FAIL} <= answer.choice_logprobs.keys():
-        return None
-    difference = answer.choice_logprobs[FAIL] - answer.choice_logprobs[PASS]
-    return 1 / (1 + math.exp(min(difference, 700.0)))

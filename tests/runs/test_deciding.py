@@ -1,0 +1,114 @@
+"""When a verdict stands: probabilities between the thresholds, and votes that disagree, do not."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.errors import UsageError
+from shenhe.formats import verdict as verdict_format
+from shenhe.records import FAIL, PASS, Answer, Judgement, Request, SummaryRow
+from shenhe.runs import Deciding, RunOptions, find_stage_a, run_verdicts
+from shenhe.runs.drive import Bad, Good
+from tests.scripted import ScriptedEngine
+
+
+def _said(text: str, p_pass: float | None = None) -> Good[Judgement] | Bad:
+    logprobs = {} if p_pass is None else {PASS: math.log(p_pass), FAIL: math.log(1 - p_pass)}
+    answer = Answer("k", text, "stop", 1, 1, choice_logprobs=logprobs)
+    if text.startswith((PASS, FAIL)):
+        return Good(verdict_format.parse(text), answer)
+    return Bad("verdict_line", "no verdict", 1, answer)
+
+
+YES, NO = "通过\n理由: 好", "不通过\n理由: 坏"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "above", "below", "ruling", "why"),
+    [
+        ([_said(YES, 0.6)], None, None, PASS, ""),
+        ([_said(YES, 0.6)], 0.9, 0.1, None, "通过 with p_pass 0.600, not at least 0.9"),
+        ([_said(YES, 0.95)], 0.9, 0.1, PASS, ""),
+        ([_said(NO, 0.05)], 0.9, 0.1, FAIL, ""),
+        ([_said(NO, 0.4)], 0.9, 0.1, None, "不通过 with p_pass 0.400, not at most 0.1"),
+        ([_said(NO, 0.4)], 0.9, None, FAIL, ""),
+        ([_said(YES)], 0.9, None, None, "nothing is known of its probability"),
+        ([_said("待定")], 0.9, None, None, "no verdict"),
+        ([_said(YES, 0.6), _said(NO, 0.6), _said(YES, 0.6)], None, None, PASS, ""),
+        ([_said(YES, 0.6), _said(NO, 0.6)], None, None, None, "1 不通过, 1 通过: no majority"),
+        ([_said(YES, 0.6), _said("?"), _said("?")], None, None, None, "1 通过: no majority"),
+        ([_said(NO, 0.6), _said(NO, 0.6), _said("?")], None, None, FAIL, ""),
+        ([_said("?"), _said("?")], None, None, None, "no verdict"),
+        ([_said(YES, 0.6)] * 3, 0.9, None, None, "通过 with p_pass 0.600"),
+    ],
+)
+def test_when_a_verdict_stands(
+    outcomes: Sequence[Good[Judgement] | Bad],
+    above: float | None,
+    below: float | None,
+    ruling: str | None,
+    why: str,
+) -> None:
+    decision = Deciding(above, below, len(outcomes)).decide(outcomes)
+    assert (decision.judgement.verdict if decision.judgement else None) == ruling
+    assert (decision.why is None) == (ruling is not None)
+    if decision.why is not None:
+        assert why in decision.why.message
+
+
+def test_what_cannot_be_asked_for() -> None:
+    for options, said in (
+        ({"pass_above": 1.5}, "--pass-above 1.5: must be from 0 to 1"),
+        ({"fail_below": -0.1}, "--fail-below -0.1"),
+        ({"pass_above": 0.2, "fail_below": 0.6}, "is less than --fail-below"),
+        ({"votes": 0}, "--votes 0"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Deciding(**options)  # type: ignore[arg-type]
+
+
+def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:
+    mission = load_missions().get("挡风板安装检查")
+    for number in range(3):
+        row = SummaryRow.model_validate(
+            {
+                "group_id": f"QC-{number}",
+                "mission": mission.name,
+                "label": None,
+                "images": ["/a.jpg"],
+                "per_image": {"图片_1": "无关图片"},
+                "timestamp": "2026-01-01T00:00:00.000000Z",
+                "meta": {"prompt_hash": "p", "checkpoint": "c", "answers": {}},
+            }
+        )
+        with (tmp_path / f"{mission.name}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(row.to_json() + "\n")
+
+    def script(request: Request) -> str:
+        assert (request.temperature > 0) == ("\x1e" in request.key)
+        return NO if "QC-1" in request.key or "\x1e2" in request.key else YES
+
+    engine = ScriptedEngine(script)
+    (source,) = find_stage_a(tmp_path, load_missions())
+    counts = run_verdicts(
+        engine,
+        source,
+        load_prompts().verdict,
+        tmp_path / "b",
+        options={},
+        run=RunOptions(),
+        deciding=Deciding(votes=3),
+    )
+    assert len(engine.asked) == 9
+    assert counts.kept().done == 3
+    text = (tmp_path / "b" / f"{mission.name}.jsonl").read_text(encoding="utf-8")
+    rulings = {row["group_id"]: row["verdict"] for row in map(json.loads, text.splitlines())}
+    assert rulings == {"QC-0": PASS, "QC-1": FAIL, "QC-2": PASS}
+    manifest = (tmp_path / "b" / f"{mission.name}.manifest.json").read_text(encoding="utf-8")
+    assert json.loads(manifest)["options"]["votes"] == 3
