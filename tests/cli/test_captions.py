@@ -121,3 +121,30 @@ def test_what_is_no_caption_file_is_named(tmp_path: Path) -> None:
     run = _shenhe("convert", path, "--format", "coco", "--output", tmp_path / "o", code=2)
     assert "line 1" in run.stderr
     assert run.stderr.count("\n") == 1
+
+
+def test_descs_held_to_a_vocabulary(captioned: Path, tmp_path: Path) -> None:
+    photo = next(iter(sorted(captioned.joinpath("photos").rglob("img-*"))))
+    own = tmp_path / "own.toml"
+    own.write_text('schema = 1\npaths = ["设备/(甲|乙)", "其他"]\n', encoding="utf-8")
+    _shenhe("caption", photo, *MODEL, "--output", tmp_path / "c.jsonl", "--vocabulary", own)
+    (row,) = _rows(tmp_path / "c.jsonl")
+    descs = [thing["desc"] for thing in row["caption"]["图片_1"].values()]
+    assert descs
+    assert set(descs) <= {
+        "设备/甲",
+        "设备/乙",
+        "其他",
+        "设备,甲",
+        "设备,乙",
+        "设备，甲",
+        "设备，乙",
+    }
+    # Another vocabulary makes other rows: the same file is not gone on with.
+    run = _shenhe(
+        *("caption", photo, *MODEL, "--output", tmp_path / "c.jsonl", "--vocabulary"), code=2
+    )
+    assert "vocabulary was" in run.stderr
+    own.write_text('schema = 1\npaths = ["设备/("]\n', encoding="utf-8")
+    words = ("caption", photo, *MODEL, "--output", tmp_path / "d.jsonl", "--vocabulary", own)
+    assert "is no regular expression" in _shenhe(*words, code=2).stderr

@@ -237,3 +237,22 @@ def test_interrupted_it_exits_130_and_goes_on(tree: Path, tmp_path: Path) -> Non
     assert "goes on from there" in error
     assert _run("run", *command[4:]).returncode == 1
     assert len(_rows(rows)) == 6
+
+
+def test_between_the_thresholds_groups_are_undecided(
+    demo_run: tuple[Path, str], tmp_path: Path
+) -> None:
+    stage_a = demo_run[0] / "stage_a"
+    command = [*SHENHE, "judge", *MODEL, "--stage-a", str(stage_a)]
+    command += ["--output-dir", str(tmp_path / "b"), "--pass-above", "1", "--fail-below", "0"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1, run.stderr
+    assert "6 undecided" in run.stderr
+    for path in (tmp_path / "b").glob("*[!s].jsonl"):
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            assert row["verdict"] is None
+            assert row["status"] == "undecided"
+            assert row["p_pass"] is None or 0 < row["p_pass"] < 1
+    run = subprocess.run([*command, "--votes", "3"], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "votes was None, now 3" in run.stderr

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from shenhe.config import load_missions, load_prompts
+from shenhe.config import load_missions, load_prompts, load_vocabulary
 from shenhe.errors import ConfigError, UsageError
 
 FIFTH = """
@@ -105,3 +106,19 @@ def test_a_prompt_without_its_lines_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "p.toml", 'schema = 1\n[verdict]\nuser = "{mission}"\n')
     with pytest.raises(ConfigError, match=r"verdict.user lacks \{lines\}"):
         load_prompts(path)
+
+
+def test_the_vocabulary_takes_the_descs_of_the_domain() -> None:
+    patterns = load_vocabulary().patterns
+    for desc in (
+        "BBU设备/华为/显示完整/无需安装",
+        "BBU设备/华为,显示完整/机柜空间充足需要安装/未按要求配备挡风板",
+        "螺丝、光纤插头/BBU安装螺丝/显示完整/不符合要求/未拧紧",
+        "标签/5G-A1",
+        "光纤/有保护措施/蛇形管,铠装/弯曲半径合理",
+        "电线/捆扎整齐/备注:看不清",
+        "挡风板/安装方向正确",
+    ):
+        assert any(re.fullmatch(pattern, desc) for pattern in patterns), desc
+    for desc in ("BBU设备/其他", "螺丝", "电线/乱"):
+        assert not any(re.fullmatch(pattern, desc) for pattern in patterns), desc

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from shenhe.cli.composing import decisive, make_engine, run_options, tell
-from shenhe.config import load_prompts
+from shenhe.config import load_prompts, load_vocabulary
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import photo_lists, read_annotations
@@ -20,6 +20,9 @@ from shenhe.runs.output import failures_file
 def caption(options: argparse.Namespace) -> int:
     """Caption photos, folders and lists."""
     template = load_prompts(options.prompts).caption
+    vocabulary = None
+    if options.vocabulary is not None:
+        vocabulary = load_vocabulary(options.vocabulary or None)
     passed_over: Counter[str] = Counter()
     lists = list(photo_lists(options.sources, passed_over))
     run = run_options(options)
@@ -35,6 +38,7 @@ def caption(options: argparse.Namespace) -> int:
         options=decisive(options),
         run=run,
         coordinates=options.coordinates,
+        vocabulary=vocabulary,
         max_new_tokens=options.max_new_tokens,
     )
     counts.passed_over.update(passed_over)

@@ -181,6 +181,14 @@ def _caption(parser: argparse.ArgumentParser) -> None:
         "--draw", type=Path, metavar="DIR", help="write each photo with its caption drawn there"
     )
     _coordinates(parser)
+    parser.add_argument(
+        "--vocabulary",
+        nargs="?",
+        type=_file_or_none,
+        const="",
+        metavar="FILE",
+        help="hold descs to the built-in vocabulary, or to that of a file (TOML)",
+    )
     _max_new_tokens(parser, 2048)
     _work(parser, "photos or lists of them")
 
@@ -549,6 +557,10 @@ def _bytes(text: str) -> int:
     if size < 1:
         raise argparse.ArgumentTypeError(f"{text} must be more than nothing")
     return size
+
+
+def _file_or_none(text: str) -> Path | str:
+    return Path(text) if text else ""
 
 
 def _batch_size(text: str) -> int | None:

@@ -1,6 +1,16 @@
-"""Missions and prompts: data files, loaded, validated and hashed."""
+"""Missions, prompts and vocabulary: data files, loaded, validated and hashed."""
 
 from shenhe.config.missions import Mission, Missions, load_missions
 from shenhe.config.prompts import Prompts, Template, load_prompts
+from shenhe.config.vocabulary import Vocabulary, load_vocabulary
 
-__all__ = ["Mission", "Missions", "Prompts", "Template", "load_missions", "load_prompts"]
+__all__ = [
+    "Mission",
+    "Missions",
+    "Prompts",
+    "Template",
+    "Vocabulary",
+    "load_missions",
+    "load_prompts",
+    "load_vocabulary",
+]

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shenhe.config import Template
+from shenhe.config import Template, Vocabulary
 from shenhe.engines.base import Engine
 from shenhe.errors import PhotoError, RunError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
@@ -90,6 +90,7 @@ def run_captions(
     options: dict[str, Any],
     run: RunOptions,
     coordinates: Coordinates = "norm1000",
+    vocabulary: Vocabulary | None = None,
     max_new_tokens: int = caption.MAX_NEW_TOKENS,
 ) -> RunCounts:
     """Write the caption of every list of photos that has none yet.
@@ -105,18 +106,21 @@ def run_captions(
         "max_new_tokens": max_new_tokens,
         "max_attempts": run.max_attempts,
     }
+    if vocabulary is not None:
+        decisive["vocabulary"] = vocabulary.hash
+    ask = partial(
+        caption.request,
+        template=template,
+        max_new_tokens=max_new_tokens,
+        coordinates=coordinates,
+        vocabulary=vocabulary,
+    )
     with (
         open_output(rows_path, decisive, run, counts) as output,
         RunProgress("captions", run.up_to(len(lists), counts), counts, "photos", "captions") as bar,
     ):
         todo = (photos for photos in lists if _key(photos) not in output.done)
-        jobs = (
-            Job(
-                photos,
-                (caption.request(_key(photos), photos, template, max_new_tokens, coordinates),),
-            )
-            for photos in islice(todo, run.limit)
-        )
+        jobs = (Job(photos, (ask(_key(photos), photos),)) for photos in islice(todo, run.limit))
         read = partial(caption.read, coordinates=coordinates)
         for finished in drive(engine, jobs, read, run.max_attempts):
             _record(output, finished, template.hash(), engine.fingerprint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from shenhe.config import Template
+from shenhe.config import Template, Vocabulary
 from shenhe.errors import FormatError
 from shenhe.formats import grammars
 from shenhe.formats.caption import Coordinates, frames_of
@@ -26,10 +26,15 @@ def request(
     template: Template,
     max_new_tokens: int = MAX_NEW_TOKENS,
     coordinates: Coordinates = "norm1000",
+    vocabulary: Vocabulary | None = None,
 ) -> Request:
-    """Ask for the objects of the photos; several photos make 图片_1, 图片_2, ..."""
+    """Ask for the objects of the photos; several photos make 图片_1, 图片_2, ...
+
+    With a vocabulary an engine that holds answers to their format holds descs to it.
+    """
     messages = photo_messages(template.system, template.fill(), photos)
-    grammar = grammars.of_caption(len(photos), coordinates)
+    descs = vocabulary.patterns if vocabulary is not None else ()
+    grammar = grammars.of_caption(len(photos), coordinates, descs)
     return Request(key, messages, max_new_tokens, grammar=grammar)
 
 

@@ -1,0 +1,66 @@
+"""How the time of the local engine grows with photos: 100, 1,000 and 10,000 Stage-A lines.
+
+    python -m bench.growth [--photos 100 1000 10000]
+
+The bundled checkpoint, photos that differ in one pixel at least, so that none is answered twice.
+Prints a table in Markdown; memory is what the process holds when a tenth of the photos is done,
+two tenths, and so on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from PIL import Image
+
+from recipes.demo_checkpoint.draw import draw
+from recipes.demo_checkpoint.lessons import photo_scene
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.local import LocalEngine
+from shenhe.records import Answer, Request
+from shenhe.stages import summary
+
+DRAWN = 100
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photos", type=int, nargs="+", default=[100, 1_000, 10_000])
+    options = parser.parse_args()
+    scenes = [draw(photo_scene("test", index)).resize((320, 256)) for index in range(DRAWN)]
+    engine = LocalEngine(EngineSpec("demo", ("demo",), dtype="float32"))
+    engine.merge_adapters()
+    print("| photos | seconds | photos/s | MB at each tenth |")
+    print("|---|---|---|---|")
+    for count in options.photos:
+        with tempfile.TemporaryDirectory() as folder:
+            began, done, memory = time.monotonic(), 0, []
+            for answer in engine.answer(_requests(scenes, count, Path(folder))):
+                assert isinstance(answer, Answer)
+                done += 1
+                if done * 10 // count > len(memory):
+                    memory.append(psutil.Process().memory_info().rss / 1e6)
+            seconds = time.monotonic() - began
+        told = ", ".join(f"{one:.0f}" for one in memory)
+        print(f"| {count:,} | {seconds:.1f} | {count / seconds:.1f} | {told} |", flush=True)
+
+
+def _requests(scenes: list[Image.Image], count: int, folder: Path) -> Iterator[Request]:
+    """Ask about photos as they are written to disk; the time of that counts too."""
+    template, mission = load_prompts().summary, next(iter(load_missions()))
+    for number in range(count):
+        image = scenes[number % len(scenes)].copy()
+        image.putpixel((number % 320, number // 320 % 256), (number % 251, 7, 13))
+        path = folder / f"{number}.png"
+        image.save(path, compress_level=0)
+        yield summary.request(str(number), path, mission, template, 64)
+
+
+if __name__ == "__main__":
+    main()
