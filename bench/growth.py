@@ -40,10 +40,11 @@ def main() -> None:
     print("|---|---|---|---|")
     for count in options.photos:
         with tempfile.TemporaryDirectory() as folder:
-            began, done, memory = time.monotonic(), 0, []
-            for answer in engine.answer(_requests(scenes, count, Path(folder))):
+            began = time.monotonic()
+            memory: list[float] = []
+            answers = engine.answer(_requests(scenes, count, Path(folder)))
+            for done, answer in enumerate(answers, 1):
                 assert isinstance(answer, Answer)
-                done += 1
                 if done * 10 // count > len(memory):
                     memory.append(psutil.Process().memory_info().rss / 1e6)
             seconds = time.monotonic() - began

@@ -26,7 +26,7 @@ MAX_SOURCE_PIXELS = 200_000_000
 MAX_ASPECT = 200
 DRAFT = 1.5
 """A JPEG is decoded to at least so many times the size that it is resized to. What that changes is
-in docs/performance.md: less than a third of a step of 255 on average."""
+in docs/performance.md: half a step of 255 on average."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
 

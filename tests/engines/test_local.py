@@ -15,9 +15,10 @@ from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.batching import Batch
 from shenhe.engines.create import create_engine
+from shenhe.engines.key_values import KeyValues
 from shenhe.engines.local import LocalEngine
+from shenhe.engines.model_runner import ModelRunner
 from shenhe.engines.opening import as_template_message
 from shenhe.engines.writing import Writing
 from shenhe.errors import EngineError, UsageError
@@ -168,19 +169,19 @@ def test_memory_that_runs_out_halves_the_batch(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No GPU here: only the exception is made, everything that answers it is real."""
-    forward = Batch.forward
+    forward = ModelRunner.forward
     widths: list[int] = []
 
-    def scarce(batch: Batch, active: list[Writing]) -> torch.Tensor:
+    def scarce(runner: ModelRunner, active: list[Writing], store: KeyValues) -> torch.Tensor:
         widths.append(len(active))
         # Two fit while they are short, as it is where memory runs out in the middle.
         if len(active) > 2 or (len(active) == 2 and active[0].written[3:]):
             raise torch.OutOfMemoryError("out of memory")
-        return forward(batch, active)
+        return forward(runner, active, store)
 
     requests = _requests(demo_photos[:4])[:4]
     plenty = _by_key(engine, requests)
-    monkeypatch.setattr(Batch, "forward", scarce)
+    monkeypatch.setattr(ModelRunner, "forward", scarce)
     monkeypatch.setattr(engine, "_places", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
         answers = _by_key(engine, requests)
@@ -188,10 +189,10 @@ def test_memory_that_runs_out_halves_the_batch(
     assert set(widths[-8:]) == {1}
     assert answers == plenty
 
-    def never(batch: Batch, active: list[Writing]) -> torch.Tensor:
+    def never(runner: ModelRunner, active: list[Writing], store: KeyValues) -> torch.Tensor:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(Batch, "forward", never)
+    monkeypatch.setattr(ModelRunner, "forward", never)
     (failed,) = engine.answer(requests[:1])
     assert isinstance(failed, Failed)
     assert failed.code == "out_of_memory"

@@ -70,7 +70,7 @@ def test_what_cannot_be_asked_for() -> None:
         ({"votes": 0}, "--votes 0"),
     ):
         with pytest.raises(UsageError, match=said):
-            Deciding(**options)  # type: ignore[arg-type]
+            Deciding(**options)
 
 
 def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:

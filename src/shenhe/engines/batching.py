@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
 
 import psutil
 import torch
@@ -13,16 +12,13 @@ import torch
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.constraint import Grammars
 from shenhe.engines.drafts import Drafts
-from shenhe.engines.key_values import Head, KeyValues
+from shenhe.engines.heads import Heads
+from shenhe.engines.model_runner import ModelRunner
 from shenhe.engines.opening import Opened
-from shenhe.engines.packed import pack
-from shenhe.engines.patches import Patches
 from shenhe.engines.sampling import Sampler
 from shenhe.engines.writing import Reader, Writing
 from shenhe.records import Answer, Failed
 
-HEADS, SHORTEST_HEAD = 8, 16
-"""So many beginnings of prompts are kept; a shorter one is not worth it. Units: tokens."""
 STEP_TOKENS = 8192
 """Prompts go through the model together up to so many tokens."""
 DRAFTING = 32
@@ -43,29 +39,21 @@ class Batch:
 
     def __init__(
         self,
-        base: Any,
+        runner: ModelRunner,
         spec: EngineSpec,
         reader: Reader,
-        patches: Patches,
+        *,
         grammars: Grammars | None,
-        heads: deque[Head],
+        heads: Heads,
         drafts: Drafts,
         places: int | None,
     ) -> None:
         """Answer so many at once; None: as many as memory allows."""
-        text = base.config.text_config
-        self._base, self._spec, self._reader, self._grammars = base, spec, reader, grammars
-        self.store = KeyValues(
-            text.num_hidden_layers,
-            text.num_key_value_heads,
-            text.head_dim,
-            base.dtype,
-            base.device,
-        )
-        self.places = places or MOST_PLACES
-        self._budget_bytes = None if places else _free_bytes(base.device)
-        self.forward_passes, self.halved = 0, False
-        self._heads, self._patches, self._drafts = heads, patches, drafts
+        self._runner, self._spec, self._reader, self._grammars = runner, spec, reader, grammars
+        self._heads, self._drafts = heads, drafts
+        self.store = runner.store()
+        self.places, self.halved = places or MOST_PLACES, False
+        self._budget_bytes = None if places else _free_bytes(runner.device)
 
     def write(self, source: Iterator[Asked]) -> Iterator[Answer | Failed]:
         """Yield answers as they end, and what needs none as it comes.
@@ -106,9 +94,7 @@ class Batch:
         forced = constraint.forced() if constraint is not None else []
         forced = forced[: opened.request.max_new_tokens - 1]
         self.store.reserve(self._rows(row), len(prompt) + len(forced) + 1)
-        known, head = self._known(opened, prompt)
-        if head is not None:
-            self.store.put(row, head, known)
+        known = self._heads.begin(self.store, row, prompt[: self._head_length(opened)])
         return Writing(
             opened,
             Sampler(opened.request, self._spec),
@@ -130,14 +116,15 @@ class Batch:
             self._rows(max(writing.row for writing in active)),
             max(writing.past + len(writing.asked) for writing in active),
         )
-        logits = self.forward(active)
+        logits = self._runner.forward(active, self.store)
         likeliest = logits.argmax(-1).tolist()
         at = 0
         for writing in active:
             fresh, known = writing.begins, len(writing.written)
             writing.seen(len(writing.pending))
             if fresh:
-                self._remember(writing)
+                head = writing.opened.token_ids[: self._head_length(writing.opened)]
+                self._heads.keep(self.store, writing.row, head.tolist())
             if writing.opened.request.choices and fresh:
                 writing.opening = logits[at].float().log_softmax(-1).cpu()
             answers = 1 + len(writing.draft)
@@ -178,57 +165,6 @@ class Batch:
             scores = writing.sampler.drawn(scores)
         return int(scores.argmax())
 
-    def forward(self, active: list[Writing]) -> torch.Tensor:
-        """Run the model over what is asked.
-
-        Shape: (places, vocabulary): of each answer the place behind what is pending, then those
-        behind its guesses.
-        """
-        device = self._base.device
-        packing = pack(self.store, [writing.piece for writing in active])
-        ids = torch.tensor([token for writing in active for token in writing.asked])
-        positions = torch.cat([writing.positions() for writing in active], dim=1)
-        with torch.inference_mode():
-            embedded = self._base.get_input_embeddings()(ids[None].to(device))
-            embedded, seen = self._with_photos(active, embedded)
-            hidden = self._base.model.language_model(
-                inputs_embeds=embedded,
-                position_ids=positions[:, None].to(device),
-                use_cache=False,
-                packing=packing,
-                **seen,
-            ).last_hidden_state[0]
-            logits: torch.Tensor = self._base.lm_head(hidden[_wanted(active).to(device)])
-        self.forward_passes += 1
-        return logits
-
-    def _with_photos(
-        self, active: list[Writing], embedded: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Put photos in the places that prompts keep for them; give what else of them is seen."""
-        seeing = [w.opened for w in active if w.begins and w.opened.patches is not None]
-        if not seeing:
-            return embedded, {}
-        device = self._base.device
-        grids = torch.cat([opened.grids for opened in seeing if opened.grids is not None])
-        patches = torch.cat([opened.patches for opened in seeing if opened.patches is not None])
-        features = self._base.model.get_image_features(
-            self._patches.floats(patches.to(device)), grids.to(device), return_dict=True
-        )
-        places = torch.cat([self._places(writing) for writing in active])[None].to(device)
-        values = torch.cat(list(features.pooler_output)).to(embedded.dtype)
-        embedded = embedded.masked_scatter(places[..., None], values)
-        deep = [torch.cat(list(parts)) for parts in features.deepstack_features]
-        return embedded, {"visual_pos_masks": places, "deepstack_visual_embeds": deep}
-
-    def _places(self, writing: Writing) -> torch.Tensor:
-        """Tell which of the pending tokens are places of photos. Shape: (tokens,)."""
-        found = torch.zeros(len(writing.asked), dtype=torch.bool)
-        if writing.begins:
-            left = writing.opened.token_ids[writing.past :]
-            found[: len(left)] = left == self._base.config.image_token_id
-        return found
-
     def _admit(
         self, active: list[Writing], waiting: deque[Opened], source: Iterator[Asked]
     ) -> tuple[list[Answer | Failed], bool]:
@@ -255,7 +191,14 @@ class Batch:
             if active and not self._has_room(active, asked):
                 waiting.appendleft(asked)
                 break
-            writing = self.begin(asked, free.popleft())
+            try:
+                writing = self.begin(asked, free.popleft())
+            except torch.OutOfMemoryError:
+                if not active:
+                    raise
+                waiting.appendleft(asked)
+                self._fewer(len(active))
+                break
             active.append(writing)
             tokens += len(writing.pending)
         active.sort(key=lambda writing: writing.row)
@@ -273,31 +216,9 @@ class Batch:
         taken = (len(active) + 1) * columns * self.store.bytes_per_token
         return taken <= self._budget_bytes
 
-    def _known(self, opened: Opened, prompt: list[int]) -> tuple[int, Head | None]:
-        """Find the kept head that a prompt has most tokens in common with, and how many."""
-        longest, found = 0, None
-        limit = self._head_length(opened)
-        for head in self._heads:
-            same = 0
-            for ours, theirs in zip(prompt[:limit], head.tokens, strict=False):
-                if ours != theirs:
-                    break
-                same += 1
-            if same > longest:
-                longest, found = same, head
-        return (longest, found) if longest >= SHORTEST_HEAD else (0, None)
-
-    def _remember(self, writing: Writing) -> None:
-        """Keep the head of a prompt that has another beginning than all that are kept."""
-        prompt = writing.opened.token_ids.tolist()
-        length = self._head_length(writing.opened)
-        known, _ = self._known(writing.opened, prompt)
-        if length >= SHORTEST_HEAD and known < SHORTEST_HEAD:
-            self._heads.append(self.store.head(writing.row, tuple(prompt[:length])))
-
     def _head_length(self, opened: Opened) -> int:
         """Count the tokens before the first photo; at least one token is always asked anew."""
-        places = (opened.token_ids == self._base.config.image_token_id).nonzero()
+        places = (opened.token_ids == self._runner.image_token).nonzero()
         return int(places[0]) if len(places) else len(opened.token_ids) - 1
 
     def _make_room(
@@ -308,12 +229,15 @@ class Batch:
         self._heads.clear()
         torch.cuda.empty_cache()
         if many > 1:
-            self.places, self.halved = -(-many // 2), True
-            warnings.warn(f"out of memory: the batch size is now {self.places}", stacklevel=3)
+            self._fewer(-(-many // 2))
             return None
         request = waiting.popleft().request
         message = f"one request alone is too large; lower --max-pixels: {error}"
         return Failed(request.key, "out_of_memory", message, request.attempt)
+
+    def _fewer(self, places: int) -> None:
+        self.places, self.halved = places, True
+        warnings.warn(f"out of memory: the batch size is now {places}", stacklevel=4)
 
 
 def _columns(opened: Opened) -> int:
@@ -326,14 +250,3 @@ def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * share)
     return int(psutil.virtual_memory().available * share)
-
-
-def _wanted(active: list[Writing]) -> torch.Tensor:
-    """Find the tokens behind which something is to be chosen, in the order of all."""
-    found: list[int] = []
-    start = 0
-    for writing in active:
-        stop = start + len(writing.asked)
-        found += range(stop - 1 - len(writing.draft), stop)
-        start = stop
-    return torch.tensor(found)

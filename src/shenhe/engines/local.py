@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,12 +12,12 @@ from jinja2 import TemplateError
 from peft import PeftModel
 
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines import packed
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.batching import HEADS, Batch
+from shenhe.engines.batching import Batch
 from shenhe.engines.constraint import Grammars
 from shenhe.engines.drafts import Drafts
-from shenhe.engines.key_values import Head
+from shenhe.engines.heads import Heads
+from shenhe.engines.model_runner import ModelRunner
 from shenhe.engines.opening import Opener
 from shenhe.engines.sharing import Sharing
 from shenhe.engines.writing import Reader
@@ -62,15 +61,13 @@ class LocalEngine:
             quantize=spec.quantize,
         )
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
-        self._base.model.language_model.config._attn_implementation = packed.NAME
         budget = _budget(loaded.budget, spec.max_pixels)
         self._opener = Opener(loaded.processor, self._base, budget)
+        self._runner = ModelRunner(self._base, self._opener.patches)
         ends = self._model.generation_config.eos_token_id
         self._reader = Reader(self._tokenizer, _end_tokens(ends, self._tokenizer))
-        self._heads: deque[Head] = deque(maxlen=HEADS)
-        self._drafts = Drafts()
+        self._heads, self._drafts = Heads(), Drafts()
         self._places = spec.batch_size
-        self.forward_passes = 0
         self.fingerprint = loaded.fingerprint
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
@@ -90,7 +87,6 @@ class LocalEngine:
             ahead.close()
             if batch.halved:
                 self._places = batch.places
-            self.forward_passes += batch.forward_passes
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         """Yield the text of one answer as it is written; see Engine."""
@@ -120,9 +116,10 @@ class LocalEngine:
         opened = self._opener.open(replace(request, grammar=None))
         try:
             batch = self._batch()
-            return batch.forward([batch.begin(opened, row=0)])[0].float().cpu()
+            first = self._runner.forward([batch.begin(opened, row=0)], batch.store)
         except FATAL as error:
             raise EngineError(f"the model failed: {error}") from error
+        return first[0].float().cpu()
 
     def prepared(self, request: Request) -> PreparedPrompt:
         """Give what the model would be given for a request, before it is.
@@ -152,7 +149,13 @@ class LocalEngine:
         """Merge the adapters into the weights in memory; there is no way back."""
         if isinstance(self._model, PeftModel):
             self._model = self._model.merge_and_unload()
+            self._runner.base = self._model
             self._heads.clear()
+
+    @property
+    def forward_passes(self) -> int:
+        """How often the model has been run."""
+        return self._runner.forward_passes
 
     @property
     def _base(self) -> Any:
@@ -165,17 +168,14 @@ class LocalEngine:
         return Grammars(self._tokenizer, sorted(self._reader.ends), vocabulary)
 
     def _batch(self) -> Batch:
-        grammars = self._grammars if self.spec.constrain else None
-        patches = self._opener.patches
         return Batch(
-            self._base,
+            self._runner,
             self.spec,
             self._reader,
-            patches,
-            grammars,
-            self._heads,
-            self._drafts,
-            self._places,
+            grammars=self._grammars if self.spec.constrain else None,
+            heads=self._heads,
+            drafts=self._drafts,
+            places=self._places,
         )
 
 
