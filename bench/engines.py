@@ -33,6 +33,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 SHENHE = """
 import json, resource, sys, time
+from pathlib import Path
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local import LocalEngine
@@ -43,8 +44,8 @@ engine = LocalEngine(EngineSpec(asked["model"], dtype=asked["dtype"], **options)
 prompts, mission = load_prompts(), load_missions().get(asked["mission"])
 def request(photo):
     if asked["job"] == "caption":
-        return caption.request(photo, [photo], prompts.caption, asked["tokens"])
-    return summary.request(photo, photo, mission, prompts.summary, asked["tokens"])
+        return caption.request(photo, [Path(photo)], prompts.caption, asked["tokens"])
+    return summary.request(photo, Path(photo), mission, prompts.summary, asked["tokens"])
 requests = [request(photo) for photo in asked["photos"]]
 list(engine.answer([request(asked["warm"])]))
 before = engine.forward_passes

@@ -53,6 +53,9 @@ def _rewrite_tokenizer(path: Path) -> dict[int, int]:
     for number, token in enumerate(SPECIAL):
         moved[vocabulary[token]] = FIRST + number
         vocabulary[token] = FIRST + number
+    # Like Qwen's own, a vocabulary without holes; no text is ever made of these.
+    taken = set(vocabulary.values())
+    vocabulary |= {f"<unused{n}>": n for n in range(ROWS) if n not in taken}
     for token in content["added_tokens"]:
         token["id"] = vocabulary[token["content"]]
     path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")

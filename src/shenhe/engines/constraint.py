@@ -20,8 +20,17 @@ class Grammars:
     """The grammars of one checkpoint's tokenizer, each compiled once."""
 
     def __init__(self, tokenizer: Any, ends: Sequence[int], vocabulary: int) -> None:
-        """Read a tokenizer, which takes a second for a large one."""
-        self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+        """Read a tokenizer, which takes a second for a large one.
+
+        Raises: EngineError for one that llguidance does not take.
+        """
+        try:
+            self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+        except ValueError as error:
+            raise EngineError(
+                f"answers cannot be held to their format with this tokenizer: {error};"
+                " --no-constrain lets them be free"
+            ) from error
         self.ends, self.vocabulary = frozenset(ends), vocabulary
         self._decode = tokenizer.decode
         self._compiled: dict[Grammar, LLMatcher] = {}

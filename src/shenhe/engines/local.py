@@ -25,8 +25,8 @@ from shenhe.errors import EngineError, UsageError
 from shenhe.photos import PixelBudget
 from shenhe.records import Answer, Failed, Request
 
-AHEAD = 2
-"""Photos are opened for so many times as many requests as are answered at once."""
+AHEAD = 16
+"""Photos are opened for so many requests to come: 3 MB each at Qwen3-VL's own pixel budget."""
 FATAL = (RuntimeError, ValueError, IndexError, TemplateError)
 """What transformers, torch and a checkpoint's chat template raise when they cannot go on."""
 
@@ -76,8 +76,8 @@ class LocalEngine:
         Requests that ask the same of the same pixels are answered once, where nothing is drawn.
         """
         batch = self._batch()
-        ahead = self._opener.ahead(iter(requests), AHEAD * batch.places)
-        sharing = Sharing(self.spec, most=AHEAD * batch.places)
+        ahead = self._opener.ahead(iter(requests), AHEAD)
+        sharing = Sharing(self.spec, most=AHEAD)
         try:
             for result in batch.write(sharing.asked(ahead)):
                 yield from sharing.told(result)
