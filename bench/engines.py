@@ -1,13 +1,13 @@
 """shenhe beside plain transformers, ms-swift and vLLM: same checkpoint, photos, prompts, greedy.
 
     python -m bench.engines --folder SOMEWHERE [--checkpoint demo|0.1B|0.5B] [--photos 64]
-        [--job caption|line] [--tokens 400] [--swift PYTHON] [--vllm PYTHON]
+        [--job caption|line] [--tokens 400] [--batches 16 32 64] [--swift PYTHON] [--vllm PYTHON]
 
 Photos are given to all as they leave `shenhe.photos`: upright, of the model's own size. `demo` is
 the bundled checkpoint, merged, with Qwen's own token ids, which ms-swift needs; the others have
 random weights in Qwen3-VL's proportions, and write until the limit. Every engine is a process of
-its own; loading is not counted (of ms-swift, which does not tell, a run over one photo is taken
-off). Rounds are interleaved, the median counts; `same` are answers equal to the letter to plain
+its own; loading is not counted (of ms-swift, which does not tell, a run that writes one token is
+taken off). Rounds are interleaved, the median counts; `same` are answers equal to the letter to plain
 transformers' at batch 1. Prints a table in Markdown.
 """
 
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=64)
     parser.add_argument("--job", choices=("caption", "line"), default="caption")
     parser.add_argument("--tokens", type=int, default=400)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16, 32, 64])
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64])
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--swift", help="python of an environment with ms-swift")
@@ -169,14 +169,17 @@ def _ways(options: argparse.Namespace, asked: Path) -> dict[str, list[str]]:
         f"transformers, batch {batch}": [sys.executable, "-c", PLAIN, str(asked), str(batch)]
         for batch in options.batches
     }
-    ways["shenhe, batch 1"] = shenhe(batch_size=1)
-    ways["shenhe, batch 1, free, no guesses"] = shenhe(batch_size=1, **free)
+    if options.batches == [1]:
+        ways["shenhe, batch 1"] = shenhe(batch_size=1)
+        ways["shenhe, batch 1, no guesses"] = shenhe(batch_size=1, speculate=False)
+        ways["shenhe, batch 1, free, no guesses"] = shenhe(batch_size=1, **free)
+        return ways
     ways["shenhe"] = shenhe()
     ways["shenhe, no guesses"] = shenhe(speculate=False)
     ways["shenhe, free"] = shenhe(constrain=False)
     ways["shenhe, free, no guesses"] = shenhe(**free)
     if options.swift:
-        for batch in options.batches[1:]:
+        for batch in options.batches:
             swift = str(Path(options.swift).with_name("swift"))
             ways[f"swift infer, batch {batch}"] = [swift, str(batch)]
     if options.vllm:
@@ -279,11 +282,11 @@ def _run(command: list[str]) -> dict[str, Any] | None:
 
 
 def _swift(command: list[str], asked_path: Path) -> dict[str, Any] | None:
-    """Run ms-swift over all photos, and over one: the difference is what the others took."""
+    """Run ms-swift over all photos, and for one token: the difference is what they took."""
     asked = json.loads(asked_path.read_text(encoding="utf-8"))
     swift, batch = command
     taken, texts = [], []
-    for photos in ([asked["warm"]], [asked["warm"], *asked["photos"]]):
+    for photos, limit in (([asked["warm"]], 1), (asked["photos"], asked["tokens"])):
         dataset, answers = asked_path.with_name("rows.jsonl"), asked_path.with_name("out.jsonl")
         answers.unlink(missing_ok=True)
         messages = [{"role": "system", "content": asked["system"]}]
@@ -293,7 +296,7 @@ def _swift(command: list[str], asked_path: Path) -> dict[str, Any] | None:
         arguments = ["infer", "--model", asked["model"], "--model_type", "qwen3_vl"]
         arguments += ["--infer_backend", "transformers", "--torch_dtype", asked["dtype"]]
         arguments += ["--val_dataset", str(dataset), "--result_path", str(answers)]
-        arguments += ["--max_new_tokens", str(asked["tokens"]), "--temperature", "0"]
+        arguments += ["--max_new_tokens", str(limit), "--temperature", "0"]
         arguments += ["--max_batch_size", batch]
         tokens = {"IMAGE_MAX_TOKEN_NUM": str(asked["image_tokens"]), "IMAGE_MIN_TOKEN_NUM": "4"}
         began = time.perf_counter()
@@ -309,7 +312,7 @@ def _swift(command: list[str], asked_path: Path) -> dict[str, Any] | None:
             print(done.stderr[-1500:], file=sys.stderr)
             return None
         rows_out = answers.read_text(encoding="utf-8").splitlines()
-        texts = [json.loads(line)["response"] for line in rows_out][1:]
+        texts = [json.loads(line)["response"] for line in rows_out]
     return {
         "seconds": max(taken[1] - taken[0], 1e-3),
         "texts": texts,
