@@ -7,8 +7,9 @@ Photos are given to all as they leave `shenhe.photos`: upright, of the model's o
 the bundled checkpoint, merged, with Qwen's own token ids, which ms-swift needs; the others have
 random weights in Qwen3-VL's proportions, and write until the limit. Every engine is a process of
 its own; loading is not counted (of ms-swift, which does not tell, a run that writes one token is
-taken off). Rounds are interleaved, the median counts; `same` are answers equal to the letter to plain
-transformers' at batch 1. Prints a table in Markdown.
+taken off). Rounds are interleaved, the median counts; ms-swift and vLLM have one. `same` are
+answers equal to the letter to plain transformers' at the first batch size. `--batches 1` compares
+answers one at a time. Prints a table in Markdown.
 """
 
 from __future__ import annotations

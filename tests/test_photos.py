@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from shenhe.errors import PhotoError
@@ -168,3 +168,36 @@ def test_failures_have_codes(tmp_path: Path) -> None:
         load(tmp_path / "long.png", BUDGET)
     with pytest.raises(PhotoError, match="no such file"):
         load(tmp_path / "absent.png", BUDGET)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_decoded_smaller_and_seen_the_same(
+    orientation: int, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 255, (30, 40, 3), dtype=np.uint8))
+    image = coarse.resize((2000, 1501), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    image.save(tmp_path / "a.jpg", quality=95, exif=exif)
+    budget = PixelBudget(4096, 320 * 256)
+    found = load(tmp_path / "a.jpg", budget)
+    whole = open_upright(tmp_path / "a.jpg")
+    upright = (2000, 1501) if orientation == 1 else (1501, 2000)
+    assert found.sizes.original_wh == whole.size == upright
+    assert found.image.size == budget.fit(Size(*whole.size))
+    exact = np.asarray(whole.resize(found.image.size, Image.Resampling.BICUBIC)).astype(int)
+    apart = np.abs(np.asarray(found.image) - exact)
+    assert apart.mean() < 1
+    assert apart.max() <= 12
+
+
+def test_a_photo_below_twice_the_budget_is_decoded_whole(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    image = Image.fromarray(rng.integers(0, 255, (512, 640, 3), dtype=np.uint8))
+    image.save(tmp_path / "a.jpg", quality=95)
+    found = load(tmp_path / "a.jpg", PixelBudget(4096, 320 * 256)).image
+    exact = open_upright(tmp_path / "a.jpg").resize(found.size, Image.Resampling.BICUBIC)
+    apart = np.abs(np.asarray(found).astype(int) - np.asarray(exact))
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01

@@ -27,6 +27,8 @@ MAX_ASPECT = 200
 DRAFT = 1.5
 """A JPEG is decoded to at least so many times the size that it is resized to. What that changes is
 in docs/performance.md: half a step of 255 on average."""
+ON_ITS_SIDE = range(5, 9)
+"""Orientations of EXIF by which width and height change places."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
 
@@ -123,8 +125,7 @@ def describe(path: Path) -> PhotoFacts:
     """
     open_upright(path)
     with Image.open(path, formats=FORMATS) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        return PhotoFacts(image.format or "", turned)
+        return PhotoFacts(image.format or "", _orientation(image) != 1)
 
 
 def open_upright(path: Path) -> Image.Image:
@@ -152,13 +153,12 @@ def _open(path: Path, budget: PixelBudget | None = None) -> tuple[Image.Image, S
                 image.draft(
                     image.mode, (math.ceil(wanted.width * DRAFT), math.ceil(wanted.height * DRAFT))
                 )
-            scaled = image.size != stored
+            smaller = image.size != stored
             image.load()
             upright = _to_rgb(ImageOps.exif_transpose(image))
-            if not scaled:
+            if not smaller:
                 return upright, Size(*upright.size)
-            turned = (upright.width > upright.height) != (stored.width > stored.height)
-            return upright, Size(*stored[::-1]) if turned else stored
+            return upright, Size(*stored[::-1]) if _orientation(image) in ON_ITS_SIDE else stored
     except FileNotFoundError as error:
         raise PhotoError("missing", f"{path}: no such file") from error
     except UnidentifiedImageError as error:
@@ -172,6 +172,12 @@ def _open(path: Path, budget: PixelBudget | None = None) -> tuple[Image.Image, S
         if error.errno is not None:  # the file system's word, not the decoder's
             raise PhotoError("unreadable", f"{path}: {error.strerror}") from error
         raise PhotoError("truncated", f"{path}: damaged: {error}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Tell how a photo is stored, as EXIF numbers it: 1 is upright."""
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found if found in range(1, 9) else 1
 
 
 def _refuse_bad_size(path: Path, size: Size) -> None:

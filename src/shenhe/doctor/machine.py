@@ -45,7 +45,8 @@ FAULTS = (
     KnownFault(
         "torch",
         ">=2.9,<2.10",
-        "falls back to a slow Conv3d, which makes the vision tower 10 to 20 times slower on a GPU",
+        "falls back to a slow Conv3d on a GPU: shenhe goes round it, trainers and servers in this"
+        " environment take 10 to 20 times as long for the vision tower",
         "install torch 2.10 or later",
         gpu_only=True,
     ),
