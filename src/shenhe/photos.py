@@ -149,10 +149,7 @@ def _open(path: Path, budget: PixelBudget | None = None) -> tuple[Image.Image, S
             stored = Size(*image.size)
             _refuse_bad_size(path, stored)
             if budget is not None:
-                wanted = budget.fit(stored)
-                image.draft(
-                    image.mode, (math.ceil(wanted.width * DRAFT), math.ceil(wanted.height * DRAFT))
-                )
+                image.draft(image.mode, _drafted(stored, budget.fit(stored)))
             smaller = image.size != stored
             image.load()
             upright = _to_rgb(ImageOps.exif_transpose(image))
@@ -172,6 +169,17 @@ def _open(path: Path, budget: PixelBudget | None = None) -> tuple[Image.Image, S
         if error.errno is not None:  # the file system's word, not the decoder's
             raise PhotoError("unreadable", f"{path}: {error.strerror}") from error
         raise PhotoError("truncated", f"{path}: damaged: {error}") from error
+
+
+def _drafted(stored: Size, wanted: Size) -> tuple[int, int]:
+    """Choose the size to decode a JPEG at: a part that divides both sides, else it is stretched."""
+    for part in (8, 4, 2):
+        smaller = (stored.width // part, stored.height // part)
+        if stored.width % part or stored.height % part:
+            continue
+        if smaller[0] >= DRAFT * wanted.width and smaller[1] >= DRAFT * wanted.height:
+            return smaller
+    return stored.width, stored.height
 
 
 def _orientation(image: Image.Image) -> int:
