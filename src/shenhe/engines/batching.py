@@ -21,9 +21,10 @@ from shenhe.records import Answer, Failed
 
 STEP_TOKENS = 8192
 """Prompts go through the model together up to so many tokens."""
-DRAFTING = 32
+DRAFTING = {"cpu": 4, "cuda": 32}
 """Guesses pay while no more answers than this are written at once: then a pass costs more by its
-being one than by what is in it."""
+being one than by what is in it. A CPU is soon at the other end, with a large vocabulary above all:
+each guess takes a row of the head."""
 MOST_PLACES = 64
 """So many answers at once where nobody says how many, and memory allows."""
 MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
@@ -107,7 +108,8 @@ class Batch:
 
     def step(self, active: list[Writing]) -> None:
         """Put what is pending through the model and choose the next tokens of each answer."""
-        guessing = self._spec.speculate and len(active) <= DRAFTING
+        most = DRAFTING.get(self._runner.device.type, DRAFTING["cpu"])
+        guessing = self._spec.speculate and len(active) <= most
         for writing in active if guessing else ():
             if writing.sampler.greedy and not writing.begins:
                 left = writing.opened.request.max_new_tokens - len(writing.written)
