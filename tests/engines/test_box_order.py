@@ -52,7 +52,8 @@ def test_any_box_that_was_allowed_is_one() -> None:
     rng = random.Random(3)
     for highest in (100, 1000):
         for _ in range(300):
-            order, numbers = BoxOrder(highest), []
+            order = BoxOrder(highest)
+            numbers: list[int] = []
             order.advance(START)
             for at in range(4):
                 digits = ""

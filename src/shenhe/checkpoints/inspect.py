@@ -58,7 +58,9 @@ def find_adapter(name: str) -> CheckpointFiles:
     if not folder.is_dir():
         raise AdapterError(f"--adapters {name}: no such folder")
     if not _read_json(folder / "adapter_config.json", AdapterError):
-        raise AdapterError(f"--adapters {name}: adapter_config.json is missing: not an adapter")
+        inside = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
+        hint = f"; adapters lie in it: {', '.join(inside)}" if inside else ": not an adapter"
+        raise AdapterError(f"--adapters {name}: adapter_config.json is missing{hint}")
     return CheckpointFiles(folder, _weights(folder, "adapter_model", AdapterError))
 
 
