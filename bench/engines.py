@@ -278,7 +278,9 @@ def _run(command: list[str]) -> dict[str, Any] | None:
     if done.returncode:
         print(done.stderr[-1500:], file=sys.stderr)
         return None
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    # vLLM has a last word of its own.
+    told = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    result: dict[str, Any] = json.loads(told[-1])
     return result
 
 
