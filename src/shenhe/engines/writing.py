@@ -82,10 +82,12 @@ class Reader:
         tokens = [token]
         if writing.constraint is not None:
             tokens += writing.constraint.advance(token)
-        tokens = tokens[: limit - len(writing.written)]
-        writing.written += tokens
-        writing.pending = tokens
-        if writing.constraint is not None and writing.constraint.complete:
+        room = limit - len(writing.written)
+        writing.pending = tokens[:room]
+        writing.written += writing.pending
+        if len(tokens) > room:
+            writing.finish = "length"
+        elif writing.constraint is not None and writing.constraint.complete:
             writing.finish = "stop"
         elif len(writing.written) >= limit:
             writing.finish = "length"
