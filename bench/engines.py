@@ -165,20 +165,18 @@ def _ways(options: argparse.Namespace, asked: Path) -> dict[str, list[str]]:
     def shenhe(**how: Any) -> list[str]:
         return [sys.executable, "-c", SHENHE, str(asked), json.dumps(how)]
 
-    free = {"constrain": False, "speculate": False}
     ways = {
         f"transformers, batch {batch}": [sys.executable, "-c", PLAIN, str(asked), str(batch)]
         for batch in options.batches
     }
     if options.batches == [1]:
         ways["shenhe, batch 1"] = shenhe(batch_size=1)
-        ways["shenhe, batch 1, no guesses"] = shenhe(batch_size=1, speculate=False)
-        ways["shenhe, batch 1, free, no guesses"] = shenhe(batch_size=1, **free)
+        ways["shenhe, batch 1, --speculate"] = shenhe(batch_size=1, speculate=True)
+        ways["shenhe, batch 1, --no-constrain"] = shenhe(batch_size=1, constrain=False)
         return ways
     ways["shenhe"] = shenhe()
-    ways["shenhe, no guesses"] = shenhe(speculate=False)
-    ways["shenhe, free"] = shenhe(constrain=False)
-    ways["shenhe, free, no guesses"] = shenhe(**free)
+    ways["shenhe, --speculate"] = shenhe(speculate=True)
+    ways["shenhe, --no-constrain"] = shenhe(constrain=False)
     if options.swift:
         for batch in options.batches:
             swift = str(Path(options.swift).with_name("swift"))

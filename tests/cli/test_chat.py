@@ -74,8 +74,7 @@ def _take_terminal(slave: int) -> None:
 
 def test_a_session_in_a_terminal(tmp_path: Path) -> None:
     photo = shutil.copy(PHOTO, tmp_path / "机房 1.jpeg")
-    # Without guesses the second caption of a photo takes its time, as a first one does.
-    with Typist([*SHENHE, "chat", *MODEL, "--no-speculate"], tmp_path) as typist:
+    with Typist([*SHENHE, "chat", *MODEL], tmp_path) as typist:
         typist.wait_for("<<< ")
         typist.type("/image missing.jpg\n")
         typist.wait_for("missing.jpg: no such photo")

@@ -26,7 +26,7 @@ PROMPTS = load_prompts()
 
 @pytest.fixture(scope="module")
 def free() -> LocalEngine:
-    spec = EngineSpec("demo", ("demo",), dtype="float32", constrain=False, speculate=False)
+    spec = EngineSpec("demo", ("demo",), dtype="float32", constrain=False)
     return LocalEngine(spec)
 
 

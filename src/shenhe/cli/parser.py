@@ -444,7 +444,7 @@ def _engine(
     group.add_argument(
         "--speculate",
         action=argparse.BooleanOptionalAction,
-        default=True,
+        default=False,
         help="guess phrases from earlier answers, and let the model check them: same answers",
     )
     group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")

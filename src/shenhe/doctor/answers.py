@@ -24,7 +24,7 @@ def answers(subject: Subject) -> Iterator[Finding]:
     if not subject.load or not subject.photos:
         return
     began = time.monotonic()
-    # What the model says by itself: held to a format, and helped by guesses, it shows no fault.
+    # What the model says by itself: held to a format it shows no fault; guesses hide its speed.
     engine = LocalEngine(replace(subject.spec, constrain=False, speculate=False))
     yield Finding("ok", f"loads in {time.monotonic() - began:.1f} s")
     captions, lines = caption_requests(subject), summary_requests(subject)

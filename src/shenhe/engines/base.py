@@ -34,7 +34,7 @@ class EngineSpec:
     max_pixels: int | None = None
     batch_size: int | None = None
     constrain: bool = True
-    speculate: bool = True
+    speculate: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no engine can honour.
