@@ -3,9 +3,9 @@
     python -m bench.malformed_answers [--answers 10000]
 
 The bundled model's shape with random weights knows no format at all: the hardest case there is.
-Half of the answers are captions, a quarter Stage-A lines, a quarter verdicts; greedy, then asked
-again with sampling, as a run would. Lines and verdicts are read by the strict parsers, captions by
-the tolerant one.
+Half of the answers are captions, a quarter Stage-A lines, a quarter verdicts, all sampled. Lines
+and verdicts are read by the strict parsers, captions by the tolerant one. Prints a table in
+Markdown.
 """
 
 from __future__ import annotations
