@@ -92,7 +92,10 @@ def test_random_weights_write_nothing_malformed(
 ) -> None:
     wild.spec = replace(wild.spec, temperature=temperature)
     photos = demo_photos[:6]
-    lines = [summary_stage.request(f"s{p}", p, MISSION, PROMPTS.summary, 60) for p in photos]
+    lines = [
+        summary_stage.request(f"s{n}", p, MISSION, PROMPTS.summary, 60)
+        for n, p in enumerate(photos)
+    ]
     verdicts = [
         verdict_stage.request(
             f"v{n}", {"图片_1": f"标签/可以识别×{n}"}, MISSION, PROMPTS.verdict, 40
@@ -100,22 +103,22 @@ def test_random_weights_write_nothing_malformed(
         for n in range(6)
     ]
     two = [caption_stage.request("two", photos[:2], PROMPTS.caption, 120)]
-    answers = _texts(wild, [*_captions(photos, 120), *two, *lines, *verdicts])
+    # What is drawn depends on the keys: here not on where the photos lie.
+    captions = [replace(r, key=f"c{n}") for n, r in enumerate(_captions(photos, 120))]
+    answers = _texts(wild, [*captions, *two, *lines, *verdicts])
     assert len(answers) == 19
     for key, answer in answers.items():
-        if key.startswith("s/"):
+        if key.startswith("s"):
             summary.parse(answer.text)
         elif key.startswith("v"):
             verdict.parse(answer.text)
         else:
             assert len(json.loads(answer.text)) == (2 if key == "two" else 1)
-            # What no grammar can hold to: the corners of a quad, an object written three times.
+            # What no grammar can hold to: a caption of nothing but quads that cross themselves.
             try:
-                found = recover(answer.text, 2 if key == "two" else 1)
+                recover(answer.text, 2 if key == "two" else 1)
             except FormatError as error:
                 assert error.code == "quad_crossing"  # noqa: PT017 - most raise nothing
-            else:
-                assert all(one.startswith(("quad", "loop", "dropped")) for one in found.repairs)
 
 
 def test_an_answer_at_its_limit_is_whole_and_flagged(
