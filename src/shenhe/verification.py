@@ -110,10 +110,15 @@ def _largest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) ->
     return max((first[key] - second[key]).abs().max().item() for key in first)
 
 
-def first_difference(first: str, second: str) -> str:
-    """Say where two texts first part, and how each goes on."""
-    at = next(
+def place_of_difference(first: Sequence[object], second: Sequence[object]) -> int:
+    """Find where two sequences first part; one that goes on longer parts at the other's end."""
+    return next(
         (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),
     )
+
+
+def first_difference(first: str, second: str) -> str:
+    """Say where two texts first part, and how each goes on."""
+    at = place_of_difference(first, second)
     return f"at character {at}, {first[at : at + 12]!r} against {second[at : at + 12]!r}"

@@ -9,11 +9,10 @@ from pathlib import Path
 from shenhe.checkpoints import find_adapter, find_checkpoint
 from shenhe.checkpoints.adapter import adapter_kind, read_adapter
 from shenhe.checkpoints.check import Finding, check_files
+from shenhe.checkpoints.merge import HEAD
 from shenhe.checkpoints.tensors import read_tables
 from shenhe.checkpoints.trainer_args import TrainerArgs, read_trainer_args
 from shenhe.doctor.subject import Subject
-
-HEAD = "lm_head.weight"
 
 
 def files(subject: Subject) -> Iterator[Finding]:
@@ -23,7 +22,7 @@ def files(subject: Subject) -> Iterator[Finding]:
 
 def adapters(subject: Subject) -> Iterator[Finding]:
     """Look whether every adapter fits this base, changes anything, and was trained on it."""
-    names = read_tables(find_checkpoint(subject.spec.model).weights).keys() | {HEAD}
+    names = read_tables(find_checkpoint(subject.spec.model).weights).keys() | {f"{HEAD}.weight"}
     for adapter in subject.spec.adapters:
         if (kind := adapter_kind(find_adapter(adapter))) != "LoRA":
             yield Finding("ok", f"{adapter}: {kind}, which is looked at when it is loaded")

@@ -14,7 +14,7 @@ from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local import LocalEngine, PreparedPrompt
 from shenhe.records import Answer, Request
-from shenhe.verification import first_difference
+from shenhe.verification import first_difference, place_of_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"
 PIXELS = "copy preprocessor_config.json from the base, and use the same --max-pixels"
@@ -59,10 +59,7 @@ def _same_tokens(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Fin
         first, other = (seen.prompts[request.key].token_ids for seen in (ours, theirs))
         if first == other:
             continue
-        at = next(
-            (n for n, (a, b) in enumerate(zip(first, other, strict=False)) if a != b),
-            min(len(first), len(other)),
-        )
+        at = place_of_difference(first, other)
         here, there = (_token(seen, request.key, at) for seen in (ours, theirs))
         told = f"prompt tokens differ: {request.key}: at {at} {here} against {there}"
         return Finding("error", told, TOKENIZER)

@@ -131,7 +131,8 @@ class Batch:
                 writing.opening = logits[at].float().log_softmax(-1).cpu()
             answers = 1 + len(writing.draft)
             self._take(writing, logits[at : at + answers], likeliest[at : at + answers])
-            self._drafts.learn(writing.written, known)
+            if self._spec.speculate:
+                self._drafts.learn(writing.written, known)
             at += answers
 
     def _take(self, writing: Writing, logits: torch.Tensor, likeliest: list[int]) -> None:

@@ -24,27 +24,22 @@ def close(text: str, grammar: Grammar) -> str:
 def _close_caption(text: str, photos: int) -> str:
     style = "compact" if re.match(r'\{"[^"]*":\{', text) else "spaced"
     comma, colon = STYLES[style]
-    depth = whole = reached = 0
+    depth = whole = reached = still_open = 0
     for step in _STEP.finditer(text):
         mark = step[0]
         if mark == "{":
             depth += 1
             if depth == 2:
-                reached, whole = reached + 1, step.end()
+                reached, whole, still_open = reached + 1, step.end(), depth
         elif mark == "}":
             depth -= 1
             if depth in (1, 2):
-                whole = step.end()
+                whole, still_open = step.end(), depth
             if depth == 0:
                 return text
     inside = text[:whole]
-    if reached and _open_braces(inside) == 2:
+    if still_open == 2:
         inside += "}"
     missing = [f'"{photo_key(index)}"{colon}{{}}' for index in range(reached, photos)]
     joined = comma.join([inside, *missing] if reached else ["{" + missing[0], *missing[1:]])
     return joined + "}"
-
-
-def _open_braces(text: str) -> int:
-    marks = [step[0] for step in _STEP.finditer(text)]
-    return marks.count("{") - marks.count("}")
