@@ -256,7 +256,7 @@ def make_checkpoint(name: str, folder: Path) -> None:
     text.hidden_size, text.intermediate_size, text.num_hidden_layers = hidden, inner, layers
     text.num_attention_heads, text.num_key_value_heads, text.head_dim = heads, shared, 64
     text.rope_parameters = {**text.rope_parameters, "mrope_section": [12, 10, 10]}
-    text.layer_types = None
+    text.layer_types = ["full_attention"] * layers
     tower.hidden_size, tower.intermediate_size, tower.depth, tower.num_heads = (
         *(width, wide, depth, eyes),
     )
@@ -265,7 +265,9 @@ def make_checkpoint(name: str, folder: Path) -> None:
     model = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**config.to_dict()))
     for path in folder.glob("*.safetensors"):
         path.unlink()
+    generation = (folder / "generation_config.json").read_text()
     model.save_pretrained(folder)
+    (folder / "generation_config.json").write_text(generation)
     budget = json.loads((folder / "preprocessor_config.json").read_text())
     budget["size"] = {"shortest_edge": 65536, "longest_edge": 1280 * 960}
     (folder / "preprocessor_config.json").write_text(json.dumps(budget))

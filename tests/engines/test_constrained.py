@@ -64,6 +64,26 @@ def test_the_same_text_in_fewer_passes(free: LocalEngine, demo_photos: list[Path
     assert tokens / one.forward_passes > 1.8
 
 
+def test_the_few_tokens_of_a_place_are_all_that_may_come(
+    free: LocalEngine, demo_photos: list[Path]
+) -> None:
+    (request,) = _captions(demo_photos[:1])
+    (text,) = (answer.text for answer in _texts(free, [request]).values())
+    assert request.grammar is not None
+    constraint = free._grammars.constraint(request.grammar)
+    tokens = free._tokenizer(text, add_special_tokens=False)["input_ids"]
+    narrow, taken = 0, len(constraint.forced())
+    while taken < len(tokens):
+        few = constraint.few()
+        if few is not None:
+            narrow += 1
+            assert few == (~constraint.refused()).nonzero()[:, 0].tolist()
+            assert tokens[taken] in few
+            assert all(map(constraint.allows, few))
+        taken += 1 + len(constraint.advance(tokens[taken]))
+    assert narrow > 20
+
+
 def test_guesses_change_nothing(free: LocalEngine, demo_photos: list[Path]) -> None:
     requests = _captions(demo_photos[:12])
     expected = _texts(free, requests)

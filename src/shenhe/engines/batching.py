@@ -13,7 +13,7 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.constraint import Grammars
 from shenhe.engines.drafts import Drafts
 from shenhe.engines.heads import Heads
-from shenhe.engines.model_runner import ModelRunner
+from shenhe.engines.model_runner import ModelRunner, Scores
 from shenhe.engines.opening import Opened
 from shenhe.engines.sampling import Sampler
 from shenhe.engines.writing import Reader, Writing
@@ -118,8 +118,8 @@ class Batch:
             self._rows(max(writing.row for writing in active)),
             max(writing.past + len(writing.asked) for writing in active),
         )
-        logits = self._runner.forward(active, self.store)
-        likeliest = logits.argmax(-1).tolist()
+        hidden = self._runner.forward(active, self.store)
+        scores = self._runner.scores(hidden, [few for w in active for few in _few(w)])
         at = 0
         for writing in active:
             fresh, known = writing.begins, len(writing.written)
@@ -128,45 +128,25 @@ class Batch:
                 head = writing.opened.token_ids[: self._head_length(writing.opened)]
                 self._heads.keep(self.store, writing.row, head.tolist())
             if writing.opened.request.choices and fresh:
-                writing.opening = logits[at].float().log_softmax(-1).cpu()
+                writing.opening = scores[at].values.float().log_softmax(-1).cpu()
             answers = 1 + len(writing.draft)
-            self._take(writing, logits[at : at + answers], likeliest[at : at + answers])
+            self._take(writing, scores[at : at + answers])
             if self._spec.speculate:
                 self._drafts.learn(writing.written, known)
             at += answers
 
-    def _take(self, writing: Writing, logits: torch.Tensor, likeliest: list[int]) -> None:
-        """Choose a token, and go on as far as the model has seen what follows, guessed rightly.
-
-        Shape: logits (1 + guesses, vocabulary).
-        """
+    def _take(self, writing: Writing, scores: list[Scores]) -> None:
+        """Choose a token, and go on as far as the model has seen what follows, guessed rightly."""
         draft, right = writing.draft, 0
         writing.draft = []
         while not writing.finish and not writing.pending:
-            token = self._choose(writing, logits[right], likeliest[right])
+            token = _choose(writing, scores[right])
             self._reader.take(writing, token)
             fresh = writing.pending
             same = 0
             while same < len(fresh) and fresh[same : same + 1] == draft[right : right + 1]:
                 same, right = same + 1, right + 1
             writing.seen(same)
-
-    def _choose(self, writing: Writing, logits: torch.Tensor, likeliest: int) -> int:
-        """Choose a token: the likeliest one that is allowed, or one drawn of those."""
-        constraint = writing.constraint
-        if writing.sampler.greedy:
-            # Nearly always what the model wants is allowed: only else is a mask worth its time.
-            if constraint is None or constraint.allows(likeliest):
-                return likeliest
-            scores = logits.float()
-        else:
-            scores = logits
-        if constraint is not None:
-            refused = constraint.refused().to(logits.device)
-            scores = scores.float().masked_fill(refused, -torch.inf)
-        if not writing.sampler.greedy:
-            scores = writing.sampler.drawn(scores)
-        return int(scores.argmax())
 
     def _admit(
         self, active: list[Writing], waiting: deque[Opened], source: Iterator[Asked]
@@ -241,6 +221,37 @@ class Batch:
     def _fewer(self, places: int) -> None:
         self.places, self.halved = places, True
         warnings.warn(f"out of memory: the batch size is now {places}", stacklevel=4)
+
+
+def _few(writing: Writing) -> list[list[int] | None]:
+    """Give, of each place that is asked about, the few tokens that may come there; None: many.
+
+    Where the odds of all choices are asked for, or behind guesses, nothing is known yet.
+    """
+    asked = 1 + len(writing.draft)
+    if (
+        writing.constraint is None
+        or asked > 1
+        or (writing.opened.request.choices and writing.begins)
+    ):
+        return [None] * asked
+    return [writing.constraint.few()]
+
+
+def _choose(writing: Writing, scores: Scores) -> int:
+    """Choose a token: the likeliest one that is allowed, or one drawn of those."""
+    values, constraint = scores.values, writing.constraint
+    # Nearly always what the model wants is allowed: only else is a mask worth its time.
+    right = scores.tokens or constraint is None or constraint.allows(scores.likeliest)
+    if writing.sampler.greedy and right:
+        return scores.likeliest
+    if constraint is not None and scores.tokens is None:
+        refused = constraint.refused().to(values.device)
+        values = values.float().masked_fill(refused, -torch.inf)
+    if not writing.sampler.greedy:
+        values = writing.sampler.drawn(values)
+    place = int(values.argmax())
+    return place if scores.tokens is None else scores.tokens[place]
 
 
 def _columns(opened: Opened) -> int:

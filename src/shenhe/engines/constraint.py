@@ -15,6 +15,9 @@ from shenhe.engines.box_order import BoxOrder
 from shenhe.errors import EngineError
 from shenhe.records import Grammar
 
+FEW = 256
+"""Where no more tokens than this may come, only their scores are computed."""
+
 
 class Grammars:
     """The grammars of one checkpoint's tokenizer, each compiled once."""
@@ -71,16 +74,41 @@ class Constraint:
             return False
         return self._order is None or self._order.allows(self._grammars.text(token))
 
+    def few(self) -> list[int] | None:
+        """Give the tokens that may come next, in their order; None if they are many, or none.
+
+        Only captions are looked at: lines and reasons are free text, where asking costs time alone.
+        """
+        if self._order is None:
+            return None
+        words = self._bits()
+        (taken,) = words.nonzero()
+        if len(taken) > FEW:
+            return None
+        bits = np.unpackbits(words[taken, None].view(np.uint8), axis=1, bitorder="little")
+        word, bit = bits.nonzero()
+        if len(word) > FEW:
+            return None
+        tokens: list[int] = (taken[word] * 32 + bit).tolist()
+        if self._order.within:
+            text, order = self._grammars.text, self._order
+            tokens = [token for token in tokens if order.allows(text(token))]
+        return tokens or None
+
     def refused(self) -> torch.Tensor:
         """Tell what may not come next. Shape: (vocabulary,), on the CPU."""
         vocabulary = self._grammars.vocabulary
-        bits = allocate_token_bitmask(1, vocabulary)
-        fill_next_token_bitmask(self._matcher, bits)
-        allowed = np.unpackbits(bits.view(np.uint8), bitorder="little")[:vocabulary]
+        allowed = np.unpackbits(self._bits().view(np.uint8), bitorder="little")[:vocabulary]
         if self._order is not None and self._order.within:
             for token in allowed.nonzero()[0]:
                 allowed[token] = self._order.allows(self._grammars.text(int(token)))
         return torch.from_numpy(allowed == 0)
+
+    def _bits(self) -> Any:
+        """Ask for what may come next, a bit a token. Shape: (words,), int32."""
+        bits = allocate_token_bitmask(1, self._grammars.vocabulary)
+        fill_next_token_bitmask(self._matcher, bits)
+        return bits[0]
 
     def advance(self, token: int) -> list[int]:
         """Take a token that was allowed, and those that the grammar forces behind it.

@@ -20,6 +20,7 @@ from shenhe.engines.heads import Heads
 from shenhe.engines.model_runner import ModelRunner
 from shenhe.engines.opening import Opener
 from shenhe.engines.sharing import Sharing
+from shenhe.engines.thin import is_quantized
 from shenhe.engines.writing import Reader
 from shenhe.errors import EngineError, UsageError
 from shenhe.photos import PixelBudget
@@ -116,10 +117,11 @@ class LocalEngine:
         opened = self._opener.open(replace(request, grammar=None))
         try:
             batch = self._batch()
-            first = self._runner.forward([batch.begin(opened, row=0)], batch.store)
+            hidden = self._runner.forward([batch.begin(opened, row=0)], batch.store)
+            first = self._runner.logits(hidden)[0].float().cpu()
         except FATAL as error:
             raise EngineError(f"the model failed: {error}") from error
-        return first[0].float().cpu()
+        return first
 
     def prepared(self, request: Request) -> PreparedPrompt:
         """Give what the model would be given for a request, before it is.
@@ -179,10 +181,10 @@ class LocalEngine:
         )
 
 
-def _bytes_of(weight: torch.Tensor) -> int:
+def _bytes_of(weight: Any) -> int:
     """Count the bytes of a weight; a quantised one is made of several tensors."""
-    if not hasattr(weight, "__tensor_flatten__"):
-        return weight.nbytes
+    if not is_quantized(weight):
+        return int(weight.nbytes)
     parts, _ = weight.__tensor_flatten__()
     return sum(_bytes_of(getattr(weight, part)) for part in parts)
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from shenhe.engines import packed
 from shenhe.engines.key_values import KeyValues
 from shenhe.engines.patches import Patches
+from shenhe.engines.thin import ThinLinear, is_quantized, make_thin
 from shenhe.engines.writing import Writing
+
+
+class Scores(NamedTuple):
+    """What the model gives to the tokens that may come at one place.
+
+    Shape: values (tokens,); `tokens` are their ids, None: the whole vocabulary, in order.
+    """
+
+    values: torch.Tensor
+    likeliest: int
+    tokens: list[int] | None
 
 
 class ModelRunner:
@@ -19,6 +32,8 @@ class ModelRunner:
     def __init__(self, base: Any, patches: Patches) -> None:
         """Take a Qwen3VLForConditionalGeneration; its language model gets packed attention."""
         base.model.language_model.config._attn_implementation = packed.NAME
+        make_thin(base.model.language_model)
+        make_thin(base.lm_head)
         self.base, self._patches = base, patches
         self.device: torch.device = base.device
         self.image_token = int(base.config.image_token_id)
@@ -36,10 +51,10 @@ class ModelRunner:
         )
 
     def forward(self, active: Sequence[Writing], store: KeyValues) -> torch.Tensor:
-        """Run the model over what is asked.
+        """Run the model over what is asked, but for its head.
 
-        Shape: (places, vocabulary): of each answer the place behind what is pending, then those
-        behind its guesses.
+        Shape: (places, hidden): of each answer the place behind what is pending, then those behind
+        its guesses.
         """
         packing = packed.pack(store, [writing.piece for writing in active])
         ids = torch.tensor([token for writing in active for token in writing.asked])
@@ -54,9 +69,59 @@ class ModelRunner:
                 packing=packing,
                 **seen,
             ).last_hidden_state[0]
-            logits: torch.Tensor = self.base.lm_head(hidden[_wanted(active).to(self.device)])
+            wanted: torch.Tensor = hidden[_wanted(active).to(self.device)]
         self.forward_passes += 1
-        return logits
+        return wanted
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Run the head. Shape: (places, hidden) in, (places, vocabulary) out."""
+        with torch.inference_mode():
+            found: torch.Tensor = self.base.lm_head(hidden)
+        return found
+
+    def scores(self, hidden: torch.Tensor, allowed: Sequence[Sequence[int] | None]) -> list[Scores]:
+        """Run the head for the tokens that may come at each place; None: for all.
+
+        Where only few may come, as within a number, most of a large head would be in vain.
+        Shape: hidden (places, hidden), allowed one a place.
+        """
+        narrow = [at for at, tokens in enumerate(allowed) if tokens is not None]
+        if not self._plain_head:
+            narrow = []
+        found: dict[int, Scores] = {}
+        if narrow:
+            found = self._narrow_scores(hidden, {at: list(allowed[at] or ()) for at in narrow})
+        if whole := [at for at in range(len(allowed)) if at not in found]:
+            logits = self.logits(hidden if not found else hidden[whole])
+            for at, values, likeliest in zip(
+                whole, logits, logits.argmax(-1).tolist(), strict=True
+            ):
+                found[at] = Scores(values, likeliest, None)
+        return [found[at] for at in range(len(allowed))]
+
+    @property
+    def _plain_head(self) -> bool:
+        """Whether the head is its weights and nothing else: no adapter, not quantised."""
+        head = self.base.lm_head
+        return type(head) in (nn.Linear, ThinLinear) and not is_quantized(head.weight)
+
+    def _narrow_scores(
+        self, hidden: torch.Tensor, allowed: dict[int, list[int]]
+    ) -> dict[int, Scores]:
+        """Run the head's rows of all tokens that may come at any of these places, at once."""
+        tokens = sorted({token for few in allowed.values() for token in few})
+        column = {token: at for at, token in enumerate(tokens)}
+        with torch.inference_mode():
+            head = self.base.lm_head
+            rows = torch.tensor(tokens, device=self.device)
+            bias = None if head.bias is None else head.bias[rows]
+            logits = nn.functional.linear(hidden[list(allowed)], head.weight[rows], bias)
+            logits = logits.float().cpu()
+        found = {}
+        for values, (at, few) in zip(logits, allowed.items(), strict=True):
+            those = values[[column[token] for token in few]]
+            found[at] = Scores(those, few[int(those.argmax())], few)
+        return found
 
     def _with_photos(
         self, active: Sequence[Writing], embedded: torch.Tensor

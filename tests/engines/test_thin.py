@@ -1,0 +1,37 @@
+"""A few rows through large matrices, the other way round: the same but for rounding."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from shenhe.engines.thin import FEW_ROWS_OF_HEAD, HEAD, ThinLinear, make_thin
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("inside", "outside"), [(512, 1024), (64, HEAD)])
+def test_the_same_but_for_rounding(inside: int, outside: int, bias: bool) -> None:
+    layer = nn.Linear(inside, outside, bias=bias)
+    thin = deepcopy(layer)
+    make_thin(thin)
+    assert isinstance(thin, ThinLinear)
+    for rows in range(1, FEW_ROWS_OF_HEAD + 2):
+        given = torch.randn(rows, inside)
+        torch.testing.assert_close(thin(given), layer(given), rtol=1e-4, atol=1e-5)
+        assert thin(given[None]).shape == (1, rows, outside)
+
+
+def test_layers_that_compute_in_their_own_way_are_left_alone() -> None:
+    class Other(nn.Linear):
+        pass
+
+    model = nn.Sequential(
+        nn.Linear(8, 8),  # small
+        Other(512, 1024),
+        nn.Linear(512, 1024, dtype=torch.bfloat16),
+    )
+    make_thin(model)
+    assert not any(isinstance(layer, ThinLinear) for layer in model)
