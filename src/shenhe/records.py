@@ -120,10 +120,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What an answer must be, as Lark; `photos` are those of a caption, `highest` its numbers'."""
+    """What an answer must be, as Lark, and as a regular expression, which cannot say as much.
+
+    `photos` are those of a caption, `highest` its largest number.
+    """
 
     kind: Literal["caption", "summary", "verdict"]
     lark: str
+    regex: str
     photos: int = 0
     highest: int = 0
 

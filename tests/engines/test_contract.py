@@ -8,21 +8,27 @@ from pathlib import Path
 import pytest
 
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines.base import Engine
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.server import ServerEngine
 from shenhe.records import Answer, Failed, Request
 from shenhe.stages import summary
 from tests.scripted import ScriptedEngine
+from tests.servers.starting import scripted
 
 MISSION = load_missions().get("挡风板安装检查")
 
 
-@pytest.fixture(params=["local", "scripted"])
-def any_engine(request: pytest.FixtureRequest) -> Engine:
+@pytest.fixture(params=["local", "scripted", "server"])
+def any_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     if request.param == "local":
-        local: LocalEngine = request.getfixturevalue("engine")
-        return local
-    return ScriptedEngine(lambda asked: "无关图片")
+        yield request.getfixturevalue("engine")
+    elif request.param == "scripted":
+        yield ScriptedEngine(lambda asked: "无关图片")
+    else:
+        with scripted() as served:
+            engine = ServerEngine(EngineSpec("scripted", engine="server", base_url=served.url))
+            yield engine
+            engine.close()
 
 
 def _request(key: str, photo: Path) -> Request:

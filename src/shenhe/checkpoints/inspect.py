@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.errors import AdapterError, CheckpointError
+from shenhe.photos import PixelBudget
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "checkpoint"
@@ -62,6 +63,19 @@ def find_adapter(name: str) -> CheckpointFiles:
         hint = f"; adapters lie in it: {', '.join(inside)}" if inside else ": not an adapter"
         raise AdapterError(f"--adapters {name}: adapter_config.json is missing{hint}")
     return CheckpointFiles(folder, _weights(folder, "adapter_model", AdapterError))
+
+
+def read_budget(files: CheckpointFiles) -> PixelBudget:
+    """Read how many pixels of a photo a checkpoint takes.
+
+    Raises: CheckpointError.
+    """
+    path = files.folder / "preprocessor_config.json"
+    size = _read_json(path, CheckpointError).get("size", {})
+    try:
+        return PixelBudget(int(size["shortest_edge"]), int(size["longest_edge"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: gives no size: {error!r}") from error
 
 
 def fingerprint(*parts: CheckpointFiles) -> str:

@@ -23,8 +23,11 @@ def make_engine(options: argparse.Namespace) -> Engine:
     """Load the model that the options name."""
     from shenhe.engines.create import create_engine
 
-    quiet_transformers()
-    print(f"loading {options.model} ...", file=sys.stderr, flush=True)
+    if options.engine == "server":
+        print(f"asking {options.base_url} ...", file=sys.stderr, flush=True)
+    else:
+        quiet_transformers()
+        print(f"loading {options.model} ...", file=sys.stderr, flush=True)
     return create_engine(spec_of(options))
 
 
@@ -42,10 +45,22 @@ def spec_of(options: argparse.Namespace) -> EngineSpec:
         top_p=options.top_p,
         seed=options.seed,
         max_pixels=options.max_pixels,
-        batch_size=options.batch_size,
+        batch_size=_batch_size(options),
         constrain=options.constrain,
         speculate=options.speculate,
+        base_url=options.base_url,
+        request_timeout=options.request_timeout,
+        server_patience=options.server_patience,
+        local_media=options.local_media,
+        tower_lora=options.tower_lora,
     )
+
+
+def _batch_size(options: argparse.Namespace) -> int | None:
+    """Give the requests at once; None where as many as can be are asked for."""
+    usual = options.local_batch_size if options.engine == "local" else "auto"
+    size = options.batch_size or usual
+    return None if size == "auto" else int(size)
 
 
 def quiet_transformers() -> None:

@@ -417,7 +417,12 @@ def _engine(
         metavar="A",
         help="LoRA adapters, applied in order; demo: the bundled one",
     )
-    group.add_argument("--engine", choices=("local",), default="local", help="what runs the model")
+    group.add_argument(
+        "--engine",
+        choices=("local", "server"),
+        default="local",
+        help="what runs the model: this process, or an OpenAI-compatible server",
+    )
     _dtype(group)
     group.add_argument(
         "--attn-impl", default="sdpa", metavar="NAME", help="attention of transformers"
@@ -431,10 +436,11 @@ def _engine(
     group.add_argument(
         "--batch-size",
         type=_batch_size,
-        default=batch_size,
         metavar="N|auto",
-        help="requests at once; auto: as many as memory allows",
+        help="requests at once; auto: as many as memory allows, or as a server takes (default:"
+        f" {batch_size}{'; auto with a server' if batch_size != 'auto' else ''})",
     )
+    parser.set_defaults(local_batch_size=batch_size)
     group.add_argument(
         "--constrain",
         action=argparse.BooleanOptionalAction,
@@ -456,10 +462,40 @@ def _engine(
         metavar="N",
         help="pixel budget of a photo; default: the checkpoint's",
     )
+    _server(parser)
     prompts = parser.add_argument_group("prompts")
     prompts.add_argument("--prompts", type=Path, metavar="FILE", help="your own prompts (TOML)")
     prompts.add_argument(
         "--missions", type=Path, metavar="FILE", help="missions of your own (TOML)"
+    )
+
+
+def _server(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "server", "with --engine server; the key is read from SHENHE_API_KEY or OPENAI_API_KEY"
+    )
+    group.add_argument("--base-url", metavar="URL", help="where it is, as http://host:8000/v1")
+    group.add_argument(
+        "--request-timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="an answer that takes longer is asked for again",
+    )
+    group.add_argument(
+        "--server-patience",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="how long to wait for a server that is gone",
+    )
+    _switch(
+        group,
+        "--local-media",
+        "the server shares this disk: name photos that need no turning and no resizing",
+    )
+    _switch(
+        group, "--tower-lora", "vLLM was started with --enable-tower-connector-lora: adapters of it"
     )
 
 
@@ -563,8 +599,8 @@ def _file_or_none(text: str) -> Path | str:
     return Path(text) if text else ""
 
 
-def _batch_size(text: str) -> int | None:
-    return None if text == "auto" else _positive(text)
+def _batch_size(text: str) -> int | str:
+    return text if text == "auto" else _positive(text)
 
 
 def _positive(text: str) -> int:

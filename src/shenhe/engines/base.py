@@ -17,8 +17,11 @@ RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
 class EngineSpec:
     """Everything that decides what an engine answers; `batch_size` decides only how fast.
 
-    `batch_size` None is as many as memory allows. `constrain` holds answers to their formats,
-    `speculate` guesses phrases from earlier answers, which changes no answer, only its time.
+    `batch_size` None is as many as memory allows, or as a server takes. `constrain` holds answers
+    to their formats, `speculate` guesses phrases from earlier answers, which changes no answer,
+    only its time. What follows `base_url` is for servers: seconds that one request may take, and
+    that a server may be gone; whether it opens photos by their paths; whether it is known to apply
+    adapters to the vision tower.
     """
 
     model: str
@@ -35,6 +38,11 @@ class EngineSpec:
     batch_size: int | None = None
     constrain: bool = True
     speculate: bool = False
+    base_url: str | None = None
+    request_timeout: float = 600.0
+    server_patience: float = 1800.0
+    local_media: bool = False
+    tower_lora: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no engine can honour.
@@ -49,6 +57,16 @@ class EngineSpec:
             raise UsageError(f"--top-p {self.top_p}: must be above 0 and at most 1")
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size}: must be 1 or more")
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            raise UsageError(f"--base-url {self.base_url}: must begin with http:// or https://")
+        if self.engine == "local" and self.base_url is not None:
+            raise UsageError("--base-url: goes with --engine server")
+        for option, seconds in (
+            ("request-timeout", self.request_timeout),
+            ("server-patience", self.server_patience),
+        ):
+            if seconds <= 0:
+                raise UsageError(f"--{option} {seconds}: must be above 0 seconds")
         if self.max_pixels is not None and self.max_pixels < 32 * 32:
             raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")
 

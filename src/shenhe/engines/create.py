@@ -5,7 +5,7 @@ from __future__ import annotations
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import UsageError
 
-ENGINES = ("local",)
+ENGINES = ("local", "server")
 
 
 def create_engine(spec: EngineSpec) -> Engine:
@@ -17,4 +17,8 @@ def create_engine(spec: EngineSpec) -> Engine:
         from shenhe.engines.local import LocalEngine
 
         return LocalEngine(spec)
+    if spec.engine == "server":
+        from shenhe.engines.server import ServerEngine
+
+        return ServerEngine(spec)
     raise UsageError(f"--engine {spec.engine}: use one of {', '.join(ENGINES)}")

@@ -20,7 +20,7 @@ class Sampler:
 
     def __init__(self, request: Request, spec: EngineSpec) -> None:
         self._temperature, self._top_p = spec.temperature_of(request), spec.top_p
-        self._generator = torch.Generator().manual_seed(_seed(spec.seed, request))
+        self._generator = torch.Generator().manual_seed(seed_of(spec.seed, request))
 
     @property
     def greedy(self) -> bool:
@@ -39,6 +39,7 @@ class Sampler:
         return scaled + noise.to(scaled.device)
 
 
-def _seed(seed: int, request: Request) -> int:
+def seed_of(seed: int, request: Request) -> int:
+    """Seed one attempt at one request, whatever else is asked."""
     text = f"{seed}\0{request.key}\0{request.attempt}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

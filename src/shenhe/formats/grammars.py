@@ -8,6 +8,7 @@ engine, digit by digit.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 
 from shenhe.formats import verdict
@@ -54,7 +55,8 @@ def of_caption(
     ]
     for style, (comma, colon) in STYLES.items():
         lines += _caption_rules(style, comma, colon, photos)
-    return Grammar("caption", "\n".join(lines) + "\n", photos, highest)
+    regex = _caption_regex(photos, number, given)
+    return Grammar("caption", "\n".join(lines) + "\n", regex, photos, highest)
 
 
 @lru_cache(maxsize=1)
@@ -67,18 +69,56 @@ def of_summary() -> Grammar:
     item = rf"([^{_BREAKS}<\[(（]|{_NO_TOKEN}|{open_brackets}{behind})"
     first = rf"([^{_BREAKS}<\[(（ \u3000]|{_NO_TOKEN}|{open_brackets}{behind})"
     line = f"{first}{item}{{0,{MAX_LINE - 1}}}({open_brackets})?"
-    return Grammar("summary", f"start: LINE\nLINE: /{line}/\n")
+    return Grammar("summary", f"start: LINE\nLINE: /{line}/\n", _portable(line))
 
 
 @lru_cache(maxsize=1)
 def of_verdict() -> Grammar:
     """Two lines and nothing else: what `verdict.parse` takes."""
     first, item = (rf"([^{_BREAKS}<{blank}]|{_NO_TOKEN})" for blank in (r" \u3000", ""))
+    reason = f"{first}{item}{{0,{MAX_REASON - 1}}}"
     rules = [
         f'start: ("{PASS}" | "{FAIL}") "\\n{verdict.REASON_PREFIX}" REASON "\\n"?',
-        f"REASON: /{first}{item}{{0,{MAX_REASON - 1}}}/",
+        f"REASON: /{reason}/",
     ]
-    return Grammar("verdict", "\n".join(rules) + "\n")
+    regex = _portable(rf"({PASS}|{FAIL})\n{verdict.REASON_PREFIX}{reason}")
+    return Grammar("verdict", "\n".join(rules) + "\n", regex)
+
+
+def _caption_regex(photos: int, number: str, given: str) -> str:
+    """Say what a regular expression can: objects may be numbered oddly, lines counted wrongly.
+
+    Without counted repetitions and look-around, which some servers do not take. Written with white
+    space as `json.dumps` does; geometry and desc come in either order.
+    """
+    number = f"({number})"
+    desc = f'"desc": "({given or _VISIBLE + _CHARACTER + "*"})"'
+    box, quad, pair = (
+        ", ".join([number] * 4),
+        ", ".join([number] * 8),
+        f"{number}, {number}",
+    )
+    line = rf'"line": \[{pair}(, {pair})+\]'
+    count = '"line_points": [1-9][0-9]?'
+    shapes = (
+        rf'"bbox_2d": \[{box}\]',
+        rf'"quad": \[{quad}\]',
+        f"{line}, {count}",
+        f"{count}, {line}",
+    )
+    shape = "(" + "|".join(shapes) + ")"
+    thing = rf'"object_[1-9][0-9]?[0-9]?": \{{({shape}, {desc}|{desc}, {shape})\}}'
+    photo = rf"\{{({thing}(, {thing})*)?\}}"
+    members = ", ".join(f'"{photo_key(index)}": {photo}' for index in range(photos))
+    return _portable(rf"\{{{members}\}}")
+
+
+def _portable(regex: str) -> str:
+    """Spell a regular expression so that engines of every kind read it alike."""
+    # Counted repetitions of long alternatives make automata that take minutes to build.
+    regex = re.sub(r"\{0,[0-9]{3}\}", "*", regex)
+    regex = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), regex)
+    return regex.replace(r"\/", "/")
 
 
 def _caption_rules(style: str, comma: str, colon: str, photos: int) -> list[str]:

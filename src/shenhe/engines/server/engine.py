@@ -1,0 +1,179 @@
+"""The engine's surface: requests in, answers out in any order, many under way at once."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from ipaddress import ip_address
+from pathlib import Path
+from queue import SimpleQueue
+from urllib.parse import urlsplit
+
+from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
+from shenhe.checkpoints.tensors import read_tables
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.server.background import Background
+from shenhe.engines.server.client import Client
+from shenhe.engines.server.dialect import Body, find_dialect
+from shenhe.engines.server.wire import HalfAnswerError, Wire
+from shenhe.errors import CheckpointError, EngineError, UsageError
+from shenhe.photos import PixelBudget
+from shenhe.records import Answer, Failed, Request
+
+AHEAD = 4
+"""So many more requests than may be under way are taken: their photos are opened meanwhile."""
+
+
+class ServerEngine:
+    """A model behind an OpenAI-compatible server."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        """Find the model, and how the server is to be spoken to.
+
+        Raises: UsageError for options that say nothing to a server; EngineError if there is none,
+        or it has no such model.
+        """
+        _refuse_local_options(spec)
+        self.spec = spec
+        self._background = Background()
+        self._client = self._background.run(_made(spec))
+        self.close = weakref.finalize(self, _close, self._background, self._client)
+        entry, base = self._find()
+        served = spec.adapters[0] if spec.adapters else spec.model
+        files = _local_files(entry, base)
+        budget = PixelBudget() if files is None else read_budget(find_checkpoint(files[0]))
+        if spec.max_pixels is not None:
+            budget = PixelBudget(min(budget.min_pixels, spec.max_pixels), spec.max_pixels)
+        self.fingerprint = f"server:{served}" if files is None else _fingerprint(files)
+        self.dialect = find_dialect(
+            str(entry["id"]),
+            lambda body: self._background.run(self._client.try_once(body)),
+            constrain=spec.constrain,
+            loopback=_loopback(self._client.address),
+        )
+        self._wire = Wire(spec, str(entry["id"]), self.dialect, budget)
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+        """Answer many requests at a time, those first that come first; see Engine."""
+        source, more = iter(requests), True
+        waiting: set[Future[Answer | Failed]] = set()
+        ready: SimpleQueue[Future[Answer | Failed]] = SimpleQueue()
+        try:
+            while True:
+                while more and len(waiting) < self._client.pace.width + AHEAD:
+                    request = next(source, None)
+                    if request is None:
+                        more = False
+                        break
+                    future = self._background.submit(self._client.answer(request, self._wire))
+                    waiting.add(future)
+                    future.add_done_callback(ready.put)
+                if not waiting:
+                    return
+                done = ready.get()
+                waiting.discard(done)
+                yield done.result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
+        """Yield the text of one answer as it is written; see Engine."""
+        letter = self._wire.write(request)
+        pieces: SimpleQueue[str | None] = SimpleQueue()
+        future = self._background.submit(self._client.stream(letter, pieces.put))
+        future.add_done_callback(lambda _: pieces.put(None))
+        told = ""
+        try:
+            while (piece := pieces.get()) is not None:
+                told += piece
+                yield piece
+            answer = self._wire.read(letter, future.result())
+        except (HalfAnswerError, CancelledError) as error:
+            raise EngineError(f"--base-url {self._client.address}: {error}") from error
+        finally:
+            future.cancel()
+        return answer
+
+    def _find(self) -> tuple[Body, Body | None]:
+        """Find the model that is asked, and the base where that is an adapter of it."""
+        models = self._background.run(self._client.models())
+        entries = {str(entry.get("id")): entry for entry in models}
+        for name in (self.spec.model, *self.spec.adapters):
+            if name not in entries:
+                raise UsageError(
+                    f"{name}: the server has no such model; it has {', '.join(sorted(entries))}"
+                )
+        base = entries[self.spec.model]
+        if not self.spec.adapters:
+            return base, None
+        adapter = entries[self.spec.adapters[0]]
+        if not self.spec.tower_lora and _ignored_by_vllm(adapter, base):
+            raise UsageError(
+                f"--adapters {self.spec.adapters[0]}: it changes the vision tower, which vLLM"
+                " passes over unless it is started with --enable-tower-connector-lora: merge it"
+                " (shenhe merge), or say --tower-lora if it was started so"
+            )
+        return adapter, base
+
+
+async def _made(spec: EngineSpec) -> Client:
+    return Client(spec)
+
+
+def _close(background: Background, client: Client) -> None:
+    background.run(client.close())
+    background.close()
+
+
+def _loopback(address: str) -> bool:
+    """Whether a server runs on this machine."""
+    host = urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_local_options(spec: EngineSpec) -> None:
+    """Refuse options that only an engine in this process could honour."""
+    if not spec.base_url:
+        raise UsageError("--engine server: say where, with --base-url http://HOST:PORT/v1")
+    if len(spec.adapters) > 1:
+        raise UsageError("--adapters: a server applies one at a time; merge them (shenhe merge)")
+    plain = EngineSpec(spec.model)
+    for name in ("dtype", "attn_impl", "device", "quantize", "speculate"):
+        if getattr(spec, name) != getattr(plain, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')}: is the server's to choose, with --engine server"
+            )
+
+
+def _local_files(entry: Body, base: Body | None) -> list[str] | None:
+    """Find the checkpoint that the server has loaded, base first, where it lies on this disk."""
+    found = []
+    for model in (base, entry) if base is not None else (entry,):
+        names = [str(model.get("root") or ""), str(model["id"])]
+        folder = next((name for name in names if name and Path(name).is_dir()), None)
+        if folder is None:
+            return None
+        found.append(folder)
+    return found
+
+
+def _fingerprint(files: list[str]) -> str:
+    base, *adapters = files
+    return fingerprint(find_checkpoint(base), *map(find_adapter, adapters))
+
+
+def _ignored_by_vllm(adapter: Body, base: Body) -> bool:
+    """Whether an adapter changes what vLLM adapts only when it is told to at its start."""
+    root = str(adapter.get("root") or "")
+    if base.get("owned_by") != "vllm" or not Path(root).is_dir():
+        return False
+    try:
+        files = find_adapter(root)
+    except CheckpointError:
+        return False
+    return any(".visual." in name for name in read_tables(files.weights))

@@ -1,0 +1,301 @@
+"""A server as an engine: what goes over the wire, what comes back, and what goes wrong."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from PIL import Image
+
+from shenhe import photos
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.create import create_engine
+from shenhe.engines.server import ServerEngine
+from shenhe.engines.server.wire import _choices
+from shenhe.errors import EngineError, UsageError
+from shenhe.photos import PixelBudget
+from shenhe.records import FAIL, PASS, Answer, Failed, Request
+from shenhe.stages import caption, summary, verdict
+from tests.servers.starting import Served, scripted
+
+MISSION = load_missions().get("挡风板安装检查")
+PROMPTS = load_prompts()
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with scripted() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def held() -> Iterator[Served]:
+    """A server that holds answers to formats, as vLLM does."""
+    with scripted("--form", "structured_outputs") as server:
+        yield server
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerEngine]]:
+    made: list[ServerEngine] = []
+
+    def _make(server: Served, **options: object) -> ServerEngine:
+        spec = EngineSpec("scripted", engine="server", base_url=server.url, **options)  # type: ignore[arg-type]
+        engine = create_engine(spec)
+        assert isinstance(engine, ServerEngine)
+        made.append(engine)
+        return engine
+
+    yield _make
+    for engine in made:
+        engine.close()
+
+
+Make = Callable[..., ServerEngine]
+
+
+def _line(photo: Path, key: str = "k") -> Request:
+    return summary.request(key, photo, MISSION, PROMPTS.summary, 64)
+
+
+def test_what_a_server_can_do_is_found_by_asking_it(
+    make: Make, served: Served, held: Served
+) -> None:
+    plain, rich = make(served).dialect, make(held).dialect
+    assert (plain.extras, plain.form, plain.top_logprobs) == (False, None, 0)
+    assert (rich.extras, rich.form, rich.top_logprobs) == (True, "structured_outputs", 20)
+    assert make(held, constrain=False).dialect.form is None
+    for form in ("guided_regex", "regex"):
+        with scripted("--form", form) as server:
+            assert make(server).dialect.form == form
+
+
+def test_the_server_sees_the_pixels_that_the_model_is_to_see(
+    make: Make, held: Served, demo_photos: list[Path]
+) -> None:
+    engine = make(held, max_pixels=65_536)
+    (answer,) = engine.answer([_line(demo_photos[0])])
+    sent = held.get("last")
+    assert sent["skip_special_tokens"] is False
+    assert sent["temperature"] == 0
+    (url,) = (
+        part["image_url"]["url"]
+        for message in sent["messages"]
+        for part in message["content"]
+        if isinstance(part, dict) and part["type"] == "image_url"
+    )
+    head, _, data = url.partition(",")
+    assert head == "data:image/bmp;base64"
+    seen = Image.open(io.BytesIO(base64.b64decode(data)))
+    budget = PixelBudget(65_536, 65_536)
+    assert seen.tobytes() == photos.load(demo_photos[0], budget).image.tobytes()
+    assert isinstance(answer, Answer)
+    assert answer.sizes[0].resized_wh == seen.size
+    assert re.fullmatch(sent["structured_outputs"]["regex"], answer.text)
+
+
+def test_photos_by_their_paths(make: Make, served: Served, tmp_path: Path) -> None:
+    engine = make(served, local_media=True)
+    as_it_is, large, turned = (tmp_path / name for name in ("一 张.png", "large.png", "turned.jpg"))
+    Image.new("RGB", (256, 320)).save(as_it_is)
+    Image.new("RGB", (3000, 2000)).save(large)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.new("RGB", (320, 256)).save(turned, exif=exif)
+    sent = []
+    for path in (as_it_is, large, turned):
+        list(engine.answer([_line(path)]))
+        content = served.get("last")["messages"][-1]["content"]
+        sent += [p["image_url"]["url"][:10] for p in content if p["type"] == "image_url"]
+    assert sent == ["file:///" + as_it_is.as_uri()[8:10], "data:image", "data:image"]
+
+
+def test_the_odds_of_a_verdict(make: Make, held: Served, served: Served) -> None:
+    request = verdict.request("k", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
+    (answer,) = make(held).answer([request])
+    assert isinstance(answer, Answer)
+    # 不通过 is not among the likeliest: at most as likely as the last of them.
+    assert answer.choice_logprobs == {PASS: -0.1, FAIL: -2.1}
+    (blind,) = make(served).answer([request])
+    assert isinstance(blind, Answer)
+    assert blind.choice_logprobs == {}
+
+
+def test_an_opening_that_two_choices_share_tells_nothing() -> None:
+    likely = [{"token": "", "logprob": -0.1}, {"token": "x", "logprob": -2.0}]
+    assert _choices((PASS, FAIL), likely) == {}
+    half = [{"token": "?", "bytes": list("不".encode()[:2]), "logprob": -0.5}, *likely]
+    assert _choices((PASS, FAIL), half) == {PASS: -2.0, FAIL: -0.5}
+
+
+def test_an_answer_at_its_limit_is_closed_where_it_was_held(
+    make: Make, held: Served, served: Served, demo_photos: list[Path]
+) -> None:
+    request = caption.request("k", demo_photos[:1], PROMPTS.caption, 7)
+    (closed,) = make(held).answer([request])
+    (free,) = make(served).answer([request])
+    assert isinstance(closed, Answer)
+    assert isinstance(free, Answer)
+    assert (closed.finish_reason, closed.text) == ("length", '{"图片_1": {}}')
+    assert free.text.startswith("螺丝")
+
+
+def test_streamed_pieces_join_to_the_answer(make: Make, served: Served) -> None:
+    request = verdict.request("k", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
+    engine = make(served)
+    stream, pieces = engine.stream(request), []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            answer = end.value
+            break
+    assert len(pieces) > 5
+    assert "".join(pieces) == answer.text
+    (whole,) = engine.answer([request])
+    assert isinstance(whole, Answer)
+    assert whole.text == answer.text
+
+
+def test_sampling_has_a_seed_of_its_own(make: Make, served: Served) -> None:
+    engine = make(served, temperature=0.5, top_p=0.9, seed=3)
+    seeds = []
+    for key in ("a", "b", "a"):
+        request = verdict.request(key, {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
+        list(engine.answer([request]))
+        sent = served.get("last")
+        assert (sent["temperature"], sent["top_p"]) == (0.5, 0.9)
+        seeds.append(sent["seed"])
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_what_cannot_succeed_is_not_tried_again(
+    status: int, make: Make, demo_photos: list[Path]
+) -> None:
+    with scripted("--status", str(status)) as server:
+        engine = make(server)
+        before = server.get("counts")["asked"]
+        (failed,) = engine.answer([_line(demo_photos[0])])
+        assert failed == Failed("k", "refused", f"status {status}: told to")
+        assert server.get("counts")["asked"] == before + 1
+
+
+def test_a_server_that_fails_at_everything_is_given_up(make: Make, demo_photos: list[Path]) -> None:
+    with scripted("--status", "500") as server:
+        engine = make(server)
+        requests = [_line(photo, str(n)) for n, photo in enumerate(demo_photos[:8])]
+        with pytest.raises(EngineError, match=r"failed 16 times in a row: status 500: told to"):
+            list(engine.answer(requests))
+
+
+def test_an_unreadable_photo_fails_alone(
+    make: Make, served: Served, tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"nothing")
+    found = {a.key: a for a in make(served).answer([_line(bad, "a"), _line(demo_photos[0], "b")])}
+    assert isinstance(found["a"], Failed)
+    assert found["a"].code == "not_a_photo"
+    assert isinstance(found["b"], Answer)
+
+
+def test_every_fault_passes(make: Make, demo_photos: list[Path]) -> None:
+    with scripted("--faults", "0.4", "--stall", "1") as server:
+        engine = make(server, request_timeout=0.5)
+        requests = [_line(demo_photos[n % 20], str(n)) for n in range(300)]
+        found = {answer.key: answer for answer in engine.answer(requests)}
+        counts = server.get("counts")
+    with scripted() as quiet:
+        expected = {answer.key: answer for answer in make(quiet).answer(requests)}
+    assert found == expected
+    assert {"429", "500", "reset", "stall", "truncated", "not_json", "old_id"} <= counts.keys()
+
+
+def test_more_are_under_way_while_all_is_well(make: Make, demo_photos: list[Path]) -> None:
+    with scripted("--delay", "0.1") as server:
+        requests = [_line(demo_photos[0], str(n)) for n in range(200)]
+        list(make(server).answer(requests))
+        assert 32 <= server.get("counts")["most"] <= 64
+    with scripted("--delay", "0.02") as server:
+        list(make(server, batch_size=3).answer(requests[:40]))
+        assert server.get("counts")["most"] == 3
+
+
+def test_a_server_that_is_gone_is_waited_for(
+    make: Make, demo_photos: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    requests = [_line(demo_photos[0], str(n)) for n in range(200)]
+    with scripted("--delay", "0.05") as server:
+        engine = make(server, batch_size=4)
+        answers = engine.answer(iter(requests))
+        found = [next(answers)]
+    again: list[object] = []
+
+    def come_back() -> None:
+        time.sleep(1.5)
+        with scripted("--port", str(server.port)) as second:
+            again.append(second)
+            while len(found) < len(requests):
+                time.sleep(0.05)
+
+    thread = Thread(target=come_back)
+    thread.start()
+    found += answers
+    thread.join()
+    assert sorted(int(a.key) for a in found) == list(range(200))
+    assert all(isinstance(a, Answer) for a in found)
+    assert "is gone" in caplog.text
+    assert "is back after" in caplog.text
+
+
+def test_patience_ends(make: Make, demo_photos: list[Path]) -> None:
+    with scripted() as server:
+        engine = make(server, server_patience=0.5)
+    with pytest.raises(EngineError, match=r"gone for .* the same command again"):
+        list(engine.answer([_line(demo_photos[0])]))
+
+
+def test_the_key_comes_from_the_environment(
+    make: Make, monkeypatch: pytest.MonkeyPatch, demo_photos: list[Path]
+) -> None:
+    with scripted("--key", "s3cret") as server:
+        with pytest.raises(EngineError, match="bad key"):
+            make(server)
+        monkeypatch.setenv("SHENHE_API_KEY", "s3cret")
+        assert list(make(server).answer([_line(demo_photos[0])]))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"base_url": None}, "--base-url"),
+        ({"base_url": "ftp://x"}, "must begin with http"),
+        ({"quantize": "int8"}, "--quantize: is the server's"),
+        ({"dtype": "float32"}, "--dtype: is the server's"),
+        ({"adapters": ("a", "b")}, "one at a time"),
+        ({"model": "other"}, "no such model; it has scripted"),
+        ({"request_timeout": 0.0}, "--request-timeout"),
+    ],
+)
+def test_options_no_server_can_honour(
+    options: dict[str, object], said: str, served: Served
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        create_engine(
+            EngineSpec(
+                **{"model": "scripted", "engine": "server", "base_url": served.url} | options  # type: ignore[arg-type]
+            )
+        )
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(EngineError, match="no OpenAI-compatible server there"):
+        create_engine(EngineSpec("m", engine="server", base_url="http://127.0.0.1:9/v1"))

@@ -1,0 +1,42 @@
+"""Start servers as processes of their own, and stop them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+
+class Served(NamedTuple):
+    url: str
+    port: int
+    process: subprocess.Popen[str]
+
+    def get(self, path: str) -> dict[str, Any]:
+        address = f"http://127.0.0.1:{self.port}/{path}"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+
+@contextmanager
+def scripted(*arguments: str) -> Iterator[Served]:
+    """Start tests.servers.scripted, on a free port unless told otherwise."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.servers.scripted", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        yield Served(f"http://127.0.0.1:{port}/v1", port, process)
+    finally:
+        process.terminate()
+        process.wait(10)
+        assert process.stdout is not None
+        process.stdout.close()
