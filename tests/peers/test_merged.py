@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import socket
 import subprocess
 import time
 import urllib.request
@@ -24,6 +23,7 @@ from shenhe.records import Answer
 from shenhe.stages import caption, summary
 from tests.peers.environments import BESIDE_VLLM, MS_SWIFT, VLLM, environment
 from tests.peers.real_ids import add_video, with_real_ids
+from tests.servers.starting import free_port
 
 pytestmark = pytest.mark.peers
 PHOTOS, TOKENS = 12, 400
@@ -93,9 +93,7 @@ def test_vllm_says_the_same(merged: Path, rows: list[Row]) -> None:
 
 @contextmanager
 def _served(python: Path, model: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--served-model-name", "merged", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--dtype", "float32", "--max-model-len", "2048", "--enforce-eager"]

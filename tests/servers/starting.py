@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -21,6 +22,14 @@ class Served(NamedTuple):
         with urllib.request.urlopen(address, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+    return port
 
 
 @contextmanager

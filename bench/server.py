@@ -1,0 +1,94 @@
+"""How many photos a second one client hands to servers, and what it takes: an instant server.
+
+    python -m bench.server [--requests 20000] [--photos 256x256 640x512]
+
+The server (tests.servers.scripted) answers at once, in a process of its own on the same two cores,
+which its share of the processor time is taken from. Memory is what the client holds at each tenth.
+Prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from recipes.demo_checkpoint.draw import draw
+from recipes.demo_checkpoint.lessons import photo_scene
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.server import ServerEngine
+from shenhe.records import Answer, Request
+from shenhe.stages import summary
+from tests.servers.starting import scripted
+
+DRAWN = 50
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--photos", nargs="+", default=["256x256", "640x512", "1280x960"])
+    options = parser.parse_args()
+    print(
+        "| photos | requests | a second | client, ms of CPU each | server, ms | MB at each tenth |"
+    )
+    print("|---|---|---|---|---|---|")
+    for size in options.photos:
+        with tempfile.TemporaryDirectory() as folder:
+            photos = _draw(Path(folder), size)
+            _measure(photos, size, options.requests)
+
+
+def _measure(photos: list[Path], size: str, count: int) -> None:
+    own = psutil.Process()
+    with scripted() as served:
+        engine = ServerEngine(EngineSpec("scripted", engine="server", base_url=served.url))
+        there = psutil.Process(served.process.pid)
+        list(engine.answer(_requests(photos, 200)))
+        began, spent, spent_there = time.perf_counter(), _cpu(own), _cpu(there)
+        held = []
+        for number, answer in enumerate(engine.answer(_requests(photos, count)), 1):
+            assert isinstance(answer, Answer)
+            if number % (count // 10) == 0:
+                held.append(own.memory_info().rss / 1e6)
+        seconds = time.perf_counter() - began
+        client, server = (
+            (_cpu(p) - b) / count * 1e3 for p, b in ((own, spent), (there, spent_there))
+        )
+        engine.close()
+    told = ", ".join(f"{mb:.0f}" for mb in held)
+    print(
+        f"| {size} | {count:,} | {count / seconds:.0f} | {client:.2f} | {server:.2f} | {told} |",
+        flush=True,
+    )
+
+
+def _requests(photos: list[Path], count: int) -> Iterator[Request]:
+    mission, template = load_missions().get("挡风板安装检查"), load_prompts().summary
+    for number, photo in zip(range(count), itertools.cycle(photos), strict=False):
+        yield summary.request(str(number), photo, mission, template, 64)
+
+
+def _draw(folder: Path, size: str) -> list[Path]:
+    width, height = map(int, size.split("x"))
+    photos = []
+    for index in range(DRAWN):
+        path = folder / f"{index}.jpg"
+        draw(photo_scene("test", index)).convert("RGB").resize((width, height)).save(path)
+        photos.append(path)
+    return photos
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Whole runs against servers: a real one with the bundled model, and one that fails at random."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from shenhe.checkpoints.merge import merge_adapters
+from tests.peers.real_ids import add_video
+from tests.servers.starting import free_port, scripted
+from tests.servers.transformers_serve import transformers_serve
+
+MISSION = "挡风板安装检查"
+GROUPS = 2000
+
+
+def _run(tree: Path, out: Path, model: str, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "shenhe", "run", "--model", model, "--data-root", str(tree)]
+    command += ["--output-dir", str(out), *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _rows(out: Path, *names: str) -> dict[tuple[str, str], tuple[Any, ...]]:
+    """What was said of each group; a group that stands twice fails."""
+    found: dict[tuple[str, str], tuple[Any, ...]] = {}
+    for path in sorted(out.glob("stage_*/*.jsonl")):
+        if ".failures" in path.name:
+            continue
+        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            key = (f"{path.parent.name}/{path.name}", f"{row['label']}/{row['group_id']}")
+            assert key not in found, f"{key} twice"
+            found[key] = tuple(row.get(name) for name in names)
+    return found
+
+
+@pytest.fixture(scope="module")
+def many_groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("many")
+    for number in range(GROUPS):
+        folder = tree / MISSION / "审核通过" / f"QC-{number:05d}"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (64, 64), (number % 256, number // 256, 9)).save(folder / "a.png")
+    return tree
+
+
+def test_a_real_server_gives_the_same_rows_as_the_local_engine(tree: Path, tmp_path: Path) -> None:
+    model = tmp_path / "merged"
+    merge_adapters("demo", ["demo"], model, dtype="float32")
+    add_video(model)
+    local = _run(tree, tmp_path / "local", str(model))
+    with transformers_serve(model) as url:
+        served = _run(
+            tree, tmp_path / "served", str(model), "--engine", "server", "--base-url", url
+        )
+        _, err = served.communicate(timeout=500)
+    assert served.returncode == 1, err  # one photo of the demo cannot be read
+    local.communicate(timeout=500)
+    said = "per_image", "verdict", "reason", "raw"
+    assert _rows(tmp_path / "served", *said) == _rows(tmp_path / "local", *said)
+    assert len(_rows(tmp_path / "served")) == 47
+    assert "Traceback" not in err
+
+
+def test_a_server_that_fails_three_times_in_ten_loses_nothing(
+    many_groups: Path, tmp_path: Path
+) -> None:
+    said = "per_image", "verdict", "reason"
+    with scripted() as server:
+        quiet = _run(many_groups, tmp_path / "quiet", "scripted", *_at(server.url))
+        quiet.communicate(timeout=300)
+    with scripted("--faults", "0.3", "--stall", "1") as server:
+        run = _run(
+            many_groups,
+            tmp_path / "noisy",
+            "scripted",
+            *_at(server.url),
+            *("--request-timeout", "0.5"),
+        )
+        _, err = run.communicate(timeout=500)
+        counts = server.get("counts")
+    assert run.returncode == 0, err
+    assert "Traceback" not in err
+    assert _rows(tmp_path / "noisy", *said) == _rows(tmp_path / "quiet", *said)
+    assert len(_rows(tmp_path / "noisy")) == 2 * GROUPS
+    assert counts["asked"] > 1.2 * counts["answered"] >= 2 * GROUPS
+
+
+def test_a_server_that_dies_and_returns(many_groups: Path, tmp_path: Path) -> None:
+    port = free_port()
+    out = tmp_path / "out"
+    rows = out / "stage_a" / f"{MISSION}.jsonl"
+    with scripted("--port", str(port), "--delay", "0.05") as server:
+        run = _run(many_groups, out, "scripted", *_at(server.url), "--limit", "600")
+        while not rows.exists() or rows.stat().st_size < 100_000:
+            time.sleep(0.05)
+            assert run.poll() is None
+        server.process.kill()
+    time.sleep(3)
+    assert run.poll() is None
+    with scripted("--port", str(port)):
+        _, err = run.communicate(timeout=300)
+    assert run.returncode == 0, err
+    assert "is gone" in err
+    assert "is back after" in err
+    assert len(_rows(out)) == 1200
+
+
+def _at(url: str) -> tuple[str, ...]:
+    return ("--engine", "server", "--base-url", url)
