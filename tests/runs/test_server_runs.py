@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from shenhe.checkpoints.merge import merge_adapters
 from tests.peers.real_ids import add_video
+from tests.runs.reading import said
 from tests.servers.starting import free_port, scripted
 from tests.servers.transformers_serve import transformers_serve
 
@@ -25,19 +24,6 @@ def _run(tree: Path, out: Path, model: str, *arguments: str) -> subprocess.Popen
     command = [sys.executable, "-m", "shenhe", "run", "--model", model, "--data-root", str(tree)]
     command += ["--output-dir", str(out), *arguments]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def _rows(out: Path, *names: str) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """What was said of each group; a group that stands twice fails."""
-    found: dict[tuple[str, str], tuple[Any, ...]] = {}
-    for path in sorted(out.glob("stage_*/*.jsonl")):
-        if ".failures" in path.name:
-            continue
-        for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
-            key = (f"{path.parent.name}/{path.name}", f"{row['label']}/{row['group_id']}")
-            assert key not in found, f"{key} twice"
-            found[key] = tuple(row.get(name) for name in names)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -62,16 +48,14 @@ def test_a_real_server_gives_the_same_rows_as_the_local_engine(tree: Path, tmp_p
         _, err = served.communicate(timeout=500)
     assert served.returncode == 1, err  # one photo of the demo cannot be read
     local.communicate(timeout=500)
-    said = "per_image", "verdict", "reason", "raw"
-    assert _rows(tmp_path / "served", *said) == _rows(tmp_path / "local", *said)
-    assert len(_rows(tmp_path / "served")) == 47
+    assert said(tmp_path / "served") == said(tmp_path / "local")
+    assert len(said(tmp_path / "served")) == 47
     assert "Traceback" not in err
 
 
 def test_a_server_that_fails_three_times_in_ten_loses_nothing(
     many_groups: Path, tmp_path: Path
 ) -> None:
-    said = "per_image", "verdict", "reason"
     with scripted() as server:
         quiet = _run(many_groups, tmp_path / "quiet", "scripted", *_at(server.url))
         quiet.communicate(timeout=300)
@@ -87,8 +71,8 @@ def test_a_server_that_fails_three_times_in_ten_loses_nothing(
         counts = server.get("counts")
     assert run.returncode == 0, err
     assert "Traceback" not in err
-    assert _rows(tmp_path / "noisy", *said) == _rows(tmp_path / "quiet", *said)
-    assert len(_rows(tmp_path / "noisy")) == 2 * GROUPS
+    assert said(tmp_path / "noisy") == said(tmp_path / "quiet")
+    assert len(said(tmp_path / "noisy")) == 2 * GROUPS
     assert counts["asked"] > 1.2 * counts["answered"] >= 2 * GROUPS
 
 
@@ -109,7 +93,7 @@ def test_a_server_that_dies_and_returns(many_groups: Path, tmp_path: Path) -> No
     assert run.returncode == 0, err
     assert "is gone" in err
     assert "is back after" in err
-    assert len(_rows(out)) == 1200
+    assert len(said(out)) == 1200
 
 
 def _at(url: str) -> tuple[str, ...]:

@@ -53,6 +53,10 @@ def spec_of(options: argparse.Namespace) -> EngineSpec:
         server_patience=options.server_patience,
         local_media=options.local_media,
         tower_lora=options.tower_lora,
+        vllm_options=tuple(options.vllm_option),
+        ray_address=options.ray_address,
+        ray_engine=options.ray_engine,
+        ray_workers=options.ray_workers,
     )
 
 

@@ -419,9 +419,10 @@ def _engine(
     )
     group.add_argument(
         "--engine",
-        choices=("local", "server"),
+        choices=("local", "vllm", "server", "ray"),
         default="local",
-        help="what runs the model: this process, or an OpenAI-compatible server",
+        help="what runs the model: transformers or vLLM in this process, an OpenAI-compatible"
+        " server, or workers over a Ray cluster",
     )
     _dtype(group)
     group.add_argument(
@@ -463,6 +464,7 @@ def _engine(
         help="pixel budget of a photo; default: the checkpoint's",
     )
     _server(parser)
+    _cluster(parser)
     prompts = parser.add_argument_group("prompts")
     prompts.add_argument("--prompts", type=Path, metavar="FILE", help="your own prompts (TOML)")
     prompts.add_argument(
@@ -496,6 +498,31 @@ def _server(parser: argparse.ArgumentParser) -> None:
     )
     _switch(
         group, "--tower-lora", "vLLM was started with --enable-tower-connector-lora: adapters of it"
+    )
+
+
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("vLLM and Ray")
+    group.add_argument(
+        "--vllm-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of vLLM itself, as tensor_parallel_size=2",
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="the cluster, as auto or host:6379; default: one is started on this machine",
+    )
+    group.add_argument(
+        "--ray-engine",
+        choices=("local", "vllm", "server"),
+        default="local",
+        help="the engine of each worker",
+    )
+    group.add_argument(
+        "--ray-workers", type=_positive, metavar="N", help="default: one a GPU, or one a node"
     )
 
 

@@ -21,7 +21,9 @@ class EngineSpec:
     to their formats, `speculate` guesses phrases from earlier answers, which changes no answer,
     only its time. What follows `base_url` is for servers: seconds that one request may take, and
     that a server may be gone; whether it opens photos by their paths; whether it is known to apply
-    adapters to the vision tower.
+    adapters to the vision tower. `vllm_options` are NAME=VALUE, for vLLM itself. Ray joins a
+    cluster, or starts one here, and places so many workers with an engine each; None: one a GPU, or
+    one a node.
     """
 
     model: str
@@ -43,6 +45,10 @@ class EngineSpec:
     server_patience: float = 1800.0
     local_media: bool = False
     tower_lora: bool = False
+    vllm_options: tuple[str, ...] = ()
+    ray_address: str | None = None
+    ray_engine: str = "local"
+    ray_workers: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no engine can honour.

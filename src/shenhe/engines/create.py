@@ -5,7 +5,7 @@ from __future__ import annotations
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import UsageError
 
-ENGINES = ("local", "server")
+ENGINES = ("local", "vllm", "server", "ray")
 
 
 def create_engine(spec: EngineSpec) -> Engine:
@@ -17,8 +17,26 @@ def create_engine(spec: EngineSpec) -> Engine:
         from shenhe.engines.local import LocalEngine
 
         return LocalEngine(spec)
+    if spec.engine == "vllm":
+        try:
+            from shenhe.engines.vllm_process import VllmEngine
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"--engine vllm: {error.name} is not installed; pip install 'shenhe[vllm]'"
+            ) from error
+
+        return VllmEngine(spec)
     if spec.engine == "server":
         from shenhe.engines.server import ServerEngine
 
         return ServerEngine(spec)
+    if spec.engine == "ray":
+        try:
+            from shenhe.engines.ray_cluster import RayEngine
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"--engine ray: {error.name} is not installed; pip install 'shenhe[ray]'"
+            ) from error
+
+        return RayEngine(spec, create_engine)
     raise UsageError(f"--engine {spec.engine}: use one of {', '.join(ENGINES)}")

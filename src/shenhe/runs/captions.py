@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -27,7 +28,7 @@ from shenhe.records import (
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
 from shenhe.runs.ledger import read_rows
 from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.output import Output, key_of, open_output
+from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan, answer_meta
 from shenhe.stages import caption
@@ -76,9 +77,9 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
 
 def plan_captions(lists: Sequence[Photos], rows_path: Path, run: RunOptions) -> Plan:
     """Count what `run_captions` would do, without a model."""
-    done = set() if run.restart else {key_of(row) for row in read_rows(rows_path)}
-    todo = list(islice((photos for photos in lists if _key(photos) not in done), run.limit))
-    return Plan(len(todo), sum(map(len, todo)), len(done))
+    with closing(rows_so_far(rows_path, run)) as done:
+        todo = list(islice((photos for photos in lists if _key(photos) not in done), run.limit))
+        return Plan(len(todo), sum(map(len, todo)), len(done))
 
 
 def run_captions(

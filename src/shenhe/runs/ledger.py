@@ -83,6 +83,11 @@ class Ledger:
                 " command again"
             ) from error
 
+    @property
+    def size(self) -> int:
+        """How long the file is. Units: bytes."""
+        return self._file.tell()
+
     def close(self) -> None:
         """Close the file; a row that the disk refused was reported by `append` already."""
         try:
@@ -102,10 +107,14 @@ def read_rows(path: Path) -> Iterator[Json]:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
-            yield _row(path, number, line)
+            yield parse_row(path, number, line)
 
 
-def _row(path: Path, number: int, line: bytes) -> Json:
+def parse_row(path: Path, number: int, line: bytes) -> Json:
+    """Read one line of a file.
+
+    Raises: RunError that names the line, where it is no JSON object.
+    """
     try:
         row = from_json(line)
     except ValueError as error:

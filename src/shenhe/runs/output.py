@@ -15,12 +15,12 @@ from shenhe.runs.ledger import (
     Ledger,
     OutputLock,
     drop_torn_end,
-    read_rows,
     rewrite,
     set_aside,
 )
 from shenhe.runs.manifest import Manifest
 from shenhe.runs.outcome import RunCounts, RunOptions
+from shenhe.runs.row_index import RowIndex, index_file
 
 
 def rows_file(folder: Path, mission: str) -> Path:
@@ -47,26 +47,31 @@ def key_of(row: Json) -> str:
         raise RunError(f"a row lacks {error}: not written by shenhe") from error
 
 
+def rows_so_far(rows_path: Path, run: RunOptions) -> RowIndex:
+    """Look at the rows that a run would go on from, without touching anything; close it."""
+    if run.restart:
+        rows_path = rows_path.with_suffix(".none")
+    return RowIndex(rows_path, key_of, temporary=True)
+
+
 @dataclass(slots=True)
 class Output:
-    """An open output. `done` has the key of every group with a row, `settled` of those decided."""
+    """An open output. `done` knows the key of every group with a row."""
 
     counts: RunCounts
-    done: set[str]
-    settled: set[str]
+    done: RowIndex
     failed: set[str]
     _rows: Ledger
     _failures: Ledger
 
-    def add(self, row: Row, key: str, *, settled: bool = True) -> None:
-        """Append the row of a group."""
+    def add(
+        self, row: Row, key: str, *, settled: bool = True, inputs_hash: str | None = None
+    ) -> None:
+        """Append the row of a group, and what it rests on."""
         self._rows.append(row)
-        self.done.add(key)
+        self.done.add(key, settled=settled, inputs_hash=inputs_hash, end=self._rows.size)
         self.counts.done += 1
-        if settled:
-            self.settled.add(key)
-        else:
-            self.counts.undecided += 1
+        self.counts.undecided += not settled
 
     def add_failures(self, key: str, failures: Sequence[Failure | CaptionFailure]) -> None:
         """Append what went wrong with a group."""
@@ -77,6 +82,7 @@ class Output:
         """Close both files."""
         self._rows.close()
         self._failures.close()
+        self.done.close()
 
 
 @contextmanager
@@ -85,7 +91,7 @@ def open_output(
     options: dict[str, Any],
     run: RunOptions,
     counts: RunCounts,
-    stale: Callable[[Json], bool] = lambda row: False,
+    stale: Callable[[RowIndex], set[str]] = lambda done: set(),
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 
@@ -97,34 +103,29 @@ def open_output(
         manifest = Manifest(rows_path, options)
         if run.restart:
             set_aside(rows_path, failures_path, manifest.path)
+            index_file(rows_path).unlink(missing_ok=True)
         manifest.check()
         drop_torn_end(rows_path)
         drop_torn_end(failures_path)
-        rewrite(rows_path, lambda row: not stale(row))
-        done: set[str] = set()
-        settled: set[str] = set()
-        for row in read_rows(rows_path):
-            key = key_of(row)
-            done.add(key)
-            if row.get("status") == "undecided":
-                counts.undecided += 1
-            else:
-                settled.add(key)
-        counts.already = len(done)
+        done = RowIndex(rows_path, key_of)
+        if old := stale(done):
+            rewrite(rows_path, lambda row: key_of(row) not in old)
+            done.remove(old)
+        counts.undecided, counts.already = done.unsettled, len(done)
         manifest.write(counts, "running")
-        output = Output(counts, done, settled, set(), Ledger(rows_path), Ledger(failures_path))
+        output = Output(counts, done, set(), Ledger(rows_path), Ledger(failures_path))
         state = "interrupted"
         try:
             yield output
             state = "ended"
         finally:
-            output.close()
             manifest.write(counts, state)
             rewrite(failures_path, lambda row: _still_true(row, output, manifest.started))
+            output.close()
 
 
 def _still_true(failure: Json, output: Output, session_start: str) -> bool:
     """Whether a failure is the last word on its group: not mended, not told anew since."""
     key = key_of(failure)
     told_anew = key in output.failed and str(failure["timestamp"]) < session_start
-    return key not in output.settled and not told_anew
+    return not output.done.settled(key) and not told_anew

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,9 +23,8 @@ from shenhe.records import (
     utc_now,
 )
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
-from shenhe.runs.ledger import read_rows
 from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.output import Output, key_of, open_output, rows_file
+from shenhe.runs.output import Output, open_output, rows_file, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.stages import summary
 
@@ -41,12 +41,12 @@ class Plan:
 def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: RunOptions) -> Plan:
     """Count what `run_summaries` would do, without a model."""
     path = rows_file(output_dir, mission.name)
-    done = set() if run.restart else {key_of(row) for row in read_rows(path)}
     groups = items = 0
-    for group in islice(tree.groups(mission, skip=done), run.limit):
-        groups += 1
-        items += len(group.photos)
-    return Plan(groups, items, len(done))
+    with closing(rows_so_far(path, run)) as done:
+        for group in islice(tree.groups(mission, skip=done), run.limit):
+            groups += 1
+            items += len(group.photos)
+        return Plan(groups, items, len(done))
 
 
 def run_summaries(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -27,15 +28,30 @@ from shenhe.records import (
 )
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import Bad, Finished, Job, drive
-from shenhe.runs.ledger import Json, read_rows
+from shenhe.runs.ledger import read_rows
 from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.output import Output, failures_file, key_of, open_output, rows_file
+from shenhe.runs.output import (
+    Output,
+    failures_file,
+    key_of,
+    open_output,
+    rows_file,
+    rows_so_far,
+)
 from shenhe.runs.probability import p_pass
 from shenhe.runs.progress import RunProgress
+from shenhe.runs.row_index import RowIndex
 from shenhe.runs.stage_a import Plan, answer_meta, failure_of
 from shenhe.stages import verdict
 
 INCOMPLETE = "stage_a_incomplete"
+
+
+class Compared(NamedTuple):
+    """How many groups Stage-A knows, and whose verdicts rest on other lines than it has now."""
+
+    groups: int
+    stale: set[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +84,13 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
 
 def plan_verdicts(source: StageA, output_dir: Path, run: RunOptions) -> Plan:
     """Count what `run_verdicts` would do, without a model."""
-    hashes = _hashes(source)
     path = rows_file(output_dir, source.mission.name)
-    kept = [row for row in ([] if run.restart else read_rows(path)) if not _stale(row, hashes)]
-    todo = len(hashes) - len(kept)
+    with closing(rows_so_far(path, run)) as done:
+        found = _compare(source, done)
+        already = len(done) - len(found.stale)
+    todo = found.groups - already
     groups = min(todo, run.limit) if run.limit is not None else todo
-    return Plan(groups, groups, len(kept))
+    return Plan(groups, groups, already)
 
 
 def run_verdicts(
@@ -106,13 +123,17 @@ def run_verdicts(
         "max_new_tokens": max_new_tokens,
         "max_attempts": run.max_attempts,
     }
-    hashes = _hashes(source)
     path = rows_file(output_dir, mission.name)
+    groups = 0
+
+    def stale(done: RowIndex) -> set[str]:
+        nonlocal groups
+        groups, old = _compare(source, done)
+        return old
+
     with (
-        open_output(path, decisive, run, counts, lambda row: _stale(row, hashes)) as output,
-        RunProgress(
-            f"Stage-B {mission.name}", run.up_to(len(hashes), counts), counts, "groups"
-        ) as bar,
+        open_output(path, decisive, run, counts, stale) as output,
+        RunProgress(f"Stage-B {mission.name}", run.up_to(groups, counts), counts, "groups") as bar,
     ):
         writer = _Writer(output, prompt_hash, engine.fingerprint, deciding)
         todo = _summaries(source, output.done)
@@ -132,22 +153,32 @@ def lines_hash(per_image: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _hashes(source: StageA) -> dict[str, str | None]:
-    """The hash of every group's lines; None where Stage-A has none."""
-    hashes: dict[str, str | None] = {
-        key_of(row): None for row in read_rows(failures_file(source.path))
-    }
+def _compare(source: StageA, done: RowIndex) -> Compared:
+    """Compare the lines of each group with those that its verdict rests on."""
+    without_lines = {key_of(row) for row in read_rows(failures_file(source.path))}
+    groups = known = 0
+    stale: set[str] = set()
     for row in read_rows(source.path):
-        hashes[key_of(row)] = lines_hash(row.get("per_image"))
-    return hashes
+        key = key_of(row)
+        without_lines.discard(key)
+        groups += 1
+        if key in done:
+            known += 1
+            if done.inputs_hash(key) != lines_hash(row.get("per_image")):
+                stale.add(key)
+    for key in without_lines:
+        if key in done:
+            known += 1
+            if done.inputs_hash(key) is not None:
+                stale.add(key)
+    if known < len(done):  # verdicts on groups that Stage-A knows no more
+        with closing(RowIndex(source.path, key_of, temporary=True)) as there:
+            gone = (key for key in done.keys() if key not in there)  # noqa: SIM118
+            stale.update(key for key in gone if key not in without_lines)
+    return Compared(groups + len(without_lines), stale)
 
 
-def _stale(row: Json, hashes: dict[str, str | None]) -> bool:
-    """Whether a verdict rests on lines that are no longer those of its group."""
-    return bool(row["meta"]["inputs_hash"] != hashes.get(key_of(row)))
-
-
-def _summaries(source: StageA, done: set[str]) -> Iterator[SummaryRow]:
+def _summaries(source: StageA, done: RowIndex) -> Iterator[SummaryRow]:
     for row in read_rows(source.path):
         if key_of(row) in done:
             continue
@@ -252,7 +283,8 @@ class _Writer:
                 answers={"verdict": answer_meta(answer)} if answer else {},
             ),
         )
-        self._output.add(row, group.key, settled=judgement is not None)
+        settled = judgement is not None
+        self._output.add(row, group.key, settled=settled, inputs_hash=inputs_hash)
 
 
 def _group(row: SummaryRow) -> Group:

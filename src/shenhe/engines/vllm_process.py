@@ -1,0 +1,268 @@
+"""vLLM in this process: requests join its batch as they come, answers leave as they end."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from transformers import AutoTokenizer
+from vllm import LLM, SamplingParams
+from vllm.lora.request import LoRARequest
+from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+from shenhe import photos
+from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
+from shenhe.checkpoints.tensors import read_tables
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.opening import as_template_message
+from shenhe.engines.sampling import seed_of
+from shenhe.errors import AdapterError, EngineError, PhotoError, UsageError
+from shenhe.formats.closing import close
+from shenhe.photos import PixelBudget
+from shenhe.records import Answer, Failed, ImagePart, Message, PhotoSize, Request
+
+AT_ONCE = 256
+"""So many requests are with vLLM, where --batch-size says nothing: its scheduler takes of them what
+its memory holds."""
+TOP_LOGPROBS = 20
+SAME = 1e-6
+"""Log-probabilities that differ by no more are those of one model."""
+FATAL = (RuntimeError, ValueError, TypeError, KeyError, OSError)
+
+
+class VllmEngine:
+    """A checkpoint, or a base with one adapter, in vLLM."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        """Load the model.
+
+        Raises: UsageError for options that vLLM has no use for; CheckpointError, AdapterError, also
+        where an adapter does nothing there; EngineError with what vLLM says when it cannot start.
+        """
+        _refuse_other_options(spec)
+        self.spec = spec
+        base = find_checkpoint(spec.model)
+        adapters = [find_adapter(name) for name in spec.adapters]
+        own = read_budget(base)
+        self._budget = PixelBudget(own.min_pixels, spec.max_pixels or own.max_pixels)
+        self._tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        self.fingerprint = fingerprint(base, *adapters)
+        options: dict[str, Any] = {
+            "model": str(base.folder),
+            "dtype": spec.dtype,
+            "seed": spec.seed,
+            "limit_mm_per_prompt": {"video": 0},
+            # Grammars are read by llguidance here as in the local engine.
+            "structured_outputs_config": {"backend": "guidance"},
+            "generation_config": "vllm",  # greedy is greedy, whatever the checkpoint's own say
+            "disable_log_stats": True,
+        }
+        self._lora = None
+        for files in adapters:
+            self._lora = LoRARequest("adapter", 1, str(files.folder))
+            settings = json.loads((files.folder / "adapter_config.json").read_text("utf-8"))
+            options |= {"enable_lora": True, "max_lora_rank": _rank(int(settings.get("r", 8)))}
+            if any(".visual." in name for name in read_tables(files.weights)):
+                options["enable_tower_connector_lora"] = True
+        try:
+            self._engine = LLM(**(options | _passed_on(spec.vllm_options))).llm_engine
+        except FATAL as error:
+            raise EngineError(f"vLLM cannot start: {error}") from error
+        self._count = 0
+        if self._lora is not None:
+            self._refuse_an_idle_adapter()
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+        """Answer requests as vLLM ends them; see Engine."""
+        source, more = iter(requests), True
+        flying: dict[str, tuple[Request, tuple[PhotoSize, ...]]] = {}
+        try:
+            while more or flying:
+                while more and len(flying) < (self.spec.batch_size or AT_ONCE):
+                    request = next(source, None)
+                    if request is None:
+                        more = False
+                        break
+                    try:
+                        name, sizes = self._add(request)
+                    except PhotoError as error:
+                        yield Failed(request.key, error.code, str(error), request.attempt)
+                        continue
+                    flying[name] = request, sizes
+                for output in self._step() if flying else ():
+                    if output.finished:
+                        request, sizes = flying.pop(output.request_id)
+                        yield self._read(request, sizes, output)
+        finally:
+            if flying:
+                self._engine.abort_request(list(flying))
+
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
+        """Yield the text of one answer as it is written; see Engine."""
+        name, sizes = self._add(request, cumulative=True)
+        told, output = "", None
+        try:
+            while output is None or not output.finished:
+                for output in self._step():
+                    text = output.outputs[0].text.rstrip("\ufffd")
+                    if text.startswith(told) and text != told:
+                        yield text[len(told) :]
+                        told = text
+        finally:
+            if output is None or not output.finished:
+                self._engine.abort_request([name])
+        answer = self._read(request, sizes, output)
+        if answer.text.startswith(told) and answer.text != told:
+            yield answer.text[len(told) :]
+        return answer
+
+    def close(self) -> None:
+        """Let go of the processes that vLLM has started."""
+        self._engine.engine_core.shutdown()
+
+    def _add(
+        self, request: Request, *, cumulative: bool = False, adapted: bool = True
+    ) -> tuple[str, tuple[PhotoSize, ...]]:
+        """Hand a request to vLLM.
+
+        Raises: PhotoError; EngineError.
+        """
+        loaded = [
+            photos.load(part.path, self._budget)
+            for message in request.messages
+            for part in message.parts
+            if isinstance(part, ImagePart)
+        ]
+        text = self._tokenizer.apply_chat_template(
+            [as_template_message(message) for message in request.messages],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+        prompt: dict[str, Any] = {"prompt": text}
+        if loaded:
+            prompt["multi_modal_data"] = {"image": [photo.image for photo in loaded]}
+        self._count += 1
+        name = f"shenhe-{self._count}"
+        kind = RequestOutputKind.CUMULATIVE if cumulative else RequestOutputKind.FINAL_ONLY
+        try:
+            self._engine.add_request(
+                name,
+                prompt,
+                self._sampling(request, kind),
+                lora_request=self._lora if adapted else None,
+            )
+        except FATAL as error:
+            raise EngineError(f"vLLM refuses a request: {error}") from error
+        return name, tuple(photo.sizes for photo in loaded)
+
+    def _sampling(self, request: Request, kind: Any) -> Any:
+        temperature = self.spec.temperature_of(request)
+        held = None
+        if self.spec.constrain and request.grammar is not None:
+            held = StructuredOutputsParams(grammar=request.grammar.lark)
+        return SamplingParams(
+            temperature=temperature,
+            top_p=self.spec.top_p if temperature else 1.0,
+            seed=seed_of(self.spec.seed, request) if temperature else None,
+            max_tokens=request.max_new_tokens,
+            skip_special_tokens=False,
+            logprobs=TOP_LOGPROBS if request.choices else None,
+            structured_outputs=held,
+            output_kind=kind,
+        )
+
+    def _step(self) -> list[Any]:
+        try:
+            outputs: list[Any] = self._engine.step()
+        except FATAL as error:
+            raise EngineError(f"vLLM failed: {error}") from error
+        return outputs
+
+    def _read(self, request: Request, sizes: tuple[PhotoSize, ...], output: Any) -> Answer:
+        said = output.outputs[0]
+        text = said.text.removesuffix(self._tokenizer.eos_token or "")
+        if said.finish_reason == "length" and self.spec.constrain and request.grammar:
+            text = close(text, request.grammar)
+        likely = said.logprobs[0] if request.choices and said.logprobs else {}
+        return Answer(
+            key=request.key,
+            text=text,
+            finish_reason="length" if said.finish_reason == "length" else "stop",
+            prompt_tokens=len(output.prompt_token_ids),
+            new_tokens=len(said.token_ids),
+            sizes=sizes,
+            choice_logprobs=self._choices(request.choices, likely),
+            attempt=request.attempt,
+        )
+
+    def _choices(self, choices: Iterable[str], likely: Mapping[int, Any]) -> dict[str, float]:
+        """Give each choice's log-probability; one that is not told is at most the least told."""
+        firsts = {c: self._tokenizer(c, add_special_tokens=False)["input_ids"][0] for c in choices}
+        if len(set(firsts.values())) < len(firsts) or not likely:
+            return {}
+        told = {token: float(found.logprob) for token, found in likely.items()}
+        least = min(value for value in told.values() if math.isfinite(value))
+        if not any(math.isfinite(told.get(token, -math.inf)) for token in firsts.values()):
+            return {}
+        return {c: max(told.get(token, least), least) for c, token in firsts.items()}
+
+    def _refuse_an_idle_adapter(self) -> None:
+        """Look at one photo with and without the adapter: vLLM has passed adapters over silently.
+
+        Raises: AdapterError.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            photo = Path(folder, "photo.png")
+            Image.effect_noise((256, 256), 60).convert("RGB").save(photo)
+            message = Message("user", (ImagePart(photo), "描述这张图片"))
+            request = Request("adapter", (message,), 1, choices=("",))
+            told = []
+            for adapted in (True, False):
+                self._add(request, adapted=adapted)
+                outputs: list[Any] = []
+                while not outputs:
+                    outputs = self._step()
+                told.append({t: p.logprob for t, p in outputs[0].outputs[0].logprobs[0].items()})
+        with_it, without = told
+        moved = [abs(with_it[token] - without[token]) for token in with_it.keys() & without.keys()]
+        if with_it.keys() == without.keys() and max(moved, default=0.0) <= SAME:
+            raise AdapterError(
+                f"--adapters {self.spec.adapters[0]}: vLLM answers the same with and without it;"
+                " merge it (shenhe merge), and give the merged checkpoint"
+            )
+
+
+def _refuse_other_options(spec: EngineSpec) -> None:
+    plain = EngineSpec(spec.model)
+    for name in ("attn_impl", "device", "quantize", "speculate"):
+        if getattr(spec, name) != getattr(plain, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')}: is vLLM's to choose; pass options of its own by"
+                " --vllm-option NAME=VALUE"
+            )
+    if len(spec.adapters) > 1:
+        raise UsageError("--adapters: vLLM applies one at a time; merge them (shenhe merge)")
+
+
+def _passed_on(options: Iterable[str]) -> dict[str, Any]:
+    """Read NAME=VALUE, a value being JSON where it can be, a text where not."""
+    found: dict[str, Any] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise UsageError(f"--vllm-option {option}: write NAME=VALUE")
+        try:
+            found[name.replace("-", "_")] = json.loads(value)
+        except ValueError:
+            found[name.replace("-", "_")] = value
+    return found
+
+
+def _rank(rank: int) -> int:
+    """Give the least rank of those that vLLM makes room for."""
+    return next((room for room in (8, 16, 32, 64, 128, 256, 320, 512) if room >= rank), rank)

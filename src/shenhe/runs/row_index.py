@@ -1,0 +1,205 @@
+"""Which groups a rows file holds, in SQLite beside it: millions of them take no memory.
+
+The rows are the truth, the index is made of them: whatever it has not seen yet is read on opening,
+and where it does not fit the rows it is made anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from shenhe.errors import RunError
+from shenhe.records import Label, group_key
+from shenhe.runs.ledger import Json, parse_row
+
+LAYOUT = 1
+TAIL = 64
+"""So many bytes before the place that was read up to tell whether they are still the same rows."""
+PENDING, SCANNED = 1000, 20_000
+"""Rows that are written to the index at once: of a run, of a scan."""
+_GROUP = re.compile(
+    rb'\{"group_id":"([^"\\]*)","mission":"([^"\\]*)","label":(?:"(pass|fail)"|null),'
+)
+_LABELS: dict[bytes | None, Label | None] = {b"pass": "pass", b"fail": "fail", None: None}
+_HASH = re.compile(rb'"inputs_hash":"([0-9a-f]+)"')
+_UNDECIDED = b'"status":"undecided"'
+"""A row's own words: within its texts every quote has a backslash before it."""
+Entry = tuple[str, bool, str | None]
+"""A key, whether what is said of it is settled, and the hash of what that rests on."""
+
+
+class RowIndex:
+    """The keys of one rows file; one process writes it, under the lock of the output."""
+
+    def __init__(
+        self, rows_path: Path, key_of: Callable[[Json], str], *, temporary: bool = False
+    ) -> None:
+        """Open the index of a rows file, and read what it has not seen; or one that is not kept.
+
+        Raises: RunError for a row that is none, or an index that cannot be written.
+        """
+        self._rows_path, self._key_of = rows_path, key_of
+        self._path = None if temporary else index_file(rows_path)
+        self._pending: dict[str, tuple[bool, str | None]] = {}
+        self._end = 0
+        try:
+            self._open()
+        except sqlite3.DatabaseError:  # damaged: it holds nothing that the rows do not
+            self.drop()
+            self._open()
+        self._count, self.unsettled = self._db.execute(
+            "SELECT count(*), coalesce(sum(NOT settled), 0) FROM rows"
+        ).fetchone()
+
+    def __len__(self) -> int:
+        return int(self._count)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._find(key) is not None
+
+    def settled(self, key: str) -> bool:
+        """Whether a key has a row, and one that decides."""
+        found = self._find(key)
+        return found is not None and bool(found[0])
+
+    def inputs_hash(self, key: str) -> str | None:
+        """Give the hash of what the row of a key rests on."""
+        found = self._find(key)
+        return found[1] if found else None
+
+    def keys(self) -> Iterator[str]:
+        """Yield all keys, in the order of the index."""
+        self._write_pending()
+        for (key,) in self._db.execute("SELECT key FROM rows"):
+            yield str(key)
+
+    def add(self, key: str, *, settled: bool, inputs_hash: str | None, end: int) -> None:
+        """Take note of a row that was written; the file is so long now."""
+        before = self._find(key)
+        self._count += before is None
+        self.unsettled += (not settled) - (before is not None and not before[0])
+        self._pending[key], self._end = (settled, inputs_hash), end
+        if len(self._pending) >= PENDING:
+            self._write_pending()
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Take note that rows were dropped, and the file was written anew."""
+        self._db.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in keys))
+        self._end = self._rows_path.stat().st_size
+        self._mark()
+        self._count, self.unsettled = self._db.execute(
+            "SELECT count(*), coalesce(sum(NOT settled), 0) FROM rows"
+        ).fetchone()
+
+    def close(self) -> None:
+        """Write what is pending, and close."""
+        self._write_pending()
+        self._db.close()
+
+    def drop(self) -> None:
+        """Forget everything."""
+        self._db.close()
+        if self._path is not None:
+            for path in (self._path, self._path.with_name(f"{self._path.name}-journal")):
+                path.unlink(missing_ok=True)
+
+    def _open(self) -> None:
+        """Open the database, and bring it up to the rows."""
+        try:
+            self._db = sqlite3.connect(self._path or "", isolation_level=None)
+            # Killed processes lose nothing by that; a machine that loses power, the index.
+            self._db.execute("PRAGMA synchronous = OFF")
+            layout = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            raise RunError(f"{self._path}: cannot be opened: {error}") from error
+        if layout != LAYOUT:
+            self._db.execute("DROP TABLE IF EXISTS rows")
+            self._db.execute("DROP TABLE IF EXISTS seen")
+            self._db.execute(
+                "CREATE TABLE rows (key TEXT PRIMARY KEY, settled INTEGER, inputs_hash TEXT)"
+                " WITHOUT ROWID"
+            )
+            self._db.execute("CREATE TABLE seen (bytes INTEGER, tail BLOB)")
+            self._db.execute(f"PRAGMA user_version = {LAYOUT}")
+        seen = self._db.execute("SELECT bytes, tail FROM seen").fetchone() or (0, b"")
+        if not self._fits(*seen):
+            self._db.execute("DELETE FROM rows")
+            seen = (0, b"")
+        self._end = int(seen[0])
+        self._scan()
+
+    def _fits(self, end: int, tail: bytes) -> bool:
+        return _tail(self._rows_path, end) == tail
+
+    def _scan(self) -> None:
+        """Read the rows that are new."""
+        if not self._rows_path.exists():
+            return
+        with self._rows_path.open("rb") as file:
+            file.seek(self._end)
+            lines = enumerate(file, 1)
+            while some := list(islice(lines, SCANNED)):
+                whole = [(n, line) for n, line in some if line.endswith(b"\n")]
+                self._db.execute("BEGIN")
+                self._put([self._read(number, line) for number, line in whole])
+                self._end += sum(len(line) for _, line in whole)
+                self._mark()
+                self._db.execute("COMMIT")
+
+    def _read(self, number: int, line: bytes) -> Entry:
+        """Read of a row what the index holds; nearly always its first bytes are enough."""
+        found = _GROUP.match(line)
+        if found is None or not line.endswith(b"}\n"):
+            row = parse_row(self._rows_path, number, line)
+            meta = row.get("meta")
+            rests_on = meta.get("inputs_hash") if isinstance(meta, dict) else None
+            return self._key_of(row), row.get("status") != "undecided", rests_on
+        key = group_key(found[2].decode(), _LABELS[found[3]], found[1].decode())
+        rests_on = _HASH.search(line)
+        return key, _UNDECIDED not in line, rests_on[1].decode() if rests_on else None
+
+    def _find(self, key: str) -> tuple[bool, str | None] | None:
+        if key in self._pending:
+            return self._pending[key]
+        found: tuple[bool, str | None] | None = self._db.execute(
+            "SELECT settled, inputs_hash FROM rows WHERE key = ?", (key,)
+        ).fetchone()
+        return found
+
+    def _write_pending(self) -> None:
+        if self._pending:
+            self._db.execute("BEGIN")
+            self._put([(key, *said) for key, said in self._pending.items()])
+            self._mark()
+            self._db.execute("COMMIT")
+            self._pending.clear()
+
+    def _put(self, entries: list[Entry]) -> None:
+        try:
+            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", entries)
+        except sqlite3.OperationalError as error:
+            raise RunError(f"{self._path}: cannot be written: {error}") from error
+
+    def _mark(self) -> None:
+        """Note how far the rows were read."""
+        self._db.execute("DELETE FROM seen")
+        tail = _tail(self._rows_path, self._end)
+        self._db.execute("INSERT INTO seen VALUES (?, ?)", (self._end, tail))
+
+
+def index_file(rows_path: Path) -> Path:
+    """Name the index of a rows file."""
+    return rows_path.with_name(f".{rows_path.stem}.index.sqlite")
+
+
+def _tail(path: Path, end: int) -> bytes:
+    """Give the bytes before a place in a file, fewer where there are no more."""
+    if not end or not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, end - TAIL))
+        return file.read(min(TAIL, end))

@@ -1,0 +1,132 @@
+"""A Ray cluster of three nodes: a node and two workers are killed, or the driver: same rows."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.peers.environments import RAY, ROOT, installed_beside
+from tests.runs.reading import said
+
+pytestmark = pytest.mark.peers
+MISSION = "挡风板安装检查"
+COPIES = 40
+Tell = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many groups, of the demo's photos."""
+    tree = tmp_path_factory.mktemp("tree")
+    photos = ROOT / "src" / "shenhe" / "demo" / "photos" / MISSION
+    for copy in range(COPIES):
+        for group in photos.glob("*/*"):
+            folder = tree / MISSION / group.parent.name / f"{group.name}-{copy}"
+            shutil.copytree(group, folder)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def quiet(groups: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("quiet")
+    run = _start(groups, out)
+    _, err = run.communicate(timeout=500)
+    assert run.returncode == 0, err
+    return out
+
+
+def test_a_node_and_two_workers_are_killed(groups: Path, quiet: Path, tmp_path: Path) -> None:
+    with _cluster() as (address, tell):
+        run = _start(groups, tmp_path, *_over(address))
+        _wait_for_rows(run, tmp_path, 10)
+        assert tell("worker") == "1 worker less"
+        assert tell("node") == "one node less"
+        _wait_for_rows(run, tmp_path, 40)
+        assert tell("worker") == "1 worker less"
+        _, err = run.communicate(timeout=500)
+    assert run.returncode == 0, err[-3000:]
+    assert "a worker died" in err
+    assert said(tmp_path) == said(quiet)
+
+
+def test_the_driver_is_killed_and_goes_on(groups: Path, quiet: Path, tmp_path: Path) -> None:
+    with _cluster() as (address, _):
+        run = _start(groups, tmp_path, *_over(address))
+        _wait_for_rows(run, tmp_path, 30)
+        run.kill()
+        run.communicate()
+        before = len(said(tmp_path))
+        run = _start(groups, tmp_path, *_over(address))
+        _, err = run.communicate(timeout=500)
+    assert run.returncode == 0, err[-3000:]
+    assert f"{before} of them before" in err
+    assert said(tmp_path) == said(quiet)
+
+
+def test_what_is_wrong_with_the_model_is_said_once(groups: Path, tmp_path: Path) -> None:
+    run = _start(groups, tmp_path, "--engine", "ray", "--model", "no-such-folder")
+    _, err = run.communicate(timeout=300)
+    assert run.returncode == 2
+    assert err.splitlines()[-1].endswith("--model no-such-folder: no such folder")
+
+
+@contextmanager
+def _cluster() -> Iterator[tuple[str, Tell]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.peers.ray_nodes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=_environ(),
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    asked, said_back = process.stdin, process.stdout
+
+    def tell(what: str) -> str:
+        print(what, file=asked, flush=True)
+        return said_back.readline().strip()
+
+    try:
+        yield said_back.readline().strip(), tell
+    finally:
+        asked.close()
+        process.wait(60)
+        said_back.close()
+
+
+def _over(address: str) -> tuple[str, ...]:
+    return ("--engine", "ray", "--ray-address", address, "--ray-workers", "3")
+
+
+def _start(groups: Path, out: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "shenhe", "summarize", "--model", "demo", "--adapters", "demo"]
+    command += ["--dtype", "float32", "--device", "cpu", "--data-root", str(groups)]
+    command += ["--mission", MISSION, "--output-dir", str(out / "stage_a"), *arguments]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environ()
+    )
+
+
+def _environ() -> dict[str, str]:
+    beside = installed_beside("ray", RAY)
+    return os.environ | {"PYTHONPATH": f"{ROOT}:{beside}", "RAY_DISABLE_IMPORT_WARNING": "1"}
+
+
+def _wait_for_rows(run: subprocess.Popen[str], out: Path, count: int) -> None:
+    rows = out / "stage_a" / f"{MISSION}.jsonl"
+    for _ in range(3000):
+        if rows.exists() and rows.read_text(encoding="utf-8").count("\n") >= count:
+            return
+        assert run.poll() is None
+        time.sleep(0.1)
+    raise AssertionError(f"fewer than {count} rows")
