@@ -28,7 +28,7 @@ def groups(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("tree")
     photos = ROOT / "src" / "shenhe" / "demo" / "photos" / MISSION
     for copy in range(COPIES):
-        for group in photos.glob("*/*"):
+        for group in filter(Path.is_dir, photos.glob("审核*/*")):
             folder = tree / MISSION / group.parent.name / f"{group.name}-{copy}"
             shutil.copytree(group, folder)
     return tree

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import os
 import random
 import re
 import signal
@@ -188,9 +189,9 @@ async def main() -> None:
         server.serve, "127.0.0.1", server.options.port, limit=1 << 26
     )
     print(listening.sockets[0].getsockname()[1], flush=True)
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await stop.wait()
+    # Whoever is still connected is left standing, as by any server that is killed.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, os._exit, 0)
+    await listening.serve_forever()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from shenhe.cli import captions, checks, examining, measures, merging, talk, verifying
+from shenhe.cli import captions, checks, examining, measures, merging, talk, telling, verifying
 from shenhe.cli.composing import DEMO_PHOTOS, deciding_of, decisive, make_engine, run_options, tell
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
@@ -147,6 +147,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "judge": judge,
     "run": run,
     "report": report,
+    "status": telling.status,
     "merge": merging.merge,
     "export": merging.export,
     "verify": verifying.verify,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError
 from shenhe.photos import open_upright
 from shenhe.runs import Deciding, RunCounts, RunOptions
+from shenhe.runs.logs import JsonLog
+from shenhe.runs.outcome import Observer
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
@@ -109,8 +112,31 @@ def deciding_of(options: argparse.Namespace) -> Deciding:
 
 
 def run_options(options: argparse.Namespace) -> RunOptions:
-    """How much to do."""
-    return RunOptions(options.limit, options.restart, options.max_attempts)
+    """How much to do, and who looks on until the process ends."""
+    observers = () if options.dry_run else tuple(_observers(options))
+    return RunOptions(options.limit, options.restart, options.max_attempts, observers)
+
+
+def _observers(options: argparse.Namespace) -> Iterator[Observer]:
+    """Make those who look on; their libraries are imported only when asked for.
+
+    Raises: UsageError for one that cannot be had.
+    """
+    if options.log_file is not None:
+        yield JsonLog(options.log_file)
+    try:
+        if options.metrics_port is not None:
+            from shenhe.runs.metrics import Metrics
+
+            yield Metrics(options.metrics_port)
+        if options.traces:
+            from shenhe.runs.tracing import Tracing
+
+            tracing = Tracing()
+            atexit.register(tracing.close)
+            yield tracing
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed; pip install 'shenhe[metrics]'") from error
 
 
 def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:

@@ -17,6 +17,7 @@ EXAMPLES = {
     " --output-dir out/stage_a",
     "judge": "shenhe judge --model demo --stage-a out/stage_a --output-dir out/stage_b",
     "run": "shenhe run --model base --adapters lora --data-root photos --output-dir out",
+    "status": "shenhe status out",
     "report": "shenhe report out",
     "evaluate": "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
     "convert": "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
@@ -70,6 +71,7 @@ def build_parser() -> Parser:
     _summarize(_command(commands, "summarize", "Stage-A: one line of Chinese for every photo"))
     _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
     _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
+    _status(_command(commands, "status", "how far a run is, while it is under way or later"))
     _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
     _merge(_command(commands, "merge", "merge adapters into one checkpoint"))
     _export(_command(commands, "export", "merge, by the name and with the options of ms-swift"))
@@ -226,6 +228,11 @@ def _run(parser: argparse.ArgumentParser) -> None:
     _output(parser)
     _deciding(parser)
     _work(parser)
+
+
+def _status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that rows go to")
+    _switch(parser, "--json", "one JSON object for each output")
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
@@ -608,6 +615,18 @@ def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     )
     _switch(group, "--restart", "begin anew; earlier files are set aside, not deleted")
     _switch(group, "--dry-run", "say what would be done, and do nothing")
+    group.add_argument(
+        "--metrics-port",
+        type=_positive,
+        metavar="N",
+        help="serve counts to Prometheus, on loopback",
+    )
+    _switch(
+        group, "--traces", "send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says"
+    )
+    group.add_argument(
+        "--log-file", type=Path, metavar="FILE", help="append a log to it, one JSON object a line"
+    )
 
 
 def _bytes(text: str) -> int:

@@ -27,6 +27,7 @@ from shenhe.records import (
 )
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
 from shenhe.runs.ledger import read_rows
+from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
@@ -116,16 +117,20 @@ def run_captions(
         coordinates=coordinates,
         vocabulary=vocabulary,
     )
+    title = "captions"
     with (
         open_output(rows_path, decisive, run, counts) as output,
-        RunProgress("captions", run.up_to(len(lists), counts), counts, "photos", "captions") as bar,
+        RunProgress(title, run.up_to(len(lists), counts), counts, "photos", "captions") as bar,
+        Observed(run.observers, title, counts, len(lists)) as observed,
     ):
+        output.expect(len(lists))
         todo = (photos for photos in lists if _key(photos) not in output.done)
         jobs = (Job(photos, (ask(_key(photos), photos),)) for photos in islice(todo, run.limit))
         read = partial(caption.read, coordinates=coordinates)
         for finished in drive(engine, jobs, read, run.max_attempts):
             _record(output, finished, template.hash(), engine.fingerprint)
             bar.update()
+            observed.finished(finished)
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -50,10 +51,14 @@ class Bad:
 
 @dataclass(frozen=True, slots=True)
 class Finished(Generic[Item, Value]):
-    """A job whose requests all have an outcome, in the order of its requests."""
+    """A job whose requests all have an outcome, in the order of its requests.
+
+    Units: `began_ns` in nanoseconds of the clock, when it was first asked for.
+    """
 
     item: Item
     outcomes: tuple[Good[Value] | Bad, ...]
+    began_ns: int
 
 
 @dataclass(slots=True)
@@ -62,6 +67,7 @@ class _Flight(Generic[Item, Value]):
 
     job: Job[Item]
     outcomes: dict[str, Good[Value] | Bad] = field(default_factory=dict)
+    began_ns: int = field(default_factory=time.time_ns)
 
 
 def drive(
@@ -106,7 +112,7 @@ def drive(
             flight.outcomes[result.key] = outcome
             if len(flight.outcomes) == len(flight.job.requests):
                 ordered = (flight.outcomes[request.key] for request in flight.job.requests)
-                yield Finished(flight.job.item, tuple(ordered))
+                yield Finished(flight.job.item, tuple(ordered), flight.began_ns)
         if not again:
             break
     if flying:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,8 @@ class Manifest:
                 " Use the same ones, another --output-dir, or --restart"
             )
 
-    def write(self, counts: RunCounts, state: str) -> None:
-        """Write the manifest.
+    def write(self, counts: RunCounts, state: str, total: int | None = None) -> None:
+        """Write the manifest; `total` is what the output will hold when all is done.
 
         Raises: RunError if the disk refuses it.
         """
@@ -54,13 +55,17 @@ class Manifest:
             "schema": SCHEMA,
             "state": state,
             "options": self.options,
+            "total": total,
             "counts": asdict(counts.kept()),
             "passed_over": dict(counts.passed_over),
             "repairs": dict(counts.repairs),
             "this_session": {
+                "host": platform.node(),
+                "pid": os.getpid(),
                 "started": self.started,
                 "ended": utc_now(),
                 "seconds": round(counts.seconds, 3),
+                "items": counts.done + counts.failed,
                 "photos": counts.photos,
                 "new_tokens": counts.new_tokens,
                 "photos_per_second": round(counts.photos / seconds, 3),

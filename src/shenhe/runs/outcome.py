@@ -5,15 +5,32 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shenhe.runs.drive import Finished
+
+
+class Observer(Protocol):
+    """Is told of each output, which it tells apart by the title, and of each item of it."""
+
+    def began(self, title: str, counts: RunCounts, total: int) -> None:
+        """Take note of an output; its counts go on being counted."""
+
+    def finished(self, title: str, finished: Finished[Any, Any]) -> None:
+        """Take note of an item that has all its outcomes."""
+
+    def ended(self, title: str) -> None:
+        """Take note that an output was closed, however that came."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How much to do, and of which quality; none of it but `max_attempts` decides a row."""
+    """How much to do, of which quality, and who looks on; only `max_attempts` decides a row."""
 
     limit: int | None = None
     restart: bool = False
     max_attempts: int = 3
+    observers: tuple[Observer, ...] = ()
 
     def up_to(self, groups: int, counts: RunCounts) -> int:
         """How many groups an output of `groups` will hold when this run ends."""

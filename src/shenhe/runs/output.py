@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from shenhe.runs.ledger import (
 from shenhe.runs.manifest import Manifest
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.row_index import RowIndex, index_file
+
+TELL_SECONDS = 5.0
+"""So often a run writes down how far it is."""
 
 
 def rows_file(folder: Path, mission: str) -> Path:
@@ -63,6 +67,20 @@ class Output:
     failed: set[str]
     _rows: Ledger
     _failures: Ledger
+    _manifest: Manifest
+    total: int | None = None
+    """What the output will hold when all is done."""
+    _told: float = field(default_factory=time.monotonic)
+
+    def expect(self, total: int) -> None:
+        """Say what the output will hold when all is done."""
+        self.total = total
+        self.tell("running")
+
+    def tell(self, state: str) -> None:
+        """Write the manifest as things are."""
+        self._manifest.write(self.counts, state, self.total)
+        self._told = time.monotonic()
 
     def add(
         self, row: Row, key: str, *, settled: bool = True, inputs_hash: str | None = None
@@ -72,6 +90,8 @@ class Output:
         self.done.add(key, settled=settled, inputs_hash=inputs_hash, end=self._rows.size)
         self.counts.done += 1
         self.counts.undecided += not settled
+        if time.monotonic() - self._told >= TELL_SECONDS:
+            self.tell("running")
 
     def add_failures(self, key: str, failures: Sequence[Failure | CaptionFailure]) -> None:
         """Append what went wrong with a group."""
@@ -112,14 +132,14 @@ def open_output(
             rewrite(rows_path, lambda row: key_of(row) not in old)
             done.remove(old)
         counts.undecided, counts.already = done.unsettled, len(done)
-        manifest.write(counts, "running")
-        output = Output(counts, done, set(), Ledger(rows_path), Ledger(failures_path))
+        output = Output(counts, done, set(), Ledger(rows_path), Ledger(failures_path), manifest)
+        output.tell("running")
         state = "interrupted"
         try:
             yield output
             state = "ended"
         finally:
-            manifest.write(counts, state)
+            output.tell(state)
             rewrite(failures_path, lambda row: _still_true(row, output, manifest.started))
             output.close()
 

@@ -23,6 +23,7 @@ from shenhe.records import (
     utc_now,
 )
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
+from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_file, rows_so_far
 from shenhe.runs.progress import RunProgress
@@ -78,15 +79,19 @@ def run_summaries(
     }
     path = rows_file(output_dir, mission.name)
     total = tree.count(mission)
+    title = f"Stage-A {mission.name}"
     with (
         open_output(path, decisive, run, counts) as output,
-        RunProgress(f"Stage-A {mission.name}", run.up_to(total, counts), counts, "photos") as bar,
+        RunProgress(title, run.up_to(total, counts), counts, "photos") as bar,
+        Observed(run.observers, title, counts, total) as observed,
     ):
+        output.expect(total)
         todo = tree.groups(mission, counts.passed_over, output.done)
         jobs = _jobs(islice(todo, run.limit), mission, template, max_new_tokens, output)
         for finished in drive(engine, jobs, summary.read, run.max_attempts):
             _record(output, finished, prompt_hash, engine.fingerprint)
             bar.update()
+            observed.finished(finished)
     return counts
 
 

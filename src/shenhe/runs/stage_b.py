@@ -29,6 +29,7 @@ from shenhe.records import (
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import Bad, Finished, Job, drive
 from shenhe.runs.ledger import read_rows
+from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import (
     Output,
@@ -131,16 +132,20 @@ def run_verdicts(
         groups, old = _compare(source, done)
         return old
 
+    title = f"Stage-B {mission.name}"
     with (
         open_output(path, decisive, run, counts, stale) as output,
-        RunProgress(f"Stage-B {mission.name}", run.up_to(groups, counts), counts, "groups") as bar,
+        RunProgress(title, run.up_to(groups, counts), counts, "groups") as bar,
+        Observed(run.observers, title, counts, groups) as observed,
     ):
+        output.expect(groups)
         writer = _Writer(output, prompt_hash, engine.fingerprint, deciding)
         todo = _summaries(source, output.done)
         jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens)
         for finished in drive(engine, jobs, verdict.read, run.max_attempts):
             writer.record(finished)
             bar.update()
+            observed.finished(finished)
         if run.limit is None:
             for group, missing in _incomplete(source, output):
                 writer.undecided(group, f"第一阶段未完成: {missing}", INCOMPLETE)

@@ -1,0 +1,99 @@
+"""How far outputs are, read from their manifests while they are written or long after."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from shenhe.errors import RunError
+
+MANIFEST = ".manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputStatus:
+    """One output. `state` is running, ended, interrupted, or killed; `left_seconds` is an estimate.
+
+    Units: seconds since the manifest was written last in `silent_seconds`, items in all counts.
+    """
+
+    name: str
+    stage: str
+    state: str
+    total: int | None
+    done: int
+    failed: int
+    undecided: int
+    per_second: float
+    left_seconds: float | None
+    silent_seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is done, and nothing failed or is undecided."""
+        return self.state == "ended" and not self.failed and not self.undecided
+
+
+def read_status(folder: Path) -> list[OutputStatus]:
+    """Read every output in a folder and below it, Stage-A before Stage-B.
+
+    Raises: RunError if there is none, or a manifest that cannot be read.
+    """
+    paths = sorted(path for path in folder.rglob(f"*{MANIFEST}") if path.is_file())
+    if not paths:
+        raise RunError(f"{folder}: no manifest there: nothing of shenhe's was written to it")
+    return [_of_manifest(folder, path) for path in paths]
+
+
+def _of_manifest(folder: Path, path: Path) -> OutputStatus:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        counts, session = found["counts"], found["this_session"]
+        heard = datetime.fromisoformat(session["ended"])
+        total, here = found.get("total"), int(session.get("items", 0))
+        seconds = float(session["seconds"])
+        done, failed = int(counts["done"]), int(counts["failed"])
+        state = _state(str(found["state"]), session)
+        stage = str(found["options"]["stage"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: no manifest of shenhe's: {error!r}") from error
+    pace = here / seconds if seconds else 0.0
+    left = None
+    if state == "running" and total is not None and pace:
+        left = max(0, int(total) - done - failed) / pace
+    return OutputStatus(
+        name=str(path.relative_to(folder)).removesuffix(MANIFEST),
+        stage=stage,
+        state=state,
+        total=total,
+        done=done,
+        failed=failed,
+        undecided=int(counts["undecided"]),
+        per_second=pace,
+        left_seconds=left,
+        silent_seconds=(datetime.now(UTC) - heard).total_seconds(),
+    )
+
+
+def _state(state: str, session: dict[str, Any]) -> str:
+    """Tell an output that is written from one whose process is no more, where that was here."""
+    here = session.get("host") == platform.node()
+    if state == "running" and here and not _alive(int(session["pid"])):
+        return "killed"
+    return state
+
+
+def _alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return True
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
