@@ -10,6 +10,7 @@ import pytest
 
 from shenhe.errors import RunError
 from shenhe.records import group_key
+from shenhe.runs.ledger import Place
 from shenhe.runs.output import key_of
 from shenhe.runs.row_index import RowIndex, index_file
 
@@ -62,9 +63,9 @@ def test_only_what_is_new_is_read(rows: Path, monkeypatch: pytest.MonkeyPatch) -
     read: list[int] = []
     whole = RowIndex._read
 
-    def counted(self: RowIndex, number: int, line: bytes) -> object:
+    def counted(self: RowIndex, path: Path, number: int, line: bytes) -> object:
         read.append(number)
-        return whole(self, number, line)
+        return whole(self, path, number, line)
 
     monkeypatch.setattr(RowIndex, "_read", counted)
     index = _open(rows)
@@ -80,7 +81,7 @@ def test_what_is_added_is_there_at_once_and_later(rows: Path) -> None:
         for n in range(1000, 2500):
             file.write(_line(n))
             file.flush()
-            index.add(_key(n), settled=n != 2000, inputs_hash=None, end=file.tell())
+            index.add(_key(n), settled=n != 2000, inputs_hash=None, end=Place(1, file.tell()))
             assert _key(n) in index
     assert (len(index), index.unsettled) == (2500, 101)
     # Killed here: what was pending is read from the rows.

@@ -6,7 +6,7 @@ import argparse
 import atexit
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,26 @@ def deciding_of(options: argparse.Namespace) -> Deciding:
 
 def run_options(options: argparse.Namespace) -> RunOptions:
     """How much to do, and who looks on until the process ends."""
-    observers = () if options.dry_run else tuple(_observers(options))
-    return RunOptions(options.limit, options.restart, options.max_attempts, observers)
+    return RunOptions(
+        options.limit,
+        options.restart,
+        options.max_attempts,
+        observers=() if options.dry_run else tuple(_observers(options)),
+        shard_bytes=options.shard_size,
+        parquet=_parquet() if options.parquet else None,
+    )
+
+
+def _parquet() -> Callable[[Path], object]:
+    try:
+        from shenhe.runs.parquet import write_parquet
+    except ModuleNotFoundError as error:
+        raise _missing(error, "parquet") from error
+    return write_parquet
+
+
+def _missing(error: ModuleNotFoundError, extra: str) -> UsageError:
+    return UsageError(f"{error.name} is not installed; pip install 'shenhe[{extra}]'")
 
 
 def _observers(options: argparse.Namespace) -> Iterator[Observer]:
@@ -136,7 +154,7 @@ def _observers(options: argparse.Namespace) -> Iterator[Observer]:
             atexit.register(tracing.close)
             yield tracing
     except ModuleNotFoundError as error:
-        raise UsageError(f"{error.name} is not installed; pip install 'shenhe[metrics]'") from error
+        raise _missing(error, "metrics") from error
 
 
 def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:

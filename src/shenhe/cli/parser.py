@@ -616,6 +616,13 @@ def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     _switch(group, "--restart", "begin anew; earlier files are set aside, not deleted")
     _switch(group, "--dry-run", "say what would be done, and do nothing")
     group.add_argument(
+        "--shard-size",
+        type=_bytes,
+        metavar="SIZE",
+        help="go on in another file past it: MB, GB, MiB or GiB; default: one file",
+    )
+    _switch(group, "--parquet", "write rows as Parquet too, when all of them are there")
+    group.add_argument(
         "--metrics-port",
         type=_positive,
         metavar="N",

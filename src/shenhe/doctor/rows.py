@@ -10,6 +10,7 @@ from typing import Any
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
 from shenhe.runs.ledger import read_rows
+from shenhe.shards import is_rows_file
 
 FEW = 0.005
 """A limit that cuts more than so many answers is too small for what the model has to say."""
@@ -19,7 +20,7 @@ def truncation(subject: Subject) -> Iterator[Finding]:
     """Count the answers of a run that ended at the token limit, file by file."""
     if subject.run_dir is None:
         return
-    paths = [p for p in sorted(subject.run_dir.rglob("*.jsonl")) if ".failures" not in p.name]
+    paths = sorted(filter(is_rows_file, subject.run_dir.rglob("*.jsonl")))
     if not paths:
         yield Finding("error", f"{subject.run_dir}: holds no rows", "name the folder of a run")
     for path in paths:

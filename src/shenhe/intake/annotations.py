@@ -19,6 +19,7 @@ from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
 from shenhe.intake.lists import absolute
 from shenhe.records import Annotation, CaptionObject, CaptionRow
+from shenhe.shards import shards
 
 
 class TrainingObject(BaseModel):
@@ -46,10 +47,15 @@ class TrainingRow(BaseModel):
 
 
 def read_annotations(path: Path) -> Iterator[Annotation]:
-    """Yield what is on each photo of a file of caption rows or training rows.
+    """Yield what is on each photo of a file of caption rows or training rows, and of its shards.
 
     Raises: IntakeError that names the line that is neither.
     """
+    for one in shards(path) or [path]:
+        yield from _of_file(one)
+
+
+def _of_file(path: Path) -> Iterator[Annotation]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

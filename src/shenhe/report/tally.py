@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from shenhe.errors import RunError
 from shenhe.records import FAIL, PASS, SummaryRow, VerdictRow
 from shenhe.runs.ledger import Json, read_rows
+from shenhe.shards import rows_files
 
 EXPECTED = {"pass": PASS, "fail": FAIL}
 UNDECIDED = "undecided"
@@ -77,7 +78,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
     Undecided groups come first, then those judged against their label, then the rest in order.
     Raises: RunError if the folder holds no verdicts, or rows of another form.
     """
-    verdict_files = _rows_files(run_dir / "stage_b")
+    verdict_files = rows_files(run_dir / "stage_b")
     if not verdict_files:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
     missions: list[MissionTally] = []
@@ -115,7 +116,7 @@ def _with_summaries(
 ) -> list[tuple[VerdictRow, SummaryRow | None]]:
     wanted = {row.key for row in chosen}
     found: dict[str, SummaryRow] = {}
-    for path in _rows_files(run_dir / "stage_a"):
+    for path in rows_files(run_dir / "stage_a"):
         for json_row in read_rows(path):
             try:
                 row = SummaryRow.model_validate(json_row)
@@ -124,10 +125,6 @@ def _with_summaries(
             if row.key in wanted:
                 found[row.key] = row
     return [(row, found.get(row.key)) for row in chosen]
-
-
-def _rows_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.jsonl") if ".failures." not in path.name)
 
 
 def _parse_verdict(path: Path, row: Json) -> VerdictRow:

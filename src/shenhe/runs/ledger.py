@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 from filelock import FileLock, Timeout
 from pydantic_core import from_json
 
 from shenhe.errors import OutputBusyError, RunError
 from shenhe.records import Row
+from shenhe.shards import shard, shards
 
 Json = dict[str, Any]
 
@@ -53,20 +54,25 @@ class OutputLock:
         self._lock.release()
 
 
-class Ledger:
-    """One rows file, open for appending."""
+class Place(NamedTuple):
+    """A place in rows: the number of the shard, from 1, and the bytes before it there."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a file, dropping a torn last line.
+    shard: int
+    offset: int
+
+
+class Ledger:
+    """Rows, open for appending; past a size the next shard is begun."""
+
+    def __init__(self, path: Path, shard_bytes: int | None = None) -> None:
+        """Open a file, or the last of its shards, dropping a torn last line.
 
         Raises: RunError if it cannot be written.
         """
-        self.path = path
+        self.path, self._shard_bytes = path, shard_bytes
         drop_torn_end(path)
-        try:
-            self._file: IO[bytes] = path.open("ab")
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        self._number = max(1, len(shards(path)))
+        self._file = self._opened()
 
     def append(self, *rows: Row) -> None:
         """Write rows and hand them to the system, so that killing this process cannot lose them.
@@ -82,11 +88,15 @@ class Ledger:
                 f"{self.path}: cannot be written: {error.strerror}; free space, then run the same"
                 " command again"
             ) from error
+        if self._shard_bytes is not None and self._file.tell() >= self._shard_bytes:
+            self.close()
+            self._number += 1
+            self._file = self._opened()
 
     @property
-    def size(self) -> int:
-        """How long the file is. Units: bytes."""
-        return self._file.tell()
+    def end(self) -> Place:
+        """Where the rows end."""
+        return Place(self._number, self._file.tell())
 
     def close(self) -> None:
         """Close the file; a row that the disk refused was reported by `append` already."""
@@ -95,14 +105,25 @@ class Ledger:
         except OSError:
             return
 
+    def _opened(self) -> IO[bytes]:
+        path = shard(self.path, self._number)
+        try:
+            return path.open("ab")
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+
 
 def read_rows(path: Path) -> Iterator[Json]:
-    """Yield the rows of a file, one at a time; a torn last line is passed over.
+    """Yield the rows of a file and of its further shards; a torn last line is passed over.
 
     Raises: RunError that names the line that is no JSON object.
     """
-    if not path.exists():
-        return
+    for one in shards(path):
+        yield from read_shard(one)
+
+
+def read_shard(path: Path) -> Iterator[Json]:
+    """Yield the rows of one file, one at a time; see `read_rows`."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
@@ -125,12 +146,16 @@ def parse_row(path: Path, number: int, line: bytes) -> Json:
 
 
 def rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
-    """Drop the rows that `keep` refuses: beside the file first, then in one step."""
-    if all(keep(row) for row in read_rows(path)):
-        return
+    """Drop the rows that `keep` refuses: beside each file first, then in one step."""
+    for one in shards(path):
+        if not all(keep(row) for row in read_shard(one)):
+            _rewrite(one, keep)
+
+
+def _rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
     fresh = path.with_suffix(".rewriting")
     with fresh.open("w", encoding="utf-8") as file:
-        for row in read_rows(path):
+        for row in read_shard(path):
             if keep(row):
                 file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
         file.flush()
@@ -138,10 +163,11 @@ def rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
     fresh.replace(path)
 
 
-def drop_torn_end(path: Path) -> None:
-    """Cut the file after its last whole line: a line without its end, or a last one that is no
+def drop_torn_end(rows_path: Path) -> None:
+    """Cut the last file after its last whole line: a line without its end, or a last one that is no
     JSON, was being written when the process died."""
-    if not path.exists():
+    path = next(reversed(shards(rows_path)), None)
+    if path is None:
         return
     with path.open("rb+") as file:
         size = file.seek(0, os.SEEK_END)

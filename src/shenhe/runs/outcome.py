@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from shenhe.runs.drive import Finished
@@ -25,12 +27,17 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How much to do, of which quality, and who looks on; only `max_attempts` decides a row."""
+    """How much to do, of which quality, and who looks on; only `max_attempts` decides a row.
+
+    Past `shard_bytes` a rows file goes on in another; `parquet` is given each that has ended.
+    """
 
     limit: int | None = None
     restart: bool = False
     max_attempts: int = 3
     observers: tuple[Observer, ...] = ()
+    shard_bytes: int | None = None
+    parquet: Callable[[Path], object] | None = None
 
     def up_to(self, groups: int, counts: RunCounts) -> int:
         """How many groups an output of `groups` will hold when this run ends."""

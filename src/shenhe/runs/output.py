@@ -22,6 +22,7 @@ from shenhe.runs.ledger import (
 from shenhe.runs.manifest import Manifest
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.row_index import RowIndex, index_file
+from shenhe.shards import shards
 
 TELL_SECONDS = 5.0
 """So often a run writes down how far it is."""
@@ -87,7 +88,7 @@ class Output:
     ) -> None:
         """Append the row of a group, and what it rests on."""
         self._rows.append(row)
-        self.done.add(key, settled=settled, inputs_hash=inputs_hash, end=self._rows.size)
+        self.done.add(key, settled=settled, inputs_hash=inputs_hash, end=self._rows.end)
         self.counts.done += 1
         self.counts.undecided += not settled
         if time.monotonic() - self._told >= TELL_SECONDS:
@@ -122,7 +123,9 @@ def open_output(
     with OutputLock(rows_path):
         manifest = Manifest(rows_path, options)
         if run.restart:
-            set_aside(rows_path, failures_path, manifest.path)
+            rows = shards(rows_path)
+            set_aside(*rows, *(path.with_suffix(".parquet") for path in rows))
+            set_aside(failures_path, manifest.path)
             index_file(rows_path).unlink(missing_ok=True)
         manifest.check()
         drop_torn_end(rows_path)
@@ -132,7 +135,9 @@ def open_output(
             rewrite(rows_path, lambda row: key_of(row) not in old)
             done.remove(old)
         counts.undecided, counts.already = done.unsettled, len(done)
-        output = Output(counts, done, set(), Ledger(rows_path), Ledger(failures_path), manifest)
+        output = Output(
+            counts, done, set(), Ledger(rows_path, run.shard_bytes), Ledger(failures_path), manifest
+        )
         output.tell("running")
         state = "interrupted"
         try:
@@ -142,6 +147,8 @@ def open_output(
             output.tell(state)
             rewrite(failures_path, lambda row: _still_true(row, output, manifest.started))
             output.close()
+        if run.parquet is not None:
+            run.parquet(rows_path)
 
 
 def _still_true(failure: Json, output: Output, session_start: str) -> bool:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 from shenhe.records import Label, group_key
-from shenhe.runs.ledger import Json, parse_row
+from shenhe.runs.ledger import Json, Place, parse_row
+from shenhe.shards import shard, shards
 
-LAYOUT = 1
+LAYOUT = 2
 TAIL = 64
 """So many bytes before the place that was read up to tell whether they are still the same rows."""
 PENDING, SCANNED = 1000, 20_000
@@ -45,7 +46,7 @@ class RowIndex:
         self._rows_path, self._key_of = rows_path, key_of
         self._path = None if temporary else index_file(rows_path)
         self._pending: dict[str, tuple[bool, str | None]] = {}
-        self._end = 0
+        self._end = Place(1, 0)
         try:
             self._open()
         except sqlite3.DatabaseError:  # damaged: it holds nothing that the rows do not
@@ -77,8 +78,8 @@ class RowIndex:
         for (key,) in self._db.execute("SELECT key FROM rows"):
             yield str(key)
 
-    def add(self, key: str, *, settled: bool, inputs_hash: str | None, end: int) -> None:
-        """Take note of a row that was written; the file is so long now."""
+    def add(self, key: str, *, settled: bool, inputs_hash: str | None, end: Place) -> None:
+        """Take note of a row that was written; the rows end there now."""
         before = self._find(key)
         self._count += before is None
         self.unsettled += (not settled) - (before is not None and not before[0])
@@ -87,9 +88,10 @@ class RowIndex:
             self._write_pending()
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Take note that rows were dropped, and the file was written anew."""
+        """Take note that rows were dropped, and files were written anew."""
         self._db.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in keys))
-        self._end = self._rows_path.stat().st_size
+        last = shards(self._rows_path)[-1]
+        self._end = Place(len(shards(self._rows_path)), last.stat().st_size)
         self._mark()
         self._count, self.unsettled = self._db.execute(
             "SELECT count(*), coalesce(sum(NOT settled), 0) FROM rows"
@@ -123,38 +125,37 @@ class RowIndex:
                 "CREATE TABLE rows (key TEXT PRIMARY KEY, settled INTEGER, inputs_hash TEXT)"
                 " WITHOUT ROWID"
             )
-            self._db.execute("CREATE TABLE seen (bytes INTEGER, tail BLOB)")
+            self._db.execute("CREATE TABLE seen (shard INTEGER, offset INTEGER, tail BLOB)")
             self._db.execute(f"PRAGMA user_version = {LAYOUT}")
-        seen = self._db.execute("SELECT bytes, tail FROM seen").fetchone() or (0, b"")
-        if not self._fits(*seen):
-            self._db.execute("DELETE FROM rows")
-            seen = (0, b"")
-        self._end = int(seen[0])
-        self._scan()
+        seen = self._db.execute("SELECT shard, offset, tail FROM seen").fetchone()
+        if seen is not None:
+            self._end = Place(*seen[:2])
+            if self._tail() != seen[2]:
+                self._db.execute("DELETE FROM rows")
+                self._end = Place(1, 0)
+        for number, path in enumerate(shards(self._rows_path), 1):
+            if number >= self._end.shard:
+                self._scan(number, path, self._end.offset if number == self._end.shard else 0)
 
-    def _fits(self, end: int, tail: bytes) -> bool:
-        return _tail(self._rows_path, end) == tail
-
-    def _scan(self) -> None:
-        """Read the rows that are new."""
-        if not self._rows_path.exists():
-            return
-        with self._rows_path.open("rb") as file:
-            file.seek(self._end)
+    def _scan(self, shard_number: int, path: Path, start: int) -> None:
+        """Read the rows of a shard that are new."""
+        with path.open("rb") as file:
+            file.seek(start)
             lines = enumerate(file, 1)
             while some := list(islice(lines, SCANNED)):
                 whole = [(n, line) for n, line in some if line.endswith(b"\n")]
                 self._db.execute("BEGIN")
-                self._put([self._read(number, line) for number, line in whole])
-                self._end += sum(len(line) for _, line in whole)
+                self._put([self._read(path, number, line) for number, line in whole])
+                start += sum(len(line) for _, line in whole)
+                self._end = Place(shard_number, start)
                 self._mark()
                 self._db.execute("COMMIT")
 
-    def _read(self, number: int, line: bytes) -> Entry:
+    def _read(self, path: Path, number: int, line: bytes) -> Entry:
         """Read of a row what the index holds; nearly always its first bytes are enough."""
         found = _GROUP.match(line)
         if found is None or not line.endswith(b"}\n"):
-            row = parse_row(self._rows_path, number, line)
+            row = parse_row(path, number, line)
             meta = row.get("meta")
             rests_on = meta.get("inputs_hash") if isinstance(meta, dict) else None
             return self._key_of(row), row.get("status") != "undecided", rests_on
@@ -187,19 +188,19 @@ class RowIndex:
     def _mark(self) -> None:
         """Note how far the rows were read."""
         self._db.execute("DELETE FROM seen")
-        tail = _tail(self._rows_path, self._end)
-        self._db.execute("INSERT INTO seen VALUES (?, ?)", (self._end, tail))
+        self._db.execute("INSERT INTO seen VALUES (?, ?, ?)", (*self._end, self._tail()))
+
+    def _tail(self) -> bytes:
+        """Give the last bytes of what was read, fewer where there are no more."""
+        path = shard(self._rows_path, self._end.shard)
+        if not self._end.offset or not path.exists():
+            return b""
+        with path.open("rb") as file:
+            start = max(0, self._end.offset - TAIL)
+            file.seek(start)
+            return file.read(self._end.offset - start)
 
 
 def index_file(rows_path: Path) -> Path:
     """Name the index of a rows file."""
     return rows_path.with_name(f".{rows_path.stem}.index.sqlite")
-
-
-def _tail(path: Path, end: int) -> bytes:
-    """Give the bytes before a place in a file, fewer where there are no more."""
-    if not end or not path.exists():
-        return b""
-    with path.open("rb") as file:
-        file.seek(max(0, end - TAIL))
-        return file.read(min(TAIL, end))

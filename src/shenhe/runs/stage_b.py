@@ -43,6 +43,7 @@ from shenhe.runs.probability import p_pass
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.row_index import RowIndex
 from shenhe.runs.stage_a import Plan, answer_meta, failure_of
+from shenhe.shards import rows_files
 from shenhe.stages import verdict
 
 INCOMPLETE = "stage_a_incomplete"
@@ -69,11 +70,8 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
     Raises: RunError if there is none, or one is of no known mission; UsageError for a mission
     that is not known.
     """
-    if source.is_dir():
-        paths = [p for p in sorted(source.glob("*.jsonl")) if ".failures." not in p.name]
-    else:
-        paths = [source] if source.is_file() else []
-    if not paths:
+    paths = rows_files(source) if source.is_dir() else [source]
+    if not paths or not paths[0].is_file():
         raise RunError(f"--stage-a {source}: no rows there; run `shenhe summarize` first")
     found = []
     for path in paths:
