@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from shenhe.doctor import machine as machine_checks
 from shenhe.engines.base import EngineSpec
 from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO, MISSION
+from tests.servers.starting import scripted
 
 ADAPTER = DEMO / "checkpoint" / "adapter"
 BASE = DEMO / "checkpoint" / "base"
@@ -223,3 +225,17 @@ def test_the_command_as_lines_and_as_json(tree: Path) -> None:
     assert not said["ok"]
     assert {"check", "level", "what", "remedy"} == set(said["checks"][0])
     assert {one["check"] for one in said["checks"]} >= {"versions", "files", "photos", "answers"}
+
+
+def test_a_server(tmp_path: Path) -> None:
+    with scripted() as served:
+        command = [sys.executable, "-m", "shenhe", "doctor", "--model", "scripted", "--engine"]
+        command += ["server", "--base-url", served.url, "--data-root", str(DEMO / "photos")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "does not hold answers to a format" in done.stdout
+    assert "verdicts have no p_pass" in done.stdout
+    assert "Stage-A lines of 4 can be read" in done.stdout
+    assert "captions of 4 cannot be read" not in done.stdout or "no geometry" in done.stdout
+    assert done.returncode == 1  # a photo of the demo cannot be read
+    gone = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "no OpenAI-compatible server there" in gone.stdout

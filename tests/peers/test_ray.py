@@ -15,6 +15,8 @@ import pytest
 
 from tests.peers.environments import RAY, ROOT, installed_beside
 from tests.runs.reading import said
+from tests.servers.starting import free_port
+from tests.test_examples import entrypoint
 
 pytestmark = pytest.mark.peers
 MISSION = "挡风板安装检查"
@@ -69,6 +71,47 @@ def test_the_driver_is_killed_and_goes_on(groups: Path, quiet: Path, tmp_path: P
     assert run.returncode == 0, err[-3000:]
     assert f"{before} of them before" in err
     assert said(tmp_path) == said(quiet)
+
+
+def test_the_command_of_the_kubernetes_job_runs(groups: Path, quiet: Path, tmp_path: Path) -> None:
+    places = {"/data/merged": "demo", "/data/photos": str(groups), "/data/out": str(tmp_path)}
+    words = [places.get(word, word.replace("/data", str(tmp_path))) for word in entrypoint()[1:]]
+    words += ["--adapters", "demo", "--dtype", "float32", "--device", "cpu", "--limit", "40"]
+    with _cluster() as (address, _):
+        environ = _environ() | {"RAY_ADDRESS": address}
+        command = [sys.executable, "-m", "shenhe", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = said(quiet)
+    found = {key: row for key, row in said(tmp_path).items() if key[0].startswith("stage_a")}
+    assert len(found) == 40
+    assert all(expected[key] == row for key, row in found.items())
+
+
+def test_the_slurm_job_runs(groups: Path, quiet: Path, tmp_path: Path) -> None:
+    """On two nodes that are this machine: what Slurm has is played by two small scripts."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    srun = 'while [[ "$1" == --* ]]; do shift; done; exec "$@"'
+    ray = f'exec {sys.executable} -m ray.scripts.scripts "$@"'
+    shenhe = f'exec {sys.executable} -m shenhe "$@"'
+    scontrol = "echo 127.0.0.1; echo 127.0.0.1"
+    for name, text in {"srun": srun, "ray": ray, "shenhe": shenhe, "scontrol": scontrol}.items():
+        (tools / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tools / name).chmod(0o755)
+    out = tmp_path / "out"
+    command = ["bash", str(ROOT / "examples" / "slurm.sh"), "--model", "demo", "--adapters", "demo"]
+    command += ["--dtype", "float32", "--device", "cpu", "--data-root", str(groups)]
+    command += ["--output-dir", str(out), "--limit", "40"]
+    environ = _environ() | {"SLURM_JOB_NODELIST": "two", "RAY_PORT": str(free_port())}
+    environ["PATH"] = f"{tools}:{environ['PATH']}"
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environ, timeout=400, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = {key: row for key, row in said(out).items() if key[0].startswith("stage_a")}
+    assert len(found) == 40
+    assert all(said(quiet)[key] == row for key, row in found.items())
 
 
 def test_what_is_wrong_with_the_model_is_said_once(groups: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from shenhe.cli.composing import (
     spec_of,
 )
 from shenhe.config import load_missions, load_prompts
+from shenhe.errors import UsageError
 from shenhe.records import SCHEMA
 
 PHOTOS = 4
@@ -27,6 +28,12 @@ def doctor(options: argparse.Namespace) -> int:
     from shenhe.doctor import Subject, diagnose
 
     spec = spec_of(options)
+    if spec.engine not in ("local", "server"):
+        raise UsageError(
+            f"--engine {spec.engine}: doctor looks at checkpoints here, or at a server"
+        )
+    if spec.engine == "server" and (options.compare or options.compare_adapters):
+        raise UsageError("--compare: looks inside both checkpoints, which no server lets it do")
     other = None
     if options.compare or options.compare_adapters:
         other = replace(

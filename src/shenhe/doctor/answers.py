@@ -27,12 +27,12 @@ def answers(subject: Subject) -> Iterator[Finding]:
     # What the model says by itself: held to a format it shows no fault; guesses hide its speed.
     engine = LocalEngine(replace(subject.spec, constrain=False, speculate=False))
     yield Finding("ok", f"loads in {time.monotonic() - began:.1f} s")
-    captions, lines = caption_requests(subject), summary_requests(subject)
-    said = {result.key: result for result in engine.answer([*captions, *lines])}
+    captions, asked = caption_requests(subject), summary_requests(subject)
+    said = {result.key: result for result in engine.answer([*captions, *asked])}
     written = [found for found in said.values() if isinstance(found, Answer)]
-    yield from _geometry([said[request.key] for request in captions])
-    yield from _lines([said[request.key] for request in lines])
-    yield _budget(written, subject.max_new_tokens)
+    yield from geometry([said[request.key] for request in captions])
+    yield from lines([said[request.key] for request in asked])
+    yield budget(written, subject.max_new_tokens)
     yield from _speed(engine, subject, captions[0])
 
 
@@ -53,7 +53,8 @@ def summary_requests(subject: Subject) -> list[Request]:
     ]
 
 
-def _geometry(found: list[Any]) -> Iterator[Finding]:
+def geometry(found: list[Any]) -> Iterator[Finding]:
+    """Tell whether captions hold geometry that can be read."""
     good, bad = _read(found, caption.read)
     if not bad:
         yield Finding("ok", f"{good} captions of {good} have geometry that can be read")
@@ -67,7 +68,8 @@ def _geometry(found: list[Any]) -> Iterator[Finding]:
     yield Finding("warning", f"no geometry: {told}", remedy)
 
 
-def _lines(found: list[Any]) -> Iterator[Finding]:
+def lines(found: list[Any]) -> Iterator[Finding]:
+    """Tell whether Stage-A lines can be read."""
     good, bad = _read(found, summary.read)
     if bad:
         answer, error = bad[0]
@@ -94,7 +96,8 @@ def _read(
     return good, bad
 
 
-def _budget(written: list[Answer], limit: int) -> Finding:
+def budget(written: list[Answer], limit: int) -> Finding:
+    """Tell whether the token limit is large enough."""
     cut = sum(answer.finish_reason == "length" for answer in written)
     longest = max((answer.new_tokens for answer in written), default=0)
     told = f"the longest of {len(written)} answers has {longest} tokens, the limit is {limit}"

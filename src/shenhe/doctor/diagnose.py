@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shenhe.checkpoints.check import Finding
-from shenhe.doctor import answers, checkpoint, comparison, machine, photos, rows
+from shenhe.doctor import answers, checkpoint, comparison, machine, photos, rows, served
 from shenhe.doctor.subject import Subject
 from shenhe.errors import ShenheError
 
@@ -23,6 +23,13 @@ CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "answers": answers.answers,
     "compare": comparison.comparison,
 }
+OF_A_SERVER: dict[str, Callable[[Subject], Iterator[Finding]]] = {
+    "versions": machine.versions,
+    "server": served.served,
+    "photos": photos.photos,
+    "run": rows.truncation,
+}
+"""The weights are elsewhere: what can be asked of a server, and what lies here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,8 @@ class Diagnosis:
 
 def diagnose(subject: Subject) -> Iterator[Diagnosis]:
     """Run every check that the subject has something for; one that fails stops no other."""
-    for name, check in CHECKS.items():
+    checks = OF_A_SERVER if subject.spec.engine == "server" else CHECKS
+    for name, check in checks.items():
         try:
             for finding in check(subject):
                 yield Diagnosis(name, finding)
