@@ -41,7 +41,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for size in options.photos:
         with tempfile.TemporaryDirectory() as folder:
-            photos = _draw(Path(folder), size)
+            photos = draw_photos(Path(folder), size)
             _measure(photos, size, options.requests)
 
 
@@ -49,18 +49,16 @@ def _measure(photos: list[Path], size: str, count: int) -> None:
     own = psutil.Process()
     with scripted() as served:
         engine = ServerEngine(EngineSpec("scripted", engine="server", base_url=served.url))
-        there = psutil.Process(served.process.pid)
-        list(engine.answer(_requests(photos, 200)))
-        began, spent, spent_there = time.perf_counter(), _cpu(own), _cpu(there)
+        list(engine.answer(requests(photos, 200)))
+        began, before = time.perf_counter(), cpu_ms(served.process.pid)
         held = []
-        for number, answer in enumerate(engine.answer(_requests(photos, count)), 1):
+        for number, answer in enumerate(engine.answer(requests(photos, count)), 1):
             assert isinstance(answer, Answer)
             if number % (count // 10) == 0:
                 held.append(own.memory_info().rss / 1e6)
         seconds = time.perf_counter() - began
-        client, server = (
-            (_cpu(p) - b) / count * 1e3 for p, b in ((own, spent), (there, spent_there))
-        )
+        after = cpu_ms(served.process.pid)
+        client, server = ((a - b) / count for a, b in zip(after, before, strict=True))
         engine.close()
     told = ", ".join(f"{mb:.0f}" for mb in held)
     print(
@@ -69,13 +67,15 @@ def _measure(photos: list[Path], size: str, count: int) -> None:
     )
 
 
-def _requests(photos: list[Path], count: int) -> Iterator[Request]:
+def requests(photos: list[Path], count: int) -> Iterator[Request]:
+    """Ask for a line of so many photos, these again and again."""
     mission, template = load_missions().get("挡风板安装检查"), load_prompts().summary
     for number, photo in zip(range(count), itertools.cycle(photos), strict=False):
         yield summary.request(str(number), photo, mission, template, 64)
 
 
-def _draw(folder: Path, size: str) -> list[Path]:
+def draw_photos(folder: Path, size: str) -> list[Path]:
+    """Draw photos of a size."""
     width, height = map(int, size.split("x"))
     photos = []
     for index in range(DRAWN):
@@ -85,9 +85,11 @@ def _draw(folder: Path, size: str) -> list[Path]:
     return photos
 
 
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def cpu_ms(server: int) -> tuple[float, float]:
+    """Give what this process and a server have taken. Units: milliseconds of a core."""
+    taken = (process.cpu_times() for process in (psutil.Process(), psutil.Process(server)))
+    client, served = ((times.user + times.system) * 1000 for times in taken)
+    return client, served
 
 
 if __name__ == "__main__":

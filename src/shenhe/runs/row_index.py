@@ -26,7 +26,7 @@ _GROUP = re.compile(
     rb'\{"group_id":"([^"\\]*)","mission":"([^"\\]*)","label":(?:"(pass|fail)"|null),'
 )
 _LABELS: dict[bytes | None, Label | None] = {b"pass": "pass", b"fail": "fail", None: None}
-_HASH = re.compile(rb'"inputs_hash":"([0-9a-f]+)"')
+_HASH = b'"inputs_hash":"'
 _UNDECIDED = b'"status":"undecided"'
 """A row's own words: within its texts every quote has a backslash before it."""
 Entry = tuple[str, bool, str | None]
@@ -160,8 +160,9 @@ class RowIndex:
             rests_on = meta.get("inputs_hash") if isinstance(meta, dict) else None
             return self._key_of(row), row.get("status") != "undecided", rests_on
         key = group_key(found[2].decode(), _LABELS[found[3]], found[1].decode())
-        rests_on = _HASH.search(line)
-        return key, _UNDECIDED not in line, rests_on[1].decode() if rests_on else None
+        _, _, behind = line.partition(_HASH)
+        rests_on = behind.partition(b'"')[0].decode() if behind else None
+        return key, _UNDECIDED not in line, rests_on
 
     def _find(self, key: str) -> tuple[bool, str | None] | None:
         if key in self._pending:
