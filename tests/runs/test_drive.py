@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,21 @@ def test_jobs_finish_whole_with_outcomes_in_order() -> None:
     for job in finished:
         values = [outcome.value for outcome in job.outcomes if isinstance(outcome, Good)]
         assert values == [f"{job.item}/{i}!" for i in range(len(values))]
+
+
+def test_jobs_in_their_own_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["shenhe.runs.drive"], "HELD", 3)
+    names = [f"job {n}" for n in range(40)]
+    held_up = {"job 0/0", "job 17/1"}
+    engine = ScriptedEngine(
+        lambda r: "bad" if r.key in held_up and r.attempt == 0 else "good", batch_size=5
+    )
+    jobs = [_job(name, 1 + n % 3) for n, name in enumerate(names)]
+    assert [done.item for done in drive(engine, jobs, _read, ordered=True)] == names
+    assert [done.item for done in drive(engine, jobs, _read)] != names
+    # One that is held up lets no more than so many go on behind it.
+    before = [r.key for r in engine.asked].index("job 0/0", 1)
+    assert before < 3 * (3 + 5) + 5
 
 
 def test_a_bad_answer_is_asked_again_and_no_more_than_allowed() -> None:

@@ -117,6 +117,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         options.limit,
         options.restart,
         options.max_attempts,
+        options.ordered,
         observers=() if options.dry_run else tuple(_observers(options)),
         shard_bytes=options.shard_size,
         parquet=_parquet() if options.parquet else None,

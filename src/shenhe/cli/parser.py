@@ -615,6 +615,7 @@ def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     )
     _switch(group, "--restart", "begin anew; earlier files are set aside, not deleted")
     _switch(group, "--dry-run", "say what would be done, and do nothing")
+    _switch(group, "--ordered", "rows in the order of the groups, whichever is answered first")
     group.add_argument(
         "--shard-size",
         type=_bytes,

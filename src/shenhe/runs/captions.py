@@ -127,7 +127,7 @@ def run_captions(
         todo = (photos for photos in lists if _key(photos) not in output.done)
         jobs = (Job(photos, (ask(_key(photos), photos),)) for photos in islice(todo, run.limit))
         read = partial(caption.read, coordinates=coordinates)
-        for finished in drive(engine, jobs, read, run.max_attempts):
+        for finished in drive(engine, jobs, read, run.max_attempts, ordered=run.ordered):
             _record(output, finished, template.hash(), engine.fingerprint)
             bar.update()
             observed.finished(finished)

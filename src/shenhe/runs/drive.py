@@ -13,6 +13,8 @@ from shenhe.errors import EngineError, FormatError
 from shenhe.records import Answer, Failed, Request
 
 MAX_ATTEMPTS = 3
+HELD = 4096
+"""Where order is asked for, so many may be done before one that is not: then no new ones begin."""
 
 Value = TypeVar("Value")
 Item = TypeVar("Item")
@@ -66,6 +68,7 @@ class _Flight(Generic[Item, Value]):
     """A job under way."""
 
     job: Job[Item]
+    number: int
     outcomes: dict[str, Good[Value] | Bad] = field(default_factory=dict)
     began_ns: int = field(default_factory=time.time_ns)
 
@@ -75,26 +78,34 @@ def drive(
     jobs: Iterable[Job[Item]],
     read: Callable[[Answer], Value],
     max_attempts: int = MAX_ATTEMPTS,
+    *,
+    ordered: bool = False,
 ) -> Iterator[Finished[Item, Value]]:
-    """Yield jobs as they finish. Held in memory are only the jobs that the engine works on.
+    """Yield jobs as they finish, or in their own order where that is asked for.
 
-    An answer that `read` refuses is asked again, up to `max_attempts` in all; what the engine
-    itself could not do (an unreadable photo) is not.
+    Held in memory are only the jobs that the engine works on, and up to HELD that wait for one
+    before them. An answer that `read` refuses is asked again, up to `max_attempts` in all; what the
+    engine itself could not do (an unreadable photo) is not.
     Raises: EngineError, also when the engine ends without having answered everything.
     """
-    source = iter(jobs)
+    source = enumerate(jobs)
+    held: dict[int, Finished[Item, Value]] = {}
+    following, full = 0, False
     flying: dict[str, _Flight[Item, Value]] = {}
     asked: dict[str, Request] = {}
     again: deque[Request] = deque()
 
     def feed() -> Iterator[Request]:
+        nonlocal full
         while True:
             while again:
                 yield again.popleft()
-            job = next(source, None)
-            if job is None:
+            full = len(held) >= HELD
+            found = None if full else next(source, None)
+            if found is None:
                 return
-            flight: _Flight[Item, Value] = _Flight(job)
+            number, job = found
+            flight: _Flight[Item, Value] = _Flight(job, number)
             for request in job.requests:
                 flying[request.key], asked[request.key] = flight, request
                 yield request
@@ -111,9 +122,14 @@ def drive(
             del asked[result.key]
             flight.outcomes[result.key] = outcome
             if len(flight.outcomes) == len(flight.job.requests):
-                ordered = (flight.outcomes[request.key] for request in flight.job.requests)
-                yield Finished(flight.job.item, tuple(ordered), flight.began_ns)
-        if not again:
+                outcomes = (flight.outcomes[request.key] for request in flight.job.requests)
+                held[flight.number] = Finished(flight.job.item, tuple(outcomes), flight.began_ns)
+                if not ordered:
+                    yield held.pop(flight.number)
+                while following in held:
+                    yield held.pop(following)
+                    following += 1
+        if not again and not full:
             break
     if flying:
         raise EngineError(f"the engine ended with {len(flying)} requests unanswered")

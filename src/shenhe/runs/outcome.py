@@ -29,12 +29,15 @@ class Observer(Protocol):
 class RunOptions:
     """How much to do, of which quality, and who looks on; only `max_attempts` decides a row.
 
+    `ordered` rows stand in the order of the groups, whichever was answered first.
+
     Past `shard_bytes` a rows file goes on in another; `parquet` is given each that has ended.
     """
 
     limit: int | None = None
     restart: bool = False
     max_attempts: int = 3
+    ordered: bool = False
     observers: tuple[Observer, ...] = ()
     shard_bytes: int | None = None
     parquet: Callable[[Path], object] | None = None

@@ -88,7 +88,7 @@ def run_summaries(
         output.expect(total)
         todo = tree.groups(mission, counts.passed_over, output.done)
         jobs = _jobs(islice(todo, run.limit), mission, template, max_new_tokens, output)
-        for finished in drive(engine, jobs, summary.read, run.max_attempts):
+        for finished in drive(engine, jobs, summary.read, run.max_attempts, ordered=run.ordered):
             _record(output, finished, prompt_hash, engine.fingerprint)
             bar.update()
             observed.finished(finished)

@@ -140,7 +140,7 @@ def run_verdicts(
         writer = _Writer(output, prompt_hash, engine.fingerprint, deciding)
         todo = _summaries(source, output.done)
         jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens)
-        for finished in drive(engine, jobs, verdict.read, run.max_attempts):
+        for finished in drive(engine, jobs, verdict.read, run.max_attempts, ordered=run.ordered):
             writer.record(finished)
             bar.update()
             observed.finished(finished)
