@@ -2,6 +2,7 @@
 
 from shenhe.intake.annotations import read_annotations
 from shenhe.intake.lists import photo_lists
-from shenhe.intake.tree import LABELS, PhotoTree, natural_key
+from shenhe.intake.ordering import natural_key
+from shenhe.intake.tree import LABELS, PhotoTree
 
 __all__ = ["LABELS", "PhotoTree", "natural_key", "photo_lists", "read_annotations"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from shenhe.errors import IntakeError
-from shenhe.intake.tree import natural_key
+from shenhe.intake.ordering import natural_key
 from shenhe.photos import SUFFIXES
 
 Photos = tuple[Path, ...]

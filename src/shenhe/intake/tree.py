@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -11,22 +10,11 @@ from pathlib import Path
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalized
 from shenhe.errors import IntakeError
+from shenhe.intake.ordering import natural_key, naturally
 from shenhe.photos import SUFFIXES
 from shenhe.records import Group, Label, group_key
 
 LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
-
-_NUMBER = re.compile(r"(\d+)")
-
-
-def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """Order names as people do: img-2 before img-10; equal ones by their exact spelling."""
-    parts = (
-        (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
-        for part in _NUMBER.split(name)
-        if part
-    )
-    return tuple(parts), name
 
 
 class PhotoTree:
@@ -41,7 +29,7 @@ class PhotoTree:
         if not data_root.is_dir():
             raise IntakeError(f"--data-root {data_root}: no such folder")
         self._missions: dict[str, str] = {}
-        for name in _folders(data_root, Counter()):
+        for name in naturally(_folders(data_root, Counter())):
             other = self._missions.setdefault(normalized(name), name)
             if other != name:
                 raise IntakeError(
@@ -59,7 +47,7 @@ class PhotoTree:
 
     def count(self, mission: Mission) -> int:
         """Count the groups of a mission by their folders' names alone."""
-        return sum(len(names) for _, names, _ in self._shelves(mission, Counter()))
+        return sum(1 for _, names, _ in self._shelves(mission, Counter()) for _ in names)
 
     def groups(
         self,
@@ -69,13 +57,14 @@ class PhotoTree:
     ) -> Iterator[Group]:
         """Yield the groups of a mission: passed, failed, then unlabelled, each in natural order.
 
-        Only names are held in memory; photos are listed group by group, not at all for groups
-        whose key is in `skip`. What is passed over is counted in `passed_over`.
+        Groups' names are put in order, on disk where they are many; photos are listed group by
+        group, not at all for groups whose key is in `skip`. What is passed over is counted in
+        `passed_over`.
         Raises: IntakeError if the tree has no folder for the mission.
         """
         counter = Counter() if passed_over is None else passed_over
         for folder, names, label in self._shelves(mission, counter):
-            for name in names:
+            for name in naturally(names):
                 if group_key(mission.name, label, name) in skip:
                     continue
                 try:
@@ -87,8 +76,8 @@ class PhotoTree:
 
     def _shelves(
         self, mission: Mission, passed_over: Counter[str]
-    ) -> Iterator[tuple[Path, list[str], Label | None]]:
-        """Yield each folder that holds groups, their names in order, and their label."""
+    ) -> Iterator[tuple[Path, Iterator[str], Label | None]]:
+        """Yield each folder that holds groups, their names as they come, and their label."""
         folder_name = self._missions.get(normalized(mission.name))
         if folder_name is None:
             found = ", ".join(sorted(self._missions.values())) or "none"
@@ -96,29 +85,33 @@ class PhotoTree:
                 f"{self.data_root}: no folder for mission {mission.name!r}; folders found: {found}"
             )
         folder = self.data_root / folder_name
-        names = _folders(folder, passed_over)
+        shelves: dict[str, str] = {}
+        for name in naturally(name for name in _folders(folder, Counter()) if _label(name)):
+            other = shelves.setdefault(_label(name), name)
+            if other != name:
+                raise IntakeError(f"{folder}: {other} and {name} are the same label: merge them")
         for label_name, label in LABELS.items():
-            shelves = [name for name in names if normalized(name) == label_name]
-            if len(shelves) > 1:
-                raise IntakeError(
-                    f"{folder}: {' and '.join(shelves)} are the same label: merge them"
-                )
-            for name in shelves:
+            if label_name in shelves:
+                name = shelves[label_name]
                 yield folder / name, _folders(folder / name, passed_over), label
-        yield folder, [name for name in names if normalized(name) not in LABELS], None
+        yield folder, (name for name in _folders(folder, passed_over) if not _label(name)), None
 
 
-def _folders(folder: Path, passed_over: Counter[str]) -> list[str]:
-    """List folders in natural order; files and hidden entries are passed over and counted."""
-    names = []
+def _label(name: str) -> str:
+    """Give the label that a folder's name is, in its usual spelling; nothing for another name."""
+    found = normalized(name)
+    return found if found in LABELS else ""
+
+
+def _folders(folder: Path, passed_over: Counter[str]) -> Iterator[str]:
+    """Yield folders as they come; files and hidden entries are passed over and counted."""
     for entry in _entries(folder):
         if entry.name.startswith("."):
             passed_over["hidden"] += 1
         elif _is_folder(entry):
-            names.append(entry.name)
+            yield entry.name
         else:
             passed_over["stray_file"] += 1
-    return sorted(names, key=natural_key)
 
 
 def _photos(folder: Path, passed_over: Counter[str]) -> tuple[Path, ...]:
@@ -137,10 +130,10 @@ def _photos(folder: Path, passed_over: Counter[str]) -> tuple[Path, ...]:
     return tuple(absolute / name for name in sorted(names, key=natural_key))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            yield from entries
     except OSError as error:
         raise IntakeError(f"{folder}: cannot be listed: {error.strerror}") from error
 
