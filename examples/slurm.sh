@@ -16,12 +16,18 @@ mapfile -t nodes < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
 head=${nodes[0]}
 address="$head:${RAY_PORT:-6379}"
 
-on() { srun --nodes=1 --ntasks=1 --overlap --nodelist="$1" "${@:2}"; }
+# Whoever can reach a cluster can run code on it: it asks for a token, which lies in the home folder.
+export RAY_AUTH_MODE=token
+ray get-auth-token --generate > /dev/null
 
-on "$head" ray start --head --port="${address##*:}" --disable-usage-stats --block &
+on() { srun --nodes=1 --ntasks=1 --overlap --nodelist="$1" "${@:2}"; }
+# In the background, so that killing the job kills what runs there.
+keep_on() { exec srun --nodes=1 --ntasks=1 --overlap --nodelist="$1" "${@:2}"; }
+
+keep_on "$head" ray start --head --port="${address##*:}" --disable-usage-stats --block &
 until on "$head" ray status --address="$address" > /dev/null 2>&1; do sleep 2; done
 for node in "${nodes[@]:1}"; do
-    on "$node" ray start --address="$address" --disable-usage-stats --block &
+    keep_on "$node" ray start --address="$address" --disable-usage-stats --block &
 done
 
 code=0

@@ -105,6 +105,7 @@ def test_the_slurm_job_runs(groups: Path, quiet: Path, tmp_path: Path) -> None:
     command += ["--output-dir", str(out), "--limit", "40"]
     environ = _environ() | {"SLURM_JOB_NODELIST": "two", "RAY_PORT": str(free_port())}
     environ["PATH"] = f"{tools}:{environ['PATH']}"
+    environ["HOME"] = str(tmp_path)
     done = subprocess.run(
         command, capture_output=True, text=True, env=environ, timeout=400, check=False
     )
