@@ -48,7 +48,8 @@ class Pipeline:
         return min(
             self.cores * 1000 / self.open_ms,
             self.network_mb / self.photo_mb,
-            self.at_once / self.answer_seconds,
+            # What client and server do to a photo is part of its answer's time.
+            self.at_once / (self.answer_seconds + self.open_ms / 1000),
         )
 
 
@@ -66,7 +67,7 @@ def simulate(pipeline: Pipeline, count: int = SIMULATED) -> float:
         opened = begun + opening * scale
         heapq.heappush(cores, opened)
         free_line = max(free_line, opened) + sending
-        taken = max(pipeline.answer_seconds * drawn.gauss(1, SPREAD), 0.0)
+        taken = opening + max(pipeline.answer_seconds * drawn.gauss(1, SPREAD), 0.0)
         last = max(free_line, heapq.heappop(places)) + taken
         heapq.heappush(places, last)
     return count / max(places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -56,7 +57,10 @@ def test_every_rendered_caption_is_taken(value: Caption, compact: bool) -> None:
     text = json.dumps(
         grouped, ensure_ascii=False, separators=(",", ":") if compact else (", ", ": ")
     )
-    assert takes(grammars.of_caption(len(value.photos)), text)
+    grammar = grammars.of_caption(len(value.photos))
+    assert takes(grammar, text)
+    # A regular expression, for servers, is of json.dumps' own spacing alone.
+    assert (re.fullmatch(grammar.regex, text) is not None) == (not compact)
 
 
 @settings(max_examples=100)
@@ -83,6 +87,14 @@ KEYS_ELSEWHERE = (
 OBJECT = '{{"图片_1": {{"object_1": {}}}}}'
 
 
+BEYOND_REGEX = (
+    KEYS_ELSEWHERE.replace('"line_points": 2', '"line_points": 3'),
+    OBJECT.format('{"line": [1, 2, 3, 4, 5, 6], "line_points": 2, "desc": "a"}'),
+    '{"图片_1": {"object_2": {"bbox_2d": [1, 2, 3, 4], "desc": "a"}}}',
+)
+"""What a regular expression cannot count; the parser finds it."""
+
+
 @pytest.mark.parametrize(
     ("text", "taken"),
     [
@@ -104,6 +116,8 @@ OBJECT = '{{"图片_1": {{"object_1": {}}}}}'
 )
 def test_captions_of_one_photo(text: str, taken: bool) -> None:
     assert takes(grammars.of_caption(1), text) == taken
+    if text not in BEYOND_REGEX:
+        assert (re.fullmatch(grammars.of_caption(1).regex, text) is not None) == taken
     if taken:
         caption.parse(text, 1)
 
@@ -121,6 +135,8 @@ def test_a_vocabulary_leaves_no_other_descs() -> None:
     assert takes(grammar, text.replace("X", "BBU设备/中兴"))
     assert takes(grammar, text.replace("X", "标签/A1"))
     assert not takes(grammar, text.replace("X", "BBU设备/其他"))
+    assert re.fullmatch(grammar.regex, text.replace("X", "标签/A1"))
+    assert not re.fullmatch(grammar.regex, text.replace("X", "BBU设备/其他"))
 
 
 Parser = Callable[[str], object]
@@ -162,6 +178,7 @@ Parser = Callable[[str], object]
 )
 def test_lines_and_verdicts(grammar: Grammar, parse: Parser, text: str, taken: bool) -> None:
     assert takes(grammar, text) == taken
+    assert (re.fullmatch(grammar.regex, text.removesuffix("\n")) is not None) == taken
     if taken:
         parse(text)
     else:

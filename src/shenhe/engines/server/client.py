@@ -44,6 +44,25 @@ CONNECT_SECONDS = 10.0
 REMEMBERED_IDS = 4096
 
 
+class _RefusedError(Exception):
+    """A request that cannot succeed."""
+
+
+class _AgainError(Exception):
+    """What may pass: `told` is how long the server says to wait, `no_fault` that it is gone."""
+
+    def __init__(self, why: str, told: float | None = None, *, no_fault: bool = False) -> None:
+        super().__init__(why)
+        self._told, self.no_fault = told, no_fault
+
+    def pause(self, tries: int) -> float:
+        """How long to wait after so many tries. Units: seconds."""
+        if self._told is not None:
+            return self._told * random.uniform(1, 1.5)  # noqa: S311
+        usual = min(LONGEST_PAUSE, PAUSE_SECONDS * float(2 ** (tries - 1)))
+        return usual * random.uniform(0.5, 1.5)  # noqa: S311
+
+
 class Client:
     """Asks one server; lives in one event loop."""
 
@@ -112,42 +131,22 @@ class Client:
         tries, why = 0, ""
         while tries < TRIES:
             await self._breaker.wait()
-            pause = min(LONGEST_PAUSE, PAUSE_SECONDS * 2**tries)
             try:
                 async with self.pace:
                     answer = await self._ask(letter, wire)
-            except openai.APIStatusError as error:
-                why = f"status {error.status_code}: {_reason(error)}"
-                if error.status_code in NO_WAY_IN:
-                    raise self._no_way_in(error) from error
-                if error.status_code not in AGAIN and error.status_code < 500:
-                    self._breaker.reached()
-                    return Failed(request.key, "refused", why, request.attempt)
-                if error.status_code not in NOBODY_HOME:
-                    self._breaker.reached()
-                elif self._breaker.missed():
+            except _RefusedError as error:
+                return Failed(request.key, "refused", str(error), request.attempt)
+            except _AgainError as error:
+                if error.no_fault:
                     continue
-                if error.status_code in TOO_MUCH:
-                    self.pace.narrow()
-                pause = _told_to_wait(error) or pause
-            except (openai.APIConnectionError, TimeoutError) as error:
-                why = _reason(error)
-                if isinstance(error, openai.APITimeoutError | TimeoutError):
-                    self.pace.narrow()
-                if self._breaker.missed():
-                    continue  # not this request's fault
-            except HalfAnswerError as error:
-                self._breaker.reached()
-                why = str(error)
+                tries, why = tries + 1, str(error)
+                self._give_up_a_sick_server(why)
+                log.info("%s: try %d: %s", request.key, tries, why)
+                await asyncio.sleep(error.pause(tries))
             else:
-                self._breaker.reached()
                 self.pace.widen()
                 self._answered, self._failed = True, 0
                 return answer
-            tries += 1
-            self._give_up_a_sick_server(why)
-            log.info("%s: try %d: %s", request.key, tries, why)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
         message = f"the server failed {TRIES} times, at last: {why}"
         return Failed(request.key, "server_failed", message, request.attempt)
 
@@ -192,11 +191,37 @@ class Client:
         return whole
 
     async def _ask(self, letter: Letter, wire: Wire) -> Answer:
-        async with asyncio.timeout(self._seconds):
-            body = await self._post(letter.body)
-        answer = wire.read(letter, body)
-        self._refuse_another_answer(body)
+        """Ask once; the table of what can come instead of an answer."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._post(letter.body)
+            answer = wire.read(letter, body)
+            self._refuse_another_answer(body)
+        except openai.APIStatusError as error:
+            raise self._of_status(error) from error
+        except (openai.APIConnectionError, TimeoutError) as error:
+            if isinstance(error, openai.APITimeoutError | TimeoutError):
+                self.pace.narrow()
+            raise _AgainError(_reason(error), no_fault=self._breaker.missed()) from error
+        except HalfAnswerError as error:
+            self._breaker.reached()
+            raise _AgainError(str(error)) from error
+        self._breaker.reached()
         return answer
+
+    def _of_status(self, error: openai.APIStatusError) -> Exception:
+        status = error.status_code
+        why = f"status {status}: {_reason(error)}"
+        gone = status in NOBODY_HOME and self._breaker.missed()
+        if status not in NOBODY_HOME:
+            self._breaker.reached()
+        if status in NO_WAY_IN:
+            return self._no_way_in(error)
+        if status not in AGAIN and status < 500:
+            return _RefusedError(why)
+        if status in TOO_MUCH:
+            self.pace.narrow()
+        return _AgainError(why, _told_to_wait(error), no_fault=gone)
 
     async def _post(self, body: bytes) -> Body:
         found = await self._openai.post("/chat/completions", cast_to=Response, content=body)
