@@ -85,10 +85,10 @@ def test_what_is_added_is_there_at_once_and_later(rows: Path) -> None:
             assert _key(n) in index
     assert (len(index), index.unsettled) == (2500, 101)
     # Killed here: what was pending is read from the rows.
+    index._db.close()
     again = _open(rows)
     assert len(again) == 2500
     again.close()
-    index._db.close()
 
 
 @pytest.mark.parametrize("harm", ["cut", "other", "garbage", "lost", "older"])
