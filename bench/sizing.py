@@ -1,6 +1,6 @@
 """How many photos a second a pipeline does: a model of it, a simulation, and measured points.
 
-    python -m bench.sizing [--gpu-rate 9.8] [--client-ms 24] [--photo-mb 1.3]
+    python -m bench.sizing [--gpu-rate 9.8] [--client-ms 36] [--photo-mb 4.0]
 
 The model: as fast as the slowest of opening photos (cores), sending them (network), answering them
 (GPUs), and of what is under way at once by how long an answer takes. The simulation lets photos
@@ -77,8 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpu-rate", type=float, default=9.8, help="photos a second of one GPU")
     parser.add_argument("--gpu-at-once", type=int, default=64)
-    parser.add_argument("--client-ms", type=float, default=24.0)
-    parser.add_argument("--photo-mb", type=float, default=1.3)
+    parser.add_argument("--client-ms", type=float, default=36.0)
+    parser.add_argument("--photo-mb", type=float, default=4.0)
     parser.add_argument("--network-mb", type=float, default=1100.0, help="of the client: 10 Gbit/s")
     options = parser.parse_args()
     _measure()

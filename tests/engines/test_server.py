@@ -101,6 +101,15 @@ def test_the_server_sees_the_pixels_that_the_model_is_to_see(
     assert re.fullmatch(sent["structured_outputs"]["regex"], answer.text)
 
 
+def test_photos_may_be_small_instead(make: Make, served: Served, demo_photos: list[Path]) -> None:
+    list(make(served, photo_packing="png").answer([_line(demo_photos[0])]))
+    content = served.get("last")["messages"][-1]["content"]
+    (url,) = (part["image_url"]["url"] for part in content if part["type"] == "image_url")
+    assert url.startswith("data:image/png;base64,")
+    seen = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert seen.tobytes() == photos.load(demo_photos[0], PixelBudget()).image.tobytes()
+
+
 def test_photos_by_their_paths(make: Make, served: Served, tmp_path: Path) -> None:
     engine = make(served, local_media=True)
     as_it_is, large, turned = (tmp_path / name for name in ("一 张.png", "large.png", "turned.jpg"))

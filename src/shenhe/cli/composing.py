@@ -54,6 +54,7 @@ def spec_of(options: argparse.Namespace) -> EngineSpec:
         base_url=options.base_url,
         request_timeout=options.request_timeout,
         server_patience=options.server_patience,
+        photo_packing=options.photo_packing,
         local_media=options.local_media,
         tower_lora=options.tower_lora,
         vllm_options=tuple(options.vllm_option),

@@ -498,6 +498,12 @@ def _server(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to wait for a server that is gone",
     )
+    group.add_argument(
+        "--photo-packing",
+        choices=("png", "bmp"),
+        help="how photos travel: png is smaller, bmp quicker to write (default: bmp on loopback,"
+        " else png)",
+    )
     _switch(
         group,
         "--local-media",

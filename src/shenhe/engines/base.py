@@ -20,10 +20,10 @@ class EngineSpec:
     `batch_size` None is as many as memory allows, or as a server takes. `constrain` holds answers
     to their formats, `speculate` guesses phrases from earlier answers, which changes no answer,
     only its time. What follows `base_url` is for servers: seconds that one request may take, and
-    that a server may be gone; whether it opens photos by their paths; whether it is known to apply
-    adapters to the vision tower. `vllm_options` are NAME=VALUE, for vLLM itself. Ray joins a
-    cluster, or starts one here, and places so many workers with an engine each; None: one a GPU, or
-    one a node.
+    that a server may be gone; how photos travel (png, bmp); whether it opens them by their paths;
+    whether it is known to apply adapters to the vision tower. `vllm_options` are NAME=VALUE, for
+    vLLM itself. Ray joins a cluster, or starts one here, and places so many workers with an engine
+    each; None: one a GPU, or one a node.
     """
 
     model: str
@@ -43,6 +43,7 @@ class EngineSpec:
     base_url: str | None = None
     request_timeout: float = 600.0
     server_patience: float = 1800.0
+    photo_packing: str | None = None
     local_media: bool = False
     tower_lora: bool = False
     vllm_options: tuple[str, ...] = ()
@@ -67,6 +68,8 @@ class EngineSpec:
             raise UsageError(f"--base-url {self.base_url}: must begin with http:// or https://")
         if self.engine == "local" and self.base_url is not None:
             raise UsageError("--base-url: goes with --engine server")
+        if self.photo_packing not in (None, "png", "bmp"):
+            raise UsageError(f"--photo-packing {self.photo_packing}: use png or bmp")
         for option, seconds in (
             ("request-timeout", self.request_timeout),
             ("server-patience", self.server_patience),

@@ -15,7 +15,7 @@ from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.server.background import Background
 from shenhe.engines.server.client import Client
-from shenhe.engines.server.dialect import Body, find_dialect
+from shenhe.engines.server.dialect import Body, Packing, find_dialect
 from shenhe.engines.server.wire import HalfAnswerError, Wire
 from shenhe.errors import CheckpointError, EngineError, UsageError
 from shenhe.photos import PixelBudget
@@ -50,7 +50,7 @@ class ServerEngine:
             str(entry["id"]),
             lambda body: self._background.run(self._client.try_once(body)),
             constrain=spec.constrain,
-            loopback=_loopback(self._client.address),
+            packing=_packing(spec, self._client.address),
         )
         self._wire = Wire(spec, str(entry["id"]), self.dialect, budget)
 
@@ -125,6 +125,12 @@ async def _made(spec: EngineSpec) -> Client:
 def _close(background: Background, client: Client) -> None:
     background.run(client.close())
     background.close()
+
+
+def _packing(spec: EngineSpec, address: str) -> Packing:
+    if spec.photo_packing is not None:
+        return "BMP" if spec.photo_packing == "bmp" else "PNG"
+    return "BMP" if _loopback(address) else "PNG"
 
 
 def _loopback(address: str) -> bool:
