@@ -265,6 +265,17 @@ def test_a_server_that_is_gone_is_waited_for(
     assert "is back after" in caplog.text
 
 
+def test_a_server_that_was_started_anew_counts_anew(make: Make, demo_photos: list[Path]) -> None:
+    requests = [_line(demo_photos[n % 9], str(n)) for n in range(300)]
+    with scripted() as server:
+        engine = make(server)
+        first = list(engine.answer(requests))
+    with scripted("--port", str(server.port)):
+        second = list(engine.answer(requests))
+    assert len(first) == len(second) == 300
+    assert {a.key: a for a in second} == {a.key: a for a in first}
+
+
 def test_patience_ends(make: Make, demo_photos: list[Path]) -> None:
     with scripted() as server:
         engine = make(server, server_patience=0.5)

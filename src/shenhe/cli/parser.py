@@ -398,6 +398,27 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         "--worst", type=_positive, default=20, metavar="N", help="so many photos on the page"
     )
 
+    verdicts = _command(
+        kinds,
+        "verdicts",
+        "verdicts against labels: what slips through, what is stopped in vain, how sure",
+        "shenhe evaluate verdicts out --max-false-pass 0.02 --against out-before",
+    )
+    verdicts.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="what `run` wrote")
+    verdicts.add_argument(
+        "--against", type=Path, metavar="RUN_DIR", help="is it better than this other run?"
+    )
+    verdicts.add_argument(
+        "--max-false-pass",
+        type=float,
+        metavar="SHARE",
+        help="choose a --pass-above that lets at most this share of bad groups through",
+    )
+    verdicts.add_argument(
+        "--confidence", type=float, default=0.95, metavar="C", help="of that promise"
+    )
+    verdicts.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=CHECKS, help="the format")

@@ -41,7 +41,8 @@ NEVER, IN_A_ROW = 16, 200
 NO_WAY_IN = frozenset({401, 403, 404})
 """No request can do better: a key, a right or a model that is not there."""
 CONNECT_SECONDS = 10.0
-REMEMBERED_IDS = 4096
+REMEMBERED_IDS, COUNTS_ANEW = 4096, 5
+"""So many answers of before in a row come from a server that was started anew, and counts anew."""
 
 
 class _RefusedError(Exception):
@@ -79,9 +80,10 @@ class Client:
             http_client=openai.DefaultAioHttpClient(),  # half the time a request
         )
         self.pace = Pace(spec.batch_size or MOST)
-        self._breaker = Breaker(self.address, self._problem, spec.server_patience)
-        self._photos = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
         self._ids: OrderedDict[str, None] = OrderedDict()
+        self._repeated = 0
+        self._breaker = Breaker(self.address, self._problem, self._ids.clear, spec.server_patience)
+        self._photos = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
         self._model_said: str | None = None
         self._answered, self._failed = False, 0
 
@@ -241,7 +243,11 @@ class Client:
         if name != self._model_said:
             raise HalfAnswerError(f"an answer of {name!r}, where {self._model_said!r} was asked")
         if said and said in self._ids:
-            raise HalfAnswerError(f"the answer {said} once more")
+            self._repeated += 1
+            if self._repeated < COUNTS_ANEW:
+                raise HalfAnswerError(f"the answer {said} once more")
+            self._ids.clear()
+        self._repeated = 0
         self._ids[said] = None
         if len(self._ids) > REMEMBERED_IDS:
             self._ids.popitem(last=False)

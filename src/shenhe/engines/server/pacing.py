@@ -88,9 +88,19 @@ class Pace:
 class Breaker:
     """Stops everything while the server is gone, and goes on when it is back."""
 
-    def __init__(self, address: str, there: Callable[[], Awaitable[str]], patience: float) -> None:
-        """Ask by `there`, which gives what is wrong, or nothing. Units: patience in seconds."""
+    def __init__(
+        self,
+        address: str,
+        there: Callable[[], Awaitable[str]],
+        back: Callable[[], object],
+        patience: float,
+    ) -> None:
+        """Ask by `there`, which gives what is wrong, or nothing; tell `back` that it is back.
+
+        Units: patience in seconds.
+        """
         self._address, self._there, self._patience = address, there, patience
+        self._back = back
         self._misses = 0
         self._closed = asyncio.Event()
         self._closed.set()
@@ -135,6 +145,7 @@ class Breaker:
             pause = min(2 * pause, PROBE_SECONDS[1])
         else:
             if told:
+                self._back()
                 log.warning("%s is back after %.0f s", self._address, time.monotonic() - began)
         self._misses = 0
         self._closed.set()
