@@ -72,17 +72,8 @@ class Opener:
 
         Raises: PhotoError.
         """
-        loaded = [
-            photos.load(part.path, self._budget)
-            for message in request.messages
-            for part in message.parts
-            if isinstance(part, ImagePart)
-        ]
-        text = self._tokenizer.apply_chat_template(
-            [as_template_message(message) for message in request.messages],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
+        loaded = load_photos(request, self._budget)
+        text = prompt_text(request, self._tokenizer)
         cut = [self.patches.cut(photo.image) for photo in loaded]
         grids = torch.tensor([grid for _, grid in cut]) if cut else None
         text = self._with_places(text, [rows * columns for _, (_, rows, columns) in cut])
@@ -119,6 +110,32 @@ class Opener:
             return self.open(request)
         except PhotoError as error:
             return Failed(request.key, error.code, str(error), request.attempt)
+
+
+def load_photos(request: Request, budget: PixelBudget) -> list[LoadedPhoto]:
+    """Load the photos of a request, in their order.
+
+    Raises: PhotoError.
+    """
+    return [
+        photos.load(part.path, budget)
+        for message in request.messages
+        for part in message.parts
+        if isinstance(part, ImagePart)
+    ]
+
+
+def prompt_text(request: Request, tokenizer: Any) -> str:
+    """Write a request by a checkpoint's own chat template.
+
+    Raises: what the template raises.
+    """
+    text: str = tokenizer.apply_chat_template(
+        [as_template_message(message) for message in request.messages],
+        tokenize=False,
+        add_generation_prompt=True,
+    )
+    return text
 
 
 def as_template_message(message: Message) -> dict[str, Any]:

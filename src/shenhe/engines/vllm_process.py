@@ -15,11 +15,10 @@ from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
-from shenhe import photos
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.opening import as_template_message
+from shenhe.engines.opening import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.errors import AdapterError, EngineError, PhotoError, UsageError
 from shenhe.formats.closing import close
@@ -132,18 +131,8 @@ class VllmEngine:
 
         Raises: PhotoError; EngineError.
         """
-        loaded = [
-            photos.load(part.path, self._budget)
-            for message in request.messages
-            for part in message.parts
-            if isinstance(part, ImagePart)
-        ]
-        text = self._tokenizer.apply_chat_template(
-            [as_template_message(message) for message in request.messages],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-        prompt: dict[str, Any] = {"prompt": text}
+        loaded = load_photos(request, self._budget)
+        prompt: dict[str, Any] = {"prompt": prompt_text(request, self._tokenizer)}
         if loaded:
             prompt["multi_modal_data"] = {"image": [photo.image for photo in loaded]}
         self._count += 1
