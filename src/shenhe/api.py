@@ -12,6 +12,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.errors import ItemError, UsageError
+from shenhe.locations import Remote, locate
 from shenhe.records import (
     Answer,
     Caption,
@@ -28,7 +29,7 @@ from shenhe.runs.probability import p_pass
 from shenhe.stages import caption, summary, verdict
 
 Value = TypeVar("Value")
-PhotoPath = str | Path
+PhotoPath = str | Path | Remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Model:
 
         Raises: ItemError for a photo or an answer that cannot be read.
         """
-        paths = [Path(photo) for photo in photos]
+        paths = [locate(str(photo)) for photo in photos]
         request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
         found = self._ask([request], caption.read)[0].value
         if found.repairs:
@@ -107,7 +108,7 @@ class Model:
         found = self.missions.get(mission)
         requests = [
             summary.request(
-                photo_key(index), Path(photo), found, self.prompts.summary, max_new_tokens
+                photo_key(index), locate(str(photo)), found, self.prompts.summary, max_new_tokens
             )
             for index, photo in enumerate(photos)
         ]
@@ -153,8 +154,8 @@ def load(
     model: str,
     adapters: Sequence[str] = (),
     *,
-    missions: PhotoPath | None = None,
-    prompts: PhotoPath | None = None,
+    missions: str | Path | None = None,
+    prompts: str | Path | None = None,
     **options: Any,
 ) -> Model:
     """Load a checkpoint, "demo" for the bundled one; options are those of EngineSpec.
@@ -192,6 +193,6 @@ def _part(part: Any) -> str | ImagePart:
         if isinstance(text := part.get("text"), str):
             return text
         for name in ("image", "path", "url"):
-            if isinstance(path := part.get(name), str | Path):
-                return ImagePart(Path(path))
+            if isinstance(path := part.get(name), str | Path | Remote):
+                return ImagePart(locate(str(path)))
     raise UsageError(f"a content part must be text or an image's path, got {part!r:.80}")

@@ -7,9 +7,11 @@ can make it see other pixels.
 from __future__ import annotations
 
 import hashlib
+import io
 import math
+import posixpath
 from dataclasses import dataclass
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pillow_heif
@@ -17,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
+from shenhe.locations import Location, absolute, opened
 from shenhe.records import PhotoSize
 
 FACTOR = 32
@@ -81,17 +84,23 @@ class PhotoFacts:
     turned: bool
 
 
-def unique_stem(path: Path, seen_with: str = "") -> str:
+def is_photo(name: str) -> bool:
+    """Whether a file is a photo by its name."""
+    return posixpath.splitext(name)[1].casefold() in SUFFIXES
+
+
+def unique_stem(path: Location, seen_with: str = "") -> str:
     """Name a photo where photos of many folders lie together: those of one name stay apart.
 
     So does one photo that is `seen_with` others: that is the key of the photos seen together.
     """
-    name = f"{path.absolute()}\x1e{seen_with}" if seen_with else str(path.absolute())
+    whole = absolute(path)
+    name = f"{whole}\x1e{seen_with}" if seen_with else str(whole)
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{path.stem[:80]}-{digest[:8]}"
 
 
-def load(path: Path, budget: PixelBudget) -> LoadedPhoto:
+def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     """Open a photo upright and resized to the budget.
 
     Raises: PhotoError with code missing, unreadable, empty, not_a_photo, truncated, too_large or
@@ -118,17 +127,17 @@ def resize(image: Image.Image, size: Size) -> Image.Image:
     return Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
 
 
-def describe(path: Path) -> PhotoFacts:
+def describe(path: Location) -> PhotoFacts:
     """Open a photo, as `load` would, and tell of what kind it is.
 
     Raises: PhotoError, see `load`.
     """
     open_upright(path)
-    with Image.open(path, formats=FORMATS) as image:
+    with opened(path) as file, Image.open(file, formats=FORMATS) as image:
         return PhotoFacts(image.format or "", _orientation(image) != 1)
 
 
-def open_upright(path: Path) -> Image.Image:
+def open_upright(path: Location) -> Image.Image:
     """Open a photo in RGB, turned as its EXIF orientation says; of an animation, its first frame.
 
     Raises: PhotoError, see `load`.
@@ -136,16 +145,14 @@ def open_upright(path: Path) -> Image.Image:
     return _open(path)[0]
 
 
-def _open(path: Path, budget: PixelBudget | None = None) -> tuple[Image.Image, Size]:
+def _open(path: Location, budget: PixelBudget | None = None) -> tuple[Image.Image, Size]:
     """Open a photo upright, and give the size of the original.
 
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, as
     long as that is still above what it will be resized to.
     """
     try:
-        if path.stat().st_size == 0:
-            raise PhotoError("empty", f"{path}: the file is empty")
-        with Image.open(path, formats=FORMATS) as image:
+        with opened(path) as file, _image(path, file) as image:
             stored = Size(*image.size)
             _refuse_bad_size(path, stored)
             if budget is not None:
@@ -171,6 +178,12 @@ def _open(path: Path, budget: PixelBudget | None = None) -> tuple[Image.Image, S
         raise PhotoError("truncated", f"{path}: damaged: {error}") from error
 
 
+def _image(path: Location, file: BinaryIO) -> Image.Image:
+    if not file.seek(0, io.SEEK_END):
+        raise PhotoError("empty", f"{path}: the file is empty")
+    return Image.open(file, formats=FORMATS)
+
+
 def _drafted(stored: Size, wanted: Size) -> tuple[int, int]:
     """Choose the size to decode a JPEG at: a part that divides both sides, else it is stretched."""
     for part in (8, 4, 2):
@@ -188,7 +201,7 @@ def _orientation(image: Image.Image) -> int:
     return found if found in range(1, 9) else 1
 
 
-def _refuse_bad_size(path: Path, size: Size) -> None:
+def _refuse_bad_size(path: Location, size: Size) -> None:
     if size.width * size.height > MAX_SOURCE_PIXELS:
         raise PhotoError(
             "too_large",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shenhe.geometry import Shape, Size
+from shenhe.locations import Location
 
 SCHEMA = 1
 PASS: Final = "通过"
@@ -57,7 +57,7 @@ class Annotation:
     `size_wh` is that of the upright original, in pixels.
     """
 
-    image: Path
+    image: Location
     size_wh: Size
     objects: tuple[CaptionObject, ...]
     summary: str = ""
@@ -81,7 +81,7 @@ class Group:
     group_id: str
     mission: str
     label: Label | None
-    photos: tuple[Path, ...]
+    photos: tuple[Location, ...]
     problem: str = ""
 
     @property
@@ -107,7 +107,7 @@ def photos_key(images: Sequence[str]) -> str:
 class ImagePart:
     """A photo inside a message, by reference: engines open its pixels."""
 
-    path: Path
+    path: Location
 
 
 @dataclass(frozen=True, slots=True)

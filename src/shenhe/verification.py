@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -13,6 +12,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local import LocalEngine
 from shenhe.errors import UsageError
+from shenhe.locations import Location
 from shenhe.records import Answer, Request
 from shenhe.stages import caption, summary
 
@@ -56,7 +56,7 @@ class _Observed:
 
 
 def compare_models(
-    merged: str, base: str, adapters: Sequence[str], photos: Sequence[Path], dtype: str = "auto"
+    merged: str, base: str, adapters: Sequence[str], photos: Sequence[Location], dtype: str = "auto"
 ) -> Comparison:
     """Compare a checkpoint with its base and adapters on photos, one model in memory at a time.
 
@@ -83,7 +83,7 @@ def compare_models(
     )
 
 
-def _requests(photos: Sequence[Path]) -> list[Request]:
+def _requests(photos: Sequence[Location]) -> list[Request]:
     prompts, mission = load_prompts(), next(iter(load_missions()))
     found = []
     for photo in photos:

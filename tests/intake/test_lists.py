@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from shenhe.errors import IntakeError
-from shenhe.intake import photo_lists
+from shenhe.intake import PhotoLists
 
 
 @pytest.fixture
@@ -22,32 +21,31 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_gives_its_photos_in_natural_order(folder: Path) -> None:
-    passed_over: Counter[str] = Counter()
-    found = list(photo_lists([folder], passed_over))
-    assert found == [
+    found = PhotoLists([folder])
+    assert list(found) == [
         (folder / "img-2.png",),
         (folder / "img-10.JPG",),
         (folder / "sub" / "深 1.heic",),
     ]
-    assert passed_over == {"hidden": 1, "not_a_photo": 1}
+    assert len(found) == 3
+    assert found.passed_over == {"hidden": 1, "not_a_photo": 1}
 
 
 def test_a_list_gives_photos_that_are_seen_together(folder: Path) -> None:
     path = folder / "list.jsonl"
     rows = [{"images": ["img-2.png", "sub/深 1.heic"], "id": 7}, {"images": ["/x/y.jpg"]}]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
-    assert list(photo_lists([path])) == [
+    assert list(PhotoLists([path])) == [
         (folder / "img-2.png", folder / "sub" / "深 1.heic"),
         (Path("/x/y.jpg"),),
     ]
 
 
 def test_the_same_photo_named_twice_is_done_once(folder: Path) -> None:
-    passed_over: Counter[str] = Counter()
     photo = folder / "img-2.png"
-    found = list(photo_lists([photo, folder / "sub" / ".." / "img-2.png"], passed_over))
-    assert found == [(photo,)]
-    assert passed_over == {"named_again": 1}
+    found = PhotoLists([photo, folder / "sub" / ".." / "img-2.png"])
+    assert list(found) == [(photo,)]
+    assert found.passed_over == {"named_again": 1}
 
 
 @pytest.mark.parametrize(
@@ -64,13 +62,13 @@ def test_a_bad_line_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "list.jsonl"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(IntakeError, match=message):
-        list(photo_lists([path]))
+        PhotoLists([path])
 
 
 def test_sources_that_are_none(folder: Path) -> None:
     with pytest.raises(IntakeError, match="neither a photo"):
-        list(photo_lists([folder / "notes.txt"]))
+        PhotoLists([folder / "notes.txt"])
     with pytest.raises(IntakeError, match="no such photo"):
-        list(photo_lists([folder / "nowhere"]))
+        PhotoLists([folder / "nowhere"])
     # A photo that is missing is that photo's failure, not the end of the run.
-    assert list(photo_lists([folder / "gone.jpg"])) == [(folder / "gone.jpg",)]
+    assert list(PhotoLists([folder / "gone.jpg"])) == [(folder / "gone.jpg",)]

@@ -10,6 +10,7 @@ from shenhe.config import Template
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
 from shenhe.formats.caption_recovery import Recovery, recover
+from shenhe.locations import Location
 from shenhe.overlays import overlay_path, write_overlay
 from shenhe.records import Answer, ImagePart, Message, Request
 from shenhe.stages import caption
@@ -25,10 +26,10 @@ class Conversation:
     system: str = ""
     max_new_tokens: int = 2048
     history: list[Message] = field(default_factory=list)
-    waiting: list[Path] = field(default_factory=list)
+    waiting: list[Location] = field(default_factory=list)
     """Photos attached for the next question."""
     last_answer: str | None = None
-    last_photos: tuple[Path, ...] = ()
+    last_photos: tuple[Location, ...] = ()
     """The photos of the last question that had any: what its answer's caption is about."""
 
     def ask(self, text: str) -> Generator[str, None, Answer]:
@@ -79,14 +80,14 @@ class Conversation:
             paths.append(path)
         return found, paths
 
-    def _keep(self, answer: Answer, photos: Sequence[Path]) -> None:
+    def _keep(self, answer: Answer, photos: Sequence[Location]) -> None:
         self.last_answer = answer.text
         if photos:
             self.last_photos = tuple(photos)
         self.waiting = []
 
 
-def _parts(text: str, photos: Sequence[Path]) -> tuple[str | ImagePart, ...]:
+def _parts(text: str, photos: Sequence[Location]) -> tuple[str | ImagePart, ...]:
     """Put each photo where its tag stands; without tags, all of them before the text."""
     pieces = text.split(IMAGE_TAG)
     if len(pieces) == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
 from shenhe.errors import ItemError, RunError
+from shenhe.locations import locate
 from shenhe.records import Answer, FinishReason, ImagePart
 
 PROMPT, MORE = "<<< ", "... "
@@ -115,8 +117,7 @@ class Terminal:
 
     def _question(self, text: str) -> None:
         for number in range(len(self._talk.waiting), text.count(IMAGE_TAG)):
-            path = Path(self._line(f"photo {number + 1} of {text.count(IMAGE_TAG)}: ").strip())
-            self._attach(path.expanduser())
+            self._attach(self._line(f"photo {number + 1} of {text.count(IMAGE_TAG)}: ").strip())
         self._say(lambda: self._talk.ask(text))
 
     # --- answering ---
@@ -153,20 +154,21 @@ class Terminal:
     def _image(self, rest: str) -> None:
         if not rest:
             raise RunError("/image PATH: name a photo")
-        paths = [Path(rest).expanduser()]
-        if not paths[0].exists():
+        names = [rest]
+        if not Path(rest).expanduser().exists():
             try:
-                paths = [Path(word).expanduser() for word in shlex.split(rest)]
+                names = shlex.split(rest)
             except ValueError as error:
                 raise RunError(f"/image {rest}: {error}") from error
-        for path in paths:
-            self._attach(path)
+        for name in names:
+            self._attach(name)
         print(f"[{len(self._talk.waiting)} photos wait for the next question]", flush=True)
 
-    def _attach(self, path: Path) -> None:
-        if not path.is_file():
-            raise RunError(f"{path}: no such photo")
-        self._talk.waiting.append(path)
+    def _attach(self, name: str) -> None:
+        photo = locate(os.path.expanduser(name))
+        if isinstance(photo, Path) and not photo.is_file():
+            raise RunError(f"{photo}: no such photo")
+        self._talk.waiting.append(photo)
 
     def _draw(self, rest: str) -> None:
         found, paths = self._talk.draw(Path(rest or "shenhe-overlays"))

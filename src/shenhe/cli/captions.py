@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from pathlib import Path
 
 from shenhe.cli.composing import decisive, make_engine, run_options, tell
 from shenhe.config import load_prompts, load_vocabulary
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
-from shenhe.intake import photo_lists, read_annotations
+from shenhe.intake import PhotoLists, read_annotations
 from shenhe.runs import plan_captions, run_captions
 from shenhe.runs.captions import draw_captions
 from shenhe.runs.output import failures_file
@@ -23,8 +22,7 @@ def caption(options: argparse.Namespace) -> int:
     vocabulary = None
     if options.vocabulary is not None:
         vocabulary = load_vocabulary(options.vocabulary or None)
-    passed_over: Counter[str] = Counter()
-    lists = list(photo_lists(options.sources, passed_over))
+    lists = PhotoLists(options.sources)
     run = run_options(options)
     if options.dry_run:
         plan = plan_captions(lists, options.output, run)
@@ -41,7 +39,7 @@ def caption(options: argparse.Namespace) -> int:
         vocabulary=vocabulary,
         max_new_tokens=options.max_new_tokens,
     )
-    counts.passed_over.update(passed_over)
+    counts.passed_over.update(lists.passed_over)
     code = tell("captions", "captions", counts, failures_file(options.output))
     if options.draw is not None:
         code = max(code, _draw(options.output, options.draw))

@@ -13,6 +13,7 @@ from typing import Any
 from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError
+from shenhe.locations import Location
 from shenhe.photos import open_upright
 from shenhe.runs import Deciding, RunCounts, RunOptions
 from shenhe.runs.logs import JsonLog
@@ -182,7 +183,7 @@ def adapters_of(options: argparse.Namespace, option: str = "adapters") -> tuple[
     return tuple(name for names in getattr(options, option) for name in names)
 
 
-def photos_to_ask_about(named: Sequence[Path], count: int) -> list[Path]:
+def photos_to_ask_about(named: Sequence[Location], count: int) -> list[Location]:
     """Take the photos that were named, or readable ones of the demo.
 
     Raises: PhotoError for a named one that cannot be read.
@@ -191,7 +192,7 @@ def photos_to_ask_about(named: Sequence[Path], count: int) -> list[Path]:
         for path in named:
             open_upright(path)
         return list(named)
-    found: list[Path] = []
+    found: list[Location] = []
     for path in sorted(DEMO_PHOTOS.rglob("img-*")):
         try:
             open_upright(path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from shenhe import __version__
+from shenhe.locations import locate
 
 EXAMPLES = {
     "chat": "shenhe chat --model demo --prompt 图片里有什么 --image photo.jpg",
@@ -153,7 +154,7 @@ def _chat(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
         "--image",
         action="append",
         nargs="+",
-        type=Path,
+        type=locate,
         default=[],
         metavar="PATH",
         help="photos for the first question",
@@ -171,7 +172,7 @@ def _caption(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources",
         nargs="+",
-        type=Path,
+        type=locate,
         metavar="PHOTO|FOLDER|LIST.jsonl",
         help='photos, folders of them, or lists: one {"images": [...]} a line, seen together',
     )
@@ -307,7 +308,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos",
         nargs="+",
-        type=Path,
+        type=locate,
         default=[],
         metavar="PATH",
         help="compare on these; default: some of the bundled ones",
@@ -336,7 +337,7 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos",
         nargs="+",
-        type=Path,
+        type=locate,
         default=[],
         metavar="PATH",
         help="ask about these; default: some of the bundled ones",
@@ -584,9 +585,9 @@ def _photos(parser: argparse.ArgumentParser, needed: bool = True) -> None:
     parser.add_argument(
         "--data-root",
         required=needed,
-        type=Path,
+        type=locate,
         metavar="DIR",
-        help="photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>",
+        help="photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>; a folder, or a URL",
     )
 
 

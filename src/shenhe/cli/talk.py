@@ -20,7 +20,7 @@ def chat(options: argparse.Namespace) -> int:
     system = _system(options)
     photos = [path for paths in options.image for path in paths]
     for path in photos:
-        if not path.is_file():
+        if isinstance(path, Path) and not path.is_file():
             raise UsageError(f"--image {path}: no such photo")
     conversation = Conversation(
         make_engine(options), system, options.max_new_tokens, waiting=photos

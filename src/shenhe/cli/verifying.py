@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from shenhe.cli.composing import MARKS, adapters_of, photos_to_ask_about, quiet_transformers
 from shenhe.errors import UsageError
+from shenhe.locations import Location
 
 PHOTOS = 6
 
@@ -31,7 +31,7 @@ def verify(options: argparse.Namespace) -> int:
     return _compare(options, adapters, photos) if options.against else _generate(options, photos)
 
 
-def _generate(options: argparse.Namespace, photos: list[Path]) -> int:
+def _generate(options: argparse.Namespace, photos: list[Location]) -> int:
     from shenhe.api import load
 
     model = load(options.checkpoint, dtype=options.dtype)
@@ -41,7 +41,7 @@ def _generate(options: argparse.Namespace, photos: list[Path]) -> int:
     return 0
 
 
-def _compare(options: argparse.Namespace, adapters: tuple[str, ...], photos: list[Path]) -> int:
+def _compare(options: argparse.Namespace, adapters: tuple[str, ...], photos: list[Location]) -> int:
     from shenhe.verification import compare_models
 
     print("comparing ...", file=sys.stderr, flush=True)

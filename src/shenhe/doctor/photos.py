@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
 from shenhe.errors import PhotoError
 from shenhe.intake import PhotoTree
-from shenhe.photos import SUFFIXES, PhotoFacts, describe
+from shenhe.locations import Location, walk
+from shenhe.photos import PhotoFacts, describe, is_photo
 
 LISTED = 20
 REMEDIES = {
@@ -36,7 +35,10 @@ def photos(subject: Subject) -> Iterator[Finding]:
     for folder in tree.unknown(subject.missions):
         told = f"folder {folder} is no known mission: its photos are passed over"
         yield Finding("warning", told, "--missions FILE adds a mission")
-    sample, total = _sample(subject.data_root, subject.max_photos)
+    unlisted: list[str] = []
+    sample, total = _sample(subject.data_root, subject.max_photos, unlisted)
+    for told in unlisted:
+        yield Finding("error", told, REMEDIES["unreadable"])
     if not sample:
         yield Finding("error", f"{subject.data_root}: no photos below it", "name another folder")
         return
@@ -52,24 +54,28 @@ def photos(subject: Subject) -> Iterator[Finding]:
     yield from _seen_otherwise([facts for facts in found if isinstance(facts, PhotoFacts)])
 
 
-def _sample(root: Path, count: int) -> tuple[list[Path], int]:
+def _sample(root: Location, count: int, unlisted: list[str]) -> tuple[list[Location], int]:
     """Choose photos evenly from a tree of any size, the same ones each time."""
-    chosen: list[Path] = []
+    chosen: list[Location] = []
+
+    def fail(folder: Location, error: OSError) -> None:
+        unlisted.append(f"{folder}: cannot be listed: {error.strerror}")
+
     draw, total = random.Random(0), 0  # noqa: S311 - nothing secret depends on it
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in walk(root, fail):
         folders.sort()
         for name in sorted(names):
-            if name.startswith(".") or Path(name).suffix.casefold() not in SUFFIXES:
+            if name.startswith(".") or not is_photo(name):
                 continue
             total += 1
             if len(chosen) < count:
-                chosen.append(Path(folder, name))
+                chosen.append(folder / name)
             elif (place := draw.randrange(total)) < count:
-                chosen[place] = Path(folder, name)
-    return sorted(chosen), total
+                chosen[place] = folder / name
+    return sorted(chosen, key=str), total
 
 
-def _facts(path: Path) -> PhotoFacts | PhotoError:
+def _facts(path: Location) -> PhotoFacts | PhotoError:
     try:
         return describe(path)
     except PhotoError as error:

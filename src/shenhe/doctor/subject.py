@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shenhe.config import Missions, Prompts
 from shenhe.engines.base import EngineSpec
+from shenhe.locations import Location
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +20,9 @@ class Subject:
     spec: EngineSpec
     prompts: Prompts
     missions: Missions
-    photos: tuple[Path, ...]
+    photos: tuple[Location, ...]
     max_new_tokens: int
-    data_root: Path | None = None
+    data_root: Location | None = None
     max_photos: int = 2000
     run_dir: Path | None = None
     other: EngineSpec | None = None

@@ -19,6 +19,7 @@ from shenhe.evaluation.average_precision import (
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.formats.desc import category, levels
 from shenhe.geometry import Line, iou, kind_of
+from shenhe.locations import Location
 from shenhe.records import Annotation, CaptionObject
 from shenhe.runs.ledger import read_rows
 from shenhe.runs.output import failures_file
@@ -130,7 +131,7 @@ def score_captions(
 
     Raises: IntakeError if the truth is empty, or no photo of it has a caption.
     """
-    answers: dict[Path, tuple[CaptionObject, ...]] = {}
+    answers: dict[Location, tuple[CaptionObject, ...]] = {}
     for annotation in said:
         answers[annotation.image] = annotation.objects
     scores = CaptionScores()
@@ -165,7 +166,7 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _score_photo(
-    scores: CaptionScores, true: Annotation, answers: Mapping[Path, tuple[CaptionObject, ...]]
+    scores: CaptionScores, true: Annotation, answers: Mapping[Location, tuple[CaptionObject, ...]]
 ) -> PhotoScore:
     said = answers.get(true.image)
     scores.photos += 1

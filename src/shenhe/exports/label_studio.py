@@ -13,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import in_pixels
 from shenhe.geometry import Box, Line, Shape, Size
+from shenhe.locations import Location
 from shenhe.records import Annotation, CaptionObject
 
 LOCAL_FILES = "/data/local-files/?d="
@@ -32,12 +33,18 @@ def write(
             label = labels(thing.desc)
             names[label] = None
             results += _regions(annotation, f"object_{number}", thing, label)
-        url = LOCAL_FILES + quote(str(annotation.image.absolute()).lstrip("/"))
         prediction = {"model_version": "shenhe", "result": results}
-        tasks.append({"data": {"image": url}, "predictions": [prediction]})
+        tasks.append({"data": {"image": _url(annotation.image)}, "predictions": [prediction]})
     text = json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
     (output / "tasks.json").write_text(text, encoding="utf-8")
     (output / "config.xml").write_text(_config(list(names)), encoding="utf-8")
+
+
+def _url(photo: Location) -> str:
+    """Name a photo as Label Studio does, which knows where stores are by itself."""
+    if isinstance(photo, Path):
+        return LOCAL_FILES + quote(str(photo.absolute()).lstrip("/"))
+    return str(photo)
 
 
 def _regions(

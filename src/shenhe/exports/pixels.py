@@ -11,6 +11,7 @@ from PIL import Image
 from shenhe import photos
 from shenhe.errors import PhotoError
 from shenhe.geometry import Line, Shape, clip, to_pixels
+from shenhe.locations import Location, opened
 from shenhe.records import Annotation, CaptionObject
 
 DIGITS = 2
@@ -42,7 +43,7 @@ def is_line(thing: CaptionObject) -> bool:
     return isinstance(thing.shape, Line)
 
 
-def place_photo(photo: Path, folder: Path, losses: Counter[str]) -> Path:
+def place_photo(photo: Location, folder: Path, losses: Counter[str]) -> Path:
     """Put a photo into an export, and give its path there.
 
     A link, where every tool sees the same upright pixels in the file; else an upright JPEG, so
@@ -52,10 +53,7 @@ def place_photo(photo: Path, folder: Path, losses: Counter[str]) -> Path:
     target = folder / (stem + photo.suffix)
     try:
         if _is_plain(photo):
-            try:
-                target.symlink_to(photo.absolute())
-            except OSError:  # a file system without links
-                shutil.copyfile(photo, target)
+            _link_or_copy(photo, target)
             return target
         upright = photos.open_upright(photo)
     except PhotoError as error:
@@ -66,10 +64,22 @@ def place_photo(photo: Path, folder: Path, losses: Counter[str]) -> Path:
     return target
 
 
-def _is_plain(photo: Path) -> bool:
+def _link_or_copy(photo: Location, target: Path) -> None:
+    if isinstance(photo, Path):
+        try:
+            target.symlink_to(photo.absolute())
+        except OSError:  # a file system without links
+            pass
+        else:
+            return
+    with opened(photo) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)
+
+
+def _is_plain(photo: Location) -> bool:
     """Whether the stored pixels are upright and of a kind that every tool opens."""
     try:
-        with Image.open(photo) as image:
+        with opened(photo) as file, Image.open(file) as image:
             return image.format in PLAIN and image.getexif().get(ORIENTATION, 1) == 1
     except OSError:
         return False

@@ -13,6 +13,7 @@ from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import in_pixels
 from shenhe.formats import summary
 from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
+from shenhe.locations import Location
 from shenhe.records import Annotation
 
 
@@ -30,7 +31,7 @@ def write(
                     fields["line_points"] = len(shape.points)
                 objects.append(fields | {"desc": thing.desc})
             row = {
-                "images": [os.path.relpath(annotation.image.absolute(), output.parent.absolute())],
+                "images": [_from(output.parent, annotation.image)],
                 "objects": objects,
                 "width": annotation.size_wh.width,
                 "height": annotation.size_wh.height,
@@ -38,6 +39,12 @@ def write(
                 or summary.render(thing.desc for thing in annotation.objects),
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _from(folder: Path, photo: Location) -> str:
+    if isinstance(photo, Path):
+        return os.path.relpath(photo.absolute(), folder.absolute())
+    return str(photo)
 
 
 def _numbers(shape: Shape) -> list[float]:

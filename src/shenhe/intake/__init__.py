@@ -1,8 +1,8 @@
 """Folder tree, photos, folders or JSONL lists -> what is to be done."""
 
 from shenhe.intake.annotations import read_annotations
-from shenhe.intake.lists import photo_lists
+from shenhe.intake.lists import PhotoLists, Photos
 from shenhe.intake.ordering import natural_key
 from shenhe.intake.tree import LABELS, PhotoTree
 
-__all__ = ["LABELS", "PhotoTree", "natural_key", "photo_lists", "read_annotations"]
+__all__ = ["LABELS", "PhotoLists", "PhotoTree", "Photos", "natural_key", "read_annotations"]

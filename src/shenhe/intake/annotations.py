@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shenhe.errors import FormatError, GeometryError, IntakeError
 from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
-from shenhe.intake.lists import absolute
+from shenhe.locations import absolute, beside, locate
 from shenhe.records import Annotation, CaptionObject, CaptionRow
 from shenhe.shards import shards
 
@@ -75,7 +75,7 @@ def _of_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
         if "caption" in row:
             yield from _of_caption(CaptionRow.model_validate(row))
         else:
-            yield _of_training(path.parent, TrainingRow.model_validate(row))
+            yield _of_training(path, TrainingRow.model_validate(row))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
@@ -87,13 +87,13 @@ def _of_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
 def _of_caption(row: CaptionRow) -> Iterator[Annotation]:
     value = from_grouped(row.caption, len(row.images))
     for image, size_wh, objects in zip(row.images, row.sizes_wh, value.photos, strict=True):
-        yield Annotation(absolute(Path(image)), Size(*size_wh), objects)
+        yield Annotation(absolute(locate(image)), Size(*size_wh), objects)
 
 
-def _of_training(folder: Path, row: TrainingRow) -> Annotation:
+def _of_training(file: Path, row: TrainingRow) -> Annotation:
     size = Size(row.width, row.height)
     objects = tuple(_object(number, thing, size) for number, thing in enumerate(row.objects, 1))
-    return Annotation(absolute(folder / row.images[0]), size, objects, row.summary)
+    return Annotation(absolute(beside(file, row.images[0])), size, objects, row.summary)
 
 
 def _object(number: int, thing: TrainingObject, size_wh: Size) -> CaptionObject:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Container, Iterator
-from pathlib import Path
 
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalized
 from shenhe.errors import IntakeError
 from shenhe.intake.ordering import natural_key, naturally
-from shenhe.photos import SUFFIXES
+from shenhe.locations import Entry, Location, absolute, entries, is_folder
+from shenhe.photos import is_photo
 from shenhe.records import Group, Label, group_key
 
 LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
@@ -20,14 +19,17 @@ LABELS: dict[str, Label] = {"审核通过": "pass", "审核不通过": "fail"}
 class PhotoTree:
     """The photo tree under a folder. What is no photo is passed over, and counted by kind."""
 
-    def __init__(self, data_root: Path) -> None:
+    def __init__(self, data_root: Location) -> None:
         """Open a tree.
 
         Raises: IntakeError if the folder is missing or cannot be listed.
         """
         self.data_root = data_root
-        if not data_root.is_dir():
-            raise IntakeError(f"--data-root {data_root}: no such folder")
+        try:
+            if not is_folder(data_root):
+                raise IntakeError(f"--data-root {data_root}: no such folder")
+        except OSError as error:
+            raise IntakeError(f"--data-root {data_root}: {error.strerror}") from error
         self._missions: dict[str, str] = {}
         for name in naturally(_folders(data_root, Counter())):
             other = self._missions.setdefault(normalized(name), name)
@@ -76,7 +78,7 @@ class PhotoTree:
 
     def _shelves(
         self, mission: Mission, passed_over: Counter[str]
-    ) -> Iterator[tuple[Path, Iterator[str], Label | None]]:
+    ) -> Iterator[tuple[Location, Iterator[str], Label | None]]:
         """Yield each folder that holds groups, their names as they come, and their label."""
         folder_name = self._missions.get(normalized(mission.name))
         if folder_name is None:
@@ -103,44 +105,35 @@ def _label(name: str) -> str:
     return found if found in LABELS else ""
 
 
-def _folders(folder: Path, passed_over: Counter[str]) -> Iterator[str]:
+def _folders(folder: Location, passed_over: Counter[str]) -> Iterator[str]:
     """Yield folders as they come; files and hidden entries are passed over and counted."""
     for entry in _entries(folder):
         if entry.name.startswith("."):
             passed_over["hidden"] += 1
-        elif _is_folder(entry):
+        elif entry.is_folder:
             yield entry.name
         else:
             passed_over["stray_file"] += 1
 
 
-def _photos(folder: Path, passed_over: Counter[str]) -> tuple[Path, ...]:
+def _photos(folder: Location, passed_over: Counter[str]) -> tuple[Location, ...]:
     """List the photos of a group in natural order, as absolute paths."""
     names = []
     for entry in _entries(folder):
         if entry.name.startswith("."):
             passed_over["hidden"] += 1
-        elif _is_folder(entry):
+        elif entry.is_folder:
             passed_over["folder_in_group"] += 1
-        elif Path(entry.name).suffix.casefold() in SUFFIXES:
+        elif is_photo(entry.name):
             names.append(entry.name)
         else:
             passed_over["not_a_photo"] += 1
-    absolute = folder.absolute()
-    return tuple(absolute / name for name in sorted(names, key=natural_key))
+    whole = absolute(folder)
+    return tuple(whole / name for name in sorted(names, key=natural_key))
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Location) -> Iterator[Entry]:
     try:
-        with os.scandir(folder) as entries:
-            yield from entries
+        yield from entries(folder)
     except OSError as error:
         raise IntakeError(f"{folder}: cannot be listed: {error.strerror}") from error
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder; a link that leads nowhere or in a circle is none."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False

@@ -17,6 +17,7 @@ from shenhe import photos
 from shenhe.errors import RunError
 from shenhe.formats.desc import category
 from shenhe.geometry import Line, Point, Size, to_pixels
+from shenhe.locations import Location
 from shenhe.records import CaptionObject
 
 FONT = "NotoSansSC-GB2312.otf"
@@ -55,12 +56,12 @@ def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.
     return sheet
 
 
-def overlay_path(folder: Path, photo: Path, seen_with: str = "") -> Path:
+def overlay_path(folder: Path, photo: Location, seen_with: str = "") -> Path:
     """Name the overlay of a photo, see `photos.unique_stem`."""
     return folder / f"{photos.unique_stem(photo, seen_with)}.jpg"
 
 
-def write_overlay(photo: Path, objects: Sequence[CaptionObject], path: Path) -> None:
+def write_overlay(photo: Location, objects: Sequence[CaptionObject], path: Path) -> None:
     """Write the overlay of a photo, in one step.
 
     Raises: PhotoError; RunError if it cannot be written.

@@ -14,6 +14,7 @@ from PIL import Image
 
 from shenhe import photos
 from shenhe.errors import PhotoError, RunError
+from shenhe.locations import Location, locate
 from shenhe.records import FAIL, PASS, SummaryRow, VerdictRow, utc_now
 from shenhe.report.tally import EXPECTED, UNDECIDED, RunReading, read_run
 
@@ -90,9 +91,9 @@ def _view(row: VerdictRow, summary: SummaryRow | None) -> GroupView:
     views = []
     if summary is not None:
         for (key, line), image in zip(summary.per_image.items(), summary.images, strict=False):
-            thumbnail, problem = _thumbnail(Path(image))
+            thumbnail, problem = _thumbnail(locate(image))
             named = _names(row.reason, key)
-            views.append(PhotoView(key, Path(image).name, line, thumbnail, problem, named))
+            views.append(PhotoView(key, locate(image).name, line, thumbnail, problem, named))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
     return GroupView(row, row.verdict or UNDECIDED, agrees, views)
 
@@ -106,7 +107,7 @@ def _names(reason: str, key: str) -> bool:
     )
 
 
-def _thumbnail(path: Path) -> tuple[str, str]:
+def _thumbnail(path: Location) -> tuple[str, str]:
     try:
         image = photos.open_upright(path)
     except PhotoError as error:

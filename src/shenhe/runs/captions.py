@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -17,6 +17,8 @@ from shenhe.engines.base import Engine
 from shenhe.errors import PhotoError, RunError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
+from shenhe.intake import Photos
+from shenhe.locations import locate
 from shenhe.overlays import overlay_path, write_overlay
 from shenhe.records import (
     CaptionFailure,
@@ -34,7 +36,13 @@ from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan, answer_meta
 from shenhe.stages import caption
 
-Photos = tuple[Path, ...]
+
+class Lists(Protocol):
+    """Photos that are looked at together, as `intake.PhotoLists` has them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Photos]: ...
 
 
 def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
@@ -64,11 +72,12 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
         value = from_grouped(row.caption)
         written = datetime.fromisoformat(row.timestamp).timestamp()
         for image, objects in zip(row.images, value.photos, strict=True):
-            path = overlay_path(folder, Path(image), row.key)
+            photo = locate(image)
+            path = overlay_path(folder, photo, row.key)
             if path.exists() and path.stat().st_mtime >= written:
                 continue
             try:
-                write_overlay(Path(image), objects, path)
+                write_overlay(photo, objects, path)
             except PhotoError as error:
                 failures.append(error)
             else:
@@ -76,7 +85,7 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
     return drawn, failures
 
 
-def plan_captions(lists: Sequence[Photos], rows_path: Path, run: RunOptions) -> Plan:
+def plan_captions(lists: Lists, rows_path: Path, run: RunOptions) -> Plan:
     """Count what `run_captions` would do, without a model."""
     with closing(rows_so_far(rows_path, run)) as done:
         todo = list(islice((photos for photos in lists if _key(photos) not in done), run.limit))
@@ -85,7 +94,7 @@ def plan_captions(lists: Sequence[Photos], rows_path: Path, run: RunOptions) -> 
 
 def run_captions(
     engine: Engine,
-    lists: Sequence[Photos],
+    lists: Lists,
     template: Template,
     rows_path: Path,
     *,

@@ -12,6 +12,7 @@ from typing import Any
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
+from shenhe.locations import absolute
 from shenhe.records import (
     Answer,
     AnswerMeta,
@@ -70,7 +71,7 @@ def run_summaries(
     prompt_hash = template.hash(mission)
     decisive = options | {
         "stage": "summarize",
-        "data_root": str(tree.data_root.absolute()),
+        "data_root": str(absolute(tree.data_root)),
         "mission": mission.name,
         "prompt_hash": prompt_hash,
         "checkpoint": engine.fingerprint,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from shenhe.config import Template, Vocabulary
 from shenhe.errors import FormatError
 from shenhe.formats import grammars
 from shenhe.formats.caption import Coordinates, frames_of
 from shenhe.formats.caption_recovery import Recovery, recover
+from shenhe.locations import Location
 from shenhe.records import Answer, Request
 from shenhe.stages.photo_prompt import photo_messages
 
@@ -22,7 +22,7 @@ CUT: dict[str, str] = {
 
 def request(
     key: str,
-    photos: Sequence[Path],
+    photos: Sequence[Location],
     template: Template,
     max_new_tokens: int = MAX_NEW_TOKENS,
     coordinates: Coordinates = "norm1000",

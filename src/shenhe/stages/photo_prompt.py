@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from shenhe.locations import Location
 from shenhe.records import ImagePart, Message, photo_key
 
 
-def photo_messages(system: str, user: str, photos: Sequence[Path]) -> tuple[Message, ...]:
+def photo_messages(system: str, user: str, photos: Sequence[Location]) -> tuple[Message, ...]:
     """Lay out `图片_1: <photo>` ... then the question; an empty system text sends none."""
     parts: list[str | ImagePart] = []
     for index, path in enumerate(photos):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.formats import grammars, summary
+from shenhe.locations import Location
 from shenhe.records import Answer, Group, Request, photo_key
 from shenhe.stages.photo_prompt import photo_messages
 
@@ -15,7 +15,7 @@ MAX_NEW_TOKENS = 512
 
 
 def request(
-    key: str, photo: Path, mission: Mission, template: Template, max_new_tokens: int
+    key: str, photo: Location, mission: Mission, template: Template, max_new_tokens: int
 ) -> Request:
     """Ask for the line of one photo."""
     messages = photo_messages(template.system, template.fill(mission), [photo])

@@ -137,7 +137,7 @@ class Wire:
 
     def _url(self, part: ImagePart, loaded: LoadedPhoto) -> str:
         """Name a photo that the server may open as it is; send any other."""
-        if self._spec.local_media and _as_it_is(part.path, loaded):
+        if self._spec.local_media and isinstance(part.path, Path) and _as_it_is(part.path, loaded):
             return part.path.absolute().as_uri()
         return data_url(loaded.image, self._dialect.packing)
 

@@ -1,0 +1,204 @@
+"""Where photos lie: on this machine's file systems, or where a URL says (S3, HDFS, HTTP ...).
+
+What a URL names is reached through fsspec, whose settings and secrets come from the environment.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import posixpath
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from shenhe.errors import UsageError
+
+OTHER_WORDS = (
+    ("aiohttp", "ClientError"),
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+)
+"""What is raised below fsspec, where it is no OSError."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Remote:
+    """What a URL names, with the names that `pathlib` has for its parts; `str` gives the URL."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def __truediv__(self, name: str) -> Remote:
+        return Remote(f"{self.url.rstrip('/')}/{name}")
+
+    @property
+    def parent(self) -> Remote:
+        """The folder that it lies in."""
+        return Remote(self.url.rstrip("/").rpartition("/")[0])
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        """The last part without what follows its last dot."""
+        return posixpath.splitext(self.name)[0]
+
+    @property
+    def suffix(self) -> str:
+        """The last dot of the last part and what follows it."""
+        return posixpath.splitext(self.name)[1]
+
+
+Location: TypeAlias = Path | Remote
+"""A file or folder; `str` gives what `locate` takes."""
+
+
+class Entry(NamedTuple):
+    """What a folder holds; `is_folder` also for a link to one."""
+
+    name: str
+    is_folder: bool
+
+
+def locate(text: str) -> Location:
+    """Give the location of a path or URL.
+
+    Raises: UsageError for a URL of a kind that cannot be reached.
+    """
+    if "://" not in text:
+        return Path(text)
+    if text.startswith("file://"):
+        return Path(url2pathname(urlsplit(text).path))
+    import fsspec  # slow to import, and few need it
+
+    kind = text.partition("://")[0]
+    try:
+        fsspec.get_filesystem_class(kind)
+    except (ImportError, ValueError) as error:  # fsspec names the package that it lacks
+        raise UsageError(f"{text}: {kind} cannot be read: {error}") from error
+    return Remote(text)
+
+
+def absolute(location: Location) -> Location:
+    """Give one spelling to one location; links stay as they are."""
+    return Path(os.path.abspath(location)) if isinstance(location, Path) else location
+
+
+def beside(file: Location, name: str) -> Location:
+    """Give the location that a file means by a name: where no more is said, it lies beside it.
+
+    Raises: UsageError, see `locate`.
+    """
+    return locate(name) if "://" in name or os.path.isabs(name) else file.parent / name
+
+
+def is_folder(location: Location) -> bool:
+    """Whether there is such a folder.
+
+    Raises: OSError where it cannot be reached.
+    """
+    if isinstance(location, Path):
+        return location.is_dir()
+    with _reaching(location) as (system, path):
+        return bool(system.isdir(path))
+
+
+def entries(folder: Location) -> Iterator[Entry]:
+    """Yield what a folder holds, as it comes; a link that leads nowhere is no folder.
+
+    Raises: OSError.
+    """
+    if isinstance(folder, Path):
+        with os.scandir(folder) as found:
+            for entry in found:
+                yield Entry(entry.name, _is_folder(entry))
+        return
+    with _reaching(folder) as (system, path):
+        listed = system.ls(path, detail=True)
+    for one in listed:
+        whole = one["name"].rstrip("/")
+        if whole != path.rstrip("/"):  # a store lists the empty object that marks a folder, too
+            yield Entry(whole.rpartition("/")[2], one["type"] == "directory")
+
+
+def walk(
+    folder: Location, onerror: Callable[[Location, OSError], None]
+) -> Iterator[tuple[Location, list[str], list[str]]]:
+    """Go through a folder and all below it, as `os.walk` does; links to folders are not followed.
+
+    Folders that are taken out of the first list, or put in order, are left out or gone through so.
+    """
+    if isinstance(folder, Path):
+        local = os.walk(folder, onerror=lambda error: onerror(Path(error.filename), error))
+        for where, folders, names in local:
+            yield Path(where), folders, names
+        return
+    try:
+        found = list(entries(folder))
+    except OSError as error:
+        onerror(folder, error)
+        return
+    folders = [entry.name for entry in found if entry.is_folder]
+    yield folder, folders, [entry.name for entry in found if not entry.is_folder]
+    for name in folders:
+        yield from walk(folder / name, onerror)
+
+
+@contextmanager
+def opened(file: Location) -> Iterator[BinaryIO]:
+    """Open a file to read; what lies elsewhere is fetched whole, with one request.
+
+    Raises: OSError.
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as here:
+            yield here
+        return
+    with _reaching(file) as (system, path):
+        content = system.cat_file(path)
+    yield io.BytesIO(content)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle
+        return False
+
+
+@contextmanager
+def _reaching(remote: Remote) -> Iterator[tuple[Any, str]]:
+    """Give the file system and the path in it; errors leave with one line and an errno."""
+    import fsspec
+
+    try:
+        # Listings of millions of names are not kept: each is asked for once.
+        yield fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, "no such file or folder") from error
+    except PermissionError as error:
+        raise PermissionError(errno.EACCES, _first_line(error)) from error
+    except _failures() as error:
+        raise OSError(errno.EIO, _first_line(error)) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """List what may be raised; nothing comes from a library that is not loaded."""
+    loaded = ((sys.modules.get(module), name) for module, name in OTHER_WORDS)
+    return OSError, *(getattr(module, name) for module, name in loaded if module)
