@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import posixpath
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -163,6 +164,8 @@ def opened(file: Location) -> Iterator[BinaryIO]:
     Raises: OSError.
     """
     if isinstance(file, Path):
+        if not stat.S_ISREG(file.stat().st_mode):  # opening a pipe waits until somebody writes
+            raise OSError(errno.EINVAL, "not a file")
         with file.open("rb") as here:
             yield here
         return
