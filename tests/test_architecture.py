@@ -22,7 +22,17 @@ LAYERS = [
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines", "overlays"},
     {"runs"},
-    {"report", "evaluation", "exports", "verification", "doctor", "chat", "api", "stage_b"},
+    {
+        "report",
+        "review",
+        "evaluation",
+        "exports",
+        "verification",
+        "doctor",
+        "chat",
+        "api",
+        "stage_b",
+    },
     {"cli"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
@@ -73,6 +83,7 @@ def test_imports_go_upwards_only(name: str) -> None:
             {"checkpoints", "photos"},
             {"api", "stage_b"},
             {"doctor", "verification"},
+            {"exports", "review"},
         )
         assert allowed, f"{name} imports {imported}"
 

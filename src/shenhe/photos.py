@@ -137,6 +137,16 @@ def describe(path: Location) -> PhotoFacts:
         return PhotoFacts(image.format or "", _orientation(image) != 1)
 
 
+def preview(path: Location, side: int) -> Image.Image:
+    """Open a photo upright, for people to look at. Units: `side` in pixels, of the longer side.
+
+    Raises: PhotoError, see `load`.
+    """
+    image, _ = _open(path, PixelBudget(max_pixels=side * side))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return image
+
+
 def open_upright(path: Location) -> Image.Image:
     """Open a photo in RGB, turned as its EXIF orientation says; of an animation, its first frame.
 

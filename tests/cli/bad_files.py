@@ -104,6 +104,6 @@ def special(folder: Path) -> dict[str, str]:
     return {
         "dangling.jpg": "missing",
         "circle.jpg": "unreadable",
-        "device.jpg": "empty",
-        "pipe.jpg": "empty",
+        "device.jpg": "unreadable",
+        "pipe.jpg": "unreadable",
     }

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import RunError
+from shenhe.formats.verdict import photos_named
 from shenhe.report import read_run, write_report
-from shenhe.report.page import _names
 
 HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
 META = {"schema": 1, "prompt_hash": "p", "checkpoint": "c", "inputs_hash": None, "answers": {}}
@@ -121,6 +121,6 @@ def test_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_photo_is_named_by_its_whole_key() -> None:
-    assert _names("图片_1中螺丝", "图片_1")
-    assert not _names("图片_12中螺丝", "图片_1")
-    assert _names("图片_12，图片_1", "图片_1")
+    assert photos_named("图片_1中螺丝") == {"图片_1"}
+    assert photos_named("图片_12，图片_1") == {"图片_12", "图片_1"}
+    assert photos_named("图片中") == set()

@@ -139,6 +139,13 @@ def demo(options: argparse.Namespace) -> int:
     return 0 if code == 1 else code
 
 
+def review(options: argparse.Namespace) -> int:
+    """The review app."""
+    from shenhe.cli import reviewing  # its libraries are no other command's
+
+    return reviewing.review(options)
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "chat": talk.chat,
     "infer": talk.chat,
@@ -147,6 +154,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "judge": judge,
     "run": run,
     "report": report,
+    "review": review,
     "status": telling.status,
     "merge": merging.merge,
     "export": merging.export,

@@ -20,6 +20,7 @@ EXAMPLES = {
     "run": "shenhe run --model base --adapters lora --data-root photos --output-dir out",
     "status": "shenhe status out",
     "report": "shenhe report out",
+    "review": "shenhe review out --port 8765",
     "evaluate": "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
     "convert": "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
     "merge": "shenhe merge --model base --adapters lora --output-dir merged",
@@ -74,6 +75,7 @@ def build_parser() -> Parser:
     _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
     _status(_command(commands, "status", "how far a run is, while it is under way or later"))
     _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
+    _review(_command(commands, "review", "look at a run's groups in a browser, and overrule them"))
     _merge(_command(commands, "merge", "merge adapters into one checkpoint"))
     _export(_command(commands, "export", "merge, by the name and with the options of ms-swift"))
     _verify(_command(commands, "verify", "is a checkpoint whole, and the model it came from"))
@@ -245,6 +247,33 @@ def _report(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="show at most so many groups: undecided ones and disagreements first",
     )
+
+
+def _review(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="what `run` wrote")
+    parser.add_argument("--port", type=int, default=8765, metavar="N", help="0: any that is free")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="other than this machine's own: whoever opens the pages needs a token, which is"
+        " printed, or taken from SHENHE_REVIEW_TOKEN",
+    )
+    parser.add_argument(
+        "--reviewer", metavar="NAME", help="signs for who has not said a name; default: the user"
+    )
+    parser.add_argument(
+        "--captions",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE.jsonl",
+        help="rows of `caption` to draw; default: RUN_DIR/captions.jsonl, RUN_DIR/captions/*.jsonl",
+    )
+    parser.add_argument(
+        "--export", type=Path, metavar="DIR", help="write decisions and training rows, then leave"
+    )
+    _prompts(parser)
 
 
 def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
@@ -494,6 +523,10 @@ def _engine(
     )
     _server(parser)
     _cluster(parser)
+    _prompts(parser)
+
+
+def _prompts(parser: argparse.ArgumentParser) -> None:
     prompts = parser.add_argument_group("prompts")
     prompts.add_argument("--prompts", type=Path, metavar="FILE", help="your own prompts (TOML)")
     prompts.add_argument(

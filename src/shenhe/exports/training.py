@@ -23,22 +23,26 @@ def write(
     """Write the file, with paths relative to its folder; descs stay whole whatever the labels."""
     with output.open("w", encoding="utf-8") as file:
         for annotation in annotations:
-            objects = []
-            for thing in annotation.objects:
-                shape = in_pixels(annotation, thing)
-                fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
-                if isinstance(shape, Line):
-                    fields["line_points"] = len(shape.points)
-                objects.append(fields | {"desc": thing.desc})
-            row = {
-                "images": [_from(output.parent, annotation.image)],
-                "objects": objects,
-                "width": annotation.size_wh.width,
-                "height": annotation.size_wh.height,
-                "summary": annotation.summary
-                or summary.render(thing.desc for thing in annotation.objects),
-            }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(row(annotation, _from(output.parent, annotation.image)) + "\n")
+
+
+def row(annotation: Annotation, image: str) -> str:
+    """Write one row, which names its photo so, without its newline."""
+    objects = []
+    for thing in annotation.objects:
+        shape = in_pixels(annotation, thing)
+        fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
+        if isinstance(shape, Line):
+            fields["line_points"] = len(shape.points)
+        objects.append(fields | {"desc": thing.desc})
+    told = {
+        "images": [image],
+        "objects": objects,
+        "width": annotation.size_wh.width,
+        "height": annotation.size_wh.height,
+        "summary": annotation.summary or summary.render(thing.desc for thing in annotation.objects),
+    }
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _from(folder: Path, photo: Location) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from shenhe.errors import FormatError
 from shenhe.records import FAIL, PASS, Judgement
 
 REASON_PREFIX = "理由: "
+_PHOTO = re.compile(r"图片_\d+")
 
 
 def parse(text: str) -> Judgement:
@@ -39,6 +42,11 @@ def parse(text: str) -> Judgement:
     if "<|" in reason:
         raise FormatError("special_token", "the reason holds a special token")
     return Judgement(verdict=PASS if first == PASS else FAIL, reason=reason)
+
+
+def photos_named(reason: str) -> set[str]:
+    """Find the photos that a reason names: 图片_12 is not 图片_1."""
+    return set(_PHOTO.findall(reason))
 
 
 def render(value: Judgement) -> str:

@@ -10,10 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from shenhe import photos
 from shenhe.errors import PhotoError, RunError
+from shenhe.formats.verdict import photos_named
 from shenhe.locations import Location, locate
 from shenhe.records import FAIL, PASS, SummaryRow, VerdictRow, utc_now
 from shenhe.report.tally import EXPECTED, UNDECIDED, RunReading, read_run
@@ -92,27 +92,17 @@ def _view(row: VerdictRow, summary: SummaryRow | None) -> GroupView:
     if summary is not None:
         for (key, line), image in zip(summary.per_image.items(), summary.images, strict=False):
             thumbnail, problem = _thumbnail(locate(image))
-            named = _names(row.reason, key)
+            named = key in photos_named(row.reason)
             views.append(PhotoView(key, locate(image).name, line, thumbnail, problem, named))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
     return GroupView(row, row.verdict or UNDECIDED, agrees, views)
 
 
-def _names(reason: str, key: str) -> bool:
-    """Whether a reason names a photo: 图片_1 is not named by 图片_12."""
-    return any(
-        not reason[at + len(key) : at + len(key) + 1].isdigit()
-        for at in range(len(reason))
-        if reason.startswith(key, at)
-    )
-
-
 def _thumbnail(path: Location) -> tuple[str, str]:
     try:
-        image = photos.open_upright(path)
+        image = photos.preview(path, THUMBNAIL_SIDE)
     except PhotoError as error:
         return "", f"{error.code}: {error}"
-    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(), ""

@@ -1,0 +1,81 @@
+"""Who may read and write: loopback or a token, only from this site's own pages, nothing foreign."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+
+TOKEN_COOKIE = "shenhe_token"
+OPEN_PATHS = ("/login", "/static/", "/language")
+POLICY = (
+    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+Next = Callable[[Request], Awaitable[Response]]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Access:
+    """The rules, as a middleware. Without a token only loopback's own names are answered."""
+
+    def __init__(self, token: str | None) -> None:
+        """Ask for a token, or, with None, for nothing."""
+        self._token = token
+
+    async def __call__(self, request: Request, call_next: Next) -> Response:
+        """Refuse what may not be, and give every answer its headers."""
+        response = self._refusal(request) or await call_next(request)
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    def knows(self, token: str) -> bool:
+        """Whether this is the token."""
+        return self._token is not None and secrets.compare_digest(
+            token.encode("utf-8", "replace"), self._token.encode()
+        )
+
+    def _refusal(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if self._token is None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+            # Else a page anywhere could give its own name this machine's address, and read on.
+            return PlainTextResponse("unknown host\n", 421)
+        if request.method not in ("GET", "HEAD") and not _of_this_site(request, host):
+            return PlainTextResponse("only this site's own pages may write\n", 403)
+        path = request.url.path
+        if self._token is None or path.startswith(OPEN_PATHS):
+            return None
+        if self.knows(request.cookies.get(TOKEN_COOKIE, "")):
+            return None
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/login", 303)
+        return PlainTextResponse("the token is missing\n", 401)
+
+
+def _of_this_site(request: Request, host: str) -> bool:
+    """Whether a write comes from a page of this site: browsers say so themselves."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == host

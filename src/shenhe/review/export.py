@@ -1,0 +1,272 @@
+"""Decisions as sheets and rows, and what people corrected as rows to train from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
+
+from shenhe.config import Missions, Prompts
+from shenhe.errors import FormatError, RunError
+from shenhe.exports import training
+from shenhe.formats import verdict as verdict_format
+from shenhe.formats.caption import from_grouped
+from shenhe.geometry import Size
+from shenhe.locations import locate
+from shenhe.records import (
+    FAIL,
+    PASS,
+    Annotation,
+    ImagePart,
+    Judgement,
+    Message,
+    SummaryRow,
+)
+from shenhe.review.index import Found, Index
+from shenhe.runs.decisions import Decision
+from shenhe.stages import summary, verdict
+
+COLUMNS = (
+    *("group_id", "mission", "label", "model", "p_pass", "model_reason"),
+    *("decision", "overruled", "fault", "comment", "reviewer", "at", "version"),
+)
+RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a spreadsheet takes for the beginning of a formula, or skips before one."""
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""What a sheet cannot hold."""
+
+
+class Prompting(NamedTuple):
+    """What models were asked by: rows to train from are laid out in the same words."""
+
+    missions: Missions
+    prompts: Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file's content, how many rows it has, and what was left out of it, and why."""
+
+    content: bytes
+    rows: int
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def export(name: str, index: Index, prompting: Prompting) -> Made:
+    """Make one of the files, see EXPORTS."""
+    pairs = ((one, index.group_of(one.key)) for one in index.decisions.all_current())
+    if name.startswith("decisions."):
+        return _SHEETS[name](pairs)
+    left_out: Counter[str] = Counter()
+    lines = list(_TRAINING[name](pairs, prompting, left_out))
+    return Made("".join(f"{line}\n" for line in lines).encode(), len(lines), left_out)
+
+
+def write_exports(folder: Path, index: Index, prompting: Prompting) -> dict[Path, Made]:
+    """Write all of the files to a folder.
+
+    Raises: RunError if they cannot be written.
+    """
+    written = {}
+    for name in EXPORTS:
+        made, path = export(name, index, prompting), folder / name
+        fresh = path.with_suffix(".new")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(made.content)
+            fresh.replace(path)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+        written[path] = made
+    return written
+
+
+def safe_cell(value: object) -> str:
+    """Write a value so that no spreadsheet takes it for a formula."""
+    text = "" if value is None else CONTROL.sub("\ufffd", str(value))
+    return f"'{text}" if text.startswith(RISKY) else text
+
+
+Pairs = Iterator[tuple[Decision, Found | None]]
+
+# --- sheets ---------------------------------------------------------------------------------
+
+
+def _cells(decision: Decision, found: Found | None) -> list[str]:
+    said = decision.said
+    if said is None:
+        raise AssertionError("taken back")
+    row = found.verdict if found else None
+    p_pass = "" if row is None or row.p_pass is None else f"{row.p_pass:.6f}"
+    return [
+        *map(safe_cell, (decision.group_id, decision.mission, decision.label, decision.verdict)),
+        *map(safe_cell, (p_pass, row.reason if row else "")),
+        *map(safe_cell, (said.choice, "yes" if decision.overrules else "no", said.fault)),
+        *map(safe_cell, (said.comment, decision.reviewer, decision.at, decision.version)),
+    ]
+
+
+def _csv(pairs: Pairs) -> Made:
+    """Write a CSV that Excel reads as UTF-8, whatever its language is."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    rows = 0
+    for rows, (decision, found) in enumerate(pairs, 1):  # noqa: B007 - the last number is the count
+        writer.writerow(_cells(decision, found))
+    return Made(b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "replace"), rows)
+
+
+def _xlsx(pairs: Pairs) -> Made:
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("decisions")
+    sheet.freeze_panes = "A2"
+    for number, width in enumerate((24, 26, 8, 10, 10, 48, 10, 10, 18, 48, 14, 28, 8)):
+        sheet.column_dimensions["ABCDEFGHIJKLM"[number]].width = width
+    head = [WriteOnlyCell(sheet, name) for name in COLUMNS]
+    for cell in head:
+        cell.font = Font(bold=True)
+    sheet.append(head)
+    rows = 0
+    for rows, (decision, found) in enumerate(pairs, 1):  # noqa: B007 - the last number is the count
+        cells = [WriteOnlyCell(sheet, text[:32_000]) for text in _cells(decision, found)]
+        for cell in cells:
+            cell.data_type = "s"  # text, whatever it looks like
+        sheet.append(cells)
+    content = io.BytesIO()
+    book.save(content)
+    return Made(content.getvalue(), rows)
+
+
+def _jsonl(pairs: Pairs) -> Made:
+    lines = [decision.to_json() + "\n" for decision, _ in pairs]
+    return Made("".join(lines).encode(), len(lines))
+
+
+# --- training rows --------------------------------------------------------------------------
+
+
+def _stage_a(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
+    """Write the lines that people corrected, as conversations."""
+    for decision, found in pairs:
+        lines = decision.said.lines if decision.said else {}
+        if not lines:
+            continue
+        row = _summary(found, left_out)
+        mission = prompting.missions.find(decision.mission)
+        if row is None or mission is None:
+            continue
+        for key, image in zip(row.per_image, row.images, strict=False):
+            if key in lines:
+                template = prompting.prompts.summary
+                asked = summary.request(key, locate(image), mission, template, 1)
+                yield _conversation(asked.messages, lines[key], [image])
+
+
+def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
+    """Write the verdicts of groups that were overruled, or whose lines were corrected."""
+    for decision, found in pairs:
+        said = decision.said
+        if said is None or not (decision.overrules or said.lines):
+            continue
+        if said.choice not in (PASS, FAIL):
+            left_out["待定: no verdict to learn"] += 1
+            continue
+        row = _summary(found, left_out)
+        mission = prompting.missions.find(decision.mission)
+        if row is None or found is None or mission is None:
+            continue
+        own = " ".join((said.comment or said.fault).split())
+        reason = own if decision.overrules else own or found.verdict.reason
+        if not reason:
+            left_out["overruled without a comment or a fault: no reason to learn"] += 1
+            continue
+        try:
+            text = verdict_format.render(Judgement(PASS if said.choice == PASS else FAIL, reason))
+            verdict_format.parse(text)
+            lines = {**row.per_image, **said.lines}
+            asked = verdict.messages(lines, mission, prompting.prompts.verdict)
+        except FormatError as error:
+            left_out[f"{error.code}: {error}"] += 1
+            continue
+        yield _conversation(asked, text, [])
+
+
+def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
+    """Write the captions that people corrected, as rows with boxes in pixels."""
+    for decision, found in pairs:
+        said = decision.said
+        if said is None or not said.descs:
+            continue
+        row = _summary(found, left_out)
+        if row is None or found is None:
+            continue
+        for key, image in zip(row.per_image, row.images, strict=False):
+            caption = found.captions.get(image)
+            if key not in said.descs:
+                continue
+            if caption is None:
+                left_out["the caption is not there any more"] += 1
+                continue
+            changed = said.descs[key]
+            (objects,) = from_grouped(caption.caption).photos
+            kept = []
+            for number, thing in enumerate(objects, 1):
+                desc = changed.get(f"object_{number}", thing.desc)
+                if desc is not None:
+                    kept.append(replace(thing, desc=desc))
+            annotation = Annotation(
+                locate(image), Size(*caption.sizes_wh[0]), tuple(kept), said.lines.get(key, "")
+            )
+            yield training.row(annotation, image)
+
+
+def _summary(found: Found | None, left_out: Counter[str]) -> SummaryRow | None:
+    if found is None or found.summary is None:
+        left_out["the group's lines are not there any more"] += 1
+        return None
+    return found.summary
+
+
+def _conversation(messages: tuple[Message, ...], answer: str, images: list[str]) -> str:
+    """Write a conversation as ms-swift trains on it."""
+    said: list[dict[str, str]] = [
+        {
+            "role": message.role,
+            "content": "".join(
+                "<image>" if isinstance(part, ImagePart) else part for part in message.parts
+            ),
+        }
+        for message in messages
+    ]
+    said.append({"role": "assistant", "content": answer})
+    told: dict[str, Any] = {"messages": said} | ({"images": images} if images else {})
+    return json.dumps(told, ensure_ascii=False)
+
+
+_SHEETS: dict[str, Callable[[Pairs], Made]] = {
+    "decisions.csv": _csv,
+    "decisions.xlsx": _xlsx,
+    "decisions.jsonl": _jsonl,
+}
+_TRAINING: dict[str, Callable[[Pairs, Prompting, Counter[str]], Iterator[str]]] = {
+    "stage_a.jsonl": _stage_a,
+    "stage_b.jsonl": _stage_b,
+    "captions.jsonl": _captions,
+}
+EXPORTS = {
+    "decisions.csv": "text/csv; charset=utf-8",
+    "decisions.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    **dict.fromkeys(("decisions.jsonl", *_TRAINING), "application/x-ndjson"),
+}
+"""The files that can be made, and their kinds."""

@@ -1,0 +1,153 @@
+"""What the page of a group shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from shenhe.formats.caption import from_grouped
+from shenhe.formats.verdict import photos_named
+from shenhe.locations import locate
+from shenhe.records import photo_key
+from shenhe.review.index import Found
+from shenhe.runs.decisions import Choice, Decision, Said
+
+FAULTS = (
+    *("未拧紧", "露铜", "复接", "生锈", "安装方向错误", "未按要求配备挡风板", "无保护措施"),
+    *("弯曲半径不合理", "分布散乱", "照片不全", "照片不清", "标签有误", "其他"),
+)
+"""What a group is failed for, in the domain's own words."""
+CHOICES: tuple[Choice, ...] = ("通过", "不通过", "待定")
+
+
+class Piece(NamedTuple):
+    """A part of a reason: a photo's name, with its 1-based place, or words between them (0)."""
+
+    text: str
+    photo: int
+
+
+class Thing(NamedTuple):
+    """An object of a caption, and what a person made of it."""
+
+    key: str
+    desc: str
+    corrected: str
+    there: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoView:
+    """A photo of a group with its line; `corrected` is what a person made of that."""
+
+    key: str
+    name: str
+    line: str
+    corrected: str
+    named: bool
+    things: list[Thing] | None
+    """Those of its caption; None where the run has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What stands in the fields: what was said last, or what was being written."""
+
+    comment: str = ""
+    fault: str = ""
+    lines: Mapping[str, str] = field(default_factory=dict)
+    descs: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+
+
+def draft_of(current: Decision | None) -> Draft:
+    """Go on from what was said last."""
+    if current is None or current.said is None:
+        return Draft()
+    said = current.said
+    return Draft(said.comment, said.fault, said.lines, said.descs)
+
+
+def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
+    """Lay out the photos of a group."""
+    if found.summary is None:
+        return []
+    named = photos_named(found.verdict.reason)
+    views = []
+    for index, image in enumerate(found.summary.images):
+        key = photo_key(index)
+        line = found.summary.per_image.get(key, "")
+        things = None
+        if image in found.captions:
+            changed = draft.descs.get(key, {})
+            things = [
+                Thing(
+                    name,
+                    desc,
+                    changed.get(name) or desc,
+                    name not in changed or changed[name] is not None,
+                )
+                for name, desc in descs_of(found, image).items()
+            ]
+        views.append(
+            PhotoView(
+                key,
+                locate(image).name,
+                line,
+                draft.lines.get(key, line),
+                key in named,
+                things,
+            )
+        )
+    return views
+
+
+def descs_of(found: Found, image: str) -> dict[str, str]:
+    """Give the descs of a photo's caption, object_1 on."""
+    (objects,) = from_grouped(found.captions[image].caption).photos
+    return {f"object_{number}": thing.desc for number, thing in enumerate(objects, 1)}
+
+
+def pieces(reason: str, photos: int) -> list[Piece]:
+    """Cut a reason where it names a photo that the group has."""
+    found = []
+    for part in re.split(r"(图片_\d+)", reason):
+        place = int(part[3:]) if re.fullmatch(r"图片_\d{1,6}", part) else 0
+        found.append(Piece(part, place if place <= photos else 0))
+    return [piece for piece in found if piece.text]
+
+
+def said_of(form: Mapping[str, str], found: Found) -> Said:
+    """Read what the page's form sends; lines and descs that were not changed are left out.
+
+    Raises: ValueError, of pydantic, for a choice that there is none of.
+    """
+    lines, descs = {}, {}
+    for index, image in enumerate(found.summary.images if found.summary else ()):
+        key = photo_key(index)
+        line = " ".join(form.get(f"line-{key}", "").split())
+        if found.summary and line and line != found.summary.per_image.get(key, ""):
+            lines[key] = line
+        if image in found.captions and (changed := _changed(form, key, descs_of(found, image))):
+            descs[key] = changed
+    return Said.model_validate(
+        {
+            "choice": form.get("choice", ""),
+            "comment": form.get("comment", "").strip(),
+            "fault": form.get("fault", ""),
+            "lines": lines,
+            "descs": descs,
+        }
+    )
+
+
+def _changed(form: Mapping[str, str], key: str, descs: Mapping[str, str]) -> dict[str, str | None]:
+    changed: dict[str, str | None] = {}
+    for name, desc in descs.items():
+        said = " ".join(form.get(f"desc-{key}-{name}", desc).split())
+        if form.get(f"gone-{key}-{name}"):
+            changed[name] = None
+        elif said and said != desc:
+            changed[name] = said
+    return changed

@@ -1,0 +1,229 @@
+"""What people decided about a run's groups: RUN_DIR/review/decisions.sqlite, every word kept.
+
+A decision is never changed: each is a further version of what is said of its group, and taking one
+back is a version too. Two people cannot write the same version: the second is told.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from shenhe.errors import RunError
+from shenhe.records import Label, Row, Ruling, utc_now
+
+OPEN = "待定"
+Choice = Literal["通过", "不通过", "待定"]
+LAYOUT = 1
+BUSY_SECONDS = 30.0
+
+
+class Said(Row):
+    """What one person says of a group: the choice, why, and what the model had wrong.
+
+    `lines` are Stage-A lines as they should be, by photo; `descs` those of a caption's objects, by
+    photo and object, where nothing means that there is no such thing.
+    """
+
+    choice: Choice
+    comment: str = ""
+    fault: str = ""
+    lines: Mapping[str, str] = Field(default_factory=dict)
+    descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
+
+
+class Decision(Row):
+    """One version of what is said of a group; `said` is null where all was taken back.
+
+    `verdict` is what the model had said then; `undoes` names the decision that this one takes back.
+    """
+
+    number: int = 0
+    key: str
+    group_id: str
+    mission: str
+    label: Label | None
+    verdict: Ruling | None
+    version: int = Field(ge=1)
+    said: Said | None
+    reviewer: str
+    at: str
+    undoes: int | None = None
+
+    @property
+    def overrules(self) -> bool:
+        """Whether it decides otherwise than the model had."""
+        return self.said is not None and self.said.choice not in (OPEN, self.verdict)
+
+
+class ConflictError(RunError):
+    """Somebody else was faster; `current` is what they said."""
+
+    def __init__(self, current: Decision | None) -> None:
+        who = f"{current.reviewer} decided at {current.at}" if current else "it was taken back"
+        super().__init__(f"this group was decided meanwhile: {who}")
+        self.current = current
+
+
+def decisions_file(run_dir: Path) -> Path:
+    """Name the file of a run's decisions."""
+    return run_dir / "review" / "decisions.sqlite"
+
+
+class Decisions:
+    """The decisions of one run; many threads and processes may read and write them at once."""
+
+    def __init__(self, run_dir: Path) -> None:
+        """Open them, or begin.
+
+        Raises: RunError if they cannot be written, or were written by a later shenhe.
+        """
+        self.path = decisions_file(run_dir)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._open() as db:
+                self._lay_out(db)
+        except (OSError, sqlite3.Error) as error:
+            raise RunError(f"{self.path}: cannot be opened: {error}") from error
+
+    def current(self, key: str) -> Decision | None:
+        """Give the last version of what is said of a group."""
+        with self._open() as db:
+            return _current(db, key)
+
+    def history(self, key: str) -> list[Decision]:
+        """List all versions, the last one first."""
+        with self._open() as db:
+            rows = db.execute(f"{_SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
+        return [_decision(row) for row in rows]
+
+    def trail(self, before: int | None = None, count: int = 100) -> list[Decision]:
+        """List who decided what, the last one first, before that number."""
+        with self._open() as db:
+            rows = db.execute(
+                f"{_SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
+                (before, before, count),
+            ).fetchall()
+        return [_decision(row) for row in rows]
+
+    def all_current(self) -> Iterator[Decision]:
+        """Yield what is said of each group now, in the order in which it was said."""
+        with self._open() as db:
+            query = f"{_SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
+            for row in db.execute(query):
+                if (decision := _decision(row)).said is not None:
+                    yield decision
+
+    def add(self, decision: Decision) -> Decision:
+        """Write a version, which must be the next one; on return it is on disk.
+
+        Raises: ConflictError if that version was written already; RunError if it cannot be.
+        """
+        try:
+            with self._open() as db:
+                db.execute("BEGIN IMMEDIATE")
+                found = _current(db, decision.key)
+                if decision.version != (found.version if found else 0) + 1:
+                    raise ConflictError(found)
+                number = db.execute(_INSERT, _values(decision)).lastrowid
+                choice = decision.said.choice if decision.said else None
+                db.execute(
+                    "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)",
+                    (decision.key, number, choice, decision.overrules),
+                )
+                db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise RunError(f"{self.path}: cannot be written: {error}; nothing is lost") from error
+        return decision.model_copy(update={"number": number})
+
+    def undo(self, reviewer: str) -> Decision | None:
+        """Take back the last decision of a person; give what is said now, None if there is none.
+
+        Raises: ConflictError if somebody else has decided that group since; RunError.
+        """
+        with self._open() as db:
+            row = db.execute(
+                f"{_SELECT} WHERE reviewer = ? AND undoes IS NULL AND number NOT IN"
+                " (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
+                " ORDER BY number DESC LIMIT 1",
+                (reviewer,),
+            ).fetchone()
+            if row is None:
+                return None
+            last = _decision(row)
+            before = db.execute(
+                f"{_SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
+            ).fetchone()
+        said = _decision(before).said if before else None
+        return self.add(
+            last.model_copy(
+                update={
+                    "version": last.version + 1,
+                    "said": said,
+                    "at": utc_now(),
+                    "undoes": last.number,
+                }
+            )
+        )
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
+            # What was acknowledged survives the loss of power, too.
+            db.execute("PRAGMA synchronous = FULL")
+            yield db
+
+    def _lay_out(self, db: sqlite3.Connection) -> None:
+        (layout,) = db.execute("PRAGMA user_version").fetchone()
+        if layout > LAYOUT:
+            raise RunError(f"{self.path}: written by a later shenhe: use that one")
+        if layout == LAYOUT:
+            return
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(_TABLES)
+
+
+_TABLES = f"""
+BEGIN;
+CREATE TABLE IF NOT EXISTS decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL, group_id TEXT NOT NULL, mission TEXT NOT NULL, label TEXT, verdict TEXT,
+    version INTEGER NOT NULL, said TEXT, reviewer TEXT NOT NULL, at TEXT NOT NULL, undoes INTEGER,
+    UNIQUE (key, version)
+);
+CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
+CREATE INDEX IF NOT EXISTS undone ON decisions (undoes) WHERE undoes IS NOT NULL;
+CREATE TABLE IF NOT EXISTS current (
+    key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = {LAYOUT};
+COMMIT;
+"""
+_COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes"
+_SELECT = f"SELECT number, {_COLUMNS} FROM decisions"
+_INSERT = f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def _current(db: sqlite3.Connection, key: str) -> Decision | None:
+    row = db.execute(
+        f"{_SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
+    ).fetchone()
+    return _decision(row) if row else None
+
+
+def _values(decision: Decision) -> tuple[object, ...]:
+    told = decision.model_dump(exclude={"number"})
+    told["said"] = decision.said.to_json() if decision.said else None
+    return tuple(told[name] for name in _COLUMNS.split(", "))
+
+
+def _decision(row: tuple[object, ...]) -> Decision:
+    told = dict(zip(["number", *_COLUMNS.split(", ")], row, strict=True))
+    told["said"] = json.loads(str(told["said"])) if told["said"] else None
+    return Decision.model_validate(told)
