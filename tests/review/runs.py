@@ -23,6 +23,7 @@ from shenhe.records import (
     VerdictRow,
     photo_key,
 )
+from shenhe.runs.output import rows_file
 from tests.conftest import MISSION
 
 META = RunMeta(prompt_hash="0" * 16, checkpoint="c" * 16, answers={})
@@ -47,7 +48,6 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
     rows: dict[Path, list[str]] = {}
     images = [str(photo) for photo in photos]
     for group in groups:
-        name = f"{group.mission}.jsonl"
         common = {"group_id": group.group_id, "mission": group.mission, "label": group.label}
         per_image = {photo_key(index): group.line for index in range(len(images))}
         summary = SummaryRow.model_validate(
@@ -65,8 +65,8 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
                 "meta": META,
             }
         )
-        rows.setdefault(folder / "stage_a" / name, []).append(summary.to_json())
-        rows.setdefault(folder / "stage_b" / name, []).append(verdict.to_json())
+        rows.setdefault(rows_file(folder / "stage_a", group.mission), []).append(summary.to_json())
+        rows.setdefault(rows_file(folder / "stage_b", group.mission), []).append(verdict.to_json())
     for path, lines in rows.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

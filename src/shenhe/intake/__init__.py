@@ -3,6 +3,14 @@
 from shenhe.intake.annotations import read_annotations
 from shenhe.intake.lists import PhotoLists, Photos
 from shenhe.intake.ordering import natural_key
-from shenhe.intake.tree import LABELS, PhotoTree
+from shenhe.intake.tree import LABELS, PhotoTree, group_photos
 
-__all__ = ["LABELS", "PhotoLists", "PhotoTree", "Photos", "natural_key", "read_annotations"]
+__all__ = [
+    "LABELS",
+    "PhotoLists",
+    "PhotoTree",
+    "Photos",
+    "group_photos",
+    "natural_key",
+    "read_annotations",
+]

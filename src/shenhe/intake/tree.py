@@ -70,7 +70,7 @@ class PhotoTree:
                 if group_key(mission.name, label, name) in skip:
                     continue
                 try:
-                    photos = _photos(folder / name, counter)
+                    photos = group_photos(folder / name, counter)
                 except IntakeError as error:
                     yield Group(name, mission.name, label, (), problem=str(error))
                 else:
@@ -116,8 +116,12 @@ def _folders(folder: Location, passed_over: Counter[str]) -> Iterator[str]:
             passed_over["stray_file"] += 1
 
 
-def _photos(folder: Location, passed_over: Counter[str]) -> tuple[Location, ...]:
-    """List the photos of a group in natural order, as absolute paths."""
+def group_photos(folder: Location, passed_over: Counter[str] | None = None) -> tuple[Location, ...]:
+    """List the photos of a group's folder in natural order, as absolute paths.
+
+    Raises: IntakeError if it cannot be listed.
+    """
+    passed_over = Counter() if passed_over is None else passed_over
     names = []
     for entry in _entries(folder):
         if entry.name.startswith("."):

@@ -113,10 +113,9 @@ def _route_pages(app: FastAPI, pages: _Pages) -> None:
 def _route_pictures(app: FastAPI, review: Review) -> None:
     def picture(number: int, place: int, size: Size, drawn: bool) -> Response:
         found = review.index.group(number)
-        images = found.summary.images if found and found.summary else []
-        if found is None or not 1 <= place <= len(images):
+        if found is None or not 1 <= place <= len(found.images):
             raise HTTPException(404)
-        image = images[place - 1]
+        image = found.images[place - 1]
         caption = found.captions.get(image) if drawn else None
         if drawn and caption is None:
             raise HTTPException(404)

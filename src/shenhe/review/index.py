@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from shenhe.errors import RunError
+from shenhe.errors import IntakeError, RunError
+from shenhe.intake import group_photos
+from shenhe.locations import locate
+from shenhe.photos import is_photo
 from shenhe.records import (
     FAIL,
     PASS,
@@ -26,7 +29,8 @@ from shenhe.records import (
     VerdictRow,
 )
 from shenhe.runs.decisions import Decisions
-from shenhe.runs.ledger import parse_row
+from shenhe.runs.ledger import parse_row, read_shard
+from shenhe.runs.output import failures_file, key_of
 from shenhe.shards import rows_files, shards
 
 LAYOUT = 1
@@ -82,12 +86,22 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A group with its rows; captions by the path of their photo."""
+    """A group with its rows: captions by the path of their photo, lines by the photo's key.
+
+    `summary` is None where Stage-A has not been completed: then the photos are those that lie
+    beside the one that failed, and there are no lines.
+    """
 
     entry: Entry
     verdict: VerdictRow
     summary: SummaryRow | None
+    images: Sequence[str]
     captions: Mapping[str, CaptionRow]
+
+    @property
+    def lines(self) -> Mapping[str, str]:
+        """Stage-A's lines."""
+        return self.summary.per_image if self.summary else {}
 
 
 class Index:
@@ -155,12 +169,6 @@ class Index:
         with self._open() as db:
             return self._found(db, "g.key = ?", key)
 
-    def photo(self, number: int, index: int) -> str | None:
-        """Give the path of a photo of a group, by its 0-based place there."""
-        found = self.group(number)
-        images = found.summary.images if found and found.summary else []
-        return images[index] if 0 <= index < len(images) else None
-
     # --- reading ---
 
     def _found(self, db: sqlite3.Connection, which: str, value: object) -> Found | None:
@@ -174,12 +182,13 @@ class Index:
         files = dict(db.execute("SELECT number, path FROM files").fetchall())
         verdict = _read(Path(files[row[0]]), row[1], VerdictRow)
         summary = _read(Path(files[row[2]]), row[3], SummaryRow) if row[2] else None
+        images = summary.images if summary else _beside_failed(db, row[5])
         captions: dict[str, CaptionRow] = {}
-        for image in summary.images if summary else ():
+        for image in images:
             where = db.execute("SELECT file, at FROM captions WHERE image = ?", (image,)).fetchone()
             if where is not None:
                 captions[image] = _read(Path(files[where[0]]), where[1], CaptionRow)
-        return Found(_entry(row[4:]), verdict, summary, captions)
+        return Found(_entry(row[4:]), verdict, summary, images, captions)
 
     def _entries(
         self, filters: Filters, place: str, number: int, order: str, count: int
@@ -257,6 +266,10 @@ class Index:
                     need(row),
                 ),
             )
+        for path in self._sources.stage_a_failures:
+            for failure in read_shard(path):
+                item = (key_of(failure), str(failure["item"]))
+                db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", item)
         for path, at, caption in _rows(self._sources.captions, CaptionRow):
             if len(caption.images) == 1:
                 db.execute(
@@ -278,11 +291,12 @@ def need(row: VerdictRow) -> float:
 
 class _Sources(NamedTuple):
     stage_a: list[Path]
+    stage_a_failures: list[Path]
     stage_b: list[Path]
     captions: list[Path]
 
     def all(self) -> list[Path]:
-        return [*self.stage_a, *self.stage_b, *self.captions]
+        return [*self.stage_a, *self.stage_a_failures, *self.stage_b, *self.captions]
 
 
 def _sources(run_dir: Path, captions: Sequence[Path]) -> _Sources:
@@ -293,13 +307,24 @@ def _sources(run_dir: Path, captions: Sequence[Path]) -> _Sources:
     if not stage_b:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
     named = captions or [*rows_files(run_dir / "captions"), run_dir / "captions.jsonl"]
-    found = [one.absolute() for path in named for one in shards(path)]
+    found = [one for path in named for one in shards(path)]
     for path in captions:
         if not path.is_file():
             raise RunError(f"--captions {path}: no such file")
-    return _Sources(
-        [path.absolute() for path in stage_a], [path.absolute() for path in stage_b], found
-    )
+    failures = [failures_file(path) for path in rows_files(run_dir / "stage_a")]
+    kinds = (stage_a, filter(Path.exists, failures), stage_b, found)
+    return _Sources(*([path.absolute() for path in kind] for kind in kinds))
+
+
+def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
+    """List the photos of a group whose Stage-A failed; nothing where they have gone."""
+    row = db.execute("SELECT item FROM failed WHERE key = ?", (key,)).fetchone()
+    if row is None or not is_photo(row[0]):
+        return []
+    try:
+        return [str(photo) for photo in group_photos(locate(row[0]).parent)]
+    except IntakeError:
+        return []
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
@@ -387,6 +412,7 @@ CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
     verdict TEXT, p_pass REAL, reason TEXT, need REAL
 ) WITHOUT ROWID;
+CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
 CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
 """
 _NUMBERED = """

@@ -71,13 +71,11 @@ def draft_of(current: Decision | None) -> Draft:
 
 def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
     """Lay out the photos of a group."""
-    if found.summary is None:
-        return []
     named = photos_named(found.verdict.reason)
     views = []
-    for index, image in enumerate(found.summary.images):
+    for index, image in enumerate(found.images):
         key = photo_key(index)
-        line = found.summary.per_image.get(key, "")
+        line = found.lines.get(key, "")
         things = None
         if image in found.captions:
             changed = draft.descs.get(key, {})
@@ -124,10 +122,10 @@ def said_of(form: Mapping[str, str], found: Found) -> Said:
     Raises: ValueError, of pydantic, for a choice that there is none of.
     """
     lines, descs = {}, {}
-    for index, image in enumerate(found.summary.images if found.summary else ()):
+    for index, image in enumerate(found.images):
         key = photo_key(index)
         line = " ".join(form.get(f"line-{key}", "").split())
-        if found.summary and line and line != found.summary.per_image.get(key, ""):
+        if line and line != found.lines.get(key, ""):
             lines[key] = line
         if image in found.captions and (changed := _changed(form, key, descs_of(found, image))):
             descs[key] = changed

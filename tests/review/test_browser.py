@@ -1,0 +1,259 @@
+"""Thirty groups in a real browser, by keyboard, and what the exported files hold then."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from openpyxl import load_workbook
+from playwright.sync_api import Browser, Page, expect
+
+from tests.review.runs import (
+    FAIL,
+    PASS,
+    Group,
+    Served,
+    served,
+    thirty,
+    write_captions,
+    write_run,
+)
+
+HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>\"'{{7*7}}"
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
+    folder = write_run(tmp_path / "run", thirty(), demo_photos[:2])
+    write_captions(folder, demo_photos[:1])
+    return folder
+
+
+@pytest.fixture
+def server(run_dir: Path) -> Iterator[Served]:
+    with served(run_dir, "--reviewer", "李工") as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, server: Served) -> Iterator[Page]:
+    context = browser.new_context(locale="zh-CN", base_url=server.url, accept_downloads=True)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if "Content Security" in m.text else None)
+    yield page
+    context.close()
+    assert problems == []
+
+
+def _decide(page: Page, key: str) -> None:
+    before = page.url
+    page.keyboard.press(key)
+    page.wait_for_url(lambda url: url != before)
+
+
+def _downloaded(page: Page, name: str, tmp_path: Path) -> bytes:
+    with page.expect_download() as download:
+        page.locator(f'a[href="/export/{name}"]').click()
+    path = tmp_path / name
+    download.value.save_as(path)
+    return path.read_bytes()
+
+
+def test_thirty_groups_by_keyboard(page: Page, run_dir: Path, tmp_path: Path) -> None:
+    page.goto("/")
+    expect(page.locator(".queue .row")).to_have_count(30)
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/group/1")
+    for number in range(1, 31):
+        assert page.url.endswith(f"/group/{number}")
+        if number <= 2:  # undecided
+            _decide(page, "3")
+        elif number <= 7:  # passed, against their label: overruled
+            page.keyboard.press("c")
+            page.keyboard.type("图片_1中螺丝未拧紧")
+            page.keyboard.press("Escape")
+            page.keyboard.press("x")
+            page.keyboard.press("ArrowDown")
+            page.keyboard.press("Escape")
+            _decide(page, "2")
+        elif number == 12:  # by mistake, taken back, then agreed to
+            _decide(page, "2")
+            _decide(page, "u")
+            expect(page.locator(".told[role=status]")).to_contain_text("已撤销")
+            assert page.url.split("?")[0].endswith("/group/12")
+            _decide(page, "a")
+        else:
+            _decide(page, "a")
+    assert "told=end" in page.url
+    expect(page.locator(".progress span")).to_have_text("已审 30 / 30 组，改判 5 组")
+
+    page.select_option("select[name=state]", "overruled")
+    page.keyboard.press("/")
+    page.keyboard.type("QC-20261102")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**state=overruled**")
+    expect(page.locator(".queue .row")).to_have_count(5)
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    page.keyboard.press("e")
+    expect(page.locator("h1")).to_have_text("Queue")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator(".queue .row")).to_have_count(5)
+
+    page.locator('header a[href="/export"]').click()
+    rows = list(map(json.loads, _downloaded(page, "decisions.jsonl", tmp_path).splitlines()))
+    said = {row["group_id"]: row["said"]["choice"] for row in rows}
+    assert said == {
+        group.group_id: "待定" if group.verdict is None else FAIL if group.label == "fail" else PASS
+        for group in thirty()
+    }
+    overruled = [row for row in rows if row["group_id"].startswith("QC-20261102")]
+    for row in overruled:
+        assert row["said"]["comment"] == "图片_1中螺丝未拧紧"
+        assert row["said"]["fault"] == "未拧紧"
+        assert row["reviewer"] == "李工"
+    text = _downloaded(page, "decisions.csv", tmp_path).decode("utf-8-sig")
+    sheet = list(csv.DictReader(io.StringIO(text)))
+    assert {row["group_id"]: row["decision"] for row in sheet} == said
+    assert sum(row["overruled"] == "yes" for row in sheet) == 5
+    _downloaded(page, "decisions.xlsx", tmp_path)
+    cells = list(load_workbook(tmp_path / "decisions.xlsx").active.values)
+    assert [list(map(str, row)) for row in cells[1:]] == [
+        [value or "None" for value in row.values()] for row in sheet
+    ]
+    learned = list(map(json.loads, _downloaded(page, "stage_b.jsonl", tmp_path).splitlines()))
+    assert [row["messages"][-1]["content"] for row in learned] == [
+        "不通过\n理由: 图片_1中螺丝未拧紧"
+    ] * 5
+    page.locator('header a[href="/trail"]').click()
+    expect(page.locator("tbody tr")).to_have_count(32)
+
+
+def test_what_the_model_had_wrong_is_corrected(page: Page, run_dir: Path, tmp_path: Path) -> None:
+    page.goto("/group/3")
+    page.locator("#photo-1 summary").first.click()
+    page.fill("textarea[name=line-图片_1]", "BBU设备/华为/显示完整/未按要求配备挡风板×1")
+    page.locator("#photo-1 .things summary").click()
+    page.fill("input[name=desc-图片_1-object_1]", "BBU设备/中兴")
+    page.check("input[name=gone-图片_1-object_2]")
+    page.fill("input[name=comment]", "未按要求配备挡风板")
+    page.click("button.fail")
+    page.wait_for_url("**/group/4")
+    page.goto("/group/3")
+    expect(page.locator("#current")).to_have_text("人工结论: 不通过")
+    expect(page.locator("input[name=desc-图片_1-object_1]")).to_have_value("BBU设备/中兴")
+    page.goto("/export")
+    (line,) = _downloaded(page, "stage_a.jsonl", tmp_path).splitlines()
+    row = json.loads(line)
+    assert row["messages"][-1]["content"] == "BBU设备/华为/显示完整/未按要求配备挡风板×1"
+    assert row["messages"][-2]["content"].count("<image>") == len(row["images"]) == 1
+    (line,) = _downloaded(page, "captions.jsonl", tmp_path).splitlines()
+    row = json.loads(line)
+    assert [thing["desc"] for thing in row["objects"]] == ["BBU设备/中兴"]
+    assert (row["width"], row["height"]) == (640, 512)
+    # A line that is none is refused, with what was written still there.
+    page.goto("/group/3")
+    page.fill("textarea[name=line-图片_1]", "螺丝 [10, 20, 30, 40]")
+    page.click("button.pass")
+    expect(page.locator(".told[role=alert]").last).to_contain_text("coordinates")
+    expect(page.locator("textarea[name=line-图片_1]")).to_have_value("螺丝 [10, 20, 30, 40]")
+
+
+def test_photos_overlays_and_zoom(page: Page, demo_photos: list[Path]) -> None:
+    page.goto("/group/5")
+    page.wait_for_load_state("networkidle")
+    images = page.locator(".picture img")
+    assert images.evaluate_all("all => all.every(i => i.naturalWidth > 300)")
+    expect(page.locator("figure.named")).to_have_count(1)
+    page.keyboard.press("o")
+    expect(images.first).to_have_attribute("src", "/overlay/5/1/small.jpg")
+    expect(images.nth(1)).to_have_attribute("src", "/photo/5/2/small.jpg")
+    page.keyboard.press("z")
+    zoomed = page.locator("dialog img")
+    expect(zoomed).to_have_attribute("src", "/overlay/5/1/large.jpg")
+    page.keyboard.press("z")
+    expect(zoomed).to_have_attribute("src", "/photo/5/2/large.jpg")
+    page.keyboard.press("+")
+    assert zoomed.evaluate("image => image.style.width") == "150%"
+    page.keyboard.press("1")  # no decision while a photo is looked at
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+    assert page.url.endswith("/group/5")
+
+
+def test_two_browsers(page: Page, browser: Browser, server: Served) -> None:
+    other = browser.new_context(locale="en-GB", base_url=server.url).new_page()
+    other.goto("/name")
+    other.fill("#reviewer", "王工")
+    other.click("main button")
+    other.wait_for_url(server.url + "/")
+    for one in (page, other):
+        one.goto("/group/4")
+    page.keyboard.press("2")
+    page.wait_for_url("**/group/5")
+    other.fill("input[name=comment]", "看过了")
+    other.click("button.pass")
+    told = other.locator(".told[role=alert]").last
+    expect(told).to_contain_text("李工 has just decided this group: 不通过")
+    expect(other.locator("input[name=comment]")).to_have_value("看过了")
+    other.click("button.pass")
+    other.wait_for_url("**/group/5")
+    other.goto("/group/4")
+    expect(other.locator(".history li")).to_have_count(2)
+    other.context.close()
+
+
+def test_a_server_that_is_gone_is_told_of(page: Page, server: Served) -> None:
+    page.goto("/group/4")
+    page.fill("input[name=comment]", "很长的说明")
+    server.process.kill()
+    server.process.wait(10)
+    page.click("button.fail")
+    expect(page.locator("#not-saved")).to_be_visible()
+    expect(page.locator("input[name=comment]")).to_have_value("很长的说明")
+
+
+@pytest.mark.parametrize("size", [(1280, 860), (390, 844)], ids=["desk", "phone"])
+def test_accessible(page: Page, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto("/group/1")
+    page.keyboard.press("3")
+    page.wait_for_url("**/group/2")
+    for path in ("/", "/group/1", "/group/4", "/trail", "/export", "/name", "/nothing"):
+        page.goto(path)
+        found = Axe().run(page).response["violations"]
+        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        assert serious == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+
+
+def test_what_models_and_files_say_stays_text(
+    browser: Browser, tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    photo = tmp_path / "<img src=x onerror=alert(1)>.jpeg"
+    photo.write_bytes(demo_photos[0].read_bytes())
+    group = Group(HOSTILE, reason=f"图片_1{HOSTILE}图片_999", line=HOSTILE, mission="<b>任务</b>")
+    folder = write_run(tmp_path / "<i>run</i>", [group], [photo])
+    write_captions(folder, [photo], desc=HOSTILE)
+    with served(folder, "--reviewer", HOSTILE) as found:
+        page = browser.new_context(base_url=found.url).new_page()
+        page.goto("/")
+        expect(page.locator(".queue b")).to_have_text(HOSTILE)
+        page.goto("/group/1")
+        page.fill("input[name=comment]", HOSTILE)
+        page.click("button.fail")
+        page.wait_for_url("**told=end**")
+        for path in ("/", "/group/1", "/trail", f"/?told=undone&about={HOSTILE}"):
+            page.goto(path)
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("window.hacked") is None
+            assert page.locator("main script, main b b, main img[src=x]").count() == 0
+        page.context.close()

@@ -1,0 +1,219 @@
+"""The server itself: who is answered, what is refused, and a kill in the middle of decisions."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import threading
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from shenhe.cli.main import main
+from shenhe.review.access import is_loopback
+from shenhe.review.export import safe_cell
+from shenhe.review.index import Filters, Index
+from shenhe.runs.decisions import Decisions
+from tests.review.runs import Group, served, thirty, write_run
+
+HTML = {"Accept": "text/html"}
+
+
+class Client:
+    """Speaks HTTP word by word, so that no library mends what is sent."""
+
+    def __init__(self, url: str) -> None:
+        self.host = urlsplit(url).netloc
+
+    def send(
+        self, method: str, path: str, headers: dict[str, str] | None = None, **form: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        body = urlencode(form) if form else None
+        with closing(http.client.HTTPConnection(self.host, timeout=20)) as connection:
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            content = answer.read()
+            return answer.status, {k.lower(): v for k, v in answer.getheaders()}, content
+
+    def decide(self, number: int, key: str, version: int = 0, choice: str = "不通过") -> int:
+        headers = {"Origin": f"http://{self.host}", "Accept": "application/json"}
+        form = {"key": key, "version": str(version), "choice": choice}
+        return self.send("POST", f"/group/{number}", headers, **form)[0]
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
+    return write_run(tmp_path / "run", thirty(), demo_photos[:2])
+
+
+def test_only_its_own_pages_may_write(run_dir: Path) -> None:
+    key = Index(run_dir).page(Filters())[0].key
+    form = {"key": key, "version": "0", "choice": "通过"}
+    with served(run_dir) as found:
+        client = Client(found.url)
+        for origin in (None, "null", "http://evil.example", f"http://{client.host}.evil.example"):
+            headers = {"Origin": origin} if origin else {}
+            assert client.send("POST", "/group/1", headers, **form)[0] == 403
+            assert client.send("POST", "/undo", headers)[0] == 403
+        # Another name for this machine: what a page elsewhere could make of its own name.
+        assert client.send("GET", "/", {"Host": "evil.example"})[0] == 421
+        assert client.send("GET", "/", {"Host": "localhost:1"})[0] == 200
+        assert Decisions(run_dir).trail() == []
+        assert client.decide(1, key) == 200
+        assert len(Decisions(run_dir).trail()) == 1
+
+
+def test_headers_and_what_is_not_there(run_dir: Path) -> None:
+    with served(run_dir) as found:
+        client = Client(found.url)
+        for path in ("/", "/group/1", "/photo/1/1/small.jpg", "/nothing", "/static/app.js"):
+            _, headers, _ = client.send("GET", path)
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+        assert client.send("GET", "/photo/1/1/small.jpg")[1]["content-type"] == "image/jpeg"
+        for path in (
+            *("/group/0", "/group/31", "/group/x", "/export/passwd", "/docs"),
+            *("/photo/1/3/small.jpg", "/photo/1/0/small.jpg", "/photo/1/1/huge.jpg"),
+            *("/overlay/1/1/small.jpg", "/photo/1/%2fetc%2fpasswd/small.jpg"),
+            *("/static/../app.py", "/static/%2e%2e%2fapp.py"),
+        ):
+            assert client.send("GET", path)[0] in (404, 422), path
+        origin = {"Origin": f"http://{client.host}"}
+        for form in ({}, {"version": "x"}, {"version": "0", "choice": "也许"}):
+            assert client.send("POST", "/group/1", origin, **form)[0] == 422
+        assert client.send("POST", "/group/1", origin, comment="长" * 400_000)[0] == 413
+        for here in ("//evil.example", "/\\evil.example", "http://evil.example"):
+            _, headers, _ = client.send("POST", "/language", origin, language="en", here=here)
+            assert headers["location"] == "/"
+
+
+def test_other_addresses_ask_for_a_token(run_dir: Path) -> None:
+    with served(run_dir, "--host", "0.0.0.0") as found:  # all addresses: loopback among them
+        port = urlsplit(found.url).port
+        token = urlsplit(found.url).query.partition("=")[2]
+        assert len(token) >= 32
+        client = Client(f"http://127.0.0.1:{port}")
+        assert client.send("GET", "/", HTML)[:1] == (303,)
+        assert client.send("GET", "/")[0] == 401
+        assert client.send("GET", "/photo/1/1/small.jpg")[0] == 401
+        assert client.send("GET", "/export/decisions.csv")[0] == 401
+        assert client.send("GET", "/login?token=wrong")[0] == 403
+        status, headers, _ = client.send("GET", f"/login?token={token}")
+        assert status == 303
+        cookie = headers["set-cookie"].partition(";")[0]
+        assert "HttpOnly" in headers["set-cookie"]
+        assert client.send("GET", "/", {"Cookie": cookie})[0] == 200
+        # Nobody signs for somebody else: there is no name yet.
+        origin = {"Origin": f"http://{client.host}", "Cookie": cookie}
+        status, headers, _ = client.send("POST", "/group/1", origin, version="0", choice="通过")
+        assert (status, headers["location"]) == (303, "/name")
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        *(("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True)),
+        *(("0.0.0.0", False), ("10.0.0.8", False), ("localhost.evil.example", False), ("", False)),
+    ],
+)
+def test_what_loopback_is(host: str, here: bool) -> None:
+    assert is_loopback(host) == here
+
+
+def test_kill_nine_in_the_middle_of_five_hundred_decisions(
+    tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    groups = [Group(f"QC-{number:07d}") for number in range(500)]
+    run_dir = write_run(tmp_path / "run", groups, demo_photos[:1])
+    keys = [entry.key for entry in Index(run_dir).page(Filters(), count=500)]
+    acknowledged: list[str] = []
+    with served(run_dir) as found:
+
+        def work(mine: slice) -> None:
+            client = Client(found.url)
+            for number, key in list(enumerate(keys, 1))[mine]:
+                try:
+                    status = client.decide(number, key)
+                except (OSError, http.client.HTTPException):
+                    return
+                assert status == 200
+                acknowledged.append(key)
+                if len(acknowledged) == 300:
+                    os.kill(found.process.pid, signal.SIGKILL)
+
+        threads = [threading.Thread(target=work, args=(slice(n, None, 2),)) for n in (0, 1)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert 300 <= len(acknowledged) < 500
+    kept = {decision.key for decision in Decisions(run_dir).all_current()}
+    assert kept >= set(acknowledged)
+    assert len(kept) <= len(acknowledged) + 2  # what was written, and not yet said
+    # The same command goes on from there.
+    with served(run_dir) as found:
+        client = Client(found.url)
+        for number, key in enumerate(keys, 1):
+            if key not in kept:
+                assert client.decide(number, key) == 200
+        assert client.decide(1, keys[0]) == 409
+    assert len(list(Decisions(run_dir).all_current())) == 500
+
+
+def test_exports_from_the_command_line(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(run_dir, "--reviewer", "=HYPERLINK(0)") as found:
+        client = Client(found.url)
+        keys = [entry.key for entry in Index(run_dir).page(Filters())]
+        assert client.decide(3, keys[2]) == 200  # overruled, and nobody said why
+        assert client.decide(1, keys[0], choice="待定") == 200
+    with pytest.raises(SystemExit) as left:
+        main(["review", str(run_dir), "--export", str(tmp_path / "out")])
+    assert left.value.code == 0
+    told = capsys.readouterr()
+    assert "no reason to learn" in told.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("decisions.csv", "decisions.xlsx", "decisions.jsonl"),
+        *("stage_a.jsonl", "stage_b.jsonl", "captions.jsonl"),
+    }
+    sheet = (tmp_path / "out" / "decisions.csv").read_text(encoding="utf-8-sig")
+    assert "'=HYPERLINK(0)" in sheet
+    assert ",=HYPERLINK" not in sheet
+    (first, second) = (tmp_path / "out" / "decisions.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(first)["reviewer"] == "=HYPERLINK(0)"
+    assert json.loads(second)["said"]["choice"] == "待定"
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        *(("=1+1", "'=1+1"), ("+86", "'+86"), ("-1", "'-1"), ("@x", "'@x"), ("\t=1", "'\t=1")),
+        *(("a\x00b", "a\ufffdb"), (None, ""), (3, "3"), ("通过", "通过")),
+    ],
+)
+def test_cells_are_no_formulas(value: object, cell: str) -> None:
+    assert safe_cell(value) == cell
+
+
+def test_options_that_cannot_be(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(run_dir) as found:
+        port = str(urlsplit(found.url).port)
+        for arguments, told in (
+            ([str(run_dir), "--port", port], "name another"),
+            ([str(run_dir), "--port", "99999"], "name another"),
+            ([str(tmp_path / "nothing")], "no verdicts"),
+        ):
+            with pytest.raises(SystemExit) as left:
+                main(["review", *arguments])
+            assert left.value.code == 2
+            assert told in capsys.readouterr().err
+    assert not (tmp_path / "nothing").exists()
