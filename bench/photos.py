@@ -37,7 +37,9 @@ def main() -> None:
     processor = load_checkpoint("demo").processor.image_processor
     patches = Patches(processor)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [_photo(Path(folder) / f"{index}.jpg", index) for index in range(options.photos)]
+        paths = [
+            phone_photo(Path(folder) / f"{index}.jpg", index) for index in range(options.photos)
+        ]
         megabytes = sum(path.stat().st_size for path in paths) / len(paths) / 1e6
         print(
             f"{SIZE[0]}x{SIZE[1]}, {megabytes:.1f} MB each, to {tuple(budget.fit(Size(*SIZE)))}\n"
@@ -87,7 +89,7 @@ def _whole(path: Path, budget: PixelBudget) -> Image.Image:
     return resize(image, budget.fit(Size(*image.size)))
 
 
-def _photo(path: Path, seed: int) -> Path:
+def phone_photo(path: Path, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     total = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
     for scale in SCALES:

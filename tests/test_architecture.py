@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "shenhe"
 LAYERS = [
     {"errors", "geometry", "locations"},
-    {"records", "shards"},
+    {"files", "records", "shards"},
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines", "overlays"},
     {"runs"},
@@ -84,6 +84,7 @@ def test_imports_go_upwards_only(name: str) -> None:
             {"api", "stage_b"},
             {"doctor", "verification"},
             {"exports", "review"},
+            {"evaluation", "report"},
         )
         assert allowed, f"{name} imports {imported}"
 

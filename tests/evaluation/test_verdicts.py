@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from shenhe.evaluation import choose_threshold, compare, read_outcomes, score_verdicts
-from shenhe.evaluation.verdicts import Outcome
+from shenhe.cli.main import main
+from shenhe.errors import RunError
+from shenhe.evaluation import (
+    choose_threshold,
+    compare,
+    read_outcomes,
+    score_verdicts,
+    write_verdict_page,
+)
+from shenhe.evaluation.verdicts import Outcome, trade_off
 from shenhe.records import FAIL, PASS
+from shenhe.runs.decisions import Decision, Decisions, Said
 
 REPETITIONS, GROUPS = 200, 2000
 
@@ -173,3 +182,62 @@ def test_the_command(tmp_path: Path) -> None:
         failed = subprocess.run([*command[:6], *bad], capture_output=True, text=True, check=False)
         assert failed.returncode == 2
         assert said in failed.stderr
+
+
+def test_the_trade_off() -> None:
+    points = trade_off(SOME)
+    assert [point.pass_above for point in points] == [0.7, 0.9]
+    assert [point.false_pass.count for point in points] == [3, 0]
+    # Undecided ones are left to people; so are passes that are not sure enough.
+    assert [point.left_to_people.count for point in points] == [4, 7]
+    assert points[0].left_to_people.total == 100
+    assert trade_off(_outcomes(("fail", FAIL, 0.1, 3))) == []
+
+
+def test_people_who_decided_in_review(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_dir = _run(tmp_path / "a", 2)
+    with pytest.raises(RunError, match="nobody has decided"):
+        read_outcomes(run_dir, "decisions")
+    decisions = Decisions(run_dir)
+    for outcome, choice in zip(read_outcomes(run_dir)[98:104], (*"123456",), strict=True):
+        said = {"1": "通过", "2": "待定"}.get(choice, "不通过")
+        decisions.add(
+            Decision(
+                key=outcome.key,
+                group_id=outcome.key,
+                mission=outcome.mission,
+                label=None,
+                verdict=PASS,
+                version=1,
+                said=Said.model_validate({"choice": said}),
+                reviewer="李工",
+                at="2026-11-20T09:00:00.000000Z",
+            )
+        )
+    scores = score_verdicts(read_outcomes(run_dir, "decisions"))[""]
+    # One agreed on, one deferred, of four that people failed two had been passed.
+    assert scores.confusion == {("pass", PASS): 1, ("fail", PASS): 2, ("fail", FAIL): 2}
+    page = tmp_path / "page.html"
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "verdicts", str(run_dir), "--html", str(page)])
+    assert left.value.code == 0
+    assert "Against people's decisions in review" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 2
+    assert "2 of 100 passed by people" not in text
+    assert "p_pass 0.950: 100 of 100 passed by people" in text
+    with pytest.raises(SystemExit):
+        main(["evaluate", "verdicts", str(run_dir), "--truth", "decisions"])
+    assert "people's decisions" in capsys.readouterr().out
+
+
+def test_a_page_of_hostile_names(tmp_path: Path) -> None:
+    outcome = Outcome("k", "<script>alert(1)</script>", "fail", PASS, 0.5)
+    scores = score_verdicts([outcome])
+    page = tmp_path / "new" / "page.html"
+    write_verdict_page(page, "<img src=x>", "labels", [outcome], scores)
+    text = page.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "<img" not in text
+    with pytest.raises(RunError, match="cannot be written"):
+        write_verdict_page(page / "below", "run", "labels", [outcome], scores)

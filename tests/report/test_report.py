@@ -14,6 +14,7 @@ from PIL import Image
 from shenhe.errors import RunError
 from shenhe.formats.verdict import photos_named
 from shenhe.report import read_run, write_report
+from tests.review.runs import write_captions
 
 HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
 META = {"schema": 1, "prompt_hash": "p", "checkpoint": "c", "inputs_hash": None, "answers": {}}
@@ -104,6 +105,26 @@ def test_a_photo_that_is_gone_is_told(run: Path) -> None:
     text = write_report(run).read_text(encoding="utf-8")
     assert "missing: " in text
     assert text.count("data:image/jpeg") == 1
+
+
+def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> None:
+    write_captions(run, [next(tmp_path.glob("*.png"))], desc=HOSTILE)
+    text = write_report(run).read_text(encoding="utf-8")
+    parser = _Tags()
+    parser.feed(text)
+    drawn = [dict(found) for tag, found in parser.tags if tag in ("polygon", "polyline")]
+    photos = [found["points"] for found in drawn if found.get("stroke", "") != "#1f5fa8"]
+    assert photos == ["100,100 500,100 500,400 100,400", "10,10 700,800"]
+    assert [tag for tag, _ in parser.tags].count("script") == 1
+    assert "电线/捆扎整齐</li>" in text
+
+
+def test_labelled_groups_have_curves(run: Path) -> None:
+    assert "1 of 3 passed by people" in write_report(run).read_text(encoding="utf-8")
+    rows = run / "stage_b" / "挡风板安装检查.jsonl"
+    text = re.sub(r'"label": "(pass|fail)"', '"label": null', rows.read_text(encoding="utf-8"))
+    rows.write_text(text, encoding="utf-8")
+    assert "<svg" not in write_report(run).read_text(encoding="utf-8")
 
 
 def test_no_more_groups_than_asked_for(run: Path) -> None:

@@ -7,22 +7,26 @@ import json
 from pathlib import Path
 from typing import Any
 
+import rich.table
 from rich.console import Console
-from rich.table import Table
 
-from shenhe.errors import RunError, UsageError
+from shenhe.errors import UsageError
 from shenhe.evaluation import (
     choose_threshold,
     compare,
     count_problems,
+    has_decisions,
     read_outcomes,
     score_captions,
     score_verdicts,
     tables,
+    verdict_table,
     write_page,
+    write_verdict_page,
 )
-from shenhe.evaluation.intervals import Share
-from shenhe.evaluation.verdicts import Threshold, VerdictScores
+from shenhe.evaluation.page import Table
+from shenhe.evaluation.verdicts import Threshold
+from shenhe.files import whole_file
 from shenhe.intake import read_annotations
 
 
@@ -36,16 +40,8 @@ def _captions(options: argparse.Namespace) -> int:
         read_annotations(options.predictions), read_annotations(options.truth)
     )
     scores.format_errors, scores.repairs = count_problems(options.predictions)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    for title, head, rows in tables(scores):
-        table = Table(*head, title=title, title_justify="left")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(*map(_plain, row))
-        console.print(table)
+    for table in tables(scores):
+        _print_table(table, 120)
     told = f"{scores.photos} photos, {scores.unanswered} without a caption"
     if scores.not_in_truth:
         told += f"; {scores.not_in_truth} captions are of photos that the truth does not know"
@@ -70,52 +66,50 @@ def _verdicts(options: argparse.Namespace) -> int:
     ):
         if value is not None and not 0 < value < 1:
             raise UsageError(f"--{option} {value}: must be between 0 and 1")
-    outcomes = read_outcomes(options.run_dir)
+    outcomes = read_outcomes(options.run_dir, options.truth)
     scores = score_verdicts(outcomes)
-    _print_verdicts(scores)
+    title = "Verdicts" if options.truth == "labels" else "Verdicts against people's decisions"
+    _print_table(verdict_table(title, scores), 160)
     told: dict[str, Any] = {name or "all": one.to_json() for name, one in scores.items()}
+    further, lines = [], []
+    if options.truth == "labels" and has_decisions(options.run_dir):
+        people = score_verdicts(read_outcomes(options.run_dir, "decisions"))
+        if people[""].coverage.total:
+            further.append(verdict_table("Against people's decisions in review", people))
+            _print_table(further[0], 160)
+            told["decisions"] = {name or "all": one.to_json() for name, one in people.items()}
     if options.max_false_pass is not None:
         found = choose_threshold(outcomes, options.max_false_pass, options.confidence)
         told["threshold"] = None if found is None else found.to_json()
-        print(_promise(options, found, scores[""].false_pass.total))
+        lines.append(_promise(options, found, scores[""].false_pass.total))
     if options.against is not None:
-        result = compare(outcomes, read_outcomes(options.against))
+        result = compare(outcomes, read_outcomes(options.against, options.truth))
         told["comparison"] = result._asdict()
-        print(
+        lines.append(
             f"against {options.against}: of {result.groups} labelled groups in both,"
             f" {result.only_first_right} are right here alone, {result.only_second_right} there"
             f" alone; McNemar's p = {result.p_value:.3g}"
         )
+    for line in lines:
+        print(line)
     _write_json(options.json, told)
+    if options.html is not None:
+        name = options.run_dir.resolve().name
+        write_verdict_page(options.html, name, title, outcomes, scores, further, lines)
+        print(f"page: {options.html}")
     return 0
 
 
-def _print_verdicts(scores: dict[str, VerdictScores]) -> None:
+def _print_table(found: Table, width: int) -> None:
     console = Console()
     if not console.is_terminal:
-        console.width = 160
-    head = ("mission", "groups", "labelled", "decided", "accuracy", "false pass", "false fail")
-    table = Table(*head, "kappa", "Brier", title="Verdicts (95% intervals)", title_justify="left")
+        console.width = width
+    table = rich.table.Table(*found.head, title=found.title, title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
-    for name, one in scores.items():
-        if name or len(scores) > 2:
-            shares = (one.coverage, one.accuracy, one.false_pass, one.false_fail)
-            table.add_row(
-                _plain(name) or "all",
-                f"{one.groups:,}",
-                f"{one.coverage.total:,}",
-                *map(_share, shares),
-                *("-" if value is None else f"{value:.3f}" for value in (one.kappa, one.brier)),
-            )
+    for row in found.rows:
+        table.add_row(*map(_plain, row))
     console.print(table)
-
-
-def _share(share: Share) -> str:
-    if share.value is None:
-        return "-"
-    low, high = share.interval()
-    return f"{share.value:.1%} ({low * 100:.1f}-{high * 100:.1f})"
 
 
 def _promise(options: argparse.Namespace, found: Threshold | None, bad: int) -> str:
@@ -135,10 +129,8 @@ def _write_json(path: Path | None, figures: dict[str, Any]) -> None:
     if path is None:
         return
     text = json.dumps(figures, ensure_ascii=False, indent=2) + "\n"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+    with whole_file(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
 
 
 def _plain(text: str) -> str:

@@ -447,7 +447,14 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     verdicts.add_argument(
         "--confidence", type=float, default=0.95, metavar="C", help="of that promise"
     )
+    verdicts.add_argument(
+        "--truth",
+        choices=("labels", "decisions"),
+        default="labels",
+        help="labels of the photo tree, or what people decided in `review`",
+    )
     verdicts.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    verdicts.add_argument("--html", type=Path, metavar="FILE", help="write a page with curves")
 
 
 def _check(parser: argparse.ArgumentParser) -> None:

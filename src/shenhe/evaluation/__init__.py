@@ -2,9 +2,11 @@
 
 from shenhe.evaluation.captions import CaptionScores, count_problems, score_captions
 from shenhe.evaluation.page import tables, write_page
+from shenhe.evaluation.verdict_page import curves, svg, verdict_table, write_verdict_page
 from shenhe.evaluation.verdicts import (
     choose_threshold,
     compare,
+    has_decisions,
     read_outcomes,
     score_verdicts,
 )
@@ -14,9 +16,14 @@ __all__ = [
     "choose_threshold",
     "compare",
     "count_problems",
+    "curves",
+    "has_decisions",
     "read_outcomes",
     "score_captions",
     "score_verdicts",
+    "svg",
     "tables",
+    "verdict_table",
     "write_page",
+    "write_verdict_page",
 ]

@@ -13,8 +13,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from shenhe import photos
-from shenhe.errors import PhotoError, RunError
+from shenhe.errors import PhotoError
 from shenhe.evaluation.captions import CaptionScores, Found, PhotoScore
+from shenhe.files import whole_file
 from shenhe.overlays import draw_caption
 from shenhe.records import CaptionObject
 
@@ -93,25 +94,28 @@ def write_page(
 
     Raises: RunError if it cannot be written.
     """
-    environment = Environment(
+    page = (
+        environment()
+        .get_template("captions.html")
+        .render(
+            scores=scores,
+            predictions=predictions.name,
+            truth=truth.name,
+            tables=tables(scores),
+            photos=[_view(photo) for photo in worst],
+        )
+    )
+    with whole_file(path) as fresh:
+        fresh.write_text(page, encoding="utf-8")
+
+
+def environment() -> Environment:
+    """Give the templates of this package; whatever they are given is escaped."""
+    return Environment(
         loader=PackageLoader("shenhe.evaluation", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
     )
-    page = environment.get_template("captions.html").render(
-        scores=scores,
-        predictions=predictions.name,
-        truth=truth.name,
-        tables=tables(scores),
-        photos=[_view(photo) for photo in worst],
-    )
-    fresh = path.with_suffix(".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(page, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def _view(photo: PhotoScore) -> PhotoView:

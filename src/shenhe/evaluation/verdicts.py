@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
 from shenhe.errors import RunError
 from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
-from shenhe.records import FAIL, PASS, VerdictRow
+from shenhe.records import FAIL, PASS, Label, VerdictRow
+from shenhe.runs.decisions import Decisions, decisions_file
 from shenhe.runs.ledger import read_rows
 from shenhe.shards import rows_files
 
@@ -156,12 +158,19 @@ class Comparison(NamedTuple):
     p_value: float
 
 
-def read_outcomes(run_dir: Path) -> list[Outcome]:
-    """Read the verdicts of a run.
+Truth = Literal["labels", "decisions"]
+"""What verdicts are held against: labels of the photo tree, or what people decided in review."""
 
-    Raises: RunError if it has none, or a row is of another form.
+
+def read_outcomes(run_dir: Path, truth: Truth = "labels") -> list[Outcome]:
+    """Read the verdicts of a run; against decisions, what nobody decided has no label.
+
+    Raises: RunError if it has none, or a row is of another form; if nobody has decided anything.
     """
     found = list(_outcomes(run_dir))
+    if truth == "decisions":
+        said = _decided(run_dir)
+        found = [outcome._replace(label=said.get(outcome.key)) for outcome in found]
     if not found:
         raise RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
     return found
@@ -208,6 +217,30 @@ def choose_threshold(
     return Threshold(chosen, Share(sum(through), len(bad)), Share(sum(left), len(labelled)))
 
 
+def trade_off(outcomes: Iterable[Outcome], steps: int = 60) -> list[Threshold]:
+    """Tell what each of some thresholds would let through, and leave to people."""
+    labelled = [outcome for outcome in outcomes if outcome.label is not None]
+    passed = sorted(o.p_pass for o in labelled if o.verdict == PASS and o.p_pass is not None)
+    slips = sorted(
+        o.p_pass
+        for o in labelled
+        if o.verdict == PASS and o.p_pass is not None and o.label == "fail"
+    )
+    bad = sum(outcome.label == "fail" for outcome in labelled)
+    decided = len(passed) + sum(outcome.verdict == FAIL for outcome in labelled)
+    if not passed:
+        return []
+    at = sorted({passed[round(n * (len(passed) - 1) / steps)] for n in range(steps + 1)})
+    return [
+        Threshold(
+            above,
+            Share(len(slips) - bisect_left(slips, above), bad),
+            Share(len(labelled) - decided + bisect_left(passed, above), len(labelled)),
+        )
+        for above in at
+    ]
+
+
 def compare(first: Iterable[Outcome], second: Iterable[Outcome]) -> Comparison:
     """Compare two runs on the groups that both have, and people labelled."""
     others = {outcome.key: outcome for outcome in second}
@@ -219,6 +252,23 @@ def compare(first: Iterable[Outcome], second: Iterable[Outcome]) -> Comparison:
     only_first = sum(a and not b for a, b in pairs)
     only_second = sum(b and not a for a, b in pairs)
     return Comparison(len(pairs), only_first, only_second, mcnemar(only_first, only_second))
+
+
+def has_decisions(run_dir: Path) -> bool:
+    """Whether people have looked at a run in the review app."""
+    return decisions_file(run_dir).is_file()
+
+
+def _decided(run_dir: Path) -> dict[str, Label]:
+    """Give what people decided, as labels; 待定 decides nothing."""
+    if not has_decisions(run_dir):
+        raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
+    labels: dict[str, Label] = {PASS: "pass", FAIL: "fail"}
+    return {
+        decision.key: labels[decision.said.choice]
+        for decision in Decisions(run_dir).all_current()
+        if decision.said and decision.said.choice in labels
+    }
 
 
 def _outcomes(run_dir: Path) -> Iterator[Outcome]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from shenhe import photos
-from shenhe.errors import RunError
+from shenhe.files import whole_file
 from shenhe.formats.desc import category
 from shenhe.geometry import Line, Point, Size, to_pixels
 from shenhe.locations import Location
@@ -67,13 +67,8 @@ def write_overlay(photo: Location, objects: Sequence[CaptionObject], path: Path)
     Raises: PhotoError; RunError if it cannot be written.
     """
     sheet = draw_caption(photos.open_upright(photo), objects)
-    fresh = path.with_suffix(".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as fresh:
         sheet.save(fresh, "JPEG", quality=90)
-        fresh.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def colour_of(desc: str) -> Colour:

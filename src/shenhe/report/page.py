@@ -8,20 +8,38 @@ import io
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shenhe import photos
-from shenhe.errors import PhotoError, RunError
+from shenhe.errors import PhotoError
+from shenhe.evaluation import curves, read_outcomes, score_verdicts, svg
+from shenhe.files import whole_file
+from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
+from shenhe.geometry import Line
 from shenhe.locations import Location, locate
-from shenhe.records import FAIL, PASS, SummaryRow, VerdictRow, utc_now
+from shenhe.overlays import colour_of
+from shenhe.records import FAIL, PASS, CaptionRow, SummaryRow, VerdictRow, utc_now
 from shenhe.report.tally import EXPECTED, UNDECIDED, RunReading, read_run
+from shenhe.runs.captions import caption_files, read_captions
 
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
 NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
+
+
+class Thing(NamedTuple):
+    """An object of a caption as SVG draws it. Units: a thousandth of the photo's sides."""
+
+    points: str
+    closed: bool
+    colour: str
+    left: float
+    top: float
+    desc: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,8 @@ class PhotoView:
     thumbnail: str
     problem: str
     named_in_reason: bool
+    things: list[Thing]
+    """What its dense caption says is there, where the run has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +72,7 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     Raises: RunError if the folder holds no verdicts or cannot be written.
     """
     reading = read_run(run_dir, max_groups)
+    outcomes = read_outcomes(run_dir)
     path = run_dir / "report" / "index.html"
     environment = Environment(
         loader=PackageLoader("shenhe.report", "templates"),
@@ -71,31 +92,59 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
         names=NAMES,
         classes=CLASSES,
         labels=EXPECTED,
-        groups=_groups(reading),
+        groups=_groups(reading, _captions(run_dir, reading)),
+        curves=curves(outcomes, score_verdicts(outcomes)),
+        svg=svg,
     )
-    fresh = path.with_suffix(".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as fresh:
         page.dump(str(fresh), encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from error
     return path
 
 
-def _groups(reading: RunReading) -> list[GroupView]:
-    return [_view(row, summary) for row, summary in reading.shown]
+Captions = dict[str, CaptionRow]
+"""Dense captions by the path of their photo."""
 
 
-def _view(row: VerdictRow, summary: SummaryRow | None) -> GroupView:
+def _captions(run_dir: Path, reading: RunReading) -> Captions:
+    """Find the captions of the photos that are shown, each seen alone."""
+    shown = {image for _, summary in reading.shown if summary for image in summary.images}
+    return {
+        row.images[0]: row
+        for path in caption_files(run_dir)
+        for row in read_captions(path)
+        if len(row.images) == 1 and row.images[0] in shown
+    }
+
+
+def _groups(reading: RunReading, captions: Captions) -> list[GroupView]:
+    return [_view(row, summary, captions) for row, summary in reading.shown]
+
+
+def _view(row: VerdictRow, summary: SummaryRow | None, captions: Captions) -> GroupView:
     views = []
     if summary is not None:
         for (key, line), image in zip(summary.per_image.items(), summary.images, strict=False):
             thumbnail, problem = _thumbnail(locate(image))
             named = key in photos_named(row.reason)
-            views.append(PhotoView(key, locate(image).name, line, thumbnail, problem, named))
+            things = _things(captions.get(image))
+            name = locate(image).name
+            views.append(PhotoView(key, name, line, thumbnail, problem, named, things))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
     return GroupView(row, row.verdict or UNDECIDED, agrees, views)
+
+
+def _things(caption: CaptionRow | None) -> list[Thing]:
+    if caption is None:
+        return []
+    things = []
+    for thing in from_grouped(caption.caption).photos[0]:
+        points = thing.shape.points
+        (left, top), *_ = points
+        colour = "#{:02x}{:02x}{:02x}".format(*colour_of(thing.desc))
+        drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
+        closed = not isinstance(thing.shape, Line)
+        things.append(Thing(drawn, closed, colour, left / 10, top / 10, thing.desc))
+    return things
 
 
 def _thumbnail(path: Location) -> tuple[str, str]:

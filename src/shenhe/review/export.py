@@ -17,8 +17,9 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
 from shenhe.config import Missions, Prompts
-from shenhe.errors import FormatError, RunError
+from shenhe.errors import FormatError
 from shenhe.exports import training
+from shenhe.files import whole_file
 from shenhe.formats import verdict as verdict_format
 from shenhe.formats.caption import from_grouped
 from shenhe.geometry import Size
@@ -80,13 +81,8 @@ def write_exports(folder: Path, index: Index, prompting: Prompting) -> dict[Path
     written = {}
     for name in EXPORTS:
         made, path = export(name, index, prompting), folder / name
-        fresh = path.with_suffix(".new")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as fresh:
             fresh.write_bytes(made.content)
-            fresh.replace(path)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
         written[path] = made
     return written
 

@@ -28,6 +28,7 @@ from shenhe.records import (
     SummaryRow,
     VerdictRow,
 )
+from shenhe.runs.captions import caption_files
 from shenhe.runs.decisions import Decisions
 from shenhe.runs.ledger import parse_row, read_shard
 from shenhe.runs.output import failures_file, key_of
@@ -306,7 +307,7 @@ def _sources(run_dir: Path, captions: Sequence[Path]) -> _Sources:
     )
     if not stage_b:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
-    named = captions or [*rows_files(run_dir / "captions"), run_dir / "captions.jsonl"]
+    named = captions or caption_files(run_dir)
     found = [one for path in named for one in shards(path)]
     for path in captions:
         if not path.is_file():

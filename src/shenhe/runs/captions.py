@@ -34,6 +34,7 @@ from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan, answer_meta
+from shenhe.shards import rows_files
 from shenhe.stages import caption
 
 
@@ -43,6 +44,12 @@ class Lists(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Photos]: ...
+
+
+def caption_files(run_dir: Path) -> list[Path]:
+    """List the caption rows that lie in a run's folder: captions.jsonl, captions/*.jsonl."""
+    named = [run_dir / "captions.jsonl", *rows_files(run_dir / "captions")]
+    return [path for path in named if path.is_file()]
 
 
 def read_captions(rows_path: Path) -> Iterator[CaptionRow]:

@@ -1,0 +1,124 @@
+"""How long people wait for the review app: a large run, in a real browser.
+
+    python -m bench.review --folder SOMEWHERE [--groups 10000] [--steps 40]
+
+Writes the rows of a run whose groups have three photos each (of 12 megapixels, 24 different ones),
+starts `shenhe review`, and drives Chromium, which must be installed. A page counts as there when
+its text and its first photo are shown; the first photo of the next group was fetched ahead, as
+always. Prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from bench.photos import phone_photo
+from tests.review.conftest import ARGUMENTS
+from tests.review.runs import FAIL, PASS, Group, served, write_run
+
+SHOWN = """() => {
+  const image = document.querySelector(".picture img");
+  return document.readyState === "complete" || (image && image.complete && image.naturalWidth > 0);
+}"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--groups", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--chromium", default="/usr/bin/chromium")
+    options = parser.parse_args()
+    photos = [_photo(options.folder, number) for number in range(24)]
+    run_dir = write_run(options.folder / "run", list(_groups(options.groups)), photos)
+    _three_photos_each(run_dir, photos)
+    print("| | median, ms | 95 of 100, ms |\n|---|---|---|")
+    began = time.perf_counter()
+    with served(run_dir, "--reviewer", "bench") as found, sync_playwright() as playwright:
+        _tell("the command, until it answers; the index is made", [time.perf_counter() - began])
+        browser = playwright.chromium.launch(executable_path=options.chromium, args=ARGUMENTS)
+        page = browser.new_page(base_url=found.url, viewport={"width": 1280, "height": 860})
+        _tell("first page", [_timed(page, lambda: page.goto("/"))])
+        _tell("first page again", [_timed(page, lambda: page.goto("/")) for _ in range(10)])
+        _tell("search", [_timed(page, lambda: page.goto("/?text=未拧紧")) for _ in range(10)])
+        page.goto("/group/1")
+        nexts, decided = [], []
+        for _ in range(options.steps):
+            page.wait_for_load_state("networkidle")  # a look at the photos
+            nexts.append(_step(page, "n"))
+            page.wait_for_load_state("networkidle")
+            decided.append(_step(page, "2"))
+        _tell("next group", nexts)
+        _tell("a decision on disk, and the next group", decided)
+        browser.close()
+    began = time.perf_counter()
+    with served(run_dir, "--reviewer", "bench"):
+        _tell("the command again", [time.perf_counter() - began])
+
+
+def _photo(folder: Path, number: int) -> Path:
+    path = folder / "photos" / f"img-{number:03d}.jpeg"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        phone_photo(path, number)
+    return path
+
+
+def _groups(count: int) -> list[Group]:
+    reasons = ("图片_1中螺丝符合要求", "图片_2中螺丝未拧紧", "图片_3显示BBU无需安装挡风板")
+    return [
+        Group(
+            f"QC-20261101-{number:07d}",
+            (PASS, FAIL, None)[number % 7 % 3],
+            ("pass", "fail", None)[number % 3],
+            (number % 97) / 97,
+            reasons[number % 3],
+        )
+        for number in range(count)
+    ]
+
+
+def _three_photos_each(run_dir: Path, photos: list[Path]) -> None:
+    """Leave each group three of the photos."""
+    whole = ",".join(f'"{photo}"' for photo in photos)
+    (path,) = (run_dir / "stage_a").glob("*.jsonl")
+    lines = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        some = ",".join(f'"{photos[(3 * number + at) % len(photos)]}"' for at in range(3))
+        row = line.replace(whole, some)
+        start, end = row.index(',"图片_4"'), row.index('},"timestamp"')
+        lines.append(row[:start] + row[end:] + "\n")
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _step(page: Page, key: str) -> float:
+    before = page.url
+
+    def step() -> None:
+        page.keyboard.press(key)
+        page.wait_for_url(lambda url: url != before, wait_until="commit")
+
+    return _timed(page, step)
+
+
+def _timed(page: Page, does: object) -> float:
+    began = time.perf_counter()
+    assert callable(does)
+    does()
+    page.wait_for_function(SHOWN)
+    return time.perf_counter() - began
+
+
+def _tell(what: str, seconds: list[float]) -> None:
+    late = sorted(seconds)[min(len(seconds) - 1, round(0.95 * len(seconds)))]
+    many = f"{late * 1000:.0f}" if len(seconds) > 1 else ""
+    print(f"| {what} | {statistics.median(seconds) * 1000:.0f} | {many} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
