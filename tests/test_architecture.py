@@ -25,6 +25,7 @@ LAYERS = [
     {
         "report",
         "review",
+        "rewards",
         "evaluation",
         "exports",
         "verification",

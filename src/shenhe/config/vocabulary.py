@@ -17,11 +17,12 @@ SEPARATORS = "[/,，]"
 
 
 class Vocabulary(Strict):
-    """Paths of levels; `/` in a path is any separator of levels."""
+    """Paths of levels; `/` in a path is any separator of levels. `faults` are words of them."""
 
     schema_: Literal[1] = Field(alias="schema")
     paths: list[str] = Field(min_length=1)
     remark: str = ""
+    faults: list[str] = Field(default_factory=list)
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Red
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
 
+from shenhe.config import load_vocabulary
 from shenhe.errors import FormatError, PhotoError, ShenheError
 from shenhe.formats import summary
 from shenhe.records import utc_now
@@ -23,7 +24,7 @@ from shenhe.review.index import Filters, Found, Index, States
 from shenhe.review.pictures import Size, jpeg
 from shenhe.review.views import (
     CHOICES,
-    FAULTS,
+    FURTHER_FAULTS,
     Draft,
     draft_of,
     photo_views,
@@ -193,6 +194,7 @@ class _Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._faults = (*load_vocabulary().faults, *FURTHER_FAULTS)
         self._templates.filters["urlencode_map"] = urlencode
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
@@ -261,7 +263,7 @@ class _Pages:
             following=following.number if following else None,
             filters=filters,
             choices=CHOICES,
-            faults=FAULTS,
+            faults=self._faults,
             progress=index.progress(filters),
         )
 

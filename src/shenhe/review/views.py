@@ -14,11 +14,8 @@ from shenhe.records import photo_key
 from shenhe.review.index import Found
 from shenhe.runs.decisions import Choice, Decision, Said
 
-FAULTS = (
-    *("未拧紧", "露铜", "复接", "生锈", "安装方向错误", "未按要求配备挡风板", "无保护措施"),
-    *("弯曲半径不合理", "分布散乱", "照片不全", "照片不清", "标签有误", "其他"),
-)
-"""What a group is failed for, in the domain's own words."""
+FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
+"""What people fail groups for beside the vocabulary's faults."""
 CHOICES: tuple[Choice, ...] = ("通过", "不通过", "待定")
 
 
