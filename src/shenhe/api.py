@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from shenhe.config import load_missions, load_prompts
+from shenhe.config import load_missions, load_prompts, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.errors import ItemError, UsageError
@@ -63,12 +63,18 @@ class Model:
     """A loaded checkpoint."""
 
     def __init__(
-        self, engine: Engine, missions: Path | None = None, prompts: Path | None = None
+        self,
+        engine: Engine,
+        missions: Path | None = None,
+        prompts: Path | None = None,
+        examples: Path | None = None,
+        guidance: Path | None = None,
     ) -> None:
         """Use an engine with the built-in missions and prompts, or those of files."""
         self.engine = engine
         self.missions = load_missions(missions)
         self.prompts = load_prompts(prompts)
+        self.teaching = load_teaching(examples, guidance, self.missions)
 
     def chat(self, messages: Sequence[Mapping[str, Any]], max_new_tokens: int = 2048) -> Reply:
         """Answer a conversation; messages as in transformers: role, and text or content parts.
@@ -106,10 +112,9 @@ class Model:
         read.
         """
         found = self.missions.get(mission)
+        template = self.teaching.taught(self.prompts, found).summary
         requests = [
-            summary.request(
-                photo_key(index), locate(str(photo)), found, self.prompts.summary, max_new_tokens
-            )
+            summary.request(photo_key(index), locate(str(photo)), found, template, max_new_tokens)
             for index, photo in enumerate(photos)
         ]
         lines = self._ask(requests, summary.read)
@@ -120,9 +125,9 @@ class Model:
 
         Raises: UsageError for an unknown mission; FormatError for a line that is no summary.
         """
-        request = verdict.request(
-            "verdict", lines, self.missions.get(mission), self.prompts.verdict, max_new_tokens
-        )
+        found = self.missions.get(mission)
+        template = self.teaching.taught(self.prompts, found).verdict
+        request = verdict.request("verdict", lines, found, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]
         if isinstance(outcome, Good):
             said: Judgement = outcome.value
@@ -156,6 +161,8 @@ def load(
     *,
     missions: str | Path | None = None,
     prompts: str | Path | None = None,
+    examples: str | Path | None = None,
+    guidance: str | Path | None = None,
     **options: Any,
 ) -> Model:
     """Load a checkpoint, "demo" for the bundled one; options are those of EngineSpec.
@@ -166,11 +173,8 @@ def load(
     if odd := sorted(options.keys() - known):
         raise UsageError(f"unknown option {odd[0]!r}: use {', '.join(sorted(known))}")
     engine = create_engine(EngineSpec(str(model), tuple(map(str, adapters)), **options))
-    return Model(
-        engine,
-        Path(missions) if missions is not None else None,
-        Path(prompts) if prompts is not None else None,
-    )
+    files = (missions, prompts, examples, guidance)
+    return Model(engine, *(Path(file) if file is not None else None for file in files))
 
 
 def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:

@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from shenhe.cli import captions, checks, examining, measures, merging, talk, telling, verifying
-from shenhe.cli.composing import DEMO_PHOTOS, deciding_of, decisive, make_engine, run_options, tell
+from shenhe.cli.composing import (
+    DEMO_PHOTOS,
+    deciding_of,
+    decisive,
+    make_engine,
+    run_options,
+    teaching_of,
+    tell,
+)
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
@@ -38,6 +46,7 @@ def summarize(options: argparse.Namespace) -> int:
         plan = plan_summaries(tree, mission, options.output_dir, run)
         _tell_plan("Stage-A", mission, plan.groups, f"{plan.items} photos", plan.already)
         return 0
+    prompts = teaching_of(options, missions).taught(prompts, mission)
     counts = run_summaries(
         make_engine(options),
         tree,
@@ -61,13 +70,14 @@ def judge(options: argparse.Namespace) -> int:
             plan = plan_verdicts(source, options.output_dir, run)
             _tell_plan("Stage-B", source.mission, plan.groups, "one verdict each", plan.already)
         return 0
+    teaching = teaching_of(options, missions)
     engine = make_engine(options)
     codes = []
     for source in sources:
         counts = run_verdicts(
             engine,
             source,
-            prompts.verdict,
+            teaching.taught(prompts, source.mission).verdict,
             options.output_dir,
             options=decisive(options),
             run=run,
@@ -96,12 +106,14 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for mission in wanted:
         tree.count(mission)  # a mission without a folder stops the run before the model is loaded
+    teaching = teaching_of(options, missions)
     engine = make_engine(options)
     options_of_rows = decisive(options)
     codes = []
     for mission in wanted:
+        template = teaching.taught(prompts, mission).summary
         counts = run_summaries(
-            engine, tree, mission, prompts.summary, stage_a, options=options_of_rows, run=how
+            engine, tree, mission, template, stage_a, options=options_of_rows, run=how
         )
         codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
     names = {mission.name for mission in wanted}
@@ -110,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
             counts = run_verdicts(
                 engine,
                 source,
-                prompts.verdict,
+                teaching.taught(prompts, source.mission).verdict,
                 stage_b,
                 options=options_of_rows,
                 run=how,

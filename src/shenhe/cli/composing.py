@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.checkpoints.trainer_args import read_trainer_args
+from shenhe.config import Missions, Teaching, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError
 from shenhe.locations import Location
@@ -111,6 +112,11 @@ def decisive(options: argparse.Namespace) -> dict[str, Any]:
 def deciding_of(options: argparse.Namespace) -> Deciding:
     """How sure a verdict must be."""
     return Deciding(options.pass_above, options.fail_below, options.votes)
+
+
+def teaching_of(options: argparse.Namespace, missions: Missions) -> Teaching:
+    """The rules and examples that the options name."""
+    return load_teaching(options.examples, options.guidance, missions)
 
 
 def run_options(options: argparse.Namespace) -> RunOptions:

@@ -204,6 +204,7 @@ def _summarize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mission", required=True, metavar="NAME", help="the mission's name")
     _output(parser)
     _max_new_tokens(parser, 512)
+    _teaching(parser)
     _work(parser)
 
 
@@ -215,6 +216,7 @@ def _judge(parser: argparse.ArgumentParser) -> None:
     _output(parser)
     _max_new_tokens(parser, 128)
     _deciding(parser)
+    _teaching(parser)
     _work(parser)
 
 
@@ -230,6 +232,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     _output(parser)
     _deciding(parser)
+    _teaching(parser)
     _work(parser)
 
 
@@ -531,6 +534,18 @@ def _engine(
     _server(parser)
     _cluster(parser)
     _prompts(parser)
+
+
+def _teaching(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--examples",
+        type=Path,
+        metavar="FILE",
+        help="worked examples that are shown before each question (TOML)",
+    )
+    parser.add_argument(
+        "--guidance", type=Path, metavar="FILE", help="written rules of missions (TOML)"
+    )
 
 
 def _prompts(parser: argparse.ArgumentParser) -> None:

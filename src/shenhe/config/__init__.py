@@ -1,16 +1,19 @@
-"""Missions, prompts and vocabulary: data files, loaded, validated and hashed."""
+"""Missions, prompts, rules, examples and vocabulary: data files, loaded, validated and hashed."""
 
 from shenhe.config.missions import Mission, Missions, load_missions
 from shenhe.config.prompts import Prompts, Template, load_prompts
+from shenhe.config.teaching import Teaching, load_teaching
 from shenhe.config.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = [
     "Mission",
     "Missions",
     "Prompts",
+    "Teaching",
     "Template",
     "Vocabulary",
     "load_missions",
     "load_prompts",
+    "load_teaching",
     "load_vocabulary",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from pydantic import Field
 from shenhe.config.missions import Mission
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError
+from shenhe.locations import Location
 
 BUILT_IN = Path(__file__).with_name("prompts.toml")
 REQUIRED_FIELDS = {"caption": set(), "summary": {"mission"}, "verdict": {"mission", "lines"}}
@@ -20,11 +22,27 @@ REQUIRED_FIELDS = {"caption": set(), "summary": {"mission"}, "verdict": {"missio
 _FIELD = re.compile(r"\{(mission|focus|rule|lines)\}")
 
 
-class Template(Strict):
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A worked answer, to a photo or to the lines of a group; `digest` is that of the photo."""
+
+    answer: str
+    photo: Location | None = None
+    digest: str = ""
+    lines: str = ""
+
+
+class JobText(Strict):
     """The system text and the user text of one job; an empty system text sends none."""
 
     system: str = ""
     user: str = Field(min_length=1)
+
+
+class Template(JobText):
+    """The prompt of one job: its texts, and the worked examples that are shown before it."""
+
+    examples: tuple[Example, ...] = ()
 
     def fill(self, mission: Mission | None = None, lines: str = "") -> str:
         """Fill the user text in; what is filled in is never read as a field again."""
@@ -36,6 +54,8 @@ class Template(Strict):
     def hash(self, mission: Mission | None = None) -> str:
         """Fingerprint everything of the prompt but the group's own content, 16 hex digits."""
         text = "\0".join((self.system, self.fill(mission, "{lines}")))
+        for one in self.examples:
+            text += "\0".join(("", one.digest, one.lines, one.answer))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -52,9 +72,9 @@ class PromptsFile(Strict):
     """The form of a user's file: any of the jobs."""
 
     schema_: Literal[1] = Field(alias="schema")
-    caption: Template | None = None
-    summary: Template | None = None
-    verdict: Template | None = None
+    caption: JobText | None = None
+    summary: JobText | None = None
+    verdict: JobText | None = None
 
 
 def load_prompts(extra: Path | None = None) -> Prompts:
@@ -66,9 +86,9 @@ def load_prompts(extra: Path | None = None) -> Prompts:
     if extra is None:
         return prompts
     replaced = {
-        job: template
-        for job, template in read_toml(extra, PromptsFile)
-        if isinstance(template, Template)
+        job: Template(system=text.system, user=text.user)
+        for job, text in read_toml(extra, PromptsFile)
+        if isinstance(text, JobText)
     }
     for job, template in replaced.items():
         missing = REQUIRED_FIELDS[job] - set(_FIELD.findall(template.user))

@@ -180,7 +180,7 @@ def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: 
         meta=CaptionMeta(
             prompt_hash=prompt_hash,
             checkpoint=checkpoint,
-            answers={"caption": answer_meta(answer)},
+            answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
             truncated=found.truncated,
             resized_wh=[size.resized_wh for size in answer.sizes],
         ),

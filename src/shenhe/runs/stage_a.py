@@ -96,9 +96,10 @@ def run_summaries(
     return counts
 
 
-def answer_meta(answer: Answer) -> AnswerMeta:
+def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
     """Keep of an answer what a row needs to be explained later."""
-    size = answer.sizes[0] if len(answer.sizes) == 1 else None
+    # Of a Stage-A question the last photo is the one asked about: before it are examples.
+    size = answer.sizes[-1] if answer.sizes and of_one_photo else None
     return AnswerMeta(
         raw=answer.text,
         finish_reason=answer.finish_reason,

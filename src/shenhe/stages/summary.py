@@ -8,7 +8,7 @@ from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.formats import grammars, summary
 from shenhe.locations import Location
-from shenhe.records import Answer, Group, Request, photo_key
+from shenhe.records import Answer, Group, Message, Request, photo_key
 from shenhe.stages.photo_prompt import photo_messages
 
 MAX_NEW_TOKENS = 512
@@ -17,8 +17,19 @@ MAX_NEW_TOKENS = 512
 def request(
     key: str, photo: Location, mission: Mission, template: Template, max_new_tokens: int
 ) -> Request:
-    """Ask for the line of one photo."""
-    messages = photo_messages(template.system, template.fill(mission), [photo])
+    """Ask for the line of one photo, after the worked examples."""
+    question = template.fill(mission)
+    *system, asked = photo_messages(template.system, question, [photo])
+    shown = [
+        message
+        for example in template.examples
+        if example.photo is not None
+        for message in (
+            *photo_messages("", question, [example.photo]),
+            Message("assistant", (example.answer,)),
+        )
+    ]
+    messages = (*system, *shown, asked)
     return Request(key, messages, max_new_tokens, grammar=grammars.of_summary())
 
 

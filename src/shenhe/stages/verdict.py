@@ -19,8 +19,11 @@ def messages(lines: Mapping[str, str], mission: Mission, template: Template) -> 
     prompt (a line break, a special token).
     """
     listed = "\n".join(f"{key}: {summary.parse(line)}" for key, line in lines.items())
-    question = Message("user", (template.fill(mission, listed),))
-    return (Message("system", (template.system,)), question) if template.system else (question,)
+    turns = [Message("system", (template.system,))] if template.system else []
+    for example in template.examples:
+        turns.append(Message("user", (template.fill(mission, example.lines),)))
+        turns.append(Message("assistant", (example.answer,)))
+    return *turns, Message("user", (template.fill(mission, listed),))
 
 
 def request(
