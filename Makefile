@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check test-peers demo-checkpoint demo-adapter demo-photos demo-evaluate clean
+.PHONY: pictures demo test check test-peers demo-checkpoint demo-adapter demo-photos demo-evaluate clean
 
 demo: .venv/installed
 	$(BIN)/shenhe demo
@@ -40,6 +40,10 @@ demo-evaluate: .venv/installed-dev
 .venv/installed-dev: .venv/installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@
+
+# The pictures of the README and the docs, of real pages; needs Chromium.
+pictures: .venv/installed-dev
+	$(BIN)/python -m recipes.pictures
 
 clean:
 	rm -rf .venv .demo-build shenhe-demo

@@ -63,13 +63,13 @@ def reliability(bins: Sequence[Bin]) -> Curve:
 def trade_off_curve(points: Sequence[Threshold]) -> Curve:
     """Draw what slips through against what is left to people, one mark a threshold."""
     shares = [point.false_pass.value or 0.0 for point in points]
-    highest = _round_up(max(shares, default=0.0))
+    highest = _round_up(max((point.false_pass.interval()[1] for point in points), default=0.0))
     marks = []
     for point, share in zip(points, shares, strict=True):
         low, high = point.false_pass.interval()
         left = point.left_to_people.value or 0.0
         told = f"--pass-above {point.pass_above:.6g}: {share:.1%} slip through, {left:.1%} are left"
-        marks.append(_mark(left, share / highest, low / highest, min(1.0, high / highest), 3, told))
+        marks.append(_mark(left, share / highest, low / highest, high / highest, 3, told))
     return Curve(
         "取舍 Trade-off",
         "留给人工 left to people",
