@@ -18,6 +18,8 @@ FAIL: Final = "不通过"
 
 Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
+EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
+"""The verdict that a label asks for."""
 FinishReason = Literal["stop", "length", "loop"]
 """An answer ended by itself, at the token limit, or because it went round in a circle."""
 

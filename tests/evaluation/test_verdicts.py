@@ -21,13 +21,13 @@ from shenhe.evaluation import (
     write_verdict_page,
 )
 from shenhe.evaluation.verdicts import Outcome, trade_off
-from shenhe.records import FAIL, PASS
+from shenhe.records import FAIL, PASS, Label
 from shenhe.runs.decisions import Decision, Decisions, Said
 
 REPETITIONS, GROUPS = 200, 2000
 
 
-def _outcomes(*counted: tuple[str | None, str | None, float | None, int]) -> list[Outcome]:
+def _outcomes(*counted: tuple[Label | None, str | None, float | None, int]) -> list[Outcome]:
     return [
         Outcome(f"{number}-{at}", "M", label, verdict, p)
         for number, (label, verdict, p, count) in enumerate(counted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -174,13 +175,13 @@ def test_photos_overlays_and_zoom(page: Page, demo_photos: list[Path]) -> None:
     assert images.evaluate_all("all => all.every(i => i.naturalWidth > 300)")
     expect(page.locator("figure.named")).to_have_count(1)
     page.keyboard.press("o")
-    expect(images.first).to_have_attribute("src", "/overlay/5/1/small.jpg")
-    expect(images.nth(1)).to_have_attribute("src", "/photo/5/2/small.jpg")
+    expect(images.first).to_have_attribute("src", re.compile("^/overlay/5/1/small.jpg"))
+    expect(images.nth(1)).to_have_attribute("src", re.compile("^/photo/5/2/small.jpg"))
     page.keyboard.press("z")
     zoomed = page.locator("dialog img")
-    expect(zoomed).to_have_attribute("src", "/overlay/5/1/large.jpg")
+    expect(zoomed).to_have_attribute("src", re.compile("^/overlay/5/1/large.jpg"))
     page.keyboard.press("z")
-    expect(zoomed).to_have_attribute("src", "/photo/5/2/large.jpg")
+    expect(zoomed).to_have_attribute("src", re.compile("^/photo/5/2/large.jpg"))
     page.keyboard.press("+")
     assert zoomed.evaluate("image => image.style.width") == "150%"
     page.keyboard.press("1")  # no decision while a photo is looked at

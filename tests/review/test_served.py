@@ -93,6 +93,27 @@ def test_headers_and_what_is_not_there(run_dir: Path) -> None:
             assert headers["location"] == "/"
 
 
+def test_no_photo_is_taken_for_another(
+    run_dir: Path, tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    path = "/photo/1/1/small.jpg"
+    with served(run_dir) as found:
+        client = Client(found.url)
+        _, first, content = client.send("GET", path)
+        assert "no-cache" in first["cache-control"]
+        known = {"If-None-Match": first["etag"]}
+        assert client.send("GET", path, known)[::2] == (304, b"")
+        assert client.send("GET", "/photo/1/2/small.jpg", known)[0] == 200
+        assert client.send("GET", "/photo/1/1/large.jpg", known)[0] == 200
+        assert client.send("GET", f"{path}?of=000000000000")[0] == 404
+    # Another run at the same address, or the same photo taken anew, is not what browsers kept.
+    other = write_run(tmp_path / "other", thirty(), demo_photos[5:7])
+    with served(other) as found:
+        status, _, instead = Client(found.url).send("GET", path, known)
+        assert status == 200
+        assert instead != content
+
+
 def test_other_addresses_ask_for_a_token(run_dir: Path) -> None:
     with served(run_dir, "--host", "0.0.0.0") as found:  # all addresses: loopback among them
         port = urlsplit(found.url).port

@@ -12,6 +12,7 @@ import torch
 
 from shenhe import rewards
 from shenhe.checkpoints.load import load_checkpoint
+from shenhe.records import Label
 from shenhe.stage_b import build_stage_b_messages
 
 GOOD = "通过\n理由: 图片_1中BBU安装螺丝显示完整，符合要求"
@@ -36,7 +37,7 @@ def test_conversations_are_read_as_texts_are() -> None:
 def test_a_false_pass_is_worse_than_saying_nothing() -> None:
     fail = "不通过\n理由: 图片_1中BBU安装螺丝未拧紧"
     texts = [GOOD, GOOD, fail, fail, "待定\n理由: 看不清", GOOD]
-    labels = ["pass", "fail", "fail", "pass", "fail", None]
+    labels: list[Label | None] = ["pass", "fail", "fail", "pass", "fail", None]
     assert rewards.verdict_right(texts, labels) == [1, -1, 1, 0, 0, 0]
 
 

@@ -13,13 +13,12 @@ from pydantic import ValidationError
 
 from shenhe.errors import RunError
 from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
-from shenhe.records import FAIL, PASS, Label, VerdictRow
+from shenhe.records import EXPECTED, FAIL, PASS, Label, VerdictRow
 from shenhe.runs.decisions import Decisions, decisions_file
 from shenhe.runs.ledger import read_rows
 from shenhe.shards import rows_files
 
 BINS = 10
-EXPECTED = {"pass": PASS, "fail": FAIL}
 
 
 class Outcome(NamedTuple):
@@ -27,7 +26,7 @@ class Outcome(NamedTuple):
 
     key: str
     mission: str
-    label: str | None
+    label: Label | None
     verdict: str | None
     p_pass: float | None
 

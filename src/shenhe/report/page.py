@@ -21,8 +21,8 @@ from shenhe.formats.verdict import photos_named
 from shenhe.geometry import Line
 from shenhe.locations import Location, locate
 from shenhe.overlays import colour_of
-from shenhe.records import FAIL, PASS, CaptionRow, SummaryRow, VerdictRow, utc_now
-from shenhe.report.tally import EXPECTED, UNDECIDED, RunReading, read_run
+from shenhe.records import EXPECTED, FAIL, PASS, CaptionRow, SummaryRow, VerdictRow, utc_now
+from shenhe.report.tally import UNDECIDED, RunReading, read_run
 from shenhe.runs.captions import caption_files, read_captions
 
 THUMBNAIL_SIDE = 360

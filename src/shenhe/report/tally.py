@@ -10,11 +10,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shenhe.errors import RunError
-from shenhe.records import FAIL, PASS, SummaryRow, VerdictRow
+from shenhe.records import EXPECTED, PASS, SummaryRow, VerdictRow
 from shenhe.runs.ledger import Json, read_rows
 from shenhe.shards import rows_files
 
-EXPECTED = {"pass": PASS, "fail": FAIL}
 UNDECIDED = "undecided"
 
 

@@ -1,58 +1,26 @@
-"""The pages: a queue, a group, the audit trail, exports; all of it served from here."""
+"""The application: which address shows and does what; all of it is served from here."""
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
-from typing import Annotated, Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from typing import Annotated
+from urllib.parse import parse_qsl, quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from pydantic import ValidationError
+from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from shenhe.config import load_vocabulary
-from shenhe.errors import FormatError, PhotoError, ShenheError
-from shenhe.formats import summary
-from shenhe.records import utc_now
+from shenhe.errors import PhotoError, ShenheError
 from shenhe.review.access import TOKEN_COOKIE, Access
-from shenhe.review.export import EXPORTS, Prompting, export
-from shenhe.review.index import Filters, Found, Index, States
-from shenhe.review.pictures import Size, jpeg
-from shenhe.review.views import (
-    CHOICES,
-    FURTHER_FAULTS,
-    Draft,
-    draft_of,
-    photo_views,
-    pieces,
-    said_of,
-)
-from shenhe.review.words import LANGUAGES, chosen, words
-from shenhe.runs.decisions import ConflictError, Decision
+from shenhe.review.export import EXPORTS
+from shenhe.review.pages import Form, Pages, Review
+from shenhe.review.pictures import Size, fingerprint, jpeg, tag
+from shenhe.review.words import LANGUAGES
 
-PAGE = 50
 MAX_BODY = 1_000_000
 """Units: bytes of a form: comments and lines, no files."""
 YEAR = 365 * 24 * 3600
-PHOTO_SECONDS = 3600
 STATIC = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
-CONTEXT_WORDS = ("undone", "nothing_to_undo", "end")
-"""What a page may be asked to tell by its address."""
-
-Form = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """A run that is looked at: its groups and what people decided."""
-
-    run_name: str
-    index: Index
-    prompting: Prompting
 
 
 def create_app(review: Review, token: str | None = None, reviewer: str | None = None) -> FastAPI:
@@ -63,7 +31,7 @@ def create_app(review: Review, token: str | None = None, reviewer: str | None = 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     access = Access(token)
     app.middleware("http")(access)
-    pages = _Pages(review, reviewer)
+    pages = Pages(review, reviewer)
     app.exception_handler(HTTPException)(pages.refused)
     app.exception_handler(404)(pages.refused)
     app.exception_handler(ShenheError)(pages.failed)
@@ -81,7 +49,7 @@ def default_reviewer() -> str | None:
         return None
 
 
-def _route_pages(app: FastAPI, pages: _Pages) -> None:
+def _route_pages(app: FastAPI, pages: Pages) -> None:
     @app.get("/")
     def queue(request: Request, after: int = 0) -> Response:
         return pages.queue(request, after)
@@ -112,28 +80,35 @@ def _route_pages(app: FastAPI, pages: _Pages) -> None:
 
 
 def _route_pictures(app: FastAPI, review: Review) -> None:
-    def picture(number: int, place: int, size: Size, drawn: bool) -> Response:
+    def picture(request: Request, number: int, place: int, size: Size, drawn: bool) -> Response:
         found = review.index.group(number)
         if found is None or not 1 <= place <= len(found.images):
             raise HTTPException(404)
         image = found.images[place - 1]
+        if request.query_params.get("of", tag(image)) != tag(image):
+            raise HTTPException(404)
         caption = found.captions.get(image) if drawn else None
         if drawn and caption is None:
             raise HTTPException(404)
+        # Another run, or another order, may give the same address to another photo: browsers keep
+        # photos, and ask each time whether they still are the ones.
+        known = f'"{fingerprint(image, size, caption)}"'
+        headers = {"Cache-Control": "private, no-cache", "ETag": known}
+        if request.headers.get("if-none-match") == known:
+            return Response(status_code=304, headers=headers)
         try:
             content = jpeg(image, size, caption)
         except PhotoError as error:
             return PlainTextResponse(f"{error.code}: {error}\n", 404)
-        headers = {"Cache-Control": f"private, max-age={PHOTO_SECONDS}"}
         return Response(content, media_type="image/jpeg", headers=headers)
 
     @app.get("/photo/{number}/{place}/{size}.jpg")
-    def photo(number: int, place: int, size: Size) -> Response:
-        return picture(number, place, size, drawn=False)
+    def photo(request: Request, number: int, place: int, size: Size) -> Response:
+        return picture(request, number, place, size, drawn=False)
 
     @app.get("/overlay/{number}/{place}/{size}.jpg")
-    def overlay(number: int, place: int, size: Size) -> Response:
-        return picture(number, place, size, drawn=True)
+    def overlay(request: Request, number: int, place: int, size: Size) -> Response:
+        return picture(request, number, place, size, drawn=True)
 
     @app.get("/static/{name}")
     def static(name: str) -> Response:
@@ -144,7 +119,7 @@ def _route_pictures(app: FastAPI, review: Review) -> None:
         return Response(content, media_type=STATIC[name], headers=headers)
 
 
-def _route_people(app: FastAPI, pages: _Pages, access: Access) -> None:
+def _route_people(app: FastAPI, pages: Pages, access: Access) -> None:
     @app.get("/login")
     def login_page(request: Request, token: str = "") -> Response:
         return _login(request, token) if token else pages.render(request, "login.html")
@@ -182,185 +157,6 @@ def _route_people(app: FastAPI, pages: _Pages, access: Access) -> None:
         return response
 
 
-class _Pages:
-    """Renders the pages."""
-
-    def __init__(self, review: Review, reviewer: str | None) -> None:
-        self._review, self._reviewer = review, reviewer
-        self._templates = Environment(
-            loader=PackageLoader("shenhe.review", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._faults = (*load_vocabulary().faults, *FURTHER_FAULTS)
-        self._templates.filters["urlencode_map"] = urlencode
-
-    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
-        language = _language(request)
-        path = request.url.path
-        here = f"{path}?{request.url.query}" if request.url.query else path
-        told = request.query_params.get("told", "")
-        text = self._templates.get_template(template).render(
-            w=words(language),
-            language=language,
-            other=next(name for name in LANGUAGES if name != language),
-            run_name=self._review.run_name,
-            reviewer=self._name(request),
-            here=here if request.method == "GET" else "/",
-            told=told if told in CONTEXT_WORDS else "",
-            about=request.query_params.get("about", ""),
-            **values,
-        )
-        return HTMLResponse(text, status)
-
-    def queue(self, request: Request, after: int) -> Response:
-        index, filters = self._review.index, _filters(request)
-        entries = index.page(filters, after, PAGE + 1)
-        return self.render(
-            request,
-            "queue.html",
-            entries=entries[:PAGE],
-            more=entries[PAGE - 1].number if len(entries) > PAGE else None,
-            after=after,
-            filters=filters,
-            missions=index.missions(),
-            states=States,
-            progress=index.progress(filters),
-            matching=index.matching(filters),
-        )
-
-    def group(
-        self,
-        request: Request,
-        number: int,
-        draft: Draft | None = None,
-        conflict: ConflictError | None = None,
-        problem: str = "",
-        status: int = 200,
-    ) -> Response:
-        found = self._group(number)
-        index, filters = self._review.index, _filters(request)
-        history = self._review.index.decisions.history(found.entry.key)
-        current = history[0] if history else None
-        before, following = index.preceding(filters, number), index.following(filters, number)
-        photos = photo_views(found, draft or draft_of(current))
-        return self.render(
-            request,
-            "group.html",
-            status,
-            number=number,
-            found=found,
-            reason=pieces(found.verdict.reason, len(photos)),
-            photos=photos,
-            current=current,
-            history=history,
-            draft=draft or draft_of(current),
-            conflict=conflict,
-            problem=problem,
-            previous=before.number if before else None,
-            following=following.number if following else None,
-            filters=filters,
-            choices=CHOICES,
-            faults=self._faults,
-            progress=index.progress(filters),
-        )
-
-    def decide(self, request: Request, number: int, form: Form) -> Response:
-        name = self._name(request)
-        if not name:
-            return RedirectResponse("/name", 303)
-        # By its key: numbers are those of a queue that may have been made anew meanwhile.
-        found = self._review.index.group_of(form.get("key", "")) or self._group(number)
-        entry = found.entry
-        draft = Draft()
-        try:
-            version = int(form.get("version", ""))
-            said = said_of(form, found)
-            draft = Draft(said.comment, said.fault, said.lines, said.descs)
-            for key, line in said.lines.items():
-                _check_line(key, line)
-            self._review.index.decisions.add(
-                Decision(
-                    key=entry.key,
-                    group_id=entry.group_id,
-                    mission=entry.mission,
-                    label=entry.label,
-                    verdict=entry.verdict,
-                    version=version + 1,
-                    said=said,
-                    reviewer=name,
-                    at=utc_now(),
-                )
-            )
-        except ConflictError as conflict:
-            return self.group(request, entry.number, draft, conflict, status=409)
-        except FormatError as error:
-            return self.group(request, entry.number, draft, problem=str(error), status=422)
-        except (ValueError, ValidationError) as error:
-            raise HTTPException(422) from error
-        return _onward(request, self._after(request, entry.number))
-
-    def undo(self, request: Request) -> Response:
-        name = self._name(request)
-        try:
-            undone = self._review.index.decisions.undo(name) if name else None
-        except ConflictError as conflict:
-            key = conflict.current.key if conflict.current else ""
-            return self._undone("", self._review.index.group_of(key))
-        found = self._review.index.group_of(undone.key) if undone else None
-        return self._undone("undone" if undone else "nothing_to_undo", found)
-
-    def trail(self, request: Request, before: int | None) -> Response:
-        decisions = self._review.index.decisions.trail(before, PAGE + 1)
-        more = decisions[PAGE - 1].number if len(decisions) > PAGE else None
-        return self.render(request, "trail.html", decisions=decisions[:PAGE], more=more)
-
-    def export(self, name: str) -> Response:
-        if name not in EXPORTS:
-            raise HTTPException(404)
-        made = export(name, self._review.index, self._review.prompting)
-        disposition = f'attachment; filename="{name}"'
-        headers = {"Content-Disposition": disposition}
-        return Response(made.content, media_type=EXPORTS[name], headers=headers)
-
-    def refused(self, request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 404
-        word = "missing_page" if status == 404 else "wrong"
-        return self.render(request, "message.html", status, word=word, detail="")
-
-    def failed(self, request: Request, error: Exception) -> Response:
-        """Tell of a disk that is full, or rows that have gone."""
-        return self.render(request, "message.html", 500, word="wrong", detail=str(error))
-
-    def _undone(self, told: str, found: Found | None) -> Response:
-        if found is None:
-            return RedirectResponse(f"/?told={told}", 303)
-        query = urlencode({"told": told, "about": found.entry.group_id} if told else {})
-        return RedirectResponse(f"/group/{found.entry.number}?{query}", 303)
-
-    def _after(self, request: Request, number: int) -> str:
-        """Find where a reviewer goes on: the next group that is open, at the end the first one."""
-        index, filters = self._review.index, _filters(request)
-        following = index.following(filters, number, open_only=True)
-        if following is None and filters.state in ("", "open"):
-            following = index.following(filters, 0, open_only=True)
-        query = urlencode(filters.query())
-        if following is None:
-            return "/?" + urlencode(filters.query() | {"told": "end"})
-        return f"/group/{following.number}" + (f"?{query}" if query else "")
-
-    def _group(self, number: int) -> Found:
-        found = self._review.index.group(number)
-        if found is None:
-            raise HTTPException(404)
-        return found
-
-    def _name(self, request: Request) -> str:
-        return unquote(request.cookies.get("reviewer", "")) or self._reviewer or ""
-
-
 async def _form(request: Request) -> Form:
     """Read a form.
 
@@ -375,34 +171,6 @@ async def _form(request: Request) -> Form:
         return dict(parse_qsl(body.decode(), keep_blank_values=True))
     except ValueError as error:
         raise HTTPException(422) from error
-
-
-def _check_line(key: str, line: str) -> None:
-    try:
-        summary.parse(line)
-    except FormatError as error:
-        raise FormatError(error.code, f"{key}: {error}") from error
-
-
-def _onward(request: Request, address: str) -> Response:
-    if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse({"next": address})
-    return RedirectResponse(address, 303)
-
-
-def _filters(request: Request) -> Filters:
-    told = request.query_params
-    return Filters(
-        told.get("mission", ""),
-        told.get("verdict", ""),
-        told.get("state", ""),
-        bool(told.get("against")),
-        " ".join(told.get("text", "").split()),
-    )
-
-
-def _language(request: Request) -> str:
-    return chosen(request.cookies.get("language"), request.headers.get("accept-language", ""))
 
 
 def _keep(response: Response, name: str, value: str) -> None:

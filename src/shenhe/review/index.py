@@ -1,41 +1,31 @@
 """Where each group of a run stands in its files, what it says, and how much it needs a look.
 
-Made of the rows, in SQLite beside the decisions, and made anew whenever the rows have changed.
+In SQLite beside the decisions; made of the rows, and made anew whenever they have changed.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from pydantic import ValidationError
 
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import group_photos
 from shenhe.locations import locate
 from shenhe.photos import is_photo
 from shenhe.records import (
-    FAIL,
-    PASS,
     CaptionRow,
     Label,
-    Row,
     Ruling,
     SummaryRow,
     VerdictRow,
 )
-from shenhe.runs.captions import caption_files
+from shenhe.review.indexing import is_current, make, read_at, sources_of
 from shenhe.runs.decisions import Decisions
-from shenhe.runs.ledger import parse_row, read_shard
-from shenhe.runs.output import failures_file, key_of
-from shenhe.shards import rows_files, shards
 
-LAYOUT = 1
-EXPECTED: Mapping[str, Ruling] = {"pass": PASS, "fail": FAIL}
 TRIGRAM = 3
 """The shortest words that the full-text index finds by itself."""
 States = ("open", "decided", "overruled", "deferred")
@@ -113,12 +103,12 @@ class Index:
 
         Raises: RunError if the folder holds no verdicts, or rows of another form.
         """
-        self._sources = _sources(run_dir, captions)
+        sources = sources_of(run_dir, captions)
         self.decisions = Decisions(run_dir)
         self.path = self.decisions.path.with_name("index.sqlite")
         try:
-            if not self._is_current():
-                self._make()
+            if not is_current(self.path, sources):
+                make(self.path, sources)
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}") from error
 
@@ -146,19 +136,26 @@ class Index:
         """Count the groups that the filters let through, whatever was decided of them."""
         where, values = _where(replace(filters, state=""))
         with self._open() as db:
-            counted = db.execute(
-                "SELECT count(*), count(c.choice), coalesce(sum(c.overrules), 0)"
-                f" FROM {_JOINED} WHERE {where}",
+            (groups,) = db.execute(
+                f"SELECT count(*) FROM groups g WHERE {where}", values
+            ).fetchone()
+            # From the decisions on: few of many groups have one.
+            decided = db.execute(
+                "SELECT count(c.choice), coalesce(sum(c.overrules), 0)"
+                f" FROM decided.current c CROSS JOIN groups g ON g.key = c.key WHERE {where}",
                 values,
             ).fetchone()
-        return Progress(*map(int, counted))
+        return Progress(groups, *decided)
 
     def matching(self, filters: Filters) -> int:
         """Count the groups that the filters let through."""
         where, values = _where(filters)
+        whole = self.progress(filters)
+        if filters.state in ("", "open"):
+            return whole.groups - (whole.decided if filters.state else 0)
         with self._open() as db:
-            query = f"SELECT count(*) FROM {_JOINED} WHERE {where}"
-            return int(db.execute(query, values).fetchone()[0])
+            query = "SELECT count(*) FROM decided.current c CROSS JOIN groups g ON g.key = c.key"
+            return int(db.execute(f"{query} WHERE {where}", values).fetchone()[0])
 
     def group(self, number: int) -> Found | None:
         """Read a group's rows from their files; None where there is no such number."""
@@ -181,14 +178,16 @@ class Index:
         if row is None:
             return None
         files = dict(db.execute("SELECT number, path FROM files").fetchall())
-        verdict = _read(Path(files[row[0]]), row[1], VerdictRow)
-        summary = _read(Path(files[row[2]]), row[3], SummaryRow) if row[2] else None
+        verdict = read_at(Path(files[row[0]]), row[1], VerdictRow)
+        summary = read_at(Path(files[row[2]]), row[3], SummaryRow) if row[2] else None
+        if verdict.key != row[5] or (summary is not None and summary.key != row[5]):
+            raise RunError("the rows have changed since: start `shenhe review` again")
         images = summary.images if summary else _beside_failed(db, row[5])
         captions: dict[str, CaptionRow] = {}
         for image in images:
             where = db.execute("SELECT file, at FROM captions WHERE image = ?", (image,)).fetchone()
             if where is not None:
-                captions[image] = _read(Path(files[where[0]]), where[1], CaptionRow)
+                captions[image] = read_at(Path(files[where[0]]), where[1], CaptionRow)
         return Found(_entry(row[4:]), verdict, summary, images, captions)
 
     def _entries(
@@ -209,113 +208,6 @@ class Index:
             db.execute("ATTACH ? AS decided", (str(self.decisions.path),))
             yield db
 
-    # --- making ---
-
-    def _is_current(self) -> bool:
-        if not self.path.exists():
-            return False
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-            try:
-                if db.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
-                    return False
-                seen = db.execute("SELECT path, size, changed FROM files").fetchall()
-            except sqlite3.DatabaseError:  # damaged: it holds nothing that the rows do not
-                return False
-        return sorted(seen) == sorted(_stamp(path) for path in self._sources.all())
-
-    def _make(self) -> None:
-        """Write the index beside the old one, then put it in its place."""
-        fresh = self.path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
-            db.execute("PRAGMA journal_mode = OFF")
-            db.execute("PRAGMA synchronous = OFF")
-            db.executescript(_TABLES)
-            db.execute("BEGIN")
-            files = {path: number for number, path in enumerate(self._sources.all(), 1)}
-            db.executemany(
-                "INSERT INTO files VALUES (?, ?, ?, ?)",
-                ((number, *_stamp(path)) for path, number in files.items()),
-            )
-            self._gather(db, files)
-            db.execute("COMMIT")
-            db.executescript(_NUMBERED)
-            db.execute(f"PRAGMA user_version = {LAYOUT}")
-        fresh.replace(self.path)
-
-    def _gather(self, db: sqlite3.Connection, files: Mapping[Path, int]) -> None:
-        """Read all rows once; where a group or a photo has several, the last one counts."""
-        for path, at, summary in _rows(self._sources.stage_a, SummaryRow):
-            lines = "\n".join(summary.per_image.values())
-            db.execute(
-                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)",
-                (summary.key, files[path], at, lines),
-            )
-        for path, at, row in _rows(self._sources.stage_b, VerdictRow):
-            db.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.key,
-                    files[path],
-                    at,
-                    row.group_id,
-                    row.mission,
-                    row.label,
-                    row.verdict,
-                    row.p_pass,
-                    row.reason,
-                    need(row),
-                ),
-            )
-        for path in self._sources.stage_a_failures:
-            for failure in read_shard(path):
-                item = (key_of(failure), str(failure["item"]))
-                db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", item)
-        for path, at, caption in _rows(self._sources.captions, CaptionRow):
-            if len(caption.images) == 1:
-                db.execute(
-                    "INSERT OR REPLACE INTO captions VALUES (?, ?, ?)",
-                    (caption.images[0], files[path], at),
-                )
-
-
-def need(row: VerdictRow) -> float:
-    """Say how early a group is looked at: 0 undecided, 1 against its label, then the least sure."""
-    if row.verdict is None:
-        return 0.0
-    if row.label and EXPECTED[row.label] != row.verdict:
-        return 1.0
-    if row.p_pass is None:
-        return 2.0
-    return 2.0 + (row.p_pass if row.verdict == PASS else 1 - row.p_pass)
-
-
-class _Sources(NamedTuple):
-    stage_a: list[Path]
-    stage_a_failures: list[Path]
-    stage_b: list[Path]
-    captions: list[Path]
-
-    def all(self) -> list[Path]:
-        return [*self.stage_a, *self.stage_a_failures, *self.stage_b, *self.captions]
-
-
-def _sources(run_dir: Path, captions: Sequence[Path]) -> _Sources:
-    stage_a, stage_b = (
-        [one for path in rows_files(run_dir / name) for one in shards(path)]
-        for name in ("stage_a", "stage_b")
-    )
-    if not stage_b:
-        raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
-    named = captions or caption_files(run_dir)
-    found = [one for path in named for one in shards(path)]
-    for path in captions:
-        if not path.is_file():
-            raise RunError(f"--captions {path}: no such file")
-    failures = [failures_file(path) for path in rows_files(run_dir / "stage_a")]
-    kinds = (stage_a, filter(Path.exists, failures), stage_b, found)
-    return _Sources(*([path.absolute() for path in kind] for kind in kinds))
-
 
 def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
     """List the photos of a group whose Stage-A failed; nothing where they have gone."""
@@ -326,45 +218,6 @@ def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
         return [str(photo) for photo in group_photos(locate(row[0]).parent)]
     except IntakeError:
         return []
-
-
-def _stamp(path: Path) -> tuple[str, int, int]:
-    facts = path.stat()
-    return str(path), facts.st_size, facts.st_mtime_ns
-
-
-def _rows(paths: Iterable[Path], kind: type[Any]) -> Iterator[tuple[Path, int, Any]]:
-    """Yield the rows of files and the byte at which each begins; a torn last line is passed over.
-
-    Raises: RunError that names the line of another form.
-    """
-    for path in paths:
-        at = 0
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
-                    yield path, at, _parse(path, number, line, kind)
-                at += len(line)
-
-
-def _read(path: Path, at: int, kind: type[Any]) -> Any:
-    try:
-        with path.open("rb") as file:
-            file.seek(at)
-            return _parse(path, 0, file.readline(), kind)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _parse(path: Path, number: int, line: bytes, kind: type[Row]) -> Row:
-    row = parse_row(path, number, line)
-    try:
-        return kind.model_validate(row)
-    except ValidationError as error:
-        where = ".".join(str(step) for step in error.errors()[0]["loc"])
-        raise RunError(
-            f"{path}: line {number}: not as shenhe writes it: {where}: {error.errors()[0]['msg']}"
-        ) from error
 
 
 def _where(filters: Filters) -> tuple[str, tuple[object, ...]]:
@@ -406,35 +259,3 @@ _ENTRY = (
     " c.choice, c.overrules"
 )
 _JOINED = "groups g LEFT JOIN decided.current c ON c.key = g.key"
-_TABLES = """
-CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
-CREATE TABLE lines (key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT) WITHOUT ROWID;
-CREATE TABLE verdicts (
-    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
-    verdict TEXT, p_pass REAL, reason TEXT, need REAL
-) WITHOUT ROWID;
-CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
-CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
-"""
-_NUMBERED = """
-BEGIN;
-CREATE TABLE groups (
-    number INTEGER PRIMARY KEY, key TEXT UNIQUE, group_id TEXT, mission TEXT, label TEXT,
-    verdict TEXT, p_pass REAL, reason TEXT, against INTEGER,
-    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER
-);
-INSERT INTO groups (key, group_id, mission, label, verdict, p_pass, reason, against,
-    verdict_file, verdict_at, summary_file, summary_at)
-SELECT v.key, v.group_id, v.mission, v.label, v.verdict, v.p_pass, v.reason,
-    v.need = 1.0, v.file, v.at, l.file, l.at
-FROM verdicts v LEFT JOIN lines l ON l.key = v.key ORDER BY v.need, v.mission, v.file, v.at;
-CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram');
-INSERT INTO texts (rowid, text)
-SELECT g.number, g.group_id || char(10) || g.reason || char(10) || coalesce(l.lines, '')
-FROM groups g LEFT JOIN lines l ON l.key = g.key;
-CREATE TABLE missions (name TEXT);
-INSERT INTO missions SELECT mission FROM groups GROUP BY mission ORDER BY mission;
-DROP TABLE lines;
-DROP TABLE verdicts;
-COMMIT;
-"""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
 from shenhe import photos
@@ -15,6 +18,21 @@ SIDES = {"small": 720, "large": 2000}
 """Units: pixels of the longer side, at most."""
 QUALITY = 82
 Size = Literal["small", "large"]
+
+
+def tag(image: str) -> str:
+    """Name a photo in addresses, so that a page never shows another that has come to its place."""
+    return hashlib.sha256(image.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def fingerprint(image: str, size: Size, caption: CaptionRow | None = None) -> str:
+    """Tell a picture from every other, and from what it was before its photo was changed."""
+    told = [image, size, caption.timestamp if caption else ""]
+    location = locate(image)
+    if isinstance(location, Path):
+        with suppress(OSError):  # told of when it is opened
+            told.append(str(location.stat().st_mtime_ns))
+    return tag("\0".join(told))
 
 
 def jpeg(image: str, size: Size, caption: CaptionRow | None = None) -> bytes:

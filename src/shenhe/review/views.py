@@ -12,6 +12,7 @@ from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
 from shenhe.records import photo_key
 from shenhe.review.index import Found
+from shenhe.review.pictures import tag
 from shenhe.runs.decisions import Choice, Decision, Said
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
@@ -41,6 +42,7 @@ class PhotoView:
 
     key: str
     name: str
+    tag: str
     line: str
     corrected: str
     named: bool
@@ -89,6 +91,7 @@ def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
             PhotoView(
                 key,
                 locate(image).name,
+                tag(image),
                 line,
                 draft.lines.get(key, line),
                 key in named,

@@ -20,7 +20,7 @@ from typing import Any
 from shenhe.config import load_vocabulary
 from shenhe.errors import FormatError, GeometryError
 from shenhe.formats import caption, summary, verdict
-from shenhe.records import FAIL, PASS, Judgement, photo_key
+from shenhe.records import EXPECTED, PASS, Judgement, Label, photo_key
 
 FALSE_PASS = -1.0
 """What a verdict is worth that passes a group which people failed: less than saying nothing."""
@@ -55,19 +55,18 @@ def verdict_format(completions: Sequence[Completion], **columns: Any) -> list[fl
 
 
 def verdict_right(
-    completions: Sequence[Completion], label: Sequence[str | None], **columns: Any
+    completions: Sequence[Completion], label: Sequence[Label | None], **columns: Any
 ) -> list[float]:
     """Give 1 for the verdict of `label` (pass, fail), -1 for a false pass, else 0.
 
     A group without a label gives 0, whatever is said of it.
     """
-    expected = {"pass": PASS, "fail": FAIL}
     found = []
     for completion, said in zip(completions, label, strict=True):
         judgement = _judgement(completion)
         if judgement is None or said is None:
             found.append(0.0)
-        elif judgement.verdict == expected[said]:
+        elif judgement.verdict == EXPECTED[said]:
             found.append(1.0)
         else:
             found.append(FALSE_PASS if judgement.verdict == PASS else 0.0)

@@ -1,0 +1,216 @@
+"""Making the index of a run: all rows are read once, their places and their need kept in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from shenhe.errors import RunError
+from shenhe.records import EXPECTED, PASS, CaptionRow, Row, SummaryRow, VerdictRow
+from shenhe.runs.captions import caption_files
+from shenhe.runs.ledger import parse_row, read_shard
+from shenhe.runs.output import failures_file, key_of
+from shenhe.shards import rows_files, shards
+
+LAYOUT = 1
+
+
+class Sources(NamedTuple):
+    """The files that an index is made of."""
+
+    stage_a: list[Path]
+    stage_a_failures: list[Path]
+    stage_b: list[Path]
+    captions: list[Path]
+
+    def all(self) -> list[Path]:
+        """List them, in the order in which they are numbered."""
+        return [*self.stage_a, *self.stage_a_failures, *self.stage_b, *self.captions]
+
+
+def sources_of(run_dir: Path, captions: Sequence[Path]) -> Sources:
+    """Find the files of a run.
+
+    Raises: RunError if it has no verdicts, or named captions are not there.
+    """
+    stage_a, stage_b = (
+        [one for path in rows_files(run_dir / name) for one in shards(path)]
+        for name in ("stage_a", "stage_b")
+    )
+    if not stage_b:
+        raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
+    named = captions or caption_files(run_dir)
+    found = [one for path in named for one in shards(path)]
+    for path in captions:
+        if not path.is_file():
+            raise RunError(f"--captions {path}: no such file")
+    failures = [failures_file(path) for path in rows_files(run_dir / "stage_a")]
+    kinds = (stage_a, filter(Path.exists, failures), stage_b, found)
+    return Sources(*([path.absolute() for path in kind] for kind in kinds))
+
+
+def is_current(path: Path, sources: Sources) -> bool:
+    """Whether an index was made of these rows as they are now."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
+                return False
+            seen = db.execute("SELECT path, size, changed FROM files").fetchall()
+        except sqlite3.DatabaseError:  # damaged: it holds nothing that the rows do not
+            return False
+    return sorted(seen) == sorted(_stamp(one) for one in sources.all())
+
+
+def make(path: Path, sources: Sources) -> None:
+    """Write an index beside the old one, then put it in its place.
+
+    Raises: RunError for rows of another form; sqlite3.Error.
+    """
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        db.executescript(_TABLES)
+        db.execute("BEGIN")
+        files = {one: number for number, one in enumerate(sources.all(), 1)}
+        db.executemany(
+            "INSERT INTO files VALUES (?, ?, ?, ?)",
+            ((number, *_stamp(one)) for one, number in files.items()),
+        )
+        _gather(db, sources, files)
+        db.execute("COMMIT")
+        db.executescript(_NUMBERED)
+        db.execute(f"PRAGMA user_version = {LAYOUT}")
+    fresh.replace(path)
+
+
+def _gather(db: sqlite3.Connection, sources: Sources, files: Mapping[Path, int]) -> None:
+    """Read all rows once; where a group or a photo has several, the last one counts."""
+    for path, at, summary in _rows(sources.stage_a, SummaryRow):
+        lines = "\n".join(summary.per_image.values())
+        db.execute(
+            "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)",
+            (summary.key, files[path], at, lines),
+        )
+    for path, at, row in _rows(sources.stage_b, VerdictRow):
+        db.execute(
+            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.key,
+                files[path],
+                at,
+                row.group_id,
+                row.mission,
+                row.label,
+                row.verdict,
+                row.p_pass,
+                row.reason,
+                need(row),
+            ),
+        )
+    for path in sources.stage_a_failures:
+        for failure in read_shard(path):
+            item = (key_of(failure), str(failure["item"]))
+            db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", item)
+    for path, at, caption in _rows(sources.captions, CaptionRow):
+        if len(caption.images) == 1:
+            db.execute(
+                "INSERT OR REPLACE INTO captions VALUES (?, ?, ?)",
+                (caption.images[0], files[path], at),
+            )
+
+
+def need(row: VerdictRow) -> float:
+    """Say how early a group is looked at: 0 undecided, 1 against its label, then the least sure."""
+    if row.verdict is None:
+        return 0.0
+    if row.label and EXPECTED[row.label] != row.verdict:
+        return 1.0
+    if row.p_pass is None:
+        return 2.0
+    return 2.0 + (row.p_pass if row.verdict == PASS else 1 - row.p_pass)
+
+
+def read_at(path: Path, at: int, kind: type[Any]) -> Any:
+    """Read the row that begins at a byte.
+
+    Raises: RunError if it cannot be read, or is of another kind.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(at)
+            return _parse(path, 0, file.readline(), kind)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _rows(paths: Iterable[Path], kind: type[Any]) -> Iterator[tuple[Path, int, Any]]:
+    """Yield the rows of files and the byte at which each begins; a torn last line is passed over.
+
+    Raises: RunError that names the line of another form.
+    """
+    for path in paths:
+        at = 0
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    yield path, at, _parse(path, number, line, kind)
+                at += len(line)
+
+
+def _parse(path: Path, number: int, line: bytes, kind: type[Row]) -> Row:
+    row = parse_row(path, number, line)
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        where = ".".join(str(step) for step in error.errors()[0]["loc"])
+        raise RunError(
+            f"{path}: line {number}: not as shenhe writes it: {where}: {error.errors()[0]['msg']}"
+        ) from error
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    facts = path.stat()
+    return str(path), facts.st_size, facts.st_mtime_ns
+
+
+_TABLES = """
+CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
+CREATE TABLE lines (key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT) WITHOUT ROWID;
+CREATE TABLE verdicts (
+    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
+    verdict TEXT, p_pass REAL, reason TEXT, need REAL
+) WITHOUT ROWID;
+CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
+CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
+"""
+_NUMBERED = """
+BEGIN;
+CREATE TABLE groups (
+    number INTEGER PRIMARY KEY, key TEXT UNIQUE, group_id TEXT, mission TEXT, label TEXT,
+    verdict TEXT, p_pass REAL, reason TEXT, against INTEGER,
+    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER
+);
+INSERT INTO groups (key, group_id, mission, label, verdict, p_pass, reason, against,
+    verdict_file, verdict_at, summary_file, summary_at)
+SELECT v.key, v.group_id, v.mission, v.label, v.verdict, v.p_pass, v.reason,
+    v.need = 1.0, v.file, v.at, l.file, l.at
+FROM verdicts v LEFT JOIN lines l ON l.key = v.key ORDER BY v.need, v.mission, v.file, v.at;
+CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram');
+INSERT INTO texts (rowid, text)
+SELECT g.number, g.group_id || char(10) || g.reason || char(10) || coalesce(l.lines, '')
+FROM groups g LEFT JOIN lines l ON l.key = g.key;
+CREATE TABLE missions (name TEXT);
+INSERT INTO missions SELECT mission FROM groups GROUP BY mission ORDER BY mission;
+DROP TABLE lines;
+DROP TABLE verdicts;
+COMMIT;
+"""
