@@ -209,6 +209,11 @@ def test_two_browsers(page: Page, browser: Browser, server: Served) -> None:
     other.wait_for_url("**/group/5")
     other.goto("/group/4")
     expect(other.locator(".history li")).to_have_count(2)
+    # What somebody else has said since is not undone.
+    page.keyboard.press("u")
+    page.wait_for_url("**/group/4**")
+    expect(page.locator(".told[role=status]")).to_contain_text("没有撤销")
+    expect(page.locator("#current")).to_have_text("人工结论: 通过")
     other.context.close()
 
 

@@ -18,7 +18,7 @@ from shenhe.review.access import is_loopback
 from shenhe.review.export import safe_cell
 from shenhe.review.index import Filters, Index
 from shenhe.runs.decisions import Decisions
-from tests.review.runs import Group, served, thirty, write_run
+from tests.review.runs import TIME, Group, served, thirty, write_run
 
 HTML = {"Accept": "text/html"}
 
@@ -41,7 +41,7 @@ class Client:
 
     def decide(self, number: int, key: str, version: int = 0, choice: str = "不通过") -> int:
         headers = {"Origin": f"http://{self.host}", "Accept": "application/json"}
-        form = {"key": key, "version": str(version), "choice": choice}
+        form = {"key": key, "version": str(version), "seen": TIME, "choice": choice}
         return self.send("POST", f"/group/{number}", headers, **form)[0]
 
 
@@ -52,7 +52,7 @@ def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
 
 def test_only_its_own_pages_may_write(run_dir: Path) -> None:
     key = Index(run_dir).page(Filters())[0].key
-    form = {"key": key, "version": "0", "choice": "通过"}
+    form = {"key": key, "version": "0", "seen": TIME, "choice": "通过"}
     with served(run_dir) as found:
         client = Client(found.url)
         for origin in (None, "null", "http://evil.example", f"http://{client.host}.evil.example"):
@@ -65,6 +65,24 @@ def test_only_its_own_pages_may_write(run_dir: Path) -> None:
         assert Decisions(run_dir).trail() == []
         assert client.decide(1, key) == 200
         assert len(Decisions(run_dir).trail()) == 1
+
+
+def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -> None:
+    key = Index(run_dir).page(Filters())[0].key
+    with served(run_dir) as found:
+        client = Client(found.url)
+        # A page of another run, or of rows that were judged anew since, decides nothing here.
+        assert client.decide(1, "挡风板安装检查\x1f\x1fanother") == 409
+        headers = {"Origin": f"http://{client.host}"}
+        form = {"key": key, "version": "0", "choice": "通过", "comment": "看过了"}
+        status, _, content = client.send("POST", "/group/1", headers, seen="2025", **form)
+        assert status == 409
+        assert "看过了" in content.decode()
+        assert Decisions(run_dir).trail() == []
+        # A number that has become another group's: the key counts.
+        assert client.decide(9, key) == 200
+        (decision,) = Decisions(run_dir).trail()
+        assert decision.key == key
 
 
 def test_headers_and_what_is_not_there(run_dir: Path) -> None:
@@ -85,8 +103,9 @@ def test_headers_and_what_is_not_there(run_dir: Path) -> None:
         ):
             assert client.send("GET", path)[0] in (404, 422), path
         origin = {"Origin": f"http://{client.host}"}
+        key = Index(run_dir).page(Filters())[0].key
         for form in ({}, {"version": "x"}, {"version": "0", "choice": "也许"}):
-            assert client.send("POST", "/group/1", origin, **form)[0] == 422
+            assert client.send("POST", "/group/1", origin, key=key, **form)[0] == 422
         assert client.send("POST", "/group/1", origin, comment="长" * 400_000)[0] == 413
         for here in ("//evil.example", "/\\evil.example", "http://evil.example"):
             _, headers, _ = client.send("POST", "/language", origin, language="en", here=here)

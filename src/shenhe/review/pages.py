@@ -32,7 +32,7 @@ from shenhe.review.words import LANGUAGES, chosen, words
 from shenhe.runs.decisions import ConflictError, Decision
 
 PAGE = 50
-TOLD = ("undone", "nothing_to_undo", "end")
+TOLD = ("undone", "not_undone", "nothing_to_undo", "end")
 """What a page may be asked to tell by its address."""
 Form = Mapping[str, str]
 
@@ -105,6 +105,7 @@ class Pages:
         draft: Draft | None = None,
         conflict: ConflictError | None = None,
         problem: str = "",
+        changed: bool = False,
         status: int = 200,
     ) -> Response:
         """Show a group, with what was being written, and why that was not taken."""
@@ -127,6 +128,7 @@ class Pages:
             draft=draft or draft_of(current),
             conflict=conflict,
             problem=problem,
+            changed=changed,
             previous=before.number if before else None,
             following=following.number if following else None,
             ahead=self._first_photo(following),
@@ -141,14 +143,18 @@ class Pages:
         name = self._name(request)
         if not name:
             return RedirectResponse("/name", 303)
-        # By its key: numbers are those of a queue that may have been made anew meanwhile.
-        found = self._review.index.group_of(form.get("key", "")) or self._group(number)
+        # By its key: the number may be another group's by now, even one of another run.
+        found = self._review.index.group_of(form.get("key", ""))
+        if found is None:
+            raise HTTPException(409)
         entry = found.entry
         draft = Draft()
         try:
             version = int(form.get("version", ""))
             said = said_of(form, found)
             draft = Draft(said.comment, said.fault, said.lines, said.descs)
+            if form.get("seen") != found.verdict.timestamp:
+                return self.group(request, entry.number, draft, changed=True, status=409)
             for key, line in said.lines.items():
                 _check_line(key, line)
             self._review.index.decisions.add(
@@ -179,7 +185,7 @@ class Pages:
             undone = self._review.index.decisions.undo(name) if name else None
         except ConflictError as conflict:
             key = conflict.current.key if conflict.current else ""
-            return self._undone("", self._review.index.group_of(key))
+            return self._undone("not_undone", self._review.index.group_of(key))
         found = self._review.index.group_of(undone.key) if undone else None
         return self._undone("undone" if undone else "nothing_to_undo", found)
 
@@ -201,7 +207,7 @@ class Pages:
     def refused(self, request: Request, error: Exception) -> Response:
         """Tell of what is not there, or not understood."""
         status = error.status_code if isinstance(error, HTTPException) else 404
-        word = "missing_page" if status == 404 else "wrong"
+        word = {404: "missing_page", 409: "another_run"}.get(status, "wrong")
         return self.render(request, "message.html", status, word=word, detail="")
 
     def failed(self, request: Request, error: Exception) -> Response:
@@ -211,7 +217,7 @@ class Pages:
     def _undone(self, told: str, found: Found | None) -> Response:
         if found is None:
             return RedirectResponse(f"/?told={told}", 303)
-        query = urlencode({"told": told, "about": found.entry.group_id} if told else {})
+        query = urlencode({"told": told, "about": found.entry.group_id})
         return RedirectResponse(f"/group/{found.entry.number}?{query}", 303)
 
     def _after(self, request: Request, number: int) -> str:
