@@ -9,7 +9,8 @@
     ├── EngineError             an engine that died or refused to start
     ├── RunError                an output folder that cannot be used
     │   ├── OutputBusyError     another process writes to it
-    │   └── OptionsChangedError it was begun with other options
+    │   ├── OptionsChangedError it was begun with other options
+    │   └── ConflictError       somebody else has decided the same group meanwhile
     ├── GeometryError           coordinates that describe nothing
     └── ItemError               one item's error: becomes a Failure row, the run goes on
         ├── PhotoError          a photo that cannot be read
@@ -20,6 +21,9 @@ Every ItemError carries a `code`, the stable word that stands in failure rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ShenheError(Exception):
     """Root of the tree; its text is one line that names the thing and what to do."""
@@ -27,6 +31,20 @@ class ShenheError(Exception):
 
 class UsageError(ShenheError):
     """An option or an argument that cannot be honoured."""
+
+
+@contextmanager
+def needs(extra: str, what: str = "") -> Iterator[None]:
+    """Say which extra of this package a missing module comes with; `what` goes before it.
+
+    Raises: UsageError.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{what}{error.name} is not installed; pip install 'shenhe[{extra}]'"
+        ) from error
 
 
 class ConfigError(ShenheError):
@@ -59,6 +77,14 @@ class OutputBusyError(RunError):
 
 class OptionsChangedError(RunError):
     """The output was begun with other options."""
+
+
+class ConflictError(RunError):
+    """Somebody else has decided the same group meanwhile; `key` is the group's."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class GeometryError(ShenheError):

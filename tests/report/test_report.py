@@ -14,6 +14,7 @@ from PIL import Image
 from shenhe.errors import RunError
 from shenhe.formats.verdict import photos_named
 from shenhe.report import read_run, write_report
+from shenhe.runs.decisions import Decision, Decisions, Said
 from tests.review.runs import write_captions
 
 HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
@@ -117,6 +118,28 @@ def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> 
     assert photos == ["100,100 500,100 500,400 100,400", "10,10 700,800"]
     assert [tag for tag, _ in parser.tags].count("script") == 1
     assert "电线/捆扎整齐</li>" in text
+
+
+def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
+    row = read_run(run).shown[1][0]
+    Decisions(run).add(
+        Decision(
+            key=row.key,
+            group_id=row.group_id,
+            mission=row.mission,
+            label=row.label,
+            verdict=row.verdict,
+            version=1,
+            said=Said(choice="不通过", comment=HOSTILE, fault="未拧紧"),
+            reviewer="李工<b>",
+            at="2026-11-20T09:00:00.000000Z",
+        )
+    )
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "<b>1</b>已复核 reviewed" in text
+    assert "<b>1</b>改判 overruled" in text
+    assert "复核: 不通过 · 李工&lt;b&gt;" in text
+    assert "复核: 未拧紧，通过&lt;/script&gt;" in text
 
 
 def test_labelled_groups_have_curves(run: Path) -> None:

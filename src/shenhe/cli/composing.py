@@ -13,7 +13,7 @@ from typing import Any
 from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.config import Missions, Teaching, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
-from shenhe.errors import PhotoError, UsageError
+from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
 from shenhe.runs import Deciding, RunCounts, RunOptions
@@ -133,15 +133,9 @@ def run_options(options: argparse.Namespace) -> RunOptions:
 
 
 def _parquet() -> Callable[[Path], object]:
-    try:
+    with needs("parquet"):
         from shenhe.runs.parquet import write_parquet
-    except ModuleNotFoundError as error:
-        raise _missing(error, "parquet") from error
     return write_parquet
-
-
-def _missing(error: ModuleNotFoundError, extra: str) -> UsageError:
-    return UsageError(f"{error.name} is not installed; pip install 'shenhe[{extra}]'")
 
 
 def _observers(options: argparse.Namespace) -> Iterator[Observer]:
@@ -151,19 +145,16 @@ def _observers(options: argparse.Namespace) -> Iterator[Observer]:
     """
     if options.log_file is not None:
         yield JsonLog(options.log_file)
-    try:
-        if options.metrics_port is not None:
+    if options.metrics_port is not None:
+        with needs("metrics"):
             from shenhe.runs.metrics import Metrics
-
-            yield Metrics(options.metrics_port)
-        if options.traces:
+        yield Metrics(options.metrics_port)
+    if options.traces:
+        with needs("metrics"):
             from shenhe.runs.tracing import Tracing
-
-            tracing = Tracing()
-            atexit.register(tracing.close)
-            yield tracing
-    except ModuleNotFoundError as error:
-        raise _missing(error, "metrics") from error
+        tracing = Tracing()
+        atexit.register(tracing.close)
+        yield tracing
 
 
 def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:

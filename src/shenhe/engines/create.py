@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shenhe.engines.base import Engine, EngineSpec
-from shenhe.errors import UsageError
+from shenhe.errors import UsageError, needs
 
 ENGINES = ("local", "vllm", "server", "ray")
 
@@ -18,12 +18,8 @@ def create_engine(spec: EngineSpec) -> Engine:
 
         return LocalEngine(spec)
     if spec.engine == "vllm":
-        try:
+        with needs("vllm", "--engine vllm: "):
             from shenhe.engines.vllm_process import VllmEngine
-        except ModuleNotFoundError as error:
-            raise UsageError(
-                f"--engine vllm: {error.name} is not installed; pip install 'shenhe[vllm]'"
-            ) from error
 
         return VllmEngine(spec)
     if spec.engine == "server":
@@ -31,12 +27,8 @@ def create_engine(spec: EngineSpec) -> Engine:
 
         return ServerEngine(spec)
     if spec.engine == "ray":
-        try:
+        with needs("ray", "--engine ray: "):
             from shenhe.engines.ray_cluster import RayEngine
-        except ModuleNotFoundError as error:
-            raise UsageError(
-                f"--engine ray: {error.name} is not installed; pip install 'shenhe[ray]'"
-            ) from error
 
         return RayEngine(spec, create_engine)
     raise UsageError(f"--engine {spec.engine}: use one of {', '.join(ENGINES)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+from collections import Counter
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shenhe import photos
 from shenhe.errors import PhotoError
-from shenhe.evaluation import curves, read_outcomes, score_verdicts, svg
+from shenhe.evaluation import curves, has_decisions, read_outcomes, score_verdicts, svg
 from shenhe.files import whole_file
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
@@ -24,6 +25,7 @@ from shenhe.overlays import colour_of
 from shenhe.records import EXPECTED, FAIL, PASS, CaptionRow, SummaryRow, VerdictRow, utc_now
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
 from shenhe.runs.captions import caption_files, read_captions
+from shenhe.runs.decisions import Decision, Decisions
 
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
@@ -64,6 +66,8 @@ class GroupView:
     verdict: str
     agrees: bool | None
     photos: list[PhotoView]
+    decision: Decision | None
+    """What people decided in review."""
 
 
 def write_report(run_dir: Path, max_groups: int = 500) -> Path:
@@ -73,6 +77,7 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     """
     reading = read_run(run_dir, max_groups)
     outcomes = read_outcomes(run_dir)
+    decided = _decided(run_dir)
     path = run_dir / "report" / "index.html"
     environment = Environment(
         loader=PackageLoader("shenhe.report", "templates"),
@@ -92,7 +97,8 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
         names=NAMES,
         classes=CLASSES,
         labels=EXPECTED,
-        groups=_groups(reading, _captions(run_dir, reading)),
+        groups=_groups(reading, _captions(run_dir, reading), decided),
+        reviewed=Counter(one.overrules for one in decided.values()),
         curves=curves(outcomes, score_verdicts(outcomes)),
         svg=svg,
     )
@@ -116,11 +122,25 @@ def _captions(run_dir: Path, reading: RunReading) -> Captions:
     }
 
 
-def _groups(reading: RunReading, captions: Captions) -> list[GroupView]:
-    return [_view(row, summary, captions) for row, summary in reading.shown]
+def _decided(run_dir: Path) -> dict[str, Decision]:
+    """Find what people decided, by the key of its group."""
+    if not has_decisions(run_dir):
+        return {}
+    return {one.key: one for one in Decisions(run_dir).all_current()}
 
 
-def _view(row: VerdictRow, summary: SummaryRow | None, captions: Captions) -> GroupView:
+def _groups(
+    reading: RunReading, captions: Captions, decided: dict[str, Decision]
+) -> list[GroupView]:
+    return [_view(row, summary, captions, decided.get(row.key)) for row, summary in reading.shown]
+
+
+def _view(
+    row: VerdictRow,
+    summary: SummaryRow | None,
+    captions: Captions,
+    decision: Decision | None,
+) -> GroupView:
     views = []
     if summary is not None:
         for (key, line), image in zip(summary.per_image.items(), summary.images, strict=False):
@@ -130,7 +150,7 @@ def _view(row: VerdictRow, summary: SummaryRow | None, captions: Captions) -> Gr
             name = locate(image).name
             views.append(PhotoView(key, name, line, thumbnail, problem, named, things))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
-    return GroupView(row, row.verdict or UNDECIDED, agrees, views)
+    return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision)
 
 
 def _things(caption: CaptionRow | None) -> list[Thing]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
 
 from shenhe.config import load_vocabulary
-from shenhe.errors import FormatError
+from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
 from shenhe.records import utc_now
 from shenhe.review.export import EXPORTS, Prompting, export
@@ -29,7 +29,7 @@ from shenhe.review.views import (
     said_of,
 )
 from shenhe.review.words import LANGUAGES, chosen, words
-from shenhe.runs.decisions import ConflictError, Decision
+from shenhe.runs.decisions import Decision
 
 PAGE = 50
 TOLD = ("undone", "not_undone", "nothing_to_undo", "end")
@@ -103,7 +103,7 @@ class Pages:
         request: Request,
         number: int,
         draft: Draft | None = None,
-        conflict: ConflictError | None = None,
+        conflict: bool = False,
         problem: str = "",
         changed: bool = False,
         status: int = 200,
@@ -170,8 +170,8 @@ class Pages:
                     at=utc_now(),
                 )
             )
-        except ConflictError as conflict:
-            return self.group(request, entry.number, draft, conflict, status=409)
+        except ConflictError:
+            return self.group(request, entry.number, draft, conflict=True, status=409)
         except FormatError as error:
             return self.group(request, entry.number, draft, problem=str(error), status=422)
         except (ValueError, ValidationError) as error:
@@ -184,8 +184,7 @@ class Pages:
         try:
             undone = self._review.index.decisions.undo(name) if name else None
         except ConflictError as conflict:
-            key = conflict.current.key if conflict.current else ""
-            return self._undone("not_undone", self._review.index.group_of(key))
+            return self._undone("not_undone", self._review.index.group_of(conflict.key))
         found = self._review.index.group_of(undone.key) if undone else None
         return self._undone("undone" if undone else "nothing_to_undo", found)
 

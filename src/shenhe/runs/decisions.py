@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from shenhe.errors import RunError
+from shenhe.errors import ConflictError, RunError
 from shenhe.records import Label, Row, Ruling, utc_now
 
 OPEN = "待定"
@@ -60,15 +60,6 @@ class Decision(Row):
     def overrules(self) -> bool:
         """Whether it decides otherwise than the model had."""
         return self.said is not None and self.said.choice not in (OPEN, self.verdict)
-
-
-class ConflictError(RunError):
-    """Somebody else was faster; `current` is what they said."""
-
-    def __init__(self, current: Decision | None) -> None:
-        who = f"{current.reviewer} decided at {current.at}" if current else "it was taken back"
-        super().__init__(f"this group was decided meanwhile: {who}")
-        self.current = current
 
 
 def decisions_file(run_dir: Path) -> Path:
@@ -130,7 +121,7 @@ class Decisions:
                 db.execute("BEGIN IMMEDIATE")
                 found = _current(db, decision.key)
                 if decision.version != (found.version if found else 0) + 1:
-                    raise ConflictError(found)
+                    raise ConflictError(decision.key, _meanwhile(found))
                 number = db.execute(_INSERT, _values(decision)).lastrowid
                 choice = decision.said.choice if decision.said else None
                 db.execute(
@@ -215,6 +206,11 @@ def _current(db: sqlite3.Connection, key: str) -> Decision | None:
         f"{_SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
     ).fetchone()
     return _decision(row) if row else None
+
+
+def _meanwhile(current: Decision | None) -> str:
+    who = f"{current.reviewer} decided at {current.at}" if current else "nobody has decided it"
+    return f"this group is not as it was: {who}"
 
 
 def _values(decision: Decision) -> tuple[object, ...]:
