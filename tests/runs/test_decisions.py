@@ -62,9 +62,15 @@ def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
     assert undone.said is not None
     assert (undone.key, undone.said.choice, undone.version) == ("g1", "不通过", 3)
     assert [one.key for one in decisions.all_current()] == ["g1"]
+    undone = decisions.undo("李工")
+    assert undone is not None
+    assert (undone.key, undone.said, undone.undoes, undone.version) == ("g1", None, 1, 4)
+    assert decisions.undo("李工") is None
+    assert list(decisions.all_current()) == []
+    decisions.add(decision("g1", 5))
     # A group that was taken back is open again, and goes on from its last version.
     decisions.add(decision("g2", 3))
-    assert len(decisions.trail()) == 6
+    assert len(decisions.trail()) == 8
     assert decisions.undo("王工") is None
 
 

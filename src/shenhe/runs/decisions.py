@@ -140,28 +140,27 @@ class Decisions:
         """
         with self._open() as db:
             row = db.execute(
-                f"{_SELECT} WHERE reviewer = ? AND undoes IS NULL AND number NOT IN"
-                " (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
-                " ORDER BY number DESC LIMIT 1",
-                (reviewer,),
+                f"{_STANDING} AND reviewer = ? ORDER BY number DESC LIMIT 1", (reviewer,)
             ).fetchone()
             if row is None:
                 return None
             last = _decision(row)
+            current = _current(db, last.key)
+            since = db.execute(
+                f"{_STANDING} AND key = ? AND number > ?", (last.key, last.number)
+            ).fetchone()
+            if current is None or since is not None:
+                raise ConflictError(last.key, _meanwhile(current))
             before = db.execute(
                 f"{_SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
             ).fetchone()
-        said = _decision(before).said if before else None
-        return self.add(
-            last.model_copy(
-                update={
-                    "version": last.version + 1,
-                    "said": said,
-                    "at": utc_now(),
-                    "undoes": last.number,
-                }
-            )
-        )
+        undone = {
+            "version": current.version + 1,
+            "said": _decision(before).said if before else None,
+            "at": utc_now(),
+            "undoes": last.number,
+        }
+        return self.add(last.model_copy(update=undone))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -198,6 +197,11 @@ COMMIT;
 """
 _COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes"
 _SELECT = f"SELECT number, {_COLUMNS} FROM decisions"
+_STANDING = (
+    f"{_SELECT} WHERE undoes IS NULL"
+    " AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
+)
+"""What was decided and has not been taken back."""
 _INSERT = f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
