@@ -136,6 +136,8 @@ def test_thirty_groups_by_keyboard(page: Page, run_dir: Path, tmp_path: Path) ->
     ] * 5
     page.locator('header a[href="/trail"]').click()
     expect(page.locator("tbody tr")).to_have_count(32)
+    page.locator("tbody a").first.click()
+    page.wait_for_url("**/group/30")
 
 
 def test_what_the_model_had_wrong_is_corrected(page: Page, run_dir: Path, tmp_path: Path) -> None:

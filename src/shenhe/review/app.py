@@ -66,6 +66,10 @@ def _route_pages(app: FastAPI, pages: Pages) -> None:
     def undo(request: Request, form: Annotated[Form, Depends(_form)]) -> Response:
         return pages.undo(request)
 
+    @app.get("/find")
+    def find(key: str) -> Response:
+        return pages.find(key)
+
     @app.get("/trail")
     def trail(request: Request, before: int | None = None) -> Response:
         return pages.trail(request, before)

@@ -31,7 +31,7 @@ from shenhe.records import (
     ImagePart,
     Judgement,
     Message,
-    SummaryRow,
+    photo_key,
 )
 from shenhe.review.index import Found, Index
 from shenhe.runs.decisions import Decision
@@ -158,11 +158,11 @@ def _stage_a(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
         lines = decision.said.lines if decision.said else {}
         if not lines:
             continue
-        row = _summary(found, left_out)
         mission = prompting.missions.find(decision.mission)
-        if row is None or mission is None:
+        if mission is None:
+            left_out[f"{decision.mission}: no such mission"] += 1
             continue
-        for key, image in zip(row.per_image, row.images, strict=False):
+        for key, image in _photos(found, left_out).items():
             if key in lines:
                 template = prompting.prompts.summary
                 asked = summary.request(key, locate(image), mission, template, 1)
@@ -178,9 +178,12 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
         if said.choice not in (PASS, FAIL):
             left_out["待定: no verdict to learn"] += 1
             continue
-        row = _summary(found, left_out)
         mission = prompting.missions.find(decision.mission)
-        if row is None or found is None or mission is None:
+        if mission is None:
+            left_out[f"{decision.mission}: no such mission"] += 1
+            continue
+        photos = _photos(found, left_out)
+        if found is None or not photos:
             continue
         own = " ".join((said.comment or said.fault).split())
         reason = own if decision.overrules else own or found.verdict.reason
@@ -190,7 +193,10 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
         try:
             text = verdict_format.render(Judgement(PASS if said.choice == PASS else FAIL, reason))
             verdict_format.parse(text)
-            lines = {**row.per_image, **said.lines}
+            lines = {**found.lines, **said.lines}
+            if not photos.keys() <= lines.keys():
+                left_out["a photo has no line"] += 1
+                continue
             asked = verdict.messages(lines, mission, prompting.prompts.verdict)
         except FormatError as error:
             left_out[f"{error.code}: {error}"] += 1
@@ -204,13 +210,10 @@ def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Ite
         said = decision.said
         if said is None or not said.descs:
             continue
-        row = _summary(found, left_out)
-        if row is None or found is None:
-            continue
-        for key, image in zip(row.per_image, row.images, strict=False):
-            caption = found.captions.get(image)
-            if key not in said.descs:
+        for key, image in _photos(found, left_out).items():
+            if found is None or key not in said.descs:
                 continue
+            caption = found.captions.get(image)
             if caption is None:
                 left_out["the caption is not there any more"] += 1
                 continue
@@ -227,11 +230,12 @@ def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Ite
             yield training.row(annotation, image)
 
 
-def _summary(found: Found | None, left_out: Counter[str]) -> SummaryRow | None:
-    if found is None or found.summary is None:
-        left_out["the group's lines are not there any more"] += 1
-        return None
-    return found.summary
+def _photos(found: Found | None, left_out: Counter[str]) -> dict[str, str]:
+    """Give the photos of a group by their keys."""
+    if found is None or not found.images:
+        left_out["the group's photos are not there any more"] += 1
+        return {}
+    return {photo_key(index): image for index, image in enumerate(found.images)}
 
 
 def _conversation(messages: tuple[Message, ...], answer: str, images: list[str]) -> str:

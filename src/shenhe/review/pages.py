@@ -188,6 +188,13 @@ class Pages:
         found = self._review.index.group_of(undone.key) if undone else None
         return self._undone("undone" if undone else "nothing_to_undo", found)
 
+    def find(self, key: str) -> Response:
+        """Go to a group by its key."""
+        found = self._review.index.group_of(key)
+        if found is None:
+            raise HTTPException(404)
+        return RedirectResponse(f"/group/{found.entry.number}", 303)
+
     def trail(self, request: Request, before: int | None) -> Response:
         """Show who decided what, from before a decision on."""
         decisions = self._review.index.decisions.trail(before, PAGE + 1)

@@ -1,0 +1,123 @@
+"""What people corrected, as rows to train from; what cannot be learnt is left out, and counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.formats import verdict
+from shenhe.records import FAIL, PASS, Failure
+from shenhe.review import Index, Prompting
+from shenhe.review.export import Made, export
+from shenhe.review.index import Filters
+from shenhe.runs.decisions import Decision, Said
+from tests.conftest import MISSION
+from tests.review.runs import LINE, TIME, Group, write_captions, write_run
+
+PROMPTING = Prompting(load_missions(), load_prompts())
+BETTER = "螺丝、光纤插头/BBU安装螺丝/显示完整/不符合要求/未拧紧×1"
+
+
+@pytest.fixture
+def index(tmp_path: Path, demo_photos: list[Path]) -> Index:
+    groups = [
+        Group("overruled"),
+        Group("agreed"),
+        Group("lines", FAIL, p_pass=0.2),
+        Group("silent"),
+        Group("deferred"),
+        Group("other", mission="别的任务"),
+        Group("failed", None, p_pass=None),
+    ]
+    folder = write_run(tmp_path / "run", groups, demo_photos[:2])
+    # Stage-A of one group was not completed: it has photos, and no lines.
+    rows = folder / "stage_a" / f"{MISSION}.jsonl"
+    kept = [line for line in rows.read_text("utf-8").splitlines() if '"failed"' not in line]
+    rows.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    failure = Failure(
+        item=str(demo_photos[0]),
+        group_id="failed",
+        mission=MISSION,
+        label=None,
+        code="truncated",
+        message="damaged",
+        timestamp=TIME,
+    )
+    rows.with_suffix(".failures.jsonl").write_text(failure.to_json() + "\n", encoding="utf-8")
+    write_captions(folder, demo_photos[:1])
+    return Index(folder)
+
+
+def _say(index: Index, group_id: str, **said: Any) -> None:
+    (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
+    index.decisions.add(
+        Decision(
+            key=entry.key,
+            group_id=entry.group_id,
+            mission=entry.mission,
+            label=entry.label,
+            verdict=entry.verdict,
+            version=1,
+            said=Said.model_validate(said),
+            reviewer="李工",
+            at=TIME,
+        )
+    )
+
+
+def _rows(made: Made) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in made.content.decode().splitlines()]
+    assert len(found) == made.rows
+    return found
+
+
+def test_verdicts_that_were_overruled_are_learnt_in_the_words_of_the_prompt(index: Index) -> None:
+    _say(index, "overruled", choice=FAIL, comment="图片_1中螺丝\n未拧紧", fault="未拧紧")
+    _say(index, "agreed", choice=PASS, comment="看过")
+    _say(index, "lines", choice=FAIL, lines={"图片_2": BETTER})
+    _say(index, "silent", choice=FAIL)
+    _say(index, "deferred", choice="待定", lines={"图片_1": BETTER})
+    _say(index, "other", choice=FAIL, comment="错")
+    made = export("stage_b.jsonl", index, PROMPTING)
+    overruled, lines = _rows(made)
+    assert overruled["messages"][-1]["content"] == "不通过\n理由: 图片_1中螺丝 未拧紧"
+    verdict.parse(overruled["messages"][-1]["content"])
+    asked = overruled["messages"][-2]["content"]
+    assert f"图片_1: {LINE}" in asked
+    assert MISSION in asked
+    assert f"图片_2: {BETTER}" in lines["messages"][-2]["content"]
+    assert lines["messages"][-1]["content"].startswith("不通过\n理由: 图片_1显示")
+    assert dict(made.left_out) == {
+        "overruled without a comment or a fault: no reason to learn": 1,
+        "待定: no verdict to learn": 1,
+        "别的任务: no such mission": 1,
+    }
+    assert len(_rows(export("stage_a.jsonl", index, PROMPTING))) == 2
+
+
+def test_lines_that_stage_a_never_wrote(index: Index, demo_photos: list[Path]) -> None:
+    group = index.group(1)
+    assert group is not None
+    assert group.entry.group_id == "failed"
+    assert str(demo_photos[0]) in group.images
+    assert len(group.images) > 1
+    _say(index, "failed", choice=FAIL, comment="图片_1中螺丝未拧紧", lines={"图片_1": BETTER})
+    (row,) = _rows(export("stage_a.jsonl", index, PROMPTING))
+    assert row["images"] == [group.images[0]]
+    made = export("stage_b.jsonl", index, PROMPTING)
+    assert made.rows == 0
+    assert made.left_out == {"a photo has no line": 1}
+
+
+def test_captions_that_were_corrected(index: Index, demo_photos: list[Path]) -> None:
+    descs = {"图片_1": {"object_1": "BBU设备/中兴", "object_2": None}, "图片_2": {"object_1": "x"}}
+    _say(index, "agreed", choice=PASS, descs=descs)
+    made = export("captions.jsonl", index, PROMPTING)
+    (row,) = _rows(made)
+    assert row["images"] == [str(demo_photos[0])]
+    assert row["objects"] == [{"bbox_2d": [64, 51, 320, 205], "desc": "BBU设备/中兴"}]
+    assert made.left_out == {"the caption is not there any more": 1}
