@@ -122,19 +122,8 @@ def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> 
 
 def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     row = read_run(run).shown[1][0]
-    Decisions(run).add(
-        Decision(
-            key=row.key,
-            group_id=row.group_id,
-            mission=row.mission,
-            label=row.label,
-            verdict=row.verdict,
-            version=1,
-            said=Said(choice="不通过", comment=HOSTILE, fault="未拧紧"),
-            reviewer="李工<b>",
-            at="2026-11-20T09:00:00.000000Z",
-        )
-    )
+    said = Said(choice="不通过", comment=HOSTILE, fault="未拧紧")
+    Decisions(run).add(Decision.on(row, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
     assert "<b>1</b>已复核 reviewed" in text
     assert "<b>1</b>改判 overruled" in text

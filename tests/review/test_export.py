@@ -54,19 +54,7 @@ def index(tmp_path: Path, demo_photos: list[Path]) -> Index:
 
 def _say(index: Index, group_id: str, **said: Any) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
-    index.decisions.add(
-        Decision(
-            key=entry.key,
-            group_id=entry.group_id,
-            mission=entry.mission,
-            label=entry.label,
-            verdict=entry.verdict,
-            version=1,
-            said=Said.model_validate(said),
-            reviewer="李工",
-            at=TIME,
-        )
-    )
+    index.decisions.add(Decision.on(entry, Said.model_validate(said), "李工"))
 
 
 def _rows(made: Made) -> list[dict[str, Any]]:

@@ -32,19 +32,8 @@ def _ids(index: Index, filters: Filters, after: int = 0) -> list[str]:
 
 def _decide(index: Index, group_id: str, choice: str) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
-    index.decisions.add(
-        Decision(
-            key=entry.key,
-            group_id=entry.group_id,
-            mission=entry.mission,
-            label=entry.label,
-            verdict=entry.verdict,
-            version=1,
-            said=Said.model_validate({"choice": choice}),
-            reviewer="李工",
-            at="2026-11-20T09:00:00.000000Z",
-        )
-    )
+    said = Said.model_validate({"choice": choice})
+    index.decisions.add(Decision.on(entry, said, "李工"))
 
 
 def test_the_order_is_that_of_need(run_dir: Path) -> None:

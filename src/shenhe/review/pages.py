@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from shenhe.config import load_vocabulary
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
-from shenhe.records import utc_now
 from shenhe.review.export import EXPORTS, Prompting, export
 from shenhe.review.index import Entry, Filters, Found, Index, States
 from shenhe.review.pictures import tag
@@ -157,19 +156,8 @@ class Pages:
                 return self.group(request, entry.number, draft, changed=True, status=409)
             for key, line in said.lines.items():
                 _check_line(key, line)
-            self._review.index.decisions.add(
-                Decision(
-                    key=entry.key,
-                    group_id=entry.group_id,
-                    mission=entry.mission,
-                    label=entry.label,
-                    verdict=entry.verdict,
-                    version=version + 1,
-                    said=said,
-                    reviewer=name,
-                    at=utc_now(),
-                )
-            )
+            decision = Decision.on(entry, said, name, version + 1)
+            self._review.index.decisions.add(decision)
         except ConflictError:
             return self.group(request, entry.number, draft, conflict=True, status=409)
         except FormatError as error:

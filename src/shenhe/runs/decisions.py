@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 from pydantic import Field
 
@@ -38,6 +38,30 @@ class Said(Row):
     descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
 
 
+class Judged(Protocol):
+    """A group with the model's verdict on it: its row, or an entry of a queue."""
+
+    @property
+    def key(self) -> str:
+        """The key of the group."""
+
+    @property
+    def group_id(self) -> str:
+        """Its id, which other groups may have, too."""
+
+    @property
+    def mission(self) -> str:
+        """Its mission."""
+
+    @property
+    def label(self) -> Label | None:
+        """What people had said of it before."""
+
+    @property
+    def verdict(self) -> Ruling | None:
+        """What the model says; nothing where it is undecided."""
+
+
 class Decision(Row):
     """One version of what is said of a group; `said` is null where all was taken back.
 
@@ -55,6 +79,21 @@ class Decision(Row):
     reviewer: str
     at: str
     undoes: int | None = None
+
+    @classmethod
+    def on(cls, group: Judged, said: Said, reviewer: str, version: int = 1) -> Self:
+        """Say something of a group, now."""
+        return cls(
+            key=group.key,
+            group_id=group.group_id,
+            mission=group.mission,
+            label=group.label,
+            verdict=group.verdict,
+            version=version,
+            said=said,
+            reviewer=reviewer,
+            at=utc_now(),
+        )
 
     @property
     def overrules(self) -> bool:
