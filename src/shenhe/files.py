@@ -13,12 +13,15 @@ from shenhe.errors import RunError
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a path to write to, which takes the place of `path` when that went well.
 
+    What is no file (/dev/stdout, a pipe) is written to itself: nothing may take its place.
     Raises: RunError if it cannot be written.
     """
-    fresh = path.with_name(f"{path.name}.new")
+    special = path.exists() and not path.is_file()
+    fresh = path if special else path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield fresh
-        fresh.replace(path)
+        if not special:
+            fresh.replace(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from shenhe.errors import PhotoError
 from shenhe.intake import PhotoTree
 from shenhe.locations import Location, walk
 from shenhe.photos import PhotoFacts, describe, is_photo
+from shenhe.reservoir import Reservoir
 
 LISTED = 20
 REMEDIES = {
@@ -56,23 +56,17 @@ def photos(subject: Subject) -> Iterator[Finding]:
 
 def _sample(root: Location, count: int, unlisted: list[str]) -> tuple[list[Location], int]:
     """Choose photos evenly from a tree of any size, the same ones each time."""
-    chosen: list[Location] = []
+    chosen: Reservoir[Location] = Reservoir(count)
 
     def fail(folder: Location, error: OSError) -> None:
         unlisted.append(f"{folder}: cannot be listed: {error.strerror}")
 
-    draw, total = random.Random(0), 0  # noqa: S311 - nothing secret depends on it
     for folder, folders, names in walk(root, fail):
         folders.sort()
         for name in sorted(names):
-            if name.startswith(".") or not is_photo(name):
-                continue
-            total += 1
-            if len(chosen) < count:
-                chosen.append(folder / name)
-            elif (place := draw.randrange(total)) < count:
-                chosen[place] = folder / name
-    return sorted(chosen, key=str), total
+            if is_photo(name) and not name.startswith("."):
+                chosen.add(folder / name)
+    return sorted(chosen.kept, key=str), chosen.seen
 
 
 def _facts(path: Location) -> PhotoFacts | PhotoError:

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,6 +110,7 @@ def write_page(
         fresh.write_text(page, encoding="utf-8")
 
 
+@cache
 def environment() -> Environment:
     """Give the templates of this package; whatever they are given is escaped."""
     return Environment(

@@ -70,12 +70,13 @@ def write_verdict_page(
 
     Raises: RunError if it cannot be written.
     """
-    by_mission = [
-        (name, curves([o for o in outcomes if o.mission == name], {"": one}))
-        for name, one in scores.items()
-        if name
-    ]
-    drawn = [("all", curves(outcomes, scores)), *(by_mission if len(by_mission) > 1 else ())]
+    drawn = [("all", curves(outcomes, scores))]
+    if len(scores) > 2:
+        drawn += [
+            (name, curves([o for o in outcomes if o.mission == name], {"": one}))
+            for name, one in scores.items()
+            if name
+        ]
     page = (
         environment()
         .get_template("verdicts.html")

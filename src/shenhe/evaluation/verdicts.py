@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import ValidationError
 
@@ -29,6 +29,11 @@ class Outcome(NamedTuple):
     label: Label | None
     verdict: str | None
     p_pass: float | None
+
+    @classmethod
+    def of(cls, row: VerdictRow) -> Self:
+        """Keep of a row what is counted."""
+        return cls(row.key, row.mission, row.label, row.verdict, row.p_pass)
 
     @property
     def right(self) -> bool:
@@ -278,7 +283,7 @@ def _outcomes(run_dir: Path) -> Iterator[Outcome]:
                 found = VerdictRow.model_validate(row)
             except ValidationError as error:
                 raise RunError(f"{path}: not a verdict: {error.errors()[0]['msg']}") from error
-            yield Outcome(found.key, found.mission, found.label, found.verdict, found.p_pass)
+            yield Outcome.of(found)
 
 
 def _passes(outcome: Outcome, pass_above: float) -> bool:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shenhe import photos
 from shenhe.errors import PhotoError
-from shenhe.evaluation import curves, has_decisions, read_outcomes, score_verdicts, svg
+from shenhe.evaluation import curves, has_decisions, score_verdicts, svg
 from shenhe.files import whole_file
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
@@ -76,7 +76,6 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     Raises: RunError if the folder holds no verdicts or cannot be written.
     """
     reading = read_run(run_dir, max_groups)
-    outcomes = read_outcomes(run_dir)
     decided = _decided(run_dir)
     path = run_dir / "report" / "index.html"
     environment = Environment(
@@ -99,7 +98,7 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
         labels=EXPECTED,
         groups=_groups(reading, _captions(run_dir, reading), decided),
         reviewed=Counter(one.overrules for one in decided.values()),
-        curves=curves(outcomes, score_verdicts(outcomes)),
+        curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
         svg=svg,
     )
     with whole_file(path) as fresh:

@@ -10,11 +10,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from shenhe.errors import RunError
+from shenhe.evaluation.verdicts import Outcome
 from shenhe.records import EXPECTED, PASS, SummaryRow, VerdictRow
+from shenhe.reservoir import Reservoir
 from shenhe.runs.ledger import Json, read_rows
 from shenhe.shards import rows_files
 
 UNDECIDED = "undecided"
+DRAWN = 50_000
+"""Curves are drawn of so many groups at most."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,8 @@ class RunReading:
 
     missions: list[MissionTally]
     shown: list[tuple[VerdictRow, SummaryRow | None]]
+    outcomes: list[Outcome]
+    """What curves are drawn of: labelled groups, an even sample where there are very many."""
 
     @property
     def total(self) -> int:
@@ -82,6 +88,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
     missions: list[MissionTally] = []
     nearest: list[tuple[int, int, VerdictRow]] = []
+    outcomes: Reservoir[Outcome] = Reservoir(DRAWN)
     order = 0
     for path in verdict_files:
         tally: MissionTally | None = None
@@ -93,6 +100,8 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
                     tally = MissionTally(row.mission)
                     missions.append(tally)
             tally.add(row)
+            if row.label is not None:
+                outcomes.add(Outcome.of(row))
             order += 1
             entry = (-_need(row), -order, row)
             if len(nearest) < max_groups:
@@ -100,7 +109,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
             else:
                 heapq.heappushpop(nearest, entry)
     chosen = [row for _, _, row in sorted(nearest, key=lambda entry: (-entry[0], -entry[1]))]
-    return RunReading(missions, _with_summaries(run_dir, chosen))
+    return RunReading(missions, _with_summaries(run_dir, chosen), outcomes.kept)
 
 
 def _need(row: VerdictRow) -> int:

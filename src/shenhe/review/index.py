@@ -147,11 +147,11 @@ class Index:
             ).fetchone()
         return Progress(groups, *decided)
 
-    def matching(self, filters: Filters) -> int:
-        """Count the groups that the filters let through."""
+    def matching(self, filters: Filters, whole: Progress | None = None) -> int:
+        """Count the groups that the filters let through; `whole` is their `progress`, if known."""
         where, values = _where(filters)
-        whole = self.progress(filters)
         if filters.state in ("", "open"):
+            whole = whole or self.progress(filters)
             return whole.groups - (whole.decided if filters.state else 0)
         with self._open() as db:
             query = "SELECT count(*) FROM decided.current c CROSS JOIN groups g ON g.key = c.key"

@@ -83,7 +83,7 @@ class Pages:
     def queue(self, request: Request, after: int) -> Response:
         """Show the queue, from after a group on."""
         index, filters = self._review.index, _filters(request)
-        entries = index.page(filters, after, PAGE + 1)
+        entries, progress = index.page(filters, after, PAGE + 1), index.progress(filters)
         return self.render(
             request,
             "queue.html",
@@ -93,8 +93,8 @@ class Pages:
             filters=filters,
             missions=index.missions(),
             states=States,
-            progress=index.progress(filters),
-            matching=index.matching(filters),
+            progress=progress,
+            matching=index.matching(filters, progress),
         )
 
     def group(
@@ -113,7 +113,8 @@ class Pages:
         history = self._review.index.decisions.history(found.entry.key)
         current = history[0] if history else None
         before, following = index.preceding(filters, number), index.following(filters, number)
-        photos = photo_views(found, draft or draft_of(current))
+        draft = draft or draft_of(current)
+        photos = photo_views(found, draft)
         return self.render(
             request,
             "group.html",
@@ -124,7 +125,7 @@ class Pages:
             photos=photos,
             current=current,
             history=history,
-            draft=draft or draft_of(current),
+            draft=draft,
             conflict=conflict,
             problem=problem,
             changed=changed,
