@@ -131,6 +131,14 @@ def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     assert "复核: 未拧紧，通过&lt;/script&gt;" in text
 
 
+def test_curves_are_of_a_sample_where_groups_are_many(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(read_run(run).outcomes) == 3
+    monkeypatch.setattr("shenhe.report.tally.DRAWN", 2)
+    assert len(read_run(run).outcomes) == 2
+
+
 def test_labelled_groups_have_curves(run: Path) -> None:
     assert "1 of 3 passed by people" in write_report(run).read_text(encoding="utf-8")
     rows = run / "stage_b" / "挡风板安装检查.jsonl"

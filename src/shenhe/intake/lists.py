@@ -58,10 +58,10 @@ class PhotoLists:
             yield tuple(map(locate, names.decode("utf-8", "surrogateescape").split("\0")))
 
     def _of_source(self, source: Location) -> Iterator[Photos]:
-        if source.suffix.casefold() == ".jsonl":
-            yield from _of_list(source)
-        elif _is_folder(source):
+        if _is_folder(source):
             yield from ((photo,) for photo in self._of_folder(source))
+        elif source.suffix.casefold() == ".jsonl":
+            yield from _of_list(source)
         elif is_photo(source.name):
             yield (source,)
         elif isinstance(source, Path) and not source.exists():

@@ -104,12 +104,13 @@ def _cells(decision: Decision, found: Found | None) -> list[str]:
         raise AssertionError("taken back")
     row = found.verdict if found else None
     p_pass = "" if row is None or row.p_pass is None else f"{row.p_pass:.6f}"
-    return [
-        *map(safe_cell, (decision.group_id, decision.mission, decision.label, decision.verdict)),
-        *map(safe_cell, (p_pass, row.reason if row else "")),
-        *map(safe_cell, (said.choice, "yes" if decision.overrules else "no", said.fault)),
-        *map(safe_cell, (said.comment, decision.reviewer, decision.at, decision.version)),
-    ]
+    values = (
+        *(decision.group_id, decision.mission, decision.label, decision.verdict),
+        *(p_pass, row.reason if row else ""),
+        *(said.choice, "yes" if decision.overrules else "no", said.fault),
+        *(said.comment, decision.reviewer, decision.at, decision.version),
+    )
+    return list(map(safe_cell, values))
 
 
 def _csv(pairs: Pairs) -> Made:
