@@ -21,8 +21,13 @@ Every ItemError carries a `code`, the stable word that stands in failure rows.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+MAX_FOREIGN_WORDS: Final = 300
+"""Characters that are kept of what a foreign library says."""
 
 
 class ShenheError(Exception):
@@ -105,3 +110,28 @@ class PhotoError(ItemError):
 
 class FormatError(ItemError):
     """A text that does not keep its format; `code` says which rule it breaks."""
+
+
+@contextmanager
+def item_wall(code: str, item: object, error_type: type[ItemError] = ItemError) -> Iterator[None]:
+    """Turn whatever a foreign library raises over one item into the error of that item.
+
+    This is the wall of a run: what one photo, one answer or one row sets off costs that item and
+    nothing else. The project's own errors pass as they are; so do Ctrl-C and a full disk, which
+    no other item would escape.
+    Raises: `error_type` with `code`, or with `out_of_memory` where memory ran out.
+
+        with item_wall("unreadable", path, PhotoError):
+            image = Image.open(path)
+    """
+    try:
+        yield
+    except (ShenheError, GeneratorExit):
+        raise
+    except MemoryError as error:
+        raise error_type("out_of_memory", f"{item}: not enough memory") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        said = " ".join(str(error).split())[:MAX_FOREIGN_WORDS]
+        raise error_type(code, f"{item}: {type(error).__name__}: {said}") from error
