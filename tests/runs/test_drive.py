@@ -62,6 +62,22 @@ def test_a_bad_answer_is_asked_again_and_no_more_than_allowed() -> None:
     assert sorted(r.attempt for r in engine.asked if r.key == "a/0") == [0, 1, 2]
 
 
+@pytest.mark.parametrize("error", [RecursionError("deep"), ValueError("4300 digits"), KeyError(1)])
+def test_an_answer_that_upsets_a_library_costs_that_answer_alone(error: Exception) -> None:
+    def read(answer: Answer) -> str:
+        if answer.key == "a/0":
+            raise error
+        return answer.text
+
+    engine = ScriptedEngine(lambda request: "good")
+    upset, fine = sorted(drive(engine, [_job("a", 1), _job("b", 1)], read), key=lambda j: j.item)
+    (outcome,) = upset.outcomes
+    assert isinstance(outcome, Bad)
+    assert outcome.code == "unreadable_answer"
+    assert type(error).__name__ in outcome.message
+    assert isinstance(fine.outcomes[0], Good)
+
+
 def test_what_the_engine_could_not_do_is_not_asked_again() -> None:
     engine = ScriptedEngine(lambda r: Failed(r.key, "missing", "no such file", r.attempt))
     (finished,) = drive(engine, [_job("a", 1)], _read)

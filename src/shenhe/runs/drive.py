@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from shenhe.engines.base import Engine
-from shenhe.errors import EngineError, FormatError
+from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.records import Answer, Failed, Request
 
 MAX_ATTEMPTS = 3
@@ -139,8 +139,9 @@ def _outcome(result: Answer | Failed, read: Callable[[Answer], Value]) -> Good[V
     if isinstance(result, Failed):
         return Bad(result.code, result.message, result.attempt + 1)
     try:
-        return Good(read(result), result)
-    except FormatError as error:
+        with item_wall("unreadable_answer", "the answer"):
+            return Good(read(result), result)
+    except ItemError as error:
         return Bad(error.code, str(error), result.attempt + 1, result)
 
 
