@@ -1,5 +1,6 @@
 # Two commands on a fresh machine do everything: make demo, make test.
 PYTHON ?= python3
+TEST_PROCESSES ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
@@ -8,8 +9,9 @@ PIP := $(BIN)/pip --disable-pip-version-check --quiet
 demo: .venv/installed
 	$(BIN)/shenhe demo
 
+# Two processes with a thread of torch's each: more threads than cores slow each other tenfold.
 test: check
-	$(BIN)/python -m pytest -m "not peers"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not peers" -n $(TEST_PROCESSES) --dist loadscope
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

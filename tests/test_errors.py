@@ -16,7 +16,7 @@ class Surprise(Exception):
 @pytest.mark.parametrize(
     "error", [ValueError("a\nb"), Surprise(), RecursionError(), OSError(5, "io")]
 )
-def test_whatever_is_raised_is_the_items_error(error: Exception) -> None:
+def test_whatever_is_raised_is_the_items_error(error: BaseException) -> None:
     with pytest.raises(PhotoError) as caught, item_wall("unreadable", "a.jpg", PhotoError):
         raise error
     assert caught.value.code == "unreadable"
