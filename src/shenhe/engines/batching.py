@@ -17,6 +17,7 @@ from shenhe.engines.model_runner import ModelRunner, Scores
 from shenhe.engines.opening import Opened
 from shenhe.engines.sampling import Sampler
 from shenhe.engines.writing import Reader, Writing
+from shenhe.errors import ItemError, item_wall
 from shenhe.records import Answer, Failed
 
 STEP_TOKENS = 8192
@@ -80,20 +81,23 @@ class Batch:
                     yield failed
                 continue
             for writing in active:
-                if writing.finish:
-                    yield self._reader.answer(writing)
-            active = [writing for writing in active if not writing.finish]
+                if writing.ended:
+                    yield self._reader.result(writing)
+            active = [writing for writing in active if not writing.ended]
 
     def begin(self, opened: Opened, row: int) -> Writing:
-        """Give a request its row, and what of its prompt is known already."""
+        """Give a request its row, and what of its prompt is known already.
+
+        Raises: ItemError where its grammar cannot be begun.
+        """
         grammar = opened.request.grammar
-        constraint = None
+        constraint, forced = None, list[int]()
         if self._grammars is not None and grammar is not None:
-            constraint = self._grammars.constraint(grammar)
+            with item_wall("library_error", f"the grammar of a {grammar.kind}"):
+                constraint = self._grammars.constraint(grammar)
+                # What it forces from the start goes through the model together with the prompt.
+                forced = constraint.forced()[: opened.request.max_new_tokens - 1]
         prompt = opened.token_ids.tolist()
-        # What the grammar forces from the start goes through the model together with the prompt.
-        forced = constraint.forced() if constraint is not None else []
-        forced = forced[: opened.request.max_new_tokens - 1]
         self.store.reserve(self._rows(row), len(prompt) + len(forced) + 1)
         known = self._heads.begin(self.store, row, prompt[: self._head_length(opened)])
         return Writing(
@@ -130,7 +134,8 @@ class Batch:
             if writing.opened.request.choices and fresh:
                 writing.opening = scores[at].values.float().log_softmax(-1).cpu()
             answers = 1 + len(writing.draft)
-            self._take(writing, scores[at : at + answers])
+            with writing.alone():
+                self._take(writing, scores[at : at + answers])
             if self._spec.speculate:
                 self._drafts.learn(writing.written, known)
             at += answers
@@ -139,7 +144,7 @@ class Batch:
         """Choose a token, and go on as far as the model has seen what follows, guessed rightly."""
         draft, right = writing.draft, 0
         writing.draft = []
-        while not writing.finish and not writing.pending:
+        while not writing.ended and not writing.pending:
             token = _choose(writing, scores[right])
             self._reader.take(writing, token)
             fresh = writing.pending
@@ -175,13 +180,17 @@ class Batch:
                 waiting.appendleft(asked)
                 break
             try:
-                writing = self.begin(asked, free.popleft())
+                writing = self.begin(asked, free[0])
+            except ItemError as error:
+                ready.append(asked.failed(error))
+                continue
             except torch.OutOfMemoryError:
                 if not active:
                     raise
                 waiting.appendleft(asked)
                 self._fewer(len(active))
                 break
+            free.popleft()
             active.append(writing)
             tokens += len(writing.pending)
         active.sort(key=lambda writing: writing.row)
@@ -235,7 +244,10 @@ def _few(writing: Writing) -> list[list[int] | None]:
         or (writing.opened.request.choices and writing.begins)
     ):
         return [None] * asked
-    return [writing.constraint.few()]
+    few = None
+    with writing.alone():
+        few = writing.constraint.few()
+    return [few]
 
 
 def _choose(writing: Writing, scores: Scores) -> int:

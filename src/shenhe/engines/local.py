@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from peft import PeftModel
 
 from shenhe.checkpoints.load import load_checkpoint
@@ -22,14 +21,14 @@ from shenhe.engines.opening import Opener
 from shenhe.engines.sharing import Sharing
 from shenhe.engines.thin import is_quantized
 from shenhe.engines.writing import Reader
-from shenhe.errors import EngineError, UsageError
+from shenhe.errors import EngineError, ItemError, UsageError, item_wall
 from shenhe.photos import PixelBudget
 from shenhe.records import Answer, Failed, Request
 
 AHEAD = 16
 """Photos are opened for so many requests to come: 3 MB each at Qwen3-VL's own pixel budget."""
-FATAL = (RuntimeError, ValueError, IndexError, TemplateError)
-"""What transformers, torch and a checkpoint's chat template raise when they cannot go on."""
+FATAL = (RuntimeError, ValueError, IndexError)
+"""What transformers and torch raise when they cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +93,22 @@ class LocalEngine:
         batch = self._batch()
         told = ""
         try:
-            writing = batch.begin(self._opener.open(request), row=0)
-            while not writing.finish:
+            with item_wall("library_error", "the question"):
+                opened = self._opener.open(request)
+            writing = batch.begin(opened, row=0)
+            while not writing.ended:
                 batch.step([writing])
-                text = self._reader.text(writing.written).rstrip("\ufffd")
+                text = told
+                with writing.alone():
+                    text = self._reader.text(writing.written).rstrip("\ufffd")
                 if text.startswith(told) and text != told:
                     yield text[len(told) :]
                     told = text
-            answer = self._reader.answer(writing)
+            answer = self._reader.result(writing)
         except FATAL as error:
             raise EngineError(f"the model failed while it wrote: {error}") from error
+        if isinstance(answer, Failed):
+            raise ItemError(answer.code, answer.message)
         if answer.text.startswith(told) and answer.text != told:
             yield answer.text[len(told) :]
         return answer

@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 
 from shenhe import photos
 from shenhe.engines.patches import Patches
-from shenhe.errors import PhotoError
+from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.records import Failed, ImagePart, Message, PhotoSize, Request
 
@@ -38,6 +39,10 @@ class Opened:
     sizes: tuple[PhotoSize, ...]
     digest: bytes
 
+    def failed(self, error: ItemError) -> Failed:
+        """Say that the request gets no answer, and why."""
+        return Failed(self.request.key, error.code, str(error), self.request.attempt)
+
 
 class Opener:
     """Opens requests with a checkpoint's own chat template, tokenizer and image processor."""
@@ -52,7 +57,7 @@ class Opener:
     ) -> Generator[Opened | Failed, None, None]:
         """Yield requests in their order, the next so many being opened meanwhile.
 
-        Raises: what a checkpoint's chat template raises.
+        Raises: EngineError for a chat template that cannot be used.
         """
         waiting: deque[Future[Opened | Failed]] = deque()
         with ThreadPoolExecutor(2, "photos") as pool:
@@ -107,8 +112,9 @@ class Opener:
 
     def _open_or_fail(self, request: Request) -> Opened | Failed:
         try:
-            return self.open(request)
-        except PhotoError as error:
+            with item_wall("library_error", "the question"):
+                return self.open(request)
+        except ItemError as error:
             return Failed(request.key, error.code, str(error), request.attempt)
 
 
@@ -128,13 +134,16 @@ def load_photos(request: Request, budget: PixelBudget) -> list[LoadedPhoto]:
 def prompt_text(request: Request, tokenizer: Any) -> str:
     """Write a request by a checkpoint's own chat template.
 
-    Raises: what the template raises.
+    Raises: EngineError where the template is at fault: it is the same for every request.
     """
-    text: str = tokenizer.apply_chat_template(
-        [as_template_message(message) for message in request.messages],
-        tokenize=False,
-        add_generation_prompt=True,
-    )
+    try:
+        text: str = tokenizer.apply_chat_template(
+            [as_template_message(message) for message in request.messages],
+            tokenize=False,
+            add_generation_prompt=True,
+        )
+    except TemplateError as error:
+        raise EngineError(f"the checkpoint's chat template cannot be used: {error}") from error
     return text
 
 

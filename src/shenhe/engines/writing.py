@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,10 @@ from shenhe.engines.constraint import Constraint
 from shenhe.engines.opening import Opened
 from shenhe.engines.packed import Piece
 from shenhe.engines.sampling import Sampler
+from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close
 from shenhe.formats.repetition import repeats
-from shenhe.records import Answer, FinishReason
+from shenhe.records import Answer, Failed, FinishReason
 
 
 @dataclass(slots=True)
@@ -36,6 +38,23 @@ class Writing:
     draft: list[int] = field(default_factory=list)
     opening: torch.Tensor | None = None
     finish: FinishReason | None = None
+    failed: Failed | None = None
+    """What a library raised over this answer, which ends it, and no other."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is written any more."""
+        return self.finish is not None or self.failed is not None
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let what a library raises over this answer end this answer alone."""
+        request = self.opened.request
+        try:
+            with item_wall("library_error", "the answer"):
+                yield
+        except ItemError as error:
+            self.failed = Failed(request.key, error.code, str(error), request.attempt)
 
     @property
     def piece(self) -> Piece:
@@ -94,8 +113,17 @@ class Reader:
         elif self._may_repeat(tokens) and self._repeats(writing):
             writing.finish = "loop"
 
-    def answer(self, writing: Writing) -> Answer:
-        """Read what was written."""
+    def result(self, writing: Writing) -> Answer | Failed:
+        """Read what was written, or say why there is nothing to read."""
+        answer = None
+        if writing.failed is None:
+            with writing.alone():
+                answer = self._answer(writing)
+        result = answer or writing.failed
+        assert result is not None
+        return result
+
+    def _answer(self, writing: Writing) -> Answer:
         request, finish = writing.opened.request, writing.finish or "length"
         text = self.text(writing.written)
         if finish != "stop" and writing.constraint is not None and request.grammar is not None:
