@@ -131,7 +131,7 @@ def item_wall(code: str, item: object, error_type: type[ItemError] = ItemError) 
     except MemoryError as error:
         raise error_type("out_of_memory", f"{item}: not enough memory") from error
     except BaseException as error:
-        if not isinstance(error, Exception) and not _is_panic(error):
+        if not isinstance(error, Exception) and not is_panic(error):
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -139,6 +139,6 @@ def item_wall(code: str, item: object, error_type: type[ItemError] = ItemError) 
         raise error_type(code, f"{item}: {type(error).__name__}: {said}") from error
 
 
-def _is_panic(error: BaseException) -> bool:
+def is_panic(error: BaseException) -> bool:
     """Whether a library written in Rust gave up; pyo3 keeps that apart from Exception."""
     return type(error).__module__ == "pyo3_runtime"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
-from shenhe.errors import ShenheError
+from shenhe.errors import ShenheError, is_panic
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -40,7 +40,9 @@ def exit_code(argv: Sequence[str]) -> int:
             traceback.print_exc()
         _say(str(error))
         return 2
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         if options.debug:
             traceback.print_exc()
         _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
