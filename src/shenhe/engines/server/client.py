@@ -1,36 +1,40 @@
-"""One server, asked by the official client: what can be tried again is, what cannot is told."""
+"""One server, asked again where that helps: what can pass is waited for, what cannot is told."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import random
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import suppress
 
-import openai
-from httpx2 import Response
-from openai import AsyncOpenAI
 from pydantic_core import to_json
 
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.server.dialect import Body
+from shenhe.engines.server.completions import Body, read_json
+from shenhe.engines.server.events import Events
+from shenhe.engines.server.faults import (
+    BadAnswerError,
+    UnreachedError,
+    complaint,
+    one_line,
+    torn,
+)
 from shenhe.engines.server.pacing import Breaker, Pace
-from shenhe.engines.server.wire import HalfAnswerError, Letter, Wire
-from shenhe.errors import EngineError, PhotoError
+from shenhe.engines.server.streaming import Streamed, Teller, read_body
+from shenhe.engines.server.transport import Reply, Transport
+from shenhe.engines.server.waiting import Patience
+from shenhe.engines.server.wire import Letter, Wire
+from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.records import Answer, Failed, Request
+from shenhe.secrecy import KEY_VARIABLES, LEAST_IN_ANSWERS
 
 log = logging.getLogger("shenhe.server")
-KEY_VARIABLES = ("SHENHE_API_KEY", "OPENAI_API_KEY")
-TRIES = 12
+MOST = 64
+"""Requests under way at most, where --batch-size says nothing."""
+TRIES, PROBE_TRIES = 12, 3
 """A request is given up after so many failures that might have passed."""
-PAUSE_SECONDS, LONGEST_PAUSE = 0.25, 30.0
-"""Before the second try, twice as long before each further one, and never longer; each up to half
-as long again or short, so that not all come back at once."""
 AGAIN = frozenset({408, 409, 425, 429})
 """Statuses that pass, besides all from 500 on."""
 TOO_MUCH = frozenset({429, 503, 529})
@@ -40,85 +44,93 @@ NEVER, IN_A_ROW = 16, 200
 """A server that failed so often before its first answer, or since its last one, is given up."""
 NO_WAY_IN = frozenset({401, 403, 404})
 """No request can do better: a key, a right or a model that is not there."""
-CONNECT_SECONDS = 10.0
-REMEMBERED_IDS, COUNTS_ANEW = 4096, 5
-"""So many answers of before in a row come from a server that was started anew, and counts anew."""
-
-
-class _RefusedError(Exception):
-    """A request that cannot succeed."""
+PROBLEM_SECONDS = 10.0
+COMPLETIONS, MODELS = "chat/completions", "models"
 
 
 class _AgainError(Exception):
     """What may pass: `told` is how long the server says to wait, `no_fault` that it is gone."""
 
-    def __init__(self, why: str, told: float | None = None, *, no_fault: bool = False) -> None:
+    def __init__(
+        self, why: str, told: str | None = None, *, no_fault: bool = False, most: int | None = None
+    ) -> None:
         super().__init__(why)
-        self._told, self.no_fault = told, no_fault
-
-    def pause(self, tries: int) -> float:
-        """How long to wait after so many tries. Units: seconds."""
-        if self._told is not None:
-            return self._told * random.uniform(1, 1.5)  # noqa: S311
-        usual = min(LONGEST_PAUSE, PAUSE_SECONDS * float(2 ** (tries - 1)))
-        return usual * random.uniform(0.5, 1.5)  # noqa: S311
+        self.told, self.no_fault, self.most = told, no_fault, most
 
 
 class Client:
     """Asks one server; lives in one event loop."""
 
     def __init__(self, spec: EngineSpec) -> None:
-        """Connect to nothing yet."""
-        self.address = str(spec.base_url)
-        key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), "none")
+        """Connect to nothing yet.
+
+        Raises: UsageError for an address or a key that cannot be.
+        """
+        self._transport = Transport(str(spec.base_url))
+        self.address, self.secrets = self._transport.address, self._transport.secrets
         self._seconds = spec.request_timeout
-        self._openai = AsyncOpenAI(
-            base_url=self.address,
-            api_key=key,
-            max_retries=0,  # retries are ours: they know the pace and whether the server is there
-            timeout=openai.Timeout(spec.request_timeout, connect=CONNECT_SECONDS),
-            http_client=openai.DefaultAioHttpClient(),  # half the time a request
-        )
         self.pace = Pace(spec.batch_size or MOST)
-        self._ids: OrderedDict[str, None] = OrderedDict()
-        self._repeated = 0
-        self._breaker = Breaker(self.address, self._problem, self._ids.clear, spec.server_patience)
+        self._patience = Patience(self.address, spec.server_patience)
+        self._breaker = Breaker(self.address, self._problem, spec.server_patience)
         self._photos = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
-        self._model_said: str | None = None
-        self._answered, self._failed = False, 0
+        self._answered, self._failed, self._lost = False, 0, 0
 
     async def close(self) -> None:
         """Let go of the connections."""
         self._photos.shutdown(wait=False, cancel_futures=True)
-        await self._openai.close()
+        await self._transport.close()
 
     async def models(self) -> list[Body]:
-        """List the models of the server.
+        """List the models of the server; none where its list cannot be read.
 
         Raises: EngineError.
         """
-        try:
-            found = await self._openai.get("/models", cast_to=Response)
-            return [dict(entry) for entry in found.json()["data"]]
-        except (openai.OpenAIError, ValueError, KeyError, TypeError) as error:
-            raise EngineError(
-                f"--base-url {self.address}: no OpenAI-compatible server there:"
-                f" {_reason(error)}; the address ends in /v1 as a rule"
-            ) from error
+        for tries in range(PROBE_TRIES):
+            if tries:
+                await asyncio.sleep(self._patience.pause(tries))
+            try:
+                async with asyncio.timeout(self._seconds):
+                    reply = await self._transport.send(MODELS)
+                if reply.status == 200:
+                    return _entries(read_json(reply.body))
+                why = f"status {reply.status}: {self._said(reply)}"
+            except (ItemError, TimeoutError) as error:
+                why = self._words(error)
+        raise EngineError(
+            f"--base-url {self.address}: no OpenAI-compatible server there: {why};"
+            " the address ends in /v1 as a rule"
+        )
 
     async def try_once(self, body: Body) -> Body | None:
         """Ask for a completion to see what the server takes; None where it refuses.
 
-        Raises: EngineError.
+        What may pass is asked again a few times; what comes oddly each time is a refusal.
+        Raises: EngineError if there is no way in, or nobody there.
         """
-        try:
-            return await self._post(to_json(body))
-        except openai.APIStatusError as error:
-            if error.status_code in NO_WAY_IN:
-                raise self._no_way_in(error) from error
-            return None
-        except (openai.OpenAIError, HalfAnswerError) as error:
-            raise EngineError(f"--base-url {self.address}: {_reason(error)}") from error
+        tries = 0
+        while True:
+            tries += 1
+            told: str | None = None
+            try:
+                async with asyncio.timeout(self._seconds):
+                    reply = await self._transport.send(COMPLETIONS, to_json(body))
+                if reply.status == 200:
+                    return read_body(reply.body)
+                if reply.status in NO_WAY_IN and tries >= PROBE_TRIES:
+                    raise self._no_way_in(reply)
+                if reply.status < 500 and reply.status not in AGAIN | NO_WAY_IN:
+                    return None
+                told = reply.headers.get("Retry-After")
+                most = TRIES if reply.status in TOO_MUCH else PROBE_TRIES
+            except BadAnswerError:
+                most = PROBE_TRIES
+            except (ItemError, TimeoutError) as error:
+                most = PROBE_TRIES if isinstance(error, UnreachedError) and not error.late else 0
+                if tries >= most and (problem := await self._problem()):
+                    raise EngineError(f"--base-url {self.address}: {problem}") from error
+            if tries >= most:
+                return None
+            await asyncio.sleep(self._patience.pause(tries, told))
 
     async def answer(self, request: Request, wire: Wire) -> Answer | Failed:
         """Ask until there is an answer, or none is to be had.
@@ -128,178 +140,190 @@ class Client:
         loop = asyncio.get_running_loop()
         try:
             letter = await loop.run_in_executor(self._photos, wire.write, request)
-        except PhotoError as error:
-            return Failed(request.key, error.code, str(error), request.attempt)
-        tries, why = 0, ""
-        while tries < TRIES:
+            answer = await self._until_answered(letter, wire)
+        except BadAnswerError as error:
+            self._tell_of_a_loss(request, error)
+            return Failed(request.key, error.code, self._words(error), request.attempt)
+        except ItemError as error:
+            return Failed(request.key, error.code, self._words(error), request.attempt)
+        self._answered, self._failed, self._lost = True, 0, 0
+        return answer
+
+    async def _until_answered(self, letter: Letter, wire: Wire) -> Answer:
+        """Ask again and again.
+
+        Raises: ItemError when that is in vain; EngineError.
+        """
+        tries = bad = 0
+        while True:
             await self._breaker.wait()
             try:
                 async with self.pace:
                     answer = await self._ask(letter, wire)
-            except _RefusedError as error:
-                return Failed(request.key, "refused", str(error), request.attempt)
             except _AgainError as error:
                 if error.no_fault:
                     continue
-                tries, why = tries + 1, str(error)
-                self._give_up_a_sick_server(why)
-                log.info("%s: try %d: %s", request.key, tries, why)
-                await asyncio.sleep(error.pause(tries))
+                tries, why, told = tries + 1, str(error), error.told
+                self._give_up_a_sick_server(why, error.most)
+                if tries == TRIES:
+                    message = f"the server failed {TRIES} times, at last: {why}"
+                    raise ItemError("server_failed", message) from error
+                pause = self._patience.pause(tries, told)
+            except BadAnswerError as error:
+                bad, why = bad + 1, self._words(error)
+                if bad >= error.tries:
+                    raise
+                pause = self._patience.short(bad)
             else:
                 self.pace.widen()
-                self._answered, self._failed = True, 0
                 return answer
-        message = f"the server failed {TRIES} times, at last: {why}"
-        return Failed(request.key, "server_failed", message, request.attempt)
+            log.info("%s: try %d: %s", letter.request.key, tries + bad, why)
+            await asyncio.sleep(pause)
 
-    def _give_up_a_sick_server(self, why: str) -> None:
+    async def stream(self, letter: Letter, told: Callable[[str], object]) -> Body:
+        """Ask for one answer piece by piece, each handed to `told`; give the whole completion.
+
+        Raises: EngineError if there is no server; ItemError for what is no answer.
+        """
+        whole, events, teller = Streamed(), Events(), Teller(self.secrets.longer(LEAST_IN_ANSWERS))
+        try:
+            async with (
+                asyncio.timeout(self._seconds) as limit,
+                self._transport.opened(COMPLETIONS, letter.body) as response,
+            ):
+                limit.reschedule(None)  # an answer may be long, as long as it goes on
+                pieces = self._transport.pieces(response, self._seconds)
+                if response.status != 200 or response.content_type == "application/json":
+                    raw = b"".join([piece async for piece in pieces])
+                    return self._whole(Reply(response.status, response.headers, raw))
+                async for piece in pieces:
+                    for event in events.feed(piece):
+                        told(teller.feed(whole.add(event)))
+                for event in events.end():
+                    told(teller.feed(whole.add(event)))
+        except TimeoutError as error:
+            raise EngineError(
+                f"--base-url {self.address}: no answer in {self._seconds:g} s"
+            ) from error
+        except UnreachedError as error:
+            raise EngineError(f"--base-url {self.address}: {self._words(error)}") from error
+        told(teller.end())
+        return whole.body()
+
+    async def _ask(self, letter: Letter, wire: Wire) -> Answer:
+        """Ask once; the table of what can come instead of an answer.
+
+        Raises: ItemError where asking again is in vain; BadAnswerError, _AgainError where not.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                reply = await self._transport.send(COMPLETIONS, letter.body)
+        except (UnreachedError, TimeoutError) as error:
+            late = isinstance(error, TimeoutError)
+            if late or (isinstance(error, UnreachedError) and error.late):
+                self.pace.narrow()
+            why = f"no answer in {self._seconds:g} s" if late else self._words(error)
+            raise _AgainError(why, no_fault=self._breaker.missed()) from error
+        except BadAnswerError:
+            self._breaker.reached()
+            raise
+        if reply.status != 200:
+            raise self._of_status(reply)
+        self._breaker.reached()
+        with item_wall("bad_answer", "the server's answer", BadAnswerError):
+            return wire.read(letter, read_body(reply.body))
+
+    def _of_status(self, reply: Reply) -> Exception:
+        status, why = reply.status, f"status {reply.status}: {self._said(reply)}"
+        gone = status in NOBODY_HOME and self._breaker.missed()
+        if status not in NOBODY_HOME:
+            self._breaker.reached()
+        if status in NO_WAY_IN:
+            # There was a way in when the first questions were asked: one such reply is only odd.
+            return _AgainError(f"{why}: {_remedy(status)}", most=NEVER)
+        if status not in AGAIN and status < 500:
+            return ItemError("refused", why)
+        if status in TOO_MUCH:
+            self.pace.narrow()
+        return _AgainError(why, reply.headers.get("Retry-After"), no_fault=gone)
+
+    def _whole(self, reply: Reply) -> Body:
+        """Read an answer that came in one piece though it was to be streamed.
+
+        Raises: EngineError, ItemError.
+        """
+        if reply.status in NO_WAY_IN:
+            raise self._no_way_in(reply)
+        if reply.status != 200:
+            raise ItemError("refused", f"status {reply.status}: {self._said(reply)}")
+        return read_body(reply.body)
+
+    def _give_up_a_sick_server(self, why: str, most: int | None) -> None:
         """Count failures in a row, of whatever requests: thousands that all fail help nobody.
 
         Raises: EngineError.
         """
         self._failed += 1
-        if self._failed >= (IN_A_ROW if self._answered else NEVER):
+        if self._failed >= (most or (IN_A_ROW if self._answered else NEVER)):
             raise EngineError(
                 f"--base-url {self.address}: the server failed {self._failed} times in a row:"
                 f" {why}; see its own log, then run the same command again"
             )
 
-    async def stream(self, letter: Letter, told: Callable[[str], object]) -> Body:
-        """Ask for one answer piece by piece, each handed to `told`; give the whole completion.
+    def _tell_of_a_loss(self, request: Request, error: BadAnswerError) -> None:
+        """Tell of the first question that was lost to odd answers, and give up after very many.
 
         Raises: EngineError.
         """
-        pieces: list[str] = []
-        whole: Body = {"choices": [{"message": {}, "finish_reason": None}]}
-        body = json.loads(letter.body) | {"stream": True}
-        try:
-            async with self._openai.chat.completions.with_streaming_response.create(
-                **_named(body)
-            ) as response:
-                async for line in response.iter_lines():
-                    if not line.startswith("data: {"):
-                        continue
-                    part = json.loads(line.removeprefix("data: "))
-                    whole |= {name: part[name] for name in ("id", "usage") if part.get(name)}
-                    for choice in part.get("choices", [])[:1]:
-                        if piece := choice.get("delta", {}).get("content"):
-                            pieces.append(piece)
-                            told(piece)
-                        if choice.get("finish_reason"):
-                            whole["choices"][0]["finish_reason"] = choice["finish_reason"]
-        except (openai.OpenAIError, ValueError) as error:
-            raise EngineError(f"--base-url {self.address}: {_reason(error)}") from error
-        whole["choices"][0]["message"]["content"] = "".join(pieces)
-        return whole
-
-    async def _ask(self, letter: Letter, wire: Wire) -> Answer:
-        """Ask once; the table of what can come instead of an answer."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                body = await self._post(letter.body)
-            answer = wire.read(letter, body)
-            self._refuse_another_answer(body)
-        except openai.APIStatusError as error:
-            raise self._of_status(error) from error
-        except (openai.APIConnectionError, TimeoutError) as error:
-            if isinstance(error, openai.APITimeoutError | TimeoutError):
-                self.pace.narrow()
-            raise _AgainError(_reason(error), no_fault=self._breaker.missed()) from error
-        except HalfAnswerError as error:
-            self._breaker.reached()
-            raise _AgainError(str(error)) from error
-        self._breaker.reached()
-        return answer
-
-    def _of_status(self, error: openai.APIStatusError) -> Exception:
-        status = error.status_code
-        why = f"status {status}: {_reason(error)}"
-        gone = status in NOBODY_HOME and self._breaker.missed()
-        if status not in NOBODY_HOME:
-            self._breaker.reached()
-        if status in NO_WAY_IN:
-            return self._no_way_in(error)
-        if status not in AGAIN and status < 500:
-            return _RefusedError(why)
-        if status in TOO_MUCH:
-            self.pace.narrow()
-        return _AgainError(why, _told_to_wait(error), no_fault=gone)
-
-    async def _post(self, body: bytes) -> Body:
-        found = await self._openai.post("/chat/completions", cast_to=Response, content=body)
-        try:
-            read = json.loads(found.content)
-        except ValueError as error:
-            raise HalfAnswerError(f"no JSON: {error}") from error
-        if not isinstance(read, dict) or not read.get("choices"):
-            raise HalfAnswerError(f"no completion: {found.text[:100]!r}")
-        return read
-
-    def _refuse_another_answer(self, body: Body) -> None:
-        """Refuse what was meant for somebody else: another model's answer, or one of before."""
-        said, name = str(body.get("id", "")), str(body.get("model", ""))
-        if self._model_said is None:
-            self._model_said = name
-        if name != self._model_said:
-            raise HalfAnswerError(f"an answer of {name!r}, where {self._model_said!r} was asked")
-        if said and said in self._ids:
-            self._repeated += 1
-            if self._repeated < COUNTS_ANEW:
-                raise HalfAnswerError(f"the answer {said} once more")
-            self._ids.clear()
-        self._repeated = 0
-        self._ids[said] = None
-        if len(self._ids) > REMEMBERED_IDS:
-            self._ids.popitem(last=False)
+        why = self._words(error)
+        if not self._lost:
+            log.warning("%s answers oddly: %s", self.address, why)
+        self._lost += 1
+        if self._lost >= IN_A_ROW:
+            raise EngineError(
+                f"--base-url {self.address}: {self._lost} questions in a row got no answer that can"
+                f" be used: {why}"
+            )
 
     async def _problem(self) -> str:
         """Say what is wrong with the server, or nothing."""
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await self._openai.get("/models", cast_to=Response)
-        except openai.APIStatusError as error:
-            return f"status {error.status_code}" if error.status_code >= 500 else ""
-        except (openai.OpenAIError, TimeoutError) as error:
-            return _reason(error)
-        return ""
+            async with asyncio.timeout(PROBLEM_SECONDS):
+                reply = await self._transport.send(MODELS)
+        except BadAnswerError:
+            return ""
+        except (ItemError, TimeoutError) as error:
+            return self._words(error)
+        return f"status {reply.status}" if reply.status >= 500 else ""
 
-    def _no_way_in(self, error: openai.APIStatusError) -> EngineError:
-        keys = " or ".join(KEY_VARIABLES)
-        what = {404: "no such model or address", 401: f"set the key in {keys}"}
-        remedy = what.get(error.status_code, f"the key in {keys} has no right to it")
-        return EngineError(
-            f"--base-url {self.address}: status {error.status_code}: {_reason(error)}: {remedy}"
-        )
+    def _no_way_in(self, reply: Reply) -> EngineError:
+        why = f"status {reply.status}: {self._said(reply)}: {_remedy(reply.status)}"
+        return EngineError(f"--base-url {self.address}: {why}")
 
+    def _said(self, reply: Reply) -> str:
+        """Give what a server says of a refusal, in its own words where it has any."""
+        text = reply.body.decode("utf-8", "replace")
+        with suppress(BadAnswerError):
+            text = complaint(read_json(text)) or text
+        return self._words(text)
 
-MOST = 64
-"""Requests under way at most, where --batch-size says nothing."""
-_NAMED = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
-_NAMED |= {"logprobs", "top_logprobs", "response_format"}
-
-
-def _named(body: Body) -> dict[str, Any]:
-    """Split what the client knows by name from what only some servers know."""
-    named = {name: value for name, value in body.items() if name in _NAMED}
-    return named | {"extra_body": {k: v for k, v in body.items() if k not in _NAMED}}
+    def _words(self, said: object) -> str:
+        return one_line(said, self.secrets) or type(said).__name__
 
 
-def _reason(error: Exception) -> str:
-    """Say in one line what went wrong, down to what the system said."""
-    if isinstance(error, openai.APIStatusError):
-        body = error.body
-        if isinstance(body, dict):
-            inner = body.get("error", body)
-            body = inner.get("message", inner) if isinstance(inner, dict) else inner
-        return " ".join(str(body or error.message).split())[:300]
-    cause = error.__cause__ or error
-    said = str(cause) or type(cause).__name__
-    return " ".join(said.split())[:300]
+def _remedy(status: int) -> str:
+    keys = " or ".join(KEY_VARIABLES)
+    what = {404: "no such model or address", 401: f"set the key in {keys}"}
+    return what.get(status, f"the key in {keys} has no right to it")
 
 
-def _told_to_wait(error: openai.APIStatusError) -> float | None:
-    """Read Retry-After. Units: seconds."""
-    try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
-    except ValueError:
-        return None
+def _entries(listing: object) -> list[Body]:
+    """Give the models of a list that have a name.
+
+    Raises: BadAnswerError for what is no list of models at all.
+    """
+    if not isinstance(listing, dict) or not ("data" in listing or "models" in listing):
+        raise torn("its list of models is none")
+    data = listing.get("data") or listing.get("models")
+    entries = data if isinstance(data, list) else []
+    return [one for one in entries if isinstance(one, dict) and isinstance(one.get("id"), str)]
