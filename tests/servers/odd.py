@@ -245,7 +245,7 @@ MORE: dict[str, Odd] = UNKNOWN | {
     ),
     "echo_text": lambda c, head: message(content=f"螺丝 {echo(head)}")(c, head),
     "echo_error": lambda c, head: told(
-        {"error": {"message": "x" * 290 + echo(head)}}, status="400 Bad Request"
+        {"error": {"message": "x" * 270 + echo(head)}}, status="400 Bad Request"
     ),
     "echo_html": lambda c, head: http(echo(head).encode() * 50),
     "echo_line": lambda c, head: head,

@@ -89,11 +89,14 @@ class Server:
         self.counts["asked"] += 1
         probe, name = asked["max_tokens"] <= PROBE_TOKENS, asked["model"]
         oddity = ODD.get(name.removeprefix(PROBE) if probe else name)
-        if oddity and probe == name.startswith(PROBE):
+        again = head.split(b" ")[1].endswith(b"/")  # it was sent on to here
+        if oddity and probe == name.startswith(PROBE) and not again:
             writer.write(oddity(self.completion(asked), head))
-            return False
+            return name == "held_back"
         if options.status and b"image_url" in body and asked["max_tokens"] > 1:
-            return self.send(writer, {"error": {"message": "told to"}}, f"{options.status} Status")
+            later = f"Retry-After: {options.retry_after}\r\n" if options.retry_after else ""
+            body = {"error": {"message": "told to"}}
+            return self.send(writer, body, f"{options.status} Status", later)
         if asked.get("stream"):
             return self.stream(writer, self.completion(asked))
         fault = None
@@ -189,6 +192,7 @@ async def main() -> None:
     parser.add_argument("--form", help="what holds an answer to a regular expression here")
     parser.add_argument("--key", help="the only key that opens")
     parser.add_argument("--status", type=int, help="answer every photo by this status")
+    parser.add_argument("--retry-after", help="what that says of when to come again")
     server = Server(parser.parse_args())
     listening = await asyncio.start_server(
         server.serve, "127.0.0.1", server.options.port, limit=1 << 26
