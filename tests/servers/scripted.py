@@ -4,8 +4,9 @@
 
 Answers a prompt with photos by a line, and one without by a verdict, both made of the question
 alone. Asked for a model of the name of an oddity it answers oddly; `probe-NAME` is odd only in what
-is asked first. Prints its port; GET /counts tells what it was asked, GET /last the last question.
-Plain sockets: a reset and a body that ends too early are what frameworks take care never to send.
+is asked first, `half-NAME` to every second question. Prints its port; GET /counts tells what it was
+asked, GET /last the last question. Plain sockets: a reset and a body that ends too early are what
+frameworks take care never to send.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.servers import odd
 FAULTS = ("429", "500", "reset", "stall", "truncated", "not_json", "no_choices")
 MODEL = "scripted"
 ODD = odd.FINE | {name: answer for name, (answer, _) in (odd.LOST | odd.AGAIN).items()} | odd.MORE
-PROBE, PROBE_TOKENS = "probe-", 16
+PROBE, HALF, PROBE_TOKENS = "probe-", "half-", 16
 KNOWN = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
 EXTRAS = frozenset({"skip_special_tokens", "repetition_penalty"})
 
@@ -60,7 +61,7 @@ class Server:
         """Answer once; whether the connection stays."""
         path = head.split(b" ", 2)[1].decode()
         if path.endswith("/models"):
-            names = [MODEL, *ODD, *(PROBE + name for name in ODD)]
+            names = [MODEL, *(kind + name for kind in ("", PROBE, HALF) for name in ODD)]
             entries = [{"id": name, "object": "model", "owned_by": "tests"} for name in names]
             return self.send(writer, {"object": "list", "data": entries})
         if path == "/counts":
@@ -87,12 +88,10 @@ class Server:
             return self.send(writer, {"error": {"message": message}}, "400 Bad Request")
         self.last = asked
         self.counts["asked"] += 1
-        probe, name = asked["max_tokens"] <= PROBE_TOKENS, asked["model"]
-        oddity = ODD.get(name.removeprefix(PROBE) if probe else name)
         again = head.split(b" ")[1].endswith(b"/")  # it was sent on to here
-        if oddity and probe == name.startswith(PROBE) and not again:
+        if not again and (oddity := self.oddity(asked)):
             writer.write(oddity(self.completion(asked), head))
-            return name == "held_back"
+            return bool(asked["model"] == "held_back")
         if options.status and b"image_url" in body and asked["max_tokens"] > 1:
             later = f"Retry-After: {options.retry_after}\r\n" if options.retry_after else ""
             body = {"error": {"message": "told to"}}
@@ -119,6 +118,16 @@ class Server:
             self.counts["answered"] += 1
         cut = 20 if fault == "truncated" else 0
         return self.send(writer, completion, cut=cut, torn=fault == "not_json")
+
+    def oddity(self, asked: dict[str, Any]) -> odd.Odd | None:
+        """Find in what way a question is answered oddly, if at all."""
+        probe, name = asked["max_tokens"] <= PROBE_TOKENS, asked["model"]
+        if probe != name.startswith(PROBE):
+            return None
+        if name.startswith(HALF):
+            digest = hashlib.sha256(json.dumps(asked["messages"]).encode()).digest()
+            name = name.removeprefix(HALF) if digest[0] % 2 else ""
+        return ODD.get(name.removeprefix(PROBE))
 
     def completion(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.number += 1

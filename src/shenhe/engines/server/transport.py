@@ -145,7 +145,11 @@ class Transport:
             except (aiohttp.ClientPayloadError, aiohttp.ContentTypeError) as error:
                 raise torn(f"no whole answer: {self._words(error)}") from error
             except aiohttp.ClientResponseError as error:
-                raise torn(f"no HTTP: {self._words(error.message)}") from error
+                said = self._words(error.message)
+                what = "no HTTP"
+                if said.startswith("Bad status line"):
+                    what += ", or a body that is longer than it was announced"
+                raise torn(f"{what}: {said}") from error
             except TimeoutError as error:
                 raise UnreachedError(self._words(error), late=True) from error
             except (aiohttp.ClientError, ConnectionError) as error:
