@@ -22,7 +22,7 @@ PHOTOS = DEMO / "photos" / MISSION
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with scripted("--form", "structured_outputs") as server:
+    with scripted("--form", "structured_outputs", "--odd") as server:
         yield server
 
 
@@ -58,7 +58,8 @@ def test_no_group_passes_by_scores_that_are_no_numbers(
     name: str, served: Served, tmp_path: Path
 ) -> None:
     lines = tmp_path / "lines.jsonl"
-    row = {"mission": MISSION, "label": None, "images": ["a"], "per_image": {"图片_1": "螺丝"}}
+    row: dict[str, object] = {"mission": MISSION, "label": None, "images": ["a"]}
+    row |= {"per_image": {"图片_1": "螺丝"}}
     row |= {"timestamp": "t", "meta": {"prompt_hash": "", "checkpoint": "", "answers": {}}}
     lines.write_text("".join(json.dumps(row | {"group_id": f"QC-{n}"}) + "\n" for n in range(6)))
     options = ["--engine", "server", "--base-url", served.url, "--model", name]

@@ -28,7 +28,7 @@ Make = Callable[..., ServerEngine]
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with scripted("--form", "structured_outputs") as server:
+    with scripted("--form", "structured_outputs", "--odd") as server:
         yield server
 
 
@@ -110,8 +110,19 @@ def test_odd_answers_to_the_first_questions_end_nothing(
 ) -> None:
     monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
     engine = make(f"probe-{name}")
-    if name not in odd.LOST:
+    if name in odd.UNKNOWN:
         assert engine.dialect.top_logprobs == 0
+    (answer,) = engine.answer([_line(demo_photos[0])])
+    assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize("name", ["choices_empty", "error", "two_lengths", "status_401", "reset"])
+def test_what_is_odd_once_is_asked_again(
+    name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    engine = make(f"once-{name}")
+    assert engine.dialect == make("scripted").dialect
     (answer,) = engine.answer([_line(demo_photos[0])])
     assert isinstance(answer, Answer)
 
@@ -120,7 +131,7 @@ def test_odd_answers_to_the_first_questions_end_nothing(
     "name",
     [
         *("event_null", "event_no_space", "event_crlf", "event_cr", "event_lines", "event_no_end"),
-        *("event_whole", "streamed", "scripted"),
+        *("event_whole", "event_whole_plain", "event_other_choice", "streamed", "scripted"),
     ],
 )
 def test_streams_are_read_by_their_specification(name: str, make: Make) -> None:

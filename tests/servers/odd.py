@@ -86,7 +86,8 @@ def parts(completion: Completion, _: bytes) -> bytes:
 
 
 def events(completion: Completion, start: str = "data: ", end: str = "\n") -> list[str]:
-    deltas = [{"delta": {"content": mark}} for mark in text_of(completion)]
+    marks = text_of(completion)
+    deltas: list[dict[str, Any]] = [{"delta": {"content": mark}} for mark in marks]
     deltas.append({"delta": {}, "finish_reason": "stop"})
     return [f"{start}{json.dumps({'choices': [part]})}{end}{end}" for part in deltas]
 
@@ -177,7 +178,7 @@ AGAIN: dict[str, tuple[Odd, str]] = {
     "gbk": (always(http('{"choices": "螺丝"}'.encode("gbk"))), "not UTF-8"),
     "digits": (always(http(b'{"choices": ' + b"9" * 100_000 + b"}")), "no JSON"),
     "torn_json": (lambda c, _: http(json.dumps(c).encode()[:-9]), "no JSON"),
-    "status_204": (always(b"HTTP/1.1 204 No Content\r\n\r\n"), "status 204"),
+    "status_204": (always(b"HTTP/1.1 204 No Content\r\n\r\n"), "empty answer"),
     "short_length": (length(20), "no "),
     "two_lengths": (length(20, "400"), "no HTTP"),
     "bad_length": (length(0, "x"), "no HTTP"),
@@ -238,6 +239,8 @@ UNKNOWN = {f"logprob_{name}": answer for name, answer in UNKNOWN.items()}
 """Log-probabilities that tell nothing."""
 
 MORE: dict[str, Odd] = UNKNOWN | {
+    "status_401": always(told({"error": {"message": "x"}}, status="401 Unauthorized")),
+    "reset": always(b""),
     "held_back": always(http(b"{", "Content-Length: 400")),
     "within": always(http(b"", "Location: /v1/chat/completions/", status="307 Elsewhere")),
     "elsewhere": always(
@@ -278,4 +281,8 @@ MORE: dict[str, Odd] = UNKNOWN | {
     ),
     "event_torn": lambda c, _: stream(*events(c)[:2], 'data: {"choices": [\n\n'),
     "event_whole": lambda c, _: told(c),
+    "event_whole_plain": lambda c, _: http(json.dumps(c).encode(), kind="text/event-stream"),
+    "event_other_choice": lambda c, _: stream(
+        'data: {"choices": [{"index": 1, "delta": {"content": "!"}}]}\n\n', *events(c)
+    ),
 }

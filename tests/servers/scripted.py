@@ -4,9 +4,9 @@
 
 Answers a prompt with photos by a line, and one without by a verdict, both made of the question
 alone. Asked for a model of the name of an oddity it answers oddly; `probe-NAME` is odd only in what
-is asked first, `half-NAME` to every second question. Prints its port; GET /counts tells what it was
-asked, GET /last the last question. Plain sockets: a reset and a body that ends too early are what
-frameworks take care never to send.
+is asked first, `half-NAME` to every second question, `once-NAME` to every question but only once.
+Prints its port; GET /counts tells what it was asked, GET /last the last question. Plain sockets: a
+reset and a body that ends too early are what frameworks take care never to send.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from tests.servers import odd
 FAULTS = ("429", "500", "reset", "stall", "truncated", "not_json", "no_choices")
 MODEL = "scripted"
 ODD = odd.FINE | {name: answer for name, (answer, _) in (odd.LOST | odd.AGAIN).items()} | odd.MORE
-PROBE, HALF, PROBE_TOKENS = "probe-", "half-", 16
+KINDS = PROBE, HALF, ONCE = "probe-", "half-", "once-"
+PROBE_TOKENS = 16
 KNOWN = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
 EXTRAS = frozenset({"skip_special_tokens", "repetition_penalty"})
 
@@ -40,6 +41,7 @@ class Server:
         self.random = random.Random(options.seed)
         self.counts: Counter[str] = Counter()
         self.number = 0
+        self.seen = set[str]()
         self.last: dict[str, Any] = {}
         self.under_way = self.most = 0
 
@@ -61,7 +63,9 @@ class Server:
         """Answer once; whether the connection stays."""
         path = head.split(b" ", 2)[1].decode()
         if path.endswith("/models"):
-            names = [MODEL, *(kind + name for kind in ("", PROBE, HALF) for name in ODD)]
+            names = [MODEL]
+            if self.options.odd:
+                names += (kind + name for kind in ("", *KINDS) for name in ODD)
             entries = [{"id": name, "object": "model", "owned_by": "tests"} for name in names]
             return self.send(writer, {"object": "list", "data": entries})
         if path == "/counts":
@@ -94,8 +98,8 @@ class Server:
             return bool(asked["model"] == "held_back")
         if options.status and b"image_url" in body and asked["max_tokens"] > 1:
             later = f"Retry-After: {options.retry_after}\r\n" if options.retry_after else ""
-            body = {"error": {"message": "told to"}}
-            return self.send(writer, body, f"{options.status} Status", later)
+            refusal = {"error": {"message": "told to"}}
+            return self.send(writer, refusal, f"{options.status} Status", later)
         if asked.get("stream"):
             return self.stream(writer, self.completion(asked))
         fault = None
@@ -122,12 +126,17 @@ class Server:
     def oddity(self, asked: dict[str, Any]) -> odd.Odd | None:
         """Find in what way a question is answered oddly, if at all."""
         probe, name = asked["max_tokens"] <= PROBE_TOKENS, asked["model"]
-        if probe != name.startswith(PROBE):
-            return None
-        if name.startswith(HALF):
-            digest = hashlib.sha256(json.dumps(asked["messages"]).encode()).digest()
-            name = name.removeprefix(HALF) if digest[0] % 2 else ""
-        return ODD.get(name.removeprefix(PROBE))
+        question = json.dumps(asked, sort_keys=True)
+        kind = next((kind for kind in KINDS if name.startswith(kind)), "")
+        due = not probe
+        if kind == PROBE:
+            due = probe
+        elif kind == HALF:
+            due = not probe and hashlib.sha256(question.encode()).digest()[0] % 2 == 1
+        elif kind == ONCE:
+            due = question not in self.seen
+            self.seen.add(question)
+        return ODD.get(name.removeprefix(kind)) if due else None
 
     def completion(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.number += 1
@@ -201,6 +210,7 @@ async def main() -> None:
     parser.add_argument("--form", help="what holds an answer to a regular expression here")
     parser.add_argument("--key", help="the only key that opens")
     parser.add_argument("--status", type=int, help="answer every photo by this status")
+    parser.add_argument("--odd", action="store_true", help="list the models that answer oddly")
     parser.add_argument("--retry-after", help="what that says of when to come again")
     server = Server(parser.parse_args())
     listening = await asyncio.start_server(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Final, TypeGuard
 
@@ -10,7 +9,8 @@ ABOVE_ONE: Final = 1e-3
 """By so much a log-probability may be above 0, for it was rounded."""
 LEAST_LIKELIEST: Final = -14.0
 """The likeliest of a million tokens has at least this: less is what servers write for NaN."""
-MOST_TOGETHER: Final = 1.05
+LIKELIER_THAN_NOT: Final = -0.6
+"""Of all tokens one alone can be as likely as this: 55%."""
 
 
 def is_logprob(value: object) -> TypeGuard[float]:
@@ -27,11 +27,11 @@ def is_logprob(value: object) -> TypeGuard[float]:
 def plausible(logprobs: Iterable[object]) -> bool:
     """Whether these can be the likeliest tokens of one place.
 
-    Each is a log-probability, together they are no more than certain, and the first is no less
-    likely than the likeliest token of any vocabulary.
+    Each is a log-probability, one at most is likelier than not, and the first is no less likely
+    than the likeliest token of any vocabulary.
     """
     known = list(logprobs)
     numbers = [value for value in known if is_logprob(value)]
     if not numbers or len(numbers) < len(known) or max(numbers) < LEAST_LIKELIEST:
         return False
-    return math.fsum(math.exp(min(value, 0.0)) for value in numbers) <= MOST_TOGETHER
+    return sum(value > LIKELIER_THAN_NOT for value in numbers) <= 1

@@ -136,7 +136,7 @@ class ModelRunner:
         Raises: EngineError.
         """
         # The least and the highest are NaN where any is.
-        if all(bool(bound.isfinite()) for bound in logits.aminmax()):
+        if bool(torch.stack(tuple(logits.aminmax())).isfinite().all()):
             return
         dtype = str(self.base.dtype).removeprefix("torch.")
         remedy = "a weight of the checkpoint or of an adapter is damaged, see shenhe verify"

@@ -44,6 +44,7 @@ class ServerEngine:
         except UsageError:
             self._background.close()
             raise
+        self._contact = self._client.contact
         self.close = weakref.finalize(self, _close, self._background, self._client)
         entry, base = self._find()
         served = spec.adapters[0] if spec.adapters else spec.model
@@ -54,11 +55,11 @@ class ServerEngine:
         self.fingerprint = f"server:{served}" if files is None else _fingerprint(files)
         self.dialect = find_dialect(
             str(entry["id"]),
-            lambda body: self._background.run(self._client.try_once(body)),
+            lambda body: self._background.run(self._contact.try_once(body)),
             constrain=spec.constrain,
-            packing=_packing(spec, self._client.address),
+            packing=_packing(spec, self._contact.address),
         )
-        secrets = self._client.secrets
+        secrets = self._contact.secrets
         self._wire = Wire(spec, str(entry["id"]), self.dialect, budget, secrets)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
@@ -99,10 +100,10 @@ class ServerEngine:
                     yield piece
             answer = self._wire.read(letter, future.result())
         except CancelledError as error:
-            raise EngineError(f"--base-url {self._client.address}: it was closed") from error
+            raise EngineError(f"--base-url {self._contact.address}: it was closed") from error
         except ItemError as error:
-            said = one_line(error, self._client.secrets)
-            raise ItemError(error.code, f"--base-url {self._client.address}: {said}") from error
+            said = one_line(error, self._contact.secrets)
+            raise ItemError(error.code, f"--base-url {self._contact.address}: {said}") from error
         finally:
             future.cancel()
         if answer.text.startswith(told) and answer.text != told:
@@ -111,12 +112,12 @@ class ServerEngine:
 
     def _find(self) -> tuple[Body, Body | None]:
         """Find the model that is asked, and the base where that is an adapter of it."""
-        models = self._background.run(self._client.models())
+        models = self._background.run(self._contact.models())
         # A list that cannot be read is no reason not to ask for the model by its name.
         entries = {entry["id"]: entry for entry in models}
         for name in (self.spec.model, *self.spec.adapters):
             if entries and name not in entries:
-                known = one_line(", ".join(sorted(entries)), self._client.secrets)
+                known = one_line(", ".join(sorted(entries)), self._contact.secrets)
                 raise UsageError(f"{name}: the server has no such model; it has {known}")
             entries.setdefault(name, {"id": name})
         base = entries[self.spec.model]

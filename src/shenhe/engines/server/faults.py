@@ -38,6 +38,27 @@ class UselessAnswerError(BadAnswerError):
         super().__init__("bad_answer", message)
 
 
+class AgainError(Exception):
+    """What may pass.
+
+    `told` is how long the server says to wait, `no_fault` that it may be gone altogether,
+    `no_way_in` that it lets nobody in; `most` is how often that may be.
+    """
+
+    def __init__(
+        self,
+        why: str,
+        told: str | None = None,
+        *,
+        no_fault: bool = False,
+        no_way_in: bool = False,
+        most: int | None = None,
+    ) -> None:
+        super().__init__(why)
+        self.told, self.most = told, most
+        self.no_fault, self.no_way_in = no_fault, no_way_in
+
+
 def torn(message: str) -> BadAnswerError:
     """Make the error of an answer that did not come whole."""
     return BadAnswerError("bad_answer", message)
@@ -61,9 +82,9 @@ def complaint(body: Any) -> str | None:
     if isinstance(error, str) and error:
         return error
     if isinstance(error, dict) and error:
-        return _words(error, *_ERROR_WORDS) or "an error"
+        return _words(error, *_ERROR_WORDS) or str(error)
     if error or body.get("object") == "error":
-        return _words(body, *_ERROR_WORDS) or "an error"
+        return _words(body, *_ERROR_WORDS) or str(error)
     return None if "choices" in body else _words(body, "message", "detail")
 
 

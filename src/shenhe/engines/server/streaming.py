@@ -16,12 +16,18 @@ from shenhe.engines.server.faults import UselessAnswerError, complaint, torn
 from shenhe.secrecy import Secrets
 
 
+def is_events(start: bytes) -> bool:
+    """Whether a body that begins so is made of events."""
+    fields = (b":", b"data:", b"event:", b"id:", b"retry:", b"error:")
+    return start.lstrip(b"\xef\xbb\xbf\r\n ").startswith(fields)
+
+
 def read_body(raw: bytes) -> Body:
     """Read a completion, also one that was streamed though nobody asked for that.
 
     Raises: BadAnswerError, with the server's own words where it tells of an error.
     """
-    if raw.lstrip(b"\xef\xbb\xbf\r\n ").startswith((b"data:", b"event:", b":")):
+    if is_events(raw):
         whole = Streamed()
         events = Events()
         for event in (*events.feed(raw), *events.end()):
@@ -59,7 +65,7 @@ class Streamed:
             raise UselessAnswerError("an event that is no JSON object")
         self._usage = part.get("usage") or self._usage
         choice = first_choice(part)
-        if choice is None or choice.get("index") not in (0, None):
+        if choice is None or choice.get("index", 0) not in (0, "0", None):
             return ""
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")

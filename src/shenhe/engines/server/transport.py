@@ -32,6 +32,7 @@ MOST_BYTES: Final = 16 << 20
 CONNECT_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 10.0
 """A body whose length was announced comes without such pauses, or not at all."""
+TELLING: Final = 8
 LONGEST_HEADER: Final = 1 << 16
 REDIRECTS: Final = frozenset({301, 302, 307, 308})
 MOST_REDIRECTS: Final = 4
@@ -44,6 +45,11 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def fine(self) -> bool:
+        """Whether it is meant as an answer."""
+        return 200 <= self.status < 300
 
 
 class Transport:
@@ -136,6 +142,16 @@ class Transport:
                 raise UselessAnswerError(f"an answer of more than {MOST_BYTES >> 20} MiB")
             yield piece
 
+    @staticmethod
+    async def beginning(pieces: AsyncIterator[bytes]) -> bytes:
+        """Read as much of a body as tells what it is."""
+        start = b""
+        async for piece in pieces:
+            start += piece
+            if len(start.strip()) >= TELLING:
+                break
+        return start
+
     @contextmanager
     def _told(self) -> Iterator[None]:
         """Turn what the HTTP library raises into one of our faults."""
@@ -152,6 +168,8 @@ class Transport:
                 raise torn(f"{what}: {said}") from error
             except TimeoutError as error:
                 raise UnreachedError(self._words(error), late=True) from error
+            except aiohttp.ServerDisconnectedError as error:
+                raise UnreachedError("the connection ended before there was an answer") from error
             except (aiohttp.ClientError, ConnectionError) as error:
                 raise UnreachedError(self._words(error)) from error
 
