@@ -17,7 +17,7 @@ from shenhe import errors
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "shenhe"
 LAYERS = [
-    {"errors", "geometry", "locations", "printable"},
+    {"errors", "geometry", "locations", "printable", "secrecy"},
     {"files", "records", "reservoir", "shards"},
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines", "overlays"},

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from shenhe.records import Failure, group_key, photo_key
+from shenhe.records import Failure, VerdictRow, group_key, photo_key
 
 ROW = {
     "item": "a.jpg",
@@ -39,3 +40,17 @@ def test_rows_are_one_line_and_keep_chinese() -> None:
 def test_keys() -> None:
     assert photo_key(0) == "图片_1"
     assert group_key("m", "pass", "g") != group_key("m", "fail", "g") != group_key("m", None, "g")
+
+
+@pytest.mark.parametrize(
+    "told", ["NaN", "Infinity", "-Infinity", "1.5", "-0.1", "1e400", '"0.97"', "true", "[0.9]"]
+)
+def test_a_probability_that_is_none_is_not_known(told: str) -> None:
+    row: dict[str, Any] = dict.fromkeys(("group_id", "mission", "reason", "raw"), "x")
+    row |= {"label": None, "verdict": "通过", "status": "decided", "timestamp": "t"}
+    row["meta"] = {"prompt_hash": "", "checkpoint": "", "answers": {}}
+    row["p_pass"] = json.loads(told)
+    read = VerdictRow.model_validate(row)
+    assert read.p_pass is None
+    assert json.loads(read.to_json())["p_pass"] is None
+    assert VerdictRow.model_validate(row | {"p_pass": 1}).p_pass == 1.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from shenhe.geometry import Shape, Size
 from shenhe.locations import Location
@@ -244,15 +244,25 @@ class SummaryRow(Row):
         return group_key(self.mission, self.label, self.group_id)
 
 
+def _known(probability: Any) -> float | None:
+    """Give a probability; what is none, as NaN, is not known, whoever wrote it."""
+    if isinstance(probability, bool) or not isinstance(probability, int | float):
+        return None
+    return probability if 0 <= probability <= 1 else None
+
+
 class VerdictRow(Row):
-    """Stage-B: the verdict of a group; `verdict` is null exactly where it is undecided."""
+    """Stage-B: the verdict of a group; `verdict` is null exactly where it is undecided.
+
+    `p_pass` is from 0 to 1, or null where it is not known.
+    """
 
     group_id: str
     mission: str
     label: Label | None
     verdict: Ruling | None
     reason: str
-    p_pass: float | None
+    p_pass: Annotated[float | None, BeforeValidator(_known)]
     status: Literal["decided", "undecided"]
     raw: str
     timestamp: str

@@ -138,9 +138,9 @@ def test_the_odds_of_a_verdict(make: Make, held: Served, served: Served) -> None
 
 
 def test_an_opening_that_two_choices_share_tells_nothing() -> None:
-    likely = [{"token": "", "logprob": -0.1}, {"token": "x", "logprob": -2.0}]
+    likely = [(b"", -0.1), (b"x", -2.0)]
     assert _choices((PASS, FAIL), likely) == {}
-    half = [{"token": "?", "bytes": list("不".encode()[:2]), "logprob": -0.5}, *likely]
+    half = [("不".encode()[:2], -0.5), *likely]
     assert _choices((PASS, FAIL), half) == {PASS: -2.0, FAIL: -0.5}
 
 
@@ -225,7 +225,7 @@ def test_every_fault_passes(make: Make, demo_photos: list[Path]) -> None:
     with scripted() as quiet:
         expected = {answer.key: answer for answer in make(quiet).answer(requests)}
     assert found == expected
-    assert {"429", "500", "reset", "stall", "truncated", "not_json", "old_id"} <= counts.keys()
+    assert {"429", "500", "reset", "stall", "truncated", "not_json", "no_choices"} <= counts.keys()
 
 
 def test_more_are_under_way_while_all_is_well(make: Make, demo_photos: list[Path]) -> None:

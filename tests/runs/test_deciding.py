@@ -15,6 +15,7 @@ from shenhe.formats import verdict as verdict_format
 from shenhe.records import FAIL, PASS, Answer, Judgement, Request, SummaryRow
 from shenhe.runs import Deciding, RunOptions, find_stage_a, run_verdicts
 from shenhe.runs.drive import Bad, Good
+from shenhe.runs.probability import p_pass
 from tests.scripted import ScriptedEngine
 
 
@@ -62,10 +63,43 @@ def test_when_a_verdict_stands(
         assert why in decision.why.message
 
 
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {PASS: math.nan, FAIL: math.nan},
+        {PASS: -0.01, FAIL: math.nan},
+        {PASS: -0.01, FAIL: -math.inf},
+        {PASS: math.inf, FAIL: -1.0},
+        {PASS: 0.9, FAIL: -2.0},
+        {PASS: None, FAIL: None},
+        {PASS: "-0.01", FAIL: "-9"},
+        {PASS: True, FAIL: -1},
+        {PASS: -0.01, FAIL: -(10**400)},
+        {PASS: -0.01},
+        {},
+    ],
+)
+@pytest.mark.parametrize("text", [YES, NO])
+def test_a_score_that_is_no_number_is_not_known(scores: dict[str, float], text: str) -> None:
+    answer = Answer("k", text, "stop", 1, 1, choice_logprobs=scores)
+    assert p_pass(answer) is None
+    outcome = Good(verdict_format.parse(text), answer)
+    for above, below in ((0.0, 0.0), (1.0, 1.0), (0.999, 0.001)):
+        decision = Deciding(above, below).decide([outcome])
+        assert decision.judgement is None
+        assert decision.why is not None
+        assert decision.why.code == "unsure"
+    assert Deciding().decide([outcome]).judgement is not None
+
+
 def test_what_cannot_be_asked_for() -> None:
     for options, said in (
         ({"pass_above": 1.5}, "--pass-above 1.5: must be from 0 to 1"),
         ({"fail_below": -0.1}, "--fail-below -0.1"),
+        ({"pass_above": math.nan}, "--pass-above nan: must be from 0 to 1"),
+        ({"fail_below": math.nan}, "--fail-below nan: must be from 0 to 1"),
+        ({"pass_above": math.inf}, "--pass-above inf"),
+        ({"fail_below": -math.inf}, "--fail-below -inf"),
         ({"pass_above": 0.2, "fail_below": 0.6}, "is less than --fail-below"),
         ({"votes": 0}, "--votes 0"),
     ):

@@ -3,8 +3,10 @@
     python -m tests.servers.scripted [--port N] [--faults 0.3] [--form regex] [...]
 
 Answers a prompt with photos by a line, and one without by a verdict, both made of the question
-alone. Prints its port; GET /counts tells what it was asked, GET /last the last question. Plain
-sockets: a reset and a body that ends too early are what frameworks take care never to send.
+alone. Asked for a model of the name of an oddity it answers oddly; `probe-NAME` is odd only in what
+is asked first, `half-NAME` to every second question, `once-NAME` to every question but only once.
+Prints its port; GET /counts tells what it was asked, GET /last the last question. Plain sockets: a
+reset and a body that ends too early are what frameworks take care never to send.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import re
 import signal
 import socket
 import struct
-from collections import Counter, deque
+from collections import Counter
 from typing import Any
 
-FAULTS = ("429", "500", "reset", "stall", "truncated", "not_json", "no_choices", "old_id")
-OLD = 100
-"""An answer of before is one that has long arrived."""
+from tests.servers import odd
+
+FAULTS = ("429", "500", "reset", "stall", "truncated", "not_json", "no_choices")
 MODEL = "scripted"
+ODD = odd.FINE | {name: answer for name, (answer, _) in (odd.LOST | odd.AGAIN).items()} | odd.MORE
+KINDS = PROBE, HALF, ONCE = "probe-", "half-", "once-"
+PROBE_TOKENS = 16
 KNOWN = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
 EXTRAS = frozenset({"skip_special_tokens", "repetition_penalty"})
 
@@ -35,7 +40,8 @@ class Server:
         self.options = options
         self.random = random.Random(options.seed)
         self.counts: Counter[str] = Counter()
-        self.number, self.delivered = 0, deque[str](maxlen=OLD)
+        self.number = 0
+        self.seen = set[str]()
         self.last: dict[str, Any] = {}
         self.under_way = self.most = 0
 
@@ -46,18 +52,22 @@ class Server:
                 body = await reader.readexactly(int(length[1])) if length else b""
                 if self.options.key and f"Bearer {self.options.key}".encode() not in head:
                     self.send(writer, {"error": {"message": "bad key"}}, "401 Unauthorized")
-                elif not await self.answer(head.split(b" ", 2)[1].decode(), body, writer):
+                elif not await self.answer(head, body, writer):
                     break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
             writer.close()
 
-    async def answer(self, path: str, body: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def answer(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool:
         """Answer once; whether the connection stays."""
+        path = head.split(b" ", 2)[1].decode()
         if path.endswith("/models"):
-            entry = {"id": MODEL, "object": "model", "owned_by": "tests"}
-            return self.send(writer, {"object": "list", "data": [entry]})
+            names = [MODEL]
+            if self.options.odd:
+                names += (kind + name for kind in ("", *KINDS) for name in ODD)
+            entries = [{"id": name, "object": "model", "owned_by": "tests"} for name in names]
+            return self.send(writer, {"object": "list", "data": entries})
         if path == "/counts":
             return self.send(writer, dict(self.counts) | {"most": self.most})
         if path == "/last":
@@ -67,11 +77,11 @@ class Server:
         try:
             if self.options.delay:
                 await asyncio.sleep(self.options.delay)
-            return await self.complete(body, writer)
+            return await self.complete(head, body, writer)
         finally:
             self.under_way -= 1
 
-    async def complete(self, body: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def complete(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> bool:
         options, asked = self.options, json.loads(body)
         known = set(KNOWN)
         if options.form:
@@ -82,16 +92,20 @@ class Server:
             return self.send(writer, {"error": {"message": message}}, "400 Bad Request")
         self.last = asked
         self.counts["asked"] += 1
+        again = head.split(b" ")[1].endswith(b"/")  # it was sent on to here
+        if not again and (oddity := self.oddity(asked)):
+            writer.write(oddity(self.completion(asked), head))
+            return bool(asked["model"] == "held_back")
         if options.status and b"image_url" in body and asked["max_tokens"] > 1:
-            return self.send(writer, {"error": {"message": "told to"}}, f"{options.status} Status")
+            later = f"Retry-After: {options.retry_after}\r\n" if options.retry_after else ""
+            refusal = {"error": {"message": "told to"}}
+            return self.send(writer, refusal, f"{options.status} Status", later)
         if asked.get("stream"):
-            return self.stream(writer, self.completion(asked, old=False))
+            return self.stream(writer, self.completion(asked))
         fault = None
         if self.random.random() < self.options.faults:
             fault = self.random.choice(FAULTS)
             self.counts[fault] += 1
-        if fault == "old_id" and len(self.delivered) < OLD:
-            fault = "500"
         if fault in ("429", "500"):
             later = "Retry-After: 0.05\r\n" if fault == "429" else ""
             return self.send(writer, {"error": {"message": "not now"}}, f"{fault} Error", later)
@@ -101,24 +115,36 @@ class Server:
             return False
         if fault == "stall":
             await asyncio.sleep(self.options.stall)
-        completion = self.completion(asked, old=fault == "old_id")
+        completion = self.completion(asked)
         if fault == "no_choices":
             completion["choices"] = []
         if fault is None:
             self.counts["answered"] += 1
-            self.delivered.append(completion["id"])
         cut = 20 if fault == "truncated" else 0
         return self.send(writer, completion, cut=cut, torn=fault == "not_json")
 
-    def completion(self, asked: dict[str, Any], *, old: bool) -> dict[str, Any]:
+    def oddity(self, asked: dict[str, Any]) -> odd.Odd | None:
+        """Find in what way a question is answered oddly, if at all."""
+        probe, name = asked["max_tokens"] <= PROBE_TOKENS, asked["model"]
+        question = json.dumps(asked, sort_keys=True)
+        kind = next((kind for kind in KINDS if name.startswith(kind)), "")
+        due = not probe
+        if kind == PROBE:
+            due = probe
+        elif kind == HALF:
+            due = not probe and hashlib.sha256(question.encode()).digest()[0] % 2 == 1
+        elif kind == ONCE:
+            due = question not in self.seen
+            self.seen.add(question)
+        return ODD.get(name.removeprefix(kind)) if due else None
+
+    def completion(self, asked: dict[str, Any]) -> dict[str, Any]:
         self.number += 1
         content = json.dumps(asked["messages"], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()
         photos = content.count("image_url")
         passed = "通过" if int(digest[0], 16) < 8 else "不通过"
         text = f"螺丝 {digest[:6]}" if photos else f"{passed}\n理由: {digest[:6]}"
-        if old:
-            text = "这是另一个问题的回答"
         held = asked.get(self.options.form)
         if held and (regex := held if isinstance(held, str) else held["regex"]) == "ok7ok7":
             text = regex
@@ -129,7 +155,7 @@ class Server:
         ]
         logprobs = {"content": [{"top_logprobs": likely}]} if asked.get("logprobs") else None
         return {
-            "id": self.delivered[0] if old else f"chatcmpl-{self.number}",
+            "id": f"chatcmpl-{self.number}",
             "model": MODEL,
             "object": "chat.completion",
             "choices": [
@@ -184,6 +210,8 @@ async def main() -> None:
     parser.add_argument("--form", help="what holds an answer to a regular expression here")
     parser.add_argument("--key", help="the only key that opens")
     parser.add_argument("--status", type=int, help="answer every photo by this status")
+    parser.add_argument("--odd", action="store_true", help="list the models that answer oddly")
+    parser.add_argument("--retry-after", help="what that says of when to come again")
     server = Server(parser.parse_args())
     listening = await asyncio.start_server(
         server.serve, "127.0.0.1", server.options.port, limit=1 << 26

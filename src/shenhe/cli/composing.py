@@ -19,6 +19,7 @@ from shenhe.photos import open_upright
 from shenhe.runs import Deciding, RunCounts, RunOptions
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.outcome import Observer
+from shenhe.secrecy import shown_url
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
@@ -29,7 +30,7 @@ def make_engine(options: argparse.Namespace) -> Engine:
     from shenhe.engines.create import create_engine
 
     if options.engine == "server":
-        print(f"asking {options.base_url} ...", file=sys.stderr, flush=True)
+        print(f"asking {shown_url(str(options.base_url))} ...", file=sys.stderr, flush=True)
     else:
         quiet_transformers()
         print(f"loading {options.model} ...", file=sys.stderr, flush=True)

@@ -7,11 +7,12 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError, is_panic
+from shenhe.secrecy import Secrets
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -21,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def exit_code(argv: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 1, 2 or 130."""
-    _prepare_streams()
+    secrets = Secrets.of(*argv)
+    _prepare_streams(secrets)
     parser = build_parser()
     options = _parsed(parser, normalized(list(argv), parser))
     from shenhe.cli import commands
@@ -29,7 +31,7 @@ def exit_code(argv: Sequence[str]) -> int:
     try:
         return commands.COMMANDS[options.command](options)
     except KeyboardInterrupt:
-        _say("interrupted: what was written is valid; the same command goes on from there")
+        _say("interrupted: what was written is valid; the same command goes on from there", secrets)
         return 130
     except BrokenPipeError:
         # The reader of our output is gone: there is nobody to tell.
@@ -37,37 +39,55 @@ def exit_code(argv: Sequence[str]) -> int:
         return 2
     except ShenheError as error:
         if options.debug:
-            traceback.print_exc()
-        _say(str(error))
+            _show_traceback(secrets)
+        _say(str(error), secrets)
         return 2
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         if options.debug:
-            traceback.print_exc()
-        _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+            _show_traceback(secrets)
+        said = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
+        _say(said, secrets)
         return 2
 
 
 def _parsed(parser: Parser, argv: list[str]) -> argparse.Namespace:
     """Parse; options of ms-swift that mean nothing here are named, not refused."""
-    if not argv or argv[0] not in SWIFT_COMMANDS:
-        return parser.parse_args(argv)
     options, unknown = parser.parse_known_args(argv)
     if unknown:
-        _say(f"warning: these options mean nothing here and are ignored: {' '.join(unknown)}")
+        words = " ".join(_without_values(unknown))
+        if argv[0] not in SWIFT_COMMANDS:
+            parser.error(f"unrecognized arguments: {words}")
+        _say(f"warning: these options mean nothing here and are ignored: {words}", Secrets())
     return options
 
 
-def _say(message: str) -> None:
-    print(f"shenhe: {' '.join(message.split())}", file=sys.stderr)
+def _without_values(words: Sequence[str]) -> Iterator[str]:
+    """Give options by their names alone: a value may be a token, or a password."""
+    is_value = False
+    for word in words:
+        if word.startswith("--") or (len(word) == 2 and word[0] == "-"):
+            name, equals, _ = word.partition("=")
+            is_value = not equals
+            yield name
+        elif not is_value:
+            yield word
 
 
-def _prepare_streams() -> None:
+def _say(message: str, secrets: Secrets) -> None:
+    print(f"shenhe: {' '.join(secrets.hide(message).split())}", file=sys.stderr)
+
+
+def _show_traceback(secrets: Secrets) -> None:
+    print(secrets.hide(traceback.format_exc()), file=sys.stderr, end="")
+
+
+def _prepare_streams(secrets: Secrets) -> None:
     """Write UTF-8 whatever the locale says, and warnings as one line each."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     # Broken metadata is no reason to refuse the pixels, nor to speak of it.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
+    warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}", secrets)

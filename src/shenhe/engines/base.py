@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shenhe.errors import UsageError
 from shenhe.records import Answer, Failed, Request
+from shenhe.secrecy import shown_url
 
 RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
 """At least this warm is attempt n: greedy decoding would only write the same text again."""
@@ -40,7 +42,7 @@ class EngineSpec:
     batch_size: int | None = None
     constrain: bool = True
     speculate: bool = False
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)  # it may hold a password
     request_timeout: float = 600.0
     server_patience: float = 1800.0
     photo_packing: str | None = None
@@ -58,14 +60,15 @@ class EngineSpec:
         """
         if self.quantize not in (None, "int8"):
             raise UsageError(f"--quantize {self.quantize}: use int8")
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature}: must be 0 or more")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p {self.top_p}: must be above 0 and at most 1")
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size}: must be 1 or more")
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            raise UsageError(f"--base-url {self.base_url}: must begin with http:// or https://")
+            address = shown_url(self.base_url)
+            raise UsageError(f"--base-url {address}: must begin with http:// or https://")
         if self.engine == "local" and self.base_url is not None:
             raise UsageError("--base-url: goes with --engine server")
         if self.photo_packing not in (None, "png", "bmp"):
@@ -74,7 +77,7 @@ class EngineSpec:
             ("request-timeout", self.request_timeout),
             ("server-patience", self.server_patience),
         ):
-            if seconds <= 0:
+            if not seconds > 0:  # also NaN
                 raise UsageError(f"--{option} {seconds}: must be above 0 seconds")
         if self.max_pixels is not None and self.max_pixels < 32 * 32:
             raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")

@@ -13,6 +13,7 @@ from shenhe.engines.key_values import KeyValues
 from shenhe.engines.patches import Patches
 from shenhe.engines.thin import ThinLinear, is_quantized, make_thin
 from shenhe.engines.writing import Writing
+from shenhe.errors import EngineError
 
 
 class Scores(NamedTuple):
@@ -74,9 +75,13 @@ class ModelRunner:
         return wanted
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Run the head. Shape: (places, hidden) in, (places, vocabulary) out."""
+        """Run the head. Shape: (places, hidden) in, (places, vocabulary) out.
+
+        Raises: EngineError if a score is no number.
+        """
         with torch.inference_mode():
             found: torch.Tensor = self.base.lm_head(hidden)
+        self._refuse_no_numbers(found)
         return found
 
     def scores(self, hidden: torch.Tensor, allowed: Sequence[Sequence[int] | None]) -> list[Scores]:
@@ -84,6 +89,7 @@ class ModelRunner:
 
         Where only few may come, as within a number, most of a large head would be in vain.
         Shape: hidden (places, hidden), allowed one a place.
+        Raises: EngineError if a score is no number.
         """
         narrow = [at for at, tokens in enumerate(allowed) if tokens is not None]
         if not self._plain_head:
@@ -117,11 +123,28 @@ class ModelRunner:
             bias = None if head.bias is None else head.bias[rows]
             logits = nn.functional.linear(hidden[list(allowed)], head.weight[rows], bias)
             logits = logits.float().cpu()
+        self._refuse_no_numbers(logits)
         found = {}
         for values, (at, few) in zip(logits, allowed.items(), strict=True):
             those = values[[column[token] for token in few]]
             found[at] = Scores(those, few[int(those.argmax())], few)
         return found
+
+    def _refuse_no_numbers(self, logits: torch.Tensor) -> None:
+        """Refuse scores that are NaN or infinite: whatever is chosen by them means nothing.
+
+        Raises: EngineError.
+        """
+        # The least and the highest are NaN where any is.
+        if bool(torch.stack(tuple(logits.aminmax())).isfinite().all()):
+            return
+        dtype = str(self.base.dtype).removeprefix("torch.")
+        remedy = "a weight of the checkpoint or of an adapter is damaged, see shenhe verify"
+        if self.base.dtype == torch.float16:
+            remedy = f"float16 overflows soon, try --dtype bfloat16 or float32; else {remedy}"
+        raise EngineError(
+            f"the model's scores are no numbers (NaN or infinite, in {dtype}): {remedy}"
+        )
 
     def _with_photos(
         self, active: Sequence[Writing], embedded: torch.Tensor

@@ -18,6 +18,7 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.likeliest import is_logprob, plausible
 from shenhe.engines.opening import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.errors import AdapterError, EngineError, PhotoError, UsageError
@@ -190,15 +191,21 @@ class VllmEngine:
         )
 
     def _choices(self, choices: Iterable[str], likely: Mapping[int, Any]) -> dict[str, float]:
-        """Give each choice's log-probability; one that is not told is at most the least told."""
+        """Give each choice's log-probability; one that is not told is at most the least told.
+
+        None is known where any that is told is no log-probability.
+        """
         firsts = {c: self._tokenizer(c, add_special_tokens=False)["input_ids"][0] for c in choices}
         if len(set(firsts.values())) < len(firsts) or not likely:
             return {}
-        told = {token: float(found.logprob) for token, found in likely.items()}
-        least = min(value for value in told.values() if math.isfinite(value))
-        if not any(math.isfinite(told.get(token, -math.inf)) for token in firsts.values()):
+        told = {token: getattr(found, "logprob", None) for token, found in likely.items()}
+        if not plausible(told.values()):
             return {}
-        return {c: max(told.get(token, least), least) for c, token in firsts.items()}
+        known = {token: float(value) for token, value in told.items() if is_logprob(value)}
+        least = min(known.values())
+        if not known.keys() & firsts.values():
+            return {}
+        return {c: known.get(token, least) for c, token in firsts.items()}
 
     def _refuse_an_idle_adapter(self) -> None:
         """Look at one photo with and without the adapter: vLLM has passed adapters over silently.
@@ -218,6 +225,11 @@ class VllmEngine:
                     outputs = self._step()
                 told.append({t: p.logprob for t, p in outputs[0].outputs[0].logprobs[0].items()})
         with_it, without = told
+        if any(map(math.isnan, [*with_it.values(), *without.values()])):
+            raise EngineError(
+                "the model's scores are no numbers (NaN or infinite) in vLLM: try another --dtype;"
+                " else a weight is damaged, see shenhe verify"
+            )
         moved = [abs(with_it[token] - without[token]) for token in with_it.keys() & without.keys()]
         if with_it.keys() == without.keys() and max(moved, default=0.0) <= SAME:
             raise AdapterError(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+from shenhe.engines.likeliest import is_logprob
 from shenhe.records import FAIL, PASS, Answer
 
 
 def p_pass(answer: Answer) -> float | None:
-    """The probability of 通过 against 不通过 as the answer's opening, or None if not known."""
-    if not {PASS, FAIL} <= answer.choice_logprobs.keys():
+    """The probability of 通过 against 不通过 as the answer's opening, or None if not known.
+
+    A score that is no log-probability (NaN, infinite, above 0) is not known.
+    """
+    passed, failed = (answer.choice_logprobs.get(choice) for choice in (PASS, FAIL))
+    if not is_logprob(passed) or not is_logprob(failed):
         return None
-    difference = answer.choice_logprobs[FAIL] - answer.choice_logprobs[PASS]
-    return 1 / (1 + math.exp(min(difference, 700.0)))
+    return 1 / (1 + math.exp(min(failed - passed, 700.0)))

@@ -6,13 +6,13 @@ import base64
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from PIL import Image
 
+from shenhe.engines.server.completions import Body, first_choice, first_likeliest, plain_text
 from shenhe.records import Grammar
 
-Body = dict[str, Any]
 Ask = Callable[[Body], Body | None]
 """Asks for a completion; None where the server refuses the request."""
 
@@ -67,7 +67,7 @@ def find_dialect(model: str, ask: Ask, *, constrain: bool, packing: Packing) -> 
     top = 0
     for count in TOP_LOGPROBS:
         found = ask(plain | {"max_tokens": 1, "logprobs": True, "top_logprobs": count})
-        if found is not None and first_logprobs(found):
+        if found is not None and any(first_likeliest(found)):
             top = count
             break
     form = None
@@ -93,11 +93,7 @@ def data_url(image: Image.Image, packing: Packing) -> str:
     return f"data:image/{packing.lower()};base64,{base64.b64encode(packed.getvalue()).decode()}"
 
 
-def first_logprobs(body: Body) -> list[Body]:
-    """Give the likeliest tokens at the start of an answer; none where the server tells none."""
-    content = (body["choices"][0].get("logprobs") or {}).get("content") or []
-    return list(content[0].get("top_logprobs") or []) if content else []
-
-
 def _text(body: Body) -> str:
-    return str(body["choices"][0]["message"].get("content") or "")
+    message = (first_choice(body) or {}).get("message")
+    content = message.get("content") if isinstance(message, dict) else None
+    return plain_text(content) or ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from ipaddress import ip_address
 from pathlib import Path
 from queue import SimpleQueue
 from urllib.parse import urlsplit
@@ -15,9 +14,12 @@ from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.server.background import Background
 from shenhe.engines.server.client import Client
-from shenhe.engines.server.dialect import Body, Packing, find_dialect
-from shenhe.engines.server.wire import HalfAnswerError, Wire
-from shenhe.errors import CheckpointError, EngineError, UsageError
+from shenhe.engines.server.completions import Body
+from shenhe.engines.server.dialect import Packing, find_dialect
+from shenhe.engines.server.faults import one_line
+from shenhe.engines.server.transport import is_loopback
+from shenhe.engines.server.wire import Wire
+from shenhe.errors import CheckpointError, EngineError, ItemError, UsageError
 from shenhe.photos import PixelBudget
 from shenhe.records import Answer, Failed, Request
 
@@ -37,7 +39,12 @@ class ServerEngine:
         _refuse_local_options(spec)
         self.spec = spec
         self._background = Background()
-        self._client = self._background.run(_made(spec))
+        try:
+            self._client = self._background.run(_made(spec))
+        except UsageError:
+            self._background.close()
+            raise
+        self._contact = self._client.contact
         self.close = weakref.finalize(self, _close, self._background, self._client)
         entry, base = self._find()
         served = spec.adapters[0] if spec.adapters else spec.model
@@ -48,11 +55,12 @@ class ServerEngine:
         self.fingerprint = f"server:{served}" if files is None else _fingerprint(files)
         self.dialect = find_dialect(
             str(entry["id"]),
-            lambda body: self._background.run(self._client.try_once(body)),
+            lambda body: self._background.run(self._contact.try_once(body)),
             constrain=spec.constrain,
-            packing=_packing(spec, self._client.address),
+            packing=_packing(spec, self._contact.address),
         )
-        self._wire = Wire(spec, str(entry["id"]), self.dialect, budget)
+        secrets = self._contact.secrets
+        self._wire = Wire(spec, str(entry["id"]), self.dialect, budget, secrets)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
         """Answer many requests at a time, those first that come first; see Engine."""
@@ -80,7 +88,7 @@ class ServerEngine:
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         """Yield the text of one answer as it is written; see Engine."""
-        letter = self._wire.write(request)
+        letter = self._wire.write(request, stream=True)
         pieces: SimpleQueue[str | None] = SimpleQueue()
         future = self._background.submit(self._client.stream(letter, pieces.put))
         future.add_done_callback(lambda _: pieces.put(None))
@@ -88,23 +96,30 @@ class ServerEngine:
         try:
             while (piece := pieces.get()) is not None:
                 told += piece
-                yield piece
+                if piece:
+                    yield piece
             answer = self._wire.read(letter, future.result())
-        except (HalfAnswerError, CancelledError) as error:
-            raise EngineError(f"--base-url {self._client.address}: {error}") from error
+        except CancelledError as error:
+            raise EngineError(f"--base-url {self._contact.address}: it was closed") from error
+        except ItemError as error:
+            said = one_line(error, self._contact.secrets)
+            raise ItemError(error.code, f"--base-url {self._contact.address}: {said}") from error
         finally:
             future.cancel()
+        if answer.text.startswith(told) and answer.text != told:
+            yield answer.text[len(told) :]
         return answer
 
     def _find(self) -> tuple[Body, Body | None]:
         """Find the model that is asked, and the base where that is an adapter of it."""
-        models = self._background.run(self._client.models())
-        entries = {str(entry.get("id")): entry for entry in models}
+        models = self._background.run(self._contact.models())
+        # A list that cannot be read is no reason not to ask for the model by its name.
+        entries = {entry["id"]: entry for entry in models}
         for name in (self.spec.model, *self.spec.adapters):
-            if name not in entries:
-                raise UsageError(
-                    f"{name}: the server has no such model; it has {', '.join(sorted(entries))}"
-                )
+            if entries and name not in entries:
+                known = one_line(", ".join(sorted(entries)), self._contact.secrets)
+                raise UsageError(f"{name}: the server has no such model; it has {known}")
+            entries.setdefault(name, {"id": name})
         base = entries[self.spec.model]
         if not self.spec.adapters:
             return base, None
@@ -130,16 +145,7 @@ def _close(background: Background, client: Client) -> None:
 def _packing(spec: EngineSpec, address: str) -> Packing:
     if spec.photo_packing is not None:
         return "BMP" if spec.photo_packing == "bmp" else "PNG"
-    return "BMP" if _loopback(address) else "PNG"
-
-
-def _loopback(address: str) -> bool:
-    """Whether a server runs on this machine."""
-    host = urlsplit(address).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return "BMP" if is_loopback(urlsplit(address).hostname or "") else "PNG"
 
 
 def _refuse_local_options(spec: EngineSpec) -> None:
@@ -158,14 +164,25 @@ def _refuse_local_options(spec: EngineSpec) -> None:
 
 def _local_files(entry: Body, base: Body | None) -> list[str] | None:
     """Find the checkpoint that the server has loaded, base first, where it lies on this disk."""
-    found = []
-    for model in (base, entry) if base is not None else (entry,):
-        names = [str(model.get("root") or ""), str(model["id"])]
-        folder = next((name for name in names if name and Path(name).is_dir()), None)
-        if folder is None:
-            return None
-        found.append(folder)
-    return found
+    first = _folder(entry if base is None else base, find_checkpoint)
+    if first is None or base is None:
+        return None if first is None else [first]
+    adapter = _folder(entry, find_adapter)
+    return None if adapter is None else [first, adapter]
+
+
+def _folder(model: Body, find: Callable[[str], object]) -> str | None:
+    """Find the folder that a server names, where it holds here what it holds there."""
+    for name in (model.get("root"), model["id"]):
+        if not isinstance(name, str) or not name or not name.isprintable():
+            continue
+        try:
+            if Path(name).is_dir():
+                find(name)
+                return name
+        except (CheckpointError, OSError):
+            continue
+    return None
 
 
 def _fingerprint(files: list[str]) -> str:
@@ -175,11 +192,7 @@ def _fingerprint(files: list[str]) -> str:
 
 def _ignored_by_vllm(adapter: Body, base: Body) -> bool:
     """Whether an adapter changes what vLLM adapts only when it is told to at its start."""
-    root = str(adapter.get("root") or "")
-    if base.get("owned_by") != "vllm" or not Path(root).is_dir():
+    folder = _folder(adapter, find_adapter)
+    if base.get("owned_by") != "vllm" or folder is None:
         return False
-    try:
-        files = find_adapter(root)
-    except CheckpointError:
-        return False
-    return any(".visual." in name for name in read_tables(files.weights))
+    return any(".visual." in name for name in read_tables(find_adapter(folder).weights))

@@ -92,15 +92,10 @@ class Breaker:
         self,
         address: str,
         there: Callable[[], Awaitable[str]],
-        back: Callable[[], object],
         patience: float,
     ) -> None:
-        """Ask by `there`, which gives what is wrong, or nothing; tell `back` that it is back.
-
-        Units: patience in seconds.
-        """
+        """Ask by `there`, which gives what is wrong, or nothing. Units: patience in seconds."""
         self._address, self._there, self._patience = address, there, patience
-        self._back = back
         self._misses = 0
         self._closed = asyncio.Event()
         self._closed.set()
@@ -145,7 +140,6 @@ class Breaker:
             pause = min(2 * pause, PROBE_SECONDS[1])
         else:
             if told:
-                self._back()
                 log.warning("%s is back after %.0f s", self._address, time.monotonic() - began)
         self._misses = 0
         self._closed.set()

@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_json
 
 from shenhe import photos
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.sampling import seed_of
-from shenhe.engines.server.dialect import EXTRAS, Body, Dialect, data_url, first_logprobs
+from shenhe.engines.server.completions import Body, read_completion
+from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
+from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.records import Answer, ImagePart, Message, PhotoSize, Request
+from shenhe.secrecy import LEAST_IN_ANSWERS, Secrets
 
 ENDS = ("<|im_end|>", "<|endoftext|>")
 """What servers leave at the end of an answer when they are told to keep special tokens."""
-
-
-class HalfAnswerError(Exception):
-    """A body that is no whole answer: the server is asked again."""
-
-
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    content: str
-
-
-class _Choice(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    message: _Said
-    finish_reason: str
-
-
-class _Usage(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Completion(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-    id: str = ""
-    model: str = ""
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage = _Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +36,22 @@ class Letter:
 class Wire:
     """Writes requests to one model of one server, and reads what it answers."""
 
-    def __init__(self, spec: EngineSpec, model: str, dialect: Dialect, budget: PixelBudget) -> None:
+    def __init__(
+        self,
+        spec: EngineSpec,
+        model: str,
+        dialect: Dialect,
+        budget: PixelBudget,
+        secrets: Secrets,
+    ) -> None:
+        """Leave `secrets` out of answers: servers have been seen to repeat what they are sent."""
         self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
+        self._secrets = secrets.longer(LEAST_IN_ANSWERS)
 
-    def write(self, request: Request) -> Letter:
+    def write(self, request: Request, *, stream: bool = False) -> Letter:
         """Open the photos of a request and lay it out.
 
-        Raises: PhotoError.
+        Raises: PhotoError; ItemError for a text that cannot be sent.
         """
         sizes: list[PhotoSize] = []
         messages = [self._message(message, sizes) for message in request.messages]
@@ -88,36 +69,31 @@ class Wire:
             body |= EXTRAS
         if request.choices and self._dialect.top_logprobs:
             body |= {"logprobs": True, "top_logprobs": self._dialect.top_logprobs}
+        if stream:
+            body["stream"] = True
         held = self._dialect.of_grammar(request.grammar)
-        return Letter(request, to_json(body | held), tuple(sizes), bool(held))
+        with item_wall("not_sent", "the question", ItemError):
+            return Letter(request, to_json(body | held), tuple(sizes), bool(held))
 
     def read(self, letter: Letter, body: Body) -> Answer:
         """Read a completion.
 
-        Raises: HalfAnswerError for what is no whole answer.
+        Raises: BadAnswerError for what is no whole answer.
         """
-        try:
-            found = _Completion.model_validate(body)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(step) for step in first["loc"])
-            raise HalfAnswerError(f"no completion: {where}: {first['msg']}") from error
-        choice, request = found.choices[0], letter.request
-        if choice.finish_reason not in ("stop", "length"):
-            raise HalfAnswerError(f"finish_reason {choice.finish_reason}")
-        text = choice.message.content
+        found, request = read_completion(body), letter.request
+        text = self._secrets.hide(found.text)
         for end in ENDS:
             text = text.removesuffix(end)
-        if choice.finish_reason == "length" and letter.constrained and request.grammar:
+        if found.finish == "length" and letter.constrained and request.grammar:
             text = close(text, request.grammar)
         return Answer(
             key=request.key,
             text=text,
-            finish_reason="stop" if choice.finish_reason == "stop" else "length",
-            prompt_tokens=found.usage.prompt_tokens,
-            new_tokens=found.usage.completion_tokens,
+            finish_reason=found.finish,
+            prompt_tokens=found.prompt_tokens,
+            new_tokens=found.new_tokens,
             sizes=letter.sizes,
-            choice_logprobs=_choices(request.choices, first_logprobs(body)),
+            choice_logprobs=_choices(request.choices, found.likeliest),
             attempt=request.attempt,
         )
 
@@ -148,21 +124,18 @@ def _as_it_is(path: Path, loaded: LoadedPhoto) -> bool:
     return sizes.original_wh == sizes.resized_wh and not photos.describe(path).turned
 
 
-def _choices(choices: Sequence[str], likeliest: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def _choices(choices: Sequence[str], likeliest: Sequence[tuple[bytes, float]]) -> dict[str, float]:
     """Give the log-probability of each choice as the opening.
 
     Of several tokens that open a choice the longest counts. A choice that is not among the
     likeliest tokens is at most as likely as the last of them, and is taken to be just that.
     """
-    if not choices or not likeliest:
-        return {}
     found: dict[str, tuple[int, float]] = {}
-    for token in likeliest:
-        opening = bytes(token.get("bytes") or str(token["token"]).encode())
-        fitting = [choice for choice in choices if opening and choice.encode().startswith(opening)]
+    for opening, logprob in likeliest:
+        fitting = [choice for choice in choices if choice.encode().startswith(opening)]
         if len(fitting) == 1 and len(opening) > found.get(fitting[0], (0, 0.0))[0]:
-            found[fitting[0]] = (len(opening), float(token["logprob"]))
+            found[fitting[0]] = (len(opening), logprob)
     if not found:
         return {}
-    least = min(float(token["logprob"]) for token in likeliest)
+    least = min(logprob for _, logprob in likeliest)
     return {choice: found.get(choice, (0, least))[1] for choice in choices}

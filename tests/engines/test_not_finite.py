@@ -1,0 +1,133 @@
+"""Scores that are no numbers: a local model stops the run, and nothing is decided by them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from shenhe.checkpoints import find_checkpoint
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.likeliest import is_logprob, plausible
+from shenhe.engines.local import LocalEngine
+from shenhe.errors import EngineError
+from shenhe.records import Request
+from shenhe.stages import caption, summary, verdict
+
+MISSION = load_missions().get("挡风板安装检查")
+PROMPTS = load_prompts()
+NAN = float("nan")
+NO_NUMBERS = "scores are no numbers .* in float32.: a weight .* is damaged, see shenhe verify"
+
+
+def _engine(**options: object) -> LocalEngine:
+    return LocalEngine(EngineSpec("demo", dtype="float32", **options))  # type: ignore[arg-type]
+
+
+def _requests(photos: list[Path]) -> list[Request]:
+    lines = [summary.request(p.name, p, MISSION, PROMPTS.summary, 24) for p in photos[:3]]
+    return [
+        *lines,
+        caption.request("caption", photos[:1], PROMPTS.caption, 64),
+        verdict.request("verdict", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 24),
+    ]
+
+
+def _nan_weight(engine: LocalEngine) -> None:
+    engine._base.model.language_model.layers[0].mlp.down_proj.weight[3, 5] = NAN
+
+
+def _overflow(engine: LocalEngine) -> None:
+    """As a model that was trained in bfloat16 does in float16."""
+    engine._base.model.language_model.norm.weight.mul_(1e38)
+
+
+def _one_score(engine: LocalEngine) -> None:
+    """A token that is never the likeliest, and yet no number."""
+    head = torch.nn.Parameter(engine._base.lm_head.weight.clone())
+    head[7].fill_(-1e38)
+    head[7].mul_(1e38)
+    engine._base.lm_head.weight = head
+
+
+def _eye(engine: LocalEngine) -> None:
+    """Only where there is a photo."""
+    engine._base.model.visual.patch_embed.proj.bias[0] = NAN
+
+
+@pytest.mark.parametrize("spoil", [_nan_weight, _overflow, _one_score, _eye])
+@pytest.mark.parametrize("options", [{"batch_size": 4}, {"constrain": False, "speculate": True}])
+def test_a_model_whose_scores_are_no_numbers_stops(
+    spoil: Callable[[LocalEngine], None], options: dict[str, object], demo_photos: list[Path]
+) -> None:
+    engine = _engine(**options)
+    with torch.inference_mode():
+        spoil(engine)
+    with pytest.raises(EngineError, match=NO_NUMBERS):
+        list(engine.answer(_requests(demo_photos)))
+    with pytest.raises(EngineError, match=NO_NUMBERS):
+        list(engine.stream(_requests(demo_photos)[0]))
+    with pytest.raises(EngineError, match=NO_NUMBERS):
+        engine.next_logits(_requests(demo_photos)[0])
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+def test_also_when_a_later_token_is_the_first_to_show_it(
+    constrain: bool, demo_photos: list[Path]
+) -> None:
+    engine = _engine(constrain=constrain)
+    request = summary.request("k", demo_photos[0], MISSION, PROMPTS.summary, 24)
+    (answer,) = engine.answer([request])
+    third = engine._tokenizer(answer.text, add_special_tokens=False)["input_ids"][2]  # type: ignore[union-attr]
+    with torch.inference_mode():
+        base = engine._base
+        base.lm_head.weight = torch.nn.Parameter(base.lm_head.weight.clone())
+        base.get_input_embeddings().weight[third] = NAN
+    stream = engine.stream(request)
+    assert next(stream)
+    with pytest.raises(EngineError, match=NO_NUMBERS):
+        list(stream)
+
+
+def test_a_damaged_checkpoint_decides_nothing(tree: Path, tmp_path: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "out"
+    shutil.copytree(find_checkpoint("demo").folder, base)
+    (weights,) = base.glob("*.safetensors")
+    tensors = load_file(weights)
+    name = next(n for n in tensors if n.endswith("layers.1.mlp.up_proj.weight"))
+    tensors[name][0, 0] = NAN
+    save_file(tensors, weights, {"format": "pt"})
+    options = ["--data-root", str(tree), "--mission", MISSION.name, "--output-dir", str(out)]
+    run = subprocess.run(
+        [sys.executable, "-m", "shenhe", "summarize", "--model", str(base), *options],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 2
+    assert "no numbers" in run.stderr or "NaN" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not any(path.read_text("utf-8") for path in out.glob(f"{MISSION.name}.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [NAN, float("inf"), -float("inf"), 0.9, None, "-0.1", True, [-0.1], -(10**400), 10**400],
+)
+def test_what_is_no_log_probability(value: object) -> None:
+    assert not is_logprob(value)
+    assert not plausible([-0.1, value])
+
+
+def test_what_cannot_be_the_likeliest_tokens() -> None:
+    assert plausible([-0.1, -2.4, -9999.0])
+    assert plausible([0.0, -30])
+    assert not plausible([])
+    assert not plausible([-9999.0, -9999.0])
+    assert not plausible([0.0, 0.0])

@@ -1,0 +1,280 @@
+"""Servers that answer oddly: each answer costs its question at most, and no secret gets out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.create import create_engine
+from shenhe.engines.server import ServerEngine, transport
+from shenhe.engines.server.waiting import Patience, seconds_of
+from shenhe.errors import EngineError, ItemError, UsageError
+from shenhe.records import Answer, Failed, Request
+from shenhe.runs.probability import p_pass
+from shenhe.stages import summary, verdict
+from tests.servers import odd
+from tests.servers.starting import Served, scripted
+
+MISSION = load_missions().get("挡风板安装检查")
+PROMPTS = load_prompts()
+Make = Callable[..., ServerEngine]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with scripted("--form", "structured_outputs", "--odd") as server:
+        yield server
+
+
+@pytest.fixture
+def make(served: Served) -> Iterator[Make]:
+    made: list[ServerEngine] = []
+
+    def _make(model: str, url: str = served.url, **options: object) -> ServerEngine:
+        spec = EngineSpec(model, engine="server", base_url=url, **options)  # type: ignore[arg-type]
+        engine = create_engine(spec)
+        assert isinstance(engine, ServerEngine)
+        made.append(engine)
+        return engine
+
+    yield _make
+    for engine in made:
+        engine.close()
+
+
+def _line(photo: Path) -> Request:
+    return summary.request("k", photo, MISSION, PROMPTS.summary, 64)
+
+
+def _verdict() -> Request:
+    return verdict.request("k", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
+
+
+def _streamed(engine: ServerEngine) -> tuple[list[str], Answer]:
+    stream, pieces = engine.stream(_verdict()), []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as end:
+            return pieces, end.value
+
+
+@pytest.mark.parametrize("name", odd.FINE)
+def test_what_nobody_needs_may_be_odd(
+    name: str, make: Make, served: Served, demo_photos: list[Path]
+) -> None:
+    engine = make(name)
+    before = served.get("counts")["asked"]
+    (answer,) = engine.answer([_line(demo_photos[0])])
+    assert isinstance(answer, Answer), answer
+    assert answer.text.startswith("螺丝 ")
+    assert 0 <= answer.prompt_tokens < 100
+    assert served.get("counts")["asked"] == before + 1
+
+
+@pytest.mark.parametrize("name", [*odd.LOST, *odd.AGAIN])
+def test_an_answer_that_is_none_costs_its_question(
+    name: str,
+    make: Make,
+    demo_photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    (failed,) = make(name).answer([_line(demo_photos[0])])
+    _, words = (odd.LOST | odd.AGAIN)[name]
+    assert isinstance(failed, Failed), failed
+    assert words in failed.message
+    assert failed.message.isprintable()
+    assert failed.code in ("bad_answer", "refused")
+    assert words in caplog.text or failed.code == "refused"
+
+
+@pytest.mark.parametrize("name", odd.UNKNOWN)
+def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
+    (answer,) = make(name).answer([_verdict()])
+    assert isinstance(answer, Answer)
+    assert answer.text.startswith("通过")
+    assert p_pass(answer) is None
+
+
+@pytest.mark.parametrize("name", [*odd.LOST, *odd.AGAIN, *odd.UNKNOWN, "elsewhere"])
+def test_odd_answers_to_the_first_questions_end_nothing(
+    name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    engine = make(f"probe-{name}")
+    if name in odd.UNKNOWN:
+        assert engine.dialect.top_logprobs == 0
+    (answer,) = engine.answer([_line(demo_photos[0])])
+    assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize("name", ["choices_empty", "error", "two_lengths", "status_401", "reset"])
+def test_what_is_odd_once_is_asked_again(
+    name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    engine = make(f"once-{name}")
+    assert engine.dialect == make("scripted").dialect
+    (answer,) = engine.answer([_line(demo_photos[0])])
+    assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("event_null", "event_no_space", "event_crlf", "event_cr", "event_lines", "event_no_end"),
+        *("event_whole", "event_whole_plain", "event_other_choice", "streamed", "scripted"),
+    ],
+)
+def test_streams_are_read_by_their_specification(name: str, make: Make) -> None:
+    pieces, answer = _streamed(make(name))
+    assert "".join(pieces) == answer.text
+    assert "\n理由: " in answer.text
+    assert answer.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("event_error", "the server broke off: CUDA out of memory"),
+        ("event_error_field", "the server broke off: CUDA out of memory"),
+        ("event_torn", "no JSON"),
+        ("half_stream", "ended before the answer did"),
+        ("content_null", "reasoning parser"),
+        ("no_http", "no HTTP"),
+        ("echo_error", "status 400"),
+        ("bomb", "16 MiB"),
+    ],
+)
+def test_what_ends_a_stream_is_told(name: str, said: str, make: Make, served: Served) -> None:
+    with pytest.raises(ItemError, match=f"--base-url {served.url}: .*{said}"):
+        _streamed(make(name))
+
+
+def test_halves_of_a_character_are_one_again(make: Make) -> None:
+    pieces, answer = _streamed(make("event_pair"))
+    assert pieces == ["螺", "😀丝"]
+    assert answer.text == "螺😀丝"
+
+
+def test_a_body_that_stops_before_its_length_is_not_waited_for(
+    make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    (failed,) = make("held_back").answer([_line(demo_photos[0])])
+    assert isinstance(failed, Failed)
+    assert failed.message == "1 bytes of 400 came, then nothing"
+
+
+def test_redirects_lead_to_the_same_server_alone(make: Make, demo_photos: list[Path]) -> None:
+    (answer,) = make("within").answer([_line(demo_photos[0])])
+    assert isinstance(answer, Answer)
+    (failed,) = make("elsewhere").answer([_line(demo_photos[0])])
+    assert isinstance(failed, Failed)
+    assert failed.code == "refused"
+    assert "sends us on to http://localhost:9/v1/chat, where nothing is sent" in failed.message
+
+
+@pytest.mark.parametrize("opener", ["key", "password"])
+@pytest.mark.parametrize("name", ["echo_text", "echo_error", "echo_html", "echo_line"])
+def test_what_opens_a_server_is_told_to_nobody(
+    name: str,
+    opener: str,
+    make: Make,
+    served: Served,
+    demo_photos: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    caplog.set_level("DEBUG")
+    url, secrets = served.url, ["sk-geheim"]
+    if opener == "password":
+        url = url.replace("://", "://user:p%40ss-wort@")
+        secrets = ["p%40ss-wort", "p@ss-wort", "dXNlcjpwQHNzLXdvcnQ="]
+    else:
+        monkeypatch.setenv("SHENHE_API_KEY", secrets[0])
+    engine = make(name, url)
+    (found,) = engine.answer([_line(demo_photos[0])])
+    told = repr(found) + caplog.text
+    if name in ("echo_text", "echo_error"):
+        with pytest.raises(ItemError) if name == "echo_error" else nullcontext() as raised:
+            told += repr(_streamed(engine))
+        told += str(raised.value) if raised else ""
+    assert not [secret for secret in secrets if secret in told]
+    assert "***" in told or name == "echo_line"
+
+
+def test_a_secret_that_comes_in_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-geheim-7")
+    pieces, answer = _streamed(make("echo_events"))
+    assert answer.text == "螺丝 Bearer ***!"
+    assert "".join(pieces) == answer.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://", "http://user:pass-wort@", "http://user:pass-wort@host:x/v1"),
+        *("http://host:99999/", "htp://user:pass-wort@host/v1", "http://user:pass/wort@host/v1"),
+        "http://[::1",
+    ],
+)
+def test_an_address_that_is_none(url: str) -> None:
+    with pytest.raises((UsageError, EngineError), match="--base-url") as raised:
+        create_engine(EngineSpec("m", engine="server", base_url=url))
+    assert "pass" not in str(raised.value)
+    assert "wort" not in str(raised.value)
+
+
+def test_a_key_that_no_header_can_hold(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHENHE_API_KEY", "geheim\r\nX: y")
+    with pytest.raises(UsageError, match="a key is made of visible ASCII") as raised:
+        make("scripted")
+    assert "geheim" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("3", 3), ("0.5", 0.5), ("1e9", 1e9), ("inf", float("inf")), ("9" * 5000, float("inf"))]
+    + [(text, None) for text in ("nan", "-3", "0", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT")]
+    + [("Mon, 99 Foo 2015", None), ("\x00", None)],
+)
+def test_how_long_a_server_says_to_wait(told: str, seconds: float | None) -> None:
+    assert seconds_of(told) == seconds
+
+
+def test_a_date_to_wait_for() -> None:
+    seconds = seconds_of("Fri, 31 Dec 2999 23:59:59 GMT")
+    assert seconds is not None
+    assert seconds > 1e9
+
+
+def test_nobody_waits_longer_than_two_minutes(caplog: pytest.LogCaptureFixture) -> None:
+    patience = Patience("http://host/v1", 1800)
+    assert patience.pause(1, "1000000000") == 120
+    assert patience.pause(1, "inf") == 120
+    assert caplog.text.count("says to wait for 1e+09 s (Retry-After): asked again after 120 s") == 1
+    assert Patience("x", 3).pause(1, "60") == 3
+    assert 2 <= Patience("x", 1800).pause(1, "2") <= 3
+    assert 0 < Patience("x", 1800).pause(1, "nan") < 1
+
+
+def test_a_server_that_says_to_wait_for_ever_is_told_of(
+    make: Make, demo_photos: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    with scripted("--status", "429", "--retry-after", "1000000000") as server:
+        engine = make("scripted", server.url, server_patience=0.1)
+        requests = [replace(_line(photo), key=str(n)) for n, photo in enumerate(demo_photos[:17])]
+        with pytest.raises(EngineError, match="16 times in a row: status 429: told to"):
+            list(engine.answer(requests))
+    assert "says to wait for 1e+09 s" in caplog.text
