@@ -295,6 +295,8 @@ class CaptionFailure(Row):
     raw: str | None = None
     attempts: int = 1
     timestamp: str
+    session: str | None = None
+    """Which run of the output told of it; earlier ones did not say."""
 
 
 class Failure(Row):
@@ -310,3 +312,5 @@ class Failure(Row):
     raw: str | None = None
     attempts: int = 1
     timestamp: str
+    session: str | None = None
+    """Which run of the output told of it; earlier ones did not say."""

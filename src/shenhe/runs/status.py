@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from typing import Any
 import psutil
 
 from shenhe.errors import RunError
-
-MANIFEST = ".manifest.json"
+from shenhe.runs.manifest import SUFFIX, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def read_status(folder: Path) -> list[OutputStatus]:
 
     Raises: RunError if there is none, or a manifest that cannot be read.
     """
-    paths = sorted(path for path in folder.rglob(f"*{MANIFEST}") if path.is_file())
+    paths = sorted(path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
     if not paths:
         raise RunError(f"{folder}: no manifest there: nothing of shenhe's was written to it")
     return [_of_manifest(folder, path) for path in paths]
@@ -54,7 +52,7 @@ def read_status(folder: Path) -> list[OutputStatus]:
 
 def _of_manifest(folder: Path, path: Path) -> OutputStatus:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_manifest(path)
         counts, session = found["counts"], found["this_session"]
         heard = datetime.fromisoformat(session["ended"])
         total, here = found.get("total"), int(session.get("items", 0))
@@ -62,14 +60,16 @@ def _of_manifest(folder: Path, path: Path) -> OutputStatus:
         done, failed = int(counts["done"]), int(counts["failed"])
         state = _state(str(found["state"]), session)
         stage = str(found["options"]["stage"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: no manifest of shenhe's: {error!r}") from error
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise RunError(
+            f"{path}: no manifest of shenhe's: {error!r}; `shenhe fsck {path.parent}` makes it anew"
+        ) from error
     pace = here / seconds if seconds else 0.0
     left = None
     if state == "running" and total is not None and pace:
         left = max(0, int(total) - done - failed) / pace
     return OutputStatus(
-        name=str(path.relative_to(folder)).removesuffix(MANIFEST),
+        name=str(path.relative_to(folder)).removesuffix(SUFFIX),
         stage=stage,
         state=state,
         total=total,
@@ -78,7 +78,8 @@ def _of_manifest(folder: Path, path: Path) -> OutputStatus:
         undecided=int(counts["undecided"]),
         per_second=pace,
         left_seconds=left,
-        silent_seconds=(datetime.now(UTC) - heard).total_seconds(),
+        # A clock that was set back makes nothing younger than new.
+        silent_seconds=max(0.0, (datetime.now(UTC) - heard).total_seconds()),
     )
 
 
