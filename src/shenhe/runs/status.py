@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 
 from shenhe.errors import RunError
+from shenhe.runs.ledger import Json
 from shenhe.runs.manifest import SUFFIX, read_manifest
 
 
@@ -51,35 +52,38 @@ def read_status(folder: Path) -> list[OutputStatus]:
 
 
 def _of_manifest(folder: Path, path: Path) -> OutputStatus:
+    content = read_manifest(path)
     try:
-        found = read_manifest(path)
-        counts, session = found["counts"], found["this_session"]
-        heard = datetime.fromisoformat(session["ended"])
-        total, here = found.get("total"), int(session.get("items", 0))
-        seconds = float(session["seconds"])
-        done, failed = int(counts["done"]), int(counts["failed"])
-        state = _state(str(found["state"]), session)
-        stage = str(found["options"]["stage"])
+        return _told_by(content, str(path.relative_to(folder)).removesuffix(SUFFIX))
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RunError(
             f"{path}: no manifest of shenhe's: {error!r}; `shenhe fsck {path.parent}` makes it anew"
         ) from error
-    pace = here / seconds if seconds else 0.0
+
+
+def _told_by(content: Json, name: str) -> OutputStatus:
+    counts, session = content["counts"], content["this_session"]
+    total = None if content.get("total") is None else int(content["total"])
+    seconds, items = float(session["seconds"]), int(session.get("items", 0))
+    done, failed, undecided = (int(counts[one]) for one in ("done", "failed", "undecided"))
+    state = _state(str(content["state"]), session)
+    pace = items / seconds if seconds else 0.0
     left = None
     if state == "running" and total is not None and pace:
-        left = max(0, int(total) - done - failed) / pace
+        left = max(0, total - done - failed) / pace
+    silent = datetime.now(UTC) - datetime.fromisoformat(session["ended"])
     return OutputStatus(
-        name=str(path.relative_to(folder)).removesuffix(SUFFIX),
-        stage=stage,
+        name=name,
+        stage=str(content["options"]["stage"]),
         state=state,
         total=total,
         done=done,
         failed=failed,
-        undecided=int(counts["undecided"]),
+        undecided=undecided,
         per_second=pace,
         left_seconds=left,
         # A clock that was set back makes nothing younger than new.
-        silent_seconds=max(0.0, (datetime.now(UTC) - heard).total_seconds()),
+        silent_seconds=max(0.0, silent.total_seconds()),
     )
 
 
