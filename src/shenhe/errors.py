@@ -89,7 +89,10 @@ class DamagedRowError(RunError):
     """
 
     def __init__(self, path: Path, number: int, problem: str, *, zeroed: bool = False) -> None:
-        super().__init__(f"{path}: line {number} {problem}")
+        super().__init__(
+            f"{path}: line {number} {problem}; mend or remove it, or have"
+            f" `shenhe fsck {path.parent}` set it aside"
+        )
         self.path, self.number, self.problem, self.zeroed = path, number, problem, zeroed
 
 

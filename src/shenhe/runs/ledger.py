@@ -178,14 +178,12 @@ def parse_row(path: Path, number: int, line: bytes) -> Json:
 
     Raises: DamagedRowError that names the line, where it is no JSON object.
     """
-    remedy = f"mend or remove it (`shenhe fsck {path.parent}` sets it aside)"
     try:
-        row = from_json(line.removeprefix(BOM))
+        row = from_json(line.removeprefix(BOM).decode())
     except ValueError as error:
-        zeroed = b"\0" in line
-        raise DamagedRowError(path, number, f"is not JSON; {remedy}", zeroed=zeroed) from error
+        raise DamagedRowError(path, number, "is not JSON", zeroed=b"\0" in line) from error
     if not isinstance(row, dict):
-        raise DamagedRowError(path, number, f"is not a JSON object; {remedy}")
+        raise DamagedRowError(path, number, "is not a JSON object")
     return row
 
 

@@ -247,7 +247,7 @@ class RowIndex:
     def _tail(self) -> bytes:
         """Give the last TAIL bytes of what was read, fewer where there are no more."""
         path = shard(self._rows_path, self._end.shard)
-        if not self._end.offset or not path.exists():
+        if not self._end.offset or not path.exists() or path.stat().st_size < self._end.offset:
             return b""
         with path.open("rb") as file:
             start = max(0, self._end.offset - TAIL)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
 from shenhe.errors import DamagedRowError, RunError
 from shenhe.runs import index_tables, manifest
-from shenhe.runs.failures import Failures, read_sessions
+from shenhe.runs.failures import Failures
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.fsck.rows import Keys, check_rows, check_torn_end, move_lines
 from shenhe.runs.ledger import OutputLock, parse_row, set_aside, whole_lines
@@ -88,7 +88,7 @@ def _check_failures(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Faul
             try:
                 key = key_of(parse_row(path, number, line))
             except DamagedRowError as error:
-                wrong[number] = error.problem.partition(";")[0]
+                wrong[number] = error.problem
             except RunError as error:
                 wrong[number] = f"is no failure: {error}"
             else:
@@ -117,11 +117,12 @@ def _without_failure(rows_path: Path, path: Path, keys: Keys, *, mend: bool) -> 
 
 
 def _told(path: Path) -> set[str]:
-    """Give the groups that failures tell of; none while they hold a line that is to be mended."""
-    try:
-        return set(read_sessions(path, key_of))
-    except DamagedRowError:
-        return set()
+    """Give the groups that failures tell of; a line that is to be mended tells of none."""
+    told = set()
+    for number, line in whole_lines(path) if path.exists() else ():
+        with suppress(RunError):
+            told.add(key_of(parse_row(path, number, line)))
+    return told
 
 
 def _check_manifest(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:

@@ -74,7 +74,7 @@ def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
                 row = parse_row(path, line_number, line)
                 problem = _problem(row)
             except DamagedRowError as error:
-                wrong[path][line_number] = error.problem.partition(";")[0]
+                wrong[path][line_number] = error.problem
                 continue
             if problem:
                 wrong[path][line_number] = problem
