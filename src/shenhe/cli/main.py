@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -48,6 +49,8 @@ def exit_code(argv: Sequence[str]) -> int:
         if options.debug:
             _show_traceback(secrets)
         said = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            said = f"{error.filename or 'output'}: {error.strerror}; free space, then run it again"
         _say(said, secrets)
         return 2
 
