@@ -1,4 +1,4 @@
-"""The one place that opens an image: safely, upright, in RGB, within the pixel budget.
+"""Opens a photo: safely, upright, in RGB, within the pixel budget.
 
 What leaves here is already resized to multiples of 32, so that no engine's own loader or resize
 can make it see other pixels.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import posixpath
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -32,7 +31,6 @@ DRAFT = 1.5
 in docs/performance.md: half a step of 255 on average."""
 ON_ITS_SIDE = range(5, 9)
 """Orientations of EXIF by which width and height change places."""
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
 
 # Every kind is known from the start: asked for one by name, Pillow does not load it by itself.
@@ -82,11 +80,6 @@ class PhotoFacts:
 
     kind: str
     turned: bool
-
-
-def is_photo(name: str) -> bool:
-    """Whether a file is a photo by its name."""
-    return posixpath.splitext(name)[1].casefold() in SUFFIXES
 
 
 def unique_stem(path: Location, seen_with: str = "") -> str:
