@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from shenhe.errors import UsageError
 
@@ -27,6 +26,9 @@ OTHER_WORDS = (
     ("botocore.exceptions", "ClientError"),
 )
 """What is raised below fsspec, where it is no OSError."""
+VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified")
+VERSIONS += ("updated", "mtime", "modified", "modificationTime", "modification_time")
+"""By these names stores tell one version of a file from another; a tag says more than a time."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,10 +69,16 @@ Location: TypeAlias = Path | Remote
 
 
 class Entry(NamedTuple):
-    """What a folder holds; `is_folder` also for a link to one."""
+    """What a folder holds; `is_folder` also for a link to one.
+
+    `size` in bytes and `stamp` are known where facts were asked for: the stamp changes when the
+    file does (its time, or the tag that a store gives each version). No size: no file to read.
+    """
 
     name: str
     is_folder: bool
+    size: int | None = None
+    stamp: str = ""
 
 
 def locate(text: str) -> Location:
@@ -81,7 +89,7 @@ def locate(text: str) -> Location:
     if "://" not in text:
         return Path(text)
     if text.startswith("file://"):
-        return Path(url2pathname(urlsplit(text).path))
+        return Path(os.fsdecode(unquote_to_bytes(urlsplit(text).path)))
     import fsspec  # slow to import, and few need it
 
     kind = text.partition("://")[0]
@@ -90,6 +98,23 @@ def locate(text: str) -> Location:
     except (ImportError, ValueError) as error:  # fsspec names the package that it lacks
         raise UsageError(f"{text}: {kind} cannot be read: {error}") from error
     return Remote(text)
+
+
+def written(location: Location) -> str:
+    r"""Give the text that stands for a location in rows: `locate` reads it, and it is UTF-8.
+
+    A path whose bytes are not UTF-8 (a folder from an archive made on Windows) becomes its URL.
+
+        >>> written(Path("/data/\udcb2\udce2/1.jpg"))
+        'file:///data/%B2%E2/1.jpg'
+    """
+    text = str(location)
+    return text if is_utf8(text) or isinstance(location, Remote) else location.absolute().as_uri()
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name of the file system was UTF-8: other bytes became halves of characters."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def absolute(location: Location) -> Location:
@@ -116,22 +141,27 @@ def is_folder(location: Location) -> bool:
         return bool(system.isdir(path))
 
 
-def entries(folder: Location) -> Iterator[Entry]:
+def entries(folder: Location, *, facts: bool = False) -> Iterator[Entry]:
     """Yield what a folder holds, as it comes; a link that leads nowhere is no folder.
 
+    With `facts`, files come with their size and stamp, which costs a look at each.
     Raises: OSError.
     """
     if isinstance(folder, Path):
         with os.scandir(folder) as found:
             for entry in found:
-                yield Entry(entry.name, _is_folder(entry))
+                if _is_folder(entry):
+                    yield Entry(entry.name, True)
+                else:
+                    yield Entry(entry.name, False, *(_facts(entry) if facts else ()))
         return
     with _reaching(folder) as (system, path):
         listed = system.ls(path, detail=True)
     for one in listed:
         whole = one["name"].rstrip("/")
         if whole != path.rstrip("/"):  # a store lists the empty object that marks a folder, too
-            yield Entry(whole.rpartition("/")[2], one["type"] == "directory")
+            name, is_folder = whole.rpartition("/")[2], one["type"] == "directory"
+            yield Entry(name, is_folder, one.get("size"), _stamp(one))
 
 
 def walk(
@@ -172,6 +202,36 @@ def opened(file: Location) -> Iterator[BinaryIO]:
     with _reaching(file) as (system, path):
         content = system.cat_file(path)
     yield io.BytesIO(content)
+
+
+def head_of(file: Location, count: int) -> bytes:
+    """Read the first bytes of a file; of what lies elsewhere, no more are fetched.
+
+    Raises: OSError.
+    """
+    if isinstance(file, Path):
+        with opened(file) as here:
+            return here.read(count)
+    with _reaching(file) as (system, path):
+        return bytes(system.cat_file(path, start=0, end=count))
+
+
+def _facts(entry: os.DirEntry[str]) -> tuple[int | None, str]:
+    try:
+        facts = entry.stat()
+    except OSError:  # a link that leads nowhere, a file that has gone since
+        return None, ""
+    if not stat.S_ISREG(facts.st_mode):
+        return None, ""
+    return facts.st_size, str(facts.st_mtime_ns)
+
+
+def _stamp(listed: dict[str, Any]) -> str:
+    """Give what a store says of a file's version: its tag, or when it was written."""
+    for name in VERSIONS:
+        if listed.get(name):
+            return str(listed[name])
+    return ""
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

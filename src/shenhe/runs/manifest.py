@@ -59,6 +59,9 @@ class Manifest:
             "counts": asdict(counts.kept()),
             "passed_over": dict(counts.passed_over),
             "repairs": dict(counts.repairs),
+            "done_anew": dict(counts.done_anew),
+            "kept_as_is": dict(counts.kept_as_is),
+            "faults": counts.faults,
             "this_session": {
                 "host": platform.node(),
                 "pid": os.getpid(),

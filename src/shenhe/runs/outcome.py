@@ -70,6 +70,12 @@ class RunCounts:
     passed_over: Counter[str] = field(default_factory=Counter)
     repairs: Counter[str] = field(default_factory=Counter)
     """How often each kind of repair was needed to read a caption."""
+    done_anew: Counter[str] = field(default_factory=Counter)
+    """Groups whose rows were dropped because their photos or label have changed, by why."""
+    kept_as_is: Counter[str] = field(default_factory=Counter)
+    """Groups whose rows were kept though they cannot be compared with their photos, by why."""
+    faults: list[str] = field(default_factory=list)
+    """What is not where it is looked for, and so was not looked at, one line each."""
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -79,8 +85,8 @@ class RunCounts:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing failed and nothing is undecided."""
-        return not self.failed and not self.undecided
+        """Whether nothing failed, nothing is undecided, and all was where it is looked for."""
+        return not self.failed and not self.undecided and not self.faults
 
     def kept(self) -> KeptCounts:
         """Sum up what the output holds."""

@@ -28,6 +28,7 @@ _GROUP = re.compile(
 _LABELS: dict[bytes | None, Label | None] = {b"pass": "pass", b"fail": "fail", None: None}
 _HASH = b'"inputs_hash":"'
 _UNDECIDED = b'"status":"undecided"'
+_LEFT_OUT = b'"left_out":[{'
 """A row's own words: within its texts every quote has a backslash before it."""
 Entry = tuple[str, bool, str | None]
 """A key, whether what is said of it is settled, and the hash of what that rests on."""
@@ -84,6 +85,12 @@ class RowIndex:
         self._count += before is None
         self.unsettled += (not settled) - (before is not None and not before[0])
         self._pending[key], self._end = (settled, inputs_hash), end
+        if len(self._pending) >= PENDING:
+            self._write_pending()
+
+    def renew(self, key: str, inputs_hash: str) -> None:
+        """Take note that what a row rests on is still the same, though it looks otherwise."""
+        self._pending[key] = (self.settled(key), inputs_hash)
         if len(self._pending) >= PENDING:
             self._write_pending()
 
@@ -160,12 +167,13 @@ class RowIndex:
         if found is None or not line.endswith(b"}\n"):
             row = parse_row(path, number, line)
             meta = row.get("meta")
-            rests_on = meta.get("inputs_hash") if isinstance(meta, dict) else None
-            return self._key_of(row), row.get("status") != "undecided", rests_on
+            meta = meta if isinstance(meta, dict) else {}
+            settled = row.get("status") != "undecided" and not meta.get("left_out")
+            return self._key_of(row), settled, meta.get("inputs_hash")
         key = group_key(found[2].decode(), _LABELS[found[3]], found[1].decode())
         _, _, behind = line.partition(_HASH)
         rests_on = behind.partition(b'"')[0].decode() if behind else None
-        return key, _UNDECIDED not in line, rests_on
+        return key, _UNDECIDED not in line and _LEFT_OUT not in line, rests_on
 
     def _find(self, key: str) -> tuple[bool, str | None] | None:
         if key in self._pending:
