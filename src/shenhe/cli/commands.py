@@ -99,8 +99,9 @@ def run(options: argparse.Namespace) -> int:
     wanted = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not wanted:
         raise tree.nothing_for(missions)
-    _warn_of_unknown(tree.unknown(missions))
-    codes = [tell_faults(tree.misspelled(missions))]
+    misspelled = tree.misspelled(missions)
+    _warn_of_unknown(folder for folder in tree.unknown(missions) if folder not in misspelled)
+    codes = [tell_faults(misspelled.values())]
     how, deciding = run_options(options), deciding_of(options)
     stage_a, stage_b = options.output_dir / "stage_a", options.output_dir / "stage_b"
     wanted, unreadable = _with_folders(tree, wanted)
@@ -111,25 +112,20 @@ def run(options: argparse.Namespace) -> int:
             _tell_plan("Stage-A and B", mission, plan.groups, f"{plan.items} photos", plan.already)
         return max(codes)
     teaching = teaching_of(options, missions)
-    engine = make_engine(options)
-    options_of_rows = decisive(options)
+    engine, rows = make_engine(options), decisive(options)
     for mission in wanted:
         template = teaching.taught(prompts, mission).summary
-        counts = run_summaries(
-            engine, tree, mission, template, stage_a, options=options_of_rows, run=how
-        )
-        codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
-    names = {mission.name for mission in wanted}
+        try:
+            counts = run_summaries(engine, tree, mission, template, stage_a, options=rows, run=how)
+        except IntakeError as error:  # its folder went away meanwhile; the others are there
+            codes.append(tell_faults([str(error)]))
+        else:
+            codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
     for source in find_stage_a(stage_a, missions):
-        if source.mission.name in names:
+        if source.mission in wanted:
+            template = teaching.taught(prompts, source.mission).verdict
             counts = run_verdicts(
-                engine,
-                source,
-                teaching.taught(prompts, source.mission).verdict,
-                stage_b,
-                options=options_of_rows,
-                run=how,
-                deciding=deciding,
+                engine, source, template, stage_b, options=rows, run=how, deciding=deciding
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
     if not rows_files(stage_b):

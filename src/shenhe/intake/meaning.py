@@ -46,14 +46,14 @@ def of_strays(folder: Location, names: Sequence[str], count: int) -> str:
     )
 
 
-def of_missions(folders: Iterable[str], known: Sequence[str]) -> list[str]:
-    """Tell of unknown folders that are probably a mission's, one line each."""
-    told = []
+def of_missions(folders: Iterable[str], known: Sequence[str]) -> dict[str, str]:
+    """Tell of unknown folders that are probably a mission's, a line for each."""
+    told = {}
     for name in folders:
         if not is_utf8(name):
-            told.append(f"folder {written_name(name)} is not looked at: {not_utf8(name)}")
+            told[name] = f"folder {written_name(name)} is not looked at: {not_utf8(name)}"
         elif meant := closest(name, known):
-            told.append(f"folder {name} is no known mission: is {meant} meant? Then rename it")
+            told[name] = f"folder {name} is no known mission: is {meant} meant? Then rename it"
     return told
 
 
@@ -92,7 +92,7 @@ def of_root(data_root: Location, missions: Sequence[str]) -> str:
             return f"there is one in {name}: use --data-root {data_root / name}"
     if any(is_photo(entry.name) for entry in _entries(data_root)):
         return "it holds photos: a group's own folder? Use the folder above its mission's"
-    return "; ".join(of_missions(folders, missions))
+    return "; ".join(of_missions(folders, missions).values())
 
 
 def is_shelf(folder: Location, *, certain: bool) -> bool:

@@ -90,7 +90,7 @@ class PhotoTree:
             for folder in folders
         ]
 
-    def misspelled(self, known: Missions) -> list[str]:
+    def misspelled(self, known: Missions) -> dict[str, str]:
         """Tell of folders that are no mission's by their names, and probably meant for one."""
         return meaning.of_missions(self.unknown(known), [mission.name for mission in known])
 
