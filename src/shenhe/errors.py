@@ -9,6 +9,7 @@
     ├── EngineError             an engine that died or refused to start
     ├── RunError                an output folder that cannot be used
     │   ├── OutputBusyError     another process writes to it
+    │   ├── DamagedRowError     a line of a rows file that cannot be read
     │   ├── OptionsChangedError it was begun with other options
     │   └── ConflictError       somebody else has decided the same group meanwhile
     ├── GeometryError           coordinates that describe nothing
@@ -24,6 +25,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 MAX_FOREIGN_WORDS: Final = 300
@@ -78,6 +80,17 @@ class RunError(ShenheError):
 
 class OutputBusyError(RunError):
     """Another process writes to the same output."""
+
+
+class DamagedRowError(RunError):
+    """A line of a rows file that cannot be read; `number` counts from 1.
+
+    `zeroed` tells that it holds zero bytes, as a power cut leaves them, and as no JSON has them.
+    """
+
+    def __init__(self, path: Path, number: int, problem: str, *, zeroed: bool = False) -> None:
+        super().__init__(f"{path}: line {number} {problem}")
+        self.path, self.number, self.problem, self.zeroed = path, number, problem, zeroed
 
 
 class OptionsChangedError(RunError):

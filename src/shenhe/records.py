@@ -323,6 +323,8 @@ class CaptionFailure(Row):
     raw: str | None = None
     attempts: int = 1
     timestamp: str
+    session: str | None = None
+    """Which run of the output told of it; earlier ones did not say."""
 
 
 class Failure(Row):
@@ -338,3 +340,5 @@ class Failure(Row):
     raw: str | None = None
     attempts: int = 1
     timestamp: str
+    session: str | None = None
+    """Which run of the output told of it; earlier ones did not say."""

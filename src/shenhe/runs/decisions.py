@@ -16,11 +16,12 @@ from typing import Literal, Protocol, Self
 from pydantic import Field
 
 from shenhe.errors import ConflictError, RunError
+from shenhe.files import sync_folder
 from shenhe.records import Label, Row, Ruling, utc_now
+from shenhe.runs.decision_tables import COLUMNS, SELECT, damaged, is_damage, lay_out
 
 OPEN = "待定"
 Choice = Literal["通过", "不通过", "待定"]
-LAYOUT = 1
 BUSY_SECONDS = 30.0
 
 
@@ -110,16 +111,22 @@ class Decisions:
     """The decisions of one run; many threads and processes may read and write them at once."""
 
     def __init__(self, run_dir: Path) -> None:
-        """Open them, or begin.
+        """Open them, or begin; damaged ones are told of, and nothing is written over them.
 
-        Raises: RunError if they cannot be written, or were written by a later shenhe.
+        Raises: RunError if they are damaged, cannot be written, or are of a later shenhe.
         """
         self.path = decisions_file(run_dir)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._open() as db:
-                self._lay_out(db)
-        except (OSError, sqlite3.Error) as error:
+            if not self.path.parent.is_dir():
+                self.path.parent.mkdir(parents=True)
+                sync_folder(run_dir)
+            with self._connected() as db:
+                lay_out(self.path, db)
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be opened: {error.strerror}") from error
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise damaged(self.path, error) from error
             raise RunError(f"{self.path}: cannot be opened: {error}") from error
 
     def current(self, key: str) -> Decision | None:
@@ -130,14 +137,14 @@ class Decisions:
     def history(self, key: str) -> list[Decision]:
         """List all versions, the last one first."""
         with self._open() as db:
-            rows = db.execute(f"{_SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
+            rows = db.execute(f"{SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
         return [_decision(row) for row in rows]
 
     def trail(self, before: int | None = None, count: int = 100) -> list[Decision]:
         """List who decided what, the last one first, before that number."""
         with self._open() as db:
             rows = db.execute(
-                f"{_SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
+                f"{SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
                 (before, before, count),
             ).fetchall()
         return [_decision(row) for row in rows]
@@ -145,7 +152,7 @@ class Decisions:
     def all_current(self) -> Iterator[Decision]:
         """Yield what is said of each group now, in the order in which it was said."""
         with self._open() as db:
-            query = f"{_SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
+            query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
             for row in db.execute(query):
                 if (decision := _decision(row)).said is not None:
                     yield decision
@@ -156,7 +163,7 @@ class Decisions:
         Raises: ConflictError if that version was written already; RunError if it cannot be.
         """
         try:
-            with self._open() as db:
+            with self._connected() as db:
                 db.execute("BEGIN IMMEDIATE")
                 found = _current(db, decision.key)
                 if decision.version != (found.version if found else 0) + 1:
@@ -170,6 +177,8 @@ class Decisions:
                 db.execute("COMMIT")
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}; nothing is lost") from error
+        except ValueError as error:  # what was said of the group before
+            raise damaged(self.path, error) from error
         return decision.model_copy(update={"number": number})
 
     def undo(self, reviewer: str) -> Decision | None:
@@ -191,7 +200,7 @@ class Decisions:
             if current is None or since is not None:
                 raise ConflictError(last.key, _meanwhile(current))
             before = db.execute(
-                f"{_SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
+                f"{SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
             ).fetchone()
         undone = {
             "version": current.version + 1,
@@ -203,50 +212,36 @@ class Decisions:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
+        """Open them for reading. Raises: RunError where what is there cannot be read."""
+        try:
+            with self._connected() as db:
+                yield db
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise damaged(self.path, error) from error
+            raise RunError(f"{self.path}: cannot be read: {error}; nothing is lost") from error
+        except ValueError as error:  # a cell that no shenhe wrote
+            raise damaged(self.path, error) from error
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as db:
             # What was acknowledged survives the loss of power, too.
             db.execute("PRAGMA synchronous = FULL")
             yield db
 
-    def _lay_out(self, db: sqlite3.Connection) -> None:
-        (layout,) = db.execute("PRAGMA user_version").fetchone()
-        if layout > LAYOUT:
-            raise RunError(f"{self.path}: written by a later shenhe: use that one")
-        if layout == LAYOUT:
-            return
-        db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(_TABLES)
 
-
-_TABLES = f"""
-BEGIN;
-CREATE TABLE IF NOT EXISTS decisions (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL, group_id TEXT NOT NULL, mission TEXT NOT NULL, label TEXT, verdict TEXT,
-    version INTEGER NOT NULL, said TEXT, reviewer TEXT NOT NULL, at TEXT NOT NULL, undoes INTEGER,
-    UNIQUE (key, version)
-);
-CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
-CREATE INDEX IF NOT EXISTS undone ON decisions (undoes) WHERE undoes IS NOT NULL;
-CREATE TABLE IF NOT EXISTS current (
-    key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
-) WITHOUT ROWID;
-PRAGMA user_version = {LAYOUT};
-COMMIT;
-"""
-_COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes"
-_SELECT = f"SELECT number, {_COLUMNS} FROM decisions"
 _STANDING = (
-    f"{_SELECT} WHERE undoes IS NULL"
+    f"{SELECT} WHERE undoes IS NULL"
     " AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
 )
 """What was decided and has not been taken back."""
-_INSERT = f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO decisions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def _current(db: sqlite3.Connection, key: str) -> Decision | None:
     row = db.execute(
-        f"{_SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
+        f"{SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
     ).fetchone()
     return _decision(row) if row else None
 
@@ -259,10 +254,10 @@ def _meanwhile(current: Decision | None) -> str:
 def _values(decision: Decision) -> tuple[object, ...]:
     told = decision.model_dump(exclude={"number"})
     told["said"] = decision.said.to_json() if decision.said else None
-    return tuple(told[name] for name in _COLUMNS.split(", "))
+    return tuple(told[name] for name in COLUMNS.split(", "))
 
 
 def _decision(row: tuple[object, ...]) -> Decision:
-    told = dict(zip(["number", *_COLUMNS.split(", ")], row, strict=True))
+    told = dict(zip(["number", *COLUMNS.split(", ")], row, strict=True))
     told["said"] = json.loads(str(told["said"])) if told["said"] else None
     return Decision.model_validate(told)

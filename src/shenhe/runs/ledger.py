@@ -3,10 +3,11 @@ second writer."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple, Self
@@ -14,11 +15,16 @@ from typing import IO, Any, NamedTuple, Self
 from filelock import FileLock, Timeout
 from pydantic_core import from_json
 
-from shenhe.errors import OutputBusyError, RunError
+from shenhe.errors import DamagedRowError, OutputBusyError, RunError
+from shenhe.files import put_in_place, refused, sync_folder
 from shenhe.records import Row
+from shenhe.runs.torn import whole_end
 from shenhe.shards import shard, shards
 
 Json = dict[str, Any]
+SYNC_SECONDS = 1.0
+"""So often rows are written to disk, for the day on which the power goes: killing loses none."""
+BOM = b"\xef\xbb\xbf"
 
 
 class OutputLock:
@@ -35,14 +41,14 @@ class OutputLock:
         Raises: OutputBusyError when another process has it; RunError when it cannot be made.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(self._path.parent)
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise OutputBusyError(
                 f"{self._path}: another shenhe writes to it; wait for it, or use another folder"
             ) from error
         except OSError as error:
-            raise RunError(f"{self._path}: cannot be written: {error.strerror}") from error
+            raise refused(self._path, error) from error
         return self
 
     def __exit__(
@@ -52,6 +58,14 @@ class OutputLock:
         trace: TracebackType | None,
     ) -> None:
         self._lock.release()
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, on disk too: else what is in it has no place there."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
 
 
 class Place(NamedTuple):
@@ -72,11 +86,13 @@ class Ledger:
         self.path, self._shard_bytes = path, shard_bytes
         drop_torn_end(path)
         self._number = max(1, len(shards(path)))
+        self._synced = time.monotonic()
         self._file = self._opened()
 
     def append(self, *rows: Row) -> None:
         """Write rows and hand them to the system, so that killing this process cannot lose them.
 
+        Once a second they are written to disk, so that a power cut loses the last ones at most.
         Raises: RunError, for instance on a full disk; what was written before stays valid.
         """
         text = "".join(row.to_json() + "\n" for row in rows)
@@ -84,14 +100,25 @@ class Ledger:
             self._file.write(text.encode())
             self._file.flush()
         except OSError as error:
-            raise RunError(
-                f"{self.path}: cannot be written: {error.strerror}; free space, then run the same"
-                " command again"
-            ) from error
+            raise refused(self.path, error) from error
         if self._shard_bytes is not None and self._file.tell() >= self._shard_bytes:
+            self.sync()
             self.close()
             self._number += 1
             self._file = self._opened()
+        elif time.monotonic() - self._synced >= SYNC_SECONDS:
+            self.sync()
+
+    def sync(self) -> None:
+        """Have what was appended written to disk.
+
+        Raises: RunError if the disk refuses it.
+        """
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise refused(self.path, error) from error
+        self._synced = time.monotonic()
 
     @property
     def end(self) -> Place:
@@ -108,9 +135,13 @@ class Ledger:
     def _opened(self) -> IO[bytes]:
         path = shard(self.path, self._number)
         try:
-            return path.open("ab")
+            is_new = not path.exists()
+            file = path.open("ab")
+            if is_new:
+                sync_folder(path.parent)
         except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror}") from error
+            raise refused(path, error) from error
+        return file
 
 
 def read_rows(path: Path) -> Iterator[Json]:
@@ -124,80 +155,124 @@ def read_rows(path: Path) -> Iterator[Json]:
 
 def read_shard(path: Path) -> Iterator[Json]:
     """Yield the rows of one file, one at a time; see `read_rows`."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            yield parse_row(path, number, line)
+    for number, line in whole_lines(path):
+        yield parse_row(path, number, line)
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, from 1; a torn last one is passed over.
+
+    Raises: RunError if the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.endswith(b"\n"):
+                    yield number, line
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def parse_row(path: Path, number: int, line: bytes) -> Json:
-    """Read one line of a file.
+    """Read one line of a file; the mark that some editors put before the first one is no matter.
 
-    Raises: RunError that names the line, where it is no JSON object.
+    Raises: DamagedRowError that names the line, where it is no JSON object.
     """
+    remedy = f"mend or remove it (`shenhe fsck {path.parent}` sets it aside)"
     try:
-        row = from_json(line)
+        row = from_json(line.removeprefix(BOM))
     except ValueError as error:
-        raise RunError(f"{path}: line {number} is not JSON; mend or remove it") from error
+        zeroed = b"\0" in line
+        raise DamagedRowError(path, number, f"is not JSON; {remedy}", zeroed=zeroed) from error
     if not isinstance(row, dict):
-        raise RunError(f"{path}: line {number} is not a JSON object; mend or remove it")
+        raise DamagedRowError(path, number, f"is not a JSON object; {remedy}")
     return row
 
 
 def rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
-    """Drop the rows that `keep` refuses: beside each file first, then in one step."""
+    """Drop the rows that `keep` refuses: beside each file first, then in one step.
+
+    Raises: RunError.
+    """
     for one in shards(path):
-        if not all(keep(row) for row in read_shard(one)):
-            _rewrite(one, keep)
+        unwanted = {
+            number for number, line in whole_lines(one) if not keep(parse_row(one, number, line))
+        }
+        if unwanted:
+            drop_lines(one, unwanted)
 
 
-def _rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
+def drop_lines(path: Path, numbers: Collection[int]) -> None:
+    """Write a file anew without some of its lines, from 1; the others keep every byte.
+
+    Raises: RunError.
+    """
     fresh = path.with_suffix(".rewriting")
-    with fresh.open("w", encoding="utf-8") as file:
-        for row in read_shard(path):
-            if keep(row):
-                file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with fresh.open("wb") as file:
+            file.writelines(line for number, line in whole_lines(path) if number not in numbers)
+        put_in_place(fresh, path)
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def set_lines_aside(path: Path, numbers: Collection[int]) -> Path:
+    """Move lines of a file, from 1, to another beside it, which is named; every byte is kept.
+
+    Raises: RunError.
+    """
+    aside = _unused(path, "damaged")
+    try:
+        with aside.open("xb") as file:
+            file.writelines(line for number, line in whole_lines(path) if number in numbers)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
+    except OSError as error:
+        raise refused(aside, error) from error
+    drop_lines(path, numbers)
+    return aside
 
 
 def drop_torn_end(rows_path: Path) -> None:
     """Cut the last file after its last whole line: a line without its end, or a last one that is no
-    JSON, was being written when the process died."""
+    JSON, was being written when the process died.
+
+    Raises: RunError if the file cannot be written.
+    """
     path = next(reversed(shards(rows_path)), None)
     if path is None:
         return
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        cut = _after_last_newline(file, size)
-        if cut and cut == size:
-            start = _after_last_newline(file, size - 1)
-            file.seek(start)
-            try:
-                json.loads(file.read(size - start))
-            except ValueError:
-                cut = start
-        if cut != size:
-            file.truncate(cut)
+    try:
+        with path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            cut = whole_end(file, size)
+            if cut != size:
+                file.truncate(cut)
+                # Else what is appended next could outlive the cut, and follow the torn bytes.
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
 
 
-def _after_last_newline(file: IO[bytes], end: int, block: int = 65_536) -> int:
-    """Find where the line that ends at `end` begins."""
-    while end:
-        start = max(0, end - block)
-        file.seek(start)
-        at = file.read(end - start).rfind(b"\n")
-        if at >= 0:
-            return start + at + 1
-        end = start
-    return 0
+def set_aside(*paths: Path) -> list[Path]:
+    """Move earlier files away under a dated name, and list those: `--restart` loses nothing.
 
-
-def set_aside(*paths: Path) -> None:
-    """Move earlier files away under a dated name: `--restart` loses nothing."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    Raises: RunError.
+    """
+    moved = []
     for path in paths:
         if path.exists():
-            path.replace(path.with_name(f"{path.name}.before-{stamp}"))
+            moved.append(_unused(path, "before"))
+            try:
+                path.replace(moved[-1])
+            except OSError as error:
+                raise RunError(f"{path}: cannot be set aside: {error.strerror}") from error
+    return moved
+
+
+def _unused(path: Path, why: str) -> Path:
+    """Name a file after another, the time and, as clocks say times twice, if need be a number."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    names = (f"{path.name}.{why}-{stamp}{f'-{n}' if n else ''}" for n in count())
+    return next(new for name in names if not (new := path.with_name(name)).exists())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from shenhe.errors import RunError
+from shenhe.errors import DamagedRowError, RunError
 from shenhe.records import CaptionFailure, Failure, Label, Row, group_key, photos_key
+from shenhe.runs.failures import Failures
 from shenhe.runs.ledger import (
     Json,
     Ledger,
@@ -18,12 +20,15 @@ from shenhe.runs.ledger import (
     drop_torn_end,
     rewrite,
     set_aside,
+    set_lines_aside,
+    whole_lines,
 )
 from shenhe.runs.manifest import Manifest
 from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.row_index import RowIndex, index_file
+from shenhe.runs.row_index import RowIndex, drop_index
 from shenhe.shards import shards
 
+Opened = TypeVar("Opened", RowIndex, Failures)
 TELL_SECONDS = 5.0
 """So often a run writes down how far it is."""
 
@@ -43,13 +48,18 @@ def key_of(row: Json) -> str:
 
     Raises: RunError for a row that is about neither.
     """
-    try:
-        if "group_id" not in row:
-            return photos_key(row["images"])
-        label: Label | None = row["label"]
-        return group_key(str(row["mission"]), label, str(row["group_id"]))
-    except (KeyError, TypeError) as error:
-        raise RunError(f"a row lacks {error}: not written by shenhe") from error
+    for name in ("images",) if "group_id" not in row else ("group_id", "mission", "label"):
+        if name not in row:
+            raise RunError(f"a row lacks {name!r}: not written by shenhe")
+    if "group_id" not in row:
+        images = row["images"]
+        if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
+            raise RunError("'images' of a row is no list of texts: not written by shenhe")
+        return photos_key(images)
+    label: Label | None = row["label"]
+    if label not in ("pass", "fail", None):
+        raise RunError(f"'label' of a row is {label!r}: not written by shenhe")
+    return group_key(str(row["mission"]), label, str(row["group_id"]))
 
 
 def rows_so_far(rows_path: Path, run: RunOptions) -> RowIndex:
@@ -65,9 +75,8 @@ class Output:
 
     counts: RunCounts
     done: RowIndex
-    failed: set[str]
     _rows: Ledger
-    _failures: Ledger
+    _failures: Failures
     _manifest: Manifest
     total: int | None = None
     """What the output will hold when all is done."""
@@ -96,14 +105,20 @@ class Output:
 
     def add_failures(self, key: str, failures: Sequence[Failure | CaptionFailure]) -> None:
         """Append what went wrong with a group."""
-        self._failures.append(*failures)
-        self.failed.add(key)
+        self._failures.add(key, failures)
 
-    def close(self) -> None:
-        """Close both files."""
-        self._rows.close()
-        self._failures.close()
-        self.done.close()
+    def close(self, state: str) -> None:
+        """Write how it ended, drop the failures that were mended, and close all files.
+
+        Raises: RunError if the disk refuses it; the files are closed even so.
+        """
+        with ExitStack() as closing:
+            closing.callback(self.done.close)
+            closing.callback(self._failures.close)
+            closing.callback(self._rows.close)
+            self._rows.sync()
+            self._failures.tidy(self.done)
+            self.tell(state)
 
 
 @contextmanager
@@ -116,8 +131,9 @@ def open_output(
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 
-    However the work ends, the manifest is written and failures that were mended are dropped.
-    Raises: OutputBusyError, OptionsChangedError, RunError.
+    However the work ends, the manifest is written and failures that were mended are dropped. What
+    a power cut left as zeros is set aside and done anew; undecided rows get a failure each.
+    Raises: OutputBusyError, OptionsChangedError, DamagedRowError, RunError.
     """
     failures_path = failures_file(rows_path)
     with OutputLock(rows_path):
@@ -126,33 +142,47 @@ def open_output(
             rows = shards(rows_path)
             set_aside(*rows, *(path.with_suffix(".parquet") for path in rows))
             set_aside(failures_path, manifest.path)
-            index_file(rows_path).unlink(missing_ok=True)
-        manifest.check()
+            drop_index(rows_path)
         drop_torn_end(rows_path)
         drop_torn_end(failures_path)
-        done = RowIndex(rows_path, key_of)
-        if old := stale(done):
-            rewrite(rows_path, lambda row: key_of(row) not in old)
-            done.remove(old)
-        counts.undecided, counts.already = done.unsettled, len(done)
-        output = Output(
-            counts, done, set(), Ledger(rows_path, run.shard_bytes), Ledger(failures_path), manifest
-        )
-        output.tell("running")
+        manifest.check()
+        with ExitStack() as opened:
+            done = _without_zeros(lambda: RowIndex(rows_path, key_of))
+            opened.callback(done.close)
+            if old := stale(done):
+                rewrite(rows_path, lambda row: key_of(row) not in old)
+                done.remove(old)
+            counts.undecided, counts.already = done.unsettled, len(done)
+            ledger = Ledger(rows_path, run.shard_bytes)
+            opened.callback(ledger.close)
+            failures = _without_zeros(lambda: Failures(failures_path, key_of, manifest.session))
+            opened.callback(failures.close)
+            failures.complete(rows_path, done)
+            output = Output(counts, done, ledger, failures, manifest)
+            output.tell("running")
+            opened.pop_all()
         state = "interrupted"
         try:
             yield output
             state = "ended"
         finally:
-            output.tell(state)
-            rewrite(failures_path, lambda row: _still_true(row, output, manifest.started))
-            output.close()
+            output.close(state)
         if run.parquet is not None:
             run.parquet(rows_path)
 
 
-def _still_true(failure: Json, output: Output, session_start: str) -> bool:
-    """Whether a failure is the last word on its group: not mended, not told anew since."""
-    key = key_of(failure)
-    told_anew = key in output.failed and str(failure["timestamp"]) < session_start
-    return not output.done.settled(key) and not told_anew
+def _without_zeros(read: Callable[[], Opened]) -> Opened:
+    """Open what reads rows; lines that a power cut left as zeros are moved out of its way."""
+    while True:
+        try:
+            return read()
+        except DamagedRowError as error:
+            if not error.zeroed:
+                raise
+            lines = [number for number, line in whole_lines(error.path) if b"\0" in line]
+            aside = set_lines_aside(error.path, lines)
+            warnings.warn(
+                f"{error.path}: {len(lines)} lines hold zero bytes, as a power cut leaves them;"
+                f" they are in {aside.name}, their groups are done anew",
+                stacklevel=1,
+            )

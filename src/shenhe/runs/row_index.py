@@ -1,37 +1,34 @@
 """Which groups a rows file holds, in SQLite beside it: millions of them take no memory.
 
 The rows are the truth, the index is made of them: whatever it has not seen yet is read on opening,
-and where it does not fit the rows it is made anew.
+and where anything about it is wrong it is made anew. Where it cannot be kept, a run does without.
 """
 
 from __future__ import annotations
 
-import re
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
-from shenhe.errors import RunError
-from shenhe.records import Label, group_key
-from shenhe.runs.ledger import Json, Place, parse_row
+from shenhe.errors import DamagedRowError, RunError
+from shenhe.files import refused
+from shenhe.runs import index_tables
+from shenhe.runs.entries import Entry, read_entry
+from shenhe.runs.index_tables import DAMAGED, Counted, counted
+from shenhe.runs.ledger import Json, Place, set_aside
 from shenhe.shards import shard, shards
 
-LAYOUT = 2
 TAIL = 64
 """So many bytes before the place that was read up to tell whether they are still the same rows."""
 PENDING, SCANNED = 1000, 20_000
 """Rows that are written to the index at once: of a run, of a scan."""
-_GROUP = re.compile(
-    rb'\{"group_id":"([^"\\]*)","mission":"([^"\\]*)","label":(?:"(pass|fail)"|null),'
-)
-_LABELS: dict[bytes | None, Label | None] = {b"pass": "pass", b"fail": "fail", None: None}
-_HASH = b'"inputs_hash":"'
-_UNDECIDED = b'"status":"undecided"'
-_LEFT_OUT = b'"left_out":[{'
-"""A row's own words: within its texts every quote has a backslash before it."""
-Entry = tuple[str, bool, str | None]
-"""A key, whether what is said of it is settled, and the hash of what that rests on."""
+BLOCK = 1 << 20
+Result = TypeVar("Result")
 
 
 class RowIndex:
@@ -42,26 +39,33 @@ class RowIndex:
     ) -> None:
         """Open the index of a rows file, and read what it has not seen; or one that is not kept.
 
-        Raises: RunError for a row that is none, or an index that cannot be written.
+        Raises: RunError for a row that is none, or where not even a temporary index can be made.
         """
         self._rows_path, self._key_of = rows_path, key_of
         self._path = None if temporary else index_file(rows_path)
         self._pending: dict[str, tuple[bool, str | None]] = {}
-        self._end = Place(1, 0)
+        self._end, self._counted = Place(1, 0), Counted(0, 0)
+        self._db = sqlite3.connect(":memory:")
+        self._db.close()  # until one is attached
         try:
-            self._open()
-        except sqlite3.DatabaseError:  # damaged: it holds nothing that the rows do not
-            self.drop()
-            self._open()
-        self._count, self.unsettled = self._db.execute(
-            "SELECT count(*), coalesce(sum(NOT settled), 0) FROM rows"
-        ).fetchone()
+            self._attach(self._path)
+            self._catch_up()
+        except DAMAGED:
+            self._make_anew()
+        except RunError:
+            self._db.close()
+            raise
 
     def __len__(self) -> int:
-        return int(self._count)
+        return self._counted.keys
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and self._find(key) is not None
+
+    @property
+    def unsettled(self) -> int:
+        """How many keys have a row that decides nothing."""
+        return self._counted.unsettled
 
     def settled(self, key: str) -> bool:
         """Whether a key has a row, and one that decides."""
@@ -73,114 +77,150 @@ class RowIndex:
         found = self._find(key)
         return found[1] if found else None
 
-    def keys(self) -> Iterator[str]:
-        """Yield all keys, in the order of the index."""
-        self._write_pending()
-        for (key,) in self._db.execute("SELECT key FROM rows"):
-            yield str(key)
+    def keys(self, *, unsettled: bool = False) -> Iterator[str]:
+        """Yield all keys, or those that are not settled, in the order of the index."""
+        query = index_tables.UNSETTLED_PAGE if unsettled else index_tables.PAGE
+
+        def after(key: str) -> list[tuple[str]]:
+            return self._db.execute(query, (key, PENDING)).fetchall()
+
+        self._healed(self._write_pending)
+        last = ""
+        while page := self._healed(partial(after, last)):
+            yield from (key for (key,) in page)
+            last = page[-1][0]
 
     def add(self, key: str, *, settled: bool, inputs_hash: str | None, end: Place) -> None:
         """Take note of a row that was written; the rows end there now."""
         before = self._find(key)
-        self._count += before is None
-        self.unsettled += (not settled) - (before is not None and not before[0])
+        keys, unsettled = self._counted
+        unsettled += (not settled) - (before is not None and not before[0])
+        self._counted = Counted(keys + (before is None), unsettled)
         self._pending[key], self._end = (settled, inputs_hash), end
         if len(self._pending) >= PENDING:
-            self._write_pending()
+            self._healed(self._write_pending)
 
     def renew(self, key: str, inputs_hash: str) -> None:
         """Take note that what a row rests on is still the same, though it looks otherwise."""
         self._pending[key] = (self.settled(key), inputs_hash)
         if len(self._pending) >= PENDING:
-            self._write_pending()
+            self._healed(self._write_pending)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Take note that rows were dropped, and files were written anew."""
-        self._db.executemany("DELETE FROM rows WHERE key = ?", ((key,) for key in keys))
-        last = shards(self._rows_path)[-1]
-        self._end = Place(len(shards(self._rows_path)), last.stat().st_size)
-        self._mark()
-        self._count, self.unsettled = self._db.execute(
-            "SELECT count(*), coalesce(sum(NOT settled), 0) FROM rows"
-        ).fetchone()
+        gone = [(key,) for key in keys]
+
+        def forget() -> None:
+            self._write_pending()
+            last = shards(self._rows_path)[-1]
+            self._end = Place(len(shards(self._rows_path)), last.stat().st_size)
+            self._db.execute("BEGIN")
+            self._db.executemany("DELETE FROM rows WHERE key = ?", gone)
+            self._counted = counted(self._db)
+            self._mark()
+            self._db.execute("COMMIT")
+
+        self._healed(forget)
 
     def close(self) -> None:
         """Write what is pending, and close."""
-        self._write_pending()
+        self._healed(self._write_pending)
         self._db.close()
 
-    def drop(self) -> None:
-        """Forget everything."""
+    # --- opening ---
+
+    def _make_anew(self) -> None:
+        """Make the index of the rows alone: in its place or, if it can't be kept there, nowhere."""
         self._db.close()
         if self._path is not None:
-            for path in (self._path, self._path.with_name(f"{self._path.name}-journal")):
-                path.unlink(missing_ok=True)
+            drop_index(self._rows_path)
+        problem: Exception | None = None
+        for path in (self._path, None):
+            self._pending.clear()
+            self._end, self._counted = Place(1, 0), Counted(0, 0)
+            try:
+                self._attach(path)
+                self._catch_up()
+            except DAMAGED as error:
+                self._db.close()
+                problem = error
+            except RunError:
+                self._db.close()
+                raise
+            else:
+                self._path = path
+                return
+        raise RunError(f"{self._rows_path}: cannot be indexed: {problem}; is there room in TMPDIR?")
 
-    def _open(self) -> None:
-        """Open the database, and bring it up to the rows."""
-        try:
-            self._db = sqlite3.connect(self._path or "", isolation_level=None)
-            # Killed processes lose nothing by that; a machine that loses power, the index.
-            self._db.execute("PRAGMA synchronous = OFF")
-            # The output's own lock keeps others away: asking the system each time takes twice as
-            # long as looking up.
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            layout = self._db.execute("PRAGMA user_version").fetchone()[0]
-        except sqlite3.OperationalError as error:
-            raise RunError(f"{self._path}: cannot be opened: {error}") from error
-        if layout != LAYOUT:
-            self._db.execute("DROP TABLE IF EXISTS rows")
-            self._db.execute("DROP TABLE IF EXISTS seen")
-            self._db.execute(
-                "CREATE TABLE rows (key TEXT PRIMARY KEY, settled INTEGER, inputs_hash TEXT)"
-                " WITHOUT ROWID"
-            )
-            self._db.execute("CREATE TABLE seen (shard INTEGER, offset INTEGER, tail BLOB)")
-            self._db.execute(f"PRAGMA user_version = {LAYOUT}")
-        seen = self._db.execute("SELECT shard, offset, tail FROM seen").fetchone()
-        if seen is not None:
-            self._end = Place(*seen[:2])
-            if self._tail() != seen[2]:
-                self._db.execute("DELETE FROM rows")
-                self._end = Place(1, 0)
+    def _attach(self, path: Path | None) -> None:
+        """Open the database; see how far it has read the rows, and whether it is of these rows.
+
+        Raises: what DAMAGED lists where it is not.
+        """
+        self._db = index_tables.opened(path)
+        (shard_number, offset, tail, *noted) = self._db.execute(index_tables.SEEN).fetchone()
+        self._end, self._counted = Place(shard_number, offset), counted(self._db)
+        if offset < 0 or shard_number < 1 or self._counted != tuple(noted):
+            raise ValueError("it does not hold what it says")
+        if self._tail() != tail:
+            raise ValueError("of other rows")
+
+    def _catch_up(self) -> None:
+        """Read the rows that are new, in one piece: whoever is killed meanwhile begins again."""
+        before = self._end
+        self._db.execute("BEGIN")
         for number, path in enumerate(shards(self._rows_path), 1):
-            if number >= self._end.shard:
-                self._scan(number, path, self._end.offset if number == self._end.shard else 0)
+            if number >= before.shard:
+                self._scan(number, path, before.offset if number == before.shard else 0)
+        if self._end != before:
+            self._counted = counted(self._db)
+            self._mark()
+        self._db.execute("COMMIT")
 
     def _scan(self, shard_number: int, path: Path, start: int) -> None:
         """Read the rows of a shard that are new."""
-        with path.open("rb") as file:
-            file.seek(start)
-            lines = enumerate(file, 1)
-            while some := list(islice(lines, SCANNED)):
-                whole = [(n, line) for n, line in some if line.endswith(b"\n")]
-                self._db.execute("BEGIN")
-                self._put([self._read(path, number, line) for number, line in whole])
-                start += sum(len(line) for _, line in whole)
-                self._end = Place(shard_number, start)
-                self._mark()
-                self._db.execute("COMMIT")
+        skipped = start
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                lines = enumerate(file, 1)
+                while some := list(islice(lines, SCANNED)):
+                    whole = [(n, line) for n, line in some if line.endswith(b"\n")]
+                    self._put([self._read(path, number, line) for number, line in whole])
+                    start += sum(len(line) for _, line in whole)
+                    self._end = Place(shard_number, start)
+        except DamagedRowError as error:
+            number = error.number + _lines(path, skipped)
+            raise DamagedRowError(path, number, error.problem, zeroed=error.zeroed) from error
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from error
 
     def _read(self, path: Path, number: int, line: bytes) -> Entry:
-        """Read of a row what the index holds; nearly always its first bytes are enough."""
-        found = _GROUP.match(line)
-        if found is None or not line.endswith(b"}\n"):
-            row = parse_row(path, number, line)
-            meta = row.get("meta")
-            meta = meta if isinstance(meta, dict) else {}
-            settled = row.get("status") != "undecided" and not meta.get("left_out")
-            return self._key_of(row), settled, meta.get("inputs_hash")
-        key = group_key(found[2].decode(), _LABELS[found[3]], found[1].decode())
-        _, _, behind = line.partition(_HASH)
-        rests_on = behind.partition(b'"')[0].decode() if behind else None
-        return key, _UNDECIDED not in line and _LEFT_OUT not in line, rests_on
+        return read_entry(path, number, line, self._key_of)
+
+    # --- reading and writing ---
+
+    def _healed(self, work: Callable[[], Result]) -> Result:
+        """Do something with the database, and once more with one made anew where it fails.
+
+        What was pending is in the rows by then, from which it is read again.
+        """
+        try:
+            return work()
+        except DAMAGED:
+            self._make_anew()
+            return work()
 
     def _find(self, key: str) -> tuple[bool, str | None] | None:
         if key in self._pending:
             return self._pending[key]
-        found: tuple[bool, str | None] | None = self._db.execute(
-            "SELECT settled, inputs_hash FROM rows WHERE key = ?", (key,)
-        ).fetchone()
+        try:
+            key.encode()
+        except UnicodeEncodeError:  # a name that no row can hold
+            return None
+        found: tuple[bool, str | None] | None = self._healed(
+            lambda: self._db.execute(index_tables.FIND, (key,)).fetchone()
+        )
         return found
 
     def _write_pending(self) -> None:
@@ -192,18 +232,26 @@ class RowIndex:
             self._pending.clear()
 
     def _put(self, entries: list[Entry]) -> None:
-        try:
-            self._db.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", entries)
-        except sqlite3.OperationalError as error:
-            raise RunError(f"{self._path}: cannot be written: {error}") from error
+        self._db.executemany(index_tables.PUT, entries)
 
     def _mark(self) -> None:
-        """Note how far the rows were read."""
+        """Note how far the rows were read, which are on disk by then: the index never knows more.
+
+        Else a power cut could leave a group that the index knows, and no file.
+        """
+        path = shard(self._rows_path, self._end.shard)
+        if self._path is not None and path.exists():
+            try:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise refused(path, error) from error
         self._db.execute("DELETE FROM seen")
-        self._db.execute("INSERT INTO seen VALUES (?, ?, ?)", (*self._end, self._tail()))
+        told = (*self._end, self._tail(), *self._counted)
+        self._db.execute(index_tables.SEE, told)
 
     def _tail(self) -> bytes:
-        """Give the last bytes of what was read, fewer where there are no more."""
+        """Give the last TAIL bytes of what was read, fewer where there are no more."""
         path = shard(self._rows_path, self._end.shard)
         if not self._end.offset or not path.exists():
             return b""
@@ -216,3 +264,23 @@ class RowIndex:
 def index_file(rows_path: Path) -> Path:
     """Name the index of a rows file."""
     return rows_path.with_name(f".{rows_path.stem}.index.sqlite")
+
+
+def drop_index(rows_path: Path) -> None:
+    """Forget the index of a rows file; what stands in its place and is none is moved away.
+
+    What cannot be moved stays: then no index can be opened there, and a run does without.
+    """
+    path = index_file(rows_path)
+    with suppress(OSError, RunError):
+        if path.is_dir() and not path.is_symlink():
+            set_aside(path)
+        for end in ("", "-journal", "-wal", "-shm"):
+            path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _lines(path: Path, end: int) -> int:
+    """Count the lines of the first `end` bytes of a file."""
+    with path.open("rb") as file:
+        blocks = (file.read(min(BLOCK, end - at)) for at in range(0, end, BLOCK))
+        return sum(block.count(b"\n") for block in blocks)

@@ -226,6 +226,7 @@ def _record(
             checkpoint=checkpoint,
             inputs_hash=group.inputs,
             left_out=list(group.left_out),
+            why=["left_out"] if left_out else [],
             answers={
                 photo_key(index): answer_meta(outcome.answer) for index, outcome in enumerate(good)
             },

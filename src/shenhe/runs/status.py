@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from typing import Any
 import psutil
 
 from shenhe.errors import RunError
-
-MANIFEST = ".manifest.json"
+from shenhe.runs.ledger import Json
+from shenhe.runs.manifest import SUFFIX, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +45,45 @@ def read_status(folder: Path) -> list[OutputStatus]:
 
     Raises: RunError if there is none, or a manifest that cannot be read.
     """
-    paths = sorted(path for path in folder.rglob(f"*{MANIFEST}") if path.is_file())
+    paths = sorted(path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
     if not paths:
         raise RunError(f"{folder}: no manifest there: nothing of shenhe's was written to it")
     return [_of_manifest(folder, path) for path in paths]
 
 
 def _of_manifest(folder: Path, path: Path) -> OutputStatus:
+    content = read_manifest(path)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        counts, session = found["counts"], found["this_session"]
-        heard = datetime.fromisoformat(session["ended"])
-        total, here = found.get("total"), int(session.get("items", 0))
-        seconds = float(session["seconds"])
-        done, failed = int(counts["done"]), int(counts["failed"])
-        state = _state(str(found["state"]), session)
-        stage = str(found["options"]["stage"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: no manifest of shenhe's: {error!r}") from error
-    pace = here / seconds if seconds else 0.0
+        return _told_by(content, str(path.relative_to(folder)).removesuffix(SUFFIX))
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise RunError(
+            f"{path}: no manifest of shenhe's: {error!r}; `shenhe fsck {path.parent}` makes it anew"
+        ) from error
+
+
+def _told_by(content: Json, name: str) -> OutputStatus:
+    counts, session = content["counts"], content["this_session"]
+    total = None if content.get("total") is None else int(content["total"])
+    seconds, items = float(session["seconds"]), int(session.get("items", 0))
+    done, failed, undecided = (int(counts[one]) for one in ("done", "failed", "undecided"))
+    state = _state(str(content["state"]), session)
+    pace = items / seconds if seconds else 0.0
     left = None
     if state == "running" and total is not None and pace:
-        left = max(0, int(total) - done - failed) / pace
+        left = max(0, total - done - failed) / pace
+    silent = datetime.now(UTC) - datetime.fromisoformat(session["ended"])
     return OutputStatus(
-        name=str(path.relative_to(folder)).removesuffix(MANIFEST),
-        stage=stage,
+        name=name,
+        stage=str(content["options"]["stage"]),
         state=state,
         total=total,
         done=done,
         failed=failed,
-        undecided=int(counts["undecided"]),
+        undecided=undecided,
         per_second=pace,
         left_seconds=left,
-        silent_seconds=(datetime.now(UTC) - heard).total_seconds(),
+        # A clock that was set back makes nothing younger than new.
+        silent_seconds=max(0.0, silent.total_seconds()),
     )
 
 
