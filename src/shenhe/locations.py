@@ -11,7 +11,7 @@ import os
 import posixpath
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,29 +162,6 @@ def entries(folder: Location, *, facts: bool = False) -> Iterator[Entry]:
         if whole != path.rstrip("/"):  # a store lists the empty object that marks a folder, too
             name, is_folder = whole.rpartition("/")[2], one["type"] == "directory"
             yield Entry(name, is_folder, one.get("size"), _stamp(one))
-
-
-def walk(
-    folder: Location, onerror: Callable[[Location, OSError], None]
-) -> Iterator[tuple[Location, list[str], list[str]]]:
-    """Go through a folder and all below it, as `os.walk` does; links to folders are not followed.
-
-    Folders that are taken out of the first list, or put in order, are left out or gone through so.
-    """
-    if isinstance(folder, Path):
-        local = os.walk(folder, onerror=lambda error: onerror(Path(error.filename), error))
-        for where, folders, names in local:
-            yield Path(where), folders, names
-        return
-    try:
-        found = list(entries(folder))
-    except OSError as error:
-        onerror(folder, error)
-        return
-    folders = [entry.name for entry in found if entry.is_folder]
-    yield folder, folders, [entry.name for entry in found if not entry.is_folder]
-    for name in folders:
-        yield from walk(folder / name, onerror)
 
 
 @contextmanager

@@ -136,6 +136,8 @@ class PhotoTree:
             here = isinstance(self.data_root, Path)
             for looked in map(look_at, names) if here else ahead(look_at, names, LISTERS):
                 seen.passed_over.update(looked.passed_over)
+                if looked.group.left_out:
+                    seen.passed_over["left_out"] += len(looked.group.left_out)
                 yield looked.group
 
     def holds(self, mission: Mission, label: Label | None, group_id: str) -> bool:

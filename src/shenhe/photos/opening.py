@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, opened
+from shenhe.printable import printable
 from shenhe.records import PhotoSize
 
 FACTOR = 32
@@ -90,7 +91,7 @@ def unique_stem(path: Location, seen_with: str = "") -> str:
     whole = absolute(path)
     name = f"{whole}\x1e{seen_with}" if seen_with else str(whole)
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
-    return f"{path.stem[:80]}-{digest[:8]}"
+    return f"{printable(path.stem)[:80]}-{digest[:8]}"
 
 
 def load(path: Location, budget: PixelBudget) -> LoadedPhoto:

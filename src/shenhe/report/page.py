@@ -22,6 +22,7 @@ from shenhe.formats.verdict import photos_named
 from shenhe.geometry import Line
 from shenhe.locations import Location, locate
 from shenhe.overlays import colour_of
+from shenhe.printable import printable
 from shenhe.records import EXPECTED, FAIL, PASS, CaptionRow, SummaryRow, VerdictRow, utc_now
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
 from shenhe.runs.captions import caption_files, read_captions
@@ -146,7 +147,7 @@ def _view(
             thumbnail, problem = _thumbnail(locate(image))
             named = key in photos_named(row.reason)
             things = _things(captions.get(image))
-            name = locate(image).name
+            name = printable(locate(image).name)
             views.append(PhotoView(key, name, line, thumbnail, problem, named, things))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
     return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import group_photos
-from shenhe.locations import locate
+from shenhe.locations import locate, written
 from shenhe.photos import is_photo
 from shenhe.records import (
     CaptionRow,
@@ -215,7 +215,7 @@ def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
     if row is None or not is_photo(row[0]):
         return []
     try:
-        return [str(photo) for photo in group_photos(locate(row[0]).parent)]
+        return [written(photo) for photo in group_photos(locate(row[0]).parent)]
     except IntakeError:
         return []
 

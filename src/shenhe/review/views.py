@@ -10,6 +10,7 @@ from typing import NamedTuple
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
+from shenhe.printable import printable
 from shenhe.records import photo_key
 from shenhe.review.index import Found
 from shenhe.review.pictures import tag
@@ -90,7 +91,7 @@ def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
         views.append(
             PhotoView(
                 key,
-                locate(image).name,
+                printable(locate(image).name),
                 tag(image),
                 line,
                 draft.lines.get(key, line),
