@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -113,6 +114,8 @@ class RowIndex:
         """Open the database, and bring it up to the rows."""
         try:
             self._db = sqlite3.connect(self._path or "", isolation_level=None)
+            # Also where opening it ends in an error, and nobody is there to close it.
+            weakref.finalize(self, self._db.close)
             # Killed processes lose nothing by that; a machine that loses power, the index.
             self._db.execute("PRAGMA synchronous = OFF")
             # The output's own lock keeps others away: asking the system each time takes twice as
