@@ -274,7 +274,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 def _review(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="what `run` wrote")
     parser.add_argument(
-        "--port", type=values.whole(0, 65535), default=8765, metavar="N", help="0: any that is free"
+        "--port", type=values.whole(0), default=8765, metavar="N", help="0: any that is free"
     )
     parser.add_argument(
         "--host",
@@ -304,6 +304,7 @@ def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
     _model(parser, "BASE", all_needed)
     parser.add_argument(
         "--adapters",
+        type=values.name,
         required=True,
         action="append",
         nargs="+",
@@ -348,10 +349,15 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a base or merged checkpoint")
-    parser.add_argument("--against", metavar="BASE", help="the base it was merged from")
+    parser.add_argument(
+        "checkpoint", type=values.name, metavar="CHECKPOINT", help="a base or merged checkpoint"
+    )
+    parser.add_argument(
+        "--against", type=values.name, metavar="BASE", help="the base it was merged from"
+    )
     parser.add_argument(
         "--adapters",
+        type=values.name,
         action="append",
         nargs="+",
         default=[],
@@ -381,10 +387,14 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="look at what a run wrote, too")
     parser.add_argument(
-        "--compare", metavar="MODEL", help="a checkpoint that should answer the same"
+        "--compare",
+        type=values.name,
+        metavar="MODEL",
+        help="a checkpoint that should answer the same",
     )
     parser.add_argument(
         "--compare-adapters",
+        type=values.name,
         action="append",
         nargs="+",
         default=[],
@@ -487,7 +497,9 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=CHECKS, help="the format")
-    parser.add_argument("file", metavar="FILE.jsonl", help='rows of {"raw": "..."}; - for stdin')
+    parser.add_argument(
+        "file", type=values.name, metavar="FILE.jsonl", help='rows of {"raw": "..."}; - for stdin'
+    )
     _coordinates(parser)
 
 
@@ -504,6 +516,7 @@ def _engine(
     _model(group, "PATH", model_needed)
     group.add_argument(
         "--adapters",
+        type=values.name,
         action="append",
         nargs="+",
         default=[],
@@ -655,6 +668,7 @@ def _model(parser: argparse._ActionsContainer, metavar: str, needed: bool) -> No
     text = "a checkpoint folder; demo: the bundled one"
     parser.add_argument(
         "--model",
+        type=values.name,
         required=needed,
         metavar=metavar,
         help=text if needed else f"{text}; default: the adapter's args.json names it",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from shenhe.locations import Location, locate
 MOST: int = 2**31 - 1
 """The largest count: beyond it lie slips of the hand, and what other libraries cannot hold."""
 MOST_BYTES: int = 2**63 - 1
+MOST_OF_A_NAME, MOST_OF_A_PATH = 255, 4095
+"""What file systems take. Units: bytes."""
 UNITS = {"": 0, "B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4, "KIB": 1, "MIB": 2, "GIB": 3, "TIB": 4}
 
 
@@ -31,14 +34,21 @@ def text(value: str) -> str:
     return value
 
 
+def name(value: str) -> str:
+    """Read the name of a file or folder, which may stand for something else, as demo does."""
+    _short_enough(value)
+    return text(value)
+
+
 def path(value: str) -> Path:
-    """Read the path of a file or folder that names go to, so it is UTF-8."""
-    return Path(text(value))
+    """Read the path of a file or folder; it stands in files of text, so it is UTF-8."""
+    return Path(name(value))
 
 
 def location(value: str) -> Location:
     """Read where photos lie: a path of any bytes, or a URL that can be reached from here."""
     _not_empty(value)
+    _short_enough(value)
     try:
         return locate(value)
     except UsageError as error:
@@ -103,6 +113,13 @@ def _not_empty(value: str) -> None:
         raise argparse.ArgumentTypeError("must not be empty")
     if "\0" in value:
         raise argparse.ArgumentTypeError(f"{_short(value)} holds a zero byte")
+
+
+def _short_enough(value: str) -> None:
+    """Refuse what no file system takes, before it is asked in many places."""
+    found = os.fsencode(value)
+    if len(found) > MOST_OF_A_PATH or max(map(len, found.split(b"/"))) > MOST_OF_A_NAME:
+        raise argparse.ArgumentTypeError(f"{_short(value)} is too long for a file's name")
 
 
 def _short(value: str) -> str:
