@@ -10,7 +10,6 @@ import io
 import os
 import posixpath
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,14 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from shenhe.errors import UsageError
+from shenhe.errors import ItemError, UsageError, item_wall
 
-OTHER_WORDS = (
-    ("aiohttp", "ClientError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
-)
-"""What is raised below fsspec, where it is no OSError."""
+EXTRAS = {"s3": "s3", "s3a": "s3", "hdfs": "parquet", "arrow_hdfs": "parquet"}
+"""The extra of this package that brings what a kind of URL needs; hdfs comes with pyarrow."""
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified")
 VERSIONS += ("updated", "mtime", "modified", "modificationTime", "modification_time")
 """By these names stores tell one version of a file from another; a tag says more than a time."""
@@ -82,21 +77,35 @@ class Entry(NamedTuple):
 
 
 def locate(text: str) -> Location:
-    """Give the location of a path or URL.
+    """Give the location of a path or URL; nothing is asked yet whether it is there.
 
-    Raises: UsageError for a URL of a kind that cannot be reached.
+    Raises: UsageError for a name that no file can have, a URL of a kind that is unknown here, or
+    one whose package is not installed: it says which.
+
+    locate("s3://bucket/photos").name == "photos"
     """
-    if "://" not in text:
+    if "\0" in text:
+        raise UsageError(f"{text}: a zero byte stands in no file's name")
+    kind, is_url, _ = text.partition("://")
+    if not is_url:
         return Path(text)
-    if text.startswith("file://"):
-        return Path(os.fsdecode(unquote_to_bytes(urlsplit(text).path)))
+    try:
+        address = urlsplit(text)
+    except ValueError as error:  # brackets that hold no address of IPv6
+        raise UsageError(f"{text}: no URL: {error}") from error
+    if address.scheme == "file":
+        return _on_this_disk(text, address.path)
     import fsspec  # slow to import, and few need it
 
-    kind = text.partition("://")[0]
     try:
-        fsspec.get_filesystem_class(kind)
-    except (ImportError, ValueError) as error:  # fsspec names the package that it lacks
-        raise UsageError(f"{text}: {kind} cannot be read: {error}") from error
+        fsspec.get_filesystem_class(kind or "nothing")  # which fsspec takes for a path here
+    except ImportError as error:
+        raise _package_missing(text, kind, error) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{text}: {kind}:// is unknown: photos are read from paths here and from URLs as s3://,"
+            " hdfs:// and https://"
+        ) from error
     return Remote(text)
 
 
@@ -117,6 +126,25 @@ def is_utf8(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
+def _on_this_disk(url: str, path: str) -> Path:
+    local = os.fsdecode(unquote_to_bytes(path))
+    if not local or "\0" in local:
+        raise UsageError(f"{url}: names no file: write file:///folder/photo.jpg")
+    return Path(local)
+
+
+def _package_missing(url: str, kind: str, error: ImportError) -> UsageError:
+    """Name what must be installed: an extra of this package, or what fsspec asks for."""
+    if kind in EXTRAS:
+        remedy = f"pip install 'shenhe[{EXTRAS[kind]}]'"
+    else:
+        from fsspec.registry import known_implementations
+
+        known = known_implementations.get(kind, {})
+        remedy = known.get("err") or _first_line(error)
+    return UsageError(f"{url}: {kind}:// needs a package that is not installed: {remedy}")
+
+
 def absolute(location: Location) -> Location:
     """Give one spelling to one location; links stay as they are."""
     return Path(os.path.abspath(location)) if isinstance(location, Path) else location
@@ -127,7 +155,9 @@ def beside(file: Location, name: str) -> Location:
 
     Raises: UsageError, see `locate`.
     """
-    return locate(name) if "://" in name or os.path.isabs(name) else file.parent / name
+    if "://" in name or "\0" in name or os.path.isabs(name):
+        return locate(name)
+    return file.parent / name
 
 
 def is_folder(location: Location) -> bool:
@@ -220,25 +250,29 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 @contextmanager
 def _reaching(remote: Remote) -> Iterator[tuple[Any, str]]:
-    """Give the file system and the path in it; errors leave with one line and an errno."""
-    import fsspec
+    """Give the file system and the path in it.
 
+    Whatever a file system raises leaves as an OSError with one line and an errno.
+    Raises: UsageError where its package is missing.
+    """
     try:
-        # Listings of millions of names are not kept: each is asked for once.
-        yield fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "no such file or folder") from error
-    except PermissionError as error:
-        raise PermissionError(errno.EACCES, _first_line(error)) from error
-    except _failures() as error:
-        raise OSError(errno.EIO, _first_line(error)) from error
+        with item_wall("unreachable", remote):
+            import fsspec
+
+            # Listings of millions of names are not kept: each is asked for once.
+            yield fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
+    except ItemError as wall:
+        error = wall.__cause__
+        if isinstance(error, MemoryError):
+            raise error from None
+        if isinstance(error, ImportError):
+            kind = remote.url.partition("://")[0]
+            raise _package_missing(remote.url, kind, error) from error
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(errno.ENOENT, "no such file or folder") from error
+        number = errno.EACCES if isinstance(error, PermissionError) else errno.EIO
+        raise OSError(number, _first_line(error)) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """List what may be raised; nothing comes from a library that is not loaded."""
-    loaded = ((sys.modules.get(module), name) for module, name in OTHER_WORDS)
-    return OSError, *(getattr(module, name) for module, name in loaded if module)
+def _first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0].strip() or type(error).__name__

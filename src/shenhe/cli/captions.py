@@ -21,7 +21,7 @@ def caption(options: argparse.Namespace) -> int:
     template = load_prompts(options.prompts).caption
     vocabulary = None
     if options.vocabulary is not None:
-        vocabulary = load_vocabulary(options.vocabulary or None)
+        vocabulary = load_vocabulary(None if options.vocabulary is True else options.vocabulary)
     lists = PhotoLists(options.sources)
     run = run_options(options)
     if options.dry_run:

@@ -40,6 +40,11 @@ def exit_code(argv: Sequence[str]) -> int:
             traceback.print_exc()
         _say(str(error))
         return 2
+    except OSError as error:
+        if options.debug:
+            traceback.print_exc()
+        _say(f"{error.filename or options.command}: {error.strerror or error}")
+        return 2
     except Exception as error:
         if options.debug:
             traceback.print_exc()

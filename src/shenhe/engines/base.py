@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -58,7 +59,7 @@ class EngineSpec:
         """
         if self.quantize not in (None, "int8"):
             raise UsageError(f"--quantize {self.quantize}: use int8")
-        if self.temperature < 0:
+        if not 0 <= self.temperature < math.inf:
             raise UsageError(f"--temperature {self.temperature}: must be 0 or more")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"--top-p {self.top_p}: must be above 0 and at most 1")
@@ -74,7 +75,7 @@ class EngineSpec:
             ("request-timeout", self.request_timeout),
             ("server-patience", self.server_patience),
         ):
-            if seconds <= 0:
+            if not 0 < seconds < math.inf:
                 raise UsageError(f"--{option} {seconds}: must be above 0 seconds")
         if self.max_pixels is not None and self.max_pixels < 32 * 32:
             raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")

@@ -129,7 +129,8 @@ def kind_left_out(folder: Location, entry: Entry) -> str:
             return ""
     try:
         with item_wall("unreadable", entry.name):
-            head = head_of(folder / entry.name, HEAD_BYTES)
+            # A store has no first bytes of nothing to give.
+            head = head_of(folder / entry.name, HEAD_BYTES) if entry.size != 0 else b""
     except ItemError:
         return "" if suffix in NO_PHOTO_SUFFIXES else "unreadable"
     return _kind(folder / entry.name, head, suffix)

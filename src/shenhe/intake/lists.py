@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 import sqlite3
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
-from shenhe.errors import IntakeError
+from shenhe.errors import IntakeError, UsageError
 from shenhe.intake.folder import kind_left_out, sort
 from shenhe.locations import Location, absolute, beside, is_folder, locate, opened
 from shenhe.photos import is_photo
@@ -39,6 +40,8 @@ class PhotoLists:
         self.passed_over: Counter[str] = Counter()
         self.faults: list[str] = []
         self._db = sqlite3.connect("", isolation_level=None)
+        self.close = weakref.finalize(self, self._db.close)
+        """Lets go of the database; it happens by itself when nobody holds the lists any more."""
         self._db.execute("CREATE TABLE lists (number INTEGER PRIMARY KEY, name BLOB, photos BLOB)")
         self._db.execute("CREATE UNIQUE INDEX names ON lists (name)")
         named = 0
@@ -131,4 +134,7 @@ def _of_line(path: Location, number: int, line: str) -> Photos:
         raise IntakeError(f'{path}: line {number} is not {{"images": [...]}}: {error}') from error
     if not isinstance(images, list) or not images or not all(isinstance(i, str) for i in images):
         raise IntakeError(f"{path}: line {number}: images must be a list of one path or more")
-    return tuple(beside(path, image) for image in images)
+    try:
+        return tuple(beside(path, image) for image in images)
+    except UsageError as error:
+        raise IntakeError(f"{path}: line {number}: {error}") from error
