@@ -11,8 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from shenhe import photos
 from shenhe.errors import PhotoError
 from shenhe.evaluation import curves, has_decisions, score_verdicts, svg
@@ -26,6 +24,7 @@ from shenhe.records import EXPECTED, FAIL, PASS, CaptionRow, SummaryRow, Verdict
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
 from shenhe.runs.captions import caption_files, read_captions
 from shenhe.runs.decisions import Decision, Decisions
+from shenhe.templating import environment
 
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
@@ -78,28 +77,25 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     reading = read_run(run_dir, max_groups)
     decided = _decided(run_dir)
     path = run_dir / "report" / "index.html"
-    environment = Environment(
-        loader=PackageLoader("shenhe.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = (files("shenhe.report") / "templates" / "filter.js").read_text(encoding="utf-8")
-    page = environment.get_template("report.html").stream(
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        run_name=run_dir.resolve().name,
-        made=utc_now(),
-        reading=reading,
-        verdicts=tuple(NAMES),
-        names=NAMES,
-        classes=CLASSES,
-        labels=EXPECTED,
-        groups=_groups(reading, _captions(run_dir, reading), decided),
-        reviewed=Counter(one.overrules for one in decided.values()),
-        curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
-        svg=svg,
+    page = (
+        environment("shenhe.report")
+        .get_template("report.html")
+        .stream(
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            run_name=run_dir.resolve().name,
+            made=utc_now(),
+            reading=reading,
+            verdicts=tuple(NAMES),
+            names=NAMES,
+            classes=CLASSES,
+            labels=EXPECTED,
+            groups=_groups(reading, _captions(run_dir, reading), decided),
+            reviewed=Counter(one.overrules for one in decided.values()),
+            curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
+            svg=svg,
+        )
     )
     with whole_file(path) as fresh:
         page.dump(str(fresh), encoding="utf-8")
