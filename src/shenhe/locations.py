@@ -21,8 +21,10 @@ from shenhe.errors import ItemError, UsageError, item_wall
 
 EXTRAS = {"s3": "s3", "s3a": "s3", "hdfs": "parquet", "arrow_hdfs": "parquet"}
 """The extra of this package that brings what a kind of URL needs; hdfs comes with pyarrow."""
-VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified")
-VERSIONS += ("updated", "mtime", "modified", "modificationTime", "modification_time")
+VERSIONS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified"),
+    *("updated", "mtime", "modified", "modificationTime", "modification_time"),
+)
 """By these names stores tell one version of a file from another; a tag says more than a time."""
 
 
