@@ -125,7 +125,11 @@ def written(location: Location) -> str:
 
 def is_utf8(name: str) -> bool:
     """Whether a name of the file system was UTF-8: other bytes became halves of characters."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _on_this_disk(url: str, path: str) -> Path:

@@ -182,6 +182,12 @@ def test_failures_of_what_is_no_longer_there_go(case: Case, make_group: Make) ->
     assert len(case.rows("b")) == 2
 
 
+def test_a_pipe_that_is_called_like_a_photo_is_not_waited_for(case: Case, make_group: Make) -> None:
+    os.mkfifo(make_group("g9") / "1.jpg")
+    case.summarize()
+    assert sorted(row["group_id"] for row in case.rows("a")) == ["g1", "g2", "g9"]
+
+
 def test_a_folder_that_cannot_be_read_now_keeps_its_row(case: Case) -> None:
     if not os.geteuid():
         pytest.skip("root reads everything")

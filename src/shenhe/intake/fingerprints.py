@@ -15,7 +15,7 @@ from typing import Final
 
 from shenhe.intake.ahead import ahead
 from shenhe.intake.folder import Contents
-from shenhe.locations import Location
+from shenhe.locations import Location, opened
 from shenhe.records import Group
 
 HEX: Final = 16
@@ -76,7 +76,7 @@ def _known(inputs: str) -> str:
 
 def _of_file(path: Path) -> bytes:
     digest = hashlib.blake2b(digest_size=HEX // 2)
-    with path.open("rb") as file:
+    with opened(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.digest()
