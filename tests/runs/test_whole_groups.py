@@ -29,7 +29,8 @@ def case(tmp_path: Path, make_group: Make) -> Case:
 
 def _foreign(case: Case, *rows: dict[str, Any]) -> None:
     """Write Stage-A rows as another tool might."""
-    base = {"group_id": "g", "mission": MISSION.name, "label": "pass", "timestamp": "t"}
+    base: dict[str, Any] = {"group_id": "g", "mission": MISSION.name, "label": "pass"}
+    base |= {"timestamp": "t"}
     base["meta"] = {"prompt_hash": "x", "checkpoint": "x", "answers": {}}
     path = case.out / "a" / f"{MISSION.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
