@@ -161,6 +161,13 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
+def fsck(options: argparse.Namespace) -> int:
+    """The check of a run's files."""
+    from shenhe.cli import mending  # its libraries are no other command's
+
+    return mending.fsck(options)
+
+
 def demo(options: argparse.Namespace) -> int:
     """The main job on what is bundled."""
     from shenhe.cli.parser import build_parser
@@ -186,6 +193,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "summarize": summarize,
     "judge": judge,
     "run": run,
+    "fsck": fsck,
     "report": report,
     "review": review,
     "status": telling.status,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -48,7 +49,10 @@ def exit_code(argv: Sequence[str]) -> int:
     except Exception as error:
         if options.debug:
             traceback.print_exc()
-        _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _say(f"{error.filename or 'output'}: {error.strerror}; free space, then run it again")
+        else:
+            _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
         return 2
 
 

@@ -21,6 +21,7 @@ EXAMPLES = {
     "judge": "shenhe judge --model demo --stage-a out/stage_a --output-dir out/stage_b",
     "run": "shenhe run --model base --adapters lora --data-root photos --output-dir out",
     "status": "shenhe status out",
+    "fsck": "shenhe fsck out --dry-run",
     "report": "shenhe report out",
     "review": "shenhe review out --port 8765",
     "evaluate": "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
@@ -93,6 +94,7 @@ def build_parser() -> Parser:
     _judge(_command(commands, "judge", "Stage-B: a verdict for every group, from its lines alone"))
     _run(_command(commands, "run", "Stage-A, Stage-B and the report, in one go"))
     _status(_command(commands, "status", "how far a run is, while it is under way or later"))
+    _fsck(_command(commands, "fsck", "is what a run wrote whole; mend what can be made anew"))
     _report(_command(commands, "report", "write a run's report, one self-contained HTML page"))
     _review(_command(commands, "review", "look at a run's groups in a browser, and overrule them"))
     _merge(_command(commands, "merge", "merge adapters into one checkpoint"))
@@ -258,6 +260,13 @@ def _run(parser: argparse.ArgumentParser) -> None:
 def _status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that rows go to")
     _switch(parser, "--json", "one JSON object for each output")
+
+
+def _fsck(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="a folder that rows went to")
+    _switch(parser, "--dry-run", "say what is wrong, and touch nothing")
+    _switch(parser, "--json", "write one JSON object instead of lines")
+    parser.add_argument("--missions", type=Path, metavar="FILE", help="missions of your own (TOML)")
 
 
 def _report(parser: argparse.ArgumentParser) -> None:

@@ -73,8 +73,9 @@ def is_damage(error: sqlite3.Error) -> bool:
 def damaged(path: Path, problem: object) -> RunError:
     """Say what is wrong with a file of decisions, and what to do."""
     return RunError(
-        f"{path}: cannot be opened: decisions are damaged: {problem}; nothing was written over them: put a copy back,"
-        f" or `shenhe fsck {path.parent.parent}` keeps it aside and recovers what can be read"
+        f"{path}: cannot be opened: decisions are damaged: {problem}; nothing was written over"
+        f" them: put a copy back, or `shenhe fsck {path.parent.parent}` keeps it aside and recovers"
+        " what can be read"
     )
 
 

@@ -140,7 +140,7 @@ class Decisions:
         """List all versions, the last one first."""
         with self._open() as db:
             rows = db.execute(f"{SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
-        return [_decision(row) for row in rows]
+        return [decision_of(row) for row in rows]
 
     def trail(self, before: int | None = None, count: int = 100) -> list[Decision]:
         """List who decided what, the last one first, before that number."""
@@ -149,14 +149,14 @@ class Decisions:
                 f"{SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
                 (before, before, count),
             ).fetchall()
-        return [_decision(row) for row in rows]
+        return [decision_of(row) for row in rows]
 
     def all_current(self) -> Iterator[Decision]:
         """Yield what is said of each group now, in the order in which it was said."""
         with self._open() as db:
             query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
             for row in db.execute(query):
-                if (decision := _decision(row)).said is not None:
+                if (decision := decision_of(row)).said is not None:
                     yield decision
 
     def add(self, decision: Decision) -> Decision:
@@ -170,7 +170,7 @@ class Decisions:
                 found = _current(db, decision.key)
                 if decision.version != (found.version if found else 0) + 1:
                     raise ConflictError(decision.key, _meanwhile(found))
-                number = db.execute(_INSERT, _values(decision)).lastrowid
+                number = db.execute(_INSERT, cells_of(decision)).lastrowid
                 choice = decision.said.choice if decision.said else None
                 db.execute(
                     "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)",
@@ -194,7 +194,7 @@ class Decisions:
             ).fetchone()
             if row is None:
                 return None
-            last = _decision(row)
+            last = decision_of(row)
             current = _current(db, last.key)
             since = db.execute(
                 f"{_STANDING} AND key = ? AND number > ?", (last.key, last.number)
@@ -206,7 +206,7 @@ class Decisions:
             ).fetchone()
         undone = {
             "version": current.version + 1,
-            "said": _decision(before).said if before else None,
+            "said": decision_of(before).said if before else None,
             "at": utc_now(),
             "undoes": last.number,
         }
@@ -245,7 +245,7 @@ def _current(db: sqlite3.Connection, key: str) -> Decision | None:
     row = db.execute(
         f"{SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
     ).fetchone()
-    return _decision(row) if row else None
+    return decision_of(row) if row else None
 
 
 def _meanwhile(current: Decision | None) -> str:
@@ -253,13 +253,15 @@ def _meanwhile(current: Decision | None) -> str:
     return f"this group is not as it was: {who}"
 
 
-def _values(decision: Decision) -> tuple[object, ...]:
+def cells_of(decision: Decision) -> tuple[object, ...]:
+    """Give the cells of a decision, without its number."""
     told = decision.model_dump(exclude={"number"})
     told["said"] = decision.said.to_json() if decision.said else None
     return tuple(told[name] for name in COLUMNS.split(", "))
 
 
-def _decision(row: tuple[object, ...]) -> Decision:
+def decision_of(row: tuple[object, ...]) -> Decision:
+    """Read a decision of its cells. Raises: ValueError where they are none."""
     told = dict(zip(["number", *COLUMNS.split(", ")], row, strict=True))
     told["said"] = json.loads(str(told["said"])) if told["said"] else None
     return Decision.model_validate(told)

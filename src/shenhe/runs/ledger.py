@@ -255,6 +255,28 @@ def drop_torn_end(rows_path: Path) -> None:
         raise refused(path, error) from error
 
 
+def set_torn_end_aside(path: Path, *, mend: bool = True) -> Path | None:
+    """Move what stands behind the last whole line of a file to another beside it; None if nothing.
+
+    Raises: RunError.
+    """
+    aside = _unused(path, "damaged")
+    try:
+        with path.open("rb+" if mend else "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            cut = whole_end(file, size)
+            if cut == size:
+                return None
+            if mend:
+                file.seek(cut)
+                aside.write_bytes(file.read())
+                file.truncate(cut)
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
+    return aside
+
+
 def set_aside(*paths: Path) -> list[Path]:
     """Move earlier files away under a dated name, and list those: `--restart` loses nothing.
 

@@ -50,13 +50,17 @@ def read_status(folder: Path) -> list[OutputStatus]:
     paths = sorted(path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
     if not paths:
         raise RunError(f"{folder}: no manifest there: nothing of shenhe's was written to it")
-    return [_of_manifest(folder, path) for path in paths]
+    return [status_of(path, str(path.relative_to(folder)).removesuffix(SUFFIX)) for path in paths]
 
 
-def _of_manifest(folder: Path, path: Path) -> OutputStatus:
+def status_of(path: Path, name: str = "") -> OutputStatus:
+    """Read how far an output is from its manifest.
+
+    Raises: RunError if it cannot be read.
+    """
     content = read_manifest(path)
     try:
-        return _told_by(content, str(path.relative_to(folder)).removesuffix(SUFFIX))
+        return _told_by(content, name)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RunError(
             f"{path}: no manifest of shenhe's: {error!r}; `shenhe fsck {path.parent}` makes it anew"

@@ -1,0 +1,126 @@
+"""The lines of rows files, one at a time: which are rows, and which group each is about."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from shenhe.errors import DamagedRowError, RunError
+from shenhe.records import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
+from shenhe.runs.fsck.faults import Fault
+from shenhe.runs.ledger import Json, parse_row, set_lines_aside, set_torn_end_aside, whole_lines
+from shenhe.runs.output import key_of
+from shenhe.shards import shards
+
+
+class Keys:
+    """The groups of a rows file with the line of each, in a database of its own: kept nowhere."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("BEGIN")
+        self._db.execute(
+            "CREATE TABLE keys (key TEXT PRIMARY KEY, settled INTEGER, shard INTEGER, line INTEGER)"
+            " WITHOUT ROWID"
+        )
+
+    def add(self, key: str, *, settled: bool, shard: int, line: int) -> tuple[int, int] | None:
+        """Note a row; give the shard and the line of an earlier one of the same group."""
+        before: tuple[int, int] | None = self._db.execute(
+            "SELECT shard, line FROM keys WHERE key = ?", (key,)
+        ).fetchone()
+        row = (key, settled, shard, line)
+        self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", row)
+        return before
+
+    def settled(self, key: str) -> bool | None:
+        """Whether the row of a group decides; None where it has none."""
+        row = self._db.execute("SELECT settled FROM keys WHERE key = ?", (key,)).fetchone()
+        return bool(row[0]) if row else None
+
+    def unsettled(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the groups whose row decides nothing, with its shard and its line."""
+        yield from self._db.execute("SELECT key, shard, line FROM keys WHERE NOT settled")
+
+    def count(self) -> tuple[int, int]:
+        """Count all groups, and those that are not settled."""
+        query = "SELECT count(*), coalesce(sum(NOT settled), 0) FROM keys"
+        groups, unsettled = self._db.execute(query).fetchone()
+        return int(groups), int(unsettled)
+
+    def close(self) -> None:
+        """Forget them."""
+        self._db.close()
+
+
+def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
+    """Yield what is wrong with the lines of rows, and note the groups of those that are rows.
+
+    A line that is none is moved to a file beside; its group is then done by the next run. Of a
+    group that stands twice the last row counts, as everywhere.
+    Raises: RunError.
+    """
+    files = shards(rows_path)
+    for path in files:
+        yield from check_torn_end(path, mend=mend)
+    wrong: defaultdict[Path, dict[int, str]] = defaultdict(dict)
+    for number, path in enumerate(files, 1):
+        for line_number, line in whole_lines(path):
+            try:
+                row = parse_row(path, line_number, line)
+                problem = _problem(row)
+            except DamagedRowError as error:
+                wrong[path][line_number] = error.problem.partition(";")[0]
+                continue
+            if problem:
+                wrong[path][line_number] = problem
+                continue
+            settled = row.get("status") != "undecided"
+            before = keys.add(key_of(row), settled=settled, shard=number, line=line_number)
+            if before is not None:
+                wrong[files[before[0] - 1]][before[1]] = (
+                    f"group {row.get('group_id', row.get('images'))} stands again below"
+                )
+    for path, lines in wrong.items():
+        yield from move_lines(path, lines, "the next run does its group", mend=mend)
+
+
+def check_torn_end(path: Path, *, mend: bool) -> Iterator[Fault]:
+    """Yield what a process left behind the last whole line when it died, moved aside."""
+    aside = set_torn_end_aside(path, mend=mend)
+    if aside is not None:
+        done = f"what was being written is in {aside.name}"
+        yield Fault(path, None, "ends in the middle of a row", done)
+
+
+def move_lines(path: Path, lines: dict[int, str], then: str, *, mend: bool) -> Iterator[Fault]:
+    """Yield what is wrong with lines, having moved them to a file beside theirs."""
+    aside = f"in {set_lines_aside(path, lines).name}" if mend else "set aside"
+    for number, problem in sorted(lines.items()):
+        yield Fault(path, number, problem, f"{aside}; {then}")
+
+
+def _problem(row: Json) -> str:
+    """Say why a JSON object is no row; nothing where it is one, or one of a later shenhe."""
+    try:
+        key_of(row).encode()
+    except (RunError, UnicodeEncodeError) as error:
+        return f"is no row: {error}"
+    meta = row.get("meta")
+    schema = meta.get("schema") if isinstance(meta, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        return ""
+    kind: type[Row] = CaptionRow
+    if "group_id" in row:
+        kind = SummaryRow if "per_image" in row else VerdictRow
+    try:
+        kind.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        return f"is not as shenhe writes it: {where}: {first['msg']}"
+    return ""
