@@ -39,7 +39,6 @@ def caption(options: argparse.Namespace) -> int:
         vocabulary=vocabulary,
         max_new_tokens=options.max_new_tokens,
     )
-    counts.passed_over.update(lists.passed_over)
     code = tell("captions", "captions", counts, failures_file(options.output))
     if options.draw is not None:
         code = max(code, _draw(options.output, options.draw))

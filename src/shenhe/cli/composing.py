@@ -169,6 +169,9 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
         if counter:
             told = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
             print(f"  {what}: {told}", file=sys.stderr)
+    if counts.damaged_inside:
+        told = f"{counts.damaged_inside} photos, read all the same; `facts` in their rows tell what"
+        print(f"  damaged inside: {told}", file=sys.stderr)
     if counts.complete:
         return 0
     print(f"  listed in {listed_in}", file=sys.stderr)

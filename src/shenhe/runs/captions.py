@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -33,13 +34,16 @@ from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.stage_a import Plan, answer_meta
+from shenhe.runs.stage_a import Plan, answer_meta, facts_of
 from shenhe.shards import rows_files
 from shenhe.stages import caption
 
 
 class Lists(Protocol):
     """Photos that are looked at together, as `intake.PhotoLists` has them."""
+
+    @property
+    def passed_over(self) -> Counter[str]: ...
 
     def __len__(self) -> int: ...
 
@@ -116,6 +120,7 @@ def run_captions(
     Raises: RunError, EngineError; what was written stays valid.
     """
     counts = RunCounts()
+    counts.passed_over.update(lists.passed_over)
     decisive = options | {
         "stage": "caption",
         "prompt_hash": template.hash(),
@@ -159,6 +164,7 @@ def _record(
     counts.photos += len(photos)
     if outcome.answer:
         counts.new_tokens += outcome.answer.new_tokens
+        counts.note_damage(outcome.answer.sizes)
     if isinstance(outcome, Bad):
         counts.failed += 1
         output.add_failures(photos_key(images), [_failure(images, outcome)])
@@ -183,6 +189,7 @@ def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: 
             answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
             truncated=found.truncated,
             resized_wh=[size.resized_wh for size in answer.sizes],
+            facts=[facts_of(size) for size in answer.sizes],
         ),
     )
 

@@ -59,6 +59,7 @@ class Manifest:
             "counts": asdict(counts.kept()),
             "passed_over": dict(counts.passed_over),
             "repairs": dict(counts.repairs),
+            "damaged_inside": counts.damaged_inside,
             "this_session": {
                 "host": platform.node(),
                 "pid": os.getpid(),
