@@ -164,10 +164,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class PhotoSize:
-    """Both sizes of a photo, in pixels: of the upright original, and as the model saw it."""
+    """Both sizes of a photo, in pixels: of the upright original, and as the model saw it.
+
+    `damaged_inside` is what the decoder said of data that make no sense, empty where all is well.
+    """
 
     original_wh: Size
     resized_wh: Size
+    damaged_inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +211,14 @@ class Row(BaseModel):
         return self.model_dump_json(by_alias=True)
 
 
+class PhotoFacts(Row):
+    """What is known of a photo itself: `damaged_inside` as the decoder put it, null where whole."""
+
+    damaged_inside: str | None = None
+
+
 class AnswerMeta(Row):
-    """What is kept of one answer: sizes are null for text-only questions."""
+    """What is kept of one answer: sizes and facts are null for text-only questions."""
 
     raw: str
     finish_reason: FinishReason
@@ -218,6 +228,7 @@ class AnswerMeta(Row):
     repairs: list[str] = []
     original_wh: tuple[int, int] | None = None
     resized_wh: tuple[int, int] | None = None
+    facts: PhotoFacts | None = None
 
 
 class LeftOut(Row):
@@ -249,10 +260,14 @@ class RunMeta(Row):
 
 
 class CaptionMeta(RunMeta):
-    """What a caption row was made with; `resized_wh` are the photos as the model saw them."""
+    """What a caption row was made with; `resized_wh` are the photos as the model saw them.
+
+    `facts` are those of its photos, in their order.
+    """
 
     truncated: bool
     resized_wh: list[tuple[int, int]]
+    facts: list[PhotoFacts] = []
 
 
 class SummaryRow(Row):
@@ -270,6 +285,11 @@ class SummaryRow(Row):
     def key(self) -> str:
         """The key of the group, see `group_key`."""
         return group_key(self.mission, self.label, self.group_id)
+
+    def damaged_inside(self, key: str) -> str:
+        """Tell what is damaged in the photo of a key, 图片_1 on; nothing where it is whole."""
+        answer = self.meta.answers.get(key)
+        return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
 class VerdictRow(Row):

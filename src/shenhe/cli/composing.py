@@ -176,6 +176,9 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
         if counter:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
             print(f"  {what}: {kinds}", file=sys.stderr)
+    if counts.damaged_inside:
+        damaged = f"{counts.damaged_inside} photos, read all the same; `facts` in their rows tell"
+        print(f"  damaged inside: {damaged}", file=sys.stderr)
     tell_faults(counts.faults)
     if kept.failed or kept.undecided:
         print(f"  listed in {listed_in}", file=sys.stderr)

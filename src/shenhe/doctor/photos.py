@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from shenhe.checkpoints.check import Finding
+from shenhe.checkpoints.check import Finding, Level
 from shenhe.config import Mission
 from shenhe.doctor.subject import Subject
 from shenhe.errors import IntakeError, PhotoError
@@ -18,12 +18,17 @@ from shenhe.photos import PhotoFacts, describe
 from shenhe.reservoir import Reservoir
 
 LISTED = 20
+DAMAGED_INSIDE = "damaged_inside"
+"""What the rows of a run call a photo that is read though a part of its data makes no sense."""
 REMEDIES = {
     "missing": "a link that leads nowhere: copy the photo",
     "unreadable": "give yourself the right to read it",
+    DAMAGED_INSIDE: "ask for the photo again: a part of it is not as it was taken",
     "empty": "ask for the photo again",
     "not_a_photo": "not a photo, whatever its name says: ask for it again, or remove it",
     "truncated": "ask for the photo again: a part of it is lost",
+    "unsupported": "save it as an ordinary JPEG or PNG",
+    "out_of_memory": "free some memory, or scale it down",
     "too_large": "scale it down",
     "too_long": "cut it to what is to be seen",
 }
@@ -60,7 +65,21 @@ def photos(subject: Subject) -> Iterator[Finding]:
         yield Finding("error", f"{error.code}: {error}", REMEDIES.get(error.code, ""))
     if len(bad) > LISTED:
         yield Finding("error", f"and {len(bad) - LISTED} more that cannot be opened")
+    damaged = [
+        f"{path}: {facts.damaged_inside}"
+        for path, facts in zip(sample, found, strict=True)
+        if isinstance(facts, PhotoFacts) and facts.damaged_inside
+    ]
+    yield from listed(DAMAGED_INSIDE, damaged, "warning")
     yield from _seen_otherwise([facts for facts in found if isinstance(facts, PhotoFacts)])
+
+
+def listed(code: str, photos: Sequence[str], level: Level) -> Iterator[Finding]:
+    """Name photos of one fault, no more than a screen takes."""
+    for told in photos[:LISTED]:
+        yield Finding(level, f"{code}: {told}", REMEDIES.get(code, ""))
+    if len(photos) > LISTED:
+        yield Finding(level, f"{code}: and {len(photos) - LISTED} more photos")
 
 
 @dataclass(slots=True)
@@ -122,7 +141,7 @@ def _seen_otherwise(found: list[PhotoFacts]) -> Iterator[Finding]:
         )
         yield Finding("ok", told)
     kinds = Counter(facts.kind for facts in found)
-    if heic := kinds["HEIF"]:
+    if heic := kinds["HEIC"]:
         yield Finding(
             "ok", f"{heic} are HEIC, whatever their names; most other tools cannot open them"
         )

@@ -1,4 +1,4 @@
-"""Opens a photo: safely, upright, in RGB, within the pixel budget.
+"""Opens a photo: whole or not at all, upright, in RGB, within the pixel budget.
 
 What leaves here is already resized to multiples of 32, so that no engine's own loader or resize
 can make it see other pixels.
@@ -8,63 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
-import numpy as np
-import pillow_heif
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, opened
+from shenhe.photos import jpeg
+from shenhe.photos.decoding import decode, open_header, orientation, photo_wall, unsupported
+from shenhe.photos.kinds import HEAD_BYTES, READ, kind_of
+from shenhe.photos.memory import gate
+from shenhe.photos.sizing import PixelBudget, drafted, resize
 from shenhe.printable import printable
 from shenhe.records import PhotoSize
 
-FACTOR = 32
-"""Patch size x merge size of Qwen3-VL: sides are multiples of this."""
-MAX_SOURCE_PIXELS = 200_000_000
+MAX_SOURCE_PIXELS: Final = 200_000_000
 """A larger photo is refused before it is decoded: a decompression bomb, or no photo."""
-MAX_ASPECT = 200
-DRAFT = 1.5
-"""A JPEG is decoded to at least so many times the size that it is resized to. What that changes is
-in docs/performance.md: half a step of 255 on average."""
-ON_ITS_SIDE = range(5, 9)
+MAX_SOURCE_BYTES: Final = 1_200_000_000
+"""A larger file is refused before it is read: more than the most pixels take."""
+MAX_ASPECT: Final = 200
+HEADER_BYTES: Final = 1 << 20
+"""A JPEG says within so many bytes of what variant it is."""
+ON_ITS_SIDE: Final = range(5, 9)
 """Orientations of EXIF by which width and height change places."""
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "HEIF", "TIFF")
-
-# Every kind is known from the start: asked for one by name, Pillow does not load it by itself.
-Image.init()
-# HEIC is known by its first bytes, whatever the file is called.
-pillow_heif.register_heif_opener()
-# The limit is enforced below, with a reason code, before any pixel is decoded.
-Image.MAX_IMAGE_PIXELS = None
-
-
-@dataclass(frozen=True, slots=True)
-class PixelBudget:
-    """The least and the most pixels a photo may have for the model."""
-
-    min_pixels: int = 65_536
-    max_pixels: int = 1_003_520
-
-    def fit(self, size_wh: Size) -> Size:
-        """Find the size to resize to: multiples of 32, the aspect kept as nearly as can be.
-
-        Source: the resize rule that Qwen3-VL was trained with.
-        """
-        width, height = size_wh
-        w, h = (max(FACTOR, round(side / FACTOR) * FACTOR) for side in (width, height))
-        if w * h > self.max_pixels:
-            shrink = math.sqrt(width * height / self.max_pixels)
-            w, h = (
-                max(FACTOR, math.floor(side / shrink / FACTOR) * FACTOR) for side in (width, height)
-            )
-        elif w * h < self.min_pixels:
-            grow = math.sqrt(self.min_pixels / (width * height))
-            w, h = (math.ceil(side * grow / FACTOR) * FACTOR for side in (width, height))
-        return Size(w, h)
+BYTES_A_PIXEL: Final = 8
+"""What a photo takes while it is opened: decoded, turned, and in the decoder's own buffers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +49,21 @@ class LoadedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """How a photo is stored: its kind by its bytes, and whether its EXIF says to turn it."""
+    """How a photo is stored: its kind by its bytes, whether its EXIF says to turn it, its damage.
+
+    `damaged_inside` is what the decoder says of data that make no sense, empty where all is well.
+    """
 
     kind: str
     turned: bool
+    damaged_inside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    image: Image.Image
+    original: Size
+    facts: PhotoFacts
 
 
 def unique_stem(path: Location, seen_with: str = "") -> str:
@@ -97,28 +80,13 @@ def unique_stem(path: Location, seen_with: str = "") -> str:
 def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     """Open a photo upright and resized to the budget.
 
-    Raises: PhotoError with code missing, unreadable, empty, not_a_photo, truncated, too_large or
-    too_long.
+    Raises: PhotoError with code missing, unreadable, empty, not_a_photo, unsupported, truncated,
+    too_large, too_long or out_of_memory.
     """
-    image, original = _open(path, budget)
-    size = budget.fit(original)
-    return LoadedPhoto(resize(image, size), PhotoSize(original, size))
-
-
-def resize(image: Image.Image, size: Size) -> Image.Image:
-    """Resize as training does: bicubic, with antialiasing, in whole numbers.
-
-    By torch, which takes an eighth of Pillow's time, and differs from it in one value of two
-    hundred, by one step of 255.
-    """
-    if image.size == size:
-        return image
-    import torch  # slow to import, and only models need photos of another size
-    from torch.nn.functional import interpolate
-
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    pixels = interpolate(pixels, size=(size.height, size.width), mode="bicubic", antialias=True)
-    return Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
+    with _open(path, budget) as found:
+        size = budget.fit(found.original)
+        sizes = PhotoSize(found.original, size, found.facts.damaged_inside)
+        return LoadedPhoto(resize(found.image, size), sizes)
 
 
 def describe(path: Location) -> PhotoFacts:
@@ -126,9 +94,8 @@ def describe(path: Location) -> PhotoFacts:
 
     Raises: PhotoError, see `load`.
     """
-    open_upright(path)
-    with opened(path) as file, Image.open(file, formats=FORMATS) as image:
-        return PhotoFacts(image.format or "", _orientation(image) != 1)
+    with _open(path) as found:
+        return found.facts
 
 
 def preview(path: Location, side: int) -> Image.Image:
@@ -136,9 +103,9 @@ def preview(path: Location, side: int) -> Image.Image:
 
     Raises: PhotoError, see `load`.
     """
-    image, _ = _open(path, PixelBudget(max_pixels=side * side))
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return image
+    with _open(path, PixelBudget(max_pixels=side * side)) as found:
+        found.image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return found.image
 
 
 def open_upright(path: Location) -> Image.Image:
@@ -146,66 +113,69 @@ def open_upright(path: Location) -> Image.Image:
 
     Raises: PhotoError, see `load`.
     """
-    return _open(path)[0]
+    with _open(path) as found:
+        return found.image
 
 
-def _open(path: Location, budget: PixelBudget | None = None) -> tuple[Image.Image, Size]:
-    """Open a photo upright, and give the size of the original.
+@contextmanager
+def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened]:
+    """Open a photo upright, with the size of the original; memory is held for it meanwhile.
 
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, as
     long as that is still above what it will be resized to.
     """
-    try:
-        with opened(path) as file, _image(path, file) as image:
-            stored = Size(*image.size)
-            _refuse_bad_size(path, stored)
-            if budget is not None:
-                image.draft(image.mode, _drafted(stored, budget.fit(stored)))
-            smaller = image.size != stored
-            image.load()
-            upright = _to_rgb(ImageOps.exif_transpose(image))
-            if not smaller:
-                return upright, Size(*upright.size)
-            return upright, Size(*stored[::-1]) if _orientation(image) in ON_ITS_SIDE else stored
-    except FileNotFoundError as error:
-        raise PhotoError("missing", f"{path}: no such file") from error
-    except UnidentifiedImageError as error:
-        raise PhotoError("not_a_photo", f"{path}: not a photo of a known kind") from error
-    except PhotoError:
-        raise
-    # Decoders report damage in many ways; each of these was seen on damaged files.
-    except (SyntaxError, ValueError, EOFError, IndexError, RuntimeError, MemoryError) as error:
-        raise PhotoError("truncated", f"{path}: damaged: {error}") from error
-    except OSError as error:
-        if error.errno is not None:  # the file system's word, not the decoder's
-            raise PhotoError("unreadable", f"{path}: {error.strerror}") from error
-        raise PhotoError("truncated", f"{path}: damaged: {error}") from error
+    with photo_wall(path), opened(path) as file:
+        kind, length = _kind(path, file)
+        with photo_wall(path, kind):
+            stored, turned = _header(path, kind, file)
+            wanted = drafted(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
+            with gate.hold(length + stored.width * stored.height * BYTES_A_PIXEL):
+                file.seek(0)
+                pixels = decode(path, kind, file.read(), wanted)
+                upright = Size(*stored[::-1]) if turned in ON_ITS_SIDE else stored
+                if wanted == stored:
+                    upright = Size(*pixels.image.size)
+                yield _Opened(pixels.image, upright, PhotoFacts(kind, turned != 1, pixels.damage))
 
 
-def _image(path: Location, file: BinaryIO) -> Image.Image:
-    if not file.seek(0, io.SEEK_END):
+def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
+    """Tell of what kind a photo is, and how long its file.
+
+    Raises: PhotoError for what is none, or longer than any.
+    """
+    length = file.seek(0, io.SEEK_END)
+    if not length:
         raise PhotoError("empty", f"{path}: the file is empty")
-    return Image.open(file, formats=FORMATS)
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    kind = kind_of(head)
+    if kind in READ:
+        if length > MAX_SOURCE_BYTES:
+            told = f"{path}: {length:,} bytes are over the limit of {MAX_SOURCE_BYTES:,}"
+            raise PhotoError("too_large", told)
+        return kind, length
+    readable = ", ".join(sorted(READ))
+    if kind is not None:
+        article = "an" if kind[0] in "AEFHMRSX" and kind not in ("HTML", "MPEG") else "a"
+        told = f"is {article} {kind}, not a photo of a kind that is read ({readable})"
+    elif not head.strip(b"\0"):
+        told = "begins with nothing but zeros: it was never written, or its place was lost"
+    else:
+        told = f"is not a photo of a known kind ({readable})"
+    raise PhotoError("not_a_photo", f"{path}: {told}")
 
 
-def _drafted(stored: Size, wanted: Size) -> tuple[int, int]:
-    """Choose the size to decode a JPEG at: a part that divides both sides, else it is stretched."""
-    for part in (8, 4, 2):
-        smaller = (stored.width // part, stored.height // part)
-        if stored.width % part or stored.height % part:
-            continue
-        if smaller[0] >= DRAFT * wanted.width and smaller[1] >= DRAFT * wanted.height:
-            return smaller
-    return stored.width, stored.height
+def _header(path: Location, kind: str, file: BinaryIO) -> tuple[Size, int]:
+    """Read the size of a photo and how it is turned.
 
-
-def _orientation(image: Image.Image) -> int:
-    """Tell how a photo is stored, as EXIF numbers it: 1 is upright."""
-    found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return found if found in range(1, 9) else 1
-
-
-def _refuse_bad_size(path: Location, size: Size) -> None:
+    Raises: PhotoError where it cannot be read, or is too large to; what Pillow raises.
+    """
+    if kind == "JPEG":
+        file.seek(0)
+        if variant := jpeg.unsupported(file.read(HEADER_BYTES)):
+            raise unsupported(path, variant)
+    image = open_header(kind, file)
+    size = Size(*image.size)
     if size.width * size.height > MAX_SOURCE_PIXELS:
         raise PhotoError(
             "too_large",
@@ -213,17 +183,4 @@ def _refuse_bad_size(path: Location, size: Size) -> None:
         )
     if max(size) > MAX_ASPECT * max(1, min(size)):
         raise PhotoError("too_long", f"{path}: {size.width}x{size.height} is too long and thin")
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Bring any colour mode to RGB; what is transparent becomes white."""
-    if image.mode.startswith(("I;16", "I", "F")):
-        values = np.asarray(image, dtype=np.float32)
-        # 16-bit photos fill the 16-bit range; keep their own scale, not that of their content.
-        top = 255.0 if values.size and values.max() <= 255 else 65535.0
-        image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return size, orientation(image)

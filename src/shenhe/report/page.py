@@ -63,6 +63,8 @@ class PhotoView:
     thumbnail: str
     problem: str
     named_in_reason: bool
+    damaged_inside: str
+    """What its decoder said of damage, empty where it said nothing."""
     things: list[Thing]
     """What its dense caption says is there, where the run has one."""
 
@@ -155,7 +157,8 @@ def _view(
             named = key in photos_named(row.reason)
             things = _things(captions.get(image))
             name = printable(locate(image).name)
-            views.append(PhotoView(key, name, line, thumbnail, problem, named, things))
+            damage = summary.damaged_inside(key)
+            views.append(PhotoView(key, name, line, thumbnail, problem, named, damage, things))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
     left_out = summary.meta.left_out if summary else []
     return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision, left_out)

@@ -47,6 +47,8 @@ class PhotoView:
     line: str
     corrected: str
     named: bool
+    damaged_inside: str
+    """What its decoder said of damage, empty where it said nothing."""
     things: list[Thing] | None
     """Those of its caption; None where the run has none."""
 
@@ -96,6 +98,7 @@ def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
                 line,
                 draft.lines.get(key, line),
                 key in named,
+                found.summary.damaged_inside(key) if found.summary else "",
                 things,
             )
         )

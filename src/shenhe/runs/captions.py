@@ -33,7 +33,7 @@ from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.stage_a import Plan, answer_meta
+from shenhe.runs.stage_a import Plan, answer_meta, facts_of
 from shenhe.shards import rows_files
 from shenhe.stages import caption
 
@@ -161,6 +161,7 @@ def _record(
     counts.photos += len(photos)
     if outcome.answer:
         counts.new_tokens += outcome.answer.new_tokens
+        counts.note_damage(outcome.answer.sizes)
     if isinstance(outcome, Bad):
         counts.failed += 1
         output.add_failures(photos_key(images), [_failure(images, outcome)])
@@ -185,6 +186,7 @@ def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: 
             answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
             truncated=found.truncated,
             resized_wh=[size.resized_wh for size in answer.sizes],
+            facts=[facts_of(size) for size in answer.sizes],
         ),
     )
 

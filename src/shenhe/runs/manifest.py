@@ -76,6 +76,7 @@ class Manifest:
             "done_anew": dict(counts.done_anew),
             "kept_as_is": dict(counts.kept_as_is),
             "faults": counts.faults,
+            "damaged_inside": counts.damaged_inside,
             "this_session": {
                 "id": self.session,
                 "host": platform.node(),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from shenhe.records import PhotoSize
 from shenhe.runs.drive import Finished
 
 
@@ -68,6 +69,8 @@ class RunCounts:
     photos: int = 0
     new_tokens: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
+    damaged_inside: int = 0
+    """Photos that were read though their decoder warned of damage."""
     repairs: Counter[str] = field(default_factory=Counter)
     """How often each kind of repair was needed to read a caption."""
     done_anew: Counter[str] = field(default_factory=Counter)
@@ -87,6 +90,10 @@ class RunCounts:
     def complete(self) -> bool:
         """Whether nothing failed, nothing is undecided, and all was where it is looked for."""
         return not self.failed and not self.undecided and not self.faults
+
+    def note_damage(self, sizes: Iterable[PhotoSize]) -> None:
+        """Count the photos that are damaged inside."""
+        self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
 
     def kept(self) -> KeptCounts:
         """Sum up what the output holds."""

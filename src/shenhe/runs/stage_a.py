@@ -20,6 +20,8 @@ from shenhe.records import (
     Failure,
     Group,
     LeftOut,
+    PhotoFacts,
+    PhotoSize,
     RunMeta,
     SummaryRow,
     photo_key,
@@ -135,7 +137,13 @@ def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
         new_tokens=answer.new_tokens,
         original_wh=size.original_wh if size else None,
         resized_wh=size.resized_wh if size else None,
+        facts=facts_of(size) if size else None,
     )
+
+
+def facts_of(size: PhotoSize) -> PhotoFacts:
+    """Give what a row tells of a photo itself."""
+    return PhotoFacts(damaged_inside=size.damaged_inside or None)
 
 
 def failure_of(group: Group, item: str, bad: Bad) -> Failure:
@@ -201,6 +209,8 @@ def _record(
     answers = [outcome.answer for outcome in finished.outcomes if outcome.answer]
     counts.photos += len(finished.outcomes)
     counts.new_tokens += sum(answer.new_tokens for answer in answers)
+    # Of a Stage-A question the last photo is the one asked about: before it are examples.
+    counts.note_damage(answer.sizes[-1] for answer in answers if answer.sizes)
     failures = [
         failure_of(group, written(photo), outcome)
         for photo, outcome in zip(group.photos, finished.outcomes, strict=True)
