@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "shenhe"
 LAYERS = [
     {"errors", "geometry", "locations", "printable", "secrecy"},
-    {"files", "records", "reservoir", "shards"},
+    {"files", "records", "reservoir", "shards", "templating"},
     {"config", "formats", "photos", "checkpoints"},
     {"intake", "stages", "engines", "overlays"},
     {"runs"},

@@ -51,11 +51,12 @@ def store() -> Iterator[Remote]:
 
 
 def _rows(path: Path, root: Location) -> list[dict[str, Any]]:
-    """Read rows without their times, with photos named from the root."""
+    """Read rows without their times and those of their photos, with photos named from the root."""
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         row.pop("timestamp")
+        assert row["meta"].pop("inputs_hash")
         row["images"] = [image.removeprefix(str(root)) for image in row["images"]]
         found.append(row)
     return sorted(found, key=lambda row: (row["label"] or "", row["group_id"]))

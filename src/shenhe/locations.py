@@ -10,23 +10,22 @@ import io
 import os
 import posixpath
 import stat
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from shenhe.errors import UsageError
+from shenhe.errors import ItemError, UsageError, item_wall
 
-OTHER_WORDS = (
-    ("aiohttp", "ClientError"),
-    ("botocore.exceptions", "BotoCoreError"),
-    ("botocore.exceptions", "ClientError"),
+EXTRAS = {"s3": "s3", "s3a": "s3", "hdfs": "parquet", "arrow_hdfs": "parquet"}
+"""The extra of this package that brings what a kind of URL needs; hdfs comes with pyarrow."""
+VERSIONS = (
+    *("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified"),
+    *("updated", "mtime", "modified", "modificationTime", "modification_time"),
 )
-"""What is raised below fsspec, where it is no OSError."""
+"""By these names stores tell one version of a file from another; a tag says more than a time."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,29 +66,89 @@ Location: TypeAlias = Path | Remote
 
 
 class Entry(NamedTuple):
-    """What a folder holds; `is_folder` also for a link to one."""
+    """What a folder holds; `is_folder` also for a link to one.
+
+    `size` in bytes and `stamp` are known where facts were asked for: the stamp changes when the
+    file does (its time, or the tag that a store gives each version). No size: no file to read.
+    """
 
     name: str
     is_folder: bool
+    size: int | None = None
+    stamp: str = ""
 
 
 def locate(text: str) -> Location:
-    """Give the location of a path or URL.
+    """Give the location of a path or URL; nothing is asked yet whether it is there.
 
-    Raises: UsageError for a URL of a kind that cannot be reached.
+    Raises: UsageError for a name that no file can have, a URL of a kind that is unknown here, or
+    one whose package is not installed: it says which.
+
+    locate("s3://bucket/photos").name == "photos"
     """
-    if "://" not in text:
+    if "\0" in text:
+        raise UsageError(f"{text}: a zero byte stands in no file's name")
+    kind, is_url, _ = text.partition("://")
+    if not is_url:
         return Path(text)
-    if text.startswith("file://"):
-        return Path(url2pathname(urlsplit(text).path))
+    try:
+        address = urlsplit(text)
+    except ValueError as error:  # brackets that hold no address of IPv6
+        raise UsageError(f"{text}: no URL: {error}") from error
+    if address.scheme == "file":
+        return _on_this_disk(text, address.path)
     import fsspec  # slow to import, and few need it
 
-    kind = text.partition("://")[0]
     try:
-        fsspec.get_filesystem_class(kind)
-    except (ImportError, ValueError) as error:  # fsspec names the package that it lacks
-        raise UsageError(f"{text}: {kind} cannot be read: {error}") from error
+        fsspec.get_filesystem_class(kind or "nothing")  # which fsspec takes for a path here
+    except ImportError as error:
+        raise _package_missing(text, kind, error) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{text}: {kind}:// is unknown: photos are read from paths here and from URLs as s3://,"
+            " hdfs:// and https://"
+        ) from error
     return Remote(text)
+
+
+def written(location: Location) -> str:
+    r"""Give the text that stands for a location in rows: `locate` reads it, and it is UTF-8.
+
+    A path whose bytes are not UTF-8 (a folder from an archive made on Windows) becomes its URL.
+
+        >>> written(Path("/data/\udcb2\udce2/1.jpg"))
+        'file:///data/%B2%E2/1.jpg'
+    """
+    text = str(location)
+    return text if is_utf8(text) or isinstance(location, Remote) else location.absolute().as_uri()
+
+
+def is_utf8(name: str) -> bool:
+    """Whether a name of the file system was UTF-8: other bytes became halves of characters."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _on_this_disk(url: str, path: str) -> Path:
+    local = os.fsdecode(unquote_to_bytes(path))
+    if not local or "\0" in local:
+        raise UsageError(f"{url}: names no file: write file:///folder/photo.jpg")
+    return Path(local)
+
+
+def _package_missing(url: str, kind: str, error: ImportError) -> UsageError:
+    """Name what must be installed: an extra of this package, or what fsspec asks for."""
+    if kind in EXTRAS:
+        remedy = f"pip install 'shenhe[{EXTRAS[kind]}]'"
+    else:
+        from fsspec.registry import known_implementations
+
+        known = known_implementations.get(kind, {})
+        remedy = known.get("err") or _first_line(error)
+    return UsageError(f"{url}: {kind}:// needs a package that is not installed: {remedy}")
 
 
 def absolute(location: Location) -> Location:
@@ -102,7 +161,9 @@ def beside(file: Location, name: str) -> Location:
 
     Raises: UsageError, see `locate`.
     """
-    return locate(name) if "://" in name or os.path.isabs(name) else file.parent / name
+    if "://" in name or "\0" in name or os.path.isabs(name):
+        return locate(name)
+    return file.parent / name
 
 
 def is_folder(location: Location) -> bool:
@@ -116,45 +177,27 @@ def is_folder(location: Location) -> bool:
         return bool(system.isdir(path))
 
 
-def entries(folder: Location) -> Iterator[Entry]:
+def entries(folder: Location, *, facts: bool = False) -> Iterator[Entry]:
     """Yield what a folder holds, as it comes; a link that leads nowhere is no folder.
 
+    With `facts`, files come with their size and stamp, which costs a look at each.
     Raises: OSError.
     """
     if isinstance(folder, Path):
         with os.scandir(folder) as found:
             for entry in found:
-                yield Entry(entry.name, _is_folder(entry))
+                if _is_folder(entry):
+                    yield Entry(entry.name, True)
+                else:
+                    yield Entry(entry.name, False, *(_facts(entry) if facts else ()))
         return
     with _reaching(folder) as (system, path):
         listed = system.ls(path, detail=True)
     for one in listed:
         whole = one["name"].rstrip("/")
         if whole != path.rstrip("/"):  # a store lists the empty object that marks a folder, too
-            yield Entry(whole.rpartition("/")[2], one["type"] == "directory")
-
-
-def walk(
-    folder: Location, onerror: Callable[[Location, OSError], None]
-) -> Iterator[tuple[Location, list[str], list[str]]]:
-    """Go through a folder and all below it, as `os.walk` does; links to folders are not followed.
-
-    Folders that are taken out of the first list, or put in order, are left out or gone through so.
-    """
-    if isinstance(folder, Path):
-        local = os.walk(folder, onerror=lambda error: onerror(Path(error.filename), error))
-        for where, folders, names in local:
-            yield Path(where), folders, names
-        return
-    try:
-        found = list(entries(folder))
-    except OSError as error:
-        onerror(folder, error)
-        return
-    folders = [entry.name for entry in found if entry.is_folder]
-    yield folder, folders, [entry.name for entry in found if not entry.is_folder]
-    for name in folders:
-        yield from walk(folder / name, onerror)
+            name, is_folder = whole.rpartition("/")[2], one["type"] == "directory"
+            yield Entry(name, is_folder, one.get("size"), _stamp(one))
 
 
 @contextmanager
@@ -174,6 +217,36 @@ def opened(file: Location) -> Iterator[BinaryIO]:
     yield io.BytesIO(content)
 
 
+def head_of(file: Location, count: int) -> bytes:
+    """Read the first bytes of a file; of what lies elsewhere, no more are fetched.
+
+    Raises: OSError.
+    """
+    if isinstance(file, Path):
+        with opened(file) as here:
+            return here.read(count)
+    with _reaching(file) as (system, path):
+        return bytes(system.cat_file(path, start=0, end=count))
+
+
+def _facts(entry: os.DirEntry[str]) -> tuple[int | None, str]:
+    try:
+        facts = entry.stat()
+    except OSError:  # a link that leads nowhere, a file that has gone since
+        return None, ""
+    if not stat.S_ISREG(facts.st_mode):
+        return None, ""
+    return facts.st_size, str(facts.st_mtime_ns)
+
+
+def _stamp(listed: dict[str, Any]) -> str:
+    """Give what a store says of a file's version: its tag, or when it was written."""
+    for name in VERSIONS:
+        if listed.get(name):
+            return str(listed[name])
+    return ""
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -183,25 +256,29 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 @contextmanager
 def _reaching(remote: Remote) -> Iterator[tuple[Any, str]]:
-    """Give the file system and the path in it; errors leave with one line and an errno."""
-    import fsspec
+    """Give the file system and the path in it.
 
+    Whatever a file system raises leaves as an OSError with one line and an errno.
+    Raises: UsageError where its package is missing.
+    """
     try:
-        # Listings of millions of names are not kept: each is asked for once.
-        yield fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, "no such file or folder") from error
-    except PermissionError as error:
-        raise PermissionError(errno.EACCES, _first_line(error)) from error
-    except _failures() as error:
-        raise OSError(errno.EIO, _first_line(error)) from error
+        with item_wall("unreachable", remote):
+            import fsspec
+
+            # Listings of millions of names are not kept: each is asked for once.
+            yield fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
+    except ItemError as wall:
+        error = wall.__cause__
+        if isinstance(error, MemoryError):
+            raise error from None
+        if isinstance(error, ImportError):
+            kind = remote.url.partition("://")[0]
+            raise _package_missing(remote.url, kind, error) from error
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(errno.ENOENT, "no such file or folder") from error
+        number = errno.EACCES if isinstance(error, PermissionError) else errno.EIO
+        raise OSError(number, _first_line(error)) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """List what may be raised; nothing comes from a library that is not loaded."""
-    loaded = ((sys.modules.get(module), name) for module, name in OTHER_WORDS)
-    return OSError, *(getattr(module, name) for module, name in loaded if module)
+def _first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0].strip() or type(error).__name__

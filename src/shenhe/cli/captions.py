@@ -11,7 +11,7 @@ from shenhe.config import load_prompts, load_vocabulary
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, read_annotations
-from shenhe.runs import plan_captions, run_captions
+from shenhe.runs import RunCounts, plan_captions, run_captions
 from shenhe.runs.captions import draw_captions
 from shenhe.runs.output import failures_file
 
@@ -21,7 +21,7 @@ def caption(options: argparse.Namespace) -> int:
     template = load_prompts(options.prompts).caption
     vocabulary = None
     if options.vocabulary is not None:
-        vocabulary = load_vocabulary(options.vocabulary or None)
+        vocabulary = load_vocabulary(None if options.vocabulary is True else options.vocabulary)
     lists = PhotoLists(options.sources)
     run = run_options(options)
     if options.dry_run:
@@ -38,8 +38,8 @@ def caption(options: argparse.Namespace) -> int:
         coordinates=options.coordinates,
         vocabulary=vocabulary,
         max_new_tokens=options.max_new_tokens,
+        counts=RunCounts(passed_over=lists.passed_over, faults=lists.faults),
     )
-    counts.passed_over.update(lists.passed_over)
     code = tell("captions", "captions", counts, failures_file(options.output))
     if options.draw is not None:
         code = max(code, _draw(options.output, options.draw))

@@ -37,7 +37,10 @@ def check(options: argparse.Namespace) -> int:
                 lines = stack.enter_context(open(options.file, encoding="utf-8"))
             except OSError as error:
                 raise UsageError(f"{options.file}: cannot be read: {error.strerror}") from error
-        return _check_lines(lines, options.file, checks[options.kind])
+        try:
+            return _check_lines(lines, options.file, checks[options.kind])
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{options.file}: not UTF-8 text: {error}") from error
 
 
 def _caption(text: str, coordinates: Coordinates) -> Checked:

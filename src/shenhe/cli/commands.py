@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,10 +19,12 @@ from shenhe.cli.composing import (
     run_options,
     teaching_of,
     tell,
+    tell_faults,
 )
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
+from shenhe.printable import printable
 from shenhe.records import FAIL, PASS
 from shenhe.report import RunReading, read_run, write_report
 from shenhe.report.tally import UNDECIDED
@@ -34,6 +36,7 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
+from shenhe.shards import rows_files
 
 
 def summarize(options: argparse.Namespace) -> int:
@@ -46,6 +49,7 @@ def summarize(options: argparse.Namespace) -> int:
         plan = plan_summaries(tree, mission, options.output_dir, run)
         _tell_plan("Stage-A", mission, plan.groups, f"{plan.items} photos", plan.already)
         return 0
+    tree.count(mission)  # a mission without a folder ends here, before the model is loaded
     prompts = teaching_of(options, missions).taught(prompts, mission)
     counts = run_summaries(
         make_engine(options),
@@ -94,44 +98,61 @@ def run(options: argparse.Namespace) -> int:
     tree = PhotoTree(options.data_root)
     wanted = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not wanted:
-        known = ", ".join(mission.name for mission in missions)
-        raise IntakeError(f"--data-root {options.data_root}: no mission's folder; known: {known}")
-    _warn_of_unknown(tree.unknown(missions))
+        raise tree.nothing_for(missions)
+    misspelled = tree.misspelled(missions)
+    _warn_of_unknown(folder for folder in tree.unknown(missions) if folder not in misspelled)
+    codes = [tell_faults(misspelled.values())]
     how, deciding = run_options(options), deciding_of(options)
     stage_a, stage_b = options.output_dir / "stage_a", options.output_dir / "stage_b"
+    wanted, unreadable = _with_folders(tree, wanted)
+    codes.append(unreadable)
     if options.dry_run:
         for mission in wanted:
             plan = plan_summaries(tree, mission, stage_a, how)
             _tell_plan("Stage-A and B", mission, plan.groups, f"{plan.items} photos", plan.already)
-        return 0
-    for mission in wanted:
-        tree.count(mission)  # a mission without a folder stops the run before the model is loaded
+        return max(codes)
     teaching = teaching_of(options, missions)
-    engine = make_engine(options)
-    options_of_rows = decisive(options)
-    codes = []
+    engine, rows = make_engine(options), decisive(options)
     for mission in wanted:
         template = teaching.taught(prompts, mission).summary
-        counts = run_summaries(
-            engine, tree, mission, template, stage_a, options=options_of_rows, run=how
-        )
-        codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
-    names = {mission.name for mission in wanted}
+        try:
+            counts = run_summaries(engine, tree, mission, template, stage_a, options=rows, run=how)
+        except IntakeError as error:  # its folder went away meanwhile; the others are there
+            codes.append(tell_faults([str(error)]))
+        else:
+            codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
     for source in find_stage_a(stage_a, missions):
-        if source.mission.name in names:
+        if source.mission in wanted:
+            template = teaching.taught(prompts, source.mission).verdict
             counts = run_verdicts(
-                engine,
-                source,
-                teaching.taught(prompts, source.mission).verdict,
-                stage_b,
-                options=options_of_rows,
-                run=how,
-                deciding=deciding,
+                engine, source, template, stage_b, options=rows, run=how, deciding=deciding
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
+    if not rows_files(stage_b):
+        print(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
+        return max(codes)
     _print_verdicts(read_run(options.output_dir, max_groups=0))
     print(f"report: {write_report(options.output_dir)}")
     return max(codes)
+
+
+def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mission], int]:
+    """Choose the missions whose folders can be gone through; the others are told, and stop none.
+
+    Raises: IntakeError where there is none.
+    """
+    good: list[Mission] = []
+    faults: list[IntakeError] = []
+    for mission in missions:
+        try:
+            tree.count(mission)
+        except IntakeError as error:
+            faults.append(error)
+        else:
+            good.append(mission)
+    if not good:
+        raise faults[0]
+    return good, tell_faults(map(str, faults))
 
 
 def report(options: argparse.Namespace) -> int:
@@ -197,7 +218,8 @@ def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: i
 
 def _warn_of_unknown(folders: Iterable[str]) -> None:
     for folder in folders:
-        print(f"shenhe: warning: folder {folder} is no known mission", file=sys.stderr)
+        told = f"shenhe: warning: folder {printable(folder)} is no known mission"
+        print(told, file=sys.stderr)
 
 
 def _print_verdicts(reading: RunReading) -> None:

@@ -6,7 +6,7 @@ import argparse
 import atexit
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
+from shenhe.printable import printable
 from shenhe.runs import Deciding, RunCounts, RunOptions
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.outcome import Observer
@@ -166,14 +167,32 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
     parts += [f"{kept.failed} failed"] if kept.failed else []
     parts += [f"{kept.undecided} undecided"] if kept.undecided else []
     print(f"{title}: {', '.join(parts)}", file=sys.stderr)
-    for what, counter in (("passed over", counts.passed_over), ("repaired", counts.repairs)):
+    told = {
+        "done anew": counts.done_anew,
+        "kept as they are": counts.kept_as_is,
+        "passed over": counts.passed_over,
+        "repaired": counts.repairs,
+    }
+    for what, counter in told.items():
         if counter:
-            told = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
-            print(f"  {what}: {told}", file=sys.stderr)
-    if counts.complete:
-        return 0
-    print(f"  listed in {listed_in}", file=sys.stderr)
-    return 1
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
+            print(f"  {what}: {kinds}", file=sys.stderr)
+    if counts.damaged_inside:
+        damaged = f"{counts.damaged_inside} photos, read all the same; `facts` in their rows tell"
+        print(f"  damaged inside: {damaged}", file=sys.stderr)
+    tell_faults(counts.faults)
+    if kept.failed or kept.undecided:
+        print(f"  listed in {listed_in}", file=sys.stderr)
+    return int(not counts.complete)
+
+
+def tell_faults(faults: Iterable[str]) -> int:
+    """Say on stderr what is not where it is looked for, and give the exit code."""
+    code = 0
+    for fault in faults:
+        print(f"shenhe: {printable(fault)}", file=sys.stderr)
+        code = 1
+    return code
 
 
 def adapters_of(options: argparse.Namespace, option: str = "adapters") -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import traceback
@@ -13,6 +12,7 @@ from typing import NoReturn
 
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError, is_panic
+from shenhe.files import FULL
 from shenhe.secrecy import Secrets
 
 
@@ -43,14 +43,19 @@ def exit_code(argv: Sequence[str]) -> int:
             _show_traceback(secrets)
         _say(str(error), secrets)
         return 2
+    except OSError as error:
+        if options.debug:
+            _show_traceback(secrets)
+        remedy = "; free space, then run it again" if error.errno in FULL else ""
+        said = f"{error.filename or options.command}: {error.strerror or error}{remedy}"
+        _say(said, secrets)
+        return 2
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         if options.debug:
             _show_traceback(secrets)
         said = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            said = f"{error.filename or 'output'}: {error.strerror}; free space, then run it again"
         _say(said, secrets)
         return 2
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from shenhe import __version__
-from shenhe.locations import locate
+from shenhe.cli import values
+from shenhe.errors import ShenheError
+from shenhe.printable import printable
 
 EXAMPLES = {
     "chat": "shenhe chat --model demo --prompt 图片里有什么 --image photo.jpg",
@@ -37,14 +39,31 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 CHECKS = ("caption", "summary", "verdict")
 EXPORTS = ("coco", "yolo-obb", "labelme", "x-anylabeling", "label-studio", "training")
 COORDINATES = ("norm1000", "norm100", "pixel")
+SEEDS = 2**63
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line that says where the help is."""
+    """A parser whose errors are one line that says where the help is, whatever a value holds."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # Readers of their own for options that name none, and for paths: no option can forget it.
+        self.register("type", None, values.text)
+        self.register("type", Path, values.path)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        said = " ".join(printable(message).split())
+        self.exit(2, f"{self.prog}: {said} (see {self.prog} --help)\n")
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """Read a value; what a reader does not foresee is told as what it foresees."""
+        if isinstance(action, argparse._SubParsersAction):  # the words of a command, read by it
+            return arg_string
+        try:
+            return super()._get_value(action, arg_string)
+        except (ShenheError, ArithmeticError, LookupError, OSError) as error:
+            raise argparse.ArgumentError(action, str(error)) from error
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -158,7 +177,7 @@ def _chat(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
         "--image",
         action="append",
         nargs="+",
-        type=locate,
+        type=values.location,
         default=[],
         metavar="PATH",
         help="photos for the first question",
@@ -176,7 +195,7 @@ def _caption(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sources",
         nargs="+",
-        type=locate,
+        type=values.location,
         metavar="PHOTO|FOLDER|LIST.jsonl",
         help='photos, folders of them, or lists: one {"images": [...]} a line, seen together',
     )
@@ -191,8 +210,8 @@ def _caption(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vocabulary",
         nargs="?",
-        type=_file_or_none,
-        const="",
+        type=Path,
+        const=True,
         metavar="FILE",
         help="hold descs to the built-in vocabulary, or to that of a file (TOML)",
     )
@@ -254,7 +273,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="what `run` wrote")
     parser.add_argument(
         "--max-groups",
-        type=_positive,
+        type=values.whole(1),
         default=500,
         metavar="N",
         help="show at most so many groups: undecided ones and disagreements first",
@@ -263,7 +282,9 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 def _review(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="what `run` wrote")
-    parser.add_argument("--port", type=int, default=8765, metavar="N", help="0: any that is free")
+    parser.add_argument(
+        "--port", type=values.whole(0), default=8765, metavar="N", help="0: any that is free"
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -292,6 +313,7 @@ def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
     _model(parser, "BASE", all_needed)
     parser.add_argument(
         "--adapters",
+        type=values.name,
         required=True,
         action="append",
         nargs="+",
@@ -314,7 +336,7 @@ def _merge(parser: argparse.ArgumentParser, all_needed: bool = True) -> None:
     )
     parser.add_argument(
         "--max-shard-size",
-        type=_bytes,
+        type=values.size,
         default="5GB",
         metavar="SIZE",
         help="largest file of weights: MB, GB, MiB or GiB",
@@ -336,10 +358,15 @@ def _export(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a base or merged checkpoint")
-    parser.add_argument("--against", metavar="BASE", help="the base it was merged from")
+    parser.add_argument(
+        "checkpoint", type=values.name, metavar="CHECKPOINT", help="a base or merged checkpoint"
+    )
+    parser.add_argument(
+        "--against", type=values.name, metavar="BASE", help="the base it was merged from"
+    )
     parser.add_argument(
         "--adapters",
+        type=values.name,
         action="append",
         nargs="+",
         default=[],
@@ -349,7 +376,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos",
         nargs="+",
-        type=locate,
+        type=values.location,
         default=[],
         metavar="PATH",
         help="compare on these; default: some of the bundled ones",
@@ -361,14 +388,22 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     _engine(parser)
     _photos(parser, needed=False)
     parser.add_argument(
-        "--max-photos", type=_positive, default=2000, metavar="N", help="open so many of the tree"
+        "--max-photos",
+        type=values.whole(1),
+        default=2000,
+        metavar="N",
+        help="open so many of the tree",
     )
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="look at what a run wrote, too")
     parser.add_argument(
-        "--compare", metavar="MODEL", help="a checkpoint that should answer the same"
+        "--compare",
+        type=values.name,
+        metavar="MODEL",
+        help="a checkpoint that should answer the same",
     )
     parser.add_argument(
         "--compare-adapters",
+        type=values.name,
         action="append",
         nargs="+",
         default=[],
@@ -378,7 +413,7 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos",
         nargs="+",
-        type=locate,
+        type=values.location,
         default=[],
         metavar="PATH",
         help="ask about these; default: some of the bundled ones",
@@ -437,7 +472,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
         "--html", type=Path, metavar="FILE", help="write a page with the worst photos drawn"
     )
     captions.add_argument(
-        "--worst", type=_positive, default=20, metavar="N", help="so many photos on the page"
+        "--worst", type=values.whole(1), default=20, metavar="N", help="so many photos on the page"
     )
 
     verdicts = _command(
@@ -452,12 +487,12 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
     verdicts.add_argument(
         "--max-false-pass",
-        type=float,
+        type=values.number,
         metavar="SHARE",
         help="choose a --pass-above that lets at most this share of bad groups through",
     )
     verdicts.add_argument(
-        "--confidence", type=float, default=0.95, metavar="C", help="of that promise"
+        "--confidence", type=values.number, default=0.95, metavar="C", help="of that promise"
     )
     verdicts.add_argument(
         "--truth",
@@ -471,7 +506,9 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=CHECKS, help="the format")
-    parser.add_argument("file", metavar="FILE.jsonl", help='rows of {"raw": "..."}; - for stdin')
+    parser.add_argument(
+        "file", type=values.name, metavar="FILE.jsonl", help='rows of {"raw": "..."}; - for stdin'
+    )
     _coordinates(parser)
 
 
@@ -488,6 +525,7 @@ def _engine(
     _model(group, "PATH", model_needed)
     group.add_argument(
         "--adapters",
+        type=values.name,
         action="append",
         nargs="+",
         default=[],
@@ -513,7 +551,7 @@ def _engine(
     group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, ...")
     group.add_argument(
         "--batch-size",
-        type=_batch_size,
+        type=values.batch_size,
         metavar="N|auto",
         help="requests at once; auto: as many as memory allows, or as a server takes (default:"
         f" {batch_size}{'; auto with a server' if batch_size != 'auto' else ''})",
@@ -531,12 +569,22 @@ def _engine(
         default=False,
         help="guess phrases from earlier answers, and let the model check them: same answers",
     )
-    group.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0 is greedy")
-    group.add_argument("--top-p", type=float, default=1.0, metavar="P", help="nucleus of sampling")
-    group.add_argument("--seed", type=int, default=0, metavar="N", help="seed of sampling")
+    group.add_argument(
+        "--temperature", type=values.number, default=0.0, metavar="T", help="0 is greedy"
+    )
+    group.add_argument(
+        "--top-p", type=values.number, default=1.0, metavar="P", help="nucleus of sampling"
+    )
+    group.add_argument(
+        "--seed",
+        type=values.whole(-SEEDS, SEEDS - 1),
+        default=0,
+        metavar="N",
+        help="seed of sampling",
+    )
     group.add_argument(
         "--max-pixels",
-        type=_positive,
+        type=values.whole(1),
         metavar="N",
         help="pixel budget of a photo; default: the checkpoint's",
     )
@@ -572,14 +620,14 @@ def _server(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--base-url", metavar="URL", help="where it is, as http://host:8000/v1")
     group.add_argument(
         "--request-timeout",
-        type=float,
+        type=values.number,
         default=600.0,
         metavar="SECONDS",
         help="an answer that takes longer is asked for again",
     )
     group.add_argument(
         "--server-patience",
-        type=float,
+        type=values.number,
         default=1800.0,
         metavar="SECONDS",
         help="how long to wait for a server that is gone",
@@ -621,7 +669,7 @@ def _cluster(parser: argparse.ArgumentParser) -> None:
         help="the engine of each worker",
     )
     group.add_argument(
-        "--ray-workers", type=_positive, metavar="N", help="default: one a GPU, or one a node"
+        "--ray-workers", type=values.whole(1), metavar="N", help="default: one a GPU, or one a node"
     )
 
 
@@ -629,6 +677,7 @@ def _model(parser: argparse._ActionsContainer, metavar: str, needed: bool) -> No
     text = "a checkpoint folder; demo: the bundled one"
     parser.add_argument(
         "--model",
+        type=values.name,
         required=needed,
         metavar=metavar,
         help=text if needed else f"{text}; default: the adapter's args.json names it",
@@ -649,7 +698,7 @@ def _photos(parser: argparse.ArgumentParser, needed: bool = True) -> None:
     parser.add_argument(
         "--data-root",
         required=needed,
-        type=locate,
+        type=values.location,
         metavar="DIR",
         help="photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>; a folder, or a URL",
     )
@@ -663,7 +712,11 @@ def _output(parser: argparse.ArgumentParser) -> None:
 
 def _max_new_tokens(parser: argparse.ArgumentParser, default: int) -> None:
     parser.add_argument(
-        "--max-new-tokens", type=_positive, default=default, metavar="N", help="limit of one answer"
+        "--max-new-tokens",
+        type=values.whole(1),
+        default=default,
+        metavar="N",
+        help="limit of one answer",
     )
 
 
@@ -680,19 +733,19 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("deciding")
     group.add_argument(
         "--pass-above",
-        type=float,
+        type=values.number,
         metavar="P",
         help="通过 stands where its probability is at least this, else the group is undecided",
     )
     group.add_argument(
         "--fail-below",
-        type=float,
+        type=values.number,
         metavar="P",
         help="不通过 stands where the probability of 通过 is at most this",
     )
     group.add_argument(
         "--votes",
-        type=_positive,
+        type=values.whole(1),
         default=1,
         metavar="N",
         help="ask so often, all but the first with sampling; more than half must agree",
@@ -701,23 +754,29 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 
 def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     group = parser.add_argument_group("work")
-    group.add_argument("--limit", type=_positive, metavar="N", help=f"do at most so many {unit}")
     group.add_argument(
-        "--max-attempts", type=_positive, default=3, metavar="N", help="asks of a malformed answer"
+        "--limit", type=values.whole(1), metavar="N", help=f"do at most so many {unit}"
+    )
+    group.add_argument(
+        "--max-attempts",
+        type=values.whole(1),
+        default=3,
+        metavar="N",
+        help="asks of a malformed answer",
     )
     _switch(group, "--restart", "begin anew; earlier files are set aside, not deleted")
     _switch(group, "--dry-run", "say what would be done, and do nothing")
     _switch(group, "--ordered", "rows in the order of the groups, whichever is answered first")
     group.add_argument(
         "--shard-size",
-        type=_bytes,
+        type=values.size,
         metavar="SIZE",
         help="go on in another file past it: MB, GB, MiB or GiB; default: one file",
     )
     _switch(group, "--parquet", "write rows as Parquet too, when all of them are there")
     group.add_argument(
         "--metrics-port",
-        type=_positive,
+        type=values.whole(1, 65535),
         metavar="N",
         help="serve counts to Prometheus, on loopback",
     )
@@ -727,30 +786,3 @@ def _work(parser: argparse.ArgumentParser, unit: str = "groups") -> None:
     group.add_argument(
         "--log-file", type=Path, metavar="FILE", help="append a log to it, one JSON object a line"
     )
-
-
-def _bytes(text: str) -> int:
-    number = text.upper().rstrip("BIKMGT")
-    unit = text.upper()[len(number) :]
-    units = {"": 0, "B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4, "KIB": 1, "MIB": 2, "GIB": 3}
-    if unit not in units or not number.strip().replace(".", "", 1).isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is no size like 5GB or 500MB")
-    size = int(float(number) * float(1024 if "I" in unit else 1000) ** units[unit])
-    if size < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be more than nothing")
-    return size
-
-
-def _file_or_none(text: str) -> Path | str:
-    return Path(text) if text else ""
-
-
-def _batch_size(text: str) -> int | str:
-    return text if text == "auto" else _positive(text)
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
-    return value

@@ -24,6 +24,8 @@ from shenhe.review import (
 from shenhe.review.access import is_loopback
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
+GRACE = 1
+"""Units: seconds that requests under way have to end after Ctrl-C."""
 
 
 def review(options: argparse.Namespace) -> int:
@@ -38,7 +40,14 @@ def review(options: argparse.Namespace) -> int:
     found = Review(options.run_dir.resolve().name, index, prompting)
     reviewer = options.reviewer or (default_reviewer() if token is None else None)
     app = create_app(found, token, reviewer)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app,
+        # Ctrl-C ends it whatever clients hold: what is told of that is nothing to worry about.
+        log_level="critical",
+        timeout_graceful_shutdown=GRACE,
+        access_log=False,
+        server_header=False,
+    )
     with _listening(options.host, options.port) as listening:
         host, port = listening.getsockname()[:2]
         name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -47,6 +48,6 @@ def _system(options: argparse.Namespace) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        if options.command == "infer" and not path.exists():
+        if options.command == "infer" and not os.path.exists(path):
             return str(options.system)
         raise UsageError(f"--system {path}: cannot be read: {error}") from error

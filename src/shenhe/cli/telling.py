@@ -9,6 +9,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from shenhe.printable import printable
 from shenhe.runs.status import OutputStatus, read_status
 
 
@@ -42,6 +43,9 @@ def _print(found: list[OutputStatus]) -> None:
             "" if output.left_seconds is None else _time(output.left_seconds),
         )
     console.print(table)
+    for output in found:
+        for fault in output.faults:
+            print(f"{output.name}: {printable(fault)}")
 
 
 def _state(output: OutputStatus) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field
 from shenhe.config.missions import Mission, Missions, normalized
 from shenhe.config.prompts import Example, Prompts, Template
 from shenhe.config.toml_file import Strict, read_toml
-from shenhe.errors import ConfigError, FormatError
+from shenhe.errors import ConfigError, FormatError, UsageError
 from shenhe.formats import summary, verdict
 from shenhe.locations import Location, beside, opened
 from shenhe.records import Judgement, Ruling
@@ -131,10 +131,11 @@ def _known(path: Path, missions: Missions, name: str) -> str:
 
 
 def _summary(path: Path, one: SummaryExample) -> Example:
-    photo = beside(path.absolute(), one.image)
+    photo: Location | str = one.image
     try:
+        photo = beside(path.absolute(), one.image)
         return Example(summary.parse(one.line), photo, _digest(photo))
-    except FormatError as error:
+    except (FormatError, UsageError) as error:
         raise ConfigError(f"{path}: {one.image}: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: {photo}: cannot be read: {error.strerror}") from error

@@ -77,7 +77,7 @@ class EngineSpec:
             ("request-timeout", self.request_timeout),
             ("server-patience", self.server_patience),
         ):
-            if not seconds > 0:  # also NaN
+            if not 0 < seconds < math.inf:  # NaN is neither
                 raise UsageError(f"--{option} {seconds}: must be above 0 seconds")
         if self.max_pixels is not None and self.max_pixels < 32 * 32:
             raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")

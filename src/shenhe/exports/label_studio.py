@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,7 +44,7 @@ def write(
 def _url(photo: Location) -> str:
     """Name a photo as Label Studio does, which knows where stores are by itself."""
     if isinstance(photo, Path):
-        return LOCAL_FILES + quote(str(photo.absolute()).lstrip("/"))
+        return LOCAL_FILES + quote(os.fsencode(photo.absolute()).lstrip(b"/"))
     return str(photo)
 
 

@@ -13,7 +13,7 @@ from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import in_pixels
 from shenhe.formats import summary
 from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
-from shenhe.locations import Location
+from shenhe.locations import Location, is_utf8, written
 from shenhe.records import Annotation
 
 
@@ -47,8 +47,10 @@ def row(annotation: Annotation, image: str) -> str:
 
 def _from(folder: Path, photo: Location) -> str:
     if isinstance(photo, Path):
-        return os.path.relpath(photo.absolute(), folder.absolute())
-    return str(photo)
+        relative = os.path.relpath(photo.absolute(), folder.absolute())
+        if is_utf8(relative):
+            return relative
+    return written(photo)
 
 
 def _numbers(shape: Shape) -> list[float]:

@@ -3,7 +3,8 @@
 from shenhe.intake.annotations import read_annotations
 from shenhe.intake.lists import PhotoLists, Photos
 from shenhe.intake.ordering import natural_key
-from shenhe.intake.tree import LABELS, PhotoTree, group_photos
+from shenhe.intake.spelling import LABELS
+from shenhe.intake.tree import PhotoTree, group_photos
 
 __all__ = [
     "LABELS",

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shenhe.errors import FormatError, GeometryError, IntakeError
+from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
 from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
 from shenhe.locations import absolute, beside, locate
@@ -80,7 +80,7 @@ def _of_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise IntakeError(f"{path}: line {number}: {where}: {first['msg']}") from error
-    except (ValueError, TypeError, FormatError, GeometryError) as error:
+    except (ValueError, TypeError, FormatError, GeometryError, UsageError) as error:
         raise IntakeError(f"{path}: line {number}: {error}") from error
 
 

@@ -6,15 +6,16 @@ import hashlib
 import io
 import json
 import sqlite3
+import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
-from shenhe.errors import IntakeError
-from shenhe.intake.ordering import natural_key
-from shenhe.locations import Location, absolute, beside, is_folder, locate, opened, walk
+from shenhe.errors import IntakeError, UsageError
+from shenhe.intake.folder import kind_left_out, sort
+from shenhe.locations import Location, absolute, beside, is_folder, locate, opened
 from shenhe.photos import is_photo
 
 Photos: TypeAlias = tuple[Location, ...]
@@ -26,8 +27,9 @@ class PhotoLists:
     """What is looked at together: a photo alone, each of a folder, those of a list's line.
 
     Folders are gone through with all below them, in natural order; links to folders are not
-    followed. The same photos named again are passed over, and counted like what is no photo. Few
-    or millions, they lie in a database of SQLite's that goes to disk when it grows.
+    followed. The same photos named again are passed over, and counted like what is no photo, or is
+    of a kind that is not read. Few or millions, they lie in a database of SQLite's that goes to
+    disk when it grows. `faults` names the folders that cannot be listed.
     """
 
     def __init__(self, sources: Iterable[Location]) -> None:
@@ -36,7 +38,10 @@ class PhotoLists:
         Raises: IntakeError that names the source, or the line of a list.
         """
         self.passed_over: Counter[str] = Counter()
+        self.faults: list[str] = []
         self._db = sqlite3.connect("", isolation_level=None)
+        self.close = weakref.finalize(self, self._db.close)
+        """Lets go of the database; it happens by itself when nobody holds the lists any more."""
         self._db.execute("CREATE TABLE lists (number INTEGER PRIMARY KEY, name BLOB, photos BLOB)")
         self._db.execute("CREATE UNIQUE INDEX names ON lists (name)")
         named = 0
@@ -69,16 +74,30 @@ class PhotoLists:
         else:
             raise IntakeError(f"{source}: neither a photo, a folder nor a .jsonl list")
 
-    def _of_folder(self, folder: Location) -> Iterator[Location]:
-        for where, folders, names in walk(folder, _fail):
-            if hidden := sum(name.startswith(".") for name in (*folders, *names)):
-                self.passed_over["hidden"] += hidden
-            folders[:] = sorted((n for n in folders if not n.startswith(".")), key=natural_key)
-            for name in sorted((n for n in names if not n.startswith(".")), key=natural_key):
-                if is_photo(name):
-                    yield where / name
+    def _of_folder(self, source: Location) -> Iterator[Location]:
+        folders = [source]
+        while folders:
+            folder = folders.pop()
+            try:
+                found = sort(folder, self.passed_over)
+            except IntakeError as error:
+                if folder == source:
+                    raise
+                self.faults.append(str(error))
+                continue
+            yield from (folder / entry.name for entry in found.photos)
+            for entry in found.others:
+                kind = kind_left_out(folder, entry)
+                self.passed_over[f"{kind} not read" if kind else "not_a_photo"] += 1
+            for entry in reversed(found.folders):
+                if _is_link(folder / entry.name):
+                    self.passed_over["linked_folder"] += 1
                 else:
-                    self.passed_over["not_a_photo"] += 1
+                    folders.append(folder / entry.name)
+
+
+def _is_link(folder: Location) -> bool:
+    return isinstance(folder, Path) and folder.is_symlink()
 
 
 def _encoded(photos: Photos) -> tuple[bytes, bytes]:
@@ -93,10 +112,6 @@ def _is_folder(source: Location) -> bool:
         return is_folder(source)
     except OSError as error:
         raise IntakeError(f"{source}: {error.strerror}") from error
-
-
-def _fail(folder: Location, error: OSError) -> NoReturn:
-    raise IntakeError(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
 def _of_list(path: Location) -> Iterator[Photos]:
@@ -119,4 +134,7 @@ def _of_line(path: Location, number: int, line: str) -> Photos:
         raise IntakeError(f'{path}: line {number} is not {{"images": [...]}}: {error}') from error
     if not isinstance(images, list) or not images or not all(isinstance(i, str) for i in images):
         raise IntakeError(f"{path}: line {number}: images must be a list of one path or more")
-    return tuple(beside(path, image) for image in images)
+    try:
+        return tuple(beside(path, image) for image in images)
+    except UsageError as error:
+        raise IntakeError(f"{path}: line {number}: {error}") from error

@@ -11,8 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from shenhe import photos
 from shenhe.errors import PhotoError
 from shenhe.evaluation import curves, has_decisions, score_verdicts, svg
@@ -22,10 +20,21 @@ from shenhe.formats.verdict import photos_named
 from shenhe.geometry import Line
 from shenhe.locations import Location, locate
 from shenhe.overlays import colour_of
-from shenhe.records import EXPECTED, FAIL, PASS, CaptionRow, SummaryRow, VerdictRow, utc_now
+from shenhe.printable import printable
+from shenhe.records import (
+    EXPECTED,
+    FAIL,
+    PASS,
+    CaptionRow,
+    LeftOut,
+    SummaryRow,
+    VerdictRow,
+    utc_now,
+)
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
 from shenhe.runs.captions import caption_files, read_captions
 from shenhe.runs.decisions import Decision, Decisions
+from shenhe.templating import environment
 
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
@@ -54,6 +63,8 @@ class PhotoView:
     thumbnail: str
     problem: str
     named_in_reason: bool
+    damaged_inside: str
+    """What its decoder said of damage, empty where it said nothing."""
     things: list[Thing]
     """What its dense caption says is there, where the run has one."""
 
@@ -68,6 +79,8 @@ class GroupView:
     photos: list[PhotoView]
     decision: Decision | None
     """What people decided in review."""
+    left_out: list[LeftOut]
+    """What lies in its folder, may be a photo, and was not looked at."""
 
 
 def write_report(run_dir: Path, max_groups: int = 500) -> Path:
@@ -78,28 +91,25 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     reading = read_run(run_dir, max_groups)
     decided = _decided(run_dir)
     path = run_dir / "report" / "index.html"
-    environment = Environment(
-        loader=PackageLoader("shenhe.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     script = (files("shenhe.report") / "templates" / "filter.js").read_text(encoding="utf-8")
-    page = environment.get_template("report.html").stream(
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        run_name=run_dir.resolve().name,
-        made=utc_now(),
-        reading=reading,
-        verdicts=tuple(NAMES),
-        names=NAMES,
-        classes=CLASSES,
-        labels=EXPECTED,
-        groups=_groups(reading, _captions(run_dir, reading), decided),
-        reviewed=Counter(one.overrules for one in decided.values()),
-        curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
-        svg=svg,
+    page = (
+        environment("shenhe.report")
+        .get_template("report.html")
+        .stream(
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            run_name=run_dir.resolve().name,
+            made=utc_now(),
+            reading=reading,
+            verdicts=tuple(NAMES),
+            names=NAMES,
+            classes=CLASSES,
+            labels=EXPECTED,
+            groups=_groups(reading, _captions(run_dir, reading), decided),
+            reviewed=Counter(one.overrules for one in decided.values()),
+            curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
+            svg=svg,
+        )
     )
     with whole_file(path) as fresh:
         page.dump(str(fresh), encoding="utf-8")
@@ -146,10 +156,12 @@ def _view(
             thumbnail, problem = _thumbnail(locate(image))
             named = key in photos_named(row.reason)
             things = _things(captions.get(image))
-            name = locate(image).name
-            views.append(PhotoView(key, name, line, thumbnail, problem, named, things))
+            name = printable(locate(image).name)
+            damage = summary.damaged_inside(key)
+            views.append(PhotoView(key, name, line, thumbnail, problem, named, damage, things))
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
-    return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision)
+    left_out = summary.meta.left_out if summary else []
+    return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision, left_out)
 
 
 def _things(caption: CaptionRow | None) -> list[Thing]:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
+from shenhe.review.forms import host_of, is_readable
+
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language")
 POLICY = (
@@ -60,12 +62,15 @@ class Access:
 
     def _refusal(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        if self._token is None and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        name = host_of(f"//{host}")
+        if name is None or not is_readable(request):
+            return PlainTextResponse("no address that can be read\n", 400)
+        if self._token is None and not is_loopback(name):
             # Else a page anywhere could give its own name this machine's address, and read on.
             return PlainTextResponse("unknown host\n", 421)
         if request.method not in ("GET", "HEAD") and not _of_this_site(request, host):
             return PlainTextResponse("only this site's own pages may write\n", 403)
-        path = request.url.path
+        path = request.scope["path"]
         if self._token is None or path.startswith(OPEN_PATHS):
             return None
         if self.knows(request.cookies.get(TOKEN_COOKIE, "")):
@@ -78,4 +83,4 @@ class Access:
 def _of_this_site(request: Request, host: str) -> bool:
     """Whether a write comes from a page of this site: browsers say so themselves."""
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == host
+    return origin is not None and bool(host_of(origin)) and urlsplit(origin).netloc == host

@@ -5,21 +5,23 @@ from __future__ import annotations
 import getpass
 from importlib.resources import files
 from typing import Annotated
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from shenhe.errors import PhotoError, ShenheError
 from shenhe.review.access import TOKEN_COOKIE, Access
 from shenhe.review.export import EXPORTS
-from shenhe.review.pages import Form, Pages, Review
+from shenhe.review.forms import Form, InPath, InQuery, read_form, reviewer_name
+from shenhe.review.pages import Pages, Review
 from shenhe.review.pictures import Size, fingerprint, jpeg, tag
 from shenhe.review.words import LANGUAGES
 
-MAX_BODY = 1_000_000
-"""Units: bytes of a form: comments and lines, no files."""
 YEAR = 365 * 24 * 3600
+Sent = Annotated[Form, Depends(read_form)]
 STATIC = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -32,8 +34,8 @@ def create_app(review: Review, token: str | None = None, reviewer: str | None = 
     access = Access(token)
     app.middleware("http")(access)
     pages = Pages(review, reviewer)
-    app.exception_handler(HTTPException)(pages.refused)
-    app.exception_handler(404)(pages.refused)
+    app.exception_handler(StarletteHTTPException)(pages.refused)
+    app.exception_handler(RequestValidationError)(pages.refused)
     app.exception_handler(ShenheError)(pages.failed)
     _route_pages(app, pages)
     _route_pictures(app, review)
@@ -51,19 +53,19 @@ def default_reviewer() -> str | None:
 
 def _route_pages(app: FastAPI, pages: Pages) -> None:
     @app.get("/")
-    def queue(request: Request, after: int = 0) -> Response:
+    def queue(request: Request, after: InQuery = 0) -> Response:
         return pages.queue(request, after)
 
     @app.get("/group/{number}")
-    def group(request: Request, number: int) -> Response:
+    def group(request: Request, number: InPath) -> Response:
         return pages.group(request, number)
 
     @app.post("/group/{number}")
-    def decide(request: Request, number: int, form: Annotated[Form, Depends(_form)]) -> Response:
+    def decide(request: Request, number: InPath, form: Sent) -> Response:
         return pages.decide(request, number, form)
 
     @app.post("/undo")
-    def undo(request: Request, form: Annotated[Form, Depends(_form)]) -> Response:
+    def undo(request: Request, form: Sent) -> Response:
         return pages.undo(request)
 
     @app.get("/find")
@@ -71,7 +73,7 @@ def _route_pages(app: FastAPI, pages: Pages) -> None:
         return pages.find(key)
 
     @app.get("/trail")
-    def trail(request: Request, before: int | None = None) -> Response:
+    def trail(request: Request, before: InQuery | None = None) -> Response:
         return pages.trail(request, before)
 
     @app.get("/export")
@@ -107,11 +109,11 @@ def _route_pictures(app: FastAPI, review: Review) -> None:
         return Response(content, media_type="image/jpeg", headers=headers)
 
     @app.get("/photo/{number}/{place}/{size}.jpg")
-    def photo(request: Request, number: int, place: int, size: Size) -> Response:
+    def photo(request: Request, number: InPath, place: InPath, size: Size) -> Response:
         return picture(request, number, place, size, drawn=False)
 
     @app.get("/overlay/{number}/{place}/{size}.jpg")
-    def overlay(request: Request, number: int, place: int, size: Size) -> Response:
+    def overlay(request: Request, number: InPath, place: InPath, size: Size) -> Response:
         return picture(request, number, place, size, drawn=True)
 
     @app.get("/static/{name}")
@@ -129,7 +131,7 @@ def _route_people(app: FastAPI, pages: Pages, access: Access) -> None:
         return _login(request, token) if token else pages.render(request, "login.html")
 
     @app.post("/login")
-    def login(request: Request, form: Annotated[Form, Depends(_form)]) -> Response:
+    def login(request: Request, form: Sent) -> Response:
         return _login(request, form.get("token", ""))
 
     def _login(request: Request, token: str) -> Response:
@@ -144,14 +146,14 @@ def _route_people(app: FastAPI, pages: Pages, access: Access) -> None:
         return pages.render(request, "name.html")
 
     @app.post("/name")
-    def name(request: Request, form: Annotated[Form, Depends(_form)]) -> Response:
-        said = " ".join(form.get("reviewer", "").split())[:80]
-        response = RedirectResponse("/" if said else "/name", 303)
-        _keep(response, "reviewer", quote(said))
+    def name(request: Request, form: Sent) -> Response:
+        reviewer = reviewer_name(form.get("reviewer", ""))
+        response = RedirectResponse("/" if reviewer else "/name", 303)
+        _keep(response, "reviewer", quote(reviewer))
         return response
 
     @app.post("/language")
-    def language(request: Request, form: Annotated[Form, Depends(_form)]) -> Response:
+    def language(request: Request, form: Sent) -> Response:
         here = form.get("here", "/")
         # Only a path of this site: "//elsewhere" and "/\elsewhere" are not.
         safe = here if here.startswith("/") and here[1:2] not in ("/", "\\") else "/"
@@ -159,22 +161,6 @@ def _route_people(app: FastAPI, pages: Pages, access: Access) -> None:
         if form.get("language") in LANGUAGES:
             _keep(response, "language", form["language"])
         return response
-
-
-async def _form(request: Request) -> Form:
-    """Read a form.
-
-    Raises: HTTPException for one that is too large, or none.
-    """
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise HTTPException(413)
-    try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True))
-    except ValueError as error:
-        raise HTTPException(422) from error
 
 
 def _keep(response: Response, name: str, value: str) -> None:

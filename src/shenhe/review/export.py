@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
-from shenhe.config import Missions, Prompts
+from shenhe.config import Missions, Prompts, load_vocabulary
 from shenhe.errors import FormatError
 from shenhe.exports import training
 from shenhe.files import whole_file
@@ -33,8 +33,9 @@ from shenhe.records import (
     Message,
     photo_key,
 )
+from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
-from shenhe.runs.decisions import Decision
+from shenhe.runs.decisions import OPEN, Decision, Said
 from shenhe.stages import summary, verdict
 
 COLUMNS = (
@@ -172,12 +173,15 @@ def _stage_a(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
 
 def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
     """Write the verdicts of groups that were overruled, or whose lines were corrected."""
+    faults = load_vocabulary().faults
     for decision, found in pairs:
         said = decision.said
-        if said is None or not (decision.overrules or said.lines):
+        # Where the model had not decided there is nothing to overrule, and all to learn.
+        differs = said is not None and said.choice not in (OPEN, decision.verdict)
+        if said is None or not (differs or said.lines):
             continue
-        if said.choice not in (PASS, FAIL):
-            left_out["待定: no verdict to learn"] += 1
+        if unclear := _unclear(said, faults):
+            left_out[unclear] += 1
             continue
         mission = prompting.missions.find(decision.mission)
         if mission is None:
@@ -187,7 +191,7 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
         if found is None or not photos:
             continue
         own = " ".join((said.comment or said.fault).split())
-        reason = own if decision.overrules else own or found.verdict.reason
+        reason = own if differs else own or found.verdict.reason
         if not reason:
             left_out["overruled without a comment or a fault: no reason to learn"] += 1
             continue
@@ -203,6 +207,15 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
             left_out[f"{error.code}: {error}"] += 1
             continue
         yield _conversation(asked, text, [])
+
+
+def _unclear(said: Said, vocabulary: Sequence[str]) -> str:
+    """Say why a decision teaches no verdict; nothing where it does."""
+    if said.choice == OPEN:
+        return "待定: no verdict to learn"
+    if said.choice == PASS and stated_faults(said, vocabulary):
+        return "通过 with a fault: no verdict to learn"
+    return ""
 
 
 def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import group_photos
-from shenhe.locations import locate
+from shenhe.locations import locate, written
 from shenhe.photos import is_photo
 from shenhe.records import (
     CaptionRow,
@@ -29,6 +29,7 @@ from shenhe.runs.decisions import Decisions
 TRIGRAM = 3
 """The shortest words that the full-text index finds by itself."""
 States = ("open", "decided", "overruled", "deferred")
+VERDICTS = ("通过", "不通过", "undecided")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Index:
             ).fetchone()
             # From the decisions on: few of many groups have one.
             decided = db.execute(
-                "SELECT count(c.choice), coalesce(sum(c.overrules), 0)"
+                f"SELECT count(c.choice), coalesce(sum({_OVERRULES}), 0)"
                 f" FROM decided.current c CROSS JOIN groups g ON g.key = c.key WHERE {where}",
                 values,
             ).fetchone()
@@ -204,9 +205,14 @@ class Index:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
-            db.execute("ATTACH ? AS decided", (str(self.decisions.path),))
-            yield db
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
+                db.execute("ATTACH ? AS decided", (str(self.decisions.path),))
+                yield db
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{self.path}: cannot be read: {error}: start `shenhe review` again"
+            ) from error
 
 
 def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
@@ -215,7 +221,7 @@ def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
     if row is None or not is_photo(row[0]):
         return []
     try:
-        return [str(photo) for photo in group_photos(locate(row[0]).parent)]
+        return [written(photo) for photo in group_photos(locate(row[0]).parent)]
     except IntakeError:
         return []
 
@@ -237,7 +243,7 @@ def _where(filters: Filters) -> tuple[str, tuple[object, ...]]:
         case "decided":
             parts.append(("c.choice IS NOT NULL AND ?", 1))
         case "overruled":
-            parts.append(("c.overrules = ?", 1))
+            parts.append((f"{_OVERRULES} = ?", 1))
         case "deferred":
             parts.append(("c.choice = ?", "待定"))
     if len(filters.text) >= TRIGRAM:
@@ -254,8 +260,13 @@ def _entry(row: Sequence[Any]) -> Entry:
     return Entry(*row)._replace(overrules=bool(row[-1]))
 
 
+_OVERRULES = (
+    "(c.overrules AND (SELECT d.verdict FROM decided.decisions d WHERE d.number = c.number)"
+    " IS NOT NULL)"
+)
+"""Earlier versions also kept as overruled what the model had left undecided."""
 _ENTRY = (
     "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason,"
-    " c.choice, c.overrules"
+    f" c.choice, {_OVERRULES}"
 )
 _JOINED = "groups g LEFT JOIN decided.current c ON c.key = g.key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -134,7 +135,7 @@ def need(row: VerdictRow) -> float:
         return 0.0
     if row.label and EXPECTED[row.label] != row.verdict:
         return 1.0
-    if row.p_pass is None:
+    if row.p_pass is None or not math.isfinite(row.p_pass):
         return 2.0
     return 2.0 + (row.p_pass if row.verdict == PASS else 1 - row.p_pass)
 

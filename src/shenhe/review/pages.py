@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlencode
 
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from shenhe.config import load_vocabulary
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
+from shenhe.records import PASS
 from shenhe.review.export import EXPORTS, Prompting, export
+from shenhe.review.faults import despite, stated_faults
+from shenhe.review.forms import (
+    Form,
+    filters_of,
+    reviewer_name,
+    tail_of,
+    version_of,
+    wants_json,
+)
 from shenhe.review.index import Entry, Filters, Found, Index, States
 from shenhe.review.pictures import tag
 from shenhe.review.views import (
@@ -29,11 +40,11 @@ from shenhe.review.views import (
 )
 from shenhe.review.words import LANGUAGES, chosen, words
 from shenhe.runs.decisions import Decision
+from shenhe.templating import environment, filled
 
 PAGE = 50
 TOLD = ("undone", "not_undone", "nothing_to_undo", "end")
 """What a page may be asked to tell by its address."""
-Form = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +62,35 @@ class Pages:
     def __init__(self, review: Review, reviewer: str | None) -> None:
         """Show a run; `reviewer` signs for who has not said a name."""
         self._review, self._reviewer = review, reviewer
-        self._templates = Environment(
-            loader=PackageLoader("shenhe.review", "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._faults = (*load_vocabulary().faults, *FURTHER_FAULTS)
-        self._templates.filters["urlencode_map"] = urlencode
+        self._templates = environment("shenhe.review")
+        self._vocabulary = load_vocabulary().faults
+        self._run_id = tag(str(review.index.path.resolve()))
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Fill a template in, in the reader's language."""
         language = _language(request)
-        path = request.url.path
-        here = f"{path}?{request.url.query}" if request.url.query else path
+        path, query = request.url.path, request.url.query
         told = request.query_params.get("told", "")
+        filled = {"tail": ""} | values
         text = self._templates.get_template(template).render(
-            w=words(language),
+            # Not the mapping itself: `w.keys` and `w.clear` are words, not its methods.
+            w=SimpleNamespace(**words(language)),
             language=language,
             other=next(name for name in LANGUAGES if name != language),
             run_name=self._review.run_name,
             reviewer=self._name(request),
-            here=here if request.method == "GET" else "/",
+            run_id=self._run_id,
+            # What answers a form about a group is shown at the address of the group.
+            here=f"{path}?{query}" if query else path,
             told=told if told in TOLD else "",
             about=request.query_params.get("about", ""),
-            **values,
+            **filled,
         )
         return HTMLResponse(text, status)
 
     def queue(self, request: Request, after: int) -> Response:
         """Show the queue, from after a group on."""
-        index, filters = self._review.index, _filters(request)
+        index, filters = self._review.index, filters_of(request)
         entries, progress = index.page(filters, after, PAGE + 1), index.progress(filters)
         return self.render(
             request,
@@ -91,6 +99,7 @@ class Pages:
             more=entries[PAGE - 1].number if len(entries) > PAGE else None,
             after=after,
             filters=filters,
+            tail=tail_of(filters),
             missions=index.missions(),
             states=States,
             progress=progress,
@@ -105,14 +114,16 @@ class Pages:
         conflict: bool = False,
         problem: str = "",
         changed: bool = False,
+        doubts: Sequence[str] = (),
         status: int = 200,
     ) -> Response:
         """Show a group, with what was being written, and why that was not taken."""
         found = self._group(number)
-        index, filters = self._review.index, _filters(request)
+        index, filters = self._review.index, filters_of(request)
         history = self._review.index.decisions.history(found.entry.key)
         current = history[0] if history else None
         before, following = index.preceding(filters, number), index.following(filters, number)
+        unsaved = draft is not None
         draft = draft or draft_of(current)
         photos = photo_views(found, draft)
         return self.render(
@@ -126,23 +137,32 @@ class Pages:
             current=current,
             history=history,
             draft=draft,
+            unsaved=unsaved,
             conflict=conflict,
             problem=problem,
             changed=changed,
+            doubts=doubts,
+            despite=self._despite(filters, number, doubts),
             previous=before.number if before else None,
             following=following.number if following else None,
             ahead=self._first_photo(following),
             filters=filters,
+            tail=tail_of(filters),
             choices=CHOICES,
-            faults=self._faults,
+            faults=(*self._vocabulary, *FURTHER_FAULTS),
             progress=index.progress(filters),
         )
 
     def decide(self, request: Request, number: int, form: Form) -> Response:
         """Write a decision, and go on; show the group again where that cannot be."""
-        name = self._name(request)
+        filters, name = filters_of(request), self._name(request)
+        if form.get("choice") not in CHOICES:
+            raise HTTPException(400)
         if not name:
             return RedirectResponse("/name", 303)
+        if not form.get("key"):
+            raise HTTPException(400)
+        version = version_of(form)
         # By its key: the number may be another group's by now, even one of another run.
         found = self._review.index.group_of(form.get("key", ""))
         if found is None:
@@ -150,32 +170,37 @@ class Pages:
         entry = found.entry
         draft = Draft()
         try:
-            version = int(form.get("version", ""))
             said = said_of(form, found)
             draft = Draft(said.comment, said.fault, said.lines, said.descs)
             if form.get("seen") != found.verdict.timestamp:
                 return self.group(request, entry.number, draft, changed=True, status=409)
             for key, line in said.lines.items():
                 _check_line(key, line)
+            faults = stated_faults(said, self._vocabulary) if said.choice == PASS else ()
+            if faults and request.query_params.get("despite") != despite(faults):
+                return self._ask_back(request, entry.number, draft, faults)
             decision = Decision.on(entry, said, name, version + 1)
             self._review.index.decisions.add(decision)
         except ConflictError:
             return self.group(request, entry.number, draft, conflict=True, status=409)
         except FormatError as error:
-            return self.group(request, entry.number, draft, problem=str(error), status=422)
-        except (ValueError, ValidationError) as error:
-            raise HTTPException(422) from error
-        return _onward(request, self._after(request, entry.number))
+            return self.group(
+                request, entry.number, draft, problem=_problem(request, error), status=422
+            )
+        except ValidationError as error:
+            raise HTTPException(400) from error
+        return _onward(request, self._after(filters, entry.number))
 
     def undo(self, request: Request) -> Response:
         """Take the reader's last decision back, and show its group."""
-        name = self._name(request)
+        filters, name = filters_of(request), self._name(request)
         try:
             undone = self._review.index.decisions.undo(name) if name else None
         except ConflictError as conflict:
-            return self._undone("not_undone", self._review.index.group_of(conflict.key))
+            found = self._review.index.group_of(conflict.key)
+            return _undone(filters, "not_undone", found)
         found = self._review.index.group_of(undone.key) if undone else None
-        return self._undone("undone" if undone else "nothing_to_undo", found)
+        return _undone(filters, "undone" if undone else "nothing_to_undo", found)
 
     def find(self, key: str) -> Response:
         """Go to a group by its key."""
@@ -201,7 +226,7 @@ class Pages:
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Tell of what is not there, or not understood."""
-        status = error.status_code if isinstance(error, HTTPException) else 404
+        status = error.status_code if isinstance(error, StarletteHTTPException) else 400
         word = {404: "missing_page", 409: "another_run"}.get(status, "wrong")
         return self.render(request, "message.html", status, word=word, detail="")
 
@@ -209,22 +234,29 @@ class Pages:
         """Tell of a disk that is full, or rows that have gone."""
         return self.render(request, "message.html", 500, word="wrong", detail=str(error))
 
-    def _undone(self, told: str, found: Found | None) -> Response:
-        if found is None:
-            return RedirectResponse(f"/?told={told}", 303)
-        query = urlencode({"told": told, "about": found.entry.group_id})
-        return RedirectResponse(f"/group/{found.entry.number}?{query}", 303)
+    def _ask_back(
+        self, request: Request, number: int, draft: Draft, faults: Sequence[str]
+    ) -> Response:
+        """Ask whether a group passes although a fault is named, and store nothing."""
+        if not wants_json(request):
+            return self.group(request, number, draft, doubts=faults, status=422)
+        action = self._despite(filters_of(request), number, faults)
+        return JSONResponse({"faults": faults, "despite": action}, 422)
 
-    def _after(self, request: Request, number: int) -> str:
+    def _despite(self, filters: Filters, number: int, faults: Sequence[str]) -> str:
+        """Give the address at which a group passes in spite of these faults."""
+        query = filters.query() | {"despite": despite(faults)}
+        return f"/group/{number}?" + urlencode(query)
+
+    def _after(self, filters: Filters, number: int) -> str:
         """Find where a reviewer goes on: the next group that is open, at the end the first one."""
-        index, filters = self._review.index, _filters(request)
+        index = self._review.index
         following = index.following(filters, number, open_only=True)
         if following is None and filters.state in ("", "open"):
             following = index.following(filters, 0, open_only=True)
-        query = urlencode(filters.query())
         if following is None:
             return "/?" + urlencode(filters.query() | {"told": "end"})
-        return f"/group/{following.number}" + (f"?{query}" if query else "")
+        return f"/group/{following.number}{tail_of(filters)}"
 
     def _first_photo(self, entry: Entry | None) -> str:
         """Name the first photo of the group that is looked at next, which is fetched meanwhile."""
@@ -238,31 +270,36 @@ class Pages:
         return found
 
     def _name(self, request: Request) -> str:
-        return unquote(request.cookies.get("reviewer", "")) or self._reviewer or ""
+        cookie = unquote(request.cookies.get("reviewer", ""))
+        return reviewer_name(cookie) or self._reviewer or ""
 
 
 def _check_line(key: str, line: str) -> None:
     try:
         summary.parse(line)
     except FormatError as error:
-        raise FormatError(error.code, f"{key}: {error}") from error
+        raise FormatError(error.code, key) from error
+
+
+def _problem(request: Request, error: FormatError) -> str:
+    """Say in the reader's language why a line of a photo is none."""
+    told = words(_language(request))
+    sentence = told.get(f"line_{error.code}", told["line_other"])
+    return filled(sentence, photo=str(error), code=error.code)
+
+
+def _undone(filters: Filters, told: str, found: Found | None) -> Response:
+    query = filters.query() | {"told": told}
+    if found is None:
+        return RedirectResponse("/?" + urlencode(query), 303)
+    query["about"] = found.entry.group_id
+    return RedirectResponse(f"/group/{found.entry.number}?" + urlencode(query), 303)
 
 
 def _onward(request: Request, address: str) -> Response:
-    if "application/json" in request.headers.get("accept", ""):
+    if wants_json(request):
         return JSONResponse({"next": address})
     return RedirectResponse(address, 303)
-
-
-def _filters(request: Request) -> Filters:
-    told = request.query_params
-    return Filters(
-        told.get("mission", ""),
-        told.get("verdict", ""),
-        told.get("state", ""),
-        bool(told.get("against")),
-        " ".join(told.get("text", "").split()),
-    )
 
 
 def _language(request: Request) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
+from shenhe.printable import printable
 from shenhe.records import photo_key
 from shenhe.review.index import Found
 from shenhe.review.pictures import tag
@@ -46,6 +47,8 @@ class PhotoView:
     line: str
     corrected: str
     named: bool
+    damaged_inside: str
+    """What its decoder said of damage, empty where it said nothing."""
     things: list[Thing] | None
     """Those of its caption; None where the run has none."""
 
@@ -90,11 +93,12 @@ def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
         views.append(
             PhotoView(
                 key,
-                locate(image).name,
+                printable(locate(image).name),
                 tag(image),
                 line,
                 draft.lines.get(key, line),
                 key in named,
+                found.summary.damaged_inside(key) if found.summary else "",
                 things,
             )
         )

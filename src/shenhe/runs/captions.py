@@ -18,7 +18,7 @@ from shenhe.errors import PhotoError, RunError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
-from shenhe.locations import locate
+from shenhe.locations import locate, written
 from shenhe.overlays import overlay_path, write_overlay
 from shenhe.records import (
     CaptionFailure,
@@ -33,7 +33,7 @@ from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.stage_a import Plan, answer_meta
+from shenhe.runs.stage_a import Plan, answer_meta, facts_of
 from shenhe.shards import rows_files
 from shenhe.stages import caption
 
@@ -110,12 +110,14 @@ def run_captions(
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
     max_new_tokens: int = caption.MAX_NEW_TOKENS,
+    counts: RunCounts | None = None,
 ) -> RunCounts:
     """Write the caption of every list of photos that has none yet.
 
+    `counts` may hold what was passed over when the photos were looked for.
     Raises: RunError, EngineError; what was written stays valid.
     """
-    counts = RunCounts()
+    counts = RunCounts() if counts is None else counts
     decisive = options | {
         "stage": "caption",
         "prompt_hash": template.hash(),
@@ -154,11 +156,12 @@ def _record(
     output: Output, finished: Finished[Photos, Recovery], prompt_hash: str, checkpoint: str
 ) -> None:
     photos, (outcome,) = finished.item, finished.outcomes
-    images = [str(path) for path in photos]
+    images = [written(path) for path in photos]
     counts = output.counts
     counts.photos += len(photos)
     if outcome.answer:
         counts.new_tokens += outcome.answer.new_tokens
+        counts.note_damage(outcome.answer.sizes)
     if isinstance(outcome, Bad):
         counts.failed += 1
         output.add_failures(photos_key(images), [_failure(images, outcome)])
@@ -183,6 +186,7 @@ def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: 
             answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
             truncated=found.truncated,
             resized_wh=[size.resized_wh for size in answer.sizes],
+            facts=[facts_of(size) for size in answer.sizes],
         ),
     )
 
@@ -200,4 +204,4 @@ def _failure(images: list[str], bad: Bad) -> CaptionFailure:
 
 
 def _key(photos: Photos) -> str:
-    return photos_key([str(path) for path in photos])
+    return photos_key([written(path) for path in photos])

@@ -98,8 +98,10 @@ class Decision(Row):
 
     @property
     def overrules(self) -> bool:
-        """Whether it decides otherwise than the model had."""
-        return self.said is not None and self.said.choice not in (OPEN, self.verdict)
+        """Whether it decides otherwise than the model had, which had decided."""
+        if self.said is None or self.verdict is None:
+            return False
+        return self.said.choice not in (OPEN, self.verdict)
 
 
 def decisions_file(run_dir: Path) -> Path:

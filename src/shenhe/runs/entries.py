@@ -19,6 +19,7 @@ _GROUP = re.compile(
 _LABELS: dict[bytes | None, Label | None] = {b"pass": "pass", b"fail": "fail", None: None}
 _HASH = b'"inputs_hash":"'
 _UNDECIDED = b'"status":"undecided"'
+_LEFT_OUT = b'"left_out":[{'
 """A row's own words: within its texts every quote has a backslash before it."""
 
 
@@ -33,7 +34,7 @@ def read_entry(path: Path, number: int, line: bytes, key_of: Callable[[Json], st
     key = group_key(match[2].decode(), _LABELS[match[3]], match[1].decode())
     _, _, behind = line.partition(_HASH)
     rests_on = behind.partition(b'"')[0].decode() if behind else None
-    return key, _UNDECIDED not in line, rests_on
+    return key, _UNDECIDED not in line and _LEFT_OUT not in line, rests_on
 
 
 def _looks_whole(line: bytes) -> bool:
@@ -50,10 +51,12 @@ def _looks_whole(line: bytes) -> bool:
 def _read_whole(path: Path, number: int, line: bytes, key_of: Callable[[Json], str]) -> Entry:
     row = parse_row(path, number, line)
     meta = row.get("meta")
-    rests_on = meta.get("inputs_hash") if isinstance(meta, dict) else None
+    meta = meta if isinstance(meta, dict) else {}
+    rests_on = meta.get("inputs_hash")
     try:
         key = key_of(row)
         key.encode()
     except (RunError, UnicodeEncodeError) as error:
         raise DamagedRowError(path, number, f"is no row of shenhe's: {error}") from error
-    return key, row.get("status") != "undecided", rests_on if isinstance(rests_on, str) else None
+    settled = row.get("status") != "undecided" and not meta.get("left_out")
+    return key, settled, rests_on if isinstance(rests_on, str) else None

@@ -98,6 +98,9 @@ def failure_of_row(row: Json) -> Failure:
         code = str(whys[0])
     elif reason.startswith(_INCOMPLETE):
         code = "stage_a_incomplete"
+    left_out = meta.get("left_out") if isinstance(meta, dict) else None
+    if left_out and not reason:
+        reason = "not looked at: " + ", ".join(str(one.get("path")) for one in left_out)
     return Failure(
         item=str(row["group_id"]),
         group_id=str(row["group_id"]),

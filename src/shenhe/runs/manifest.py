@@ -73,6 +73,10 @@ class Manifest:
             "counts": asdict(counts.kept()),
             "passed_over": dict(counts.passed_over),
             "repairs": dict(counts.repairs),
+            "done_anew": dict(counts.done_anew),
+            "kept_as_is": dict(counts.kept_as_is),
+            "faults": counts.faults,
+            "damaged_inside": counts.damaged_inside,
             "this_session": {
                 "id": self.session,
                 "host": platform.node(),

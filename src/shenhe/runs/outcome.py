@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from shenhe.records import PhotoSize
 from shenhe.runs.drive import Finished
 
 
@@ -68,8 +69,16 @@ class RunCounts:
     photos: int = 0
     new_tokens: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
+    damaged_inside: int = 0
+    """Photos that were read though their decoder warned of damage."""
     repairs: Counter[str] = field(default_factory=Counter)
     """How often each kind of repair was needed to read a caption."""
+    done_anew: Counter[str] = field(default_factory=Counter)
+    """Groups whose rows were dropped because their photos or label have changed, by why."""
+    kept_as_is: Counter[str] = field(default_factory=Counter)
+    """Groups whose rows were kept though they cannot be compared with their photos, by why."""
+    faults: list[str] = field(default_factory=list)
+    """What is not where it is looked for, and so was not looked at, one line each."""
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -79,8 +88,12 @@ class RunCounts:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing failed and nothing is undecided."""
-        return not self.failed and not self.undecided
+        """Whether nothing failed, nothing is undecided, and all was where it is looked for."""
+        return not self.failed and not self.undecided and not self.faults
+
+    def note_damage(self, sizes: Iterable[PhotoSize]) -> None:
+        """Count the photos that are damaged inside."""
+        self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
 
     def kept(self) -> KeptCounts:
         """Sum up what the output holds."""

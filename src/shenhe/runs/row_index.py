@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -100,6 +101,12 @@ class RowIndex:
         if len(self._pending) >= PENDING:
             self._healed(self._write_pending)
 
+    def renew(self, key: str, inputs_hash: str) -> None:
+        """Take note that what a row rests on is still the same, though it looks otherwise."""
+        self._pending[key] = (self.settled(key), inputs_hash)
+        if len(self._pending) >= PENDING:
+            self._healed(self._write_pending)
+
     def remove(self, keys: Iterable[str]) -> None:
         """Take note that rows were dropped, and files were written anew."""
         gone = [(key,) for key in keys]
@@ -152,11 +159,14 @@ class RowIndex:
         Raises: what DAMAGED lists where it is not.
         """
         self._db = index_tables.opened(path)
+        # Also where opening it ends in an error, and nobody is there to close it.
+        weakref.finalize(self, self._db.close)
         (shard_number, offset, tail, *noted) = self._db.execute(index_tables.SEEN).fetchone()
         self._end, self._counted = Place(shard_number, offset), counted(self._db)
         if offset < 0 or shard_number < 1 or self._counted != tuple(noted):
             raise ValueError("it does not hold what it says")
-        if self._tail() != tail:
+        # A shard that was begun, had no row yet, and is gone leaves nothing to compare with.
+        if self._tail() != tail or shard_number > max(1, len(shards(self._rows_path))):
             raise ValueError("of other rows")
 
     def _catch_up(self) -> None:

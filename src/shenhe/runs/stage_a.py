@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,42 @@ from typing import Any
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
-from shenhe.locations import absolute
+from shenhe.intake.fingerprints import read_ahead
+from shenhe.locations import absolute, written
 from shenhe.records import (
     Answer,
     AnswerMeta,
     Failure,
     Group,
+    LeftOut,
+    PhotoFacts,
+    PhotoSize,
     RunMeta,
     SummaryRow,
     photo_key,
     utc_now,
 )
+from shenhe.runs.changes import changes, drop_gone_failures
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
 from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import Output, open_output, rows_file, rows_so_far
 from shenhe.runs.progress import RunProgress
+from shenhe.runs.row_index import RowIndex
 from shenhe.stages import summary
+
+NAMED = 10
+"""So many files that were left out are named in one line."""
+
+
+class _Settled:
+    """The keys that have a row which still stands."""
+
+    def __init__(self, done: RowIndex, stale: set[str]) -> None:
+        self._done, self._stale = done, stale
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._done and key not in self._stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +64,12 @@ def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: Run
     path = rows_file(output_dir, mission.name)
     groups = items = 0
     with closing(rows_so_far(path, run)) as done:
-        for group in islice(tree.groups(mission, skip=done), run.limit):
+        stale = changes(tree, mission, path, done).stale
+        todo = tree.groups(mission, skip=_Settled(done, stale))
+        for group in islice(todo, run.limit):
             groups += 1
             items += len(group.photos)
-        return Plan(groups, items, len(done))
+        return Plan(groups, items, len(done) - len(stale))
 
 
 def run_summaries(
@@ -62,16 +83,17 @@ def run_summaries(
     run: RunOptions,
     max_new_tokens: int = summary.MAX_NEW_TOKENS,
 ) -> RunCounts:
-    """Write the line of every photo of every group that has no row yet.
+    """Write the line of every photo of every group that has no row yet, or has changed since.
 
-    A group with a photo that failed gets no row, but a failure for each such photo.
+    A group with a photo that failed gets no row, but a failure for each such photo. One that holds
+    what may be a photo and is not read gets a row that names it, and a failure `left_out`.
     Raises: RunError, EngineError, IntakeError; what was written stays valid.
     """
     counts = RunCounts()
     prompt_hash = template.hash(mission)
     decisive = options | {
         "stage": "summarize",
-        "data_root": str(absolute(tree.data_root)),
+        "data_root": written(absolute(tree.data_root)),
         "mission": mission.name,
         "prompt_hash": prompt_hash,
         "checkpoint": engine.fingerprint,
@@ -81,13 +103,20 @@ def run_summaries(
     path = rows_file(output_dir, mission.name)
     total = tree.count(mission)
     title = f"Stage-A {mission.name}"
+
+    def stale(done: RowIndex) -> set[str]:
+        drop_gone_failures(tree, mission, path)
+        found = changes(tree, mission, path, done)
+        counts.done_anew, counts.kept_as_is = found.done_anew, found.kept_as_is
+        return found.stale
+
     with (
-        open_output(path, decisive, run, counts) as output,
+        open_output(path, decisive, run, counts, stale) as output,
         RunProgress(title, run.up_to(total, counts), counts, "photos") as bar,
         Observed(run.observers, title, counts, total) as observed,
     ):
         output.expect(total)
-        todo = tree.groups(mission, counts.passed_over, output.done)
+        todo = tree.groups(mission, counts.passed_over, output.done, counts.faults)
         jobs = _jobs(islice(todo, run.limit), mission, template, max_new_tokens, output)
         for finished in drive(engine, jobs, summary.read, run.max_attempts, ordered=run.ordered):
             _record(output, finished, prompt_hash, engine.fingerprint)
@@ -108,7 +137,13 @@ def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
         new_tokens=answer.new_tokens,
         original_wh=size.original_wh if size else None,
         resized_wh=size.resized_wh if size else None,
+        facts=facts_of(size) if size else None,
     )
+
+
+def facts_of(size: PhotoSize) -> PhotoFacts:
+    """Give what a row tells of a photo itself."""
+    return PhotoFacts(damaged_inside=size.damaged_inside or None)
 
 
 def failure_of(group: Group, item: str, bad: Bad) -> Failure:
@@ -133,7 +168,7 @@ def _jobs(
     max_new_tokens: int,
     output: Output,
 ) -> Iterator[Job[Group]]:
-    for group in groups:
+    for group, inputs in read_ahead(groups):
         requests = tuple(
             summary.request(
                 f"{group.key}\x1f{photo_key(index)}", photo, mission, template, max_new_tokens
@@ -141,13 +176,29 @@ def _jobs(
             for index, photo in enumerate(group.photos)
         )
         if requests:
-            yield Job(group, requests)
+            yield Job(replace(group, inputs=inputs), requests)
         else:
             bad = Bad("no_photos", f"group {group.group_id} has no photo", 1)
             if group.problem:
-                bad = Bad("unreadable", group.problem, 1)
-            output.add_failures(group.key, [failure_of(group, group.group_id, bad)])
+                bad = Bad(group.code, group.problem, 1)
+            failures = [failure_of(group, group.group_id, bad), *_left_out(group)]
+            output.add_failures(group.key, failures)
             output.counts.failed += 1
+
+
+def _left_out(group: Group) -> list[Failure]:
+    """Describe what may be a photo in a group's folder, and was not looked at."""
+    if not group.left_out:
+        return []
+    bad = Bad("left_out", f"not looked at: {told_left_out(group.left_out)}", 1)
+    return [failure_of(group, group.group_id, bad)]
+
+
+def told_left_out(left_out: Sequence[LeftOut]) -> str:
+    """Name what was left out, the first few of many."""
+    told = [f"{one.path} ({one.kind})" for one in left_out[:NAMED]]
+    told += [f"{len(left_out) - NAMED} more"] if len(left_out) > NAMED else []
+    return ", ".join(told)
 
 
 def _record(
@@ -158,29 +209,37 @@ def _record(
     answers = [outcome.answer for outcome in finished.outcomes if outcome.answer]
     counts.photos += len(finished.outcomes)
     counts.new_tokens += sum(answer.new_tokens for answer in answers)
+    # Of a Stage-A question the last photo is the one asked about: before it are examples.
+    counts.note_damage(answer.sizes[-1] for answer in answers if answer.sizes)
     failures = [
-        failure_of(group, str(photo), outcome)
+        failure_of(group, written(photo), outcome)
         for photo, outcome in zip(group.photos, finished.outcomes, strict=True)
         if isinstance(outcome, Bad)
     ]
+    left_out = _left_out(group)
     if failures:
-        output.add_failures(group.key, failures)
+        output.add_failures(group.key, [*failures, *left_out])
         counts.failed += 1
         return
+    if left_out:  # before the row: killed in between, the group is done again
+        output.add_failures(group.key, left_out)
     good = [outcome for outcome in finished.outcomes if isinstance(outcome, Good)]
     row = SummaryRow(
         group_id=group.group_id,
         mission=group.mission,
         label=group.label,
-        images=[str(photo) for photo in group.photos],
+        images=[written(photo) for photo in group.photos],
         per_image={photo_key(index): outcome.value for index, outcome in enumerate(good)},
         timestamp=utc_now(),
         meta=RunMeta(
             prompt_hash=prompt_hash,
             checkpoint=checkpoint,
+            inputs_hash=group.inputs,
+            left_out=list(group.left_out),
+            why=["left_out"] if left_out else [],
             answers={
                 photo_key(index): answer_meta(outcome.answer) for index, outcome in enumerate(good)
             },
         ),
     )
-    output.add(row, group.key)
+    output.add(row, group.key, settled=not left_out, inputs_hash=group.inputs)

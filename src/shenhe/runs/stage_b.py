@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,18 +17,23 @@ from shenhe.config import Mission, Missions, Template
 from shenhe.config.missions import normalized
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError, RunError
+from shenhe.locations import written
 from shenhe.records import (
+    FAIL,
+    PASS,
+    WHY,
     Answer,
     Group,
     Judgement,
     RunMeta,
     SummaryRow,
     VerdictRow,
+    photo_key,
     utc_now,
 )
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import Bad, Finished, Job, drive
-from shenhe.runs.ledger import read_rows
+from shenhe.runs.ledger import Json, read_rows
 from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import (
@@ -41,19 +46,33 @@ from shenhe.runs.output import (
 )
 from shenhe.runs.probability import p_pass
 from shenhe.runs.progress import RunProgress
+from shenhe.runs.repeats import Repeated, Repeats
 from shenhe.runs.row_index import RowIndex
-from shenhe.runs.stage_a import Plan, answer_meta, failure_of
+from shenhe.runs.stage_a import Plan, answer_meta, failure_of, told_left_out
 from shenhe.shards import rows_files
 from shenhe.stages import verdict
 
-INCOMPLETE = "stage_a_incomplete"
+INCOMPLETE, LEFT_OUT, DUPLICATE, FORMAT = (
+    "stage_a_incomplete",
+    "left_out",
+    "duplicate_group",
+    "format",
+)
+
+
+SHOWN = 5
+"""So many keys of lines are named."""
 
 
 class Compared(NamedTuple):
-    """How many groups Stage-A knows, and whose verdicts rest on other lines than it has now."""
+    """How many groups Stage-A knows, and whose verdicts rest on other lines than it has now.
+
+    `repeated` are the groups that have several rows.
+    """
 
     groups: int
     stale: set[str]
+    repeated: Mapping[str, Repeated]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,8 @@ def run_verdicts(
 ) -> RunCounts:
     """Write the verdict of every group that has none, or has one on other lines than now.
 
-    A group whose Stage-A is not complete, and one whose verdict cannot be read, is undecided.
+    A group whose Stage-A is not complete, one that has several rows with other lines, and one whose
+    verdict cannot be read, is undecided; so is a 通过 on a group that was not looked at whole.
     Raises: RunError, EngineError; what was written stays valid.
     """
     mission = source.mission
@@ -115,7 +135,7 @@ def run_verdicts(
     decisive = options | deciding.options
     decisive |= {
         "stage": "judge",
-        "stage_a": str(source.path.absolute()),
+        "stage_a": written(source.path.absolute()),
         "mission": mission.name,
         "prompt_hash": prompt_hash,
         "checkpoint": engine.fingerprint,
@@ -124,10 +144,11 @@ def run_verdicts(
     }
     path = rows_file(output_dir, mission.name)
     groups = 0
+    repeated: Mapping[str, Repeated] = {}
 
     def stale(done: RowIndex) -> set[str]:
-        nonlocal groups
-        groups, old = _compare(source, done)
+        nonlocal groups, repeated
+        groups, old, repeated = _compare(source, done)
         return old
 
     title = f"Stage-B {mission.name}"
@@ -138,22 +159,43 @@ def run_verdicts(
     ):
         output.expect(groups)
         writer = _Writer(output, prompt_hash, engine.fingerprint, deciding)
-        todo = _summaries(source, output.done)
-        jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens)
+        todo = _summaries(source, output.done, repeated)
+        jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens, repeated)
         for finished in drive(engine, jobs, verdict.read, run.max_attempts, ordered=run.ordered):
             writer.record(finished)
             bar.update()
             observed.finished(finished)
         if run.limit is None:
-            for group, missing in _incomplete(source, output):
-                writer.undecided(group, f"第一阶段未完成: {missing}", INCOMPLETE)
+            for group, why, missing in _incomplete(source, output):
+                writer.undecided(group, f"第一阶段未完成: {missing}", why)
     return counts
 
 
 def lines_hash(per_image: Any) -> str:
     """Fingerprint the lines that a verdict rests on, 16 hex digits."""
     text = json.dumps(per_image, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def rests_on(row: Json) -> str:
+    """Fingerprint what a verdict on a Stage-A row rests on: its lines, and what they lack."""
+    meta, images = row.get("meta"), row.get("images")
+    left_out = meta.get("left_out") if isinstance(meta, dict) else None
+    lines = row.get("per_image")
+    whole: list[Any] = [left_out] if left_out else []
+    if isinstance(images, list) and isinstance(lines, dict) and lacks(len(images), lines):
+        whole.append(len(images))
+    return lines_hash([lines, *whole] if whole else lines)
+
+
+def lacks(photos: int, lines: Mapping[str, Any]) -> str:
+    """Say what lines lack to be one for each photo, in order; nothing where they are whole."""
+    if not lines:
+        return f"{photos} 张照片, 没有一行"
+    if list(lines) != [photo_key(index) for index in range(photos)]:
+        return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, SHOWN))}"
+    blank = [key for key, line in lines.items() if not str(line).strip()]
+    return f"没有内容: {', '.join(blank[:SHOWN])}" if blank else ""
 
 
 def _compare(source: StageA, done: RowIndex) -> Compared:
@@ -161,13 +203,23 @@ def _compare(source: StageA, done: RowIndex) -> Compared:
     without_lines = {key_of(row) for row in read_rows(failures_file(source.path))}
     groups = known = 0
     stale: set[str] = set()
+    repeats = Repeats()
     for row in read_rows(source.path):
         key = key_of(row)
+        repeats.note(key)
         without_lines.discard(key)
         groups += 1
         if key in done:
             known += 1
-            if done.inputs_hash(key) != lines_hash(row.get("per_image")):
+            if done.inputs_hash(key) != rests_on(row):
+                stale.add(key)
+    repeated = repeats.find(source.path, key_of, rests_on)
+    for key, rows in repeated.items():  # counted row by row so far
+        groups -= len(rows.places) - 1
+        if key in done:
+            known -= len(rows.places) - 1
+            stale.discard(key)
+            if done.inputs_hash(key) != rows.rests_on:
                 stale.add(key)
     for key in without_lines:
         if key in done:
@@ -178,13 +230,19 @@ def _compare(source: StageA, done: RowIndex) -> Compared:
         with closing(RowIndex(source.path, key_of, temporary=True)) as there:
             gone = (key for key in done.keys() if key not in there)  # noqa: SIM118
             stale.update(key for key in gone if key not in without_lines)
-    return Compared(groups + len(without_lines), stale)
+    return Compared(groups + len(without_lines), stale, repeated)
 
 
-def _summaries(source: StageA, done: RowIndex) -> Iterator[SummaryRow]:
+def _summaries(
+    source: StageA, done: RowIndex, repeated: Mapping[str, Repeated]
+) -> Iterator[SummaryRow]:
+    seen: set[str] = set()
     for row in read_rows(source.path):
-        if key_of(row) in done:
+        key = key_of(row)
+        if key in done or key in seen:
             continue
+        if key in repeated:
+            seen.add(key)
         try:
             summary_row = SummaryRow.model_validate(row)
         except ValidationError as error:
@@ -199,17 +257,21 @@ def _summaries(source: StageA, done: RowIndex) -> Iterator[SummaryRow]:
         yield summary_row
 
 
-def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, str]]:
-    """The groups that Stage-A could not complete, with the items that failed."""
-    failed: dict[str, tuple[Group, list[str]]] = {}
+def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, list[str], str]]:
+    """The groups that Stage-A could not complete, their codes, and the items that failed."""
+    failed: dict[str, tuple[Group, list[str], list[str]]] = {}
     for row in read_rows(failures_file(source.path)):
         if key_of(row) in output.done:
             continue
         group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
-        items = failed.setdefault(group.key, (group, []))[1]
-        items.append(f"{Path(str(row['item'])).name} ({row['code']})")
-    for group, items in failed.values():
-        yield group, ", ".join(items)
+        _, codes, items = failed.setdefault(group.key, (group, [INCOMPLETE], []))
+        if row.get("code") == LEFT_OUT:
+            codes.append(LEFT_OUT)
+            items.append(str(row.get("message")))
+        else:
+            items.append(f"{Path(str(row.get('item'))).name} ({row.get('code')})")
+    for group, codes, items in failed.values():
+        yield group, codes, ", ".join(items)
 
 
 class _Writer:
@@ -227,13 +289,24 @@ class _Writer:
         mission: Mission,
         template: Template,
         max_new_tokens: int,
+        repeated: Mapping[str, Repeated],
     ) -> Iterator[Job[SummaryRow]]:
         for row in rows:
+            inputs = _rests_on(row)
+            if row.key in repeated:
+                inputs = repeated[row.key].rests_on
+                if repeated[row.key].differ:
+                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE], inputs)
+                    continue
+            if lacking := lacks(len(row.images), row.per_image):
+                codes = [INCOMPLETE, *_not_whole(row)]
+                self.undecided(_group(row), f"第一阶段未完成: {lacking}", codes, inputs)
+                continue
             try:
                 request = verdict.request(row.key, row.per_image, mission, template, max_new_tokens)
             except FormatError as error:
                 bad = Bad(error.code, f"a Stage-A line is no summary: {error}", 1)
-                self._record_bad(row, bad)
+                self._record_bad(row, bad, [error.code, *_not_whole(row)])
             else:
                 yield Job(row, self._deciding.requests(request))
 
@@ -242,24 +315,35 @@ class _Writer:
         for outcome in finished.outcomes:
             if outcome.answer:
                 self._output.counts.new_tokens += outcome.answer.new_tokens
-        if decision.why is None:
-            inputs = lines_hash(row.per_image)
-            self._write(_group(row), decision.judgement, decision.answer, inputs)
+        why = [] if decision.judgement and decision.judgement.verdict == FAIL else _not_whole(row)
+        # A pass of what the lines show, and they do not show all that lies in the group.
+        unseen = f"未查看: {told_left_out(row.meta.left_out)}" if why else ""
+        if decision.why is not None:
+            bad = _coded(decision.why)
+            bad = replace(bad, message=f"{unseen}; {bad.message}") if why else bad
+            self._record_bad(row, bad, [*why, bad.code])
+        elif why:
+            bad = Bad(why[0], f"{PASS}, 但{unseen}", 1, decision.answer)
+            self._record_bad(row, bad, why)
         else:
-            self._record_bad(row, decision.why)
+            self._write(_group(row), decision.judgement, decision.answer, _rests_on(row), [])
 
-    def undecided(self, group: Group, reason: str, code: str) -> None:
+    def undecided(
+        self, group: Group, reason: str, why: Sequence[str], inputs: str | None = None
+    ) -> None:
         """Write that a group cannot be decided yet."""
-        failures = [failure_of(group, group.group_id, Bad(code, reason, 1))]
+        failures = [failure_of(group, group.group_id, Bad(why[0], reason, 1))]
         self._output.add_failures(group.key, failures)
-        self._write(group, None, None, None, reason)
+        self._write(group, None, None, inputs, why, reason)
 
-    def _record_bad(self, row: SummaryRow, bad: Bad) -> None:
+    def _record_bad(self, row: SummaryRow, bad: Bad, why: Sequence[str]) -> None:
         group = _group(row)
-        self._output.add_failures(group.key, [failure_of(group, group.group_id, bad)])
+        why = sorted(dict.fromkeys(why), key=_place)
+        told = replace(bad, code=why[0])
+        self._output.add_failures(group.key, [failure_of(group, group.group_id, told)])
         # An engine that gave no answer may give one next time: such a row rests on no lines.
-        inputs = lines_hash(row.per_image) if bad.answer else None
-        self._write(group, None, bad.answer, inputs, f"{bad.code}: {bad.message}")
+        inputs = _rests_on(row) if bad.answer else None
+        self._write(group, None, bad.answer, inputs, why, f"{bad.code}: {bad.message}")
 
     def _write(
         self,
@@ -267,6 +351,7 @@ class _Writer:
         judgement: Judgement | None,
         answer: Answer | None,
         inputs_hash: str | None,
+        why: Sequence[str],
         reason: str = "",
     ) -> None:
         row = VerdictRow(
@@ -283,11 +368,32 @@ class _Writer:
                 prompt_hash=self._prompt_hash,
                 checkpoint=self._checkpoint,
                 inputs_hash=inputs_hash,
+                why=list(why),
                 answers={"verdict": answer_meta(answer)} if answer else {},
             ),
         )
         settled = judgement is not None
         self._output.add(row, group.key, settled=settled, inputs_hash=inputs_hash)
+
+
+def _not_whole(row: SummaryRow) -> list[str]:
+    """Give the code of a group that was not looked at whole, where it was not."""
+    return [LEFT_OUT] if row.meta.left_out else []
+
+
+def _coded(bad: Bad) -> Bad:
+    """Give an answer that keeps no format the one code for that; its own goes into the message."""
+    if bad.answer is None or bad.code in WHY:
+        return bad
+    return replace(bad, code=FORMAT, message=f"{bad.code}: {bad.message}")
+
+
+def _place(code: str) -> int:
+    return WHY.index(code) if code in WHY else len(WHY)
+
+
+def _rests_on(row: SummaryRow) -> str:
+    return rests_on(row.model_dump(mode="json"))
 
 
 def _group(row: SummaryRow) -> Group:

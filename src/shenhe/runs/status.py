@@ -33,11 +33,13 @@ class OutputStatus:
     per_second: float
     left_seconds: float | None
     silent_seconds: float
+    faults: tuple[str, ...] = ()
+    """What was not where it is looked for, and so was not looked at."""
 
     @property
     def complete(self) -> bool:
-        """Whether all is done, and nothing failed or is undecided."""
-        return self.state == "ended" and not self.failed and not self.undecided
+        """Whether all is done, nothing failed or is undecided, and all was where it belongs."""
+        return self.state == "ended" and not (self.failed or self.undecided or self.faults)
 
 
 def read_status(folder: Path) -> list[OutputStatus]:
@@ -88,6 +90,7 @@ def _told_by(content: Json, name: str) -> OutputStatus:
         left_seconds=left,
         # A clock that was set back makes nothing younger than new.
         silent_seconds=max(0.0, silent.total_seconds()),
+        faults=tuple(map(str, content.get("faults") or ())),
     )
 
 

@@ -50,5 +50,5 @@ def read(answer: Answer, coordinates: Coordinates = "norm1000") -> Recovery:
         return found
     why = CUT[answer.finish_reason].format(answer.new_tokens)
     if not any(found.caption.photos):
-        raise FormatError("truncated", f"{why}, and no object was whole")
+        raise FormatError(answer.finish_reason, f"{why}, and no object was whole")
     return Recovery(found.caption, (*found.repairs, f"truncated: {why}"), True)

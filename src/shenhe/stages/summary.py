@@ -49,5 +49,5 @@ def read(answer: Answer) -> str:
     if answer.finish_reason == "loop":
         raise FormatError("loop", f"stopped after {answer.new_tokens} tokens: one thing repeated")
     if answer.finish_reason != "stop":
-        raise FormatError("truncated", f"cut at the limit of {answer.new_tokens} tokens")
+        raise FormatError("length", f"cut at the limit of {answer.new_tokens} tokens")
     return summary.parse(answer.text)

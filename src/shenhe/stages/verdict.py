@@ -52,5 +52,5 @@ def read(answer: Answer) -> Judgement:
     Raises: FormatError; a malformed verdict is never a pass, and never repaired.
     """
     if answer.finish_reason != "stop":
-        raise FormatError("truncated", f"cut at the limit of {answer.new_tokens} tokens")
+        raise FormatError("length", f"cut at the limit of {answer.new_tokens} tokens")
     return verdict.parse(answer.text)

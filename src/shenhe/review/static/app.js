@@ -1,13 +1,23 @@
 // Keys press what stands on the page: whatever a key does, a click or a tap does too.
 "use strict";
 const byId = (id) => document.getElementById(id);
-const FIELDS = "input:not([type=checkbox]), select, textarea";
+const TYPED = "input:not([type=hidden]), select, textarea";
 
 function press(target) {
-  if (target.matches(FIELDS)) {
+  if (target.matches(TYPED)) {
     target.focus();
     if (target.select) target.select();
   } else target.click();
+}
+
+// Dialogs lie over the page wherever it is scrolled to; the first button of one has the focus.
+function open(id) {
+  if (!byId(id)) {
+    document.body.append(byId(`${id}-template`).content.cloneNode(true));
+    for (const button of byId(id).querySelectorAll("[data-close]")) button.addEventListener("click", () => byId(id).close());
+  }
+  byId(id).showModal();
+  return byId(id);
 }
 
 function moveInQueue(step) {
@@ -17,14 +27,24 @@ function moveInQueue(step) {
   if (next) next.focus();
 }
 
+// Nothing decides but the keys 1, 2, 3, a and a click on a decision: no key that is held down, none
+// of an input method or a shortcut, none that a field, a list or a dialog has, no second click.
+const REPEATABLE = ["j", "k", "+", "=", "-"];
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (event.key === "Escape" && document.activeElement.matches(FIELDS)) {
-    document.activeElement.blur();
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.keyCode === 229) return;
+  const focused = event.target instanceof Element ? event.target : document.body;
+  if (event.repeat && !REPEATABLE.includes(event.key)) {
+    // A button that is held down is not pressed again and again.
+    if (focused.closest("button, a, summary")) event.preventDefault();
     return;
   }
-  if (event.target.matches(FIELDS)) return;
-  if (zoom && zoom.open) return zoomKey(event);
+  if (focused.matches(TYPED)) {
+    if (event.key === "Escape") focused.blur();
+    return;
+  }
+  if (sending) return;
+  const dialog = document.querySelector("dialog[open]");
+  if (dialog) return dialog === zoom ? zoomKey(event) : event.key === "?" && dialog.close();
   if (event.key === "j" || event.key === "k") return moveInQueue(event.key === "j" ? 1 : -1);
   const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!target || target.hidden) return;
@@ -35,27 +55,106 @@ document.addEventListener("keydown", (event) => {
 // A decision is on disk when the server has answered; until then the page stays, and says so.
 const decide = byId("decide");
 let sending = false;
+let byItself = false;
+const PATIENCE = 60_000; // milliseconds: twice as long as the server waits for its disk
+document.addEventListener("click", (event) => {
+  const again = event.detail > 1 && event.target.closest("[name=choice], .moves button");
+  if (!again && !(sending && event.target.closest("a, button"))) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+async function send(button) {
+  const body = new URLSearchParams(new FormData(decide, button));
+  const signal = AbortSignal.timeout(PATIENCE);
+  const answer = await fetch(button.formAction, { method: "POST", body, signal, headers: { Accept: "application/json" } });
+  if (answer.ok && !answer.redirected) drafts.forget();
+  if (answer.ok) return location.assign(answer.redirected ? answer.url : (await answer.json()).next);
+  const told = await answer.json().catch(() => ({}));
+  sending = false;
+  if (told.faults) return askBack(told);
+  // A conflict, or a line that is none: the page that says so comes as an answer to the form itself.
+  byItself = true;
+  decide.requestSubmit(button);
+}
 if (decide)
-  decide.addEventListener("submit", async (event) => {
+  decide.addEventListener("submit", (event) => {
+    if (byItself) return (byItself = false);
     event.preventDefault();
-    if (sending) return;
+    if (sending || event.submitter?.name !== "choice") return;
     sending = true;
-    const body = new URLSearchParams(new FormData(decide, event.submitter));
     byId("not-saved").hidden = true;
-    try {
-      const answer = await fetch(decide.action, { method: "POST", body, headers: { Accept: "application/json" } });
-      if (answer.ok) return location.assign((await answer.json()).next);
-      // A conflict, or a line that is none: the page that says so comes as an answer to the form itself.
-      const choice = Object.assign(document.createElement("input"), { type: "hidden", name: "choice" });
-      choice.value = event.submitter.value;
-      decide.append(choice);
-      decide.submit();
-    } catch {
+    send(event.submitter).catch(() => {
+      sending = false;
       byId("not-saved").hidden = false;
-    }
-    sending = false;
+    });
   });
-addEventListener("pageshow", () => (sending = false));
+function askBack(told) {
+  const dialog = open("ask");
+  dialog.querySelector("bdi").textContent = told.faults.join("，");
+  byId("ask-pass").formAction = told.despite;
+}
+for (const undo of document.querySelectorAll(".moves"))
+  undo.addEventListener("submit", (event) => {
+    if (sending) event.preventDefault();
+    sending = true;
+  });
+// A page out of the browser's memory shows what was, not what is.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+
+// What is being written is kept in this browser until it has been saved; it decides nothing.
+const drafts = {
+  fields: decide ? [...decide.elements].filter((field) => field.name && field.matches(TYPED)) : [],
+  name: decide && `draft ${decide.dataset.draft}`,
+  saved: {},
+  value: (field) => (field.type === "checkbox" ? (field.checked ? "1" : "") : field.value),
+  fill(field, value) {
+    if (field.type === "checkbox") field.checked = Boolean(value);
+    else field.value = value;
+    // A fault that the list no longer has is no reason to choose nothing.
+    if (drafts.value(field) !== value) field.value = drafts.saved[field.name];
+    field.closest("details")?.setAttribute("open", "");
+  },
+  keep() {
+    const typed = drafts.fields.filter((field) => drafts.value(field) !== drafts.saved[field.name]);
+    byId("draft").hidden = !typed.length;
+    try {
+      if (typed.length)
+        localStorage.setItem(drafts.name, JSON.stringify(Object.fromEntries(typed.map((f) => [f.name, drafts.value(f)]))));
+      else localStorage.removeItem(drafts.name);
+    } catch {
+      byId("draft-lost").hidden = !typed.length;
+    }
+  },
+  forget() {
+    try {
+      localStorage.removeItem(drafts.name);
+    } catch {} // nothing was kept
+  },
+  restore() {
+    let kept = {};
+    try {
+      kept = JSON.parse(localStorage.getItem(drafts.name)) ?? {};
+    } catch {} // no draft, or none that can be read
+    for (const field of drafts.fields) {
+      const value = kept[field.name];
+      if (typeof value === "string" && value !== drafts.value(field)) drafts.fill(field, value);
+    }
+  },
+};
+if (decide) {
+  // What the browser has put into fields is not what anybody wrote here.
+  decide.reset();
+  // A page that answers with what was being written shows no saved state to compare with.
+  for (const field of drafts.fields) drafts.saved[field.name] = "unsaved" in decide.dataset ? null : drafts.value(field);
+  if (!("unsaved" in decide.dataset)) drafts.restore();
+  drafts.keep();
+  for (const kind of ["input", "change"])
+    document.addEventListener(kind, (event) => drafts.fields.includes(event.target) && drafts.keep());
+  byId("discard").addEventListener("click", () => {
+    drafts.forget();
+    location.assign(decide.action);
+  });
+}
 
 // Photos that cannot be opened say so in words.
 for (const image of document.querySelectorAll(".picture img")) {
@@ -127,3 +226,10 @@ if (zoom) {
 // The next group's first photo is fetched while this one is looked at.
 const ahead = document.querySelector("[data-ahead]");
 if (ahead) addEventListener("load", () => (new Image().src = ahead.dataset.ahead));
+
+// The keys, over the page.
+const openKeys = byId("open-keys");
+if (openKeys) {
+  openKeys.hidden = false;
+  openKeys.addEventListener("click", () => open("keys"));
+}

@@ -1,0 +1,141 @@
+"""What a file is, by its first bytes, and whether its name is that of a photo.
+
+Names lie: phones send HEIC as .jpg, chat programs send anything as anything. What is read is
+decided by bytes alone; a name decides only what is looked at.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import Final
+
+HEAD_BYTES: Final = 512
+"""So many first bytes of a file are enough for `kind_of`."""
+
+SUFFIXES: Final = frozenset(
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+        *(".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"),
+    )
+)
+"""Names of photos end so, in any letter case."""
+READ: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP", "HEIC", "TIFF"})
+"""The kinds that are read."""
+ARCHIVES: Final = frozenset({"ZIP", "RAR", "7Z", "GZIP", "TAR", "BZIP2", "XZ", "ZSTD"})
+"""Files of these kinds hold other files, perhaps photos. An office document is a ZIP."""
+PICTURES: Final = frozenset(
+    (
+        *("AVIF", "GIF", "JXL", "JPEG 2000", "JPEG XR", "PSD", "SVG", "ICO", "CR3", "RAF", "DICOM"),
+        *("MP4", "MOV", "3GP", "MKV", "AVI", "FLV", "MPEG", "PDF", "OLE"),
+    )
+)
+"""Pictures, films and documents of these kinds may show the site, and are not read."""
+
+_STARTS: Final = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"\xff\x0a", "JXL"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JXL"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"II\xbc", "JPEG XR"),
+    (b"8BPS", "PSD"),
+    (b"\0\0\1\0", "ICO"),
+    (b"FUJIFILMCCD-RAW", "RAF"),
+    (b"%PDF-", "PDF"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "OLE"),
+    (b"PK\3\4", "ZIP"),
+    (b"PK\5\6", "ZIP"),
+    (b"PK\7\x08", "ZIP"),
+    (b"Rar!\x1a\7", "RAR"),
+    (b"7z\xbc\xaf\x27\x1c", "7Z"),
+    (b"\x1f\x8b", "GZIP"),
+    (b"BZh", "BZIP2"),
+    (b"\xfd7zXZ\0", "XZ"),
+    (b"\x28\xb5\x2f\xfd", "ZSTD"),
+    (b"\x1a\x45\xdf\xa3", "MKV"),
+    (b"FLV\1", "FLV"),
+    (b"\0\0\1\xba", "MPEG"),
+    (b"\0\0\1\xb3", "MPEG"),
+    (b"OggS", "OGG"),
+    (b"ID3", "MP3"),
+    (b"#!AMR", "AMR"),
+    (b"{\\rtf", "RTF"),
+    (b"SQLite format 3\0", "SQLITE"),
+    (b"\x7fELF", "ELF"),
+)
+_IN_RIFF: Final = {b"WEBP": "WEBP", b"AVI ": "AVI", b"WAVE": "WAV"}
+_BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+"""Lengths of the header that follows the first 14 bytes of a BMP."""
+_BRANDS: Final = (
+    ({b"avif", b"avis"}, "AVIF"),
+    ({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}, "HEIC"),
+    ({b"crx "}, "CR3"),
+    ({b"qt  "}, "MOV"),
+)
+"""Brands of ISO media files, whether they come first or later; the first that is there counts."""
+_PICTURE_BRANDS: Final = frozenset({b"mif1", b"msf1", b"mif2", b"1pic"})
+_QUICKTIME_BOXES: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+"""QuickTime of old begins with one of these."""
+
+
+def is_photo(name: str) -> bool:
+    """Whether a file is a photo by its name, in any letter case."""
+    return posixpath.splitext(name)[1].casefold() in SUFFIXES
+
+
+def kind_of(head: bytes) -> str | None:
+    """Tell what a file is by its first `HEAD_BYTES` bytes, None where they are of no known kind.
+
+    kind_of(b"%PDF-1.7 ...") == "PDF"
+    """
+    for start, kind in _STARTS:
+        if head.startswith(start):
+            return kind
+    if head[:4] == b"RIFF":
+        return _IN_RIFF.get(head[8:12])
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if head[4:8] == b"ftyp":
+        return _of_brands(head)
+    if head[4:8] in _QUICKTIME_BOXES and len(head) > 8:
+        return "MOV"
+    if head[257:262] == b"ustar":
+        return "TAR"
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    return _of_text(head)
+
+
+def _of_brands(head: bytes) -> str:
+    """Tell what an ISO media file is: its brands stand in its first box."""
+    end = min(int.from_bytes(head[:4], "big") or len(head), len(head))
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
+    for names, kind in _BRANDS:
+        if brands & names and not (kind == "MOV" and head[8:12] != b"qt  "):
+            return kind
+    if brands & _PICTURE_BRANDS:
+        return "HEIC"
+    return "3GP" if head[8:11] == b"3gp" else "MP4"
+
+
+def _of_text(head: bytes) -> str | None:
+    """Tell web pages, vector pictures and plain text; a server's error page is such a file."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "HTML"
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return "SVG"
+    if start.startswith(b"<?xml"):
+        return "XML"
+    if start.startswith(b"version https://git-lfs"):
+        return "LFS"
+    if start[:1] in (b"{", b"["):
+        return "JSON"
+    return None

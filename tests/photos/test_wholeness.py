@@ -1,0 +1,173 @@
+"""A photo is whole, or it is a failure: files cut short anywhere, and ends never written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image, ImageFile
+
+from shenhe.errors import PhotoError
+from shenhe.photos import describe, open_upright
+from shenhe.photos.boxes import CutShortError, check_heic
+
+SECTOR = 512
+KINDS: dict[str, dict[str, Any]] = {
+    "heic": {"quality": 60},
+    "heic_tiles": {"quality": 60, "tile_size": 128},
+    "jpeg": {"quality": 80},
+    "jpeg_progressive": {"quality": 80, "progressive": True},
+    "jpeg_restarts": {"quality": 80, "restart_marker_rows": 1},
+    "jpeg_grey": {"quality": 80},
+    "jpeg_cmyk": {"quality": 80},
+    "mpo": {"quality": 80},
+    "png": {},
+    "webp": {"quality": 80},
+    "webp_lossless": {"lossless": True},
+    "bmp": {},
+    "tiff": {},
+    "tiff_lzw": {"compression": "tiff_lzw"},
+    "tiff_jpeg": {"compression": "jpeg"},
+}
+"""Kinds of files, and how they are saved."""
+COMPRESSED = [name for name in KINDS if name not in ("bmp", "tiff", "mpo")]
+
+
+def picture(width: int = 240, height: int = 200) -> Image.Image:
+    coarse = np.random.default_rng(3).integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def saved(name: str, image: Image.Image | None = None) -> bytes:
+    image, kind = image or picture(), name.partition("_")[0].upper()
+    if name.endswith(("_grey", "_cmyk")):
+        image = image.convert("L" if name.endswith("_grey") else "CMYK")
+    buffer = io.BytesIO()
+    if kind == "HEIC":
+        pillow_heif.from_pillow(image).save(buffer, **KINDS[name])
+    elif kind == "MPO":
+        image.save(buffer, "MPO", save_all=True, append_images=[image], **KINDS[name])
+    else:
+        image.save(buffer, kind, **KINDS[name])
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return {name: saved(name) for name in KINDS}
+
+
+def cuts(size: int) -> Iterator[int]:
+    """Places to cut at: all near both ends, and evenly between."""
+    near = 16
+    yield from range(1, near)
+    yield from range(near, size - near, max(1, size // 60))
+    yield from range(size - near, size)
+
+
+def _code(path: Path, data: bytes) -> str:
+    path.write_bytes(data)
+    try:
+        return "damaged_inside" if describe(path).damaged_inside else "whole"
+    except PhotoError as error:
+        assert str(path) in str(error)
+        return error.code
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_whole_file_is_whole(name: str, files: dict[str, bytes], tmp_path: Path) -> None:
+    assert _code(tmp_path / "a.img", files[name]) == "whole"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_cut_anywhere_is_never_whole(
+    name: str, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    data = files[name]
+    end = data.index(b"\xff\xd9", 1000) + 2 if name == "mpo" else len(data)  # of the first photo
+    found = {cut: _code(tmp_path / "a.img", data[:cut]) for cut in cuts(end)}
+    assert set(found.values()) <= {"truncated", "not_a_photo"}
+    assert {code for cut, code in found.items() if cut > SECTOR} == {"truncated"}
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_an_end_that_was_never_written_is_told(
+    name: str, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    data = files[name]
+    for cut in range(SECTOR, len(data) - SECTOR, max(1, len(data) // 20)):
+        zeroed = data[:cut] + bytes(len(data) - cut)
+        assert _code(tmp_path / "a.img", zeroed) in ("truncated", "unsupported"), cut
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("behind", [bytes(4096), b"\0\0\x10\0SEFT" + b"trailer " * 99])
+def test_bytes_behind_the_end_cost_nothing(
+    name: str, behind: bytes, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    assert _code(tmp_path / "a.img", files[name] + behind) == "whole"
+
+
+def test_what_another_library_switched_on_changes_nothing(
+    files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for name in ("jpeg", "png", "tiff", "bmp", "heic"):
+        data = files[name]
+        assert _code(tmp_path / "a.img", data[: len(data) // 2]) == "truncated"
+
+
+def _box(kind: bytes, content: bytes, *, wide: bool = False) -> bytes:
+    if wide:
+        return b"\0\0\0\1" + kind + (len(content) + 16).to_bytes(8, "big") + content
+    return (len(content) + 8).to_bytes(4, "big") + kind + content
+
+
+def _rewritten(data: bytes, how: str) -> bytes:
+    """Write the last box of a HEIC, its data, with another form of length."""
+    at = data.index(b"mdat") - 4
+    if how == "to the end":
+        return data[:at] + bytes(4) + data[at + 4 :]
+    # A length of 64 bits takes 8 bytes more, before the data: the places of items lie 8 on.
+    whole = bytearray(data[:at] + _box(b"mdat", data[at + 8 :], wide=True))
+    return bytes(whole)
+
+
+def test_data_up_to_the_end_of_the_file_are_looked_at_by_their_items(
+    files: dict[str, bytes],
+) -> None:
+    data = _rewritten(files["heic"], "to the end")
+    assert check_heic(data) == ""
+    for cut in range(len(data) - 300, len(data), 7):
+        with pytest.raises(CutShortError):
+            check_heic(data[:cut])
+
+
+def test_lengths_of_64_bits_are_compared_too(files: dict[str, bytes]) -> None:
+    data = _rewritten(files["heic"], "64 bits")
+    with pytest.raises(CutShortError, match="'mdat' has"):
+        check_heic(data[:-1])
+
+
+def test_every_tile_is_looked_at(files: dict[str, bytes]) -> None:
+    data = files["heic_tiles"]
+    start = data.index(b"mdat") + 4
+    for at in range(start, len(data) - SECTOR, 997):
+        damaged = data[:at] + bytes(SECTOR) + data[at + SECTOR :]
+        try:
+            assert check_heic(damaged).startswith("tile ")
+        except CutShortError as error:
+            assert "tile " in str(error)
+
+
+def test_no_small_photo_inside_takes_the_place_of_the_large_one(tmp_path: Path) -> None:
+    image = picture(640, 480)
+    pillow_heif.from_pillow(image).save(tmp_path / "a.heic", quality=80)
+    heif = pillow_heif.from_pillow(image)
+    heif.save(tmp_path / "b.heic", quality=80)
+    assert open_upright(tmp_path / "b.heic").size == (640, 480)

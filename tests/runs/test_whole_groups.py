@@ -1,0 +1,217 @@
+"""A group is judged whole, or it is undecided: left-out photos, incomplete and repeated rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shenhe.records import FAIL, PASS, photo_key
+from shenhe.report import write_report
+from shenhe.review.index import Filters, Index
+from shenhe.runs import RunOptions, find_stage_a, plan_verdicts
+from tests.runs.test_runs import MISSION, MISSIONS, NOTHING, PASSED, Case
+
+Make = Callable[..., Path]
+FAILED = f"{FAIL}\n理由: 图片_1中螺丝未拧紧"
+
+
+@pytest.fixture
+def case(tmp_path: Path, make_group: Make) -> Case:
+    make_group("g1", "img-1.jpg", "img-2.jpg", label="审核通过")
+    make_group("g2", "img-1.jpg", label="审核不通过")
+    return Case(tmp_path)
+
+
+def _foreign(case: Case, *rows: dict[str, Any]) -> None:
+    """Write Stage-A rows as another tool might."""
+    base: dict[str, Any] = {"group_id": "g", "mission": MISSION.name, "label": "pass"}
+    base |= {"timestamp": "t"}
+    base["meta"] = {"prompt_hash": "x", "checkpoint": "x", "answers": {}}
+    path = case.out / "a" / f"{MISSION.name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(base | row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8")
+
+
+def _verdicts(case: Case) -> dict[str, dict[str, Any]]:
+    return {row["group_id"]: row for row in case.rows("b")}
+
+
+def test_what_was_left_out_keeps_a_group_from_passing(case: Case) -> None:
+    folder = case.tree / MISSION.name / "审核通过" / "g1"
+    (folder / "更多.pdf").write_bytes(b"%PDF-1.7\n")
+    counts = case.summarize()
+    assert (counts.done, counts.undecided, counts.complete) == (2, 1, False)
+    row = next(row for row in case.rows("a") if row["group_id"] == "g1")
+    assert row["meta"]["left_out"] == [{"path": "更多.pdf", "kind": "PDF"}]
+    (failure,) = case.rows("a", ".failures")
+    assert (failure["code"], failure["group_id"]) == ("left_out", "g1")
+    assert "更多.pdf (PDF)" in failure["message"]
+
+    assert case.judge().undecided == 1
+    row = _verdicts(case)["g1"]
+    assert (row["status"], row["verdict"], row["raw"]) == ("undecided", None, PASSED)
+    assert row["meta"]["why"] == ["left_out"]
+    assert row["reason"] == "left_out: 通过, 但未查看: 更多.pdf (PDF)"
+    assert [row["code"] for row in case.rows("b", ".failures")] == ["left_out"]
+    assert _verdicts(case)["g2"]["meta"]["why"] == []
+
+    assert case.summarize().undecided == 1  # nothing is asked again, nothing is forgotten
+    assert not case.asked
+    assert case.judge().undecided == 1
+    assert not case.asked
+
+    (folder / "更多.pdf").unlink()  # the group is whole now
+    counts = case.summarize()
+    assert counts.complete
+    assert counts.done_anew == {"something else beside the photos": 1}
+    assert case.judge().complete
+    assert [row["group_id"] for row in case.rows("b")] == ["g2", "g1"]
+
+
+def test_a_fail_needs_no_whole_group(case: Case) -> None:
+    (case.tree / MISSION.name / "审核通过" / "g1" / "a.zip").write_bytes(b"PK\x03\x04")
+    case.rulings = lambda request: FAILED
+    case.summarize()
+    assert case.judge().complete
+    assert _verdicts(case)["g1"]["verdict"] == FAIL
+
+
+def test_all_codes_stand_in_why_and_the_first_in_the_failure(case: Case) -> None:
+    (case.tree / MISSION.name / "审核通过" / "g1" / "a.zip").write_bytes(b"PK\x03\x04")
+    case.rulings = lambda request: "待定\n理由: 看不清"
+    case.summarize()
+    case.judge()
+    rows = _verdicts(case)
+    assert rows["g1"]["meta"]["why"] == ["left_out", "format"]
+    assert rows["g2"]["meta"]["why"] == ["format"]
+    codes = {row["group_id"]: row["code"] for row in case.rows("b", ".failures")}
+    assert codes == {"g1": "left_out", "g2": "format"}
+
+
+def test_a_group_of_archives_alone_names_them(case: Case, make_group: Make) -> None:
+    (make_group("g3") / "照片.rar").write_bytes(b"Rar!\x1a\x07\x01\0")
+    assert case.summarize().failed == 1
+    assert [row["code"] for row in case.rows("a", ".failures")] == ["no_photos", "left_out"]
+    case.judge()
+    row = _verdicts(case)["g3"]
+    assert row["meta"]["why"] == ["stage_a_incomplete", "left_out"]
+    assert "照片.rar (RAR)" in row["reason"]
+
+
+LINE = "BBU设备/华为×1"
+
+
+@pytest.mark.parametrize(
+    ("images", "lines"),
+    [
+        (3, {photo_key(0): LINE}),
+        (1, {photo_key(0): LINE, photo_key(1): LINE}),
+        (2, {}),
+        (0, {}),
+        (0, {photo_key(0): LINE}),
+        (2, {photo_key(0): LINE, photo_key(1): " \n"}),
+        (1, {photo_key(0): ""}),
+        (2, {photo_key(1): LINE, photo_key(0): LINE}),
+        (2, {photo_key(0): LINE, photo_key(2): LINE}),
+        (1, {"照片": LINE}),
+    ],
+)
+def test_rows_without_one_line_a_photo_never_pass(
+    case: Case, images: int, lines: dict[str, str]
+) -> None:
+    named = [f"/x/{number}.jpg" for number in range(images)]
+    good = {"group_id": "good", "images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
+    _foreign(case, {"images": named, "per_image": lines}, good)
+    counts = case.judge()
+    assert (counts.done, counts.undecided) == (2, 1)
+    rows = _verdicts(case)
+    assert rows["good"]["verdict"] == PASS
+    assert (rows["g"]["verdict"], rows["g"]["meta"]["why"]) == (None, ["stage_a_incomplete"])
+    assert [row["code"] for row in case.rows("b", ".failures")] == ["stage_a_incomplete"]
+    assert len(case.asked) == 1
+    assert case.judge().undecided == 1
+    assert not case.asked
+    # The same lines for as many photos: another verdict.
+    whole = {photo_key(0): LINE}
+    _foreign(case, {"images": ["/x/1.jpg"], "per_image": whole}, good)
+    assert case.judge().complete
+
+
+def test_equal_rows_are_counted_once(case: Case) -> None:
+    row = {"images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
+    _foreign(case, row, row | {"timestamp": "later"}, row | {"group_id": "other"})
+    counts = case.judge()
+    assert (counts.done, counts.undecided) == (2, 0)
+    assert len(case.asked) == 2
+    (source,) = find_stage_a(case.out / "a", MISSIONS)
+    plan = plan_verdicts(source, case.out / "b", RunOptions())
+    assert (plan.groups, plan.already) == (0, 2)
+
+
+def test_other_rows_of_one_group_are_undecided(case: Case) -> None:
+    row = {"images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
+    other = row | {"per_image": {photo_key(0): NOTHING}}
+    third = row | {"group_id": "other"}
+    _foreign(case, row, third, other, row)
+    counts = case.judge()
+    assert (counts.done, counts.undecided) == (2, 1)
+    assert len(case.asked) == 1
+    verdict = _verdicts(case)["g"]
+    assert verdict["meta"]["why"] == ["duplicate_group"]
+    (failure,) = case.rows("b", ".failures")
+    assert failure["code"] == "duplicate_group"
+    for line in (1, 3, 4):
+        assert f"{MISSION.name}.jsonl:{line}" in failure["message"]
+    assert case.judge().undecided == 1
+    assert not case.asked
+    _foreign(case, row, third)
+    assert case.judge().complete
+    assert len(case.asked) == 1
+    assert sorted(_verdicts(case)) == ["g", "other"]
+    assert len(case.rows("b")) == 2
+
+
+def test_names_that_are_not_utf8_cost_their_group(case: Case, make_group: Make) -> None:
+    label = os.fsencode(case.tree / MISSION.name / "审核通过")
+    odd = os.path.join(label, "QC-2测试".encode("gbk"))
+    os.mkdir(odd)
+    (case.tree / MISSION.name / "审核通过" / "g1" / "img-1.jpg").rename(os.fsdecode(odd) + "/1.jpg")
+    counts = case.summarize()
+    assert (counts.done, counts.failed) == (2, 1)
+    (failure,) = case.rows("a", ".failures")
+    assert (failure["code"], failure["group_id"]) == ("bad_name", "QC-2\\xb2\\xe2\\xca\\xd4")
+    assert "QC-2测试" in failure["message"]
+    case.judge()
+    assert _verdicts(case)["QC-2\\xb2\\xe2\\xca\\xd4"]["meta"]["why"] == ["stage_a_incomplete"]
+    run = case.out
+    (run / "a").rename(run / "stage_a")
+    (run / "b").rename(run / "stage_b")
+    assert "QC-2\\xb2\\xe2\\xca\\xd4" in write_report(run).read_text(encoding="utf-8")
+    index = Index(run)
+    (entry,) = index.page(Filters(verdict="undecided"))
+    found = index.group(entry.number)
+    assert found is not None
+    assert found.entry.group_id == "QC-2\\xb2\\xe2\\xca\\xd4"
+    os.rename(odd, os.path.join(label, b"QC-2"))  # mended: the old failure is gone with its name
+    (run / "stage_a").rename(run / "a")
+    (run / "stage_b").rename(run / "b")
+    assert case.summarize().complete
+    assert case.rows("a", ".failures") == []
+    assert case.judge().complete
+    assert "QC-2" in _verdicts(case)
+
+
+def test_a_data_root_that_is_not_utf8(case: Case, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xd5\xd5\xc6\xac"))
+    case.tree.rename(odd)
+    case.tree = odd
+    assert case.summarize().complete
+    assert all(image.startswith("file://") for row in case.rows("a") for image in row["images"])
+    assert "%D5%D5%C6%AC" in case.manifest("a")["options"]["data_root"]
+    assert case.summarize().already == 2
