@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 
 import pytest
 
@@ -43,3 +44,9 @@ def test_long_words_are_cut() -> None:
     with pytest.raises(ItemError) as caught, item_wall("unreadable", "a.jpg"):
         raise ValueError("x" * 100_000)
     assert len(str(caught.value)) < 400
+
+
+def test_an_items_error_travels_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(PhotoError("missing", "a.jpg: no such file")))
+    assert isinstance(error, PhotoError)
+    assert (error.code, str(error)) == ("missing", "a.jpg: no such file")

@@ -119,6 +119,10 @@ class ItemError(ShenheError):
         super().__init__(message)
         self.code = code
 
+    def __reduce__(self) -> tuple[type[ItemError], tuple[str, str]]:
+        """Travel from one process to another: a worker's error is told by the driver."""
+        return type(self), (self.code, str(self))
+
 
 class PhotoError(ItemError):
     """A photo that cannot be read."""

@@ -278,3 +278,13 @@ def test_a_server_that_says_to_wait_for_ever_is_told_of(
         with pytest.raises(EngineError, match="16 times in a row: status 429: told to"):
             list(engine.answer(requests))
     assert "says to wait for 1e+09 s" in caplog.text
+
+
+@pytest.mark.parametrize("listing", ["null", "empty", "odd"])
+def test_a_list_of_models_that_cannot_be_read_is_no_reason_to_stop(
+    listing: str, make: Make, demo_photos: list[Path]
+) -> None:
+    with scripted("--listing", listing) as server:
+        (answer,) = make("scripted", server.url).answer([_line(demo_photos[0])])
+        assert isinstance(answer, Answer)
+        assert make("scripted", server.url, adapters=("lora",)).fingerprint == "server:lora"

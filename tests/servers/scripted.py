@@ -67,7 +67,8 @@ class Server:
             if self.options.odd:
                 names += (kind + name for kind in ("", *KINDS) for name in ODD)
             entries = [{"id": name, "object": "model", "owned_by": "tests"} for name in names]
-            return self.send(writer, {"object": "list", "data": entries})
+            listing = {"null": None, "empty": [], "odd": [None, 7, {"id": 7}, {"x": "y"}, "z"]}
+            return self.send(writer, {"data": listing.get(self.options.listing, entries)})
         if path == "/counts":
             return self.send(writer, dict(self.counts) | {"most": self.most})
         if path == "/last":
@@ -210,6 +211,7 @@ async def main() -> None:
     parser.add_argument("--form", help="what holds an answer to a regular expression here")
     parser.add_argument("--key", help="the only key that opens")
     parser.add_argument("--status", type=int, help="answer every photo by this status")
+    parser.add_argument("--listing", help="how the list of models cannot be read")
     parser.add_argument("--odd", action="store_true", help="list the models that answer oddly")
     parser.add_argument("--retry-after", help="what that says of when to come again")
     server = Server(parser.parse_args())

@@ -105,5 +105,6 @@ class Engine(Protocol):
         """Answer one request piece by piece; the pieces join to the text of the answer returned.
 
         Closing the generator, or an exception in it, stops the model.
-        Raises: EngineError; PhotoError for a photo that cannot be read.
+        Raises: EngineError; PhotoError for a photo that cannot be read; ItemError for an answer
+        that is none.
         """

@@ -113,13 +113,14 @@ class ServerEngine:
     def _find(self) -> tuple[Body, Body | None]:
         """Find the model that is asked, and the base where that is an adapter of it."""
         models = self._background.run(self._contact.models())
+        listed = {entry["id"]: entry for entry in models}
+        names = (self.spec.model, *self.spec.adapters)
         # A list that cannot be read is no reason not to ask for the model by its name.
-        entries = {entry["id"]: entry for entry in models}
-        for name in (self.spec.model, *self.spec.adapters):
-            if entries and name not in entries:
+        entries = listed or {name: {"id": name} for name in names}
+        for name in names:
+            if name not in entries:
                 known = one_line(", ".join(sorted(entries)), self._contact.secrets)
                 raise UsageError(f"{name}: the server has no such model; it has {known}")
-            entries.setdefault(name, {"id": name})
         base = entries[self.spec.model]
         if not self.spec.adapters:
             return base, None
