@@ -111,9 +111,7 @@ def test_sqlite_cannot_execute(
 
 
 @pytest.mark.parametrize("error", PARSER, ids=_name)
-@pytest.mark.parametrize(
-    ("module", "name"), [("json", "loads"), ("shenhe.runs.ledger", "from_json")]
-)
+@pytest.mark.parametrize("module", ["shenhe.runs.ledger", "shenhe.runs.manifest"])
 def test_json(
     tree: Path,
     tmp_path: Path,
