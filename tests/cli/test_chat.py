@@ -15,6 +15,7 @@ from typing import Self
 
 from tests.cli.test_commands import MODEL, SHENHE
 from tests.conftest import DEMO
+from tests.interrupts import heed_interrupts
 
 PHOTO = sorted((DEMO / "photos" / "挡风板安装检查").rglob("img-001.jpeg"))[0]
 
@@ -66,6 +67,7 @@ class Typist:
 
 
 def _take_terminal(slave: int) -> None:
+    heed_interrupts()
     import fcntl
     import termios
 

@@ -20,6 +20,7 @@ from PIL import Image
 from shenhe.cli.main import exit_code
 from tests.cli.bad_files import contents, special
 from tests.conftest import DEMO, MISSION
+from tests.interrupts import heed_interrupts
 
 SHENHE = [sys.executable, "-m", "shenhe"]
 MODEL = ["--model", "demo", "--adapters", "demo", "--dtype", "float32", "--batch-size", "8"]
@@ -226,7 +227,13 @@ def test_interrupted_it_exits_130_and_goes_on(tree: Path, tmp_path: Path) -> Non
         "--output-dir",
         str(tmp_path / "o"),
     ]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
     rows = tmp_path / "o" / "stage_a" / "BBU安装方式检查（正装）.jsonl"
     deadline = time.monotonic() + 120
     while not (rows.exists() and rows.stat().st_size) and time.monotonic() < deadline:

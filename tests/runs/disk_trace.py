@@ -102,14 +102,13 @@ class Disk:
 
     def _lay_out_indexes(self, calls: int, rng: random.Random) -> None:
         """An index may be any of its states, torn as well: it is never synced."""
-        states: defaultdict[str, list[bytes]] = defaultdict(list)
-        for number, path, data in self.indexes:
+        states: defaultdict[Path, list[bytes]] = defaultdict(list)
+        for number, name, data in self.indexes:
             if number <= calls:
-                states[path].append(data)
-        for name, data in states.items():
-            path = Path(name)
+                states[Path(name)].append(data)
+        for path, written in states.items():
             if path.parent.is_dir() and rng.random() < 0.8:
-                chosen = rng.choice(data[-6:])
+                chosen = rng.choice(written[-6:])
                 torn = rng.randrange(len(chosen) + 1) if rng.random() < 0.2 else len(chosen)
                 path.write_bytes(chosen[:torn])
 

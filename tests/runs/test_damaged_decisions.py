@@ -40,6 +40,11 @@ def _sql(statement: str) -> Callable[[Path], None]:
     return harm
 
 
+def _anothers(path: Path) -> None:
+    path.unlink()
+    _sql("CREATE TABLE photos (a)")(path)
+
+
 HARMS: dict[str, Callable[[Path], object]] = {
     "torn": lambda path: os.truncate(path, path.stat().st_size // 2 // 4096 * 4096),
     "torn within a page": lambda path: os.truncate(path, 10_000),
@@ -47,7 +52,7 @@ HARMS: dict[str, Callable[[Path], object]] = {
     "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
     "a page of zeros": lambda path: _write(path, 4096, bytes(4096)),
     "a page of garbage": lambda path: _write(path, 8192, os.urandom(4096)),
-    "of another program": lambda path: (path.unlink(), _sql("CREATE TABLE photos (a)")(path)),
+    "of another program": _anothers,
     "a column too few": _sql("ALTER TABLE decisions RENAME COLUMN reviewer TO who"),
     "no table": _sql("DROP TABLE current"),
 }

@@ -1,5 +1,11 @@
 """Captions drawn on their photos."""
 
-from shenhe.overlays.draw import colour_of, draw_caption, overlay_path, write_overlay
+from shenhe.overlays.draw import (
+    colour_of,
+    draw_caption,
+    is_drawn,
+    overlay_path,
+    write_overlay,
+)
 
-__all__ = ["colour_of", "draw_caption", "overlay_path", "write_overlay"]
+__all__ = ["colour_of", "draw_caption", "is_drawn", "overlay_path", "write_overlay"]

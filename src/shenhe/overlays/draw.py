@@ -25,6 +25,8 @@ LEAST_SIDE = 960
 """A smaller photo is enlarged to this, so that numbers and legend can be read."""
 TEXT_SHARE = 36
 """The legend's text is this part of the longer side high: 10 pixels in a 360-pixel thumbnail."""
+HEAD = 4096
+"""So many bytes at the beginning of an overlay hold its comment."""
 Colour = tuple[int, int, int]
 COLOURS: dict[str, Colour] = {
     "BBU设备": (66, 165, 245),
@@ -68,7 +70,23 @@ def write_overlay(photo: Location, objects: Sequence[CaptionObject], path: Path)
     """
     sheet = draw_caption(photos.open_upright(photo), objects)
     with whole_file(path) as fresh:
-        sheet.save(fresh, "JPEG", quality=90)
+        sheet.save(fresh, "JPEG", quality=90, comment=_mark(objects))
+
+
+def is_drawn(objects: Sequence[CaptionObject], path: Path) -> bool:
+    """Whether an overlay is there, and shows these objects: it says so itself, no clock does."""
+    try:
+        with path.open("rb") as file:
+            return _mark(objects) in file.read(HEAD)
+    except OSError:
+        return False
+
+
+def _mark(objects: Sequence[CaptionObject]) -> bytes:
+    """Tell objects from all others, in a comment of the overlay."""
+    told = repr([(thing.desc, thing.shape) for thing in objects])
+    digest = hashlib.sha256(told.encode("utf-8", "backslashreplace"))
+    return b"shenhe:" + digest.hexdigest().encode()
 
 
 def colour_of(desc: str) -> Colour:

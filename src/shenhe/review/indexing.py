@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from shenhe.errors import RunError
+from shenhe.files import put_in_place
 from shenhe.records import EXPECTED, PASS, CaptionRow, Row, SummaryRow, VerdictRow
 from shenhe.runs.captions import caption_files
 from shenhe.runs.ledger import parse_row, read_shard
@@ -90,7 +91,7 @@ def make(path: Path, sources: Sources) -> None:
         db.execute("COMMIT")
         db.executescript(_NUMBERED)
         db.execute(f"PRAGMA user_version = {LAYOUT}")
-    fresh.replace(path)
+    put_in_place(fresh, path)
 
 
 def _gather(db: sqlite3.Connection, sources: Sources, files: Mapping[Path, int]) -> None:

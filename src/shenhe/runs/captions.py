@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,7 +18,7 @@ from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
 from shenhe.locations import locate, written
-from shenhe.overlays import overlay_path, write_overlay
+from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.records import (
     CaptionFailure,
     CaptionMeta,
@@ -69,7 +68,7 @@ def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
 
 
 def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]:
-    """Draw the rows that have no overlay yet, or one that is older than they are.
+    """Draw the rows that have no overlay yet, or one of other objects.
 
     Gives how many photos were drawn, and what was wrong with those that could not be.
     Raises: RunError for rows of another form, or an overlay that cannot be written.
@@ -77,11 +76,10 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
     drawn, failures = 0, []
     for row in read_captions(rows_path):
         value = from_grouped(row.caption)
-        written = datetime.fromisoformat(row.timestamp).timestamp()
         for image, objects in zip(row.images, value.photos, strict=True):
             photo = locate(image)
             path = overlay_path(folder, photo, row.key)
-            if path.exists() and path.stat().st_mtime >= written:
+            if is_drawn(objects, path):
                 continue
             try:
                 write_overlay(photo, objects, path)
