@@ -43,7 +43,8 @@ class Lists(Protocol):
     """Photos that are looked at together, as `intake.PhotoLists` has them."""
 
     @property
-    def passed_over(self) -> Counter[str]: ...
+    def passed_over(self) -> Counter[str]:
+        """Count what was named and is not among them, by why."""
 
     def __len__(self) -> int: ...
 
