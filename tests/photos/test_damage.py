@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.photos.test_wholeness import picture, saved
 
 SECTOR = 512
 JPEGS = ["jpeg", "jpeg_restarts", "jpeg_grey", "jpeg_cmyk", "jpeg_progressive"]
-FILLS = {
+FILLS: dict[str, Callable[[np.random.Generator, int], bytes]] = {
     "zeros": lambda rng, size: bytes(size),
     "ones": lambda rng, size: b"\xff" * size,
     "random": lambda rng, size: rng.bytes(size),
@@ -77,7 +78,8 @@ def test_pixels_are_those_of_pillow(mode: str, subsampling: str, tmp_path: Path)
     path = tmp_path / "a.jpg"
     picture(640, 480).convert(mode).save(path, quality=90, subsampling=subsampling)
     with Image.open(path) as image:
-        assert np.array_equal(np.asarray(load(path, PixelBudget()).image), image.convert("RGB"))
+        whole = np.asarray(image.convert("RGB"))
+    assert np.array_equal(np.asarray(load(path, PixelBudget()).image), whole)
 
 
 def test_a_wrong_checksum_in_a_png(tmp_path: Path) -> None:

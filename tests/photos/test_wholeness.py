@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from shenhe.errors import PhotoError
+from shenhe.locations import locate
 from shenhe.photos import PixelBudget, describe, load
 from shenhe.photos.boxes import CutShortError, check_heic
 
@@ -171,3 +174,34 @@ def test_no_small_photo_inside_takes_the_place_of_the_large_one(tmp_path: Path) 
     seen = load(tmp_path / "a.heic", PixelBudget(4096, 64 * 64))
     assert seen.sizes.original_wh == (640, 480)
     assert seen.image.size == seen.sizes.resized_wh
+
+
+class _Halves(BaseHTTPRequestHandler):
+    """Sends half of a photo and hangs up: with the whole length announced, or without any."""
+
+    photo = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        if "announced" in self.path:
+            self.send_header("Content-Length", str(len(self.photo)))
+        self.end_headers()
+        self.wfile.write(self.photo[: len(self.photo) // 2])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("name", ["announced.jpg", "silent.jpg"])
+def test_a_server_that_hangs_up_half_way(name: str, files: dict[str, bytes]) -> None:
+    handler = type("Handler", (_Halves,), {"photo": files["jpeg_progressive"]})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.raises(PhotoError) as caught:
+                describe(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
+        finally:
+            server.shutdown()
+            thread.join()
+    assert caught.value.code in ("truncated", "unreadable")

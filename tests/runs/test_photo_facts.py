@@ -102,13 +102,15 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
 def test_captions_tell_of_damage_and_of_what_was_passed_over(tree: Path, tmp_path: Path) -> None:
     (tree / "notes.txt").write_text("no photo")
     path = tmp_path / "c.jsonl"
+    lists = PhotoLists([tree])
     counts = run_captions(
         OpeningEngine(lambda _: THING),
-        PhotoLists([tree]),
+        lists,
         PROMPTS.caption,
         path,
         options={},
         run=RunOptions(),
+        passed_over=lists.passed_over,
     )
     assert counts.damaged_inside == 1
     facts = {Path(row.images[0]).name: row.meta.facts[0] for row in read_captions(path)}

@@ -38,6 +38,7 @@ def caption(options: argparse.Namespace) -> int:
         coordinates=options.coordinates,
         vocabulary=vocabulary,
         max_new_tokens=options.max_new_tokens,
+        passed_over=lists.passed_over,
     )
     code = tell("captions", "captions", counts, failures_file(options.output))
     if options.draw is not None:

@@ -59,7 +59,7 @@ pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_image
 # The limit is enforced by `opening`, with a reason code, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 # Pixels of a large photo go back to the system at once; threads keep some of blocks below 32 MB.
-Image.core.set_block_size(BLOCK_BYTES)
+Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined]
 # Remarks of Pillow's on what it passes over in a photo name no photo.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -72,7 +72,7 @@ def _silence_libtiff() -> None:
     a part of Pillow's own module, it goes on writing.
     """
     with suppress(OSError, AttributeError, TypeError):
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
             handler = getattr(library, name)
             handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p

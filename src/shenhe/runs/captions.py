@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from functools import partial
@@ -41,10 +40,6 @@ from shenhe.stages import caption
 
 class Lists(Protocol):
     """Photos that are looked at together, as `intake.PhotoLists` has them."""
-
-    @property
-    def passed_over(self) -> Counter[str]:
-        """Count what was named and is not among them, by why."""
 
     def __len__(self) -> int: ...
 
@@ -115,13 +110,16 @@ def run_captions(
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
     max_new_tokens: int = caption.MAX_NEW_TOKENS,
+    passed_over: Mapping[str, int] | None = None,
 ) -> RunCounts:
     """Write the caption of every list of photos that has none yet.
+
+    `passed_over` counts what was named and is not among the lists, by why, for the manifest.
 
     Raises: RunError, EngineError; what was written stays valid.
     """
     counts = RunCounts()
-    counts.passed_over.update(lists.passed_over)
+    counts.passed_over.update(passed_over or {})
     decisive = options | {
         "stage": "caption",
         "prompt_hash": template.hash(),
