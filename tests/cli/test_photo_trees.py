@@ -47,7 +47,7 @@ def test_a_mission_in_another_spelling_is_told(
     assert _run(tmp_path, tmp_path / "tree", "--dry-run") == 1
     said = capsys.readouterr().err
     assert (
-        f"folder 挡风板 安装检查 is no known mission, and not looked at: rename it if {MISSION} is meant"
+        f"挡风板 安装检查 is no known mission, and not looked at: rename it if {MISSION} is meant"
         in said
     )
     assert "warning: folder 别的 is no known mission" in said
