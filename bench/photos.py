@@ -3,8 +3,10 @@
     python -m bench.photos [--photos 24]
 
 12-megapixel JPEGs of a phone's kind (several scales of detail, noise, quality 90) into Qwen3-VL's
-default pixel budget, one thread. `Pillow` is the straight way: the whole photo decoded, Pillow's
-bicubic. Differences are of values from 0 to 255 against it. Prints a table in Markdown.
+default pixel budget, one thread. Then what it costs to look whether photos are whole, kind by kind:
+decoded by Pillow alone, and as `shenhe.photos` does. `Pillow` is the straight way: the whole photo
+decoded, Pillow's bicubic. Differences are of values from 0 to 255 against it. Prints tables in
+Markdown.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,14 +26,26 @@ from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.patches import Patches
 from shenhe.geometry import Size
 from shenhe.photos import PixelBudget, load, open_upright, resize
+from shenhe.photos.decoding import PLUGINS, decode
 
 SIZE = (4000, 3000)
 SCALES = (8, 32, 128, 512)
+KINDS: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
+    ("JPEG at half its size", "JPEG", {"quality": 90}, True),
+    ("JPEG whole", "JPEG", {"quality": 90}, False),
+    ("JPEG, progressive, at half its size", "JPEG", {"quality": 90, "progressive": True}, True),
+    ("HEIC of 48 tiles", "HEIC", {"quality": 60, "tile_size": 512}, False),
+    ("PNG", "PNG", {"compress_level": 1}, False),
+    ("WebP", "WEBP", {"quality": 80, "method": 0}, False),
+    ("TIFF, LZW", "TIFF", {"compression": "tiff_lzw"}, False),
+)
+"""Name, kind, how it is saved, and whether it is decoded at half its size."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
     budget = PixelBudget()
@@ -77,6 +92,39 @@ def main() -> None:
             for _ in range(10):
                 cut()
             print(f"\npatches by {name}: {(time.perf_counter() - began) * 100:.2f} ms a photo")
+        _checks(Path(folder), paths[0], options.rounds)
+
+
+def _checks(folder: Path, photo: Path, rounds: int) -> None:
+    """Print what looking whether photos are whole costs, beside decoding them."""
+    print("\n| | Pillow, ms | looked at, ms | ratio |\n|---|---|---|---|")
+    with Image.open(photo) as opened:
+        image = opened.convert("RGB")
+    half = Size(SIZE[0] // 2, SIZE[1] // 2)
+    for name, kind, options, wanted in KINDS:
+        path = folder / f"check.{kind}"
+        image.save(path, PLUGINS.get(kind, kind), **options)
+        size = half if wanted else Size(*SIZE)
+        taken: list[float] = []
+        for way in (_decoded, _looked_at):
+            times = []
+            for _ in range(rounds):
+                began = time.perf_counter()
+                way(path, kind, size)
+                times.append(time.perf_counter() - began)
+            taken.append(min(times) * 1e3)
+        print(f"| {name} | {taken[0]:.1f} | {taken[1]:.1f} | {taken[1] / taken[0]:.2f} |")
+
+
+def _decoded(path: Path, kind: str, wanted: Size) -> None:
+    with Image.open(path) as image:
+        if kind == "JPEG":
+            image.draft("RGB", wanted)
+        image.convert("RGB").load()
+
+
+def _looked_at(path: Path, kind: str, wanted: Size) -> None:
+    decode(path, kind, path.read_bytes(), wanted)
 
 
 def _by_pillow(path: Path, budget: PixelBudget) -> Image.Image:

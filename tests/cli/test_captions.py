@@ -65,6 +65,7 @@ def test_rows_failures_and_manifest(captioned: Path) -> None:
     assert failure["item"].endswith("damaged.jpg")
     manifest = json.loads((captioned / "out" / "c.manifest.json").read_text(encoding="utf-8"))
     assert manifest["options"]["coordinates"] == "norm1000"
+    assert manifest["passed_over"]["named_again"] == 1
 
 
 def test_every_photo_of_every_row_has_an_overlay(captioned: Path) -> None:

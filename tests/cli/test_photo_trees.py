@@ -46,7 +46,10 @@ def test_a_mission_in_another_spelling_is_told(
     os.mkdir(os.fsencode(tmp_path / "tree") + "/挡风板安装检查".encode("gbk"))
     assert _run(tmp_path, tmp_path / "tree", "--dry-run") == 1
     said = capsys.readouterr().err
-    assert f"folder 挡风板 安装检查 is no known mission: is {MISSION} meant?" in said
+    assert (
+        f"挡风板 安装检查 is no known mission, and not looked at: rename it if {MISSION} is meant"
+        in said
+    )
     assert "warning: folder 别的 is no known mission" in said
     assert f"as GBK it is {MISSION}" in said
     assert len(said.splitlines()) == 3

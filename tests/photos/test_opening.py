@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from shenhe.errors import PhotoError
@@ -201,3 +204,138 @@ def test_a_photo_below_twice_the_budget_is_decoded_whole(tmp_path: Path) -> None
     apart = np.abs(np.asarray(found).astype(int) - np.asarray(exact))
     assert apart.max() <= 1
     assert (apart > 0).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"%PDF-1.7\n", "is a PDF, not a photo of a kind that is read"),
+        (b"GIF89a" + bytes(30), "is a GIF, "),
+        (b"PK\3\4" + bytes(30), "is a ZIP, "),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "is an MP4, "),
+        (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", "is an AVIF, "),
+        (b"8BPS" + bytes(30), "is a PSD, "),
+        (b"<html>404</html>", "is an HTML, "),
+        (b"plain text", "not a photo of a known kind"),
+        (bytes(600), "nothing but zeros"),
+    ],
+)
+def test_what_is_no_photo_is_named(content: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(PhotoError, match=re.escape(told)) as caught:
+        open_upright(tmp_path / "a.jpg")
+    assert caught.value.code == "not_a_photo"
+
+
+def _jpeg(**options: Any) -> bytearray:
+    buffer = io.BytesIO()
+    _corners().save(buffer, "JPEG", **options)
+    return bytearray(buffer.getvalue())
+
+
+def _twelve_bits() -> bytes:
+    data = _jpeg()
+    data[data.index(b"\xff\xc0") + 4] = 12
+    return bytes(data)
+
+
+def _lossless() -> bytes:
+    data = _jpeg()
+    data[data.index(b"\xff\xc0") + 1] = 0xC3
+    return bytes(data)
+
+
+def _tiff(compression: int) -> bytes:
+    buffer = io.BytesIO()
+    _corners().save(buffer, "TIFF", compression="tiff_lzw")
+    data = bytearray(buffer.getvalue())
+    at = data.index((259).to_bytes(2, "little") + (3).to_bytes(2, "little"))
+    data[at + 8 : at + 10] = compression.to_bytes(2, "little")
+    return bytes(data)
+
+
+def _bmp(compression: int) -> bytes:
+    buffer = io.BytesIO()
+    _corners().save(buffer, "BMP")
+    data = bytearray(buffer.getvalue())
+    data[30] = compression
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [_twelve_bits(), _lossless(), _tiff(50001), _tiff(34712), _tiff(32809), _tiff(7777), _bmp(4)],
+    ids=["12 bits", "lossless", "webp in tiff", "jpeg 2000 in tiff", "fax", "unknown", "bmp"],
+)
+def test_a_variant_that_is_not_read_is_not_called_damaged(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.img").write_bytes(content)
+    with pytest.raises(PhotoError, match="not read") as caught:
+        open_upright(tmp_path / "a.img")
+    assert caught.value.code == "unsupported"
+
+
+def test_decoders_write_nothing_to_stderr(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    buffer = io.BytesIO()
+    _corners().save(buffer, "TIFF", compression="tiff_lzw")
+    whole = buffer.getvalue()
+    for number, content in enumerate(
+        [_tiff(50001), _tiff(32809), whole[:200] + bytes(200) + whole[400:], whole[:-40]]
+    ):
+        (tmp_path / f"{number}.tif").write_bytes(content)
+        with suppress(PhotoError):
+            open_upright(tmp_path / f"{number}.tif")
+    assert capfd.readouterr().err == ""
+
+
+def test_notes_that_cannot_be_read_do_not_cost_the_photo(tmp_path: Path) -> None:
+    _corners().save(tmp_path / "a.jpg", quality=95, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    assert _reads_as_corners(open_upright(tmp_path / "a.jpg"))
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("x"), RecursionError("x"), AttributeError("x"), OSError("x"), KeyError("x")]
+)
+def test_whatever_a_decoder_raises_is_the_photos_own_error(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _corners().save(tmp_path / "a.png")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    with pytest.raises(PhotoError, match=re.escape(str(tmp_path / "a.png"))):
+        open_upright(tmp_path / "a.png")
+
+
+def _swapping_profile(name: bytes) -> bytes:
+    """Make a profile under which red is green and green red."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    places = {
+        bytes(profile[at : at + 4]): at
+        for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12)
+    }
+    red, green = places[b"rXYZ"] + 4, places[b"gXYZ"] + 4
+    profile[red : red + 4], profile[green : green + 4] = (
+        profile[green : green + 4],
+        profile[red : red + 4],
+    )
+    if name:
+        at = int.from_bytes(profile[places[b"desc"] + 4 : places[b"desc"] + 8], "big")
+        text = name.decode().encode("utf-16-be")
+        start = at + int.from_bytes(profile[at + 24 : at + 28], "big")
+        profile[start : start + len(text)] = text
+    return bytes(profile)
+
+
+def test_profiles_are_not_applied_but_that_of_xyb(tmp_path: Path) -> None:
+    red = Image.new("RGB", (64, 64), (220, 20, 20))
+    red.save(tmp_path / "wide.jpg", quality=95, icc_profile=_swapping_profile(b""))
+    red.save(tmp_path / "xyb.jpg", quality=95, icc_profile=_swapping_profile(b"XYB"))
+    kept = open_upright(tmp_path / "wide.jpg").getpixel((9, 9))
+    converted = open_upright(tmp_path / "xyb.jpg").getpixel((9, 9))
+    assert kept[0] > 200  # type: ignore[index]
+    assert kept[1] < 40  # type: ignore[index]
+    assert converted[1] > converted[0] + 100  # type: ignore[index]

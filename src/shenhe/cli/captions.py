@@ -11,7 +11,7 @@ from shenhe.config import load_prompts, load_vocabulary
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, read_annotations
-from shenhe.runs import RunCounts, plan_captions, run_captions
+from shenhe.runs import plan_captions, run_captions
 from shenhe.runs.captions import draw_captions
 from shenhe.runs.output import failures_file
 
@@ -38,7 +38,8 @@ def caption(options: argparse.Namespace) -> int:
         coordinates=options.coordinates,
         vocabulary=vocabulary,
         max_new_tokens=options.max_new_tokens,
-        counts=RunCounts(passed_over=lists.passed_over, faults=lists.faults),
+        passed_over=lists.passed_over,
+        faults=lists.faults,
     )
     code = tell("captions", "captions", counts, failures_file(options.output))
     if options.draw is not None:

@@ -53,7 +53,10 @@ def of_missions(folders: Iterable[str], known: Sequence[str]) -> dict[str, str]:
         if not is_utf8(name):
             told[name] = f"folder {written_name(name)} is not looked at: {not_utf8(name)}"
         elif meant := closest(name, known):
-            told[name] = f"folder {name} is no known mission: is {meant} meant? Then rename it"
+            told[name] = (
+                f"folder {name} is no known mission, and not looked at: rename it if {meant} is"
+                " meant, or add it by --missions FILE"
+            )
     return told
 
 

@@ -25,7 +25,7 @@ from shenhe.geometry import Size
 from shenhe.locations import Location
 from shenhe.photos import jpeg
 from shenhe.photos.boxes import CutShortError, check_heic
-from shenhe.photos.wholeness import check_tiff_directory, check_whole
+from shenhe.photos.wholeness import COMPRESSION, check_tiff_directory, check_whole
 
 PLUGINS: Final = {"HEIC": "HEIF"}
 """Kinds that Pillow knows by another name."""
@@ -45,6 +45,7 @@ _CANNOT: Final = re.compile(
     re.IGNORECASE,
 )
 """Decoders' words for what they cannot read, damaged or not."""
+BLOCK_BYTES: Final = 1 << 26
 _NO_MEMORY: Final = re.compile(
     r"(not|can't|cannot) (enough|allocate) memory|out of memory|memory allocation", re.IGNORECASE
 )
@@ -57,6 +58,8 @@ Image.init()
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 # The limit is enforced by `opening`, with a reason code, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
+# Pixels of a large photo go back to the system at once; threads keep some of blocks below 32 MB.
+Image.core.set_block_size(BLOCK_BYTES)  # type: ignore[attr-defined]
 # Remarks of Pillow's on what it passes over in a photo name no photo.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -69,7 +72,7 @@ def _silence_libtiff() -> None:
     a part of Pillow's own module, it goes on writing.
     """
     with suppress(OSError, AttributeError, TypeError):
-        library = ctypes.CDLL(Image.core.__file__)
+        library = ctypes.CDLL(Image.core.__file__)  # type: ignore[attr-defined]
         for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
             handler = getattr(library, name)
             handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
@@ -81,9 +84,13 @@ _silence_libtiff()
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A photo upright and in RGB, perhaps decoded smaller, and what was found damaged in it."""
+    """A photo upright and in RGB, perhaps decoded smaller, and what was found damaged in it.
+
+    `turned` is its orientation as it is stored, as EXIF numbers it.
+    """
 
     image: Image.Image
+    turned: int
     damage: str
 
 
@@ -110,7 +117,7 @@ def _decoder_error(path: Location, kind: str, error: Exception) -> PhotoError:
     said = " ".join(str(error).split())
     if _NO_MEMORY.search(said):
         return PhotoError("out_of_memory", f"{path}: not enough memory: {said}")
-    if _CANNOT.search(said) or (kind == "TIFF" and isinstance(error, KeyError)):
+    if _CANNOT.search(said):
         return PhotoError("unsupported", f"{path}: a {kind} of a kind that is not read: {said}")
     return PhotoError("truncated", f"{path}: damaged: {said or type(error).__name__}")
 
@@ -124,11 +131,15 @@ def open_header(kind: str, file: BinaryIO) -> Image.Image:
     if kind == "HEIC":
         file.seek(0)
         check_heic(file.read())
-    if kind == "TIFF":
-        check_tiff_directory(file)
+    compression = check_tiff_directory(file) if kind == "TIFF" else 1
     file.seek(0)
     factory, _ = Image.OPEN[PLUGINS.get(kind, kind)]
-    return factory(file, "")
+    try:
+        return factory(file, "")
+    except SyntaxError as error:
+        if compression in _TIFF_READ:
+            raise
+        raise NotImplementedError(f"compression {compression} is not supported") from error
 
 
 def decode(path: Location, kind: str, data: bytes, wanted: Size | None) -> Pixels:
@@ -150,9 +161,9 @@ def decode(path: Location, kind: str, data: bytes, wanted: Size | None) -> Pixel
             _load(path, kind, image, data)
             pixels = image
         pixels = _converted(pixels, image.info.get("icc_profile"))
-        turn = _TURNS.get(orientation(image))
-        pixels = to_rgb(pixels)
-        return Pixels(pixels.transpose(turn) if turn is not None else pixels, damage)
+        turned, pixels = orientation(image), to_rgb(pixels)
+        turn = _TURNS.get(turned)
+        return Pixels(pixels.transpose(turn) if turn is not None else pixels, turned, damage)
 
 
 def _load(path: Location, kind: str, image: Any, data: bytes) -> None:
@@ -163,7 +174,7 @@ def _load(path: Location, kind: str, image: Any, data: bytes) -> None:
     try:
         image.load()
     except (OSError, ValueError, RuntimeError, SyntaxError) as error:
-        compression = image.tag_v2.get(259, 1) if kind == "TIFF" else 1
+        compression = image.tag_v2.get(COMPRESSION, 1) if kind == "TIFF" else 1
         if compression not in _TIFF_READ:
             raise unsupported(path, f"a TIFF of compression {compression}") from error
         if kind == "JPEG" and jpeg.is_arithmetic(data):
@@ -177,7 +188,10 @@ def unsupported(path: Location, what: str) -> PhotoError:
 
 
 def orientation(image: Image.Image) -> int:
-    """Tell how a photo is stored, as EXIF numbers it: 1 is upright, and so is what says nothing."""
+    """Tell how a photo is stored, as EXIF numbers it: 1 is upright, and so is what says nothing.
+
+    A PNG may say so behind its pixels: it is decoded for that.
+    """
     try:
         number = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (SyntaxError, ValueError, LookupError, TypeError, OSError, RuntimeError):

@@ -19,7 +19,7 @@ from shenhe.errors import PhotoError
 from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, opened
 from shenhe.photos import jpeg
-from shenhe.photos.decoding import decode, open_header, orientation, photo_wall, unsupported
+from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
 from shenhe.photos.kinds import HEAD_BYTES, READ, kind_of
 from shenhe.photos.memory import gate
 from shenhe.photos.sizing import PixelBudget, drafted, resize
@@ -59,8 +59,10 @@ class PhotoFacts:
     damaged_inside: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opened:
+    """A photo while memory is held for it; then its image is gone from here."""
+
     image: Image.Image
     original: Size
     facts: PhotoFacts
@@ -127,15 +129,21 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened
     with photo_wall(path), opened(path) as file:
         kind, length = _kind(path, file)
         with photo_wall(path, kind):
-            stored, turned = _header(path, kind, file)
+            stored = _stored_size(path, kind, file)
             wanted = drafted(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
             with gate.hold(length + stored.width * stored.height * BYTES_A_PIXEL):
                 file.seek(0)
                 pixels = decode(path, kind, file.read(), wanted)
-                upright = Size(*stored[::-1]) if turned in ON_ITS_SIDE else stored
-                if wanted == stored:
-                    upright = Size(*pixels.image.size)
-                yield _Opened(pixels.image, upright, PhotoFacts(kind, turned != 1, pixels.damage))
+                upright = Size(*pixels.image.size)
+                if wanted != stored:
+                    upright = Size(*stored[::-1]) if pixels.turned in ON_ITS_SIDE else stored
+                facts = PhotoFacts(kind, pixels.turned != 1, pixels.damage)
+                found = _Opened(pixels.image, upright, facts)
+                del pixels
+                try:
+                    yield found
+                finally:
+                    del found.image
 
 
 def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
@@ -156,7 +164,7 @@ def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
         return kind, length
     readable = ", ".join(sorted(READ))
     if kind is not None:
-        article = "an" if kind[0] in "AEFHMRSX" and kind not in ("HTML", "MPEG") else "a"
+        article = "an" if kind[0] in "AEFHILMOX" or kind == "SVG" else "a"
         told = f"is {article} {kind}, not a photo of a kind that is read ({readable})"
     elif not head.strip(b"\0"):
         told = "begins with nothing but zeros: it was never written, or its place was lost"
@@ -165,8 +173,8 @@ def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
     raise PhotoError("not_a_photo", f"{path}: {told}")
 
 
-def _header(path: Location, kind: str, file: BinaryIO) -> tuple[Size, int]:
-    """Read the size of a photo and how it is turned.
+def _stored_size(path: Location, kind: str, file: BinaryIO) -> Size:
+    """Read the size of a photo as it is stored, and decode nothing.
 
     Raises: PhotoError where it cannot be read, or is too large to; what Pillow raises.
     """
@@ -183,4 +191,4 @@ def _header(path: Location, kind: str, file: BinaryIO) -> tuple[Size, int]:
         )
     if max(size) > MAX_ASPECT * max(1, min(size)):
         raise PhotoError("too_long", f"{path}: {size.width}x{size.height} is too long and thin")
-    return size, orientation(image)
+    return size

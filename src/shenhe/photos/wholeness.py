@@ -12,6 +12,8 @@ from PIL import Image
 from shenhe.photos.boxes import CutShortError
 
 PNG_START: Final = 8
+COMPRESSION: Final = 259
+"""The tag of a TIFF that says how it is compressed."""
 MAX_TAGS: Final = 4096
 ZEROS: Final = 512
 """A WebP that ends in so many zeros, a sector of a disk, was not written to its end."""
@@ -71,8 +73,8 @@ def _check_tiff(data: bytes, image: Any) -> None:
                 raise CutShortError("a strip of it lies beyond its end")
 
 
-def check_tiff_directory(file: BinaryIO) -> None:
-    """Check that what tells a decoder of a TIFF's picture is all there.
+def check_tiff_directory(file: BinaryIO) -> int:
+    """Check that what tells a decoder of a TIFF's picture is all there; give its compression.
 
     Raises: CutShortError.
     """
@@ -86,12 +88,16 @@ def check_tiff_directory(file: BinaryIO) -> None:
     )
     count = number(_read(file, at, counted))
     entries = _read(file, at + counted, min(count, MAX_TAGS) * entry + wide)
+    compression = 1
     for start in range(0, len(entries) - wide, entry):
         tag, kind = number(entries[start : start + 2]), number(entries[start + 2 : start + 4])
         values, place = entries[start + 4 : start + 4 + wide], entries[start + 4 + wide :][:wide]
         size = number(values) * _TYPE_BYTES.get(kind, 1)
         if tag in _NEEDED and size > wide and number(place) + size > length:
             raise CutShortError(f"tag {tag} lies beyond its end")
+        if tag == COMPRESSION:
+            compression = number(place[:2])
+    return compression
 
 
 def _read(file: BinaryIO, at: int, size: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -108,14 +108,18 @@ def run_captions(
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
     max_new_tokens: int = caption.MAX_NEW_TOKENS,
-    counts: RunCounts | None = None,
+    passed_over: Mapping[str, int] | None = None,
+    faults: Iterable[str] = (),
 ) -> RunCounts:
     """Write the caption of every list of photos that has none yet.
 
-    `counts` may hold what was passed over when the photos were looked for.
+    `passed_over` counts what was named and is not among the lists, by why, for the manifest;
+    `faults` names what could not be looked at.
+
     Raises: RunError, EngineError; what was written stays valid.
     """
-    counts = RunCounts() if counts is None else counts
+    counts = RunCounts(faults=list(faults))
+    counts.passed_over.update(passed_over or {})
     decisive = options | {
         "stage": "caption",
         "prompt_hash": template.hash(),

@@ -37,6 +37,13 @@ def read_entry(path: Path, number: int, line: bytes, key_of: Callable[[Json], st
     return key, _UNDECIDED not in line and _LEFT_OUT not in line, rests_on
 
 
+def is_settled(row: Json) -> bool:
+    """Whether a row decides, and of a group that was looked at whole."""
+    meta = row.get("meta")
+    left_out = meta.get("left_out") if isinstance(meta, dict) else None
+    return row.get("status") != "undecided" and not left_out
+
+
 def _looks_whole(line: bytes) -> bool:
     """Whether a line is one row, not two that ran together, nor one that lost bytes."""
     if not line.endswith(b"}\n") or b"\0" in line or line.find(_BEGIN, 1) != -1:
@@ -58,5 +65,4 @@ def _read_whole(path: Path, number: int, line: bytes, key_of: Callable[[Json], s
         key.encode()
     except (RunError, UnicodeEncodeError) as error:
         raise DamagedRowError(path, number, f"is no row of shenhe's: {error}") from error
-    settled = row.get("status") != "undecided" and not meta.get("left_out")
-    return key, settled, rests_on if isinstance(rests_on, str) else None
+    return key, is_settled(row), rests_on if isinstance(rests_on, str) else None

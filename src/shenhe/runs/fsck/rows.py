@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from shenhe.errors import DamagedRowError, RunError
 from shenhe.records import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
+from shenhe.runs.entries import is_settled
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.ledger import Json, parse_row, set_lines_aside, set_torn_end_aside, whole_lines
 from shenhe.runs.output import key_of
@@ -79,7 +80,7 @@ def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
             if problem:
                 wrong[path][line_number] = problem
                 continue
-            settled = row.get("status") != "undecided"
+            settled = is_settled(row)
             before = keys.add(key_of(row), settled=settled, shard=number, line=line_number)
             if before is not None:
                 wrong[files[before[0] - 1]][before[1]] = (

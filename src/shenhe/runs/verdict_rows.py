@@ -1,0 +1,196 @@
+"""Verdict rows: what each rests on, and why a group is undecided."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any, Final
+
+from shenhe.config import Mission, Template
+from shenhe.errors import FormatError
+from shenhe.records import (
+    FAIL,
+    PASS,
+    WHY,
+    Answer,
+    Group,
+    Judgement,
+    RunMeta,
+    SummaryRow,
+    VerdictRow,
+    photo_key,
+    utc_now,
+)
+from shenhe.runs.deciding import Deciding
+from shenhe.runs.drive import Bad, Finished, Job
+from shenhe.runs.ledger import Json
+from shenhe.runs.output import Output
+from shenhe.runs.probability import p_pass
+from shenhe.runs.repeats import Repeated
+from shenhe.runs.stage_a import answer_meta, failure_of, told_left_out
+from shenhe.stages import verdict
+
+INCOMPLETE: Final = "stage_a_incomplete"
+LEFT_OUT: Final = "left_out"
+DUPLICATE: Final = "duplicate_group"
+FORMAT: Final = "format"
+SHOWN: Final = 5
+"""So many keys of lines are named."""
+
+
+def lines_hash(per_image: Any) -> str:
+    """Fingerprint the lines that a verdict rests on, 16 hex digits."""
+    text = json.dumps(per_image, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def rests_on(row: Json) -> str:
+    """Fingerprint what a verdict on a Stage-A row rests on: its lines, and what they lack."""
+    meta, images = row.get("meta"), row.get("images")
+    left_out = meta.get("left_out") if isinstance(meta, dict) else None
+    lines = row.get("per_image")
+    whole: list[Any] = [left_out] if left_out else []
+    if isinstance(images, list) and isinstance(lines, dict) and lacks(len(images), lines):
+        whole.append(len(images))
+    return lines_hash([lines, *whole] if whole else lines)
+
+
+def lacks(photos: int, lines: Mapping[str, Any]) -> str:
+    """Say what lines lack to be one for each photo, in order; nothing where they are whole."""
+    if not lines:
+        return f"{photos} 张照片, 没有一行"
+    if list(lines) != [photo_key(index) for index in range(photos)]:
+        return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, SHOWN))}"
+    blank = [key for key, line in lines.items() if not str(line).strip()]
+    return f"没有内容: {', '.join(blank[:SHOWN])}" if blank else ""
+
+
+class VerdictWriter:
+    """Turns outcomes into verdict rows."""
+
+    def __init__(
+        self, output: Output, prompt_hash: str, checkpoint: str, deciding: Deciding
+    ) -> None:
+        self._output, self._prompt_hash, self._checkpoint = output, prompt_hash, checkpoint
+        self._deciding = deciding
+
+    def jobs(
+        self,
+        rows: Iterator[SummaryRow],
+        mission: Mission,
+        template: Template,
+        max_new_tokens: int,
+        repeated: Mapping[str, Repeated],
+    ) -> Iterator[Job[SummaryRow]]:
+        """Ask for the verdicts of rows; those that cannot be judged are written as undecided."""
+        for row in rows:
+            inputs = _rests_on(row)
+            if row.key in repeated:
+                inputs = repeated[row.key].rests_on
+                if repeated[row.key].differ:
+                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE], inputs)
+                    continue
+            if lacking := lacks(len(row.images), row.per_image):
+                codes = [INCOMPLETE, *_not_whole(row)]
+                self.undecided(_group(row), f"第一阶段未完成: {lacking}", codes, inputs)
+                continue
+            try:
+                request = verdict.request(row.key, row.per_image, mission, template, max_new_tokens)
+            except FormatError as error:
+                bad = Bad(error.code, f"a Stage-A line is no summary: {error}", 1)
+                self._record_bad(row, bad, [error.code, *_not_whole(row)])
+            else:
+                yield Job(row, self._deciding.requests(request))
+
+    def record(self, finished: Finished[SummaryRow, Judgement]) -> None:
+        """Write the verdict of a group; a 通过 only where the group was looked at whole."""
+        row, decision = finished.item, self._deciding.decide(finished.outcomes)
+        for outcome in finished.outcomes:
+            if outcome.answer:
+                self._output.counts.new_tokens += outcome.answer.new_tokens
+        why = [] if decision.judgement and decision.judgement.verdict == FAIL else _not_whole(row)
+        # A pass of what the lines show, and they do not show all that lies in the group.
+        unseen = f"未查看: {told_left_out(row.meta.left_out)}" if why else ""
+        if decision.why is not None:
+            bad = _coded(decision.why)
+            bad = replace(bad, message=f"{unseen}; {bad.message}") if why else bad
+            self._record_bad(row, bad, [*why, bad.code])
+        elif why:
+            bad = Bad(why[0], f"{PASS}, 但{unseen}", 1, decision.answer)
+            self._record_bad(row, bad, why)
+        else:
+            self._write(_group(row), decision.judgement, decision.answer, _rests_on(row), [])
+
+    def undecided(
+        self, group: Group, reason: str, why: Sequence[str], inputs: str | None = None
+    ) -> None:
+        """Write that a group cannot be decided yet."""
+        failures = [failure_of(group, group.group_id, Bad(why[0], reason, 1))]
+        self._output.add_failures(group.key, failures)
+        self._write(group, None, None, inputs, why, reason)
+
+    def _record_bad(self, row: SummaryRow, bad: Bad, why: Sequence[str]) -> None:
+        group = _group(row)
+        why = sorted(dict.fromkeys(why), key=_place)
+        told = replace(bad, code=why[0])
+        self._output.add_failures(group.key, [failure_of(group, group.group_id, told)])
+        # An engine that gave no answer may give one next time: such a row rests on no lines.
+        inputs = _rests_on(row) if bad.answer else None
+        self._write(group, None, bad.answer, inputs, why, f"{bad.code}: {bad.message}")
+
+    def _write(
+        self,
+        group: Group,
+        judgement: Judgement | None,
+        answer: Answer | None,
+        inputs_hash: str | None,
+        why: Sequence[str],
+        reason: str = "",
+    ) -> None:
+        row = VerdictRow(
+            group_id=group.group_id,
+            mission=group.mission,
+            label=group.label,
+            verdict=judgement.verdict if judgement else None,
+            reason=judgement.reason if judgement else reason,
+            p_pass=p_pass(answer) if answer else None,
+            status="decided" if judgement else "undecided",
+            raw=answer.text if answer else "",
+            timestamp=utc_now(),
+            meta=RunMeta(
+                prompt_hash=self._prompt_hash,
+                checkpoint=self._checkpoint,
+                inputs_hash=inputs_hash,
+                why=list(why),
+                answers={"verdict": answer_meta(answer)} if answer else {},
+            ),
+        )
+        settled = judgement is not None
+        self._output.add(row, group.key, settled=settled, inputs_hash=inputs_hash)
+
+
+def _not_whole(row: SummaryRow) -> list[str]:
+    """Give the code of a group that was not looked at whole, where it was not."""
+    return [LEFT_OUT] if row.meta.left_out else []
+
+
+def _coded(bad: Bad) -> Bad:
+    """Give an answer that keeps no format the one code for that; its own goes into the message."""
+    if bad.answer is None or bad.code in WHY:
+        return bad
+    return replace(bad, code=FORMAT, message=f"{bad.code}: {bad.message}")
+
+
+def _place(code: str) -> int:
+    return WHY.index(code) if code in WHY else len(WHY)
+
+
+def _rests_on(row: SummaryRow) -> str:
+    return rests_on(row.model_dump(mode="json"))
+
+
+def _group(row: SummaryRow) -> Group:
+    return Group(row.group_id, row.mission, row.label, ())
