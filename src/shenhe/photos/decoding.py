@@ -7,6 +7,7 @@ would show other colours altogether and are converted: CMYK, and XYB by the prof
 from __future__ import annotations
 
 import ctypes
+import errno
 import io
 import logging
 import re
@@ -108,7 +109,8 @@ def photo_wall(path: Location, kind: str = "") -> Iterator[None]:
         except (SyntaxError, ValueError, EOFError, LookupError, RuntimeError) as error:
             raise _decoder_error(path, kind, error) from error
         except OSError as error:
-            if error.errno is None:  # the decoder's word, not the file system's
+            # The decoder's word, not the file system's; or it was sent before the file's beginning.
+            if error.errno is None or (kind and error.errno == errno.EINVAL):
                 raise _decoder_error(path, kind, error) from error
             raise PhotoError("unreadable", f"{path}: {error.strerror}") from error
 
