@@ -15,6 +15,7 @@ from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
+from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
@@ -31,6 +32,7 @@ its memory holds."""
 TOP_LOGPROBS = 20
 SAME = 1e-6
 """Log-probabilities that differ by no more are those of one model."""
+_FOREIGN_CODE = ("trust_remote_code", "trust-remote-code", "auto_map")
 FATAL = (RuntimeError, ValueError, TypeError, KeyError, OSError)
 
 
@@ -47,12 +49,14 @@ class VllmEngine:
         self.spec = spec
         base = find_checkpoint(spec.model)
         adapters = [find_adapter(name) for name in spec.adapters]
+        _refuse_what_vllm_passes_over(admit_adapters(base, adapters))
         own = read_budget(base)
         self._budget = PixelBudget(own.min_pixels, spec.max_pixels or own.max_pixels)
-        self._tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False)
         self.fingerprint = fingerprint(base, *adapters)
         options: dict[str, Any] = {
             "model": str(base.folder),
+            "trust_remote_code": False,
             "dtype": spec.dtype,
             "seed": spec.seed,
             "limit_mm_per_prompt": {"video": 0},
@@ -238,6 +242,15 @@ def _refuse_other_options(spec: EngineSpec) -> None:
         raise UsageError("--adapters: vLLM applies one at a time; merge them (shenhe merge)")
 
 
+def _refuse_what_vllm_passes_over(adapters: Iterable[AdmittedAdapter]) -> None:
+    for adapter in adapters:
+        if adapter.kind != "LoRA" or adapter.contents.replaced:
+            raise AdapterError(
+                f"{adapter.files.folder}: vLLM applies LoRA on matrices only, this is more:"
+                " merge it (shenhe merge), and give the merged checkpoint"
+            )
+
+
 def _passed_on(options: Iterable[str]) -> dict[str, Any]:
     """Read NAME=VALUE, a value being JSON where it can be, a text where not."""
     found: dict[str, Any] = {}
@@ -249,7 +262,18 @@ def _passed_on(options: Iterable[str]) -> dict[str, Any]:
             found[name.replace("-", "_")] = json.loads(value)
         except ValueError:
             found[name.replace("-", "_")] = value
+    if any(key in _FOREIGN_CODE and value is not False for key, value in _pairs(found)):
+        raise UsageError("--vllm-option trust_remote_code: foreign code is refused")
     return found
+
+
+def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    """Go through every key of what was passed on, at any depth."""
+    if isinstance(value, dict):
+        yield from value.items()
+    if isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _pairs(part)
 
 
 def _rank(rank: int) -> int:
