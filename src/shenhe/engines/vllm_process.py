@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -17,10 +16,10 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
 from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
-from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.opening import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
+from shenhe.engines.vllm_options import read_vllm_options
 from shenhe.errors import AdapterError, EngineError, PhotoError, UsageError
 from shenhe.formats.closing import close
 from shenhe.photos import PixelBudget
@@ -32,7 +31,6 @@ its memory holds."""
 TOP_LOGPROBS = 20
 SAME = 1e-6
 """Log-probabilities that differ by no more are those of one model."""
-_FOREIGN_CODE = ("trust_remote_code", "trust-remote-code", "auto_map")
 FATAL = (RuntimeError, ValueError, TypeError, KeyError, OSError)
 
 
@@ -49,7 +47,8 @@ class VllmEngine:
         self.spec = spec
         base = find_checkpoint(spec.model)
         adapters = [find_adapter(name) for name in spec.adapters]
-        _refuse_what_vllm_passes_over(admit_adapters(base, adapters))
+        admitted = admit_adapters(base, adapters)
+        _refuse_what_vllm_passes_over(admitted)
         own = read_budget(base)
         self._budget = PixelBudget(own.min_pixels, spec.max_pixels or own.max_pixels)
         self._tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False)
@@ -66,14 +65,14 @@ class VllmEngine:
             "disable_log_stats": True,
         }
         self._lora = None
-        for files in adapters:
-            self._lora = LoRARequest("adapter", 1, str(files.folder))
-            settings = json.loads((files.folder / "adapter_config.json").read_text("utf-8"))
-            options |= {"enable_lora": True, "max_lora_rank": _rank(int(settings.get("r", 8)))}
-            if any(".visual." in name for name in read_tables(files.weights)):
+        for adapter in admitted:
+            self._lora = LoRARequest("adapter", 1, str(adapter.files.folder))
+            rank = _rank(max(adapter.settings.ranks.values()))
+            options |= {"enable_lora": True, "max_lora_rank": rank}
+            if any(".visual." in name for name in adapter.contents.modules):
                 options["enable_tower_connector_lora"] = True
         try:
-            self._engine = LLM(**(options | _passed_on(spec.vllm_options))).llm_engine
+            self._engine = LLM(**(options | read_vllm_options(spec.vllm_options))).llm_engine
         except FATAL as error:
             raise EngineError(f"vLLM cannot start: {error}") from error
         self._count = 0
@@ -249,31 +248,6 @@ def _refuse_what_vllm_passes_over(adapters: Iterable[AdmittedAdapter]) -> None:
                 f"{adapter.files.folder}: vLLM applies LoRA on matrices only, this is more:"
                 " merge it (shenhe merge), and give the merged checkpoint"
             )
-
-
-def _passed_on(options: Iterable[str]) -> dict[str, Any]:
-    """Read NAME=VALUE, a value being JSON where it can be, a text where not."""
-    found: dict[str, Any] = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise UsageError(f"--vllm-option {option}: write NAME=VALUE")
-        try:
-            found[name.replace("-", "_")] = json.loads(value)
-        except ValueError:
-            found[name.replace("-", "_")] = value
-    if any(key in _FOREIGN_CODE and value is not False for key, value in _pairs(found)):
-        raise UsageError("--vllm-option trust_remote_code: foreign code is refused")
-    return found
-
-
-def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
-    """Go through every key of what was passed on, at any depth."""
-    if isinstance(value, dict):
-        yield from value.items()
-    if isinstance(value, (dict, list)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _pairs(part)
 
 
 def _rank(rank: int) -> int:

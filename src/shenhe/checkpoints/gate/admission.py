@@ -138,6 +138,9 @@ def _peft_config(files: CheckpointFiles) -> PeftConfig:
     for option, value in (("init_lora_weights", True), ("velora_config", None)):
         if hasattr(config, option):
             setattr(config, option, value)
+    for option in ("rank_pattern", "alpha_pattern"):
+        if hasattr(config, option):
+            setattr(config, option, getattr(config, option) or {})
     return config
 
 

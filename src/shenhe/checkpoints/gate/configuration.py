@@ -16,7 +16,7 @@ CONFIG: Final = "adapter_config.json"
 LORA: Final = "LORA"
 OTHERS: Final = (
     *("ADALORA", "BOFT", "C3A", "DELORA", "FOURIERFT", "GRALORA", "HIRA", "HRA", "IA3"),
-    *("LN_TUNING", "LOHA", "LOKR", "MISS", "OFT", "RANDLORA", "SHIRA", "TRAINABLE_TOKENS", "VERA"),
+    *("LN_TUNING", "LOHA", "LOKR", "MISS", "OFT", "RANDLORA", "TRAINABLE_TOKENS", "VERA"),
 )
 """Kinds beside LoRA that are the same model saved, loaded and merged by PEFT, as tests hold."""
 PROMPTS: Final = (
@@ -194,6 +194,6 @@ def _refuse_initialisation(path: Path, values: Mapping[str, Any]) -> None:
     raise AdapterError(
         f"{path}: init_lora_weights is {str(begun)[:40]!r}: it changed the base before training,"
         " and the adapter alone does not say how; give the one that PEFT converts (save_pretrained"
-        " with path_initial_model_for_weight_conversion, 'converted' of ms-swift, 'pissa_converted' of"
-        f" LLaMA-Factory){place}, or merge it where it was trained"
+        " with path_initial_model_for_weight_conversion, 'converted' of ms-swift, 'pissa_converted'"
+        f" of LLaMA-Factory){place}, or merge it where it was trained"
     )

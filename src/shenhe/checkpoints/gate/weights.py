@@ -181,7 +181,8 @@ def _refuse_stored(files: CheckpointFiles, key: str, stored: StoredTensor, *, lo
     if not math.prod(stored.shape):
         raise AdapterError(
             f"{files.folder}: {key} has the shape {list(stored.shape)}: empty, as ZeRO-3 leaves"
-            " what it has not gathered; save it again, gathered (stage3_gather_16bit_weights_on_model_save)"
+            " what it has not gathered; save it again, gathered"
+            " (stage3_gather_16bit_weights_on_model_save)"
         )
     if stored.dtype in FLOAT8 or (lora and not stored.dtype.is_floating_point):
         dtype = str(stored.dtype).removeprefix("torch.")
