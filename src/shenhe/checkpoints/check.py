@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from shenhe.checkpoints.companions import CONFIG, INDEX, NEEDED, PROVENANCE
-from shenhe.checkpoints.gate import admit_adapters, refuse_quantised
+from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters, refuse_quantised
 from shenhe.checkpoints.inspect import (
     CheckpointFiles,
     find_adapter,
@@ -81,12 +81,15 @@ def check_adapters(base: str, adapters: Sequence[str]) -> Iterator[Finding]:
     for name, adapter in zip(adapters, admitted, strict=True):
         for told in adapter.warnings:
             yield Finding("warning", told, "use a checkpoint from after some training")
-        modules = len(adapter.contents.modules)
-        whole = len(adapter.contents.replaced)
-        held = f", {whole} tensors held whole" if whole else ""
-        kind = "" if adapter.kind == "LoRA" else f" ({adapter.kind})"
-        yield Finding("ok", f"{name}: {modules} modules{held} fit the base{kind}")
+        yield Finding("ok", f"{name}: {_held(adapter)} fit the base")
         yield from _other_base(name, adapter.settings.base, base)
+
+
+def _held(adapter: AdmittedAdapter) -> str:
+    modules, whole = adapter.contents.modules, adapter.contents.replaced
+    held = f"{len(modules)} modules" if modules else f"{len(adapter.placed.weights)} tensors"
+    kind = "" if adapter.kind == "LoRA" else f" of {adapter.kind}"
+    return f"{held}{kind}" + (f", {len(whole)} tensors held whole" if whole else "")
 
 
 def _other_base(adapter: str, recorded: str, base: str) -> Iterator[Finding]:

@@ -135,15 +135,20 @@ def _choose(
     combine: Combine,
 ) -> _Streamed | _Whole:
     """Merge tensor by tensor, or the whole model at once where an adapter's kind needs it."""
+    stored = read_tables(base.weights).keys() | {f"{HEAD}.weight"}
     for adapter in adapters:
-        if adapter.kind != "LoRA":
+        kind = adapter.kind
+        touched = {f"{name}.weight" for name in adapter.contents.modules}
+        if (touched | adapter.contents.replaced.keys()) - stored:
+            kind = "a base that names its tensors otherwise than its model"
+        if kind != "LoRA":
             if combine == "sum":
                 raise AdapterError(
-                    f"{adapter.files.folder}: {adapter.kind} has no sum with another adapter"
+                    f"{adapter.files.folder}: {kind} has no sum with another adapter"
                 )
             warnings.warn(
-                f"{adapter.files.folder}: {adapter.kind} cannot be merged tensor by tensor: PEFT"
-                " merges the whole model in memory",
+                f"{adapter.files.folder}: {kind} cannot be merged tensor by tensor: PEFT merges the"
+                " whole model in memory",
                 stacklevel=3,
             )
             return _Whole(base, adapters, dtype)

@@ -82,8 +82,8 @@ def admit_adapters(
 
 
 def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
-    refuse_side_files(files.folder, files.weights)
     values = read_configuration(files.folder)
+    refuse_side_files(files.folder, files.weights)
     lora = values["peft_type"] == LORA
     across = bool(values.get("target_parameters"))
     config = _peft_config(files)
@@ -99,9 +99,8 @@ def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
         config = _with_modules(config, settings)
     config = with_names_of_base(config, model, contents)
     placed = place(model, config, contents, files.folder)
-    if not look_at_values(contents) or (
-        lora and not any(settings.alphas.values()) and not placed.whole
-    ):
+    idle = not any(settings.alphas.values()) and not (contents.replaced or contents.others)
+    if not look_at_values(contents) or idle:
         told.append(
             f"{files.folder}: all its weights are zero: it changes nothing, the base answers"
         )

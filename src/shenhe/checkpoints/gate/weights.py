@@ -194,7 +194,8 @@ def _refuse_stored(files: CheckpointFiles, key: str, stored: StoredTensor, *, lo
 
 def _nonzero(stored: StoredTensor, name: str, bad: list[str]) -> bool:
     """Tell whether a tensor holds anything; one that is not finite is added to `bad`."""
-    pieces = stored.read().view(-1).split(AT_ONCE)
+    flat = stored.read().view(-1)
+    pieces = [flat[start : start + AT_ONCE] for start in range(0, len(flat), AT_ONCE)]
     if stored.dtype.is_floating_point and not all(bool(torch.isfinite(p).all()) for p in pieces):
         bad.append(name)
     return any(bool(piece.any()) for piece in pieces)
