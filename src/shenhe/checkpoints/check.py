@@ -11,7 +11,12 @@ from typing import Any, Literal
 import torch
 
 from shenhe.checkpoints.companions import CONFIG, INDEX, NEEDED, PROVENANCE
-from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters, refuse_quantised
+from shenhe.checkpoints.gate import (
+    AdmittedAdapter,
+    admit_adapters,
+    refuse_quantised,
+    refuse_together,
+)
 from shenhe.checkpoints.inspect import (
     CheckpointFiles,
     find_adapter,
@@ -75,6 +80,7 @@ def check_adapters(base: str, adapters: Sequence[str]) -> Iterator[Finding]:
     files = find_checkpoint(base)
     try:
         admitted = admit_adapters(files, [find_adapter(name) for name in adapters])
+        refuse_together(admitted)
     except AdapterError as error:
         yield Finding("error", str(error))
         return

@@ -21,7 +21,12 @@ from transformers import (
 )
 
 from shenhe.checkpoints.foreign_code import foreign_library
-from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters, refuse_quantised
+from shenhe.checkpoints.gate import (
+    AdmittedAdapter,
+    admit_adapters,
+    refuse_quantised,
+    refuse_together,
+)
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.errors import AdapterError, CheckpointError, UsageError
@@ -69,6 +74,7 @@ def load_checkpoint(
     refuse_quantised(base)
     extras = [find_adapter(name) for name in adapters]
     admitted = admit_adapters(base, extras)
+    refuse_together(admitted)
     processor = _load_processor(base)
     loaded = load_model(base, _dtype(dtype), attn_impl)
     for number, adapter in enumerate(admitted):

@@ -68,7 +68,6 @@ def admit_adapters(
     """
     if not adapters:
         return []
-    _refuse_other_base(base)
     admitted = [_admit(base, files) for files in adapters]
     for number, later in enumerate(admitted):
         whole = {name.rpartition(".")[0] for name in later.placed.whole}
@@ -81,6 +80,26 @@ def admit_adapters(
     return admitted
 
 
+def refuse_together(adapters: Sequence[AdmittedAdapter]) -> None:
+    """Refuse adapters that can't be at work at the same time; they can be merged one by one.
+
+    Raises: AdapterError that names the two.
+    """
+    for number, later in enumerate(adapters):
+        for earlier in adapters[:number]:
+            whole = later.contents.replaced.keys() & earlier.contents.replaced.keys()
+            if later.config.peft_type != earlier.config.peft_type:
+                why = f"one is {earlier.kind}, the other {later.kind}"
+            elif whole:
+                why = f"both hold {some(sorted(whole))} whole"
+            else:
+                continue
+            raise AdapterError(
+                f"{earlier.files.folder} and {later.files.folder} can't be at work together: {why};"
+                " merge one (shenhe merge), and give the other on top of the result"
+            )
+
+
 def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
     values = read_configuration(files.folder)
     refuse_side_files(files.folder, files.weights)
@@ -90,6 +109,7 @@ def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
     known = {field.name for field in dataclasses.fields(config)}
     told = [refuse_unknown_options(files.folder / CONFIG, values, known)]
     model = empty_model(base)
+    _refuse_other_base(base, model)
     contents = read_contents(files, model.state_dict().keys(), lora=lora, across=across)
     settings = _settings(values, contents)
     if lora:
@@ -109,12 +129,12 @@ def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
     )
 
 
-def _refuse_other_base(base: CheckpointFiles) -> None:
+def _refuse_other_base(base: CheckpointFiles, model: Any) -> None:
     """Refuse a base whose tensors are not those that its configuration speaks of.
 
     Raises: CheckpointError.
     """
-    expected = empty_model(base).state_dict()
+    expected = model.state_dict()
     odd = [
         f"{name} is {list(stored.shape)}, the configuration's {list(expected[name].shape)}"
         for name, stored in read_tables(base.weights).items()
