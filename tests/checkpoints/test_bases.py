@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import shenhe
 from shenhe.checkpoints.check import check_adapters, check_files
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.checkpoints.merge import merge_adapters
@@ -218,6 +220,22 @@ def test_code_is_not_run_when_stdin_says_yes(tmp_path: Path) -> None:
     assert "asks for remote code" in run.stderr
     assert len(run.stderr.strip().splitlines()[-1:]) == 1
     assert not mark.exists()
+
+
+def test_every_loader_of_transformers_is_told_to_trust_nobody() -> None:
+    calls = [
+        node
+        for path in Path(shenhe.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("from_pretrained", "from_config")
+        and ast.unparse(node.func.value).startswith("Auto")
+    ]
+    assert len(calls) >= 6
+    for call in calls:
+        said = [word.value for word in call.keywords if word.arg == "trust_remote_code"]
+        assert [ast.unparse(value) for value in said] == ["False"], ast.unparse(call)
 
 
 def test_a_kernel_by_name_is_foreign_code() -> None:

@@ -40,6 +40,7 @@ from tests.checkpoints.small_adapters import (
 NEVER = b"\x80\x04cposix\nsystem\n(S'touch /tmp/never'\ntR."
 """A pickle that would run a command, were it opened."""
 NAN, INF = float("nan"), float("inf")
+OLD = r"model\.layers"
 LAYER = "model.language_model.layers"
 
 
@@ -58,6 +59,17 @@ def _twice(tensors: dict[str, torch.Tensor]) -> None:
 
 def _whole(name: str) -> Change:
     return rewrite(lambda tensors: tensors.update({f"{PREFIX}{name}": base_tables()[name].read()}))
+
+
+def _header_twice(folder: Path) -> None:
+    """One name, twice in the header, for the same bytes."""
+    data = (folder / WEIGHTS).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + length].rstrip()
+    entry = json.dumps({FIRST: json.loads(header)[f"{FIRST}.lora_A.weight"]})
+    again = entry.replace(FIRST, f"{FIRST}.lora_A.weight").encode()
+    header = header[:-1] + b"," + again[1:]
+    (folder / WEIGHTS).write_bytes(len(header).to_bytes(8, "little") + header + data[8 + length :])
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
@@ -160,6 +172,13 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a list for a kind": (configure(peft_type=["LORA"]), "that kind cannot be merged"),
     "lower case kind": (configure(peft_type="lora"), "that kind cannot be merged"),
     "no object": (lambda f: (f / "adapter_config.json").write_text("[1]"), "not a JSON object"),
+    "an option twice": (
+        lambda f: (f / "adapter_config.json").write_text(
+            (f / "adapter_config.json").read_text()[:-1] + ', "r": 4}'
+        ),
+        "r stands twice",
+    ),
+    "a tensor twice": (_header_twice, "stands twice"),
     "deep JSON": (
         lambda f: (f / "adapter_config.json").write_text("[" * 100_000),
         "cannot be read",
@@ -239,6 +258,9 @@ def test_all_four_refuse_the_same_in_one_line(name: str, tmp_path: Path) -> None
     assert not (tmp_path / "merged").exists()
 
 
+OTHER_WORDS = ("names of LLaVA's times", "no prefix", "in two files", "null options", "mica")
+
+
 def _in_two_files(folder: Path) -> None:
     tensors = load_file(folder / WEIGHTS)
     (folder / WEIGHTS).unlink()
@@ -252,6 +274,12 @@ TAKEN: dict[str, tuple[Change, str]] = {
     "as PEFT writes it": (lambda f: None, ""),
     "in two files": (_in_two_files, ""),
     "names of other times": (rename("model.language_model.", "model."), ""),
+    "names of LLaVA's times": (rename("model.language_model.", "language_model.model."), ""),
+    "a target of other times": (configure(target_modules=rf"^{OLD}\..*\.(q_proj|v_proj)$"), ""),
+    "a rank of other times": (
+        configure(r=8, rank_pattern={rf"^{OLD}\.\d+\.self_attn\.[qv]_proj": 4}),
+        "",
+    ),
     "no prefix": (rename(PREFIX, ""), ""),
     "alpha_pattern, anchored": (configure(alpha_pattern={rf"^{LAYER}\.0\..*q_proj": 64}), ""),
     "float64": (each(torch.Tensor.double), ""),
@@ -296,7 +324,7 @@ def test_all_four_take_the_same_and_warn_of_the_same(name: str, tmp_path: Path) 
 def _merged_by_peft(adapter: Path, plain: Path, name: str) -> dict[str, torch.Tensor]:
     """Merge by PEFT: the adapter as it is, in place of one with other names the same in PEFT's."""
     # The same adapter in words that PEFT does not read, or, for MiCA, would round once more.
-    renamed = name in ("names of other times", "no prefix", "in two files", "null options", "mica")
+    renamed = "other times" in name or name in OTHER_WORDS
     base = AutoModelForImageTextToText.from_pretrained(BASE, dtype=torch.bfloat16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

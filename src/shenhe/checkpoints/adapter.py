@@ -87,7 +87,7 @@ def locate(key: str, base_names: Container[str], prefixes: Container[str]) -> Lo
 
 def name_in_base(name: str, base_names: Container[str]) -> str | None:
     """Find what a module or a tensor is called in the base, or None."""
-    candidates = [name]
+    candidates = [name, name.replace("language_model.model.", "model.language_model.", 1)]
     if _SEGMENT in name:
         candidates.append(name.replace(_SEGMENT, "", 1))
     head, dot, rest = name.partition("model.")
@@ -96,3 +96,16 @@ def name_in_base(name: str, base_names: Container[str]) -> str | None:
     candidates += [candidate.removeprefix("model.") for candidate in candidates]
     candidates += [f"model.{candidate}" for candidate in candidates]
     return next((c for c in candidates if c in base_names), None)
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Give what a module of a base has been called by transformers of other times, its own first.
+
+    >>> spellings("model.language_model.layers.0")[2:4]
+    ('model.layers.0', 'language_model.model.layers.0')
+    """
+    inner = name.removeprefix("model.")
+    if not inner.startswith(_SEGMENT):
+        return name, inner
+    rest = inner.removeprefix(_SEGMENT)
+    return name, inner, f"model.{rest}", f"{_SEGMENT}model.{rest}", rest

@@ -12,7 +12,7 @@ from typing import Any
 from peft import PeftConfig
 from peft.utils.other import get_pattern_key
 
-from shenhe.checkpoints.adapter import AdapterContents, LoraSettings
+from shenhe.checkpoints.adapter import AdapterContents, LoraSettings, spellings
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.gate.configuration import (
     CONFIG,
@@ -117,7 +117,8 @@ def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
         refuse_ranks(contents, settings.ranks)
         _refuse_loose_bias(contents, model)
         config = _with_modules(config, settings)
-    config = with_names_of_base(config, model, contents)
+    with foreign_library(f"{files.folder}: does not fit the base", AdapterError):
+        config = with_names_of_base(config, model, contents)
     placed = place(model, config, contents, files.folder)
     idle = not any(settings.alphas.values()) and not (contents.replaced or contents.others)
     if not look_at_values(contents) or idle:
@@ -172,7 +173,9 @@ def _settings(values: Mapping[str, Any], contents: AdapterContents) -> LoraSetti
     def by_module(option: str, usual: str) -> dict[str, Any]:
         patterns = values.get(option) or {}
         return {
-            name: _matched(patterns, (contents.written[name], name), values.get(usual, 0))
+            name: _matched(
+                patterns, (contents.written[name], *spellings(name)), values.get(usual, 0)
+            )
             for name in contents.modules
         }
 

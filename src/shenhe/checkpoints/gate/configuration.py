@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shenhe.checkpoints.foreign_code import foreign_library
+from shenhe.checkpoints.tensors import once
 from shenhe.errors import AdapterError
 
 CONFIG: Final = "adapter_config.json"
@@ -110,7 +111,7 @@ def read_configuration(folder: Path) -> dict[str, Any]:
     """
     path = folder / CONFIG
     with foreign_library(f"{path}: cannot be read", AdapterError):
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     if not isinstance(values, dict):
         raise AdapterError(f"{path}: is not a JSON object")
     _refuse_kind(path, values)

@@ -16,7 +16,7 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from peft.utils import get_peft_model_state_dict
 from transformers import AutoConfig, AutoModelForImageTextToText
 
-from shenhe.checkpoints.adapter import PREFIX, AdapterContents
+from shenhe.checkpoints.adapter import PREFIX, AdapterContents, spellings
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.gate.weights import some
 from shenhe.checkpoints.inspect import CheckpointFiles
@@ -50,24 +50,27 @@ def empty_model(base: CheckpointFiles) -> Any:
 
 
 def with_names_of_base(config: PeftConfig, model: Any, contents: AdapterContents) -> PeftConfig:
-    """Say with the base's names what an adapter of another time says with those of its own.
+    """Say with the base's names what a configuration of another time says with those of its own.
 
-    What PEFT would match on the names of then is matched on them, and asked for by those of now.
+    Only where PEFT would not find all of the adapter's modules by the names of now; then what it
+    would match by those of other times is asked for by name.
     """
-    shifts = _shifts(contents.written)
     targets = getattr(config, "target_modules", None)
-    if not any(now != then for now, then in shifts.items()) or not targets:
+    if not targets or (isinstance(targets, str) and targets.lower() == "all-linear"):
         return config
-    if isinstance(targets, str) and targets.lower() == "all-linear":
+    if all(
+        check_target_module_exists(config, name) for name in contents.modules or contents.written
+    ):
         return config
-    renamed = copy.deepcopy(config)
     named = [
         name
         for name, _ in model.named_modules()
-        if check_target_module_exists(config, name)
-        or check_target_module_exists(config, _as_written(name, shifts))
+        if any(check_target_module_exists(config, spelled) for spelled in spellings(name))
     ]
-    renamed.exclude_modules = renamed.layers_to_transform = renamed.layers_pattern = None
+    renamed = copy.deepcopy(config)
+    for option in ("exclude_modules", "layers_to_transform", "layers_pattern"):
+        if hasattr(renamed, option):
+            setattr(renamed, option, None)
     renamed.target_modules = "|".join(map(re.escape, named)) or targets
     return renamed
 
@@ -137,23 +140,3 @@ def _refuse_other_shapes(
     ]
     if kinds:
         raise AdapterError(f"{folder}: {len(kinds)} weights are of another kind: {some(kinds)}")
-
-
-def _shifts(written: Mapping[str, str]) -> dict[str, str]:
-    """Learn which beginnings of names are called otherwise, from modules known by both names."""
-    shifts: dict[str, str] = {}
-    for now, then in written.items():
-        ours, theirs = now.split("."), then.split(".")
-        same = 0
-        while same < min(len(ours), len(theirs)) and ours[-1 - same] == theirs[-1 - same]:
-            same += 1
-        shifts[".".join(ours[: len(ours) - same])] = ".".join(theirs[: len(theirs) - same])
-    return shifts
-
-
-def _as_written(name: str, shifts: Mapping[str, str]) -> str:
-    for now in sorted(shifts, key=len, reverse=True):
-        if name.startswith(f"{now}." if now else ""):
-            rest = name[len(now) :].removeprefix(".")
-            return f"{shifts[now]}.{rest}".removeprefix(".")
-    return name
