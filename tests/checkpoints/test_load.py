@@ -62,7 +62,7 @@ def _reweigh(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
             lambda f: (f / "model.safetensors").write_bytes(
                 (f / "model.safetensors").read_bytes()[:9000]
             ),
-            "cannot be loaded",
+            "cut off in its header",
         ),
         (
             lambda f: (f / "model.safetensors.index.json").write_text(

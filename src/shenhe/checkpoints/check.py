@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from shenhe.checkpoints.companions import INDEX, NEEDED, PROVENANCE
+from shenhe.checkpoints.companions import CONFIG, INDEX, NEEDED, PROVENANCE
+from shenhe.checkpoints.gate import (
+    AdmittedAdapter,
+    admit_adapters,
+    refuse_quantised,
+    refuse_together,
+)
 from shenhe.checkpoints.inspect import (
     CheckpointFiles,
     find_adapter,
@@ -18,7 +25,7 @@ from shenhe.checkpoints.inspect import (
 )
 from shenhe.checkpoints.merge import HEAD
 from shenhe.checkpoints.tensors import StoredTensor, read_table, read_tables
-from shenhe.errors import CheckpointError
+from shenhe.errors import AdapterError, CheckpointError
 
 Level = Literal["ok", "warning", "error"]
 VIDEO = "video_preprocessor_config.json"
@@ -33,14 +40,19 @@ class Finding:
     remedy: str = ""
 
 
-def check_files(name: str, base: str | None = None, *, values: bool = True) -> Iterator[Finding]:
+def check_files(
+    name: str, base: str | None = None, *, values: bool = True, quantised: bool = False
+) -> Iterator[Finding]:
     """Yield what is found in a checkpoint's files, and against those of its base.
 
-    Without `values` nothing is read but the tables of the weights.
+    Without `values` nothing is read but the tables of the weights. `quantised` is for those who run
+    such checkpoints, as vLLM does.
 
-    Raises: CheckpointError where it is no checkpoint at all.
+    Raises: CheckpointError where it is no checkpoint at all, or a quantised one.
     """
     files = find_checkpoint(name)
+    if not quantised:
+        refuse_quantised(files)
     yield from _companions(files)
     tensors: dict[str, StoredTensor] = {}
     for path in files.weights:
@@ -58,6 +70,44 @@ def check_files(name: str, base: str | None = None, *, values: bool = True) -> I
     if values:
         yield from _finite(tensors)
     yield from check_stale(files)
+
+
+def check_adapters(base: str, adapters: Sequence[str]) -> Iterator[Finding]:
+    """Yield what the gate says of adapters: what loading and merging them would say too.
+
+    Raises: CheckpointError where the base is no checkpoint at all.
+    """
+    files = find_checkpoint(base)
+    try:
+        admitted = admit_adapters(files, [find_adapter(name) for name in adapters])
+        refuse_together(admitted)
+    except AdapterError as error:
+        yield Finding("error", str(error))
+        return
+    for name, adapter in zip(adapters, admitted, strict=True):
+        for told in adapter.warnings:
+            yield Finding("warning", told, "use a checkpoint from after some training")
+        yield Finding("ok", f"{name}: {_held(adapter)} fit the base")
+        yield from _other_base(name, adapter.settings.base, base)
+
+
+def _held(adapter: AdmittedAdapter) -> str:
+    modules, whole = adapter.contents.modules, adapter.contents.replaced
+    held = f"{len(modules)} modules" if modules else f"{len(adapter.placed.weights)} tensors"
+    kind = "" if adapter.kind == "LoRA" else f" of {adapter.kind}"
+    return f"{held}{kind}" + (f", {len(whole)} tensors held whole" if whole else "")
+
+
+def _other_base(adapter: str, recorded: str, base: str) -> Iterator[Finding]:
+    """Warn where an adapter was trained on a base of another shape, or of another name."""
+    if not recorded or Path(recorded).name == Path(base).name:
+        return
+    known = Path(recorded) / CONFIG
+    ours = find_checkpoint(base).folder / CONFIG
+    if known.is_file() and known.read_bytes() == ours.read_bytes():
+        return
+    told = f"{adapter}: records {recorded} as its base, not {base}"
+    yield Finding("warning", told, "make sure that the two are the same weights")
 
 
 def check_stale(files: CheckpointFiles) -> Iterator[Finding]:

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shenhe.checkpoints.foreign_code import refuse_foreign_code
 from shenhe.errors import AdapterError, CheckpointError
 from shenhe.photos import PixelBudget
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "checkpoint"
 MODEL_TYPES = frozenset({"qwen3_vl", "qwen3_vl_moe"})
+TOWER = "vit.safetensors"
+"""Where ms-swift's recipe keeps, beside an adapter, a vision tower that was trained whole."""
 SAMPLES, SAMPLE_BYTES = 64, 65_536
 
 
@@ -34,10 +37,15 @@ def find_checkpoint(name: str) -> CheckpointFiles:
     if not folder.is_dir():
         raise CheckpointError(f"--model {name}: no such folder")
     config = _read_json(folder / "config.json", CheckpointError)
-    if (folder / "adapter_config.json").exists() and not config:
-        raise CheckpointError(f"--model {name}: this is an adapter; give it as --adapters")
-    if "auto_map" in config:
-        raise CheckpointError(f"--model {name}: asks for remote code (auto_map), which is refused")
+    if (folder / "adapter_config.json").exists():
+        if not config:
+            raise CheckpointError(f"--model {name}: this is an adapter; give it as --adapters")
+        # transformers would apply it unasked.
+        raise CheckpointError(
+            f"--model {name}: adapter_config.json lies in it: it is a checkpoint and an adapter at"
+            " once; move the adapter's files to a folder of their own, and give that as --adapters"
+        )
+    refuse_foreign_code(folder, f"--model {name}", CheckpointError)
     if config.get("model_type") not in MODEL_TYPES:
         raise CheckpointError(
             f"--model {name}: model_type {config.get('model_type')!r} is not Qwen3-VL"
@@ -62,7 +70,10 @@ def find_adapter(name: str) -> CheckpointFiles:
         inside = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
         hint = f"; adapters lie in it: {', '.join(inside)}" if inside else ": not an adapter"
         raise AdapterError(f"--adapters {name}: adapter_config.json is missing{hint}")
-    return CheckpointFiles(folder, _weights(folder, "adapter_model", AdapterError))
+    refuse_foreign_code(folder, f"--adapters {name}", AdapterError)
+    tower = folder / TOWER
+    beside = (tower,) if tower.is_file() else ()
+    return CheckpointFiles(folder, _weights(folder, "adapter_model", AdapterError) + beside)
 
 
 def read_budget(files: CheckpointFiles) -> PixelBudget:
@@ -102,7 +113,10 @@ def fingerprint(*parts: CheckpointFiles) -> str:
 def _weights(folder: Path, stem: str, error: type[CheckpointError]) -> tuple[Path, ...]:
     index = folder / f"{stem}.safetensors.index.json"
     if index.exists():
-        names = set(_read_json(index, error).get("weight_map", {}).values())
+        shards = _read_json(index, error).get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(n, str) for n in shards.values()):
+            raise error(f"{index}: weight_map does not say which tensor lies in which file")
+        names = set(shards.values())
         if any(Path(name).name != name for name in names):
             raise error(f"{index}: names a shard outside its folder")
     else:
@@ -128,7 +142,7 @@ def _read_json(path: Path, error: type[CheckpointError]) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
+    except (OSError, ValueError, RecursionError) as cause:
         raise error(f"{path}: cannot be read: {cause}") from cause
     if not isinstance(value, dict):
         raise error(f"{path}: is not a JSON object")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import copy
 import warnings
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftModel
 from peft.utils import set_peft_model_state_dict
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoImageProcessor,
@@ -22,7 +20,13 @@ from transformers import (
     Qwen3VLProcessor,
 )
 
-from shenhe.checkpoints.adapter import PREFIX, name_in_base
+from shenhe.checkpoints.foreign_code import foreign_library
+from shenhe.checkpoints.gate import (
+    AdmittedAdapter,
+    admit_adapters,
+    refuse_quantised,
+    refuse_together,
+)
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.errors import AdapterError, CheckpointError, UsageError
@@ -64,15 +68,22 @@ def load_checkpoint(
     Raises: CheckpointError or AdapterError, in one line that names what does not fit; UsageError
     for a dtype, a device or a quantisation that is not to be had.
     """
+    if "/" in attn_impl:
+        raise UsageError(f"--attn-impl {attn_impl}: a kernel of the Hub is foreign code, refused")
     base = find_checkpoint(model)
+    refuse_quantised(base)
     extras = [find_adapter(name) for name in adapters]
+    admitted = admit_adapters(base, extras)
+    refuse_together(admitted)
     processor = _load_processor(base)
     loaded = load_model(base, _dtype(dtype), attn_impl)
-    names = loaded.state_dict().keys()
-    for number, files in enumerate(extras):
-        loaded = apply_adapter(loaded, files, f"adapter_{number}", names)
+    for number, adapter in enumerate(admitted):
+        for told in adapter.warnings:
+            warnings.warn(told, stacklevel=2)
+        loaded = apply_adapter(loaded, adapter, f"adapter_{number}")
     if len(extras) > 1:
-        loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
+        with foreign_library("--adapters: cannot be used together; merge them", AdapterError):
+            loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
     _flatten_patch_embedding(loaded)
     if quantize == "int8":
@@ -106,12 +117,14 @@ def _flatten_patch_embedding(model: nn.Module) -> None:
 
 
 def _load_processor(files: CheckpointFiles) -> PhotoProcessor:
-    try:
+    with foreign_library(f"{files.folder}: processor files are damaged", CheckpointError):
         # The same pixels whether torchvision is there or not: its backend rounds differently.
-        image_processor = AutoImageProcessor.from_pretrained(files.folder, backend="pil")
-        tokenizer = AutoTokenizer.from_pretrained(files.folder, padding_side="left")
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{files.folder}: processor files are damaged: {error}") from error
+        image_processor = AutoImageProcessor.from_pretrained(
+            files.folder, backend="pil", trust_remote_code=False
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            files.folder, padding_side="left", trust_remote_code=False
+        )
     if not tokenizer.chat_template:
         raise CheckpointError(
             f"{files.folder}: chat_template.jinja is missing; copy it from the base checkpoint"
@@ -124,7 +137,7 @@ def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str)
 
     Raises: CheckpointError.
     """
-    try:
+    with foreign_library(f"{files.folder}: cannot be loaded", CheckpointError):
         model, report = AutoModelForImageTextToText.from_pretrained(
             files.folder,
             dtype=dtype,
@@ -133,9 +146,6 @@ def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str)
             trust_remote_code=False,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, ImportError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{files.folder}: cannot be loaded: {first}") from error
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(
             f"{files.folder}: {len(missing)} weights are missing: {_some(missing)}"
@@ -145,50 +155,37 @@ def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str)
     return model
 
 
-def apply_adapter(
-    model: PreTrainedModel, files: CheckpointFiles, name: str, base_names: Container[str]
-) -> Any:
-    """Apply one adapter; what PEFT only warns about is an error here.
+def apply_adapter(model: Any, adapter: AdmittedAdapter, name: str) -> Any:
+    """Apply one adapter that the gate has let in.
 
-    Raises: AdapterError that names what does not fit.
+    Raises: AdapterError if PEFT does not take it.
     """
-    try:
-        config = PeftConfig.from_pretrained(str(files.folder))
-        # Trainers of other times name the same modules otherwise.
-        weights = {
-            PREFIX + found if (found := name_in_base(key, base_names)) else key: weight
-            for key, weight in load_file(files.weights[0]).items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise AdapterError(f"{files.folder}: cannot be read: {error}") from error
-    config.inference_mode = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if isinstance(model, PeftModel):
-                model.add_adapter(name, config)
-                tuned = model
-            else:
-                tuned = PeftModel(model, config, adapter_name=name)
-            result = set_peft_model_state_dict(tuned, weights, adapter_name=name)
-    except (ValueError, RuntimeError, KeyError) as error:
-        first = " ".join(str(error).split())[:300]
-        raise AdapterError(f"{files.folder}: does not fit the base: {first}") from error
-    if odd := sorted(result.unexpected_keys):
-        raise AdapterError(
-            f"{files.folder}: {len(odd)} of {len(weights)} weights match nothing in the base: "
-            f"{_some(odd)}; was it trained on another base?"
-        )
-    own = (key for key in result.missing_keys if re.search(rf"\.{name}(\.|$)", key))
-    # A tied head has the embedding's trained tokens, which are stored once.
-    lacking = sorted(key for key in own if ".lm_head.token_adapter." not in key)
-    if lacking:
-        raise AdapterError(
-            f"{files.folder}: lacks weights for {len(lacking)} places: {_some(lacking)}"
-        )
-    if not any(bool(weight.any()) for weight in weights.values()):
-        warnings.warn(f"{files.folder}: all weights are zero: it changes nothing", stacklevel=2)
+    folder, config = adapter.files.folder, copy.deepcopy(adapter.config)
+    for tensor_name, stored in adapter.placed.whole.items():
+        _replace_whole(model, tensor_name, stored.read())
+    weights = {key: stored.read() for key, stored in adapter.placed.weights.items()}
+    what = f"{folder}: does not fit the base"
+    with foreign_library(what, AdapterError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if isinstance(model, PeftModel):
+            model.add_adapter(name, config)
+            tuned = model
+        else:
+            tuned = PeftModel(model, config, adapter_name=name)
+        odd = set_peft_model_state_dict(tuned, weights, adapter_name=name).unexpected_keys
+    if odd:
+        raise AdapterError(f"{folder}: {len(odd)} weights match nothing in the base: {_some(odd)}")
     return tuned
+
+
+def _replace_whole(model: Any, name: str, value: torch.Tensor) -> None:
+    """Put a tensor in the place of the base's own; what was tied to that stays as it was."""
+    head, _, leaf = name.rpartition(".")
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    module = base.get_submodule(head)
+    module = getattr(module, "base_layer", module)
+    parameter = getattr(module, leaf)
+    setattr(module, leaf, nn.Parameter(value.to(parameter), requires_grad=False))
 
 
 def _some(names: Sequence[str], count: int = 5) -> str:

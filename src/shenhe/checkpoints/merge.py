@@ -21,7 +21,6 @@ from typing import Any, Literal
 import torch
 from filelock import FileLock, Timeout
 
-from shenhe.checkpoints.adapter import AdapterContents, adapter_kind, read_adapter
 from shenhe.checkpoints.companions import (
     CONFIG,
     INDEX,
@@ -30,6 +29,7 @@ from shenhe.checkpoints.companions import (
     write_json,
     write_provenance,
 )
+from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters, refuse_quantised
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint
 from shenhe.checkpoints.shards import ShardWriter, plan_shards
 from shenhe.checkpoints.tensors import Scratch, StoredTensor, TensorSpec, read_tables
@@ -74,6 +74,7 @@ def merge_adapters(
     Raises: CheckpointError, AdapterError, UsageError.
     """
     base = find_checkpoint(model)
+    refuse_quantised(base)
     files = [find_adapter(name) for name in adapters]
     if not files:
         raise UsageError("--adapters: name at least one")
@@ -81,7 +82,10 @@ def merge_adapters(
         raise UsageError(f"--output-dir {output}: exists; use another, or --overwrite")
     if output.exists() and any(output.samefile(f.folder) for f in (base, *files)):
         raise UsageError(f"--output-dir {output}: is the base or an adapter")
-    work = _choose(base, files, _dtype(dtype), combine)
+    admitted = admit_adapters(base, files)
+    for told in (told for adapter in admitted for told in adapter.warnings):
+        warnings.warn(told, stacklevel=2)
+    work = _choose(base, admitted, _dtype(dtype), combine)
     unfinished = output.with_name(f".{output.name}.partial")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -126,21 +130,25 @@ def _move(unfinished: Path, output: Path) -> None:
 
 def _choose(
     base: CheckpointFiles,
-    adapters: Sequence[CheckpointFiles],
+    adapters: Sequence[AdmittedAdapter],
     dtype: torch.dtype | None,
     combine: Combine,
 ) -> _Streamed | _Whole:
     """Merge tensor by tensor, or the whole model at once where an adapter's kind needs it."""
-    for files in adapters:
-        if (kind := adapter_kind(files)) != "LoRA":
+    stored = read_tables(base.weights).keys() | {f"{HEAD}.weight"}
+    for adapter in adapters:
+        kind = adapter.kind
+        touched = {f"{name}.weight" for name in adapter.contents.modules}
+        if (touched | adapter.contents.replaced.keys()) - stored:
+            kind = "a base that names its tensors otherwise than its model"
+        if kind != "LoRA":
             if combine == "sum":
-                raise AdapterError(f"{files.folder}: {kind} has no sum with another adapter")
-            from shenhe.checkpoints.merge_whole import check_kind  # slow to import, seldom needed
-
-            check_kind(kind, files)
+                raise AdapterError(
+                    f"{adapter.files.folder}: {kind} has no sum with another adapter"
+                )
             warnings.warn(
-                f"{files.folder}: {kind} cannot be merged tensor by tensor: PEFT merges the whole"
-                " model in memory",
+                f"{adapter.files.folder}: {kind} cannot be merged tensor by tensor: PEFT merges the"
+                " whole model in memory",
                 stacklevel=3,
             )
             return _Whole(base, adapters, dtype)
@@ -155,7 +163,7 @@ class _Whole:
     def __init__(
         self,
         base: CheckpointFiles,
-        adapters: Sequence[CheckpointFiles],
+        adapters: Sequence[AdmittedAdapter],
         dtype: torch.dtype | None,
     ) -> None:
         self.base, self.adapters, self.dtype = base, adapters, dtype
@@ -182,7 +190,7 @@ class _Streamed:
     def __init__(
         self,
         base: CheckpointFiles,
-        adapters: Sequence[CheckpointFiles],
+        adapters: Sequence[AdmittedAdapter],
         dtype: torch.dtype | None,
         combine: Combine,
     ) -> None:
@@ -190,10 +198,10 @@ class _Streamed:
         self.stored = read_tables(base.weights)
         # A tied head has no tensor of its own; an adapter may be about it all the same.
         self.tied = HEAD + ".weight" not in self.stored
-        names = self.stored.keys() | ({HEAD + ".weight"} if self.tied else set())
-        self.adapters = [read_adapter(files, names) for files in adapters]
-        self.touched = {f"{name}.weight" for one in self.adapters for name in one.modules}
-        self.replaced = {name for one in self.adapters for name in one.replaced}
+        self.adapters = adapters
+        contents = [adapter.contents for adapter in adapters]
+        self.touched = {f"{name}.weight" for one in contents for name in one.modules}
+        self.replaced = {name for one in contents for name in one.replaced}
         self.untied = self.tied and bool(
             {f"{HEAD}.weight", f"{EMBEDDING}.weight"} & (self.touched | self.replaced)
         )
@@ -205,7 +213,6 @@ class _Streamed:
         ]
         self.nbytes = sum(tensor.nbytes for tensor in self.planned)
         self.merged = len(self.touched)
-        self._check_shapes()
         self.combine, self.scratch = combine, [Scratch(), Scratch()]
         self._check_combination()
 
@@ -241,7 +248,7 @@ class _Streamed:
         """Make a tensor ready to be written; what else its module gave waits for its turn."""
         name, stored = planned.name, self.stored[planned.name]
         module = name.rpartition(".")[0]
-        if any(module in one.modules for one in self.adapters):
+        if any(module in one.contents.modules for one in self.adapters):
             if name not in waiting:
                 waiting |= self._merged(module)
             return partial(writer.write, waiting.pop(name))
@@ -262,9 +269,9 @@ class _Streamed:
             tensors = {name: tensor.float() for name, tensor in tensors.items()}
         for number, one in enumerate(self.adapters, 1):
             for name in names:
-                if name in one.replaced:
+                if name in one.contents.replaced:
                     tensors[name] = self._before(name, number)
-            if module in one.modules:
+            if module in one.contents.modules:
                 tensors = _merge_module(module, tensors, one)
         return {
             name: tensor.to(self._dtype_of(self.stored[name])) for name, tensor in tensors.items()
@@ -274,19 +281,19 @@ class _Streamed:
         """Read a tensor as the first so many adapters have it, where they hold it whole."""
         found = self.stored[name]
         for one in self.adapters[:adapters]:
-            found = one.replaced.get(name, found)
+            found = one.contents.replaced.get(name, found)
         return found.read(scratch).to(self._dtype_of(self.stored[name]))
 
     def _check_combination(self) -> None:
         if self.combine == "sum":
             for one in self.adapters:
-                if one.config.dora or one.replaced:
+                if one.settings.dora or one.contents.replaced:
                     raise AdapterError(
-                        f"{one.folder}: DoRA and weights held whole have no sum with another"
+                        f"{one.files.folder}: DoRA and weights held whole have no sum with another"
                         " adapter; merge in order"
                     )
             return
-        recorded = [one.config.base for one in self.adapters]
+        recorded = [one.settings.base for one in self.adapters]
         same = {name for name in recorded if name and recorded.count(name) > 1}
         if same:
             warnings.warn(
@@ -294,28 +301,6 @@ class _Streamed:
                 " only if each was trained on the merged result of those before; else"
                 " --combine sum",
                 stacklevel=5,
-            )
-
-    def _check_shapes(self) -> None:
-        """Refuse what does not fit before anything is written."""
-        odd = [
-            f"{name} is {list(stored.shape)}, the base's {list(self.stored[name].shape)}"
-            for one in self.adapters
-            for name, stored in one.replaced.items()
-            if stored.shape != self.stored[name].shape
-        ]
-        for one in self.adapters:
-            for name, module in one.modules.items():
-                base = self.stored[f"{name}.weight"].shape
-                inner = module.get("lora_A.weight")
-                outer = module.get("lora_B.weight")
-                if inner and outer and (outer.shape[0], inner.shape[1]) != base[:2]:
-                    shape = [outer.shape[0], inner.shape[1]]
-                    odd.append(f"{name} is {shape}, the base's {list(base)}")
-        if odd:
-            raise AdapterError(
-                f"{len(odd)} weights do not fit the base: {'; '.join(odd[:5])}"
-                f"{' ...' if len(odd) > 5 else ''}"
             )
 
     def _dtype_of(self, stored: StoredTensor) -> torch.dtype:
@@ -341,18 +326,18 @@ class _Streamed:
 
 
 def _merge_module(
-    name: str, tensors: dict[str, torch.Tensor], adapter: AdapterContents
+    name: str, tensors: dict[str, torch.Tensor], adapter: AdmittedAdapter
 ) -> dict[str, torch.Tensor]:
     """Merge one module: LoRA on a matrix here, every other kind by PEFT."""
-    parts, weight = adapter.modules[name], tensors[f"{name}.weight"]
-    if adapter.config.plain and parts.keys() == LORA and weight.ndim == 2:
+    parts, weight = adapter.contents.modules[name], tensors[f"{name}.weight"]
+    if adapter.settings.plain and parts.keys() == LORA and weight.ndim == 2:
         inner, outer = (_as_peft_loads(parts[part].read()) for part in sorted(LORA))
         try:
-            _add_lora(weight, inner, outer, adapter.config.scaling(name))
+            _add_lora(weight, inner, outer, adapter.settings.scaling(name))
         except ArithmeticError as error:
             raise AdapterError(
-                f"{adapter.folder}: merged, {name} holds NaN or infinity: the adapter's training"
-                " went wrong, or the base is damaged (shenhe verify)"
+                f"{adapter.files.folder}: merged, {name} holds NaN or infinity: the"
+                " adapter's training went wrong, or the base is damaged (shenhe verify)"
             ) from error
         return tensors
     from shenhe.checkpoints.merge_by_peft import merge_by_peft  # slow to import, seldom needed
@@ -381,8 +366,8 @@ def _add_lora(
 
 
 def _as_peft_loads(weight: torch.Tensor) -> torch.Tensor:
-    """PEFT keeps the weights of adapters in float32 where they were saved in half precision."""
-    return weight.float() if weight.dtype in (torch.float16, torch.bfloat16) else weight
+    """PEFT keeps the weights of adapters in float32, whatever they were saved in."""
+    return weight.float()
 
 
 def _dtype(name: str) -> torch.dtype | None:

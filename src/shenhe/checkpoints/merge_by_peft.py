@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel
+from peft import LoraConfig, PeftModel
 from peft.utils import set_peft_model_state_dict
 from torch import nn
 
-from shenhe.checkpoints.adapter import PREFIX, AdapterContents
+from shenhe.checkpoints.adapter import PREFIX
+from shenhe.checkpoints.gate import AdmittedAdapter
 from shenhe.errors import AdapterError
 
 
 def merge_by_peft(
-    name: str, tensors: dict[str, torch.Tensor], adapter: AdapterContents
+    name: str, tensors: dict[str, torch.Tensor], adapter: AdmittedAdapter
 ) -> dict[str, torch.Tensor]:
     """Merge a module's tensors, given and returned by their names in the base.
 
@@ -28,7 +29,7 @@ def merge_by_peft(
     for parent in parents:
         place.add_module(parent, nn.Module())
         place = place.get_submodule(parent)
-    weights = adapter.modules[name]
+    weights = adapter.contents.modules[name]
     parts = {full.rpartition(".")[2]: tensor for full, tensor in tensors.items()}
     place.add_module(leaf, _layer(parts, "lora_embedding_A" in weights))
     state = {f"{PREFIX}{name}.{part}": stored.read() for part, stored in weights.items()}
@@ -38,18 +39,20 @@ def merge_by_peft(
             tuned = PeftModel(root, _config_for(adapter, name))
             result = set_peft_model_state_dict(tuned, state)
             if result.unexpected_keys:
-                raise AdapterError(f"{adapter.folder}: {result.unexpected_keys[0]} is not of LoRA")
+                raise AdapterError(
+                    f"{adapter.files.folder}: {result.unexpected_keys[0]} is not of LoRA"
+                )
             merged = tuned.merge_and_unload()
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         first = " ".join(str(error).split())[:300]
-        raise AdapterError(f"{adapter.folder}: {name} cannot be merged: {first}") from error
+        raise AdapterError(f"{adapter.files.folder}: {name} cannot be merged: {first}") from error
     done = merged.get_submodule(name)
     return {f"{name}.{part}": getattr(done, part).data for part in parts}
 
 
-def _config_for(adapter: AdapterContents, name: str) -> LoraConfig:
+def _config_for(adapter: AdmittedAdapter, name: str) -> LoraConfig:
     """Keep of a configuration what decides how one module is merged."""
-    config = PeftConfig.from_pretrained(str(adapter.folder))
+    config = adapter.config
     assert isinstance(config, LoraConfig)
     return replace(
         config,
@@ -58,8 +61,6 @@ def _config_for(adapter: AdapterContents, name: str) -> LoraConfig:
         modules_to_save=None,
         layers_to_transform=None,
         layers_pattern=None,
-        inference_mode=True,
-        init_lora_weights=True,
     )
 
 

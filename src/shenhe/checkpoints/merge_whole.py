@@ -6,27 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
-from peft.tuners.tuners_utils import BaseTuner
 
+from shenhe.checkpoints.foreign_code import foreign_library
+from shenhe.checkpoints.gate import AdmittedAdapter
 from shenhe.checkpoints.inspect import CheckpointFiles
 from shenhe.checkpoints.load import apply_adapter, load_model
 from shenhe.errors import AdapterError
 
 
-def check_kind(kind: str, files: CheckpointFiles) -> None:
-    """Refuse kinds that add nothing to weights, such as prompts.
-
-    Raises: AdapterError.
-    """
-    tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(kind.split()[0].upper())
-    if tuner is None or not issubclass(tuner, BaseTuner):
-        raise AdapterError(f"{files.folder}: a {kind} adapter; that kind cannot be merged")
-
-
 def merge_whole(
     base: CheckpointFiles,
-    adapters: Sequence[CheckpointFiles],
+    adapters: Sequence[AdmittedAdapter],
     dtype: torch.dtype | None,
     folder: Path,
     max_shard_bytes: int,
@@ -36,9 +26,10 @@ def merge_whole(
     Raises: CheckpointError or AdapterError.
     """
     model = load_model(base, dtype or "auto", "sdpa")
-    names = model.state_dict().keys()
-    for files in adapters:
-        model = apply_adapter(model, files, "default", names).merge_and_unload()
+    for adapter in adapters:
+        tuned = apply_adapter(model, adapter, "default")
+        with foreign_library(f"{adapter.files.folder}: cannot be merged", AdapterError):
+            model = tuned.merge_and_unload()
     head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
     if head is not None and not torch.equal(head.weight, embedding.weight):
         model.config.tie_word_embeddings = False

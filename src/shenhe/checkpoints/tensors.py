@@ -105,7 +105,7 @@ def read_table(path: Path) -> dict[str, StoredTensor]:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
                 raise CheckpointError(f"{path}: no safetensors file, or cut off in its header")
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(length), object_pairs_hook=once)
             members = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
             found = [_stored(path, 8 + length, name, entry) for name, entry in members]
     except OSError as error:
@@ -121,6 +121,18 @@ def read_table(path: Path) -> dict[str, StoredTensor]:
     if at != size:
         raise CheckpointError(f"{path}: has {size:,} bytes, its header tells of {at:,}")
     return {tensor.name: tensor for tensor in found}
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON of its pairs, for `json.loads`: of two with one key, neither is right.
+
+    Raises: ValueError.
+    """
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} stands twice")
+    return content
 
 
 def read_tables(paths: Iterable[Path]) -> dict[str, StoredTensor]:

@@ -17,7 +17,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from shenhe.cli.composing import adapters_of, model_of_args
+from shenhe.cli.composing import adapters_of, model_of_args, quiet_transformers
 from shenhe.errors import UsageError
 
 PLAIN_SECONDS = 10.0
@@ -25,6 +25,7 @@ PLAIN_SECONDS = 10.0
 
 def merge(options: argparse.Namespace) -> int:
     """Merge adapters into one checkpoint."""
+    quiet_transformers()
     from shenhe.checkpoints.merge import merge_adapters
 
     began = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 
 from shenhe.cli.composing import MARKS, adapters_of, photos_to_ask_about, quiet_transformers
 from shenhe.errors import UsageError
@@ -14,20 +15,23 @@ PHOTOS = 6
 
 def verify(options: argparse.Namespace) -> int:
     """Look at files, then load, then compare."""
-    from shenhe.checkpoints.check import check_files
+    quiet_transformers()
+    from shenhe.checkpoints.check import check_adapters, check_files
 
     adapters = adapters_of(options)
     if adapters and not options.against:
         raise UsageError("--adapters: name their base too, by --against")
     bad = False
-    for finding in check_files(options.checkpoint, options.against):
+    findings = check_files(options.checkpoint, options.against)
+    if adapters:
+        findings = chain(findings, check_adapters(options.against, adapters))
+    for finding in findings:
         bad |= finding.level == "error"
         remedy = f": {finding.remedy}" if finding.remedy else ""
         print(f"{MARKS[finding.level]} {finding.what}{remedy}", flush=True)
     if bad:
         return 1
     photos = photos_to_ask_about(options.photos, PHOTOS)
-    quiet_transformers()
     return _compare(options, adapters, photos) if options.against else _generate(options, photos)
 
 

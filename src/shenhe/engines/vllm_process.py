@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -15,12 +14,13 @@ from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
+from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
-from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.likeliest import is_logprob, plausible
 from shenhe.engines.opening import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
+from shenhe.engines.vllm_options import read_vllm_options
 from shenhe.errors import AdapterError, EngineError, PhotoError, UsageError
 from shenhe.formats.closing import close
 from shenhe.photos import PixelBudget
@@ -48,12 +48,15 @@ class VllmEngine:
         self.spec = spec
         base = find_checkpoint(spec.model)
         adapters = [find_adapter(name) for name in spec.adapters]
+        admitted = admit_adapters(base, adapters)
+        _refuse_what_vllm_passes_over(admitted)
         own = read_budget(base)
         self._budget = PixelBudget(own.min_pixels, spec.max_pixels or own.max_pixels)
-        self._tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        self._tokenizer = AutoTokenizer.from_pretrained(base.folder, trust_remote_code=False)
         self.fingerprint = fingerprint(base, *adapters)
         options: dict[str, Any] = {
             "model": str(base.folder),
+            "trust_remote_code": False,
             "dtype": spec.dtype,
             "seed": spec.seed,
             "limit_mm_per_prompt": {"video": 0},
@@ -63,14 +66,14 @@ class VllmEngine:
             "disable_log_stats": True,
         }
         self._lora = None
-        for files in adapters:
-            self._lora = LoRARequest("adapter", 1, str(files.folder))
-            settings = json.loads((files.folder / "adapter_config.json").read_text("utf-8"))
-            options |= {"enable_lora": True, "max_lora_rank": _rank(int(settings.get("r", 8)))}
-            if any(".visual." in name for name in read_tables(files.weights)):
+        for adapter in admitted:
+            self._lora = LoRARequest("adapter", 1, str(adapter.files.folder))
+            rank = _rank(max(adapter.settings.ranks.values()))
+            options |= {"enable_lora": True, "max_lora_rank": rank}
+            if any(".visual." in name for name in adapter.contents.modules):
                 options["enable_tower_connector_lora"] = True
         try:
-            self._engine = LLM(**(options | _passed_on(spec.vllm_options))).llm_engine
+            self._engine = LLM(**(options | read_vllm_options(spec.vllm_options))).llm_engine
         except FATAL as error:
             raise EngineError(f"vLLM cannot start: {error}") from error
         self._count = 0
@@ -250,18 +253,13 @@ def _refuse_other_options(spec: EngineSpec) -> None:
         raise UsageError("--adapters: vLLM applies one at a time; merge them (shenhe merge)")
 
 
-def _passed_on(options: Iterable[str]) -> dict[str, Any]:
-    """Read NAME=VALUE, a value being JSON where it can be, a text where not."""
-    found: dict[str, Any] = {}
-    for option in options:
-        name, equals, value = option.partition("=")
-        if not equals:
-            raise UsageError(f"--vllm-option {option}: write NAME=VALUE")
-        try:
-            found[name.replace("-", "_")] = json.loads(value)
-        except ValueError:
-            found[name.replace("-", "_")] = value
-    return found
+def _refuse_what_vllm_passes_over(adapters: Iterable[AdmittedAdapter]) -> None:
+    for adapter in adapters:
+        if adapter.kind != "LoRA" or adapter.contents.replaced:
+            raise AdapterError(
+                f"{adapter.files.folder}: vLLM applies LoRA on matrices only, this is more:"
+                " merge it (shenhe merge), and give the merged checkpoint"
+            )
 
 
 def _rank(rank: int) -> int:

@@ -1,0 +1,74 @@
+"""A base whose weights are quantised: nothing can be added to them, so it is refused by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import torch
+
+from shenhe.checkpoints.foreign_code import foreign_library
+from shenhe.checkpoints.inspect import CheckpointFiles
+from shenhe.checkpoints.tensors import read_table
+from shenhe.errors import CheckpointError
+
+SETTINGS: Final = ("quantization_config", "compression_config")
+BESIDE: Final = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+"""Where ModelOpt, GPTQ and AWQ write theirs, if not into config.json."""
+_SUFFIX = re.compile(
+    r"-(?:unsloth-)?(?:bnb-4bit|fp8|awq|gptq|int4|int8|4bit|8bit|nvfp4|w\d+a\d+)\b.*", re.I
+)
+
+
+def refuse_quantised(files: CheckpointFiles) -> None:
+    """Refuse a base that is quantised, by its configuration or by its tensors.
+
+    Raises: CheckpointError that says how it is quantised and what to take instead.
+    """
+    method = _method(files) or _stored(files)
+    if not method:
+        return
+    plain = _SUFFIX.sub("", files.folder.name)
+    named = f" ({plain})" if plain and plain != files.folder.name else ""
+    raise CheckpointError(
+        f"{files.folder}: the base is quantised ({method}), and adapters can't be added to rounded"
+        f" weights: load and merge with the unquantised checkpoint that it was made from{named};"
+        " vLLM runs quantised ones (--engine vllm or server)"
+    )
+
+
+def _method(files: CheckpointFiles) -> str:
+    path = files.folder / "config.json"
+    with foreign_library(f"{path}: cannot be read", CheckpointError):
+        config = json.loads(path.read_text(encoding="utf-8"))
+    for settings in _settings(config):
+        if not isinstance(settings, dict):
+            return f"quantization_config {str(settings)[:40]}"
+        method = settings.get("quant_method") or settings.get("quant_algo")
+        if not method:
+            bits = [bit for bit in ("4", "8") if settings.get(f"load_in_{bit}bit")]
+            method = f"bitsandbytes {bits[0]}-bit" if bits else "method not named"
+        return str(method)[:40]
+    return next((name for name in BESIDE if (files.folder / name).is_file()), "")
+
+
+def _settings(config: Any) -> list[Any]:
+    """Collect quantisation settings at any depth of a configuration."""
+    if isinstance(config, list):
+        return [found for part in config for found in _settings(part)]
+    if not isinstance(config, dict):
+        return []
+    here = [config[key] for key in SETTINGS if config.get(key)]
+    return here + [found for part in config.values() for found in _settings(part)]
+
+
+def _stored(files: CheckpointFiles) -> str:
+    """Tell by the tensors, where the configuration does not."""
+    for path in files.weights:
+        for name, stored in read_table(path).items():
+            if stored.dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
+                return f"{name} is float8"
+            if not stored.dtype.is_floating_point:
+                return f"{name} is {str(stored.dtype).removeprefix('torch.')}"
+    return ""
