@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,25 @@ def test_a_row_that_is_none_is_named(rows: Path) -> None:
         file.write(_line(1000)[:40] + b"\n" + _line(1001))
     with pytest.raises(RunError, match="line 1001 is not JSON"):
         _open(rows)
+
+
+def test_nothing_stays_open_where_opening_fails(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, opened = sqlite3.connect, []
+
+    def remembered(*args: object, **options: object) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))  # type: ignore[call-overload]
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    rows.write_bytes(b"no row\n")
+    with pytest.raises(RunError, match="line 1 is not JSON"):
+        _open(rows)
+    gc.collect()  # the error's traceback holds the index, in a circle
+    (db,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        db.execute("SELECT 1")
 
 
 def test_a_look_leaves_nothing_behind(rows: Path) -> None:
