@@ -58,8 +58,8 @@ def main(which: str) -> None:
     pins = floors(requirements(EXTRAS)) if which == "lowest" else []
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
-    pip = [folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", constraints, f"{ROOT}[{','.join(EXTRAS)}]"], check=True)
+    pip = [str(folder / "bin" / "pip"), "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-c", str(constraints), f"{ROOT}[{','.join(EXTRAS)}]"], check=True)
     try_out(folder)
     print(f"{which} of Python {sys.version.split()[0]}: all done", flush=True)
 
@@ -122,7 +122,7 @@ def _site_packages(folder: Path) -> Path:
 @contextmanager
 def _server(folder: Path) -> Iterator[str]:
     """Start the tests' server without a model; gives its address."""
-    command = [folder / "bin" / "python", "-m", "tests.servers.scripted"]
+    command = [str(folder / "bin" / "python"), "-m", "tests.servers.scripted"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -41,7 +41,7 @@ def _distributions(*folders: str) -> dict[str, set[str]]:
             top = module.partition(".")[0]
             if top not in sys.stdlib_module_names | OURS | HOST:
                 names = NOT_INSTALLED.get(top) or known.get(top, [top])
-                found[f"{module} in {where}"] = set(map(canonicalize_name, names))
+                found[f"{module} in {where}"] = {str(canonicalize_name(name)) for name in names}
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,10 +77,11 @@ def test_sources_that_are_none(folder: Path) -> None:
 
 
 def test_the_database_is_let_go_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, opened = sqlite3.connect, []
+    connect = sqlite3.connect
+    opened: list[sqlite3.Connection] = []
 
-    def remembered(*args: object, **options: object) -> sqlite3.Connection:
-        opened.append(connect(*args, **options))  # type: ignore[call-overload]
+    def remembered(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
         return opened[-1]
 
     monkeypatch.setattr(sqlite3, "connect", remembered)

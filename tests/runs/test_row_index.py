@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,10 +137,11 @@ def test_a_row_that_is_none_is_named(rows: Path) -> None:
 def test_nothing_stays_open_where_opening_fails(
     rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect, opened = sqlite3.connect, []
+    connect = sqlite3.connect
+    opened: list[sqlite3.Connection] = []
 
-    def remembered(*args: object, **options: object) -> sqlite3.Connection:
-        opened.append(connect(*args, **options))  # type: ignore[call-overload]
+    def remembered(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
         return opened[-1]
 
     monkeypatch.setattr(sqlite3, "connect", remembered)
