@@ -4,7 +4,7 @@ TEST_PROCESSES ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: pictures demo test check test-peers demo-checkpoint demo-adapter demo-photos demo-evaluate clean
+.PHONY: pictures demo test check test-peers test-install demo-checkpoint demo-adapter demo-photos demo-evaluate clean
 
 demo: .venv/installed
 	$(BIN)/shenhe demo
@@ -20,6 +20,11 @@ check: .venv/installed-dev
 
 test-peers: .venv/installed-dev
 	$(BIN)/python -m pytest -m peers
+
+# The demo and every extra on the lowest and the newest versions that pyproject.toml allows: 12 GB.
+test-install:
+	$(PYTHON) -m recipes.installs lowest
+	$(PYTHON) -m recipes.installs newest
 
 # Training is resumable: what is under .demo-build goes on from its last state.
 demo-checkpoint: .venv/installed-dev

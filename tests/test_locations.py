@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import importlib
 import json
 import pickle
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +24,7 @@ from shenhe.errors import IntakeError, PhotoError, UsageError
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, PhotoTree, read_annotations
-from shenhe.locations import Location, Remote, beside, locate
+from shenhe.locations import Location, Remote, beside, locate, opened
 from shenhe.report import write_report
 from shenhe.runs import Deciding, RunOptions, find_stage_a, run_summaries, run_verdicts
 from tests.conftest import DEMO, MISSION
@@ -153,6 +157,90 @@ def test_what_cannot_be_reached_is_said(
         main(arguments)
     assert left.value.code == 2
     assert nobody in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://b/p", "pip install 'shenhe[s3]'"),
+        ("s3a://b/p", "pip install 'shenhe[s3]'"),
+        ("gs://b/p", "gcsfs"),
+        ("abfs://b/p", "adlfs"),
+        ("sftp://host/p", "paramiko"),
+        ("tape://archive/p", "tape:// is unknown"),
+        ("S3://b/p", "S3:// is unknown"),
+        ("simplecache::tape://b/p", "is unknown"),
+        ("://b/p", "is unknown"),
+        ("s3://[b/p", "no URL"),
+        ("file://", "names no file"),
+        ("file:///a%00b", "names no file"),
+        ("a\0b", "zero byte"),
+    ],
+)
+def test_a_url_of_no_use_here_is_told_in_one_line(
+    url: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As where the extra is not installed; a module that is None cannot be imported.
+    for module in ("s3fs", "gcsfs", "adlfs", "paramiko"):
+        monkeypatch.setitem(sys.modules, module, None)
+    kept: dict[str, type] = {}  # what was imported before is not asked for again
+    for name in ("_registry", "registry"):
+        monkeypatch.setattr(importlib.import_module("fsspec.registry"), name, kept)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        locate(url)
+    arguments = ["run", "--model", "demo", "--output-dir", "o", f"--data-root={url}"]
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("shenhe run: argument --data-root: ")
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hdfs://name-node:8020/photos",  # wants Java
+        "dir://x/y",  # a file system over another one, which is not named
+        "http://[::1]:99999/p",
+        "zip://",
+    ],
+)
+def test_whatever_a_file_system_raises_is_an_error_of_the_system(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=rf"\A\[Errno {errno.EIO}\] .+\Z"), opened(locate(url)):
+        pass
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [KeyError("x"), TypeError("two\nlines"), RuntimeError(""), RecursionError(), ValueError("v")],
+)
+def test_what_a_file_system_should_never_raise(
+    raised: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    with pytest.raises(SystemExit) as left:
+        main(["run", "--model", "demo", "--output-dir", "o", "--data-root", "memory://photos"])
+    assert left.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("shenhe: --data-root memory://photos: ")
+    assert error.count("\n") == 1
+
+
+def test_a_package_that_is_missed_late_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow'")
+
+    monkeypatch.setattr("fsspec.core.url_to_fs", fail)
+    with pytest.raises(UsageError, match=r"pip install 'shenhe\[parquet\]'"):
+        PhotoTree(Remote("hdfs://name-node/photos"))
 
 
 def test_a_url_has_the_parts_of_a_path() -> None:

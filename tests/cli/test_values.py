@@ -153,7 +153,7 @@ def test_a_file_that_is_none_ends_in_a_line(
     (tmp_path / "not-utf8.toml").write_bytes(b"\xff\xfe\0")
     name, action = FILES[dest]
     try:
-        code = exit_code(_argv(name, action, value))
+        code: object = exit_code(_argv(name, action, value))
     except SystemExit as left:
         code = left.code
     assert code == 2

@@ -47,6 +47,8 @@ def test_a_training_row(tmp_path: Path) -> None:
     [
         ({"width": 0}, "width"),
         ({"images": ["a.jpg", "b.jpg"]}, "images"),
+        ({"images": ["nosuch://b/a.jpg"]}, "nosuch:// is unknown"),
+        ({"images": ["gs://b/a.jpg"]}, "gcsfs"),
         ({"objects": [{"desc": "a"}]}, "object 1 needs one of"),
         ({"objects": [{"bbox_2d": [1, 2, 3, 4], "quad": [0] * 8, "desc": "a"}]}, "object 1 needs"),
         ({"objects": [{"bbox_2d": [9, 2, 3, 4], "desc": "a"}]}, "inverted"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,42 @@ def test_sources_that_are_none(folder: Path) -> None:
         PhotoLists([folder / "nowhere"])
     # A photo that is missing is that photo's failure, not the end of the run.
     assert list(PhotoLists([folder / "gone.jpg"])) == [(folder / "gone.jpg",)]
+
+
+def test_the_database_is_let_go_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+    opened: list[sqlite3.Connection] = []
+
+    def remembered(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    lists = PhotoLists([folder])
+    del lists
+    with pytest.raises(IntakeError):
+        PhotoLists([folder / "nothing"])
+    named = PhotoLists([folder])
+    named.close()
+    assert len(opened) == 3
+    for db in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("SELECT 1")
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("nosuch://bucket/x.jpg", "nosuch:// is unknown"),
+        ("gs://bucket/x.jpg", "gcsfs"),
+        ("a\0b.jpg", "zero byte"),
+        ("s3://[bucket/x.jpg", "no URL"),
+    ],
+)
+def test_a_list_that_names_what_cannot_be_reached(image: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    rows = [{"images": ["x.jpg"]}, {"images": ["y.jpg", image]}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(IntakeError, match=said) as wrong:
+        PhotoLists([path])
+    assert f"{path}: line 2: " in str(wrong.value)

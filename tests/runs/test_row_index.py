@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +132,26 @@ def test_a_row_that_is_none_is_named(rows: Path) -> None:
         file.write(_line(1000)[:40] + b"\n" + _line(1001))
     with pytest.raises(RunError, match="line 1001 is not JSON"):
         _open(rows)
+
+
+def test_nothing_stays_open_where_opening_fails(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    opened: list[sqlite3.Connection] = []
+
+    def remembered(*args: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*args, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    rows.write_bytes(b"no row\n")
+    with pytest.raises(RunError, match="line 1 is not JSON"):
+        _open(rows)
+    gc.collect()  # the error's traceback holds the index, in a circle
+    (db,) = opened
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        db.execute("SELECT 1")
 
 
 def test_a_look_leaves_nothing_behind(rows: Path) -> None:
