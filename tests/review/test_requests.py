@@ -1,4 +1,4 @@
-"""Whatever is asked: numbers, texts and forms that cannot be are refused, and decide nothing."""
+"""Whatever is asked: what cannot be is refused, and nothing is decided by it."""
 
 from __future__ import annotations
 
