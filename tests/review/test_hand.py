@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
@@ -86,6 +87,11 @@ def _at(page: Page, number: int, query: str = "") -> None:
     page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
 
 
+def _discard(page: Page) -> None:
+    with page.expect_navigation():
+        page.click("#discard")
+
+
 def test_enter_in_a_field_saves_nothing(page: Page, decided: Decided) -> None:
     _at(page, 1)
     for field in FIELDS:
@@ -98,7 +104,7 @@ def test_enter_in_a_field_saves_nothing(page: Page, decided: Decided) -> None:
     assert decided() == []
     expect(page.locator(FIELDS[0])).to_have_value("看过，没有问题")
     assert page.url.endswith("/group/1")
-    page.click("#discard")
+    _discard(page)
 
 
 def test_fields_keep_the_keys_of_a_decision(page: Page, decided: Decided) -> None:
@@ -108,7 +114,7 @@ def test_fields_keep_the_keys_of_a_decision(page: Page, decided: Decided) -> Non
         for key in DECISION_KEYS:
             page.keyboard.press(key)
     assert decided() == []
-    page.click("#discard")
+    _discard(page)
 
 
 def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decided: Decided) -> None:
@@ -117,7 +123,7 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
         for modifier in ("Control", "Alt", "Meta"):
             page.keyboard.press(f"{modifier}+{key}")
     devtools = page.context.new_cdp_session(page)
-    key = {"type": "rawKeyDown", "key": "1", "code": "Digit1"}
+    key: dict[str, Any] = {"type": "rawKeyDown", "key": "1", "code": "Digit1"}
     devtools.send("Input.dispatchKeyEvent", {**key, "windowsVirtualKeyCode": 229})
     devtools.send("Input.dispatchKeyEvent", {**key, "autoRepeat": True})
     page.evaluate(
@@ -134,8 +140,7 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
     devtools.send("Input.dispatchKeyEvent", {**key, "key": "Enter", "windowsVirtualKeyCode": 229})
     assert decided() == []
     expect(page.locator(FIELDS[0])).to_have_value("螺栓")
-    page.click("#discard")
-    page.wait_for_load_state()
+    _discard(page)
     # Held down, a key decides the group that was on the screen when it was pressed, and no other.
     page.keyboard.down("3")
     page.wait_for_url("**/group/2")
@@ -296,10 +301,10 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     assert decision.said.lines == {"图片_1": "螺丝/待看"}
     # Another draft, thrown away.
     page.fill(FIELDS[0], "别的")
-    page.click("#discard")
+    _discard(page)
     expect(page.locator(FIELDS[0])).to_have_value("看着像是“松”的")
-    page.keyboard.press("e")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.keyboard.press("e")
 
 
 def test_undo_keeps_the_filter(page: Page, decided: Decided) -> None:

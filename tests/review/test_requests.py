@@ -217,18 +217,18 @@ def test_faults_that_are_written(said: Said, faults: tuple[str, ...]) -> None:
 def test_names_and_headers(client: TestClient) -> None:
     for value in ("%00", "%ED%A0%80", "%E2%80%AE", "%0A", "x" * 5000, "\u00ff", '"', ";;="):
         for cookie in ("reviewer", "language", "shenhe_token"):
-            headers = {"Cookie": f"{cookie}={value}".encode("latin-1")}
+            headers = {b"Cookie": f"{cookie}={value}".encode("latin-1")}
             assert client.get("/group/1", headers=headers).status_code == 200
     for name, value in (
         *(("Accept-Language", "x" * 9000), ("Accept-Language", ",;q=,")),
         *(("If-None-Match", "\u00ff"), ("Accept", "\u00ff,,"), ("Range", "bytes=9-1")),
     ):
-        headers = {name: value.encode("latin-1")}
+        headers = {name.encode(): value.encode("latin-1")}
         assert client.get("/photo/1/1/small.jpg", headers=headers).status_code == 200
     for host in ("[", "[::1", "]:80", "127.0.0.1:x@evil.example", "\u2100.example"):
-        assert client.get("/", headers={"Host": host.encode()}).status_code in (400, 421)
+        assert client.get("/", headers={b"Host": host.encode()}).status_code in (400, 421)
     for origin in ("http://[", "//", "http://127.0.0.1:8765.evil", "\u2100", "null", ""):
-        answer = client.post("/undo", headers={"Origin": origin.encode()})
+        answer = client.post("/undo", headers={b"Origin": origin.encode()})
         assert answer.status_code == 403
 
 
