@@ -123,9 +123,9 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
         for modifier in ("Control", "Alt", "Meta"):
             page.keyboard.press(f"{modifier}+{key}")
     devtools = page.context.new_cdp_session(page)
-    key: dict[str, Any] = {"type": "rawKeyDown", "key": "1", "code": "Digit1"}
-    devtools.send("Input.dispatchKeyEvent", {**key, "windowsVirtualKeyCode": 229})
-    devtools.send("Input.dispatchKeyEvent", {**key, "autoRepeat": True})
+    press: dict[str, Any] = {"type": "rawKeyDown", "key": "1", "code": "Digit1"}
+    devtools.send("Input.dispatchKeyEvent", {**press, "windowsVirtualKeyCode": 229})
+    devtools.send("Input.dispatchKeyEvent", {**press, "autoRepeat": True})
     page.evaluate(
         "document.body.dispatchEvent("
         "new KeyboardEvent('keydown', {key: '1', isComposing: true, bubbles: true}))"
@@ -135,9 +135,11 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
     devtools.send(
         "Input.imeSetComposition", {"text": "luoshuan", "selectionStart": 8, "selectionEnd": 8}
     )
-    devtools.send("Input.dispatchKeyEvent", {**key, "key": "Process", "windowsVirtualKeyCode": 229})
+    devtools.send(
+        "Input.dispatchKeyEvent", {**press, "key": "Process", "windowsVirtualKeyCode": 229}
+    )
     devtools.send("Input.insertText", {"text": "螺栓"})
-    devtools.send("Input.dispatchKeyEvent", {**key, "key": "Enter", "windowsVirtualKeyCode": 229})
+    devtools.send("Input.dispatchKeyEvent", {**press, "key": "Enter", "windowsVirtualKeyCode": 229})
     assert decided() == []
     expect(page.locator(FIELDS[0])).to_have_value("螺栓")
     _discard(page)
