@@ -87,6 +87,31 @@ def test_verdicts_that_were_overruled_are_learnt_in_the_words_of_the_prompt(inde
     assert len(_rows(export("stage_a.jsonl", index, PROMPTING))) == 2
 
 
+def test_what_the_model_left_undecided_is_learnt_and_a_pass_with_a_fault_is_not(
+    index: Index,
+) -> None:
+    (failed,) = (entry for entry in index.page(Filters()) if entry.group_id == "failed")
+    assert failed.verdict is None
+    _say(index, "overruled", choice=FAIL, fault="未拧紧")
+    _say(index, "lines", choice=PASS, comment="图片_1中螺丝未拧紧")
+    _say(index, "agreed", choice=PASS, lines={"图片_1": BETTER})
+    assert index.progress(Filters()).overruled == 2
+    photos = index.group(failed.number)
+    assert photos is not None
+    lines = {f"图片_{number}": BETTER for number, _ in enumerate(photos.images, 1)}
+    _say(index, "failed", choice=FAIL, comment="图片_1中螺丝未拧紧", lines=lines)
+    made = export("stage_b.jsonl", index, PROMPTING)
+    assert [row["messages"][-1]["content"] for row in _rows(made)] == [
+        "不通过\n理由: 未拧紧",
+        "不通过\n理由: 图片_1中螺丝未拧紧",
+    ]
+    assert made.left_out == {"通过 with a fault: no verdict to learn": 2}
+    # What the model had left undecided has been decided, and nothing been overruled.
+    assert index.progress(Filters()) == (7, 4, 2)
+    overruled = {entry.group_id for entry in index.page(Filters(state="overruled"))}
+    assert overruled == {"overruled", "lines"}
+
+
 def test_lines_that_stage_a_never_wrote(index: Index, demo_photos: list[Path]) -> None:
     group = index.group(1)
     assert group is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,18 @@ def test_filters(run_dir: Path) -> None:
     assert _ids(index, Filters(mission="BBU接地线检查")) == ["escaped"]
     assert index.progress(Filters()) == (6, 3, 1)
     assert index.matching(Filters(state="decided", text="unsure")) == 1
+
+
+def test_decisions_of_earlier_versions_overrule_what_had_been_decided_alone(run_dir: Path) -> None:
+    index = Index(run_dir)
+    _decide(index, "unread", FAIL)
+    _decide(index, "sure", FAIL)
+    with closing(sqlite3.connect(index.decisions.path)) as db, db:
+        db.execute("UPDATE current SET overrules = 1")  # as they kept it
+    assert index.progress(Filters()) == (6, 2, 1)
+    assert index.matching(Filters(state="overruled")) == 1
+    assert _ids(index, Filters(state="overruled")) == ["sure"]
+    assert [entry.group_id for entry in index.page(Filters()) if entry.overrules] == ["sure"]
 
 
 @pytest.mark.parametrize(

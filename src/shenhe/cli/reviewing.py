@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import secrets
 import socket
@@ -42,12 +43,14 @@ def review(options: argparse.Namespace) -> int:
     app = create_app(found, token, reviewer)
     config = uvicorn.Config(
         app,
-        # Ctrl-C ends it whatever clients hold: what is told of that is nothing to worry about.
-        log_level="critical",
+        log_level="warning",
         timeout_graceful_shutdown=GRACE,
         access_log=False,
         server_header=False,
     )
+    server = uvicorn.Server(config)
+    # Requests that Ctrl-C cuts off are nothing to tell of: what was answered is on disk.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
     with _listening(options.host, options.port) as listening:
         host, port = listening.getsockname()[:2]
         name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104
@@ -57,7 +60,7 @@ def review(options: argparse.Namespace) -> int:
             print("whoever has this address may read and decide:", file=sys.stderr)
         print(f"review: {address}", flush=True)
         print("Ctrl-C ends it; what was decided is on disk", file=sys.stderr, flush=True)
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     return 0
 
 

@@ -30,7 +30,7 @@ def create_app(review: Review, token: str | None = None, reviewer: str | None = 
 
     `reviewer` signs for who has not said his name; None: everybody is asked.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     access = Access(token)
     app.middleware("http")(access)
     pages = Pages(review, reviewer)

@@ -38,6 +38,7 @@ document.addEventListener("keydown", (event) => {
     if (focused.closest("button, a, summary")) event.preventDefault();
     return;
   }
+  if (event.key === "Enter" && focused.form === decide && focused.matches("input")) event.preventDefault();
   if (focused.matches(TYPED)) {
     if (event.key === "Escape") focused.blur();
     return;

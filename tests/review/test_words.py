@@ -1,0 +1,229 @@
+"""The words of every page: none of Python's or a script's, and none of the other language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from shenhe.config import load_missions, load_prompts, load_vocabulary
+from shenhe.report import write_report
+from shenhe.review import Index, Prompting, Review, create_app
+from shenhe.review.export import EXPORTS
+from shenhe.review.index import States
+from shenhe.review.pages import TOLD
+from shenhe.review.views import CHOICES, FURTHER_FAULTS
+from shenhe.review.words import LANGUAGES, words
+from shenhe.runs.decisions import Decisions
+from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
+
+HERE = "http://127.0.0.1:8765"
+NOT_WORDS = re.compile(
+    r"<?built-in|<?bound method|<?function |\bobject at\b|0x[0-9a-f]{6,}"
+    r"|\bNone\b|\bTrue\b|\bFalse\b|\bundefined\b|\bUndefined|\bnull\b|\bNaN\b|\bnan\b|\binf\b|\[object|\{\{|\}\}|\{%|\{[a-z_]+\}"
+    r"|Traceback|Error:|namespace\("
+)
+FOREIGN = ("bdi", "q", "code", "kbd", "textarea", "mark", "option", "style", "script", "b", "title")
+"""Elements that hold ids, names, texts of models and people, names of files and keys."""
+SHOWN = ("aria-label", "placeholder", "title", "alt", "data-broken")
+VOID = ("input", "img", "link", "meta", "br")
+LATIN = {"Excel", "CSV", "JSONL", "English", "Enter", "Esc", "shenhe", "run", "BBU", "empty"} | {
+    *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC")
+}
+"""What stands in Chinese pages as it is: names, and the codes of errors."""
+GROUPS = [
+    Group("QC-1", None, p_pass=None, reason="empty: the verdict is empty"),
+    Group("QC-2", PASS, label="fail"),
+    Group("QC-3", FAIL, label="fail", p_pass=0.2),
+    Group("QC-4", PASS, label="pass", p_pass=None),
+    Group("QC-5", None, label="pass", p_pass=None, mission="另一任务"),
+    Group("\u202eQC-6\u202d", reason="\u202e通过", line="\u2067a\u202e"),
+]
+
+
+class Words(HTMLParser):
+    """Gathers what a page says: all of it, and what of it is not foreign."""
+
+    def __init__(self, page: str, language: str) -> None:
+        super().__init__()
+        self.all: list[str] = []
+        self.own: list[str] = []
+        self._language, self._path = language, [("", False)]
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        names = dict(attributes)
+        for name in SHOWN:
+            self.all.append(names.get(name) or "")
+        if names.get("type") not in ("hidden", "checkbox") and tag == "input":
+            self.all.append(names.get("value") or "")
+        if tag not in VOID:
+            other = names.get("lang", self._language) != self._language
+            self._path.append((tag, self._path[-1][1] or other or tag in FOREIGN))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._path.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._path[-1][0] not in ("style", "script"):
+            self.all.append(data)
+        if not self._path[-1][1]:
+            self.own.append(data)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
+    folder = write_run(tmp_path / "words", GROUPS, demo_photos[:2])
+    rows = next((folder / "stage_a").glob("另一任务*"))
+    rows.write_text("", encoding="utf-8")  # a group without photos and lines
+    write_captions(folder, demo_photos[:1])
+    return folder
+
+
+@pytest.fixture
+def client(run_dir: Path) -> Iterator[TestClient]:
+    prompting = Prompting(load_missions(), load_prompts())
+    app = create_app(Review("run", Index(run_dir), prompting), reviewer="李工")
+    with TestClient(app, HERE, headers={"Origin": HERE}, follow_redirects=False) as client:
+        yield client
+
+
+def _pages(client: TestClient, index: Index) -> Iterator[tuple[str, str]]:
+    """Ask for a page of every kind and state; what is decided on the way is taken back."""
+    yield "empty trail", client.get("/trail").text
+    for told in TOLD:
+        yield told, client.get(f"/?told={told}&about=QC-1").text
+    for state in States:
+        yield state, client.get(f"/?state={state}").text
+    for path in (
+        "/?text=nothing-like-it",
+        "/?mission=x&against=1",
+        "/?after=2",
+        "/export",
+        "/name",
+    ):
+        yield path, client.get(path).text
+    for path in (
+        "/login",
+        "/nothing",
+        "/group/99",
+        "/group/x",
+        "/export/x",
+        "/find?key=x",
+        "/undo",
+    ):
+        yield path, client.get(path).text
+    for number in range(1, len(GROUPS) + 1):
+        yield f"group {number}", client.get(f"/group/{number}?verdict=undecided").text
+        group = index.group(number)
+        assert group is not None
+        form = {"key": group.entry.key, "seen": TIME, "comment": "看"}
+        for choice, version in (("通过", 0), ("不通过", 1)):
+            answer = client.post(
+                f"/group/{number}", data={**form, "choice": choice, "version": str(version)}
+            )
+            assert answer.status_code == 303
+            yield "decided", client.get(f"/group/{number}").text
+        form |= {"choice": "通过", "version": "2"}
+        for problem in (
+            *({"version": "1"}, {"seen": "2025"}, {"fault": "其他"}, {"key": "another"}),
+            *({"line-图片_1": "a [1, 2]"}, {"line-图片_1": "<|im_end|>"}, {"choice": ""}),
+        ):
+            answer = client.post(f"/group/{number}", data={**form, **problem})
+            assert answer.status_code >= 400 or group.summary is None, problem
+            yield str(problem), answer.text
+    yield "queue", client.get("/").text
+    yield "trail", client.get("/trail").text
+    for _ in GROUPS * 3:
+        client.post("/undo")
+    yield "taken back", client.get("/group/1").text
+    yield "trail of what was taken back", client.get("/trail").text
+    yield "too large", client.post("/undo", content=b"x" * 1_000_001).text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_pages_say(client: TestClient, run_dir: Path, language: str) -> None:
+    client.cookies.set("language", language)
+    chinese = {*CHOICES, *load_vocabulary().faults, *FURTHER_FAULTS, "中文", "审核"}
+    for page, text in _pages(client, Index(run_dir)):
+        if not text:
+            continue  # sent on
+        assert f'<html lang="{language}">' in text, page
+        said = Words(text, language)
+        whole, own = " ".join(said.all), " ".join(said.own)
+        assert not (found := NOT_WORDS.search(whole)), (page, found)
+        if language == "zh":
+            left = [word for word in re.findall(r"[A-Za-z]{2,}", own) if word not in LATIN]
+        else:
+            left = [word for word in re.findall(r"[\u4e00-\u9fff]+", own) if word not in chinese]
+        assert set(left) <= {"图片", "通过概率"}, (page, left)
+        _has_no_bare_marks(text, page)
+
+
+def _has_no_bare_marks(text: str, page: str) -> None:
+    """Marks that turn the direction stand only in elements and fields that keep them in."""
+    kept_in = re.sub(
+        r'data-draft="[^"]*"|<bdi>[^<]*</bdi>|<(textarea|option)[^>]*>[^<]*|<(input)[^>]*value="[^"]*"',
+        "",
+        text,
+    )
+    assert not re.search("[\u202a-\u202e\u2066-\u2069]", kept_in), page
+
+
+def test_words_are_there_in_both_languages() -> None:
+    chinese, english = (words(language) for language in ("zh", "en"))
+    assert chinese.keys() == english.keys()
+    for name, sentence in chinese.items():
+        places = re.findall(r"\{\w+\}", sentence)
+        assert sorted(places) == sorted(re.findall(r"\{\w+\}", english[name])), name
+    for name in EXPORTS:
+        assert chinese["export_" + name.replace("decisions.", "").replace(".jsonl", "")]
+
+
+def test_rows_that_have_gone_are_told_of_in_words(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    write_run(folder, GROUPS[1:2], [])
+    prompting = Prompting(load_missions(), load_prompts())
+    app = create_app(Review("run", Index(folder), prompting), reviewer="李工")
+    client = TestClient(app, HERE, raise_server_exceptions=False)
+    for rows in (folder / "stage_b").iterdir():
+        rows.unlink()
+    for path in ("/group/1", "/photo/1/1/small.jpg"):
+        answer = client.get(path)
+        assert answer.status_code == 500
+        assert not NOT_WORDS.search(" ".join(Words(answer.text, "zh").all))
+        assert "cannot be read" in answer.text
+    (folder / "review" / "index.sqlite").write_bytes(b"no database" * 100)
+    answer = client.get("/")
+    assert answer.status_code == 500
+    assert "start `shenhe review` again" in answer.text
+
+
+@pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
+@pytest.mark.parametrize("max_groups", [500, 1])
+def test_what_the_report_says(
+    tmp_path: Path, demo_photos: list[Path], labelled: bool, max_groups: int
+) -> None:
+    groups = [group if labelled else group._replace(label=None) for group in GROUPS]
+    folder = write_run(tmp_path / "run", groups, [*demo_photos[:1], tmp_path / "gone.jpg"])
+    if labelled:
+        write_captions(folder, demo_photos[:1])
+        prompting = Prompting(load_missions(), load_prompts())
+        app = create_app(Review("run", Index(folder), prompting), reviewer="李\u202e工")
+        client = TestClient(app, HERE, headers={"Origin": HERE}, follow_redirects=False)
+        for number in (1, 3):
+            group = Index(folder).group(number)
+            assert group is not None
+            form = {"key": group.entry.key, "seen": TIME, "version": "0", "choice": "不通过"}
+            assert client.post(f"/group/{number}", data=form).status_code == 303
+        assert len(list(Decisions(folder).all_current())) == 2
+    text = write_report(folder, max_groups).read_text(encoding="utf-8")
+    said = Words(text, "zh")
+    assert not (found := NOT_WORDS.search(" ".join(said.all))), found
+    if labelled:
+        assert "<b>1</b>改判 overruled" in text  # the other one the model had left undecided
