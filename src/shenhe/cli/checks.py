@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, TextIO
 
@@ -14,6 +14,7 @@ from shenhe.formats import summary, verdict
 from shenhe.formats.caption import Coordinates, frames_of, to_grouped
 from shenhe.formats.caption_recovery import recover
 from shenhe.geometry import Size
+from shenhe.printable import json_line
 
 Checked = tuple[Any, Sequence[str]]
 """The value of a text, as JSON has it, and the repairs that it took."""
@@ -52,7 +53,7 @@ def _verdict(text: str) -> Checked:
 
 def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked]) -> int:
     code = 0
-    for number, line in enumerate(lines, 1):
+    for number, line in _numbered(lines, name):
         if not line.strip():
             continue
         try:
@@ -60,7 +61,7 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
             raw = row["raw"]
             if not isinstance(raw, str):
                 raise TypeError("raw is no string")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(f'{name}: line {number} is not {{"raw": "..."}}: {error}') from error
         result: dict[str, Any] = {"ok": True, "value": None, "repairs": [], "error": None}
         try:
@@ -69,5 +70,14 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
         except FormatError as error:
             code = 1
             result |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
-        print(json.dumps(result, ensure_ascii=False))
+        print(json_line(result))
     return code
+
+
+def _numbered(lines: Iterable[str], name: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            yield number, line
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name}: not UTF-8 text behind line {number}: {error.reason}") from error

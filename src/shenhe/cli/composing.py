@@ -16,6 +16,7 @@ from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
+from shenhe.printable import show
 from shenhe.runs import Deciding, RunCounts, RunOptions
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.outcome import Observer
@@ -29,10 +30,10 @@ def make_engine(options: argparse.Namespace) -> Engine:
     from shenhe.engines.create import create_engine
 
     if options.engine == "server":
-        print(f"asking {options.base_url} ...", file=sys.stderr, flush=True)
+        show(f"asking {options.base_url} ...", file=sys.stderr)
     else:
         quiet_transformers()
-        print(f"loading {options.model} ...", file=sys.stderr, flush=True)
+        show(f"loading {options.model} ...", file=sys.stderr)
     return create_engine(spec_of(options))
 
 
@@ -95,7 +96,7 @@ def model_of_args(options: argparse.Namespace) -> str:
     args = read_trainer_args(Path(adapters[0])) if adapters else None
     if args is None or not args.model:
         raise UsageError("--model: name the base; no args.json beside the adapter does")
-    print(f"base {args.model}, as {args.path} says", file=sys.stderr)
+    show(f"base {args.model}, as {args.path} says", file=sys.stderr)
     return args.model
 
 
@@ -164,14 +165,14 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
     parts += [f"{counts.already} of them before"] if counts.already else []
     parts += [f"{kept.failed} failed"] if kept.failed else []
     parts += [f"{kept.undecided} undecided"] if kept.undecided else []
-    print(f"{title}: {', '.join(parts)}", file=sys.stderr)
+    show(f"{title}: {', '.join(parts)}", file=sys.stderr)
     for what, counter in (("passed over", counts.passed_over), ("repaired", counts.repairs)):
         if counter:
             told = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
-            print(f"  {what}: {told}", file=sys.stderr)
+            show(f"  {what}: {told}", file=sys.stderr)
     if counts.complete:
         return 0
-    print(f"  listed in {listed_in}", file=sys.stderr)
+    show(f"  listed in {listed_in}", file=sys.stderr)
     return 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import NoReturn
 
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError
+from shenhe.printable import PrintableFormatter, show
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -37,12 +39,12 @@ def exit_code(argv: Sequence[str]) -> int:
         return 2
     except ShenheError as error:
         if options.debug:
-            traceback.print_exc()
+            show(traceback.format_exc(), file=sys.stderr)
         _say(str(error))
         return 2
     except Exception as error:
         if options.debug:
-            traceback.print_exc()
+            show(traceback.format_exc(), file=sys.stderr)
         _say(f"internal error: {type(error).__name__}: {error} (--debug shows where)")
         return 2
 
@@ -58,7 +60,7 @@ def _parsed(parser: Parser, argv: list[str]) -> argparse.Namespace:
 
 
 def _say(message: str) -> None:
-    print(f"shenhe: {' '.join(message.split())}", file=sys.stderr)
+    show(f"shenhe: {' '.join(message.split())}", file=sys.stderr)
 
 
 def _prepare_streams() -> None:
@@ -66,6 +68,8 @@ def _prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if logging.lastResort is not None:  # where warnings go that are logged without a handler
+        logging.lastResort.setFormatter(PrintableFormatter())
     # Broken metadata is no reason to refuse the pixels, nor to speak of it.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")

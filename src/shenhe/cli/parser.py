@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from shenhe import __version__
 from shenhe.locations import locate
+from shenhe.printable import printable
 
 EXAMPLES = {
     "chat": "shenhe chat --model demo --prompt 图片里有什么 --image photo.jpg",
@@ -43,7 +44,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, printable(f"{self.prog}: {message} (see {self.prog} --help)\n"))
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

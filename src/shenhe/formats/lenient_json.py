@@ -194,14 +194,14 @@ class _Builder:
         if isinstance(top, JsonObject) and self._key is not None and not self._colon:
             self._colon = True
             return
-        last = top.items[-1] if isinstance(top, JsonList) and top.items else None
         if (
-            isinstance(last, JsonScalar)
+            isinstance(top, JsonList)
+            and isinstance(last := top.items[-1] if top.items else None, JsonScalar)
             and last.kind == "string"
             and len(self._open) > 1
             and isinstance(self._open[-2], JsonObject)
         ):  # a list has no keys: its bracket is missing
-            self._open[-1].items.pop()
+            top.items.pop()
             self._leave()
             self._misplaced += 1
             self._key, self._colon = str(last.value), True

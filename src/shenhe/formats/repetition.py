@@ -123,10 +123,10 @@ def _of_photo(
         rows.setdefault(key, []).append((*to_numbers(thing.shape), *numbers))
     behind: dict[int, int] = {}  # the first of a run -> how many there are
     dropped: set[int] = set()
-    for key, vectors in rows.items():
+    for alike_places, vectors in zip(places.values(), rows.values(), strict=True):
         for run in _counting(vectors):
-            behind[places[key][run[0]]] = len(run)
-            dropped |= {places[key][at] for at in run[1:]}
+            behind[alike_places[run[0]]] = len(run)
+            dropped |= {alike_places[at] for at in run[1:]}
     kept: list[CaptionObject] = []
     repairs: list[str] = []
     written: set[CaptionObject] = set()
