@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any, TextIO
 
@@ -38,7 +38,10 @@ def check(options: argparse.Namespace) -> int:
                 lines = stack.enter_context(open(options.file, encoding="utf-8"))
             except OSError as error:
                 raise UsageError(f"{options.file}: cannot be read: {error.strerror}") from error
-        return _check_lines(lines, options.file, checks[options.kind])
+        try:
+            return _check_lines(lines, options.file, checks[options.kind])
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{options.file}: not UTF-8 text: {error}") from error
 
 
 def _caption(text: str, coordinates: Coordinates) -> Checked:
@@ -53,7 +56,7 @@ def _verdict(text: str) -> Checked:
 
 def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked]) -> int:
     code = 0
-    for number, line in _numbered(lines, name):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -72,12 +75,3 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
             result |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
         print(json_line(result))
     return code
-
-
-def _numbered(lines: Iterable[str], name: str) -> Iterator[tuple[int, str]]:
-    number = 0
-    try:
-        for number, line in enumerate(lines, 1):
-            yield number, line
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{name}: not UTF-8 text behind line {number}: {error.reason}") from error

@@ -115,7 +115,7 @@ def _of_list(path: Location) -> Iterator[Photos]:
 def _of_line(path: Location, number: int, line: str) -> Photos:
     try:
         images = json.loads(line)["images"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntakeError(f'{path}: line {number} is not {{"images": [...]}}: {error}') from error
     if not isinstance(images, list) or not images or not all(isinstance(i, str) for i in images):
         raise IntakeError(f"{path}: line {number}: images must be a list of one path or more")
