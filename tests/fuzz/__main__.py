@@ -84,7 +84,7 @@ def _fuzz(name: str, seconds: int) -> None:
 
 
 def _by_atheris(name: str, seconds: int, folder: Path, seeds: Path) -> None:
-    import atheris
+    import atheris  # type: ignore[import-untyped]  # installed by make fuzz alone
 
     with atheris.instrument_imports(include=["shenhe"]):
         from tests.fuzz.parsers import call

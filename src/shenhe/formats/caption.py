@@ -179,13 +179,13 @@ def refuse_unit_boxes(value: Caption, frames: Sequence[Size] | None = None) -> N
 
 
 def refuse_fractions(where: str, numbers: Sequence[Any]) -> None:
-    """Refuse coordinates from 0 to 1: rounded, they would be a box of one thousandth.
+    """Refuse coordinates from 0 to 1, or a little beyond: rounded, a box of one thousandth.
 
     Raises: FormatError with code range.
     """
     if (
         any(type(n) is float and not n.is_integer() for n in numbers)
-        and all(type(n) in (int, float) and 0 <= n <= 1 for n in numbers)
+        and all(type(n) in (int, float) and -1 < n < 2 for n in numbers)
     ):  # fmt: skip
         raise FormatError(
             "range", f"{where}: all of {numbers[:8]} are from 0 to 1; {_OTHER_FRAMES}"

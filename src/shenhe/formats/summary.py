@@ -20,8 +20,8 @@ _COORDINATES = re.compile(
 )
 
 _KEY = re.compile(r"""["']\s*[:：]""")
-_JSON = re.compile(r"""[{\[]\s*["'{\[]|""" + _KEY.pattern)
-"""Where a line holds JSON: a bracket before a string or another bracket, or a key."""
+_JSON = re.compile(r"""^[{\[]|[{\[]\s*["'{\[]|""" + _KEY.pattern)
+"""Where a line holds JSON: it begins so, a bracket before a string or a bracket, or a key."""
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 
 
