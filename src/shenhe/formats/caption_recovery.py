@@ -14,7 +14,7 @@ from typing import NamedTuple
 from shenhe.errors import FormatError
 from shenhe.formats import box_tokens, caption, lenient_json, thinking
 from shenhe.formats.caption import OBJECT_KEY, PHOTO_KEY
-from shenhe.formats.caption_object import holds_objects
+from shenhe.formats.caption_object import KEYS, holds_objects
 from shenhe.formats.caption_reading import FENCE, Reading
 from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonObject, JsonValue
 from shenhe.formats.repetition import without_loops
@@ -124,7 +124,7 @@ def _join(text: str, values: list[JsonValue], reading: Reading) -> None:
         _refuse_beginning_anew(reading, root, at)
         before = len(reading.photos[-1]) if reading.photos else 0
         reading.take_value(value._replace(root=root))
-        if isinstance(root, JsonList):
+        if reading.is_one_photo() and not _is_one_of_many(root):
             lists.append({thing.shape for thing in reading.photos[-1][before:]})
     _refuse_drafts(lists)
     if "```" in text[values[0].end : values[-1].start]:
@@ -146,6 +146,13 @@ def _refuse_beginning_anew(reading: Reading, root: JsonContainer, at: int) -> No
         goes_on = reading.is_one_photo() and "photo_key_missing" not in reading.notes
     if not goes_on:
         raise FormatError("structure", "objects stand behind the end of the caption")
+
+
+def _is_one_of_many(root: JsonContainer) -> bool:
+    """Whether a value is one object, or keeps count of them, rather than a list of its own."""
+    return isinstance(root, JsonObject) and any(
+        key in KEYS or caption.is_key(key) for key, _ in root.members
+    )
 
 
 def _refuse_drafts(lists: list[set[Shape]]) -> None:
