@@ -4,7 +4,7 @@ TEST_PROCESSES ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: pictures demo test check test-peers test-install demo-checkpoint demo-adapter demo-photos demo-evaluate clean
+.PHONY: pictures demo test check fuzz test-peers test-install demo-checkpoint demo-adapter demo-photos demo-evaluate clean
 
 demo: .venv/installed
 	$(BIN)/shenhe demo
@@ -17,6 +17,13 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Not for CI: each parser of what others wrote, for FUZZ_SECONDS. Without a wheel of atheris for this
+# Python it goes on without looking at what is covered. One parser: make fuzz PARSERS=caption
+FUZZ_SECONDS ?= 600
+fuzz: .venv/installed-dev
+	-$(PIP) install 'atheris>=3,<4'
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(PARSERS)
 
 test-peers: .venv/installed-dev
 	$(BIN)/python -m pytest -m peers

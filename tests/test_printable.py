@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import json
+import logging
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shenhe.printable import printable
+import shenhe
+from shenhe.cli.main import exit_code
+from shenhe.cli.tables import print_table
+from shenhe.printable import PrintableFormatter, json_line, printable, show
+
+PACKAGE = Path(shenhe.__file__).parent
+HOSTILE = "a\x1b[2J\x9b31m\u202e[red]b[/red][/]\udcff"
+SHOWN = "a\\x1b[2J\\x9b31m\\u202e[red]b[/red][/]\\udcff"
 
 
 @pytest.mark.parametrize(
@@ -33,3 +44,87 @@ def test_nothing_but_visible_text_is_left(text: str) -> None:
     assert not left & {"Cs"}
     assert not {c for c in printable(text) if unicodedata.category(c) == "Cc"} - {"\n", "\t"}
     assert printable(printable(text)) == printable(text)
+
+
+def test_whatever_is_shown_is_spelled_out(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Path(HOSTILE))
+    show(HOSTILE, end="")
+    assert capsys.readouterr().out == f"{SHOWN}\n{SHOWN}"
+
+
+def test_cells_are_neither_markup_nor_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name", "[bold]n"), [(HOSTILE, "1")], title=HOSTILE)
+    shown = capsys.readouterr().out
+    assert shown.count(SHOWN) == 2
+    assert "[bold]n" in shown
+    assert "\x1b" not in shown
+
+
+def test_logged_words_are_spelled_out() -> None:
+    record = logging.LogRecord("shenhe", logging.WARNING, "", 0, "the server: %s", (HOSTILE,), None)
+    assert PrintableFormatter().format(record) == f"the server: {SHOWN}"
+
+
+@given(st.dictionaries(st.text(), st.text() | st.lists(st.text())), st.sampled_from([None, 2]))
+def test_json_stays_the_same_value(value: object, indent: int | None) -> None:
+    text = json_line(value, indent)
+    assert json.loads(text) == value
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["check", "caption", HOSTILE],
+        ["check", HOSTILE, "-"],
+        ["status", HOSTILE],
+        ["report", HOSTILE],
+        ["merge", "--model", HOSTILE, "--adapters", HOSTILE, "--output-dir", "/nowhere"],
+        ["status", "/nowhere", f"--{HOSTILE}"],
+        ["infer", "--model", HOSTILE, f"--{HOSTILE}", "x"],
+        [HOSTILE],
+    ],
+    ids=lambda argv: argv[0] if argv[0].isalpha() else "command",
+)
+def test_what_was_typed_is_spelled_out(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code: object = exit_code(argv)
+    except SystemExit as exited:
+        code = exited.code
+    captured = capsys.readouterr()
+    assert code == 2
+    for text in (captured.out, captured.err):
+        assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+    assert "x1b[2J" in captured.err
+    assert captured.err.count("\n") <= 3  # what is ignored, what is being done, what is wrong
+
+
+def test_check_shows_rows_that_no_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw = "通过\n理由: a\x9b2J\u202eb"
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"raw": raw}), encoding="utf-8")
+    assert exit_code(["check", "verdict", str(tmp_path / "rows.jsonl")]) == 0
+    out = capsys.readouterr().out
+    assert not {"\x9b", "\u202e"} & set(out)
+    assert json.loads(out)["value"]["reason"] == "a\x9b2J\u202eb"
+
+
+def test_nothing_prints_by_itself() -> None:
+    """Foreign text reaches a terminal through `printable` alone."""
+    consoles = {"cli/tables.py", "cli/merging.py", "runs/progress.py"}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = ast.unparse(node.func)
+            if called == "print" and name != "printable.py":
+                written = [ast.unparse(argument).split("(")[0] for argument in node.args]
+                assert written in (["json_line"], ["__file__"]), f"{name}:{node.lineno}"
+            assert called not in (
+                "traceback.print_exc",
+                "sys.stdout.write",
+                "sys.stderr.write",
+            ), f"{name}:{node.lineno}"
+            assert called != "Console" or name in consoles, f"{name}:{node.lineno}"

@@ -1,9 +1,15 @@
-"""Foreign text on a terminal: what could move the cursor or turn the line round is spelled out."""
+"""Foreign text on a terminal: what could move the cursor or turn the line round is spelled out.
+
+Names of files, what a server or a model says, values of options: whatever is shown goes through
+`show`, `json_line` or `PrintableFormatter`. A test holds that nothing else prints.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 import re
-from typing import Final
+from typing import Any, Final, TextIO
 
 _UNSAFE: Final = re.compile(
     "["
@@ -29,3 +35,26 @@ def printable(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     number = ord(match[0])
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def show(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a text so that no terminal obeys it, at once; on stdout where no file is named."""
+    print(printable(str(text)), end=end, file=file, flush=True)
+
+
+def json_line(value: Any, indent: int | None = None) -> str:
+    r"""Write JSON that a terminal may show: what it would obey is escaped as JSON has it.
+
+    >>> json_line({"name": "标签\u202e"})
+    '{"name": "标签\\u202e"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats log records for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record, spelling out what a terminal would obey."""
+        return printable(super().format(record))

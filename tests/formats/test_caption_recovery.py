@@ -78,6 +78,19 @@ def test_ten_thousand_mutations_raise_nothing_but_format_errors() -> None:
     rng = random.Random(0)
     texts = [path.read_text(encoding="utf-8")[:400] for path in CASES]
     pieces = ['"', "'", "{", "}", "[", "]", ",", ":", "\\", "图片_1", "object_2", "1e999", "-", "0"]
+    pieces += [
+        "</think>",
+        "<think>",
+        "```",
+        "\n",
+        "NaN",
+        "0.5",
+        "(1,2),(3,4)",
+        "\\ud800",
+        "\x00",
+        "[]",
+        "{}",
+    ]
     for _ in range(10_000):
         text = rng.choice(texts)
         for _ in range(rng.randint(1, 4)):
@@ -109,6 +122,18 @@ def test_ten_thousand_mutations_raise_nothing_but_format_errors() -> None:
         "1",
         "图片_1: ",
         "-",
+        "[]",
+        "{}",
+        "[{}],",
+        "}]",
+        '{"a":[',
+        '{"object_1": {',
+        '"a": {',
+        "<think>",
+        "</think>[",
+        "```json\n[3]\n",
+        "[[{",
+        '{"bbox_2d": [1, 2, 3, 4], "desc": ',
     ],
 )
 def test_a_long_text_comes_to_an_end(piece: str) -> None:
@@ -128,3 +153,63 @@ def test_other_coordinates() -> None:
         recover(tiny, 1, caption.frames_of("pixel", [Size(4000, 3000)]))
     with pytest.raises(FormatError, match="norm1000"):
         recover(text, 1, caption.frames_of("pixel", [Size(40, 200)]))
+
+
+def test_an_object_is_never_lost_without_a_word() -> None:
+    """Brackets taken away, doubled or turned: every object is read, dropped by name, or refused."""
+    rng = random.Random(1)
+    objects = [f'{{"bbox_2d": [{n}, 20, 900, 950], "desc": "标签/{n}"}}' for n in (1, 22, 333)]
+    grouped = ", ".join(f'"object_{n}": {thing}' for n, thing in enumerate(objects, 1))
+    texts = ['{"图片_1": {' + grouped + "}}", "[" + ", ".join(objects) + "]", "\n".join(objects)]
+    for _ in range(3000):
+        text = rng.choice(texts)
+        at = rng.choice([at for at, character in enumerate(text) if character in "{}[],"])
+        text = text[:at] + rng.choice(["", text[at] * 2, rng.choice("{}[]")]) + text[at + 1 :]
+        try:
+            recovery = recover(text, 1)
+        except FormatError:
+            continue
+        (read,) = recovery.caption.photos
+        assert len(read) == 3 or any(
+            repair.startswith(("dropped", "truncated", "trailing", "leading", "stray", "unknown"))
+            for repair in recovery.repairs
+        ), text
+
+
+def test_joined_values_are_of_the_photos_that_were_asked_about() -> None:
+    photo = '{"图片_N": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "a"}}}'
+    recovery = recover(photo.replace("N", "1") + "\n" + photo.replace("N", "2"), 2)
+    assert [len(objects) for objects in recovery.caption.photos] == [1, 1]
+    assert recovery.repairs == ("joined: 2 values",)
+    with pytest.raises(FormatError) as caught:  # whose list is whose is not said
+        recover('[{"bbox_2d": [1, 2, 3, 4], "label": "a"}]\n[{"bbox_2d": [5, 6, 7, 8]}]', 2)
+    assert caught.value.code == "not_json"
+
+
+def test_zero_to_one_names_the_option_in_every_frame() -> None:
+    text = '[{"bbox_2d": [0.25, 0.5, 0.75, 1.0], "label": "a"}]'
+    for frames in (None, caption.frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
+        with pytest.raises(FormatError, match="--coordinates") as caught:
+            recover(text, 1, frames)
+        assert caught.value.code == "range"
+    ones = '{"图片_1": {"object_1": {"bbox_2d": [0, 0, 1, 1], "desc": "a"}}}'
+    for frames in (None, caption.frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
+        with pytest.raises(FormatError, match="--coordinates"):
+            recover(ones, 1, frames)
+
+
+def test_what_a_broken_object_lacks_is_named() -> None:
+    for text, words in (
+        ('[{"bbox_2d": [9, 9, 1, 1], "label": "a"}]', r"图片_1/object_1: bbox_2d \[9, 9, 1, 1\]"),
+        ('[{"bbox_2d": [1, 1, 9, 9]}]', "图片_1/object_1 has no desc"),
+        ('[{"name": "BBU"}]', "图片_1/object_1 has no geometry"),
+        ('{"object_1": {"desc": "a"}}', "图片_1/object_1 has no geometry"),
+        ('{"图片_1": {"object_1": {"desc": "a"}}}', "图片_1/object_1 has no geometry"),
+        (
+            '{"object_1": {"poly": [1, 2, 3, 4, 5, 6, 7, 8, 9, 9], "desc": "a"}}',
+            "poly has 5 corners",
+        ),
+        ('[{"line": [1, 2, 3], "label": "a"}]', "line needs an even count"),
+    ):
+        with pytest.raises(FormatError, match=words):
+            recover(text, 1)

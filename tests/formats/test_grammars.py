@@ -193,6 +193,12 @@ def test_what_goes_round_in_a_circle() -> None:
     other = ", ".join(thing.format(n, 3 + n) for n in range(1, 4))
     assert repeats('{"图片_1": {' + same, grammar)
     assert not repeats('{"图片_1": {' + other, grammar)
+    boxes = ", ".join(
+        f'"object_{n}": {{"bbox_2d": [{10 * n}, 2, {10 * n + 8}, 40], "desc": "a"}}'
+        for n in range(1, 9)
+    )
+    assert repeats('{"图片_1": {' + boxes, grammar)
+    assert not repeats('{"图片_1": {' + boxes.rsplit(", ", 1)[0], grammar)
     line = grammars.of_summary()
     assert repeats("，".join(["螺丝×1"] * LINE_LOOP), line)
     assert not repeats("，".join(["螺丝×1"] * (LINE_LOOP - 1)), line)

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shenhe.errors import FormatError
 from shenhe.formats import summary
+from shenhe.formats.grammars import of_summary
+from shenhe.formats.repetition import repeats
+
+CASES = sorted((Path(__file__).parent / "summaries").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if "error" not in expected:
+        assert summary.parse(text) == expected["line"]
+        return
+    with pytest.raises(FormatError) as caught:
+        summary.parse(text)
+    assert caught.value.code == expected["error"]
+    if expected["error"] == "loop":  # an engine that sees it being written stops it
+        assert repeats(text + "，", of_summary())
+
+
+def test_a_long_line_comes_to_an_end() -> None:
+    for piece in ("标签/1×1，", "1", "1,", '{"', "[", "×", "<think", "螺丝，", '{"a": 1},'):
+        try:
+            summary.parse(piece * (60_000 // len(piece)))
+        except FormatError:
+            continue
 
 
 def test_equal_objects_are_counted_in_order_of_appearance() -> None:

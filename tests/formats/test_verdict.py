@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,20 @@ from hypothesis import strategies as st
 from shenhe.errors import FormatError
 from shenhe.formats import verdict
 from shenhe.records import FAIL, PASS, Judgement
+
+CASES = sorted((Path(__file__).parent / "verdicts").glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_case(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    expected = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if "error" not in expected:
+        assert verdict.parse(text) == Judgement(**expected)
+        return
+    with pytest.raises(FormatError) as caught:
+        verdict.parse(text)
+    assert caught.value.code == expected["error"]
 
 
 @pytest.mark.parametrize("ruling", [PASS, FAIL])

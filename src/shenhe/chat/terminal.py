@@ -14,6 +14,7 @@ from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
 from shenhe.errors import ItemError, RunError
 from shenhe.locations import locate
+from shenhe.printable import show
 from shenhe.records import Answer, FinishReason, ImagePart
 
 PROMPT, MORE = "<<< ", "... "
@@ -71,11 +72,11 @@ class Terminal:
             "/save": self._save,
             "/multi": lambda _: self._set_several_lines(True),
             "/single": lambda _: self._set_several_lines(False),
-            "/help": lambda _: print(HELP),
+            "/help": lambda _: show(HELP),
         }
         code = 0
         if self._interactive:
-            print("/help lists what can be typed; /exit leaves")
+            show("/help lists what can be typed; /exit leaves")
         while True:
             try:
                 text = self._read_question()
@@ -91,10 +92,10 @@ class Terminal:
             except EOFError:
                 return code
             except KeyboardInterrupt:
-                print("\n[stopped]", flush=True)
+                show("\n[stopped]")
             except (ItemError, RunError) as error:
                 code = 0 if self._interactive else 1
-                print(f"[{_printable(str(error))}]", flush=True)
+                show(f"[{error}]")
 
     def one_shot(self, text: str) -> int:
         """Ask one question, print its answer alone, and give the exit code."""
@@ -137,16 +138,15 @@ class Terminal:
                 self._talk.waiting = []  # else the next question would fail of the same photo
                 raise
             if self._stream:
-                print(_printable(piece), end="", flush=True)
+                show(piece, end="")
             else:
                 held.append(piece)
-        print(_printable("".join(held)), flush=True)
+        show("".join(held))
         if told:
             seconds = max(time.monotonic() - began, 1e-9)
             cut = CUT[answer.finish_reason]
-            print(
+            show(
                 f"[{answer.new_tokens} tokens, {answer.new_tokens / seconds:.1f} tokens/s{cut}]",
-                flush=True,
             )
 
     # --- commands ---
@@ -162,7 +162,7 @@ class Terminal:
                 raise RunError(f"/image {rest}: {error}") from error
         for name in names:
             self._attach(name)
-        print(f"[{len(self._talk.waiting)} photos wait for the next question]", flush=True)
+        show(f"[{len(self._talk.waiting)} photos wait for the next question]")
 
     def _attach(self, name: str) -> None:
         photo = locate(os.path.expanduser(name))
@@ -173,14 +173,14 @@ class Terminal:
     def _draw(self, rest: str) -> None:
         found, paths = self._talk.draw(Path(rest or "shenhe-overlays"))
         for path in paths:
-            print(path)
+            show(path)
         if found.repairs:
-            print(_printable(f"[repaired: {', '.join(found.repairs)}]"), flush=True)
+            show(f"[repaired: {', '.join(found.repairs)}]")
 
     def _system(self, rest: str) -> None:
         if rest:
             self._talk.system = rest
-        print(f"[system: {_printable(self._talk.system) or 'none'}]", flush=True)
+        show(f"[system: {self._talk.system or 'none'}]")
 
     def _reset_system(self, _: str) -> None:
         self._talk.system = self._line("system: ").strip()
@@ -188,7 +188,7 @@ class Terminal:
 
     def _clear(self, _: str) -> None:
         self._talk.clear()
-        print("[cleared]", flush=True)
+        show("[cleared]")
 
     def _save(self, rest: str) -> None:
         if not rest:
@@ -215,14 +215,9 @@ class Terminal:
             )
         except OSError as error:
             raise RunError(f"{rest}: cannot be written: {error.strerror}") from error
-        print(f"[{len(messages)} messages written to {rest}]", flush=True)
+        show(f"[{len(messages)} messages written to {rest}]")
 
     def _set_several_lines(self, on: bool) -> None:
         self._several_lines = on
         how = f"several lines, the last one ends with {END_OF_LINES}" if on else "one line"
-        print(f"[a question is {how}]", flush=True)
-
-
-def _printable(text: str) -> str:
-    """Keep a model's text from steering the terminal: control characters are shown, not sent."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+        show(f"[a question is {how}]")

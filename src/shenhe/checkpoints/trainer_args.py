@@ -34,7 +34,7 @@ def read_trainer_args(folder: Path) -> TrainerArgs | None:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
             model, system = found.get("model"), found.get("system")
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
         return TrainerArgs(
             path,

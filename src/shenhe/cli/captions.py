@@ -11,6 +11,7 @@ from shenhe.config import load_prompts, load_vocabulary
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, read_annotations
+from shenhe.printable import show
 from shenhe.runs import plan_captions, run_captions
 from shenhe.runs.captions import draw_captions
 from shenhe.runs.output import failures_file
@@ -26,7 +27,7 @@ def caption(options: argparse.Namespace) -> int:
     run = run_options(options)
     if options.dry_run:
         plan = plan_captions(lists, options.output, run)
-        print(f"captions: would do {plan.groups} ({plan.items} photos); {plan.already} are done")
+        show(f"captions: would do {plan.groups} ({plan.items} photos); {plan.already} are done")
         return 0
     counts = run_captions(
         make_engine(options),
@@ -56,16 +57,16 @@ def convert(options: argparse.Namespace) -> int:
         LABELS[options.labels],
         overwrite=options.overwrite,
     )
-    print(f"{options.format}: {options.output}")
+    show(f"{options.format}: {options.output}")
     for loss, count in sorted(losses.items()):
         if count:
-            print(f"  not held: {count} {loss}", file=sys.stderr)
+            show(f"  not held: {count} {loss}", file=sys.stderr)
     return 0
 
 
 def _draw(rows: Path, folder: Path) -> int:
     drawn, failures = draw_captions(rows, folder)
     for failure in failures:
-        print(f"  not drawn: {failure}", file=sys.stderr)
-    print(f"overlays: {drawn} drawn in {folder}", file=sys.stderr)
+        show(f"  not drawn: {failure}", file=sys.stderr)
+    show(f"overlays: {drawn} drawn in {folder}", file=sys.stderr)
     return 1 if failures else 0

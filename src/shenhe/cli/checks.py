@@ -14,6 +14,7 @@ from shenhe.formats import summary, verdict
 from shenhe.formats.caption import Coordinates, frames_of, to_grouped
 from shenhe.formats.caption_recovery import recover
 from shenhe.geometry import Size
+from shenhe.printable import json_line
 
 Checked = tuple[Any, Sequence[str]]
 """The value of a text, as JSON has it, and the repairs that it took."""
@@ -63,7 +64,7 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
             raw = row["raw"]
             if not isinstance(raw, str):
                 raise TypeError("raw is no string")
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(f'{name}: line {number} is not {{"raw": "..."}}: {error}') from error
         result: dict[str, Any] = {"ok": True, "value": None, "repairs": [], "error": None}
         try:
@@ -72,5 +73,5 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
         except FormatError as error:
             code = 1
             result |= {"ok": False, "error": {"code": error.code, "message": str(error)}}
-        print(json.dumps(result, ensure_ascii=False))
+        print(json_line(result))
     return code

@@ -7,9 +7,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from shenhe.cli import captions, checks, examining, measures, merging, talk, telling, verifying
 from shenhe.cli.composing import (
     DEMO_PHOTOS,
@@ -21,10 +18,11 @@ from shenhe.cli.composing import (
     tell,
     tell_faults,
 )
+from shenhe.cli.tables import print_table
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
-from shenhe.printable import printable
+from shenhe.printable import show
 from shenhe.records import FAIL, PASS
 from shenhe.report import RunReading, read_run, write_report
 from shenhe.report.tally import UNDECIDED
@@ -129,10 +127,10 @@ def run(options: argparse.Namespace) -> int:
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
     if not rows_files(stage_b):
-        print(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
+        show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
         return max(codes)
     _print_verdicts(read_run(options.output_dir, max_groups=0))
-    print(f"report: {write_report(options.output_dir)}")
+    show(f"report: {write_report(options.output_dir)}")
     return max(codes)
 
 
@@ -157,7 +155,7 @@ def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mi
 
 def report(options: argparse.Namespace) -> int:
     """The report of a run."""
-    print(write_report(options.run_dir, options.max_groups))
+    show(write_report(options.run_dir, options.max_groups))
     return 0
 
 
@@ -213,19 +211,17 @@ def _tell_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> in
 
 
 def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: int) -> None:
-    print(f"{stage} {mission.name}: would do {groups} groups ({items}); {already} are done")
+    show(f"{stage} {mission.name}: would do {groups} groups ({items}); {already} are done")
 
 
 def _warn_of_unknown(folders: Iterable[str]) -> None:
     for folder in folders:
-        told = f"shenhe: warning: folder {printable(folder)} is no known mission"
-        print(told, file=sys.stderr)
+        show(f"shenhe: warning: folder {folder} is no known mission", file=sys.stderr)
 
 
 def _print_verdicts(reading: RunReading) -> None:
-    table = Table("任务 mission", "组 groups", PASS, FAIL, "未决", "与人工一致", "误放行")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    head = ("任务 mission", "组 groups", PASS, FAIL, "未决", "与人工一致", "误放行")
+    rows = []
     for tally in reading.missions:
         labelled = (
             (f"{tally.agreed}/{tally.labelled}", f"{tally.false_passes}/{tally.failed_by_people}")
@@ -233,8 +229,5 @@ def _print_verdicts(reading: RunReading) -> None:
             else ("-", "-")
         )
         counts = (str(tally.verdicts[name]) for name in (PASS, FAIL, UNDECIDED))
-        table.add_row(tally.mission, str(tally.groups), *counts, *labelled)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    console.print(table)
+        rows.append((tally.mission, str(tally.groups), *counts, *labelled))
+    print_table(head, rows)

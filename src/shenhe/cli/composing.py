@@ -16,7 +16,7 @@ from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
-from shenhe.printable import printable
+from shenhe.printable import show
 from shenhe.runs import Deciding, RunCounts, RunOptions
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.outcome import Observer
@@ -31,10 +31,10 @@ def make_engine(options: argparse.Namespace) -> Engine:
     from shenhe.engines.create import create_engine
 
     if options.engine == "server":
-        print(f"asking {shown_url(str(options.base_url))} ...", file=sys.stderr, flush=True)
+        show(f"asking {shown_url(str(options.base_url))} ...", file=sys.stderr)
     else:
         quiet_transformers()
-        print(f"loading {options.model} ...", file=sys.stderr, flush=True)
+        show(f"loading {options.model} ...", file=sys.stderr)
     return create_engine(spec_of(options))
 
 
@@ -97,7 +97,7 @@ def model_of_args(options: argparse.Namespace) -> str:
     args = read_trainer_args(Path(adapters[0])) if adapters else None
     if args is None or not args.model:
         raise UsageError("--model: name the base; no args.json beside the adapter does")
-    print(f"base {args.model}, as {args.path} says", file=sys.stderr)
+    show(f"base {args.model}, as {args.path} says", file=sys.stderr)
     return args.model
 
 
@@ -166,7 +166,7 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
     parts += [f"{counts.already} of them before"] if counts.already else []
     parts += [f"{kept.failed} failed"] if kept.failed else []
     parts += [f"{kept.undecided} undecided"] if kept.undecided else []
-    print(f"{title}: {', '.join(parts)}", file=sys.stderr)
+    show(f"{title}: {', '.join(parts)}", file=sys.stderr)
     told = {
         "done anew": counts.done_anew,
         "kept as they are": counts.kept_as_is,
@@ -176,13 +176,13 @@ def tell(title: str, unit: str, counts: RunCounts, listed_in: Path) -> int:
     for what, counter in told.items():
         if counter:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
-            print(f"  {what}: {kinds}", file=sys.stderr)
+            show(f"  {what}: {kinds}", file=sys.stderr)
     if counts.damaged_inside:
         damaged = f"{counts.damaged_inside} photos, read all the same; `facts` in their rows tell"
-        print(f"  damaged inside: {damaged}", file=sys.stderr)
+        show(f"  damaged inside: {damaged}", file=sys.stderr)
     tell_faults(counts.faults)
     if kept.failed or kept.undecided:
-        print(f"  listed in {listed_in}", file=sys.stderr)
+        show(f"  listed in {listed_in}", file=sys.stderr)
     return int(not counts.complete)
 
 
@@ -190,7 +190,7 @@ def tell_faults(faults: Iterable[str]) -> int:
     """Say on stderr what is not where it is looked for, and give the exit code."""
     code = 0
     for fault in faults:
-        print(f"shenhe: {printable(fault)}", file=sys.stderr)
+        show(f"shenhe: {fault}", file=sys.stderr)
         code = 1
     return code
 

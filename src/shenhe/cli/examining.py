@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,6 +15,7 @@ from shenhe.cli.composing import (
 )
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import UsageError
+from shenhe.printable import json_line, show
 from shenhe.records import SCHEMA
 
 PHOTOS = 4
@@ -63,10 +62,9 @@ def doctor(options: argparse.Namespace) -> int:
         name = "" if diagnosis.check == last else diagnosis.check
         last = diagnosis.check
         remedy = f"\n{'':19}-> {finding.remedy}" if finding.remedy else ""
-        print(f"{name:10} {MARKS[finding.level]} {finding.what}{remedy}", flush=True)
+        show(f"{name:10} {MARKS[finding.level]} {finding.what}{remedy}")
     bad = any(one["level"] == "error" for one in found)
     if options.json:
         content = {"schema": SCHEMA, "ok": not bad, "checks": found}
-        json.dump(content, sys.stdout, ensure_ascii=False, indent=2)
-        print()
+        print(json_line(content, indent=2))
     return int(bad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -13,6 +14,7 @@ from typing import NoReturn
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError, is_panic
 from shenhe.files import FULL
+from shenhe.printable import PrintableFormatter, show
 from shenhe.secrecy import Secrets
 
 
@@ -84,11 +86,11 @@ def _without_values(words: Sequence[str]) -> Iterator[str]:
 
 
 def _say(message: str, secrets: Secrets) -> None:
-    print(f"shenhe: {' '.join(secrets.hide(message).split())}", file=sys.stderr)
+    show(f"shenhe: {' '.join(secrets.hide(message).split())}", file=sys.stderr)
 
 
 def _show_traceback(secrets: Secrets) -> None:
-    print(secrets.hide(traceback.format_exc()), file=sys.stderr, end="")
+    show(secrets.hide(traceback.format_exc()), file=sys.stderr, end="")
 
 
 def _prepare_streams(secrets: Secrets) -> None:
@@ -96,6 +98,8 @@ def _prepare_streams(secrets: Secrets) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if logging.lastResort is not None:  # where warnings go that are logged without a handler
+        logging.lastResort.setFormatter(PrintableFormatter())
     # Broken metadata is no reason to refuse the pixels, nor to speak of it.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}", secrets)

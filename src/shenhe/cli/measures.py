@@ -7,9 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import rich.table
-from rich.console import Console
-
+from shenhe.cli.tables import print_table
 from shenhe.errors import UsageError
 from shenhe.evaluation import (
     choose_threshold,
@@ -28,6 +26,7 @@ from shenhe.evaluation.page import Table
 from shenhe.evaluation.verdicts import Threshold
 from shenhe.files import whole_file
 from shenhe.intake import read_annotations
+from shenhe.printable import show
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -45,7 +44,7 @@ def _captions(options: argparse.Namespace) -> int:
     told = f"{scores.photos} photos, {scores.unanswered} without a caption"
     if scores.not_in_truth:
         told += f"; {scores.not_in_truth} captions are of photos that the truth does not know"
-    print(told)
+    show(told)
     _write_json(options.json, scores.to_json())
     if options.html is not None:
         write_page(
@@ -55,7 +54,7 @@ def _captions(options: argparse.Namespace) -> int:
             predictions=options.predictions,
             truth=options.truth,
         )
-        print(f"page: {options.html}")
+        show(f"page: {options.html}")
     return 0
 
 
@@ -91,25 +90,17 @@ def _verdicts(options: argparse.Namespace) -> int:
             f" alone; McNemar's p = {result.p_value:.3g}"
         )
     for line in lines:
-        print(line)
+        show(line)
     _write_json(options.json, told)
     if options.html is not None:
         name = options.run_dir.resolve().name
         write_verdict_page(options.html, name, title, outcomes, scores, further, lines)
-        print(f"page: {options.html}")
+        show(f"page: {options.html}")
     return 0
 
 
-def _print_table(found: Table, width: int) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = width
-    table = rich.table.Table(*found.head, title=found.title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in found.rows:
-        table.add_row(*map(_plain, row))
-    console.print(table)
+def _print_table(table: Table, width: int) -> None:
+    print_table(table.head, table.rows, title=table.title, width=width)
 
 
 def _promise(options: argparse.Namespace, found: Threshold | None, bad: int) -> str:
@@ -131,8 +122,3 @@ def _write_json(path: Path | None, figures: dict[str, Any]) -> None:
     text = json.dumps(figures, ensure_ascii=False, indent=2) + "\n"
     with whole_file(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
-
-
-def _plain(text: str) -> str:
-    """Keep a model's text from being read as rich's markup."""
-    return text.replace("[", "\\[")

@@ -19,6 +19,7 @@ from rich.progress import (
 
 from shenhe.cli.composing import adapters_of, model_of_args, quiet_transformers
 from shenhe.errors import UsageError
+from shenhe.printable import show
 
 PLAIN_SECONDS = 10.0
 
@@ -42,12 +43,12 @@ def merge(options: argparse.Namespace) -> int:
         )
     seconds = max(time.monotonic() - began, 1e-9)
     whole = f", {report.replaced} tensors replaced" if report.replaced else ""
-    print(
+    show(
         f"{report.folder}: {report.merged} modules merged{whole}, {report.nbytes / 1e9:.2f} GB"
         f" in {seconds:.1f} s, {report.nbytes / 1e9 / seconds:.2f} GB/s"
     )
     if report.lacking:
-        print(f"  the base itself lacks {', '.join(report.lacking)}", file=sys.stderr)
+        show(f"  the base itself lacks {', '.join(report.lacking)}", file=sys.stderr)
     return 0
 
 
@@ -94,9 +95,8 @@ class _Bytes:
         elif now - self._told >= PLAIN_SECONDS:
             self._told = now
             speed = done / 1e9 / (now - self._began)
-            print(
+            show(
                 f"merging: {done / 1e9:.1f}/{total / 1e9:.1f} GB, {speed:.2f} GB/s,"
                 f" {(total - done) / 1e9 / speed:.0f} s left",
                 file=sys.stderr,
-                flush=True,
             )

@@ -14,6 +14,7 @@ import uvicorn
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import UsageError
+from shenhe.printable import show
 from shenhe.review import (
     Index,
     Prompting,
@@ -32,7 +33,7 @@ GRACE = 1
 def review(options: argparse.Namespace) -> int:
     """Serve the pages until interrupted, or write the exports."""
     prompting = Prompting(load_missions(options.missions), load_prompts(options.prompts))
-    print(f"reading {options.run_dir} ...", file=sys.stderr, flush=True)
+    show(f"reading {options.run_dir} ...", file=sys.stderr)
     index = Index(options.run_dir, options.captions)
     if options.export is not None:
         return _export(options.export, index, prompting)
@@ -57,9 +58,9 @@ def review(options: argparse.Namespace) -> int:
         address = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
         if token is not None:
             address += f"login?token={token}"
-            print("whoever has this address may read and decide:", file=sys.stderr)
-        print(f"review: {address}", flush=True)
-        print("Ctrl-C ends it; what was decided is on disk", file=sys.stderr, flush=True)
+            show("whoever has this address may read and decide:", file=sys.stderr)
+        show(f"review: {address}")
+        show("Ctrl-C ends it; what was decided is on disk", file=sys.stderr)
         server.run(sockets=[listening])
     return 0
 
@@ -80,7 +81,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _export(folder: Path, index: Index, prompting: Prompting) -> int:
     for path, made in write_exports(folder, index, prompting).items():
-        print(f"{path}: {made.rows} rows")
+        show(f"{path}: {made.rows} rows")
         for why, count in sorted(made.left_out.items()):
-            print(f"  left out: {count}, {why}", file=sys.stderr)
+            show(f"  left out: {count}, {why}", file=sys.stderr)
     return 0

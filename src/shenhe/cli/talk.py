@@ -12,6 +12,7 @@ from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.cli.composing import adapters_of, make_engine, model_of_args
 from shenhe.config import load_prompts
 from shenhe.errors import UsageError
+from shenhe.printable import show
 
 
 def chat(options: argparse.Namespace) -> int:
@@ -41,7 +42,7 @@ def _system(options: argparse.Namespace) -> str:
     if options.system is None:
         for name in (*adapters_of(options), options.model):
             if (args := read_trainer_args(Path(name))) and args.system:
-                print(f"system prompt of {args.path}", file=sys.stderr)
+                show(f"system prompt of {args.path}", file=sys.stderr)
                 return args.system
         return ""
     path = Path(options.system)

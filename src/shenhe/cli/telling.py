@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Table
-
-from shenhe.printable import printable
+from shenhe.cli.tables import print_table
+from shenhe.printable import json_line, show
 from shenhe.runs.status import OutputStatus, read_status
 
 
@@ -18,34 +15,31 @@ def status(options: argparse.Namespace) -> int:
     found = read_status(options.run_dir)
     if options.json:
         for output in found:
-            print(json.dumps(asdict(output), ensure_ascii=False))
+            print(json_line(asdict(output)))
     else:
         _print(found)
     return 0 if all(output.complete for output in found) else 1
 
 
 def _print(found: list[OutputStatus]) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = 120
-    table = Table("output", "state", "done", "failed", "undecided", "a second", "left")
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for output in found:
-        total = "" if output.total is None else f"/{output.total:,}"
-        table.add_row(
-            output.name,
-            _state(output),
-            f"{output.done:,}{total}",
-            f"{output.failed:,}",
-            f"{output.undecided:,}",
-            f"{output.per_second:.1f}",
-            "" if output.left_seconds is None else _time(output.left_seconds),
-        )
-    console.print(table)
+    head = ("output", "state", "done", "failed", "undecided", "a second", "left")
+    print_table(head, map(_row, found), left=2)
     for output in found:
         for fault in output.faults:
-            print(f"{output.name}: {printable(fault)}")
+            show(f"{output.name}: {fault}")
+
+
+def _row(output: OutputStatus) -> tuple[str, ...]:
+    total = "" if output.total is None else f"/{output.total:,}"
+    return (
+        output.name,
+        _state(output),
+        f"{output.done:,}{total}",
+        f"{output.failed:,}",
+        f"{output.undecided:,}",
+        f"{output.per_second:.1f}",
+        "" if output.left_seconds is None else _time(output.left_seconds),
+    )
 
 
 def _state(output: OutputStatus) -> str:

@@ -9,6 +9,7 @@ from itertools import chain
 from shenhe.cli.composing import MARKS, adapters_of, photos_to_ask_about, quiet_transformers
 from shenhe.errors import UsageError
 from shenhe.locations import Location
+from shenhe.printable import show
 
 PHOTOS = 6
 
@@ -28,7 +29,7 @@ def verify(options: argparse.Namespace) -> int:
     for finding in findings:
         bad |= finding.level == "error"
         remedy = f": {finding.remedy}" if finding.remedy else ""
-        print(f"{MARKS[finding.level]} {finding.what}{remedy}", flush=True)
+        show(f"{MARKS[finding.level]} {finding.what}{remedy}")
     if bad:
         return 1
     photos = photos_to_ask_about(options.photos, PHOTOS)
@@ -41,22 +42,22 @@ def _generate(options: argparse.Namespace, photos: list[Location]) -> int:
     model = load(options.checkpoint, dtype=options.dtype)
     content = [{"image": photos[0]}, {"text": "描述这张图片"}]
     reply = model.chat([{"role": "user", "content": content}], max_new_tokens=16)
-    print(f"{MARKS['ok']} loads, and writes {reply.new_tokens} tokens about {photos[0].name}")
+    show(f"{MARKS['ok']} loads, and writes {reply.new_tokens} tokens about {photos[0].name}")
     return 0
 
 
 def _compare(options: argparse.Namespace, adapters: tuple[str, ...], photos: list[Location]) -> int:
     from shenhe.verification import compare_models
 
-    print("comparing ...", file=sys.stderr, flush=True)
+    show("comparing ...", file=sys.stderr)
     found = compare_models(options.checkpoint, options.against, adapters, photos, options.dtype)
     same = found.prompts - len(found.differing)
-    print(
+    show(
         f"{MARKS['ok' if found.same else 'error']} next-token logits differ by at most"
         f" {found.largest:.4g}; rounding explains {found.allowed:.4g}"
     )
     level = "ok" if not found.differing else "warning" if found.same else "error"
-    print(f"{MARKS[level]} {same} of {found.prompts} greedy answers are the same")
+    show(f"{MARKS[level]} {same} of {found.prompts} greedy answers are the same")
     for told in found.differing[:5]:
-        print(f"        {told}")
+        show(f"        {told}")
     return 0 if found.same else 1

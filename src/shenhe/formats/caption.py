@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from typing import Any, Literal
 from shenhe.errors import FormatError, GeometryError
 from shenhe.geometry import (
     FRAME,
+    Box,
     Line,
     Quad,
     Size,
@@ -28,6 +30,16 @@ GEOMETRIES = ("bbox_2d", "quad", "line")
 Coordinates = Literal["norm1000", "norm100", "pixel"]
 """What the numbers of a training are relative to; `pixel` is the photo as the model saw it."""
 NORM1000 = Size(FRAME, FRAME)
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a character: no file can hold it."""
+PHOTO_KEY = re.compile(r"图片_([1-9][0-9]{0,3})")
+OBJECT_KEY = re.compile(r"object_([0-9]{1,6})")
+_OTHER_FRAMES = "say what the model was trained on: --coordinates norm1000, norm100 or pixel"
+
+
+def is_key(key: str) -> bool:
+    """Whether a key is that of a photo or of an object."""
+    return bool(PHOTO_KEY.fullmatch(key) or OBJECT_KEY.fullmatch(key))
 
 
 def frames_of(coordinates: Coordinates, resized_wh: Sequence[Size]) -> tuple[Size, ...]:
@@ -60,9 +72,9 @@ def parse(
 
     Shape: one tuple of objects a photo; zero objects is valid.  Units: `frames` in, one a photo,
     0-1000 by default; 0-1000 out.
-    Raises: FormatError with code empty, not_json, duplicate_key, structure, key_sequence,
-    geometry_count, geometry, quad_crossing, quad_order, range, line_points, desc_empty or
-    photo_count.
+    Raises: FormatError with code empty (also for `{}`, which names no photo), not_json,
+    duplicate_key, structure, key_sequence, geometry_count, geometry, quad_crossing, quad_order,
+    range, line_points, desc_empty, surrogate or photo_count.
     """
     if not text.strip():
         raise FormatError("empty", "the caption is empty")
@@ -81,6 +93,10 @@ def from_grouped(
     grouped: Any, photo_count: int | None = None, frames: Sequence[Size] | None = None
 ) -> Caption:
     """Read the members of grouped JSON; see `parse`."""
+    if grouped == {}:
+        raise FormatError(
+            "empty", "the caption names no photo: a photo without objects is 图片_1: {}"
+        )
     photos = []
     for index, (key, objects) in enumerate(_members(grouped, "the caption").items()):
         if key != photo_key(index):
@@ -108,10 +124,14 @@ def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> C
     Raises: FormatError, see `parse`.
     """
     kinds = [kind for kind in GEOMETRIES if kind in fields]
-    if len(kinds) != 1:
+    if not kinds:
+        raise FormatError("geometry_count", f"{where} has no geometry, needs one of {GEOMETRIES}")
+    if len(kinds) > 1:
         raise FormatError("geometry_count", f"{where} needs one of {GEOMETRIES}, has {kinds}")
     numbers = fields[kinds[0]]
     if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
+        if isinstance(numbers, list):
+            refuse_fractions(f"{where}/{kinds[0]}", numbers)
         raise FormatError("geometry", f"{where}/{kinds[0]} must be a list of integers")
     _refuse_out_of_range(f"{where}/{kinds[0]}", numbers, frame)
     numbers = [round(n * FRAME / frame[at % 2]) for at, n in enumerate(numbers)]
@@ -122,8 +142,10 @@ def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> C
     if isinstance(shape, Quad):
         _refuse_bad_corners(f"{where}/quad", shape, numbers)
     expected = {kinds[0], "desc"} | ({"line_points"} if isinstance(shape, Line) else set())
-    if odd := fields.keys() ^ expected:
-        raise FormatError("structure", f"{where}: keys missing or unknown: {sorted(odd)}")
+    if missing := sorted(expected - fields.keys()):
+        raise FormatError("structure", f"{where} has no {' and no '.join(missing)}")
+    if unknown := sorted(fields.keys() - expected):
+        raise FormatError("structure", f"{where}: unknown keys: {unknown}")
     if isinstance(shape, Line) and fields["line_points"] != len(shape.points):
         raise FormatError(
             "line_points", f"{where}: line_points {fields['line_points']} != {len(shape.points)}"
@@ -131,7 +153,43 @@ def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> C
     desc = fields["desc"]
     if not isinstance(desc, str) or not desc.strip():
         raise FormatError("desc_empty", f"{where}/desc must be a non-empty string")
+    if SURROGATE.search(desc):
+        raise FormatError("surrogate", f"{where}/desc holds half a character: {desc[:40]!a}")
     return CaptionObject(shape, desc)
+
+
+def refuse_unit_boxes(value: Caption, frames: Sequence[Size] | None = None) -> None:
+    """Refuse a caption of boxes whose every number was 0 or 1: no photo holds only such.
+
+    Units: `frames` as in `parse`, the caption in 0-1000.
+    Raises: FormatError with code range.
+    """
+    corners = [
+        (thing.shape.x2, thing.shape.y2, frame_at(frames, index))
+        if isinstance(thing.shape, Box)
+        else (FRAME, FRAME, NORM1000)
+        for index, objects in enumerate(value.photos)
+        for thing in objects
+    ]
+    if corners and all(
+        x <= round(FRAME / frame.width) and y <= round(FRAME / frame.height)
+        for x, y, frame in corners
+    ):
+        raise FormatError("range", f"all coordinates are 0 or 1; {_OTHER_FRAMES}")
+
+
+def refuse_fractions(where: str, numbers: Sequence[Any]) -> None:
+    """Refuse coordinates from 0 to 1, or a little beyond: rounded, a box of one thousandth.
+
+    Raises: FormatError with code range.
+    """
+    if (
+        any(type(n) is float and not n.is_integer() for n in numbers)
+        and all(type(n) in (int, float) and -1 < n < 2 for n in numbers)
+    ):  # fmt: skip
+        raise FormatError(
+            "range", f"{where}: all of {numbers[:8]} are from 0 to 1; {_OTHER_FRAMES}"
+        )
 
 
 def _refuse_bad_corners(where: str, quad: Quad, numbers: list[int]) -> None:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 from shenhe.errors import FormatError
+from shenhe.formats import lenient_json, thinking
 from shenhe.formats.desc import as_path
+from shenhe.formats.repetition import line_loop
 
 NOTHING_RELEVANT = "无关图片"
 REMARK_PREFIX = "备注: "
@@ -17,23 +19,47 @@ _COORDINATES = re.compile(
     r"bbox_2d|[\[(（]\s*\d+(?:\.\d+)?\s*[,，]\s*\d+(?:\.\d+)?\s*(?:[,，]\s*\d+(?:\.\d+)?\s*)*[\])）]"
 )
 
+_KEY = re.compile(r"""["']\s*[:：]""")
+_JSON = re.compile(r"""^[{\[]|[{\[]\s*["'{\[]|""" + _KEY.pattern)
+"""Where a line holds JSON: it begins so, a bracket before a string or a bracket, or a key."""
+_UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
+
 
 def parse(text: str) -> str:
     """Read a summary line; white space around it is no part of it.
 
-    Raises: FormatError with code empty, multiple_lines, special_token or coordinates.
+    Raises: FormatError with code empty, thinking, multiple_lines, special_token, characters,
+    coordinates, truncated (JSON without its end) or loop.
     Source: `render`, and the summary prompt.
     """
     line = text.strip()
     if not line:
         raise FormatError("empty", "the summary is empty")
+    thinking.refuse(line)
     if len(line.splitlines()) > 1:
         raise FormatError("multiple_lines", "the summary must be one line")
     if token := _SPECIAL_TOKEN.search(line):
         raise FormatError("special_token", f"the summary holds the special token {token[0]}")
     if found := _COORDINATES.search(line):
         raise FormatError("coordinates", f"the summary holds coordinates: {found[0]}")
+    if mark := _UNREADABLE.search(line):
+        raise FormatError("characters", f"the summary holds the control character {mark[0]!a}")
+    _refuse_cut_json(line)
+    if loop := line_loop(line):
+        raise FormatError("loop", f"the summary goes round in a circle: {loop}")
     return line
+
+
+def _refuse_cut_json(line: str) -> None:
+    """Refuse JSON whose end is missing, or whose beginning is: half of what the model said."""
+    if not _JSON.search(line):
+        return
+    values = lenient_json.read(line)
+    end = values[-1].end if values else 0
+    if any(value.unclosed for value in values):
+        raise FormatError("truncated", "the summary is JSON that was cut off: its end is missing")
+    if _KEY.search(line) and re.search(r"[}\]]", line[end:]):
+        raise FormatError("truncated", "the summary is JSON whose beginning is missing")
 
 
 def render(descs: Iterable[str], remark: str = "") -> str:

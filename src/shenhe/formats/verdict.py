@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from shenhe.errors import FormatError
+from shenhe.formats import thinking
 from shenhe.records import FAIL, PASS, Judgement
 
 REASON_PREFIX = "理由: "
@@ -14,12 +15,13 @@ _PHOTO = re.compile(r"图片_\d+")
 def parse(text: str) -> Judgement:
     """Read a verdict of exactly two lines; one trailing newline is allowed.
 
-    Raises: FormatError with code empty, verdict_line, reason_missing, reason_prefix, reason_empty,
-    special_token or extra_lines.
+    Raises: FormatError with code empty, thinking, verdict_line, reason_missing, reason_prefix,
+    reason_empty, special_token or extra_lines.
     Source: `render`, and the verdict prompt.
     """
     if not text.strip():
         raise FormatError("empty", "the verdict is empty")
+    thinking.refuse(text)
     first, *rest = text.removesuffix("\n").split("\n")
     if first not in (PASS, FAIL):
         raise FormatError(

@@ -76,6 +76,8 @@ def _of_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
             yield from _of_caption(CaptionRow.model_validate(row))
         else:
             yield _of_training(path, TrainingRow.model_validate(row))
+    except RecursionError as error:
+        raise IntakeError(f"{path}: line {number}: nested too deeply") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])

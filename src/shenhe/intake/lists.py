@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import sqlite3
 import weakref
 from collections import Counter
@@ -107,6 +108,14 @@ def _encoded(photos: Photos) -> tuple[bytes, bytes]:
     return hashlib.blake2b(names, digest_size=16).digest(), names
 
 
+def _is_name(value: object) -> bool:
+    """Whether a value may name a photo: no file system takes NUL or half a character."""
+    try:
+        return isinstance(value, str) and "\0" not in value and bool(os.fsencode(value))
+    except UnicodeEncodeError:
+        return False
+
+
 def _is_folder(source: Location) -> bool:
     try:
         return is_folder(source)
@@ -130,9 +139,9 @@ def _of_list(path: Location) -> Iterator[Photos]:
 def _of_line(path: Location, number: int, line: str) -> Photos:
     try:
         images = json.loads(line)["images"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntakeError(f'{path}: line {number} is not {{"images": [...]}}: {error}') from error
-    if not isinstance(images, list) or not images or not all(isinstance(i, str) for i in images):
+    if not isinstance(images, list) or not images or not all(map(_is_name, images)):
         raise IntakeError(f"{path}: line {number}: images must be a list of one path or more")
     try:
         return tuple(beside(path, image) for image in images)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.errors import UsageError
+from shenhe.printable import PrintableFormatter
 from shenhe.runs.drive import Bad, Finished
 from shenhe.runs.outcome import RunCounts
 
@@ -36,6 +37,7 @@ class JsonLog:
         # A logger with a handler of its own says no more by itself: warnings are for people too.
         self._terminal = logging.StreamHandler()
         self._terminal.setLevel(logging.WARNING)
+        self._terminal.setFormatter(PrintableFormatter())
         self._logger.addHandler(self._terminal)
         self._logger.propagate = False
         self._counts: dict[str, RunCounts] = {}

@@ -16,6 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from shenhe.printable import printable, show
 from shenhe.runs.outcome import RunCounts
 
 PLAIN_SECONDS = 10.0
@@ -42,7 +43,7 @@ class RunProgress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(title, total=total, rate="")
+            self._task = self._bar.add_task(printable(title), total=total, rate="")
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -79,9 +80,8 @@ class RunProgress:
         pace = counts.seconds / max(1, done - counts.already)
         left = pace * max(0, self._total - done)
         failed = f", {counts.failed} failed" if counts.failed else ""
-        print(
+        show(
             f"{self._title}: {done}/{self._total} {self._items}{failed}, {self._rate()},"
             f" {left:.0f} s left",
             file=sys.stderr,
-            flush=True,
         )

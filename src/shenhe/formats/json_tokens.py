@@ -24,6 +24,7 @@ _TOKEN = re.compile(
 )
 _HALF_WIDTH = {"：": ":", "，": ","}
 LONGEST_NUMBER = 12
+"""Characters; a longer number is text: no coordinate is written so."""
 
 
 @dataclass(frozen=True, slots=True)
