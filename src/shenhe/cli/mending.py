@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from dataclasses import asdict
 
 from shenhe.config import load_missions
-from shenhe.printable import printable
+from shenhe.printable import json_line, show
 from shenhe.records import SCHEMA
 from shenhe.runs.fsck import Fault, check_run
 
@@ -20,15 +18,14 @@ def fsck(options: argparse.Namespace) -> int:
     for fault in check_run(options.run_dir, missions, mend=not options.dry_run):
         faults.append(fault)
         if not options.json:
-            print(_line(fault, dry_run=options.dry_run), flush=True)
+            show(_line(fault, dry_run=options.dry_run))
     left = faults if options.dry_run else [one for one in faults if not one.mendable]
     if options.json:
         told = [{**asdict(one), "path": str(one.path), "mendable": one.mendable} for one in faults]
         content = {"schema": SCHEMA, "ok": not left, "faults": told}
-        json.dump(content, sys.stdout, ensure_ascii=False, indent=2)
-        print()
+        print(json_line(content, indent=2))
     else:
-        print(_sum(len(faults), len(left), dry_run=options.dry_run))
+        show(_sum(len(faults), len(left), dry_run=options.dry_run))
     return int(bool(left))
 
 
@@ -36,7 +33,7 @@ def _line(fault: Fault, *, dry_run: bool) -> str:
     mark = "LEFT   " if not fault.mendable else "would  " if dry_run else "mended "
     line = "" if fault.line is None else f":{fault.line}"
     told = "; ".join(filter(None, (fault.done, fault.remedy)))
-    return printable(f"{mark} {fault.path}{line}: {fault.what} -> {told}")
+    return f"{mark} {fault.path}{line}: {fault.what} -> {told}"
 
 
 def _sum(faults: int, left: int, *, dry_run: bool) -> str:
