@@ -113,8 +113,11 @@ class RowIndex:
     def _open(self) -> None:
         """Open the database, and bring it up to the rows."""
         try:
-            self._db = sqlite3.connect(self._path or "", isolation_level=None)
-            # Also where opening it ends in an error, and nobody is there to close it.
+            self._db = sqlite3.connect(
+                self._path or "", isolation_level=None, check_same_thread=False
+            )
+            # Also where opening it ends in an error, and nobody is there to close it: then it is
+            # whichever thread collects the garbage.
             weakref.finalize(self, self._db.close)
             # Killed processes lose nothing by that; a machine that loses power, the index.
             self._db.execute("PRAGMA synchronous = OFF")
