@@ -143,9 +143,9 @@ def _of_photo(
     return tuple(kept), repairs
 
 
-def _alike(text: str) -> tuple[str, Numbers]:
-    """Part a text into its words, # for each number, and its numbers."""
-    return _NUMBER.sub("#", text), tuple(map(int, _NUMBER.findall(text)))
+def _alike(text: str) -> tuple[tuple[str, ...], Numbers]:
+    """Part a text into the words between its numbers, and its numbers."""
+    return tuple(_NUMBER.split(text)), tuple(map(int, _NUMBER.findall(text)))
 
 
 def _counting(rows: Sequence[Numbers]) -> Iterator[Sequence[int]]:

@@ -40,9 +40,9 @@ class PhotoLists:
         """
         self.passed_over: Counter[str] = Counter()
         self.faults: list[str] = []
-        self._db = sqlite3.connect("", isolation_level=None)
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self.close = weakref.finalize(self, self._db.close)
-        """Lets go of the database; it happens by itself when nobody holds the lists any more."""
+        """Lets go of the database; happens by itself, in any thread, when nobody has the lists."""
         self._db.execute("CREATE TABLE lists (number INTEGER PRIMARY KEY, name BLOB, photos BLOB)")
         self._db.execute("CREATE UNIQUE INDEX names ON lists (name)")
         named = 0

@@ -25,7 +25,12 @@ def opened(path: Path | None) -> sqlite3.Connection:
 
     Raises: what DAMAGED lists, where another thing lies there.
     """
-    db = sqlite3.connect(path or "", timeout=LOCKED_SECONDS, isolation_level=None)
+    db = sqlite3.connect(
+        path or "",
+        timeout=LOCKED_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,  # whichever thread collects the garbage may close it
+    )
     try:
         # Killed processes lose nothing by that; a machine that loses power, the index.
         db.execute("PRAGMA synchronous = OFF")
