@@ -76,12 +76,14 @@ def test_what_was_left_out_keeps_a_group_from_passing(case: Case) -> None:
     assert [row["group_id"] for row in case.rows("b")] == ["g2", "g1"]
 
 
-def test_a_fail_needs_no_whole_group(case: Case) -> None:
+def test_a_fail_of_a_part_decides_no_group_either(case: Case) -> None:
     (case.tree / MISSION.name / "审核通过" / "g1" / "a.zip").write_bytes(b"PK\x03\x04")
     case.rulings = lambda request: FAILED
     case.summarize()
-    assert case.judge().complete
-    assert _verdicts(case)["g1"]["verdict"] == FAIL
+    assert case.judge().undecided == 1
+    assert _verdicts(case)["g1"]["meta"]["why"] == ["left_out"]
+    assert _verdicts(case)["g1"]["reason"].startswith("left_out: 不通过, 但未查看: a.zip")
+    assert _verdicts(case)["g2"]["verdict"] == FAIL
 
 
 def test_all_codes_stand_in_why_and_the_first_in_the_failure(case: Case) -> None:

@@ -12,8 +12,6 @@ from typing import Any, Final
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.records import (
-    FAIL,
-    PASS,
     WHY,
     Answer,
     Group,
@@ -106,20 +104,21 @@ class VerdictWriter:
                 yield Job(row, self._deciding.requests(request))
 
     def record(self, finished: Finished[SummaryRow, Judgement]) -> None:
-        """Write the verdict of a group; a 通过 only where the group was looked at whole."""
+        """Write the verdict of a group, which stands only where it was looked at whole."""
         row, decision = finished.item, self._deciding.decide(finished.outcomes)
         for outcome in finished.outcomes:
             if outcome.answer:
                 self._output.counts.new_tokens += outcome.answer.new_tokens
-        why = [] if decision.judgement and decision.judgement.verdict == FAIL else _not_whole(row)
-        # A pass of what the lines show, and they do not show all that lies in the group.
+        # The lines do not show all that lies in the group: neither what is wrong nor what is there.
+        why = _not_whole(row)
         unseen = f"未查看: {told_left_out(row.meta.left_out)}" if why else ""
         if decision.why is not None:
             bad = _coded(decision.why)
             bad = replace(bad, message=f"{unseen}; {bad.message}") if why else bad
             self._record_bad(row, bad, [*why, bad.code])
         elif why:
-            bad = Bad(why[0], f"{PASS}, 但{unseen}", 1, decision.answer)
+            said = decision.judgement.verdict if decision.judgement else ""
+            bad = Bad(why[0], f"{said}, 但{unseen}", 1, decision.answer)
             self._record_bad(row, bad, why)
         else:
             self._write(_group(row), decision.judgement, decision.answer, _rests_on(row), [])
