@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from shenhe.errors import DamagedRowError, OutputBusyError, RunError
 from shenhe.files import put_in_place, refused, sync_folder
 from shenhe.records import Row
-from shenhe.runs.torn import whole_end
+from shenhe.runs.torn import is_row, whole_end
 from shenhe.shards import shard, shards
 
 Json = dict[str, Any]
@@ -162,12 +162,13 @@ def read_shard(path: Path) -> Iterator[Json]:
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file with their numbers, from 1; a torn last one is passed over.
 
+    One that lacks nothing but its end is none.
     Raises: RunError if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
+                if line.endswith(b"\n") or is_row(line):
                     yield number, line
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error

@@ -3,7 +3,44 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import IO
+
+from pydantic_core import from_json
+
+from shenhe.files import refused
+
+
+def is_row(line: bytes) -> bool:
+    """Whether a last line that lacks its end is a whole row all the same.
+
+    Tools that join rows write none behind the last one; of a torn row at least the brace is gone.
+    """
+    try:
+        return isinstance(from_json(line), dict)
+    except ValueError:
+        return False
+
+
+def end_last_row(path: Path, *, mend: bool) -> bool:
+    """Write the end of a last row that lacks nothing else; whether there is, or was, such a one.
+
+    Raises: RunError if the file cannot be read or written.
+    """
+    try:
+        with path.open("rb+" if mend else "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(_after_last_newline(file, size))
+            if not is_row(file.read()):
+                return False
+            if mend:
+                file.write(b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
+    return True
 
 
 def whole_end(file: IO[bytes], size: int) -> int:
