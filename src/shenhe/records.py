@@ -292,7 +292,7 @@ class SummaryRow(Row):
         return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
-def _known(probability: Any) -> float | None:
+def known_probability(probability: Any) -> float | None:
     """Give a probability; what is none, as NaN, is not known, whoever wrote it."""
     if isinstance(probability, bool) or not isinstance(probability, int | float):
         return None
@@ -310,7 +310,7 @@ class VerdictRow(Row):
     label: Label | None
     verdict: Ruling | None
     reason: str
-    p_pass: Annotated[float | None, BeforeValidator(_known)]
+    p_pass: Annotated[float | None, BeforeValidator(known_probability)]
     status: Literal["decided", "undecided"]
     raw: str
     timestamp: str
