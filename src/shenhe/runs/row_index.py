@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -159,8 +158,6 @@ class RowIndex:
         Raises: what DAMAGED lists where it is not.
         """
         self._db = index_tables.opened(path)
-        # Also where opening it ends in an error, and nobody is there to close it.
-        weakref.finalize(self, self._db.close)
         (shard_number, offset, tail, *noted) = self._db.execute(index_tables.SEEN).fetchone()
         self._end, self._counted = Place(shard_number, offset), counted(self._db)
         if offset < 0 or shard_number < 1 or self._counted != tuple(noted):
