@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -148,14 +147,11 @@ class RowIndex:
         Raises: what DAMAGED lists where it is not of these rows; RunError for a row that is none.
         """
         self._db = index_tables.opened(path)
-        # Also where opening it ends in an error, and nobody is there to close it.
-        weakref.finalize(self, self._db.close)
-        try:
+        with ExitStack() as closing:
+            closing.callback(self._db.close)
             self._compare()
             self._catch_up()
-        except (*DAMAGED, RunError):
-            self._db.close()
-            raise
+            closing.pop_all()
 
     def _compare(self) -> None:
         """See how far the database has read the rows, and whether it is of these rows."""
