@@ -24,7 +24,7 @@ NOT_INSTALLED = {"ray": ["ray"], "vllm": ["vllm"]}
 HOST = {"swift", "atheris"}
 """ms-swift imports `rewards/swift_plugin`, not the other way round; `make fuzz` brings atheris."""
 BY_NAME = {"s3fs": "fsspec imports it when a URL begins with s3://"}
-TOOLS = {"hatchling", "mypy", "pre-commit", "ruff"}
+TOOLS = {"hatchling", "mypy", "pre-commit", "pytest-xdist", "ruff"}
 """Programs, which nothing imports; hatchling is imported by this test alone."""
 OURS = {"shenhe", "tests", "recipes", "bench"}
 
