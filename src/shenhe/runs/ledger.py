@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -188,17 +188,19 @@ def parse_row(path: Path, number: int, line: bytes) -> Json:
     return row
 
 
-def rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
-    """Drop the rows that `keep` refuses: beside each file first, then in one step.
+def rewrite(
+    path: Path, keep: Callable[[Json], bool], change: Callable[[bytes], bytes] = bytes
+) -> None:
+    """Drop the rows that `keep` refuses and `change` the lines of the others, each file in one
+    step; a file in which all is as it should be stays untouched.
 
     Raises: RunError.
     """
     for one in shards(path):
-        unwanted = {
-            number for number, line in whole_lines(one) if not keep(parse_row(one, number, line))
-        }
-        if unwanted:
-            drop_lines(one, unwanted)
+        lines = whole_lines(one)
+        if any(not keep(parse_row(one, n, line)) or change(line) != line for n, line in lines):
+            kept = (change(line) for n, line in whole_lines(one) if keep(parse_row(one, n, line)))
+            _write_anew(one, kept)
 
 
 def drop_lines(path: Path, numbers: Collection[int]) -> None:
@@ -206,10 +208,14 @@ def drop_lines(path: Path, numbers: Collection[int]) -> None:
 
     Raises: RunError.
     """
+    _write_anew(path, (line for number, line in whole_lines(path) if number not in numbers))
+
+
+def _write_anew(path: Path, lines: Iterable[bytes]) -> None:
     fresh = path.with_suffix(".rewriting")
     try:
         with fresh.open("wb") as file:
-            file.writelines(line for number, line in whole_lines(path) if number not in numbers)
+            file.writelines(lines)
         put_in_place(fresh, path)
     except OSError as error:
         raise refused(path, error) from error
