@@ -10,6 +10,7 @@ from typing import IO
 from pydantic_core import from_json
 
 from shenhe.files import refused
+from shenhe.shards import shards
 
 
 def is_row(line: bytes) -> bool:
@@ -21,6 +22,27 @@ def is_row(line: bytes) -> bool:
         return isinstance(from_json(line), dict)
     except ValueError:
         return False
+
+
+def drop_torn_end(rows_path: Path) -> None:
+    """Cut the last file after its last whole line: a line without its end, or a last one that is no
+    JSON, was being written when the process died.
+
+    Raises: RunError if the file cannot be written.
+    """
+    path = next(reversed(shards(rows_path)), None)
+    if path is None:
+        return
+    try:
+        with path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            cut = whole_end(file, size)
+            if cut != size:
+                file.truncate(cut)
+                # Else what is appended next could outlive the cut, and follow the torn bytes.
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
 
 
 def end_last_row(path: Path, *, mend: bool) -> bool:
