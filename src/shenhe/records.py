@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shenhe.geometry import Shape, Size
 from shenhe.locations import Location
@@ -315,6 +315,12 @@ class VerdictRow(Row):
     raw: str
     timestamp: str
     meta: RunMeta
+
+    @model_validator(mode="after")
+    def _is_of_one_mind(self) -> Self:
+        if (self.verdict is None) is not (self.status == "undecided"):
+            raise ValueError(f"status {self.status} contradicts verdict {self.verdict}")
+        return self
 
     @property
     def key(self) -> str:
