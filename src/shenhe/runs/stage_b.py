@@ -104,8 +104,8 @@ def run_verdicts(
 ) -> RunCounts:
     """Write the verdict of every group that has none, or has one on other lines than now.
 
-    A group whose Stage-A is not complete, one that has several rows with other lines, and one whose
-    verdict cannot be read, is undecided; so is a 通过 on a group that was not looked at whole.
+    A group whose Stage-A is not complete, one that has several rows with other lines, one that was
+    not looked at whole, and one whose verdict cannot be read, is undecided.
     Raises: RunError, EngineError; what was written stays valid.
     """
     mission = source.mission
