@@ -22,7 +22,7 @@ from shenhe.cli.tables import print_table
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import PhotoTree
-from shenhe.printable import show
+from shenhe.printable import on_one_line, show
 from shenhe.records import FAIL, PASS
 from shenhe.report import RunReading, read_run, write_report
 from shenhe.report.tally import UNDECIDED
@@ -218,7 +218,8 @@ def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: i
 
 def _warn_of_unknown(folders: Iterable[str]) -> None:
     for folder in folders:
-        show(f"shenhe: warning: folder {folder} is no known mission", file=sys.stderr)
+        told = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
+        show(told, file=sys.stderr)
 
 
 def _print_verdicts(reading: RunReading) -> None:
