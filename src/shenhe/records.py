@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shenhe.geometry import Shape, Size
 from shenhe.locations import Location
@@ -289,7 +289,7 @@ class SummaryRow(Row):
         return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
-def _known(probability: Any) -> float | None:
+def known_probability(probability: Any) -> float | None:
     """Give a probability; what is none, as NaN, is not known, whoever wrote it."""
     if isinstance(probability, bool) or not isinstance(probability, int | float):
         return None
@@ -307,11 +307,17 @@ class VerdictRow(Row):
     label: Label | None
     verdict: Ruling | None
     reason: str
-    p_pass: Annotated[float | None, BeforeValidator(_known)]
+    p_pass: Annotated[float | None, BeforeValidator(known_probability)]
     status: Literal["decided", "undecided"]
     raw: str
     timestamp: str
     meta: RunMeta
+
+    @model_validator(mode="after")
+    def _is_of_one_mind(self) -> Self:
+        if (self.verdict is None) is not (self.status == "undecided"):
+            raise ValueError(f"status {self.status} contradicts verdict {self.verdict}")
+        return self
 
     @property
     def key(self) -> str:

@@ -17,7 +17,6 @@ from shenhe.runs.ledger import (
     Json,
     Ledger,
     OutputLock,
-    drop_torn_end,
     rewrite,
     set_aside,
     set_lines_aside,
@@ -26,6 +25,7 @@ from shenhe.runs.ledger import (
 from shenhe.runs.manifest import Manifest
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.row_index import RowIndex, drop_index
+from shenhe.runs.torn import drop_torn_end
 from shenhe.shards import shards
 
 Opened = TypeVar("Opened")

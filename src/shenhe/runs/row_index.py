@@ -21,6 +21,7 @@ from shenhe.runs import index_tables
 from shenhe.runs.entries import Entry, read_entry
 from shenhe.runs.index_tables import DAMAGED, Counted, counted
 from shenhe.runs.ledger import Json, Place, set_aside
+from shenhe.runs.torn import is_row
 from shenhe.shards import shard, shards
 
 TAIL = 64
@@ -183,7 +184,7 @@ class RowIndex:
                 file.seek(start)
                 lines = enumerate(file, 1)
                 while some := list(islice(lines, SCANNED)):
-                    whole = [(n, line) for n, line in some if line.endswith(b"\n")]
+                    whole = [(n, line) for n, line in some if self._is_whole(line)]
                     self._put([self._read(path, number, line) for number, line in whole])
                     start += sum(len(line) for _, line in whole)
                     self._end = Place(shard_number, start)
@@ -192,6 +193,10 @@ class RowIndex:
             raise DamagedRowError(path, number, error.problem, zeroed=error.zeroed) from error
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def _is_whole(self, line: bytes) -> bool:
+        """Whether a line is no torn one; what is kept only goes on behind a line's end."""
+        return line.endswith(b"\n") or (self._path is None and is_row(line))
 
     def _read(self, path: Path, number: int, line: bytes) -> Entry:
         return read_entry(path, number, line, self._key_of)
