@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
-from shenhe.errors import ItemError, RunError
+from shenhe.errors import ItemError, RunError, ShenheError
 from shenhe.locations import locate
 from shenhe.printable import show
 from shenhe.records import Answer, FinishReason, ImagePart
@@ -128,17 +128,22 @@ class Terminal:
         began = time.monotonic()
         pieces = ask()
         held: list[str] = []
+        is_under_way = False
         while True:
             try:
                 piece = next(pieces)
             except StopIteration as end:
                 answer: Answer = end.value
                 break
-            except ItemError:
-                self._talk.waiting = []  # else the next question would fail of the same photo
+            except ShenheError as error:
+                if isinstance(error, ItemError):
+                    self._talk.waiting = []  # else the next question would fail of the same photo
+                if is_under_way:
+                    show("")
                 raise
             if self._stream:
                 show(piece, end="")
+                is_under_way = True
             else:
                 held.append(piece)
         show("".join(held))
