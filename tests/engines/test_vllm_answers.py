@@ -42,7 +42,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     def anything(*_: Any, **__: Any) -> SimpleNamespace:
         return SimpleNamespace()
 
-    for name, members in {
+    modules: dict[str, dict[str, object]] = {
         "vllm": {"LLM": Scheduler, "SamplingParams": anything},
         "vllm.lora": {},
         "vllm.lora.request": {"LoRARequest": anything},
@@ -50,7 +50,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             "RequestOutputKind": SimpleNamespace(CUMULATIVE=1, FINAL_ONLY=2),
             "StructuredOutputsParams": anything,
         },
-    }.items():
+    }
+    for name, members in modules.items():
         module = ModuleType(name)
         module.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, module)
