@@ -20,10 +20,7 @@ Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
 EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
 """The verdict that a label asks for."""
-WHY: Final = (
-    *("stage_a_incomplete", "left_out", "duplicate_group", "unsure"),
-    *("evidence_missing", "evidence_against", "contradiction", "format"),
-)
+WHY: Final = ("stage_a_incomplete", "left_out", "duplicate_group", "unsure", "format")
 """Why a group is undecided, the first that applies first; behind these come an engine's codes."""
 FinishReason = Literal["stop", "length", "loop"]
 """An answer ended by itself, at the token limit, or because it went round in a circle."""

@@ -132,6 +132,7 @@ def test_what_is_odd_once_is_asked_again(
     [
         *("event_null", "event_no_space", "event_crlf", "event_cr", "event_lines", "event_no_end"),
         *("event_whole", "event_whole_plain", "event_other_choice", "streamed", "scripted"),
+        *("event_behind_the_end", "event_message", "event_message_again"),
     ],
 )
 def test_streams_are_read_by_their_specification(name: str, make: Make) -> None:
@@ -146,6 +147,10 @@ def test_streams_are_read_by_their_specification(name: str, make: Make) -> None:
     [
         ("event_error", "the server broke off: CUDA out of memory"),
         ("event_error_field", "the server broke off: CUDA out of memory"),
+        ("event_error_in_a_list", "the server broke off: CUDA out of memory"),
+        ("event_error_in_an_error", "the server broke off: CUDA out of memory"),
+        ("event_error_in_a_choice", "the server broke off: CUDA out of memory"),
+        ("event_of_the_end", "an empty answer"),
         ("event_torn", "no JSON"),
         ("half_stream", "ended before the answer did"),
         ("content_null", "reasoning parser"),

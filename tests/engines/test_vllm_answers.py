@@ -42,7 +42,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     def anything(*_: Any, **__: Any) -> SimpleNamespace:
         return SimpleNamespace()
 
-    stand_ins: dict[str, dict[str, Any]] = {
+    modules: dict[str, dict[str, object]] = {
         "vllm": {"LLM": Scheduler, "SamplingParams": anything},
         "vllm.lora": {},
         "vllm.lora.request": {"LoRARequest": anything},
@@ -51,7 +51,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             "StructuredOutputsParams": anything,
         },
     }
-    for name, members in stand_ins.items():
+    for name, members in modules.items():
         module = ModuleType(name)
         module.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, module)

@@ -279,6 +279,21 @@ MORE: dict[str, Odd] = UNKNOWN | {
     "event_error_field": lambda c, _: stream(
         *events(c)[:2], 'error: {"code": 500, "message": "CUDA out of memory"}\n\n'
     ),
+    "event_error_in_a_list": lambda c, _: stream(
+        *events(c)[:2], 'data: [{"error": {"message": "CUDA out of memory"}}]\n\n'
+    ),
+    "event_error_in_an_error": lambda c, _: stream(
+        *events(c)[:2], 'data: {"error": {"error": {"message": "CUDA out of memory"}}}\n\n'
+    ),
+    "event_error_in_a_choice": lambda c, _: stream(
+        *events(c)[:2], 'data: {"choices": [{"error": {"message": "CUDA out of memory"}}]}\n\n'
+    ),
+    "event_of_the_end": lambda c, _: stream("data: [DONE]\n\n"),
+    "event_behind_the_end": lambda c, _: stream(
+        *events(c), "data: [DONE]\n\n", 'data: {"error": "late"}\n\n'
+    ),
+    "event_message": lambda c, _: stream(f"data: {json.dumps(c)}\n\n", "data: [DONE]\n\n"),
+    "event_message_again": lambda c, _: stream(*events(c), f"data: {json.dumps(c)}\n\n"),
     "event_pair": lambda c, _: stream(
         'data: {"choices": [{"delta": {"content": "螺\\ud83d"}}]}\n\n',
         'data: {"choices": [{"delta": {"content": "\\ude00丝"}, "finish_reason": "stop"}]}\n\n',

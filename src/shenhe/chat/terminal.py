@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
-from shenhe.errors import ItemError, RunError, UsageError
+from shenhe.errors import ItemError, RunError, ShenheError, UsageError
 from shenhe.locations import locate
 from shenhe.printable import show
 from shenhe.records import Answer, FinishReason, ImagePart
@@ -135,8 +135,9 @@ class Terminal:
             except StopIteration as end:
                 answer: Answer = end.value
                 break
-            except ItemError:
-                self._talk.waiting = []  # else the next question would fail of the same photo
+            except ShenheError as error:
+                if isinstance(error, ItemError):
+                    self._talk.waiting = []  # else the next question would fail of the same photo
                 if begun:
                     show()  # what is said of the error is no part of the answer
                 raise

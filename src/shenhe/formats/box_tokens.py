@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from shenhe.errors import FormatError
-from shenhe.formats.caption import frame_at, read_object
+from shenhe.formats.caption import frame_at, read_object, refuse_fractions
 from shenhe.geometry import Size
 from shenhe.records import Caption, CaptionObject
 
-_CORNER = r"\(\s?[0-9]{1,5}\s?,\s?[0-9]{1,5}\s?\)"
+_NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,20})?")
+_CORNER = rf"\(\s?{_NUMBER.pattern}\s?,\s?{_NUMBER.pattern}\s?\)"
 # All corners that stand together. Begins with a bracket, so that the search is linear.
-_CORNERS = re.compile(rf"{_CORNER}(?:\s?,\s?{_CORNER})++")
-_NUMBER = re.compile(r"[0-9]{1,5}")
+_CORNERS = re.compile(rf"{_CORNER}(?:\s?,?\s?{_CORNER})++")
 _SPECIAL = re.compile(r"<\|(?:object_ref|box|quad)_(?:start|end)\|>|</?(?:ref|box|quad)>")
 _OPENING = re.compile(r"<\|(?P<old>box|quad)_start\|>|<(?P<older>box|quad)>")
 _REF = re.compile(r"<\|object_ref_start\|>|<ref>")
@@ -63,7 +63,7 @@ def read(text: str, photo_count: int | None = None, frames: Sequence[Size] | Non
         else:
             repairs["name_carried_on"] = None
         kind = (openings[0]["old"] or openings[0]["older"]) if openings else ""
-        numbers = [int(number) for number in _NUMBER.findall(corners[0])]
+        numbers = _whole_numbers(where, _NUMBER.findall(corners[0]), repairs)
         shapes = _shapes(where, kind, numbers, frame)
         if len(shapes) > 1:
             repairs[f"boxes_joined: {len(shapes)} from {where} on"] = None
@@ -77,6 +77,18 @@ def read(text: str, photo_count: int | None = None, frames: Sequence[Size] | Non
     elif words := _SPECIAL.sub("", rest).strip(_BLANK + "。."):
         raise FormatError("structure", f"text behind the last box: {words[:40]!r}")
     return Boxes(Caption((tuple(objects),)), tuple(repairs), truncated)
+
+
+def _whole_numbers(where: str, written: list[str], repairs: dict[str, None]) -> list[int]:
+    """Read numbers, rounding what is no whole one, as in JSON.
+
+    Raises: FormatError with code range for coordinates from 0 to 1.
+    """
+    numbers = [float(number) if "." in number else int(number) for number in written]
+    if any(isinstance(number, float) for number in numbers):
+        refuse_fractions(where, numbers)
+        repairs[f"rounded: {where}"] = None
+    return [round(number) for number in numbers]
 
 
 def _shapes(where: str, kind: str, numbers: list[int], frame: Size) -> list[dict[str, Any]]:

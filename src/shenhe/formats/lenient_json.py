@@ -67,7 +67,7 @@ class JsonValue(NamedTuple):
     oddities: tuple[str, ...]
     """How its tokens depart from JSON, each once, see `json_tokens`."""
     unclosed: int
-    """Brackets that are open where the text ends."""
+    """Brackets that are open where the text ends, less those that one of the wrong kind closes."""
     misplaced: int
     """Closing brackets that are missing or stand where nothing is open for them."""
     ends_inside: bool
@@ -120,6 +120,8 @@ class _Builder:
         """The key that waits for its value, in the innermost object."""
         self._colon = False
         self._misplaced = 0
+        self._wrong_at_end = 0
+        """Closing brackets of the wrong kind that stand last: `[{..}}` has an end, a wrong one."""
 
     def build(self, text: str, start: int) -> JsonValue:
         taken: list[Token] = []
@@ -138,13 +140,15 @@ class _Builder:
             start,
             taken[-1].end if not self._open else len(text),
             tuple(oddities),
-            len(self._open),
+            max(0, len(self._open) - self._wrong_at_end),
             self._misplaced,
             bool(self._open) and not taken[-1].is_mark("}]"),
             tuple(taken),
         )
 
     def _take(self, token: Token) -> None:
+        if not token.is_mark("}]"):
+            self._wrong_at_end = 0
         if token.is_mark("{["):
             self._begin(JsonObject() if token.value == "{" else JsonList())
         elif token.is_mark("}]"):
@@ -212,6 +216,7 @@ class _Builder:
         """Close the innermost bracket of a kind; those inside it lack theirs."""
         if not self._counts[kind]:
             self._misplaced += 1
+            self._wrong_at_end += 1
             self._drop_key()
             self._open[-1].stray.append(mark)
             return

@@ -25,6 +25,8 @@ MAX_PERIOD = 8
 _OBJECT = re.compile(r'"object_\d+":\s?(\{[^{}]*\})')
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _ITEM_END = re.compile(r"[，,；;]")
+_RUN = re.compile(rf"([^\W_].{{0,15}}?)\1{{{LINE_LOOP - 1},}}")
+"""A few characters again and again, with nothing that parts them into items."""
 
 Numbers = tuple[float, ...]
 
@@ -65,6 +67,8 @@ def line_loop(line: str) -> str:
     )
     if count >= LINE_ALIKE:
         return f"{shape.strip()[:40]!r} is written with {count} numbers"
+    if run := _RUN.search(line):
+        return f"{run[1]!r} is written {len(run[0]) // len(run[1])} times"
     return ""
 
 

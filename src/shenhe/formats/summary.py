@@ -19,6 +19,7 @@ _COORDINATES = re.compile(
     r"bbox_2d|[\[(（]\s*\d+(?:\.\d+)?\s*[,，]\s*\d+(?:\.\d+)?\s*(?:[,，]\s*\d+(?:\.\d+)?\s*)*[\])）]"
 )
 
+_NOTHING = frozenset({"{}", "[]", '""', "null", "None", "{{}}", "[{}]"})
 _KEY = re.compile(r"""["']\s*[:：]""")
 _JSON = re.compile(r"""^[{\[]|[{\[]\s*["'{\[]|""" + _KEY.pattern)
 """Where a line holds JSON: it begins so, a bracket before a string or a bracket, or a key."""
@@ -35,6 +36,8 @@ def parse(text: str) -> str:
     line = text.strip()
     if not line:
         raise FormatError("empty", "the summary is empty")
+    if line in _NOTHING:
+        raise FormatError("empty", f"the summary is {line}: it says nothing of the photo")
     thinking.refuse(line)
     if len(line.splitlines()) > 1:
         raise FormatError("multiple_lines", "the summary must be one line")

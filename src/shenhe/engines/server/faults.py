@@ -76,9 +76,13 @@ def complaint(body: Any) -> str | None:
     >>> complaint({"error": {"message": "CUDA out of memory", "code": 500}})
     'CUDA out of memory'
     """
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
     if not isinstance(body, dict):
         return None
-    error = body.get("error")
+    error = body.get("error") or _of_choice(body)
+    if isinstance(error, dict) and error.get("error"):  # handed on by a proxy, as it was
+        error = error["error"]
     if isinstance(error, str) and error:
         return error
     if isinstance(error, dict) and error:
@@ -86,6 +90,13 @@ def complaint(body: Any) -> str | None:
     if error or body.get("object") == "error":
         return _words(body, *_ERROR_WORDS) or str(error)
     return None if "choices" in body else _words(body, "message", "detail")
+
+
+def _of_choice(body: dict[str, Any]) -> Any:
+    """Give the error that stands in the first choice, as proxies hand one on."""
+    choices = body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first.get("error") if isinstance(first, dict) else None
 
 
 _ERROR_WORDS = ("message", "detail", "msg", "reason", "type", "code")

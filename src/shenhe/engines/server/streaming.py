@@ -55,8 +55,8 @@ class Streamed:
 
         Raises: BadAnswerError, with the server's own words where it tells of an error.
         """
-        if event.strip() == "[DONE]":
-            self._ended = True
+        if self._ended or event.strip() == "[DONE]":
+            self._ended = True  # what comes behind the end is no part of the answer
             return ""
         part = read_json(event)
         if (words := complaint(part)) is not None:
@@ -69,6 +69,8 @@ class Streamed:
             return ""
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")
+        if not isinstance(delta, dict) and not any(self._pieces):
+            delta = choice.get("message")  # the whole answer, in one event
         if not isinstance(delta, dict):
             return ""
         self._reasoned |= any(delta.get(name) for name in REASONING)
@@ -83,6 +85,8 @@ class Streamed:
         """
         if self._finish is None and not self._ended:
             raise torn("the stream ended before the answer did")
+        if self._finish is None and not any(self._pieces) and not self._reasoned:
+            raise torn("an empty answer: no event of the stream held any of it")
         message = {"content": joined("".join(self._pieces))}
         if self._reasoned:
             message[REASONING[0]] = "..."
