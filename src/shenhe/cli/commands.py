@@ -71,7 +71,7 @@ def judge(options: argparse.Namespace) -> int:
         raise RunError(f"--stage-a {options.stage_a}: empty; `shenhe summarize` writes rows there")
     if options.dry_run:
         for source in sources:
-            plan = plan_verdicts(source, options.output_dir, run)
+            plan = plan_verdicts(source, options.output_dir, run, deciding)
             _tell_plan("Stage-B", source.mission, plan.groups, "one verdict each", plan.already)
         return 0
     teaching = teaching_of(options, missions)
@@ -218,8 +218,8 @@ def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: i
 
 def _warn_of_unknown(folders: Iterable[str]) -> None:
     for folder in folders:
-        told = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
-        show(told, file=sys.stderr)
+        warning = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
+        show(warning, file=sys.stderr)
 
 
 def _print_verdicts(reading: RunReading) -> None:
