@@ -22,6 +22,22 @@ HOSTILE = "a\x1b[2J\x9b31m\u202e[red]b[/red][/]\udcff"
 SHOWN = "a\\x1b[2J\\x9b31m\\u202e[red]b[/red][/]\\udcff"
 
 
+def test_a_name_begins_no_line_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "group\nready: 0 failed"
+    folder = tmp_path / "photos" / "挡风板安装检查" / "通过" / name
+    folder.mkdir(parents=True)
+    (tmp_path / "photos" / name).mkdir()
+    run = ["run", "--model", "nosuch", "--data-root", str(tmp_path / "photos"), "--dry-run"]
+    assert exit_code([*run, "--output-dir", str(tmp_path / "out")]) in (0, 1)
+    assert exit_code(["fsck", str(tmp_path / name)]) == 2
+    told = capsys.readouterr()
+    lines = (told.out + told.err).splitlines()
+    assert any("group\\nready" in line for line in lines)
+    assert not [line for line in lines if line.startswith("ready")]
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

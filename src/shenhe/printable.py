@@ -37,6 +37,17 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
+def on_one_line(text: str) -> str:
+    r"""Spell out the line ends of a message that is one line: names may hold them.
+
+    A name could else begin a line of its own that looks like one of ours.
+
+        >>> on_one_line("group a\nb: no photo")
+        'group a\\nb: no photo'
+    """
+    return text.replace("\n", "\\n")
+
+
 def show(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
     """Print a text so that no terminal obeys it, at once; on stdout where no file is named."""
     print(printable(str(text)), end=end, file=file, flush=True)

@@ -41,6 +41,7 @@ class Group(NamedTuple):
     reason: str = "图片_1显示BBU无需安装挡风板，符合要求"
     line: str = LINE
     mission: str = MISSION
+    why: tuple[str, ...] = ()
 
 
 def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> Path:
@@ -62,7 +63,7 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
                 "status": "decided" if group.verdict else "undecided",
                 "raw": "",
                 "timestamp": TIME,
-                "meta": META,
+                "meta": META.model_copy(update={"why": list(group.why)}),
             }
         )
         rows.setdefault(rows_file(folder / "stage_a", group.mission), []).append(summary.to_json())

@@ -112,6 +112,22 @@ def test_what_the_model_left_undecided_is_learnt_and_a_pass_with_a_fault_is_not(
     assert overruled == {"overruled", "lines"}
 
 
+def test_lines_that_do_not_show_what_was_decided_on_teach_nothing(
+    tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    codes = (("left_out",), ("stage_a_incomplete", "duplicate_group"), ("unsure",))
+    groups = [Group(why[-1], None, p_pass=None, why=why) for why in codes]
+    index = Index(write_run(tmp_path / "run", groups, demo_photos[:2]))
+    for group in groups:
+        _say(index, group.group_id, choice=PASS, comment="符合要求")
+    made = export("stage_b.jsonl", index, PROMPTING)
+    assert made.rows == 1
+    assert made.left_out == {
+        "left_out: the lines do not show what was decided on": 1,
+        "duplicate_group: the lines do not show what was decided on": 1,
+    }
+
+
 def test_lines_that_stage_a_never_wrote(index: Index, demo_photos: list[Path]) -> None:
     group = index.group(1)
     assert group is not None

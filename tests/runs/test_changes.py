@@ -13,7 +13,9 @@ from PIL import Image
 
 from shenhe.intake import PhotoTree
 from shenhe.runs import RunOptions, plan_summaries
-from tests.runs.test_runs import MISSION, Case
+from shenhe.runs.fsck import check_run
+from shenhe.runs.ledger import read_rows
+from tests.runs.test_runs import MISSION, MISSIONS, Case
 
 Make = Callable[..., Path]
 LATER = 2_000_000_000
@@ -237,3 +239,29 @@ def test_a_folder_that_cannot_be_read_now_keeps_its_row(case: Case) -> None:
     finally:
         _folder(case).chmod(0o755)
     assert len(case.rows("a")) == 2
+
+
+def test_moved_left_out_halted_and_in_several_files_every_group_is_judged_once(
+    case: Case, make_group: Make
+) -> None:
+    _leave_out(_folder(case))
+    _folder(case).rename(_folder(case, label="审核不通过"))
+    for number in range(5):
+        _photo(make_group(f"n{number}", label="审核通过") / "1.jpg", number)
+    halted, whole = RunOptions(limit=2, shard_bytes=600), RunOptions(shard_bytes=600)
+    assert case.summarize(halted).done_anew == {"moved to another label": 1}
+    case.judge(halted)
+    case.summarize(whole)
+    case.judge(whole)
+    verdicts = sorted(
+        (row["group_id"], row["label"], row["verdict"], row["meta"]["why"])
+        for row in read_rows(case.out / "b" / f"{MISSION.name}.jsonl")
+    )
+    assert verdicts == [
+        ("g1", "fail", None, ["left_out"]),
+        ("g2", "fail", "通过", []),
+        *((f"n{number}", "pass", "通过", []) for number in range(5)),
+    ]
+    assert case.summarize(whole).already == 7
+    assert case.judge(whole).already == 7
+    assert not list(check_run(case.out, MISSIONS))

@@ -14,7 +14,7 @@ from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import UsageError
 from shenhe.formats import verdict as verdict_format
 from shenhe.records import FAIL, PASS, Answer, Judgement, Request, SummaryRow
-from shenhe.runs import Deciding, RunCounts, RunOptions, find_stage_a, run_verdicts
+from shenhe.runs import Deciding, RunCounts, RunOptions, find_stage_a, plan_verdicts, run_verdicts
 from shenhe.runs.drive import Bad, Good
 from shenhe.runs.probability import p_pass
 from tests.scripted import ScriptedEngine
@@ -145,6 +145,8 @@ def test_what_an_older_version_let_stand_is_done_anew(written: str, tmp_path: Pa
     first, second = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text(re.sub(r'"p_pass":[0-9.]+', f'"p_pass":{written}', first) + second, "utf-8")
     engine.asked.clear()
+    plan = plan_verdicts(source, out, RunOptions(), Deciding(pass_above=0.8))
+    assert (plan.groups, plan.already) == (1, 1)
     counts = judge()
     assert (counts.already, counts.done, sum(counts.done_anew.values())) == (1, 1, 1)
     assert len(engine.asked) == 1

@@ -151,6 +151,10 @@ LOST: dict[str, tuple[Odd, str]] = {
     "refusal": (message(content=None, refusal="no"), "refusal"),
     "tool_calls": (message(content=None, tool_calls=[{}]), "tool_calls"),
     "finish_null": (choice(finish_reason=None), "finish_reason None"),
+    "streamed_without_finish": (
+        lambda c, _: stream(*events(c)[:-1], "data: [DONE]\n\n"),
+        "finish_reason None",
+    ),
     "finish_filter": (choice(finish_reason="content_filter"), "content_filter"),
     "finish_list": (choice(finish_reason=["stop"]), "finish_reason"),
     "surrogate": (message(content="螺\ud800丝"), "surrogate"),

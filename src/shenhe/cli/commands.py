@@ -22,7 +22,7 @@ from shenhe.cli.tables import print_table
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import PhotoTree
-from shenhe.printable import show
+from shenhe.printable import on_one_line, show
 from shenhe.records import FAIL, PASS
 from shenhe.report import RunReading, read_run, write_report
 from shenhe.report.tally import UNDECIDED
@@ -71,7 +71,7 @@ def judge(options: argparse.Namespace) -> int:
         raise RunError(f"--stage-a {options.stage_a}: empty; `shenhe summarize` writes rows there")
     if options.dry_run:
         for source in sources:
-            plan = plan_verdicts(source, options.output_dir, run)
+            plan = plan_verdicts(source, options.output_dir, run, deciding)
             _tell_plan("Stage-B", source.mission, plan.groups, "one verdict each", plan.already)
         return 0
     teaching = teaching_of(options, missions)
@@ -218,7 +218,8 @@ def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: i
 
 def _warn_of_unknown(folders: Iterable[str]) -> None:
     for folder in folders:
-        show(f"shenhe: warning: folder {folder} is no known mission", file=sys.stderr)
+        warning = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
+        show(warning, file=sys.stderr)
 
 
 def _print_verdicts(reading: RunReading) -> None:

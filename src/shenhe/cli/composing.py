@@ -16,7 +16,7 @@ from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
-from shenhe.printable import show
+from shenhe.printable import on_one_line, show
 from shenhe.runs import Deciding, RunCounts, RunOptions
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.outcome import Observer
@@ -190,7 +190,7 @@ def tell_faults(faults: Iterable[str]) -> int:
     """Say on stderr what is not where it is looked for, and give the exit code."""
     code = 0
     for fault in faults:
-        show(f"shenhe: {fault}", file=sys.stderr)
+        show(on_one_line(f"shenhe: {fault}"), file=sys.stderr)
         code = 1
     return code
 

@@ -15,7 +15,7 @@ from shenhe.cli.composing import (
 )
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import UsageError
-from shenhe.printable import json_line, show
+from shenhe.printable import json_line, on_one_line, show
 from shenhe.records import SCHEMA
 
 PHOTOS = 4
@@ -61,8 +61,9 @@ def doctor(options: argparse.Namespace) -> int:
             continue
         name = "" if diagnosis.check == last else diagnosis.check
         last = diagnosis.check
-        remedy = f"\n{'':19}-> {finding.remedy}" if finding.remedy else ""
-        show(f"{name:10} {MARKS[finding.level]} {finding.what}{remedy}")
+        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.what}"))
+        if finding.remedy:
+            show(on_one_line(f"{'':18} -> {finding.remedy}"))
     bad = any(one["level"] == "error" for one in found)
     if options.json:
         content = {"schema": SCHEMA, "ok": not bad, "checks": found}

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from shenhe.config import load_missions
-from shenhe.printable import json_line, show
+from shenhe.printable import json_line, on_one_line, show
 from shenhe.records import SCHEMA
 from shenhe.runs.fsck import Fault, check_run
 
@@ -18,7 +18,7 @@ def fsck(options: argparse.Namespace) -> int:
     for fault in check_run(options.run_dir, missions, mend=not options.dry_run):
         faults.append(fault)
         if not options.json:
-            show(_line(fault, dry_run=options.dry_run))
+            show(on_one_line(_line(fault, dry_run=options.dry_run)))
     left = faults if options.dry_run else [one for one in faults if not one.mendable]
     if options.json:
         told = [{**asdict(one), "path": str(one.path), "mendable": one.mendable} for one in faults]

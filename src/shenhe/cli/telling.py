@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from shenhe.cli.tables import print_table
-from shenhe.printable import json_line, show
+from shenhe.printable import json_line, on_one_line, show
 from shenhe.runs.status import OutputStatus, read_status
 
 
@@ -26,7 +26,7 @@ def _print(found: list[OutputStatus]) -> None:
     print_table(head, map(_row, found), left=2)
     for output in found:
         for fault in output.faults:
-            show(f"{output.name}: {fault}")
+            show(on_one_line(f"{output.name}: {fault}"))
 
 
 def _row(output: OutputStatus) -> tuple[str, ...]:

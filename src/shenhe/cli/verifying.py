@@ -9,7 +9,7 @@ from itertools import chain
 from shenhe.cli.composing import MARKS, adapters_of, photos_to_ask_about, quiet_transformers
 from shenhe.errors import UsageError
 from shenhe.locations import Location
-from shenhe.printable import show
+from shenhe.printable import on_one_line, show
 
 PHOTOS = 6
 
@@ -29,7 +29,7 @@ def verify(options: argparse.Namespace) -> int:
     for finding in findings:
         bad |= finding.level == "error"
         remedy = f": {finding.remedy}" if finding.remedy else ""
-        show(f"{MARKS[finding.level]} {finding.what}{remedy}")
+        show(on_one_line(f"{MARKS[finding.level]} {finding.what}{remedy}"))
     if bad:
         return 1
     photos = photos_to_ask_about(options.photos, PHOTOS)

@@ -36,6 +36,7 @@ from shenhe.records import (
 from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
 from shenhe.runs.decisions import OPEN, Decision, Said
+from shenhe.runs.verdict_rows import DUPLICATE, LEFT_OUT
 from shenhe.stages import summary, verdict
 
 COLUMNS = (
@@ -180,7 +181,7 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
         differs = said is not None and said.choice not in (OPEN, decision.verdict)
         if said is None or not (differs or said.lines):
             continue
-        if unclear := _unclear(said, faults):
+        if unclear := _unclear(said, faults) or _not_shown(found):
             left_out[unclear] += 1
             continue
         mission = prompting.missions.find(decision.mission)
@@ -216,6 +217,13 @@ def _unclear(said: Said, vocabulary: Sequence[str]) -> str:
     if said.choice == PASS and stated_faults(said, vocabulary):
         return "通过 with a fault: no verdict to learn"
     return ""
+
+
+def _not_shown(found: Found | None) -> str:
+    """Say why a group's lines are not what a person decided on; nothing where they are."""
+    codes = found.verdict.meta.why if found else ()
+    code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE)), "")
+    return f"{code}: the lines do not show what was decided on" if code else ""
 
 
 def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:

@@ -139,7 +139,10 @@ def _compare_older(
         key = key_of(row)
         if done.inputs_hash(key) is not None or key in found.stale:
             continue
-        group = tree.group(mission, row["label"], str(row["group_id"]))
+        try:
+            group = tree.group(mission, row["label"], str(row["group_id"]))
+        except IntakeError:  # told as one whose folder is gone, or cannot be read
+            continue
         if group is None or group.problem:
             continue
         if why := _difference(row, group):

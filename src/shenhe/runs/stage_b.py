@@ -80,12 +80,15 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
     return found
 
 
-def plan_verdicts(source: StageA, output_dir: Path, run: RunOptions) -> Plan:
+def plan_verdicts(
+    source: StageA, output_dir: Path, run: RunOptions, deciding: Deciding | None = None
+) -> Plan:
     """Count what `run_verdicts` would do, without a model."""
     path = rows_file(output_dir, source.mission.name)
     with closing(rows_so_far(path, run)) as done:
         found = _compare(source, done)
-        already = len(done) - len(found.stale)
+        unsure = set() if run.restart else _unsure(path, deciding) - found.stale
+        already = len(done) - len(found.stale) - len(unsure)
     todo = found.groups - already
     groups = min(todo, run.limit) if run.limit is not None else todo
     return Plan(groups, groups, already)
@@ -129,11 +132,9 @@ def run_verdicts(
     def stale(done: RowIndex) -> set[str]:
         nonlocal groups, repeated
         groups, old, repeated = _compare(source, done)
-        if deciding.options:
-            unsure = {key_of(row) for row in read_rows(path) if not deciding.stands(row)} - old
-            counts.done_anew.update({UNSURE: len(unsure)} if unsure else {})
-            old |= unsure
-        return old
+        unsure = _unsure(path, deciding) - old
+        counts.done_anew.update({UNSURE: len(unsure)} if unsure else {})
+        return old | unsure
 
     title = f"Stage-B {mission.name}"
     with (
@@ -153,6 +154,13 @@ def run_verdicts(
             for group, why, missing in _incomplete(source, output):
                 writer.undecided(group, f"第一阶段未完成: {missing}", why)
     return counts
+
+
+def _unsure(path: Path, deciding: Deciding | None) -> set[str]:
+    """Find the verdicts that are not as sure as is asked, where anything is."""
+    if deciding is None or not deciding.options:
+        return set()
+    return {key_of(row) for row in read_rows(path) if not deciding.stands(row)}
 
 
 def _compare(source: StageA, done: RowIndex) -> Compared:

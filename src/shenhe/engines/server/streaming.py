@@ -90,7 +90,7 @@ class Streamed:
         message = {"content": joined("".join(self._pieces))}
         if self._reasoned:
             message[REASONING[0]] = "..."
-        choice = {"message": message, "finish_reason": self._finish or "stop"}
+        choice = {"message": message, "finish_reason": self._finish}
         return {"choices": [choice], "usage": self._usage}
 
 
