@@ -5,6 +5,7 @@ Which word is the last is told by the session that wrote it, never by the clock,
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,13 +55,17 @@ class Failures:
                 missing.discard(key)
 
     def tidy(self, done: RowIndex) -> None:
-        """Drop what is no longer true: of groups that are settled, or that were told of anew.
+        """Drop what is no longer true, of groups that are settled or told of anew, and repeats.
 
         Raises: RunError.
         """
+        lines: set[str] = set()
 
         def still_true(failure: Json) -> bool:
-            key = self._key_of(failure)
+            key, line = self._key_of(failure), json.dumps(failure, sort_keys=True)
+            if line in lines:  # copied in by hand, or by a restored backup
+                return False
+            lines.add(line)
             return not done.settled(key) and failure.get("session") == self._last.get(key)
 
         self._file.sync()
