@@ -49,6 +49,23 @@ def test_judge(model: Model) -> None:
     assert (verdict.p_pass > 0.5) == (verdict.verdict == "通过")
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {},
+        {"图片_2": "无关图片"},
+        {"图片_1": "无关图片", "图片_3": "无关图片"},
+        {"图片_2": "无关图片", "图片_1": "无关图片"},
+    ],
+)
+def test_no_group_passes_on_lines_that_are_not_one_for_each_photo(lines: dict[str, str]) -> None:
+    engine = ScriptedEngine(lambda request: "通过\n理由: 图片_1符合要求")
+    verdict = Model(engine).judge(lines, mission=MISSION)
+    assert (verdict.status, verdict.verdict, verdict.p_pass) == ("undecided", None, None)
+    assert verdict.reason.startswith("stage_a_incomplete: ")
+    assert not engine.asked
+
+
 def test_caption(model: Model, demo_photos: list[Path]) -> None:
     caption = model.caption([demo_photos[0]])
     assert len(caption.photos) == 1

@@ -21,10 +21,10 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 NOT_INSTALLED = {"ray": ["ray"], "vllm": ["vllm"]}
 """Modules of extras that are too large for the tests' environment, and their distributions."""
-HOST = {"swift"}
-"""ms-swift imports `rewards/swift_plugin`, not the other way round."""
+HOST = {"swift", "atheris"}
+"""ms-swift imports `rewards/swift_plugin`, not the other way round; `make fuzz` brings atheris."""
 BY_NAME = {"s3fs": "fsspec imports it when a URL begins with s3://"}
-TOOLS = {"hatchling", "mypy", "pre-commit", "ruff"}
+TOOLS = {"hatchling", "mypy", "pre-commit", "pytest-xdist", "ruff"}
 """Programs, which nothing imports; hatchling is imported by this test alone."""
 OURS = {"shenhe", "tests", "recipes", "bench"}
 

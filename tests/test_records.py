@@ -42,6 +42,15 @@ def test_keys() -> None:
     assert group_key("m", "pass", "g") != group_key("m", "fail", "g") != group_key("m", None, "g")
 
 
+@pytest.mark.parametrize(("verdict", "status"), [("通过", "undecided"), (None, "decided")])
+def test_a_verdict_stands_exactly_where_it_is_decided(verdict: str | None, status: str) -> None:
+    row: dict[str, Any] = dict.fromkeys(("group_id", "mission", "reason", "raw"), "x")
+    row |= {"label": None, "p_pass": None, "timestamp": "t", "verdict": verdict, "status": status}
+    row["meta"] = {"prompt_hash": "", "checkpoint": "", "answers": {}}
+    with pytest.raises(ValidationError, match="contradicts"):
+        VerdictRow.model_validate(row)
+
+
 @pytest.mark.parametrize(
     "told", ["NaN", "Infinity", "-Infinity", "1.5", "-0.1", "1e400", '"0.97"', "true", "[0.9]"]
 )

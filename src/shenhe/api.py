@@ -26,6 +26,7 @@ from shenhe.records import (
 )
 from shenhe.runs.drive import Bad, Good, Job, drive
 from shenhe.runs.probability import p_pass
+from shenhe.runs.verdict_rows import INCOMPLETE, lacks
 from shenhe.stages import caption, summary, verdict
 
 Value = TypeVar("Value")
@@ -123,9 +124,13 @@ class Model:
     def judge(self, lines: Mapping[str, str], mission: str, max_new_tokens: int = 128) -> Verdict:
         """Judge a group from its lines alone (Stage-B); what cannot be read is undecided.
 
+        So is a group without a line, or with a gap between them: 图片_1, 图片_3.
         Raises: UsageError for an unknown mission; FormatError for a line that is no summary.
         """
         found = self.missions.get(mission)
+        if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
+            lacking = f"{INCOMPLETE}: {lacks(len(lines), lines)}"
+            return Verdict(None, lacking, None, "undecided", "")
         template = self.teaching.taught(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shenhe.geometry import Shape, Size
 from shenhe.locations import Location
@@ -20,10 +20,7 @@ Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
 EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
 """The verdict that a label asks for."""
-WHY: Final = (
-    *("stage_a_incomplete", "left_out", "duplicate_group", "unsure"),
-    *("evidence_missing", "evidence_against", "contradiction", "format"),
-)
+WHY: Final = ("stage_a_incomplete", "left_out", "duplicate_group", "unsure", "format")
 """Why a group is undecided, the first that applies first; behind these come an engine's codes."""
 FinishReason = Literal["stop", "length", "loop"]
 """An answer ended by itself, at the token limit, or because it went round in a circle."""
@@ -292,7 +289,7 @@ class SummaryRow(Row):
         return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
-def _known(probability: Any) -> float | None:
+def known_probability(probability: Any) -> float | None:
     """Give a probability; what is none, as NaN, is not known, whoever wrote it."""
     if isinstance(probability, bool) or not isinstance(probability, int | float):
         return None
@@ -310,11 +307,17 @@ class VerdictRow(Row):
     label: Label | None
     verdict: Ruling | None
     reason: str
-    p_pass: Annotated[float | None, BeforeValidator(_known)]
+    p_pass: Annotated[float | None, BeforeValidator(known_probability)]
     status: Literal["decided", "undecided"]
     raw: str
     timestamp: str
     meta: RunMeta
+
+    @model_validator(mode="after")
+    def _is_of_one_mind(self) -> Self:
+        if (self.verdict is None) is not (self.status == "undecided"):
+            raise ValueError(f"status {self.status} contradicts verdict {self.verdict}")
+        return self
 
     @property
     def key(self) -> str:

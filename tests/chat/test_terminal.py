@@ -9,11 +9,31 @@ import pytest
 
 from shenhe.chat import Conversation, Terminal
 from shenhe.config import load_prompts
-from shenhe.errors import EngineError
+from shenhe.errors import EngineError, ItemError
 from shenhe.records import Answer, Request
 from tests.scripted import ScriptedEngine
 
 ANSWER = "两台\x1b]0;title\x07设备\n\x9b2J\u202e过通"
+
+
+class Broken(ScriptedEngine):
+    """Breaks off in the middle of an answer."""
+
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
+        yield "通过，"
+        raise ItemError("bad_answer", "the server broke off")
+
+
+def test_an_error_stands_on_a_line_of_its_own_and_ends_no_conversation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("说\n/image nosuch://a.jpg\n/system\n/exit\n"))
+    talk = Conversation(Broken(lambda _: ANSWER))
+    assert Terminal(talk, load_prompts().caption, stream=True).run() == 1
+    first, second, third, fourth = capsys.readouterr().out.splitlines()
+    assert (first, second) == ("通过，", "[the server broke off]")
+    assert third.startswith("[nosuch://a.jpg: nosuch:// is unknown")
+    assert fourth == "[system: none]"
 
 
 @pytest.mark.parametrize("stream", [True, False])

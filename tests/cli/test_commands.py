@@ -246,6 +246,17 @@ def test_interrupted_it_exits_130_and_goes_on(tree: Path, tmp_path: Path) -> Non
     assert len(_rows(rows)) == 6
 
 
+def test_a_stage_a_without_a_row_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"{MISSION}.jsonl"
+    file.touch()
+    for stage_a in (tmp_path, file):
+        command = ["judge", "--model", "nosuch", "--stage-a", str(stage_a)]
+        assert exit_code([*command, "--output-dir", str(tmp_path / "b")]) == 2
+        assert f"--stage-a {stage_a}: empty" in capsys.readouterr().err
+
+
 def test_between_the_thresholds_groups_are_undecided(
     demo_run: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -50,6 +50,7 @@ WHOLE = {
     "judge": "--model nosuch --stage-a folder --output-dir out",
     "run": "--model nosuch --data-root folder --output-dir out",
     "status": "missing",
+    "fsck": "missing",
     "report": "missing",
     "review": "missing",
     "merge": "--model nosuch --adapters no --output-dir out",

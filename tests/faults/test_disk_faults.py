@@ -88,7 +88,7 @@ def test_the_file_system(
 
 
 @pytest.mark.parametrize("error", DATABASE, ids=_name)
-@pytest.mark.parametrize("at", [2, 4])
+@pytest.mark.parametrize("at", [1, 2])
 def test_sqlite_cannot_connect(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException
 ) -> None:

@@ -39,6 +39,42 @@ def _reads_as_corners(image: Image.Image) -> bool:
     )
 
 
+def _with_a_lost_sector(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 64] = bytes(64)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "as_stored"),
+    [
+        ("plain.jpg", {}, True),
+        ("plain.png", {}, True),
+        ("plain.webp", {"lossless": True}, True),
+        ("inks.jpg", {"mode": "CMYK"}, False),
+        ("clear.png", {"mode": "RGBA"}, False),
+        ("deep.png", {"mode": "I;16"}, False),
+        ("kind.tiff", {}, False),
+        ("phone.heic", {}, False),
+        ("large.png", {"size": (640, 512)}, False),
+        ("lost.jpg", {}, False),
+    ],
+)
+def test_which_photos_any_reader_sees_alike(
+    name: str, how: dict[str, Any], as_stored: bool, tmp_path: Path
+) -> None:
+    noise = Image.effect_noise(how.pop("size", (256, 192)), 60)
+    mode = how.pop("mode", "RGB")
+    image = noise.convert("I").convert(mode) if mode == "I;16" else noise.convert(mode)
+    image.save(tmp_path / name, **how)
+    if name.startswith("lost"):
+        _with_a_lost_sector(tmp_path / name)
+    found = load(tmp_path / name, BUDGET)
+    assert bool(found.sizes.damaged_inside) == name.startswith("lost")
+    assert found.as_stored is as_stored
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_exif_orientation_is_upright(tmp_path: Path, orientation: int) -> None:
     undo = {

@@ -44,7 +44,10 @@ class Disk:
         """What SQLite, which writes by itself, had written: after how many calls, and where."""
 
     def done(self, op: Op) -> None:
+        self._see_indexes()  # as they were just before
         self.ops.append(op)
+
+    def _see_indexes(self) -> None:
         for path in self.root.rglob(".*.index.sqlite"):
             self.indexes.append((len(self.ops), str(path), path.read_bytes()))
 
@@ -59,6 +62,32 @@ class Disk:
             for name in ("replace", "unlink"):
                 patch.setattr(os, name, getattr(self, f"_{name}")(getattr(os, name)))
             yield
+            self._see_indexes()
+
+    def moment(self, rng: random.Random) -> int:
+        """Choose after how many calls the power goes: any, or where much is not on disk yet."""
+        before_syncs = [number for number, op in enumerate(self.ops) if op.kind == "sync"]
+        return rng.choice((rng.randrange(len(self.ops) + 1), rng.choice(before_syncs)))
+
+    def length(self, calls: int, path: str) -> tuple[int, int]:
+        """How long the file of a name is after so many calls, and how much is surely on disk."""
+        named: dict[str, int] = {}
+        written: defaultdict[int, int] = defaultdict(int)
+        synced: defaultdict[int, int] = defaultdict(int)
+        for op in self.ops[:calls]:
+            match op.kind:
+                case "link":
+                    named[op.path] = op.file
+                case "rename":
+                    named[op.to] = named.pop(op.path)
+                case "write":
+                    written[op.file] = op.at + len(op.data)
+                case "truncate":
+                    written[op.file] = op.at
+                case "sync":
+                    synced[op.file] = written[op.file]
+        file = named.get(path, 0)
+        return written[file], synced[file]
 
     def after_cut(self, calls: int, rng: random.Random) -> None:
         """Make the folder what it may be when the power goes after so many calls."""
@@ -108,7 +137,7 @@ class Disk:
                 states[Path(name)].append(data)
         for path, written in states.items():
             if path.parent.is_dir() and rng.random() < 0.8:
-                chosen = rng.choice(written[-6:])
+                chosen = rng.choice((written[-1], rng.choice(written[-6:])))
                 torn = rng.randrange(len(chosen) + 1) if rng.random() < 0.2 else len(chosen)
                 path.write_bytes(chosen[:torn])
 

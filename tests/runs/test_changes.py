@@ -148,7 +148,8 @@ def test_other_groups_of_one_id_stay_apart_when_one_goes(case: Case, make_group:
     assert len(case.rows("a")) == 3
 
 
-def test_rows_of_an_older_version_are_kept_and_told(case: Case) -> None:
+def _as_of_an_older_version(case: Case) -> None:
+    """Take from the rows what earlier versions did not write."""
     path = case.out / "a" / f"{MISSION.name}.jsonl"
     rows = case.rows("a")
     for row in rows:
@@ -163,11 +164,50 @@ def test_rows_of_an_older_version_are_kept_and_told(case: Case) -> None:
     path.write_text(text, encoding="utf-8")
     for index in path.parent.glob(".*.index.sqlite"):
         index.unlink()
+
+
+def test_rows_of_an_older_version_are_kept_and_told_once(case: Case) -> None:
+    _as_of_an_older_version(case)
     counts = case.summarize()
     assert list(counts.kept_as_is.values()) == [2]
     assert not case.asked
     assert case.judge().complete
     assert not case.asked
+    assert not case.summarize().kept_as_is
+    _replace(_folder(case))  # from now on what lies there is known
+    assert case.summarize().done_anew == {"photos replaced": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "why", "undecided"),
+    [
+        (_add, "photos added", 0),
+        (_remove, "photos removed", 0),
+        (_rename, "photos added and removed", 0),
+        (_leave_out, "something else beside the photos", 1),
+    ],
+)
+def test_a_group_of_an_older_version_that_has_changed_is_done_anew(
+    case: Case, change: Callable[[Path], None], why: str, undecided: int
+) -> None:
+    _as_of_an_older_version(case)
+    change(_folder(case))
+    plan = plan_summaries(PhotoTree(case.tree), MISSION, case.out / "a", RunOptions())
+    assert (plan.groups, plan.already) == (1, 1)
+    counts = case.summarize()
+    assert (counts.done_anew, counts.done) == ({why: 1}, 1)
+    assert case.judge().undecided == undecided
+    assert not case.summarize().done_anew
+
+
+def test_a_photo_whose_name_cannot_be_written_changes_its_group(case: Case) -> None:
+    folder = os.fsencode(_folder(case))
+    os.rename(os.path.join(folder, b"img-2.jpg"), os.path.join(folder, b"\xb2\xe2.jpg"))
+    counts = case.summarize()
+    assert counts.done_anew == {"a name that is not UTF-8": 1}
+    assert counts.failed == 1
+    assert [row["code"] for row in case.rows("a", ".failures")] == ["bad_name"]
+    assert case.judge().undecided == 1
 
 
 def test_failures_of_what_is_no_longer_there_go(case: Case, make_group: Make) -> None:

@@ -218,7 +218,7 @@ def test_a_clock_that_steps_loses_and_doubles_nothing(
 def test_failures_of_earlier_makes_that_name_no_session_are_read(run: Run) -> None:
     path, before = run.path("stage_a", ".failures.jsonl"), run.told()
     row = json.loads(path.read_text("utf-8"))
-    assert row.pop("session")
+    assert row.pop("session") is None  # what a run that ended left is the last word of all
     path.write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
     run.again()
     assert run.told() == before
@@ -417,6 +417,31 @@ def test_a_group_that_stands_twice_is_told_and_the_last_counts(run: Run) -> None
     twice = [fault for fault in run.fsck() if "stands again" in fault.what]
     assert [(fault.path, fault.line) for fault in twice] == [(rows, 1)]
     assert run.told() == before
+
+
+def test_of_stage_a_rows_with_other_lines_none_is_chosen(run: Run) -> None:
+    rows = run.path("stage_a")
+    first, *others = rows.read_bytes().splitlines(keepends=True)
+    other = first.replace("无关图片".encode(), "标签/可以识别×1".encode())
+    rows.write_bytes(other + first + first + b"".join(others))
+    run.again()
+    assert "duplicate_group" in run.path("stage_b").read_text("utf-8")
+    twice = [fault for fault in run.fsck() if "stands again" in fault.what]
+    assert [(fault.line, fault.mendable) for fault in twice] == [(1, False), (2, True)]
+    assert rows.read_bytes() == other + first + b"".join(others)
+    run.again()
+    assert "duplicate_group" in run.path("stage_b").read_text("utf-8")
+
+
+def test_a_last_row_without_its_line_end_is_given_one(run: Run) -> None:
+    rows = run.path("stage_a")
+    whole = rows.read_bytes()
+    rows.write_bytes(whole[:-1])
+    assert [fault.what for fault in run.fsck(mend=False)] == ["its last row has no line end"]
+    assert rows.read_bytes() == whole[:-1]
+    assert [fault.path for fault in run.fsck()] == [rows]
+    assert rows.read_bytes() == whole
+    assert not run.fsck()
 
 
 def test_leftovers_are_set_aside(run: Run) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from shenhe.config import load_missions
 from shenhe.errors import RunError
-from shenhe.runs.decisions import Decision, Decisions, decisions_file
+from shenhe.runs.decision_tables import COLUMNS
+from shenhe.runs.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
 from shenhe.runs.fsck import check_run
 from tests.runs.test_decisions import decision
 
@@ -43,6 +44,14 @@ def _sql(statement: str) -> Callable[[Path], None]:
 def _anothers(path: Path) -> None:
     path.unlink()
     _sql("CREATE TABLE photos (a)")(path)
+
+
+@pytest.mark.parametrize("said", ["[" * 100_000, "{", "\0", "[]"])
+def test_what_was_said_that_cannot_be_read_is_told_as_damage(said: str) -> None:
+    cells = cells_of(decision("g").model_copy(update={"number": 1}))
+    place = COLUMNS.split(", ").index("said")
+    with pytest.raises(ValueError, match=r".+"):
+        decision_of((1, *cells[:place], said, *cells[place + 1 :]))
 
 
 HARMS: dict[str, Callable[[Path], object]] = {

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from shenhe.config import load_missions, load_prompts
+from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import UsageError
 from shenhe.formats import verdict as verdict_format
 from shenhe.records import FAIL, PASS, Answer, Judgement, Request, SummaryRow
-from shenhe.runs import Deciding, RunOptions, find_stage_a, run_verdicts
+from shenhe.runs import Deciding, RunCounts, RunOptions, find_stage_a, run_verdicts
 from shenhe.runs.drive import Bad, Good
 from shenhe.runs.probability import p_pass
 from tests.scripted import ScriptedEngine
@@ -107,9 +108,10 @@ def test_what_cannot_be_asked_for() -> None:
             Deciding(**options)
 
 
-def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:
+def _stage_a(folder: Path, groups: int) -> Mission:
+    """Write the Stage-A rows of some groups."""
     mission = load_missions().get("挡风板安装检查")
-    for number in range(3):
+    for number in range(groups):
         row = SummaryRow.model_validate(
             {
                 "group_id": f"QC-{number}",
@@ -121,8 +123,36 @@ def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:
                 "meta": {"prompt_hash": "p", "checkpoint": "c", "answers": {}},
             }
         )
-        with (tmp_path / f"{mission.name}.jsonl").open("a", encoding="utf-8") as file:
+        with (folder / f"{mission.name}.jsonl").open("a", encoding="utf-8") as file:
             file.write(row.to_json() + "\n")
+    return mission
+
+
+@pytest.mark.parametrize("written", ["NaN", "null", "0.2"])
+def test_what_an_older_version_let_stand_is_done_anew(written: str, tmp_path: Path) -> None:
+    _stage_a(tmp_path, 2)
+    (source,) = find_stage_a(tmp_path, load_missions())
+    engine = ScriptedEngine(lambda request: YES)
+    template, out = load_prompts().verdict, tmp_path / "b"
+
+    def judge() -> RunCounts:
+        deciding = Deciding(pass_above=0.8)
+        how = RunOptions()
+        return run_verdicts(engine, source, template, out, options={}, run=how, deciding=deciding)
+
+    assert judge().complete
+    path = out / source.path.name
+    first, second = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    path.write_text(re.sub(r'"p_pass":[0-9.]+', f'"p_pass":{written}', first) + second, "utf-8")
+    engine.asked.clear()
+    counts = judge()
+    assert (counts.already, counts.done, sum(counts.done_anew.values())) == (1, 1, 1)
+    assert len(engine.asked) == 1
+    assert not judge().done_anew
+
+
+def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:
+    mission = _stage_a(tmp_path, 3)
 
     def script(request: Request) -> str:
         assert (request.temperature > 0) == ("\x1e" in request.key)

@@ -16,11 +16,11 @@ from shenhe.records import Failure
 from shenhe.runs.ledger import (
     Ledger,
     OutputLock,
-    drop_torn_end,
     read_rows,
     rewrite,
     set_aside,
 )
+from shenhe.runs.torn import drop_torn_end
 
 
 def _row(item: str) -> Failure:

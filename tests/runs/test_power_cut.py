@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 import warnings
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.intake import PhotoTree
 from shenhe.records import Failed, Request
 from shenhe.runs import RunOptions, find_stage_a, row_index, run_summaries, run_verdicts
+from shenhe.shards import shard
 from tests.runs.disk_trace import Disk
 from tests.runs.reading import said
 from tests.scripted import ScriptedEngine
@@ -90,7 +93,7 @@ def test_whatever_a_power_cut_leaves_the_same_command_mends(
     rng = random.Random(7)
     asked = 0
     for cut in range(CUTS):
-        disk.after_cut(rng.randrange(len(disk.ops) + 1), rng)
+        disk.after_cut(disk.moment(rng), rng)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it tells of rows that were set aside
             asked += bool(sum(map(len, _reviewed(tree, out, "g6"))))
@@ -106,3 +109,18 @@ def test_what_has_ended_is_on_disk(trace: tuple[Disk, Path, Path]) -> None:
         lines, rulings = _reviewed(tree, out, "g6")
         assert {request.key.split("\x1f")[2] for request in lines} == {"g6"}
         assert not rulings
+
+
+def test_an_index_knows_only_what_is_on_disk(trace: tuple[Disk, Path, Path]) -> None:
+    disk, _, _ = trace
+    looked_at = 0
+    for calls, name, data in disk.indexes:
+        with closing(sqlite3.connect(":memory:")) as db:
+            db.deserialize(data)
+            number, offset = db.execute("SELECT shard, offset FROM seen").fetchone()
+        rows = shard(Path(name).with_name(f"{MISSION.name}.jsonl"), number)
+        written, synced = disk.length(calls, str(rows))
+        # Past the end of rows that were written anew it fits them no more, and is made anew.
+        assert offset <= synced or offset > written, (calls, rows)
+        looked_at += 0 < offset <= synced
+    assert looked_at > 50

@@ -120,3 +120,11 @@ def test_parquet(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="is not a JSON object"):
         write_parquet(rows)
     assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize("written", ["NaN", "null", "7", '"0.9"'])
+def test_parquet_holds_no_probability_that_is_none(written: str, tmp_path: Path) -> None:
+    rows = tmp_path / "a.jsonl"
+    rows.write_text(f'{{"group_id":"1","p_pass":{written}}}\n{{"group_id":"2","p_pass":0.5}}\n')
+    (target,) = write_parquet(rows)
+    assert pq.read_table(target)["p_pass"].to_pylist() == [None, 0.5]

@@ -158,6 +158,25 @@ def test_equal_rows_are_counted_once(case: Case) -> None:
     assert (plan.groups, plan.already) == (0, 2)
 
 
+def test_the_last_row_counts_also_where_its_line_has_no_end(case: Case) -> None:
+    rows = [
+        {"group_id": f"g{number}", "images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
+        for number in range(3)
+    ]
+    _foreign(case, *rows)
+    path = case.out / "a" / f"{MISSION.name}.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])  # as "\n".join writes rows
+    assert case.judge().done == 3
+    assert set(_verdicts(case)) == {"g0", "g1", "g2"}
+    path.write_bytes(path.read_bytes().split(b"\n", 1)[1])
+    assert case.judge().already == 2
+    assert not case.asked
+    assert set(_verdicts(case)) == {"g1", "g2"}
+    path.write_bytes(path.read_bytes()[:-1])  # and this is torn
+    case.judge()
+    assert set(_verdicts(case)) == {"g1"}
+
+
 def test_other_rows_of_one_group_are_undecided(case: Case) -> None:
     row = {"images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
     other = row | {"per_image": {photo_key(0): NOTHING}}

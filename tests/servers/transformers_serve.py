@@ -17,13 +17,13 @@ from tests.servers.starting import free_port
 BEHIND_TORCH = 15
 """torchvision 0.28 goes with torch 2.13, and so on."""
 DECODER = """
-    # The image decoder of that wheel wants CUDA; Pillow reads the same pixels.
-    import io, numpy, torchvision.io, torchvision.io.image
-    from PIL import Image
-    def decode_image(data, mode=None, **_):
-        image = Image.open(io.BytesIO(bytes(data.numpy()))).convert("RGB")
-        return torch.from_numpy(numpy.array(image)).permute(2, 0, 1)
-    torchvision.io.decode_image = torchvision.io.image.decode_image = decode_image
+# The image decoder of that wheel wants CUDA; Pillow reads the same pixels.
+import io, numpy, torchvision.io, torchvision.io.image
+from PIL import Image
+def decode_image(data, mode=None, **_):
+    image = Image.open(io.BytesIO(bytes(data.numpy()))).convert("RGB")
+    return torch.from_numpy(numpy.array(image)).permute(2, 0, 1)
+torchvision.io.decode_image = torchvision.io.image.decode_image = decode_image
 """
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
-from shenhe.errors import ItemError, RunError, ShenheError
+from shenhe.errors import ItemError, RunError, ShenheError, UsageError
 from shenhe.locations import locate
 from shenhe.printable import show
 from shenhe.records import Answer, FinishReason, ImagePart
@@ -93,7 +93,7 @@ class Terminal:
                 return code
             except KeyboardInterrupt:
                 show("\n[stopped]")
-            except (ItemError, RunError) as error:
+            except (ItemError, RunError, UsageError) as error:
                 code = 0 if self._interactive else 1
                 show(f"[{error}]")
 
@@ -128,7 +128,7 @@ class Terminal:
         began = time.monotonic()
         pieces = ask()
         held: list[str] = []
-        is_under_way = False
+        begun = False
         while True:
             try:
                 piece = next(pieces)
@@ -138,12 +138,12 @@ class Terminal:
             except ShenheError as error:
                 if isinstance(error, ItemError):
                     self._talk.waiting = []  # else the next question would fail of the same photo
-                if is_under_way:
-                    show("")
+                if begun:
+                    show()  # what is said of the error is no part of the answer
                 raise
             if self._stream:
                 show(piece, end="")
-                is_under_way = True
+                begun = begun or bool(piece)
             else:
                 held.append(piece)
         show("".join(held))

@@ -120,7 +120,7 @@ def check_stale(files: CheckpointFiles) -> Iterator[Finding]:
         parts = [("base", made_of["base"])] + [("adapter", one) for one in made_of["adapters"]]
         for kind, part in parts:
             yield _still(kind, part["path"], part["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         yield Finding("warning", f"{PROVENANCE} cannot be read: {error}", "merge again")
 
 

@@ -20,7 +20,7 @@ from shenhe.cli.composing import (
 )
 from shenhe.cli.tables import print_table
 from shenhe.config import Mission, load_missions, load_prompts
-from shenhe.errors import IntakeError
+from shenhe.errors import IntakeError, RunError
 from shenhe.intake import PhotoTree
 from shenhe.printable import show
 from shenhe.records import FAIL, PASS
@@ -67,6 +67,8 @@ def judge(options: argparse.Namespace) -> int:
     missions, prompts = load_missions(options.missions), load_prompts(options.prompts)
     run, deciding = run_options(options), deciding_of(options)
     sources = find_stage_a(options.stage_a, missions)
+    if not sources:
+        raise RunError(f"--stage-a {options.stage_a}: empty; `shenhe summarize` writes rows there")
     if options.dry_run:
         for source in sources:
             plan = plan_verdicts(source, options.output_dir, run)

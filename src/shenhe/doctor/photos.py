@@ -121,7 +121,7 @@ def _not_looked_at(walk: _Walk) -> Iterator[Finding]:
     if len(walk.faults) > LISTED:
         yield Finding("error", f"and {len(walk.faults) - LISTED} more that are not looked at")
     for told in walk.listed:
-        yield Finding("warning", told, "such a group is undecided (left_out), unless it fails")
+        yield Finding("warning", told, "such a group is undecided (left_out)")
     if walk.left_out > LISTED:
         yield Finding("warning", f"and {walk.left_out - LISTED} more groups not looked at whole")
 

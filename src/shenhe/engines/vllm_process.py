@@ -21,7 +21,7 @@ from shenhe.engines.likeliest import is_logprob, plausible
 from shenhe.engines.opening import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.vllm_options import read_vllm_options
-from shenhe.errors import AdapterError, EngineError, PhotoError, UsageError
+from shenhe.errors import AdapterError, EngineError, ItemError, UsageError, item_wall
 from shenhe.formats.closing import close
 from shenhe.photos import PixelBudget
 from shenhe.records import Answer, Failed, ImagePart, Message, PhotoSize, Request
@@ -93,14 +93,17 @@ class VllmEngine:
                         break
                     try:
                         name, sizes = self._add(request)
-                    except PhotoError as error:
+                    except ItemError as error:
                         yield Failed(request.key, error.code, str(error), request.attempt)
                         continue
                     flying[name] = request, sizes
                 for output in self._step() if flying else ():
                     if output.finished:
                         request, sizes = flying.pop(output.request_id)
-                        yield self._read(request, sizes, output)
+                        try:
+                            yield self._read(request, sizes, output)
+                        except ItemError as error:
+                            yield Failed(request.key, error.code, str(error), request.attempt)
         finally:
             if flying:
                 self._engine.abort_request(list(flying))
@@ -133,10 +136,12 @@ class VllmEngine:
     ) -> tuple[str, tuple[PhotoSize, ...]]:
         """Hand a request to vLLM.
 
-        Raises: PhotoError; EngineError.
+        Raises: PhotoError; ItemError for what vLLM does not take, as a question that is too long;
+        EngineError.
         """
         loaded = load_photos(request, self._budget)
-        prompt: dict[str, Any] = {"prompt": prompt_text(request, self._tokenizer)}
+        with item_wall("library_error", "the question"):
+            prompt: dict[str, Any] = {"prompt": prompt_text(request, self._tokenizer)}
         if loaded:
             prompt["multi_modal_data"] = {"image": [photo.image for photo in loaded]}
         self._count += 1
@@ -149,8 +154,10 @@ class VllmEngine:
                 self._sampling(request, kind),
                 lora_request=self._lora if adapted else None,
             )
+        except (ValueError, TypeError) as error:
+            raise ItemError("refused", f"vLLM refuses the question: {error}") from error
         except FATAL as error:
-            raise EngineError(f"vLLM refuses a request: {error}") from error
+            raise EngineError(f"vLLM failed: {error}") from error
         return name, tuple(photo.sizes for photo in loaded)
 
     def _sampling(self, request: Request, kind: Any) -> Any:
@@ -177,7 +184,14 @@ class VllmEngine:
         return outputs
 
     def _read(self, request: Request, sizes: tuple[PhotoSize, ...], output: Any) -> Answer:
+        """Read what vLLM has ended.
+
+        Raises: ItemError for what it ended otherwise than an answer ends: half a verdict may look
+        whole.
+        """
         said = output.outputs[0]
+        if said.finish_reason not in ("stop", "length"):
+            raise ItemError("bad_answer", f"vLLM ended the answer by {said.finish_reason}")
         text = said.text.removesuffix(self._tokenizer.eos_token or "")
         if said.finish_reason == "length" and self.spec.constrain and request.grammar:
             text = close(text, request.grammar)

@@ -1,10 +1,11 @@
 """Folder tree, photos, folders or JSONL lists -> what is to be done."""
 
 from shenhe.intake.annotations import read_annotations
+from shenhe.intake.folder import group_photos
 from shenhe.intake.lists import PhotoLists, Photos
 from shenhe.intake.ordering import natural_key
 from shenhe.intake.spelling import LABELS
-from shenhe.intake.tree import PhotoTree, group_photos
+from shenhe.intake.tree import PhotoTree
 
 __all__ = [
     "LABELS",

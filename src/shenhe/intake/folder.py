@@ -19,7 +19,7 @@ from typing import NamedTuple
 from shenhe.errors import IntakeError, ItemError, item_wall
 from shenhe.intake.ordering import natural_key
 from shenhe.intake.spelling import is_system, written_name
-from shenhe.locations import Entry, Location, entries, head_of, opened
+from shenhe.locations import Entry, Location, absolute, entries, head_of, opened
 from shenhe.photos.kinds import HEAD_BYTES, SUFFIXES, is_photo, kind_of
 from shenhe.records import LeftOut
 
@@ -94,6 +94,16 @@ def sort(folder: Location, passed_over: Counter[str]) -> Sorted:
     for some in found:
         some.sort(key=lambda entry: natural_key(entry.name))
     return found
+
+
+def group_photos(folder: Location, passed_over: Counter[str] | None = None) -> tuple[Location, ...]:
+    """List the photos of a group's folder in natural order, as absolute paths.
+
+    Raises: IntakeError if it cannot be listed.
+    """
+    found = sort(folder, Counter() if passed_over is None else passed_over)
+    whole = absolute(folder)
+    return tuple(whole / entry.name for entry in found.photos)
 
 
 def look(folder: Location) -> Contents:

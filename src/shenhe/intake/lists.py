@@ -108,10 +108,10 @@ def _encoded(photos: Photos) -> tuple[bytes, bytes]:
     return hashlib.blake2b(names, digest_size=16).digest(), names
 
 
-def _is_name(value: object) -> bool:
-    """Whether a value may name a photo: no file system takes NUL or half a character."""
+def _is_name(text: str) -> bool:
+    """Whether a text may name a photo: no file system takes NUL or half a character."""
     try:
-        return isinstance(value, str) and "\0" not in value and bool(os.fsencode(value))
+        return "\0" not in text and bool(os.fsencode(text))
     except UnicodeEncodeError:
         return False
 
@@ -141,7 +141,15 @@ def _of_line(path: Location, number: int, line: str) -> Photos:
         images = json.loads(line)["images"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntakeError(f'{path}: line {number} is not {{"images": [...]}}: {error}') from error
-    if not isinstance(images, list) or not images or not all(map(_is_name, images)):
+    if not isinstance(images, list):
+        images = []
+    for image in images:
+        if isinstance(image, str) and not _is_name(image):
+            raise IntakeError(
+                f"{path}: line {number}: {image[:80]!a} names no file: it holds a zero byte or"
+                " half a character"
+            )
+    if not images or not all(isinstance(image, str) for image in images):
         raise IntakeError(f"{path}: line {number}: images must be a list of one path or more")
     try:
         return tuple(beside(path, image) for image in images)

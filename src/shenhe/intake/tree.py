@@ -14,7 +14,7 @@ from shenhe.config.missions import normalized
 from shenhe.errors import IntakeError
 from shenhe.intake import fingerprints, meaning
 from shenhe.intake.ahead import ahead
-from shenhe.intake.folder import Contents, kind_left_out, look, sort
+from shenhe.intake.folder import Contents, kind_left_out, look
 from shenhe.intake.ordering import naturally
 from shenhe.intake.spelling import (
     LABELS,
@@ -140,6 +140,16 @@ class PhotoTree:
                     seen.passed_over["left_out"] += len(looked.group.left_out)
                 yield looked.group
 
+    def group(self, mission: Mission, label: Label | None, group_id: str) -> Group | None:
+        """Look at one group's folder; None where there is none.
+
+        Raises: IntakeError where that cannot be told.
+        """
+        if not self.holds(mission, label, group_id):
+            return None
+        shelf = next(shelf for shelf in self._shelves(mission, Seen()) if shelf.label == label)
+        return _group(shelf, mission, read_name(group_id)).group
+
     def holds(self, mission: Mission, label: Label | None, group_id: str) -> bool:
         """Whether there is a folder for a group.
 
@@ -194,16 +204,6 @@ class PhotoTree:
         if spaced(names[0]):
             seen.fault(meaning.of_spaces(self.data_root, names[0], mission.name))
         return self.data_root / names[0]
-
-
-def group_photos(folder: Location, passed_over: Counter[str] | None = None) -> tuple[Location, ...]:
-    """List the photos of a group's folder in natural order, as absolute paths.
-
-    Raises: IntakeError if it cannot be listed.
-    """
-    found = sort(folder, Counter() if passed_over is None else passed_over)
-    whole = absolute(folder)
-    return tuple(whole / entry.name for entry in found.photos)
 
 
 class Looked(NamedTuple):

@@ -87,12 +87,14 @@ _silence_libtiff()
 class Pixels:
     """A photo upright and in RGB, perhaps decoded smaller, and what was found damaged in it.
 
-    `turned` is its orientation as it is stored, as EXIF numbers it.
+    `turned` is its orientation as it is stored, as EXIF numbers it; `plain` says that it is stored
+    in these very colours, so that no reader can see others.
     """
 
     image: Image.Image
     turned: int
     damage: str
+    plain: bool
 
 
 @contextmanager
@@ -162,10 +164,13 @@ def decode(path: Location, kind: str, data: bytes, wanted: Size | None) -> Pixel
         if pixels is None:
             _load(path, kind, image, data)
             pixels = image
+        stored_as = pixels
         pixels = _converted(pixels, image.info.get("icc_profile"))
         turned, pixels = orientation(image), to_rgb(pixels)
+        plain = pixels is stored_as and image.mode == "RGB"
         turn = _TURNS.get(turned)
-        return Pixels(pixels.transpose(turn) if turn is not None else pixels, turned, damage)
+        upright = pixels.transpose(turn) if turn is not None else pixels
+        return Pixels(upright, turned, damage, plain)
 
 
 def _load(path: Location, kind: str, image: Any, data: bytes) -> None:

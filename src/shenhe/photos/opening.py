@@ -35,28 +35,35 @@ HEADER_BYTES: Final = 1 << 20
 """A JPEG says within so many bytes of what variant it is."""
 ON_ITS_SIDE: Final = range(5, 9)
 """Orientations of EXIF by which width and height change places."""
+EVERYBODY_READS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
 BYTES_A_PIXEL: Final = 8
 """What a photo takes while it is opened: decoded, turned, and in the decoder's own buffers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPhoto:
-    """A photo as the model sees it. Units: RGB, upright, sides multiples of 32."""
+    """A photo as the model sees it. Units: RGB, upright, sides multiples of 32.
+
+    `as_stored` says that any reader of its file sees these pixels, and no other.
+    """
 
     image: Image.Image
     sizes: PhotoSize
+    as_stored: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
     """How a photo is stored: its kind by its bytes, whether its EXIF says to turn it, its damage.
 
-    `damaged_inside` is what the decoder says of data that make no sense, empty where all is well.
+    `damaged_inside` is what the decoder says of data that make no sense, empty where all is well;
+    `plain` whether it is stored in the colours that are seen.
     """
 
     kind: str
     turned: bool
     damaged_inside: str = ""
+    plain: bool = False
 
 
 @dataclass(slots=True)
@@ -88,7 +95,7 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     with _open(path, budget) as found:
         size = budget.fit(found.original)
         sizes = PhotoSize(found.original, size, found.facts.damaged_inside)
-        return LoadedPhoto(resize(found.image, size), sizes)
+        return LoadedPhoto(resize(found.image, size), sizes, _as_stored(found, size))
 
 
 def describe(path: Location) -> PhotoFacts:
@@ -119,6 +126,18 @@ def open_upright(path: Location) -> Image.Image:
         return found.image
 
 
+def _as_stored(found: _Opened, size: Size) -> bool:
+    """Whether other readers, which know fewer kinds, see the pixels that the model is to see."""
+    facts = found.facts
+    return (
+        facts.kind in EVERYBODY_READS
+        and facts.plain
+        and not facts.turned
+        and not facts.damaged_inside
+        and found.original == size
+    )
+
+
 @contextmanager
 def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened]:
     """Open a photo upright, with the size of the original; memory is held for it meanwhile.
@@ -137,7 +156,7 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened
                 upright = Size(*pixels.image.size)
                 if wanted != stored:
                     upright = Size(*stored[::-1]) if pixels.turned in ON_ITS_SIDE else stored
-                facts = PhotoFacts(kind, pixels.turned != 1, pixels.damage)
+                facts = PhotoFacts(kind, pixels.turned != 1, pixels.damage, pixels.plain)
                 found = _Opened(pixels.image, upright, facts)
                 del pixels
                 try:

@@ -17,6 +17,7 @@ from shenhe.records import EXPECTED, PASS, CaptionRow, Row, SummaryRow, VerdictR
 from shenhe.runs.captions import caption_files
 from shenhe.runs.ledger import parse_row, read_shard
 from shenhe.runs.output import failures_file, key_of
+from shenhe.runs.torn import is_row
 from shenhe.shards import rows_files, shards
 
 LAYOUT = 1
@@ -163,7 +164,7 @@ def _rows(paths: Iterable[Path], kind: type[Any]) -> Iterator[tuple[Path, int, A
         at = 0
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
+                if line.endswith(b"\n") or is_row(line):
                     yield path, at, _parse(path, number, line, kind)
                 at += len(line)
 

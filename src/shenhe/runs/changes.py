@@ -11,6 +11,7 @@ from shenhe.config import Mission
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree, fingerprints
 from shenhe.intake.spelling import LABELS
+from shenhe.intake.tree import BAD_NAME
 from shenhe.locations import written
 from shenhe.records import Group, Label, group_key
 from shenhe.runs.ledger import Json, read_rows, rewrite
@@ -18,7 +19,7 @@ from shenhe.runs.output import failures_file, key_of
 from shenhe.runs.row_index import RowIndex
 
 OTHER_LABELS: tuple[Label | None, ...] = (*LABELS.values(), None)
-OLDER = "of an older version, which did not note what lay there"
+OLDER = "of an older version, which noted no more of their photos than the names"
 GONE = "whose folder is gone"
 MOVED = "moved to another label"
 UNREAD = "whose folder cannot be read now"
@@ -47,19 +48,23 @@ def changes(tree: PhotoTree, mission: Mission, rows_path: Path, done: RowIndex) 
     """Compare every group that has a row with its folder, each folder listed once.
 
     Photos are read only where their times alone differ from what the row rests on; where they
-    hold the same as before, the index takes note of the new times, and the row stays.
+    hold the same as before, the index takes note of the new times, and the row stays. Of rows of an
+    older version names are all that can be compared: where they are the same, the index takes note
+    of what lies there now, so that this is told once.
     Raises: IntakeError if the tree has no folder for the mission.
     """
     found = Changes()
     changed: dict[str, Group] = {}
-    there = 0
+    there = older = 0
     for group in tree.groups(mission, skip=_Others(done)):
         there += 1
         before = done.inputs_hash(group.key)
-        if group.problem:
+        if group.code == BAD_NAME:
+            changed[group.key] = group
+        elif group.problem:
             found.kept_as_is[UNREAD] += 1
         elif before is None:
-            found.kept_as_is[OLDER] += 1
+            older += 1
         elif not fingerprints.same_listing(before, group.inputs):
             now = group.inputs
             if fingerprints.same_names(before, now):
@@ -68,6 +73,8 @@ def changes(tree: PhotoTree, mission: Mission, rows_path: Path, done: RowIndex) 
                 done.renew(group.key, now)
             else:
                 changed[group.key] = group
+    if older:
+        _compare_older(tree, mission, rows_path, done, found)
     if changed:
         found.done_anew.update(_why(rows_path, changed))
         found.stale.update(changed)
@@ -124,20 +131,46 @@ def _lies_elsewhere(
     return False
 
 
+def _compare_older(
+    tree: PhotoTree, mission: Mission, rows_path: Path, done: RowIndex, found: Changes
+) -> None:
+    """Compare rows that hold no fingerprint with what lies there, row by row: they may be many."""
+    for row in read_rows(rows_path):
+        key = key_of(row)
+        if done.inputs_hash(key) is not None or key in found.stale:
+            continue
+        group = tree.group(mission, row["label"], str(row["group_id"]))
+        if group is None or group.problem:
+            continue
+        if why := _difference(row, group):
+            found.stale.add(key)
+            found.done_anew[why] += 1
+        else:
+            done.renew(key, group.inputs)
+            found.kept_as_is[OLDER] += 1
+
+
 def _why(rows_path: Path, changed: Mapping[str, Group]) -> Iterator[str]:
-    """Say of each group that has changed what is another, by the photos that its row names."""
+    """Say of each group that has changed what is another."""
     for row in read_rows(rows_path):
         group = changed.get(key_of(row))
-        if group is None:
-            continue
-        before, now = set(row["images"]), {written(photo) for photo in group.photos}
-        if now - before and before - now:
-            yield "photos added and removed"
-        elif now - before:
-            yield "photos added"
-        elif before - now:
-            yield "photos removed"
-        elif [one.model_dump() for one in group.left_out] != row["meta"].get("left_out", []):
-            yield "something else beside the photos"
-        else:
-            yield "photos replaced"
+        if group is not None:
+            yield _difference(row, group) or "photos replaced"
+
+
+def _difference(row: Json, group: Group) -> str:
+    """Say what lies in a group's folder otherwise than its row tells, by names alone."""
+    if group.code == BAD_NAME:
+        return "a name that is not UTF-8"
+    before, now = set(row.get("images") or ()), {written(photo) for photo in group.photos}
+    if now - before and before - now:
+        return "photos added and removed"
+    if now - before:
+        return "photos added"
+    if before - now:
+        return "photos removed"
+    meta = row.get("meta")
+    left_out = meta.get("left_out", []) if isinstance(meta, dict) else []
+    if [one.model_dump() for one in group.left_out] != left_out:
+        return "something else beside the photos"
+    return ""

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from shenhe.errors import UsageError
-from shenhe.records import FAIL, PASS, Answer, Judgement, Request
+from shenhe.records import FAIL, PASS, Answer, Judgement, Request, known_probability
 from shenhe.runs.drive import Bad, Good
+from shenhe.runs.ledger import Json
 from shenhe.runs.probability import p_pass
 
 VOTE_TEMPERATURE = 0.7
@@ -88,16 +89,28 @@ class Deciding:
             told = ", ".join(f"{count} {said}" for said, count in sorted(counts.items()))
             return _unsure(good[0].answer, f"of {len(outcomes)} votes {told}: no majority")
         chosen = next(outcome for outcome in good if outcome.value.verdict == ruling)
-        known = p_pass(chosen.answer)
-        asked = self.pass_above if ruling == PASS else self.fail_below
+        if doubt := self._doubt(ruling, p_pass(chosen.answer)):
+            return _unsure(chosen.answer, doubt)
+        return Decision(chosen.value, chosen.answer)
+
+    def stands(self, row: Json) -> bool:
+        """Whether a finished row is as sure as is asked, or undecided anyhow.
+
+        Earlier versions let a 通过 stand whose probability was NaN.
+        """
+        return not self._doubt(row.get("verdict"), known_probability(row.get("p_pass")))
+
+    def _doubt(self, ruling: str | None, known: float | None) -> str:
+        """Say why a verdict is not as sure as is asked; nothing where it is."""
+        asked = {PASS: self.pass_above, FAIL: self.fail_below}.get(ruling or "")
         if asked is None:
-            return Decision(chosen.value, chosen.answer)
+            return ""
         if known is None:
-            return _unsure(chosen.answer, f"{ruling}, and nothing is known of its probability")
+            return f"{ruling}, and nothing is known of its probability"
         if (ruling == PASS and known < asked) or (ruling == FAIL and known > asked):
             wanted = f"at least {asked}" if ruling == PASS else f"at most {asked}"
-            return _unsure(chosen.answer, f"{ruling} with p_pass {known:.3f}, not {wanted}")
-        return Decision(chosen.value, chosen.answer)
+            return f"{ruling} with p_pass {known:.3f}, not {wanted}"
+        return ""
 
 
 def _unsure(answer: Answer, why: str) -> Decision:

@@ -6,7 +6,6 @@ back is a version too. Two people cannot write the same version: the second is t
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol, Self
 
 from pydantic import Field
+from pydantic_core import from_json
 
 from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
@@ -263,5 +263,5 @@ def cells_of(decision: Decision) -> tuple[object, ...]:
 def decision_of(row: tuple[object, ...]) -> Decision:
     """Read a decision of its cells. Raises: ValueError where they are none."""
     told = dict(zip(["number", *COLUMNS.split(", ")], row, strict=True))
-    told["said"] = json.loads(str(told["said"])) if told["said"] else None
+    told["said"] = from_json(str(told["said"])) if told["said"] else None
     return Decision.model_validate(told)

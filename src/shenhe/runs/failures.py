@@ -18,6 +18,8 @@ from shenhe.runs.row_index import RowIndex
 KeyOf = Callable[[Json], str]
 _INCOMPLETE = "第一阶段未完成"
 """What the reason of a row begins with whose Stage-A is not complete."""
+_SESSION, _NO_SESSION = re.compile(rb'"session":"[^"]*"'), b'"session":null'
+"""A row's own words: within its texts every quote has a backslash before it."""
 _CODED = re.compile(r"([a-z][a-z0-9_]*): (.*)", re.DOTALL)
 
 
@@ -57,6 +59,8 @@ class Failures:
     def tidy(self, done: RowIndex) -> None:
         """Drop what is no longer true, of groups that are settled or told of anew, and repeats.
 
+        What is left is the last word of all sessions, and need not say of which: a run that was
+        killed ends with the same rows as one that was not.
         Raises: RunError.
         """
         lines: set[str] = set()
@@ -69,7 +73,7 @@ class Failures:
             return not done.settled(key) and failure.get("session") == self._last.get(key)
 
         self._file.sync()
-        rewrite(self._path, still_true)
+        rewrite(self._path, still_true, lambda line: _SESSION.sub(_NO_SESSION, line))
 
     def close(self) -> None:
         """Close the file."""

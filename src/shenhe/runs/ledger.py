@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from shenhe.errors import DamagedRowError, OutputBusyError, RunError
 from shenhe.files import put_in_place, refused, sync_folder
 from shenhe.records import Row
-from shenhe.runs.torn import whole_end
+from shenhe.runs.torn import drop_torn_end, is_row, whole_end
 from shenhe.shards import shard, shards
 
 Json = dict[str, Any]
@@ -162,12 +162,13 @@ def read_shard(path: Path) -> Iterator[Json]:
 def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file with their numbers, from 1; a torn last one is passed over.
 
+    One that lacks nothing but its end is none.
     Raises: RunError if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
+                if line.endswith(b"\n") or is_row(line):
                     yield number, line
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
@@ -187,17 +188,19 @@ def parse_row(path: Path, number: int, line: bytes) -> Json:
     return row
 
 
-def rewrite(path: Path, keep: Callable[[Json], bool]) -> None:
-    """Drop the rows that `keep` refuses: beside each file first, then in one step.
+def rewrite(
+    path: Path, keep: Callable[[Json], bool], change: Callable[[bytes], bytes] = bytes
+) -> None:
+    """Drop the rows that `keep` refuses and `change` the lines of the others, each file in one
+    step; a file in which all is as it should be stays untouched.
 
     Raises: RunError.
     """
     for one in shards(path):
-        unwanted = {
-            number for number, line in whole_lines(one) if not keep(parse_row(one, number, line))
-        }
-        if unwanted:
-            drop_lines(one, unwanted)
+        lines = whole_lines(one)
+        if any(not keep(parse_row(one, n, line)) or change(line) != line for n, line in lines):
+            kept = (change(line) for n, line in whole_lines(one) if keep(parse_row(one, n, line)))
+            _write_anew(one, kept)
 
 
 def drop_lines(path: Path, numbers: Collection[int]) -> None:
@@ -205,10 +208,14 @@ def drop_lines(path: Path, numbers: Collection[int]) -> None:
 
     Raises: RunError.
     """
+    _write_anew(path, (line for number, line in whole_lines(path) if number not in numbers))
+
+
+def _write_anew(path: Path, lines: Iterable[bytes]) -> None:
     fresh = path.with_suffix(".rewriting")
     try:
         with fresh.open("wb") as file:
-            file.writelines(line for number, line in whole_lines(path) if number not in numbers)
+            file.writelines(lines)
         put_in_place(fresh, path)
     except OSError as error:
         raise refused(path, error) from error
@@ -230,27 +237,6 @@ def set_lines_aside(path: Path, numbers: Collection[int]) -> Path:
         raise refused(aside, error) from error
     drop_lines(path, numbers)
     return aside
-
-
-def drop_torn_end(rows_path: Path) -> None:
-    """Cut the last file after its last whole line: a line without its end, or a last one that is no
-    JSON, was being written when the process died.
-
-    Raises: RunError if the file cannot be written.
-    """
-    path = next(reversed(shards(rows_path)), None)
-    if path is None:
-        return
-    try:
-        with path.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            cut = whole_end(file, size)
-            if cut != size:
-                file.truncate(cut)
-                # Else what is appended next could outlive the cut, and follow the torn bytes.
-                os.fsync(file.fileno())
-    except OSError as error:
-        raise refused(path, error) from error
 
 
 def set_torn_end_aside(path: Path, *, mend: bool = True) -> Path | None:

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 
 from shenhe.errors import DamagedRowError, RunError
 from shenhe.records import CaptionFailure, Failure, Label, Row, group_key, photos_key
-from shenhe.runs.failures import Failures
+from shenhe.runs.failures import Failures, read_sessions
 from shenhe.runs.ledger import (
     Json,
     Ledger,
     OutputLock,
-    drop_torn_end,
     rewrite,
     set_aside,
     set_lines_aside,
@@ -26,9 +25,10 @@ from shenhe.runs.ledger import (
 from shenhe.runs.manifest import Manifest
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.row_index import RowIndex, drop_index
+from shenhe.runs.torn import drop_torn_end
 from shenhe.shards import shards
 
-Opened = TypeVar("Opened", RowIndex, Failures)
+Opened = TypeVar("Opened")
 TELL_SECONDS = 5.0
 """So often a run writes down how far it is."""
 
@@ -145,17 +145,18 @@ def open_output(
             drop_index(rows_path)
         drop_torn_end(rows_path)
         drop_torn_end(failures_path)
-        manifest.check()
         with ExitStack() as opened:
             done = _without_zeros(lambda: RowIndex(rows_path, key_of))
             opened.callback(done.close)
+            _without_zeros(lambda: read_sessions(failures_path, key_of))
+            manifest.check()
             if old := stale(done):
                 rewrite(rows_path, lambda row: key_of(row) not in old)
                 done.remove(old)
             counts.undecided, counts.already = done.unsettled, len(done)
             ledger = Ledger(rows_path, run.shard_bytes)
             opened.callback(ledger.close)
-            failures = _without_zeros(lambda: Failures(failures_path, key_of, manifest.session))
+            failures = Failures(failures_path, key_of, manifest.session)
             opened.callback(failures.close)
             failures.complete(rows_path, done)
             output = Output(counts, done, ledger, failures, manifest)

@@ -13,6 +13,7 @@ from pyarrow.parquet import ParquetWriter, read_schema
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place
+from shenhe.records import known_probability
 from shenhe.runs.ledger import Json, read_shard
 from shenhe.shards import shards
 
@@ -84,7 +85,12 @@ def _field(name: str) -> pa.Field:
 
 def _flat(rows: list[Json]) -> Iterator[dict[str, Any]]:
     for row in rows:
-        yield {
+        flat = {
             name: value if name in _COLUMNS else json.dumps(value, ensure_ascii=False)
             for name, value in row.items()
-        } | ({"per_image": list(row["per_image"].items())} if "per_image" in row else {})
+        }
+        if "per_image" in row:
+            flat["per_image"] = list(row["per_image"].items())
+        if "p_pass" in row:
+            flat["p_pass"] = known_probability(row["p_pass"])
+        yield flat

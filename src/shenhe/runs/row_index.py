@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from shenhe.runs import index_tables
 from shenhe.runs.entries import Entry, read_entry
 from shenhe.runs.index_tables import DAMAGED, Counted, counted
 from shenhe.runs.ledger import Json, Place, set_aside
+from shenhe.runs.torn import is_row
 from shenhe.shards import shard, shards
 
 TAIL = 64
@@ -46,16 +46,11 @@ class RowIndex:
         self._path = None if temporary else index_file(rows_path)
         self._pending: dict[str, tuple[bool, str | None]] = {}
         self._end, self._counted = Place(1, 0), Counted(0, 0)
-        self._db = sqlite3.connect(":memory:")
-        self._db.close()  # until one is attached
+        self._db: sqlite3.Connection
         try:
-            self._attach(self._path)
-            self._catch_up()
+            self._open(self._path)
         except DAMAGED:
             self._make_anew()
-        except RunError:
-            self._db.close()
-            raise
 
     def __len__(self) -> int:
         return self._counted.keys
@@ -132,7 +127,6 @@ class RowIndex:
 
     def _make_anew(self) -> None:
         """Make the index of the rows alone: in its place or, if it can't be kept there, nowhere."""
-        self._db.close()
         if self._path is not None:
             drop_index(self._rows_path)
         problem: Exception | None = None
@@ -140,27 +134,28 @@ class RowIndex:
             self._pending.clear()
             self._end, self._counted = Place(1, 0), Counted(0, 0)
             try:
-                self._attach(path)
-                self._catch_up()
+                self._open(path)
             except DAMAGED as error:
-                self._db.close()
                 problem = error
-            except RunError:
-                self._db.close()
-                raise
             else:
                 self._path = path
                 return
         raise RunError(f"{self._rows_path}: cannot be indexed: {problem}; is there room in TMPDIR?")
 
-    def _attach(self, path: Path | None) -> None:
-        """Open the database; see how far it has read the rows, and whether it is of these rows.
+    def _open(self, path: Path | None) -> None:
+        """Open the database, and bring it up to the rows.
 
-        Raises: what DAMAGED lists where it is not.
+        Raises: what DAMAGED lists where it is not of these rows; RunError for a row that is none.
         """
         self._db = index_tables.opened(path)
-        # Also where opening it ends in an error, and nobody is there to close it.
-        weakref.finalize(self, self._db.close)
+        with ExitStack() as closing:
+            closing.callback(self._db.close)
+            self._compare()
+            self._catch_up()
+            closing.pop_all()
+
+    def _compare(self) -> None:
+        """See how far the database has read the rows, and whether it is of these rows."""
         (shard_number, offset, tail, *noted) = self._db.execute(index_tables.SEEN).fetchone()
         self._end, self._counted = Place(shard_number, offset), counted(self._db)
         if offset < 0 or shard_number < 1 or self._counted != tuple(noted):
@@ -189,7 +184,7 @@ class RowIndex:
                 file.seek(start)
                 lines = enumerate(file, 1)
                 while some := list(islice(lines, SCANNED)):
-                    whole = [(n, line) for n, line in some if line.endswith(b"\n")]
+                    whole = [(n, line) for n, line in some if self._is_whole(line)]
                     self._put([self._read(path, number, line) for number, line in whole])
                     start += sum(len(line) for _, line in whole)
                     self._end = Place(shard_number, start)
@@ -198,6 +193,10 @@ class RowIndex:
             raise DamagedRowError(path, number, error.problem, zeroed=error.zeroed) from error
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def _is_whole(self, line: bytes) -> bool:
+        """Whether a line is no torn one; what is kept only goes on behind a line's end."""
+        return line.endswith(b"\n") or (self._path is None and is_row(line))
 
     def _read(self, path: Path, number: int, line: bytes) -> Entry:
         return read_entry(path, number, line, self._key_of)
@@ -212,6 +211,7 @@ class RowIndex:
         try:
             return work()
         except DAMAGED:
+            self._db.close()
             self._make_anew()
             return work()
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -40,6 +40,8 @@ from shenhe.runs.stage_a import Plan
 from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter, rests_on
 from shenhe.shards import rows_files
 from shenhe.stages import verdict
+
+UNSURE: Final = "not as sure as is asked, which an older version let stand"
 
 
 class Compared(NamedTuple):
@@ -102,8 +104,8 @@ def run_verdicts(
 ) -> RunCounts:
     """Write the verdict of every group that has none, or has one on other lines than now.
 
-    A group whose Stage-A is not complete, one that has several rows with other lines, and one whose
-    verdict cannot be read, is undecided; so is a 通过 on a group that was not looked at whole.
+    A group whose Stage-A is not complete, one that has several rows with other lines, one that was
+    not looked at whole, and one whose verdict cannot be read, is undecided.
     Raises: RunError, EngineError; what was written stays valid.
     """
     mission = source.mission
@@ -127,6 +129,10 @@ def run_verdicts(
     def stale(done: RowIndex) -> set[str]:
         nonlocal groups, repeated
         groups, old, repeated = _compare(source, done)
+        if deciding.options:
+            unsure = {key_of(row) for row in read_rows(path) if not deciding.stands(row)} - old
+            counts.done_anew.update({UNSURE: len(unsure)} if unsure else {})
+            old |= unsure
         return old
 
     title = f"Stage-B {mission.name}"

@@ -3,7 +3,66 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import IO
+
+from pydantic_core import from_json
+
+from shenhe.files import refused
+from shenhe.shards import shards
+
+
+def is_row(line: bytes) -> bool:
+    """Whether a last line that lacks its end is a whole row all the same.
+
+    Tools that join rows write none behind the last one; of a torn row at least the brace is gone.
+    """
+    try:
+        return isinstance(from_json(line), dict)
+    except ValueError:
+        return False
+
+
+def drop_torn_end(rows_path: Path) -> None:
+    """Cut the last file after its last whole line: a line without its end, or a last one that is no
+    JSON, was being written when the process died.
+
+    Raises: RunError if the file cannot be written.
+    """
+    path = next(reversed(shards(rows_path)), None)
+    if path is None:
+        return
+    try:
+        with path.open("rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            cut = whole_end(file, size)
+            if cut != size:
+                file.truncate(cut)
+                # Else what is appended next could outlive the cut, and follow the torn bytes.
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
+
+
+def end_last_row(path: Path, *, mend: bool) -> bool:
+    """Write the end of a last row that lacks nothing else; whether there is, or was, such a one.
+
+    Raises: RunError if the file cannot be read or written.
+    """
+    try:
+        with path.open("rb+" if mend else "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(_after_last_newline(file, size))
+            if not is_row(file.read()):
+                return False
+            if mend:
+                file.write(b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from error
+    return True
 
 
 def whole_end(file: IO[bytes], size: int) -> int:

@@ -113,15 +113,9 @@ class Wire:
 
     def _url(self, part: ImagePart, loaded: LoadedPhoto) -> str:
         """Name a photo that the server may open as it is; send any other."""
-        if self._spec.local_media and isinstance(part.path, Path) and _as_it_is(part.path, loaded):
+        if self._spec.local_media and isinstance(part.path, Path) and loaded.as_stored:
             return part.path.absolute().as_uri()
         return data_url(loaded.image, self._dialect.packing)
-
-
-def _as_it_is(path: Path, loaded: LoadedPhoto) -> bool:
-    """Whether any reader sees the pixels that the model is to see: upright, of the right size."""
-    sizes = loaded.sizes
-    return sizes.original_wh == sizes.resized_wh and not photos.describe(path).turned
 
 
 def _choices(choices: Sequence[str], likeliest: Sequence[tuple[bytes, float]]) -> dict[str, float]:

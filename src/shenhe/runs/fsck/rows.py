@@ -6,6 +6,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
 
@@ -15,7 +16,22 @@ from shenhe.runs.entries import is_settled
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.ledger import Json, parse_row, set_lines_aside, set_torn_end_aside, whole_lines
 from shenhe.runs.output import key_of
+from shenhe.runs.torn import end_last_row
+from shenhe.runs.verdict_rows import rests_on
 from shenhe.shards import shards
+
+KEEP_ONE: Final = (
+    "its verdict is undecided (duplicate_group) until the wrong row is removed by hand: nobody else"
+    " knows which one that is"
+)
+
+
+class Earlier(NamedTuple):
+    """An earlier row of a group: its shard and line, and a fingerprint of its Stage-A lines."""
+
+    shard: int
+    line: int
+    says: str
 
 
 class Keys:
@@ -25,18 +41,18 @@ class Keys:
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("BEGIN")
         self._db.execute(
-            "CREATE TABLE keys (key TEXT PRIMARY KEY, settled INTEGER, shard INTEGER, line INTEGER)"
-            " WITHOUT ROWID"
+            "CREATE TABLE keys (key TEXT PRIMARY KEY, settled INTEGER, shard INTEGER, line INTEGER,"
+            " says TEXT) WITHOUT ROWID"
         )
 
-    def add(self, key: str, *, settled: bool, shard: int, line: int) -> tuple[int, int] | None:
-        """Note a row; give the shard and the line of an earlier one of the same group."""
-        before: tuple[int, int] | None = self._db.execute(
-            "SELECT shard, line FROM keys WHERE key = ?", (key,)
+    def add(self, key: str, *, settled: bool, shard: int, line: int, says: str) -> Earlier | None:
+        """Note a row; give the earlier one of the same group."""
+        before = self._db.execute(
+            "SELECT shard, line, says FROM keys WHERE key = ?", (key,)
         ).fetchone()
-        row = (key, settled, shard, line)
-        self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?)", row)
-        return before
+        row = (key, settled, shard, line, says)
+        self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", row)
+        return Earlier(*before) if before else None
 
     def settled(self, key: str) -> bool | None:
         """Whether the row of a group decides; None where it has none."""
@@ -62,7 +78,8 @@ def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
     """Yield what is wrong with the lines of rows, and note the groups of those that are rows.
 
     A line that is none is moved to a file beside; its group is then done by the next run. Of a
-    group that stands twice the last row counts, as everywhere.
+    group that stands twice the last row counts, as everywhere; but of Stage-A rows with other lines
+    none is chosen: they stay, as its verdict would else rest on lines that somebody contradicts.
     Raises: RunError.
     """
     files = shards(rows_path)
@@ -71,27 +88,35 @@ def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
     wrong: defaultdict[Path, dict[int, str]] = defaultdict(dict)
     for number, path in enumerate(files, 1):
         for line_number, line in whole_lines(path):
-            try:
-                row = parse_row(path, line_number, line)
-                problem = _problem(row)
-            except DamagedRowError as error:
-                wrong[path][line_number] = error.problem
-                continue
+            row, problem = _read(path, line_number, line)
             if problem:
                 wrong[path][line_number] = problem
                 continue
             settled = is_settled(row)
-            before = keys.add(key_of(row), settled=settled, shard=number, line=line_number)
-            if before is not None:
-                wrong[files[before[0] - 1]][before[1]] = (
-                    f"group {row.get('group_id', row.get('images'))} stands again below"
-                )
+            says = rests_on(row) if "per_image" in row else ""
+            before = keys.add(
+                key_of(row), settled=settled, shard=number, line=line_number, says=says
+            )
+            if before is None:
+                continue
+            what = f"group {row.get('group_id', row.get('images'))} stands again below"
+            if before.says == says:
+                wrong[files[before.shard - 1]][before.line] = what
+            else:
+                what += " with other lines"
+                yield Fault(files[before.shard - 1], before.line, what, remedy=KEEP_ONE)
     for path, lines in wrong.items():
         yield from move_lines(path, lines, "the next run does its group", mend=mend)
 
 
 def check_torn_end(path: Path, *, mend: bool) -> Iterator[Fault]:
-    """Yield what a process left behind the last whole line when it died, moved aside."""
+    """Yield what a process left behind the last whole line when it died, moved aside.
+
+    A last row that lacks nothing but its end is given one.
+    """
+    if end_last_row(path, mend=mend):
+        yield Fault(path, None, "its last row has no line end", "it has one now")
+        return
     aside = set_torn_end_aside(path, mend=mend)
     if aside is not None:
         done = f"what was being written is in {aside.name}"
@@ -103,6 +128,15 @@ def move_lines(path: Path, lines: dict[int, str], then: str, *, mend: bool) -> I
     aside = f"in {set_lines_aside(path, lines).name}" if mend else "set aside"
     for number, problem in sorted(lines.items()):
         yield Fault(path, number, problem, f"{aside}; {then}")
+
+
+def _read(path: Path, number: int, line: bytes) -> tuple[Json, str]:
+    """Read a line, and say why it is no row, where it is none."""
+    try:
+        row = parse_row(path, number, line)
+    except DamagedRowError as error:
+        return {}, error.problem
+    return row, _problem(row)
 
 
 def _problem(row: Json) -> str:
