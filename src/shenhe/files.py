@@ -18,6 +18,8 @@ _UNKNOWN_TO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, e
 def refused(path: Path, error: OSError) -> RunError:
     """Say that a file cannot be written and, where the disk is full, what to do."""
     remedy = "; free space, then run the same command again" if error.errno in FULL else ""
+    if error.errno == errno.EISDIR:
+        remedy = "; a folder stands in its place: move it away, then run the same command again"
     return RunError(f"{path}: cannot be written: {error.strerror}{remedy}")
 
 

@@ -258,6 +258,12 @@ BROKEN: dict[str, tuple[Break, str]] = {
         "its header is damaged",
     ),
     "empty file": (lambda b, a: (b / W).write_bytes(b""), "no safetensors file"),
+    "not fetched": (
+        lambda b, a: (b / W).write_text(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:a\n"
+        ),
+        "git lfs pull",
+    ),
     "pickle": (lambda b, a: (b / W).rename(b / "pytorch_model.bin"), "pickled weights"),
     "no processor": (lambda b, a: (b / "preprocessor_config.json").unlink(), "copy it from"),
     "remote code": (

@@ -22,7 +22,7 @@ from shenhe.evaluation import (
 )
 from shenhe.evaluation.verdicts import Outcome, trade_off
 from shenhe.records import FAIL, PASS, Label
-from shenhe.runs.decisions import Decision, Decisions, Said
+from shenhe.runs.decisions import Decision, Decisions, Said, decisions_file
 
 REPETITIONS, GROUPS = 200, 2000
 
@@ -198,6 +198,10 @@ def test_people_who_decided_in_review(tmp_path: Path, capsys: pytest.CaptureFixt
     run_dir = _run(tmp_path / "a", 2)
     with pytest.raises(RunError, match="nobody has decided"):
         read_outcomes(run_dir, "decisions")
+    decisions_file(run_dir).mkdir(parents=True)
+    with pytest.raises(RunError, match=r"decisions\.sqlite: cannot be opened"):
+        read_outcomes(run_dir, "decisions")
+    decisions_file(run_dir).rmdir()
     decisions = Decisions(run_dir)
     for outcome, choice in zip(read_outcomes(run_dir)[98:104], (*"123456",), strict=True):
         said = {"1": "通过", "2": "待定"}.get(choice, "不通过")

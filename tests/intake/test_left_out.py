@@ -47,6 +47,10 @@ def _told(group: Group) -> dict[str, str]:
         ("1.jpg.part", b"", "unfinished"),
         ("2.avif", b"", "unfinished"),
         ("report.docx", b"PK\x03\x04 no whole archive", "DOCX"),
+        ("a.dng", b"version https://git-lfs.github.com/spec/v1\n", "LFS"),
+        ("a.mp4", b"<!DOCTYPE html><title>login</title>", "HTML"),
+        ("a.zip", b'{"error": "no such key"}', "JSON"),
+        ("b.gif", b"404 page not found\n", "unknown"),
         ("old.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + BINARY, "OLE"),
     ],
 )

@@ -312,6 +312,24 @@ def json_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text("utf-8-sig").splitlines()]
 
 
+@pytest.mark.parametrize("stage", ["stage_a", "stage_b"])
+def test_failures_that_stand_twice_are_told_once(stage: str, run: Run) -> None:
+    before, path = run.told(), run.path(stage, ".failures.jsonl")
+    path.write_bytes(path.read_bytes() * 2)
+    assert run.told() != before
+    run.again()
+    assert run.told() == before
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".failures.jsonl"])
+def test_a_folder_in_the_place_of_a_file_is_told(ending: str, run: Run) -> None:
+    path = run.path("stage_b", ending)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(RunError, match=f"{path.name}: .*a folder stands in its place: move it"):
+        run.judged()
+
+
 def test_failures_that_are_lost_are_told_again(run: Run) -> None:
     before = run.told()
     for harm in (lambda path: path.write_bytes(b""), Path.unlink):

@@ -17,6 +17,7 @@ import torch
 from shenhe.errors import CheckpointError
 
 MAX_HEADER_BYTES = 100_000_000
+LFS_POINTER = b"version https://git-lfs"
 DTYPES: dict[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -102,6 +103,11 @@ def read_table(path: Path) -> dict[str, StoredTensor]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
+            if file.read(len(LFS_POINTER)) == LFS_POINTER:
+                raise CheckpointError(
+                    f"{path}: a pointer of Git LFS, not the weights: git lfs pull"
+                )
+            file.seek(0)
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
                 raise CheckpointError(f"{path}: no safetensors file, or cut off in its header")

@@ -260,7 +260,7 @@ def compare(first: Iterable[Outcome], second: Iterable[Outcome]) -> Comparison:
 
 def has_decisions(run_dir: Path) -> bool:
     """Whether people have looked at a run in the review app."""
-    return decisions_file(run_dir).is_file()
+    return decisions_file(run_dir).exists()  # what is no file there is told when it is opened
 
 
 def _decided(run_dir: Path) -> dict[str, Label]:

@@ -40,6 +40,15 @@ NO_PHOTO_SUFFIXES = frozenset(
 """Names of what shows nothing, where the bytes do not say otherwise."""
 SHEETS = frozenset({".xlsx", ".xlsm", ".docx", ".pptx", ".ods", ".odt", ".odp", ".wps", ".et"})
 """Office documents that are ZIP: their pictures can be seen from the list of what they hold."""
+SHOWING = frozenset(
+    (
+        *(".avif", ".gif", ".jxl", ".jp2", ".psd", ".livp", ".pdf", ".zip", ".rar", ".7z", ".tar"),
+        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".gz", ".tgz"),
+        *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp"),
+    )
+)
+"""Names of what shows something. One that holds a web page or a pointer of Git LFS stands where a
+photo should: it was not fetched."""
 MAX_NAMED = 200
 """So many files are named of one group; the rest is only known to be there."""
 MAX_DEPTH = 16
@@ -153,6 +162,8 @@ def _kind(file: Location, head: bytes, suffix: str) -> str:
         shows = inner in SUFFIXES or (suffix and suffix not in NO_PHOTO_SUFFIXES)
         return "unfinished" if shows else ""
     kind = kind_of(head)
+    if suffix in SHOWING:
+        return kind or "unknown"
     if kind in NO_PHOTOS:
         return ""
     if kind == "ZIP" and suffix in SHEETS:
