@@ -312,15 +312,6 @@ def json_lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text("utf-8-sig").splitlines()]
 
 
-@pytest.mark.parametrize("stage", ["stage_a", "stage_b"])
-def test_failures_that_stand_twice_are_told_once(stage: str, run: Run) -> None:
-    before, path = run.told(), run.path(stage, ".failures.jsonl")
-    path.write_bytes(path.read_bytes() * 2)
-    assert run.told() != before
-    run.again()
-    assert run.told() == before
-
-
 @pytest.mark.parametrize("ending", [".jsonl", ".failures.jsonl"])
 def test_a_folder_in_the_place_of_a_file_is_told(ending: str, run: Run) -> None:
     path = run.path("stage_b", ending)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shenhe.errors import RunError
 from shenhe.records import FAIL, PASS, photo_key
 from shenhe.report import write_report
 from shenhe.review.index import Filters, Index
@@ -238,3 +239,31 @@ def test_a_data_root_that_is_not_utf8(case: Case, tmp_path: Path) -> None:
     assert all(image.startswith("file://") for row in case.rows("a") for image in row["images"])
     assert "%D5%D5%C6%AC" in case.manifest("a")["options"]["data_root"]
     assert case.summarize().already == 2
+
+
+def test_rows_that_end_in_the_middle_of_one_are_told(case: Case) -> None:
+    case.summarize()
+    path = case.out / "a" / f"{MISSION.name}.jsonl"
+    path.write_bytes(path.read_bytes()[:-40])
+    counts = case.judge()
+    assert (counts.done, counts.complete) == (1, False)
+    (fault,) = counts.faults
+    assert fault.startswith(f"{path}: ends in the middle of a row: ")
+    case.summarize()
+    counts = case.judge()
+    assert (counts.already, counts.done, counts.complete) == (1, 1, True)
+
+
+@pytest.mark.parametrize("content", [bytes(300), b'{"group_id": "g", "mis'])
+def test_rows_of_which_none_is_whole_are_told(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=f"rows.jsonl: holds no whole row, and {len(content)} bytes"):
+        find_stage_a(path, MISSIONS)
+
+
+@pytest.mark.parametrize("label", ["maybe", 1, {}])
+def test_a_row_that_has_no_key_is_told_with_its_file(label: object, case: Case) -> None:
+    _foreign(case, {"images": ["a"], "per_image": {"图片_1": "x×1"}, "label": label})
+    with pytest.raises(RunError, match=f"{MISSION.name}.jsonl: not a Stage-A row: 'label'"):
+        case.judge()

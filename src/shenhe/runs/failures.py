@@ -5,7 +5,6 @@ Which word is the last is told by the session that wrote it, never by the clock,
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,19 +56,15 @@ class Failures:
                 missing.discard(key)
 
     def tidy(self, done: RowIndex) -> None:
-        """Drop what is no longer true, of groups that are settled or told of anew, and repeats.
+        """Drop what is no longer true: of groups that are settled, or that were told of anew.
 
         What is left is the last word of all sessions, and need not say of which: a run that was
         killed ends with the same rows as one that was not.
         Raises: RunError.
         """
-        lines: set[str] = set()
 
         def still_true(failure: Json) -> bool:
-            key, line = self._key_of(failure), json.dumps(failure, sort_keys=True)
-            if line in lines:  # copied in by hand, or by a restored backup
-                return False
-            lines.add(line)
+            key = self._key_of(failure)
             return not done.settled(key) and failure.get("session") == self._last.get(key)
 
         self._file.sync()

@@ -22,7 +22,7 @@ from shenhe.records import (
 )
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import drive
-from shenhe.runs.ledger import read_rows
+from shenhe.runs.ledger import Json, read_rows
 from shenhe.runs.observing import Observed
 from shenhe.runs.outcome import RunCounts, RunOptions
 from shenhe.runs.output import (
@@ -37,11 +37,13 @@ from shenhe.runs.progress import RunProgress
 from shenhe.runs.repeats import Repeated, Repeats
 from shenhe.runs.row_index import RowIndex
 from shenhe.runs.stage_a import Plan
+from shenhe.runs.torn import torn_bytes
 from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter, rests_on
 from shenhe.shards import rows_files
 from shenhe.stages import verdict
 
 UNSURE: Final = "not as sure as is asked, which an older version let stand"
+_MAKE_WHOLE: Final = "have the `shenhe summarize` that wrote it go on, then run this again"
 
 
 class Compared(NamedTuple):
@@ -77,6 +79,8 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
         first = next(read_rows(path), None) or next(read_rows(failures_file(path)), None)
         if first is not None:
             found.append(StageA(missions.get(str(first.get("mission"))), path))
+        elif torn := torn_bytes(path):
+            raise RunError(f"{path}: holds no whole row, and {torn} bytes of one: {_MAKE_WHOLE}")
     return found
 
 
@@ -129,6 +133,9 @@ def run_verdicts(
     groups = 0
     repeated: Mapping[str, Repeated] = {}
 
+    if torn_bytes(source.path):
+        counts.faults.append(f"{source.path}: ends in the middle of a row: {_MAKE_WHOLE}")
+
     def stale(done: RowIndex) -> set[str]:
         nonlocal groups, repeated
         groups, old, repeated = _compare(source, done)
@@ -165,12 +172,11 @@ def _unsure(path: Path, deciding: Deciding | None) -> set[str]:
 
 def _compare(source: StageA, done: RowIndex) -> Compared:
     """Compare the lines of each group with those that its verdict rests on."""
-    without_lines = {key_of(row) for row in read_rows(failures_file(source.path))}
+    without_lines = {key for key, _ in _keyed(failures_file(source.path))}
     groups = known = 0
     stale: set[str] = set()
     repeats = Repeats()
-    for row in read_rows(source.path):
-        key = key_of(row)
+    for key, row in _keyed(source.path):
         repeats.note(key)
         without_lines.discard(key)
         groups += 1
@@ -196,6 +202,19 @@ def _compare(source: StageA, done: RowIndex) -> Compared:
             gone = (key for key in done.keys() if key not in there)  # noqa: SIM118
             stale.update(key for key in gone if key not in without_lines)
     return Compared(groups + len(without_lines), stale, repeated)
+
+
+def _keyed(path: Path) -> Iterator[tuple[str, Json]]:
+    """Yield rows with their keys.
+
+    Raises: RunError that names the file of a row that has none.
+    """
+    for row in read_rows(path):
+        try:
+            key = key_of(row)
+        except RunError as error:
+            raise RunError(f"{path}: not a Stage-A row: {error}") from error
+        yield key, row
 
 
 def _summaries(

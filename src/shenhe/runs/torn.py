@@ -9,6 +9,7 @@ from typing import IO
 
 from pydantic_core import from_json
 
+from shenhe.errors import RunError
 from shenhe.files import refused
 from shenhe.shards import shards
 
@@ -22,6 +23,24 @@ def is_row(line: bytes) -> bool:
         return isinstance(from_json(line), dict)
     except ValueError:
         return False
+
+
+def torn_bytes(rows_path: Path) -> int:
+    """Count the bytes behind the last whole row of rows that somebody else may still write.
+
+    Raises: RunError if they cannot be read.
+    """
+    path = next(reversed(shards(rows_path)), None)
+    if path is None:
+        return 0
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            end = _after_last_newline(file, size)
+            file.seek(end)
+            return 0 if is_row(file.read()) else size - end
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def drop_torn_end(rows_path: Path) -> None:
