@@ -192,15 +192,21 @@ def rewrite(
     path: Path, keep: Callable[[Json], bool], change: Callable[[bytes], bytes] = bytes
 ) -> None:
     """Drop the rows that `keep` refuses and `change` the lines of the others, each file in one
-    step; a file in which all is as it should be stays untouched.
+    step; a file in which all is as it should be stays untouched. `keep` sees each row once.
 
     Raises: RunError.
     """
     for one in shards(path):
-        lines = whole_lines(one)
-        if any(not keep(parse_row(one, n, line)) or change(line) != line for n, line in lines):
-            kept = (change(line) for n, line in whole_lines(one) if keep(parse_row(one, n, line)))
-            _write_anew(one, kept)
+        unwanted: set[int] = set()
+        changed = False
+        for number, line in whole_lines(one):
+            if not keep(parse_row(one, number, line)):
+                unwanted.add(number)
+            elif change(line) != line:
+                changed = True
+        if unwanted or changed:
+            lines = whole_lines(one)
+            _write_anew(one, (change(line) for n, line in lines if n not in unwanted))
 
 
 def drop_lines(path: Path, numbers: Collection[int]) -> None:
