@@ -14,7 +14,8 @@ from PIL import Image
 from shenhe.errors import RunError
 from shenhe.formats.verdict import photos_named
 from shenhe.report import read_run, write_report
-from shenhe.runs.decisions import Decision, Decisions, Said
+from shenhe.review import Index
+from shenhe.runs.decisions import Decision, Said
 from tests.review.runs import write_captions
 
 HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
@@ -122,8 +123,11 @@ def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> 
 
 def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     row = read_run(run).shown[1][0]
+    index = Index(run)
+    found = index.group_of(row.key)
+    assert found is not None
     said = Said(choice="不通过", comment=HOSTILE, fault="未拧紧")
-    Decisions(run).add(Decision.on(row, said, "李工<b>"))
+    index.decisions.add(Decision.on(found.entry, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
     assert "<b>1</b>已复核 reviewed" in text
     assert "<b>1</b>改判 overruled" in text

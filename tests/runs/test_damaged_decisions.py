@@ -16,7 +16,7 @@ from shenhe.errors import RunError
 from shenhe.runs.decision_tables import COLUMNS
 from shenhe.runs.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
 from shenhe.runs.fsck import check_run
-from tests.runs.test_decisions import decision
+from tests.runs.test_decisions import decision, write_layout_1
 
 COUNT = 60
 
@@ -137,3 +137,22 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
     decisions_file(tmp_path).mkdir(parents=True)
     with pytest.raises(RunError, match="cannot be opened"):
         Decisions(tmp_path)
+
+
+def test_a_file_of_layout_1_is_whole_and_is_recovered_where_it_is_not(tmp_path: Path) -> None:
+    path = write_layout_1(tmp_path)
+    before = path.read_bytes()
+    assert not list(check_run(tmp_path, load_missions()))
+    assert path.read_bytes() == before
+    _sql("DELETE FROM current")(path)
+    (fault,) = check_run(tmp_path, load_missions())
+    assert "1 decisions can be read; they are written anew" in fault.done
+    assert [one.key for one in Decisions(tmp_path).all_current()] == ["g1"]
+
+
+def test_what_a_decision_was_made_on_is_recovered(tmp_path: Path) -> None:
+    made = decision().model_copy(update={"inputs": "a.b"})
+    made = Decisions(tmp_path).add(made)
+    _sql("DELETE FROM current")(decisions_file(tmp_path))
+    assert len(list(check_run(tmp_path, load_missions()))) == 1
+    assert list(Decisions(tmp_path).all_current()) == [made]

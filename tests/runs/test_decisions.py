@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,61 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(RunError, match="later shenhe"):
         Decisions(tmp_path)
+
+
+LAYOUT_1 = """
+CREATE TABLE decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    key TEXT NOT NULL, group_id TEXT NOT NULL, mission TEXT NOT NULL, label TEXT, verdict TEXT,
+    version INTEGER NOT NULL, said TEXT, reviewer TEXT NOT NULL, at TEXT NOT NULL, undoes INTEGER,
+    UNIQUE (key, version)
+);
+CREATE INDEX by_reviewer ON decisions (reviewer, number);
+CREATE INDEX undone ON decisions (undoes) WHERE undoes IS NOT NULL;
+CREATE TABLE current (
+    key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO decisions VALUES (1, 'g1', 'g1', '挡风板安装检查', NULL, '通过', 1,
+    '{"choice":"不通过","comment":"看不清","fault":"","lines":{"图片_1":"无关图片"},"descs":{}}',
+    '李工', '2026-11-20T09:00:00.000000Z', NULL);
+INSERT INTO current VALUES ('g1', 1, '不通过', 1);
+PRAGMA user_version = 1;
+"""
+"""A file as earlier versions wrote it."""
+
+
+def write_layout_1(run_dir: Path) -> Path:
+    path = decisions_file(run_dir)
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(LAYOUT_1)
+    return path
+
+
+def test_a_file_of_layout_1_keeps_its_decisions_and_takes_new_ones(tmp_path: Path) -> None:
+    write_layout_1(tmp_path)
+    older = decision().model_copy(update={"number": 1})
+    decisions = Decisions(tmp_path)
+    assert list(decisions.all_current()) == decisions.history("g1") == [older]
+    newer = decision("g1", 2, "通过").model_copy(update={"inputs": "a.b"})
+    newer = decisions.add(newer)
+    assert list(Decisions(tmp_path).all_current()) == [newer]
+    undone = decisions.undo("李工")
+    assert undone is not None
+    assert (undone.said, undone.inputs, undone.version) == (older.said, None, 3)
+    assert [one.inputs for one in decisions.trail()] == [None, "a.b", None]
+
+
+def test_many_who_open_a_file_of_layout_1_at_once(tmp_path: Path) -> None:
+    write_layout_1(tmp_path)
+    opened: list[Decisions] = []
+    threads = [
+        threading.Thread(target=lambda: opened.append(Decisions(tmp_path))) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 8
+    assert [one.key for one in opened[0].all_current()] == ["g1"]

@@ -62,6 +62,16 @@ def same_contents(before: str, now: str) -> bool:
     return same_names(before, now) and _known(before) == _known(now) != UNKNOWN
 
 
+def untimed(inputs: str) -> str:
+    """Give what a look at the photos rests on: all but their times, which a mere copy changes.
+
+    Where it is unknown what they hold, the times (or a store's tags) are all that could tell.
+    """
+    if _known(inputs) == UNKNOWN:
+        return inputs
+    return f"{inputs.partition('.')[0]}.{_known(inputs)}"
+
+
 def read_ahead(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
     """Yield groups with their whole fingerprints, in order; their photos are read meanwhile.
 

@@ -67,10 +67,13 @@ class Made:
 
 def export(name: str, index: Index, prompting: Prompting) -> Made:
     """Make one of the files, see EXPORTS."""
-    pairs = ((one, index.group_of(one.key)) for one in index.decisions.all_current())
+    pairs = ((one, index.group_of(one.key)) for one in index.decided())
+    outdated = index.outdated()
+    left_out = Counter(
+        {"the photos have changed since it was decided": outdated} if outdated else {}
+    )
     if name.startswith("decisions."):
-        return _SHEETS[name](pairs)
-    left_out: Counter[str] = Counter()
+        return replace(_SHEETS[name](pairs), left_out=left_out)
     lines = list(_TRAINING[name](pairs, prompting, left_out))
     return Made("".join(f"{line}\n" for line in lines).encode(), len(lines), left_out)
 

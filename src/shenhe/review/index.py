@@ -24,7 +24,8 @@ from shenhe.records import (
     VerdictRow,
 )
 from shenhe.review.indexing import is_current, make, read_at, sources_of
-from shenhe.runs.decisions import Decisions
+from shenhe.runs.decision_tables import STANDS
+from shenhe.runs.decisions import Decision, Decisions
 
 TRIGRAM = 3
 """The shortest words that the full-text index finds by itself."""
@@ -54,7 +55,11 @@ class Filters:
 
 
 class Entry(NamedTuple):
-    """A line of the queue: what a group is, what the model and people said of it."""
+    """A line of the queue: what a group is, what the model and people said of it.
+
+    `inputs` is the fingerprint of its photos, without their times. `choice` is None where nobody
+    has decided, or on other photos alone.
+    """
 
     number: int
     key: str
@@ -64,6 +69,7 @@ class Entry(NamedTuple):
     verdict: Ruling | None
     p_pass: float | None
     reason: str
+    inputs: str | None
     choice: str | None
     overrules: bool
 
@@ -143,7 +149,7 @@ class Index:
             # From the decisions on: few of many groups have one.
             decided = db.execute(
                 f"SELECT count(c.choice), coalesce(sum({_OVERRULES}), 0)"
-                f" FROM decided.current c CROSS JOIN groups g ON g.key = c.key WHERE {where}",
+                f" FROM {_DECIDED} WHERE {where}",
                 values,
             ).fetchone()
         return Progress(groups, *decided)
@@ -155,8 +161,23 @@ class Index:
             whole = whole or self.progress(filters)
             return whole.groups - (whole.decided if filters.state else 0)
         with self._open() as db:
-            query = "SELECT count(*) FROM decided.current c CROSS JOIN groups g ON g.key = c.key"
-            return int(db.execute(f"{query} WHERE {where}", values).fetchone()[0])
+            query = f"SELECT count(*) FROM {_DECIDED} WHERE {where}"
+            return int(db.execute(query, values).fetchone()[0])
+
+    def decided(self) -> Iterator[Decision]:
+        """Yield what is said of each group now, in the order in which it was said."""
+        with self._open() as db:
+            inputs = dict(db.execute("SELECT key, inputs FROM groups").fetchall())
+        return self.decisions.all_current(inputs)
+
+    def outdated(self) -> int:
+        """Count the decisions that were made on other photos than their groups have now."""
+        where = f"c.choice IS NOT NULL AND NOT {STANDS}"
+        with self._open() as db:
+            query = (
+                f"SELECT count(*) FROM decided.current c JOIN groups g USING (key) WHERE {where}"
+            )
+            return int(db.execute(query).fetchone()[0])
 
     def group(self, number: int) -> Found | None:
         """Read a group's rows from their files; None where there is no such number."""
@@ -266,7 +287,8 @@ _OVERRULES = (
 )
 """Earlier versions also kept as overruled what the model had left undecided."""
 _ENTRY = (
-    "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason,"
+    "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
     f" c.choice, {_OVERRULES}"
 )
-_JOINED = "groups g LEFT JOIN decided.current c ON c.key = g.key"
+_JOINED = f"groups g LEFT JOIN decided.current c ON c.key = g.key AND {STANDS}"
+_DECIDED = f"decided.current c CROSS JOIN groups g ON g.key = c.key AND {STANDS}"

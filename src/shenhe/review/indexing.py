@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place
+from shenhe.intake import fingerprints
 from shenhe.records import EXPECTED, PASS, CaptionRow, Row, SummaryRow, VerdictRow
 from shenhe.runs.captions import caption_files
 from shenhe.runs.ledger import parse_row, read_shard
@@ -20,7 +21,7 @@ from shenhe.runs.output import failures_file, key_of
 from shenhe.runs.torn import is_row
 from shenhe.shards import rows_files, shards
 
-LAYOUT = 1
+LAYOUT = 2
 
 
 class Sources(NamedTuple):
@@ -98,10 +99,10 @@ def make(path: Path, sources: Sources) -> None:
 def _gather(db: sqlite3.Connection, sources: Sources, files: Mapping[Path, int]) -> None:
     """Read all rows once; where a group or a photo has several, the last one counts."""
     for path, at, summary in _rows(sources.stage_a, SummaryRow):
-        lines = "\n".join(summary.per_image.values())
+        lines, inputs = "\n".join(summary.per_image.values()), summary.meta.inputs_hash
         db.execute(
-            "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)",
-            (summary.key, files[path], at, lines),
+            "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
+            (summary.key, files[path], at, lines, inputs and fingerprints.untimed(inputs)),
         )
     for path, at, row in _rows(sources.stage_b, VerdictRow):
         db.execute(
@@ -187,7 +188,9 @@ def _stamp(path: Path) -> tuple[str, int, int]:
 
 _TABLES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
-CREATE TABLE lines (key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT) WITHOUT ROWID;
+CREATE TABLE lines (
+    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT, inputs TEXT
+) WITHOUT ROWID;
 CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
     verdict TEXT, p_pass REAL, reason TEXT, need REAL
@@ -200,12 +203,12 @@ BEGIN;
 CREATE TABLE groups (
     number INTEGER PRIMARY KEY, key TEXT UNIQUE, group_id TEXT, mission TEXT, label TEXT,
     verdict TEXT, p_pass REAL, reason TEXT, against INTEGER,
-    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER
+    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER, inputs TEXT
 );
 INSERT INTO groups (key, group_id, mission, label, verdict, p_pass, reason, against,
-    verdict_file, verdict_at, summary_file, summary_at)
+    verdict_file, verdict_at, summary_file, summary_at, inputs)
 SELECT v.key, v.group_id, v.mission, v.label, v.verdict, v.p_pass, v.reason,
-    v.need = 1.0, v.file, v.at, l.file, l.at
+    v.need = 1.0, v.file, v.at, l.file, l.at, l.inputs
 FROM verdicts v LEFT JOIN lines l ON l.key = v.key ORDER BY v.need, v.mission, v.file, v.at;
 CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram');
 INSERT INTO texts (rowid, text)

@@ -123,7 +123,9 @@ class Pages:
         history = self._review.index.decisions.history(found.entry.key)
         current = history[0] if history else None
         before, following = index.preceding(filters, number), index.following(filters, number)
-        unsaved = draft is not None
+        unsaved, outdated = draft is not None, None
+        if current and current.said and not current.stands_on(found.entry.inputs):
+            outdated, current = current, None
         draft = draft or draft_of(current)
         photos = photo_views(found, draft)
         return self.render(
@@ -135,6 +137,7 @@ class Pages:
             reason=pieces(found.verdict.reason, len(photos)),
             photos=photos,
             current=current,
+            outdated=outdated,
             history=history,
             draft=draft,
             unsaved=unsaved,
@@ -172,7 +175,8 @@ class Pages:
         try:
             said = said_of(form, found)
             draft = Draft(said.comment, said.fault, said.lines, said.descs)
-            if form.get("seen") != found.verdict.timestamp:
+            photos_seen = form.get("inputs", entry.inputs or "") == (entry.inputs or "")
+            if form.get("seen") != found.verdict.timestamp or not photos_seen:
                 return self.group(request, entry.number, draft, changed=True, status=409)
             for key, line in said.lines.items():
                 _check_line(key, line)

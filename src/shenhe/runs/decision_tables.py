@@ -7,14 +7,15 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 
-LAYOUT = 1
-COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes"
-_TABLES = f"""
-BEGIN;
+LAYOUT = 2
+"""Layout 1, of earlier versions, had no `inputs`; it is read, and gets that column when opened."""
+COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs"
+_TABLES = """
 CREATE TABLE IF NOT EXISTS decisions (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL, group_id TEXT NOT NULL, mission TEXT NOT NULL, label TEXT, verdict TEXT,
     version INTEGER NOT NULL, said TEXT, reviewer TEXT NOT NULL, at TEXT NOT NULL, undoes INTEGER,
+    inputs TEXT,
     UNIQUE (key, version)
 );
 CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
@@ -22,8 +23,6 @@ CREATE INDEX IF NOT EXISTS undone ON decisions (undoes) WHERE undoes IS NOT NULL
 CREATE TABLE IF NOT EXISTS current (
     key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
 ) WITHOUT ROWID;
-PRAGMA user_version = {LAYOUT};
-COMMIT;
 """
 _KNOWN = {"decisions", "current", "sqlite_sequence"}
 
@@ -46,7 +45,21 @@ def lay_out(path: Path, db: sqlite3.Connection) -> None:
         raise damaged(path, "it is empty, and was not: a review has been there")
     if layout != LAYOUT:
         db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(_TABLES)
+        _make(db)
+
+
+def _make(db: sqlite3.Connection) -> None:
+    """Make what tables there are not, and the column that layout 1 lacks, all at once or nothing.
+
+    Of two who open a file of layout 1 the second finds it done.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    for statement in filter(str.strip, _TABLES.split(";")):
+        db.execute(statement)
+    if "inputs" not in {name for _, name, *_ in db.execute("PRAGMA table_info(decisions)")}:
+        db.execute("ALTER TABLE decisions ADD COLUMN inputs TEXT")
+    db.execute(f"PRAGMA user_version = {LAYOUT}")
+    db.execute("COMMIT")
 
 
 def problem_of(db: sqlite3.Connection) -> str:
@@ -55,7 +68,7 @@ def problem_of(db: sqlite3.Connection) -> str:
         (told,) = db.execute("PRAGMA quick_check(1)").fetchone()
         if told != "ok":
             return " ".join(str(told).split())
-        for query in _QUERIES:
+        for query in (select(db), _CURRENT):
             db.execute(query).fetchone()
     except sqlite3.Error as error:
         if not is_damage(error):
@@ -80,7 +93,20 @@ def damaged(path: Path, problem: object) -> RunError:
 
 
 SELECT = (
-    "SELECT number, key, group_id, mission, label, verdict, version, said, reviewer, at, undoes"
-    " FROM decisions"
+    "SELECT number, key, group_id, mission, label, verdict, version, said, reviewer, at, undoes,"
+    " inputs FROM decisions"
 )
-_QUERIES = (SELECT, "SELECT key, number, choice, overrules FROM current")
+_CURRENT = "SELECT key, number, choice, overrules FROM current"
+
+
+def select(db: sqlite3.Connection) -> str:
+    """Give SELECT for a file as it lies there, which may be of layout 1. Raises: sqlite3.Error."""
+    (layout,) = db.execute("PRAGMA user_version").fetchone()
+    return SELECT if layout == LAYOUT else SELECT.replace("inputs", "NULL")
+
+
+STANDS = (
+    "(SELECT d.inputs IS NULL OR d.inputs IS g.inputs FROM decided.decisions d"
+    " WHERE d.number = c.number)"
+)
+"""`Decision.stands_on` for a row `c` of current and a group `g`, where they lie in `decided`."""

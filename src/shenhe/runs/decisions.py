@@ -1,7 +1,8 @@
 """What people decided about a run's groups: RUN_DIR/review/decisions.sqlite, every word kept.
 
 A decision is never changed: each is a further version of what is said of its group, and taking one
-back is a version too. Two people cannot write the same version: the second is told.
+back is a version too. Two people cannot write the same version: the second is told. One that was
+made on other photos than the group has now is kept as it is, and is not current any more.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
 from shenhe.records import Label, Row, Ruling, utc_now
 from shenhe.runs.decision_tables import COLUMNS, SELECT, damaged, is_damage, lay_out
+from shenhe.runs.seen import row_inputs
 
 OPEN = "待定"
 Choice = Literal["通过", "不通过", "待定"]
@@ -40,7 +42,7 @@ class Said(Row):
 
 
 class Judged(Protocol):
-    """A group with the model's verdict on it: its row, or an entry of a queue."""
+    """A group with the model's verdict on it, such as an entry of a queue."""
 
     @property
     def key(self) -> str:
@@ -62,11 +64,17 @@ class Judged(Protocol):
     def verdict(self) -> Ruling | None:
         """What the model says; nothing where it is undecided."""
 
+    @property
+    def inputs(self) -> str | None:
+        """The fingerprint of its photos without their times; nothing where it is unknown."""
+
 
 class Decision(Row):
     """One version of what is said of a group; `said` is null where all was taken back.
 
     `verdict` is what the model had said then; `undoes` names the decision that this one takes back.
+    `inputs` is the fingerprint of the photos that it was made on, without their times; null where
+    that was unknown, as it was to earlier versions.
     """
 
     number: int = 0
@@ -80,6 +88,7 @@ class Decision(Row):
     reviewer: str
     at: str
     undoes: int | None = None
+    inputs: str | None = None
 
     @classmethod
     def on(cls, group: Judged, said: Said, reviewer: str, version: int = 1) -> Self:
@@ -94,6 +103,7 @@ class Decision(Row):
             said=said,
             reviewer=reviewer,
             at=utc_now(),
+            inputs=group.inputs,
         )
 
     @property
@@ -102,6 +112,14 @@ class Decision(Row):
         if self.said is None or self.verdict is None:
             return False
         return self.said.choice not in (OPEN, self.verdict)
+
+    def stands_on(self, inputs: str | None) -> bool:
+        """Whether it holds for a group with these photos: they are those that it was made on.
+
+        One that knows its photos does not hold for unknown ones, as where Stage-A fails now. SQL
+        has the same in `decision_tables.STANDS`.
+        """
+        return self.inputs is None or self.inputs == inputs
 
 
 def decisions_file(run_dir: Path) -> Path:
@@ -117,7 +135,7 @@ class Decisions:
 
         Raises: RunError if they are damaged, cannot be written, or are of a later shenhe.
         """
-        self.path = decisions_file(run_dir)
+        self.path, self._run_dir = decisions_file(run_dir), run_dir
         try:
             if not self.path.parent.is_dir():
                 self.path.parent.mkdir(parents=True)
@@ -151,12 +169,22 @@ class Decisions:
             ).fetchall()
         return [decision_of(row) for row in rows]
 
-    def all_current(self) -> Iterator[Decision]:
-        """Yield what is said of each group now, in the order in which it was said."""
+    def all_current(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[Decision]:
+        """Yield what is said of each group now, in the order in which it was said.
+
+        What was said of other photos than a group has now is left out. `inputs` are those of the
+        groups by their keys, as the run's rows have them unless they are given.
+        Raises: RunError if the rows cannot be read.
+        """
         with self._open() as db:
             query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
             for row in db.execute(query):
-                if (decision := decision_of(row)).said is not None:
+                decision = decision_of(row)
+                if decision.said is None:
+                    continue
+                if inputs is None and decision.inputs is not None:
+                    inputs = row_inputs(self._run_dir)
+                if not inputs or decision.stands_on(inputs.get(decision.key, decision.inputs)):
                     yield decision
 
     def add(self, decision: Decision) -> Decision:
@@ -201,12 +229,14 @@ class Decisions:
             ).fetchone()
             if current is None or since is not None:
                 raise ConflictError(last.key, _meanwhile(current))
-            before = db.execute(
+            row = db.execute(
                 f"{SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
             ).fetchone()
+            before = decision_of(row) if row else None
         undone = {
             "version": current.version + 1,
-            "said": decision_of(before).said if before else None,
+            "said": before.said if before else None,
+            "inputs": before.inputs if before else None,
             "at": utc_now(),
             "undoes": last.number,
         }
@@ -238,7 +268,7 @@ _STANDING = (
     " AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
 )
 """What was decided and has not been taken back."""
-_INSERT = f"INSERT INTO decisions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO decisions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def _current(db: sqlite3.Connection, key: str) -> Decision | None:

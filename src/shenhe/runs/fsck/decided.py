@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place, refused
-from shenhe.runs.decision_tables import COLUMNS, SELECT, problem_of
+from shenhe.runs.decision_tables import COLUMNS, problem_of, select
 from shenhe.runs.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.ledger import set_aside
@@ -77,7 +77,7 @@ def _problem(copy: Path) -> str:
             if problem := problem_of(db):
                 return problem
             last = {}
-            for row in db.execute(f"{SELECT} ORDER BY number"):
+            for row in db.execute(f"{select(db)} ORDER BY number"):
                 decision = decision_of(row)
                 last[decision.key] = decision.number
             current = dict(db.execute("SELECT key, number FROM current").fetchall())
@@ -93,7 +93,7 @@ def _readable(copy: Path) -> tuple[list[Decision], bool]:
     for order in ("ASC", "DESC"):
         with suppress(sqlite3.Error), closing(sqlite3.connect(copy, isolation_level=None)) as db:
             clean = True
-            for row in db.execute(f"{SELECT} NOT INDEXED ORDER BY number {order}"):
+            for row in db.execute(f"{select(db)} NOT INDEXED ORDER BY number {order}"):
                 try:
                     decision = decision_of(row)
                 except (ValueError, TypeError):

@@ -1,0 +1,30 @@
+"""The photos of each group as a run's rows know them: what decisions are held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shenhe.intake import fingerprints
+from shenhe.runs.ledger import Json, read_rows
+from shenhe.runs.output import key_of
+from shenhe.shards import rows_files
+
+
+def row_inputs(run_dir: Path) -> dict[str, str | None]:
+    """Give the fingerprint of each judged group's photos, without their times, by its key.
+
+    None where Stage-A has no row of it now, or an earlier version wrote that.
+    Raises: RunError if rows cannot be read.
+    """
+    found: dict[str, str | None] = {}
+    for path in rows_files(run_dir / "stage_b"):
+        found.update((key_of(row), None) for row in read_rows(path))
+    for path in rows_files(run_dir / "stage_a"):
+        found.update((key_of(row), _inputs(row)) for row in read_rows(path))
+    return found
+
+
+def _inputs(row: Json) -> str | None:
+    meta = row.get("meta")
+    inputs = meta.get("inputs_hash") if isinstance(meta, dict) else None
+    return fingerprints.untimed(inputs) if isinstance(inputs, str) else None

@@ -1,0 +1,230 @@
+"""What people decided on photos that have changed since is kept, told, and counts no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from shenhe.config import load_missions, load_prompts
+from shenhe.evaluation import read_outcomes
+from shenhe.report import write_report
+from shenhe.review import Index, Prompting, Review, create_app
+from shenhe.review.export import EXPORTS, export
+from shenhe.review.index import Entry, Filters
+from shenhe.runs.decisions import Decision, Decisions, Said
+from tests.runs.test_runs import MISSION, Case
+
+Make = Callable[..., Path]
+HERE = "http://127.0.0.1:8765"
+PROMPTING = Prompting(load_missions(), load_prompts())
+BETTER = "BBU设备/华为/显示完整/无需安装×1"
+
+
+@pytest.fixture
+def case(tmp_path: Path, make_group: Make) -> Case:
+    make_group("g1", "img-1.jpg", "img-2.jpg", label="审核通过")
+    make_group("g2", "img-1.jpg", label="审核不通过")
+    case = Case(tmp_path)
+    case.out.mkdir()
+    for stage, folder in (("a", "stage_a"), ("b", "stage_b")):
+        (case.out / folder).mkdir()
+        (case.out / stage).symlink_to(folder)
+    return _run(case)
+
+
+def _run(case: Case) -> Case:
+    case.summarize()
+    case.judge()
+    return case
+
+
+def _photo(case: Case) -> Path:
+    return case.tree / MISSION.name / "审核通过" / "g1" / "img-2.jpg"
+
+
+def _mend(photo: Path) -> None:
+    """Change a byte: name and size stay, and the rows after it say the same as before."""
+    content = bytearray(photo.read_bytes())
+    content[-3] ^= 1
+    photo.write_bytes(content)
+
+
+def _replace(photo: Path) -> None:
+    Image.new("RGB", (64, 48), (250, 90, 120)).save(photo, "JPEG")
+
+
+def _damage(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:40])
+
+
+def _remove(photo: Path) -> None:
+    photo.unlink()
+
+
+def _touch(photo: Path) -> None:
+    os.utime(photo, (2_000_000_000, 2_000_000_000))
+
+
+def _copy(photo: Path) -> None:
+    fresh = photo.with_suffix(".new")
+    shutil.copyfile(photo, fresh)
+    fresh.replace(photo)
+
+
+def _entry(index: Index, group_id: str = "g1") -> Entry:
+    (entry,) = (entry for entry in index.page(Filters()) if entry.group_id == group_id)
+    return entry
+
+
+def _decide(case: Case, group_id: str = "g1", version: int = 1, **said: Any) -> Decision:
+    index = Index(case.out)
+    told = Said.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | said)
+    return index.decisions.add(Decision.on(_entry(index, group_id), told, "李工", version))
+
+
+def _open(index: Index) -> list[str]:
+    return sorted(entry.group_id for entry in index.page(Filters(state="open")))
+
+
+def _client(index: Index) -> TestClient:
+    app = create_app(Review("run", index, PROMPTING), reviewer="李工")
+    return TestClient(app, HERE, headers={"Origin": HERE}, follow_redirects=False)
+
+
+def _form(page: str) -> dict[str, str]:
+    """Read the hidden fields of a group's page."""
+    parts = page.split('<input type="hidden" name="')[1:]
+    return {part.split('"')[0]: part.split('value="')[1].split('"')[0] for part in parts}
+
+
+@pytest.mark.parametrize("change", [_mend, _replace, _damage, _remove])
+def test_a_decision_on_other_photos_counts_nowhere(
+    case: Case, change: Callable[[Path], None]
+) -> None:
+    first = _decide(case, lines={"图片_1": BETTER})
+    _decide(case, "g2")
+    change(_photo(case))
+    assert Index(case.out).progress(Filters()) == (2, 2, 2)  # nothing is known of it yet
+    _run(case)
+    index = Index(case.out)
+    assert _open(index) == ["g1"]
+    assert index.progress(Filters()) == (2, 1, 1)
+    assert index.matching(Filters(state="open")) == 1
+    assert index.matching(Filters(state="decided")) == 1
+    assert index.matching(Filters(state="overruled")) == 1
+    assert _entry(index).choice is None
+    outcomes = read_outcomes(case.out, "decisions")
+    labels = {one.key.rpartition("\x1f")[2]: one.label for one in outcomes}
+    assert labels == {"g1": None, "g2": "fail"}
+    text = write_report(case.out).read_text(encoding="utf-8")
+    assert "<b>1</b>已复核 reviewed" in text
+    assert text.count("复核: 不通过 · 李工") == 1
+    for name in EXPORTS:
+        made = export(name, index, PROMPTING)
+        assert made.rows == (0 if name in ("stage_a.jsonl", "captions.jsonl") else 1), name
+        assert made.left_out["the photos have changed since it was decided"] == 1
+    # Nothing is deleted.
+    assert first in index.decisions.trail()
+    assert index.decisions.history(first.key) == [first]
+
+
+@pytest.mark.parametrize("change", [_touch, _copy])
+def test_photos_that_are_only_touched_change_no_decision(
+    case: Case, change: Callable[[Path], None]
+) -> None:
+    first = _decide(case)
+    change(_photo(case))
+    _run(case)
+    assert _entry(Index(case.out)).choice == "不通过"
+    assert list(Decisions(case.out).all_current()) == [first]
+
+
+def test_photos_that_come_back_bring_the_decision_back(case: Case) -> None:
+    first = _decide(case)
+    _mend(_photo(case))
+    _run(case)
+    assert list(Decisions(case.out).all_current()) == []
+    _mend(_photo(case))
+    _run(case)
+    assert list(Decisions(case.out).all_current()) == [first]
+
+
+def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
+    _decide(case, choice="通过", comment="旧的说明", lines={"图片_1": BETTER})
+    _mend(_photo(case))
+    with _client(Index(case.out)) as client:
+        stale = client.get(f"/group/{_entry(Index(case.out)).number}").text
+    _run(case)
+    index = Index(case.out)
+    address = f"/group/{_entry(index).number}"
+    with _client(index) as client:
+        client.cookies.set("language", "zh")
+        page = client.get(address).text
+        assert 'id="outdated"' in page
+        assert "之后有变化，请重新判定" in page
+        assert 'id="current"' not in page
+        # What was put right in lines of other photos is not put into these.
+        assert BETTER not in page
+        assert 'value="旧的说明"' not in page
+        client.cookies.set("language", "en")
+        assert "The photos have changed since" in client.get(address).text
+        # The same lines and the same verdict as before: only the photos are others.
+        form = {"choice": "通过"}
+        refused = client.post(address, data=_form(stale) | {"version": "1"} | form)
+        assert refused.status_code == 409
+        assert len(index.decisions.trail()) == 1
+        assert client.post(address, data=_form(page) | form).status_code == 303
+        assert 'id="outdated"' not in client.get(address).text
+    assert _open(index) == ["g2"]
+    assert [one.version for one in Decisions(case.out).all_current()] == [2]
+
+
+def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
+    first = _decide(case)
+    _mend(_photo(case))
+    _run(case)
+    _decide(case, version=2, choice="通过")
+    index = Index(case.out)
+    assert _open(index) == ["g2"]
+    undone = index.decisions.undo("李工")
+    assert undone is not None
+    assert (undone.said, undone.inputs, undone.version) == (first.said, first.inputs, 3)
+    assert _open(index) == ["g1", "g2"]
+    assert list(index.decided()) == list(index.decisions.all_current()) == []
+    undone = index.decisions.undo("李工")
+    assert undone is not None
+    assert (undone.said, undone.version) == (None, 4)
+    again = _decide(case, version=5)
+    assert list(index.decided()) == [again]
+
+
+def test_decisions_that_know_no_photos_stay(case: Case) -> None:
+    index = Index(case.out)
+    older = Decision.on(_entry(index), Said(choice="不通过"), "李工").model_copy(
+        update={"inputs": None}
+    )
+    older = index.decisions.add(older)
+    _mend(_photo(case))
+    _run(case)
+    assert _open(Index(case.out)) == ["g2"]
+    assert list(Decisions(case.out).all_current()) == [older]
+
+
+def test_a_decision_on_a_group_that_is_gone_from_the_rows_is_exported(case: Case) -> None:
+    first = _decide(case)
+    for stage in ("stage_a", "stage_b"):
+        path = case.out / stage / f"{MISSION.name}.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(one for one in lines if '"g1"' not in one), encoding="utf-8")
+    index = Index(case.out)
+    assert list(index.decided()) == list(index.decisions.all_current()) == [first]
+    (row,) = export("decisions.jsonl", index, PROMPTING).content.decode().splitlines()
+    assert json.loads(row)["inputs"] == first.inputs
