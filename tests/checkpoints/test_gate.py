@@ -86,7 +86,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "a pointer of Git LFS": (
         lambda f: (f / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\n"),
-        "no safetensors file",
+        "a pointer of Git LFS, not the weights: git lfs pull",
     ),
     "NaN": (rewrite(lambda tensors: _first(tensors, NAN)), "1 tensors hold NaN or infinity"),
     "infinity": (rewrite(lambda tensors: _first(tensors, INF)), "1 tensors hold NaN or infinity"),
