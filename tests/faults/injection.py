@@ -23,6 +23,20 @@ NEVER: tuple[BaseException, ...] = (KeyError("never"), ZeroDivisionError(), Recu
 """What no library's entry point should raise, and some day does."""
 
 
+class PanicException(BaseException):
+    """What a panic in a library written in Rust looks like from here."""
+
+    __module__ = "pyo3_runtime"
+
+
+PANIC = PanicException("called `Option::unwrap()` on a `None` value")
+
+
+def name_of(value: Any) -> str:
+    """Name an exception, or what a fault is put into, in the name of a test."""
+    return type(value).__name__ if isinstance(value, BaseException) else str(value)
+
+
 @dataclass(slots=True)
 class Fault:
     """Replaces `name` of `owner` by what raises `error` at one call and is itself at all others."""

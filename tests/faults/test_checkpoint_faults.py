@@ -11,8 +11,7 @@ import safetensors
 import transformers
 
 from shenhe.cli.main import exit_code
-from tests.faults.injection import NEVER, Fault
-from tests.faults.test_faults import PANIC
+from tests.faults.injection import NEVER, PANIC, Fault, name_of
 
 ERRORS = (
     safetensors.SafetensorError("Error while deserializing header: HeaderTooLarge"),
@@ -24,18 +23,14 @@ ERRORS = (
 )
 
 
-def _name(value: Any) -> str:
-    return type(value).__name__ if isinstance(value, BaseException) else str(value)
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=_name)
+@pytest.mark.parametrize("error", ERRORS, ids=name_of)
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
         (transformers.modeling_utils, "safe_open"),
         (transformers.AutoTokenizer, "from_pretrained"),
     ],
-    ids=_name,
+    ids=name_of,
 )
 def test_one_line_and_nothing_written(
     tree: Path,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.injection import NEVER, Fault, assert_accounted_for, run
+from tests.faults.injection import NEVER, Fault, assert_accounted_for, name_of, run
 from tests.scripted import ScriptedEngine
 
 GROUPS = {f"g{number}" for number in range(5)}
@@ -70,11 +70,7 @@ def _stopped_and_resumed(tree: Path, out: Path, fault: Fault, patch: pytest.Monk
     assert_accounted_for(out, GROUPS)
 
 
-def _name(value: Any) -> str:
-    return type(value).__name__ if isinstance(value, BaseException) else str(value)
-
-
-@pytest.mark.parametrize("error", SYSTEM, ids=_name)
+@pytest.mark.parametrize("error", SYSTEM, ids=name_of)
 @pytest.mark.parametrize(("name", "at"), [("scandir", 4), ("replace", 3), ("fsync", 1)])
 def test_the_file_system(
     tree: Path,
@@ -87,7 +83,7 @@ def test_the_file_system(
     _stopped_and_resumed(tree, tmp_path / "out", Fault(os, name, error, at), monkeypatch)
 
 
-@pytest.mark.parametrize("error", DATABASE, ids=_name)
+@pytest.mark.parametrize("error", DATABASE, ids=name_of)
 @pytest.mark.parametrize("at", [1, 2])
 def test_sqlite_cannot_connect(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException
@@ -95,7 +91,7 @@ def test_sqlite_cannot_connect(
     _stopped_and_resumed(tree, tmp_path / "out", Fault(sqlite3, "connect", error, at), monkeypatch)
 
 
-@pytest.mark.parametrize("error", DATABASE, ids=_name)
+@pytest.mark.parametrize("error", DATABASE, ids=name_of)
 @pytest.mark.parametrize("at", [1, 3, 9])
 def test_sqlite_cannot_execute(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, error: BaseException
@@ -110,7 +106,7 @@ def test_sqlite_cannot_execute(
     _stopped_and_resumed(tree, tmp_path / "out", fault, monkeypatch)
 
 
-@pytest.mark.parametrize("error", PARSER, ids=_name)
+@pytest.mark.parametrize("error", PARSER, ids=name_of)
 @pytest.mark.parametrize("module", ["shenhe.runs.ledger", "shenhe.runs.manifest"])
 def test_json(
     tree: Path,

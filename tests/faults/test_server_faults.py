@@ -14,7 +14,7 @@ import pytest
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.server.engine import ServerEngine
-from tests.faults.injection import NEVER, Fault, assert_accounted_for, run
+from tests.faults.injection import NEVER, Fault, assert_accounted_for, name_of, run
 from tests.servers.starting import Served, scripted
 
 GROUPS = {"g1", "g2", "g3"}
@@ -43,21 +43,17 @@ ERRORS = (
 )
 
 
-def _name(value: Any) -> str:
-    return type(value).__name__ if isinstance(value, BaseException) else str(value)
-
-
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     with scripted() as server:
         yield server
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=_name)
+@pytest.mark.parametrize("error", ERRORS, ids=name_of)
 @pytest.mark.parametrize(
     ("owner", "name"),
     [(aiohttp.ClientSession, "_request"), (aiohttp.StreamReader, "readany")],
-    ids=_name,
+    ids=name_of,
 )
 def test_every_group_is_accounted_for(
     served: Served,
