@@ -133,12 +133,17 @@ class FormatError(ItemError):
 
 
 @contextmanager
-def item_wall(code: str, item: object, error_type: type[ItemError] = ItemError) -> Iterator[None]:
+def item_wall(
+    code: str,
+    item: object,
+    error_type: type[ItemError] = ItemError,
+    passing: tuple[type[Exception], ...] = (),
+) -> Iterator[None]:
     """Turn whatever a foreign library raises over one item into the error of that item.
 
     This is the wall of a run: what one photo, one answer or one row sets off costs that item and
     nothing else. The project's own errors pass as they are; so do Ctrl-C and a full disk, which
-    no other item would escape.
+    no other item would escape, and what `passing` names: somebody above knows what to do.
     Raises: `error_type` with `code`, or with `out_of_memory` where memory ran out.
 
         with item_wall("unreadable", path, PhotoError):
@@ -146,7 +151,7 @@ def item_wall(code: str, item: object, error_type: type[ItemError] = ItemError) 
     """
     try:
         yield
-    except (ShenheError, GeneratorExit):
+    except (ShenheError, GeneratorExit, *passing):
         raise
     except MemoryError as error:
         raise error_type("out_of_memory", f"{item}: not enough memory") from error

@@ -14,11 +14,12 @@ from shenhe import photos
 from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_missions, load_prompts
+from shenhe.engines import batching
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.key_values import KeyValues
 from shenhe.engines.local import LocalEngine
-from shenhe.engines.model_runner import ModelRunner
+from shenhe.engines.model_runner import ModelRunner, Scores
 from shenhe.engines.opening import as_template_message
 from shenhe.engines.writing import Writing
 from shenhe.errors import EngineError, UsageError
@@ -196,6 +197,27 @@ def test_memory_that_runs_out_halves_the_batch(
     (failed,) = engine.answer(requests[:1])
     assert isinstance(failed, Failed)
     assert failed.code == "out_of_memory"
+
+
+def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
+    engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the batch's to mend, not the fault of the answer that it happened to."""
+    choose, calls = batching._choose, 0
+
+    def scarce(writing: Writing, scores: Scores) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise torch.OutOfMemoryError("out of memory")
+        return choose(writing, scores)
+
+    requests = _requests(demo_photos[:4])[:4]
+    plenty = _by_key(engine, requests)
+    monkeypatch.setattr(batching, "_choose", scarce)
+    monkeypatch.setattr(engine, "_places", 4)
+    with pytest.warns(UserWarning, match="the batch size is now"):
+        assert _by_key(engine, requests) == plenty
 
 
 @pytest.mark.parametrize(

@@ -48,10 +48,13 @@ class Writing:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let what a library raises over this answer end this answer alone."""
+        """Let what a library raises over this answer end this answer alone.
+
+        Raises: OutOfMemoryError, which is the batch's: it goes on in fewer places.
+        """
         request = self.opened.request
         try:
-            with item_wall("library_error", "the answer"):
+            with item_wall("library_error", "the answer", passing=(torch.OutOfMemoryError,)):
                 yield
         except ItemError as error:
             self.failed = Failed(request.key, error.code, str(error), request.attempt)
