@@ -151,7 +151,9 @@ def item_wall(
     """
     try:
         yield
-    except (ShenheError, GeneratorExit, *passing):
+    except (ShenheError, GeneratorExit):
+        raise
+    except passing:
         raise
     except MemoryError as error:
         raise error_type("out_of_memory", f"{item}: not enough memory") from error
