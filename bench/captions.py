@@ -16,7 +16,7 @@ from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.formats.caption_recovery import recover
 from shenhe.geometry import Box
-from shenhe.records import Caption, CaptionObject
+from shenhe.values import Caption, CaptionObject
 
 SHORT, TIMES = 50_000, 8
 ROUNDS = 5

@@ -20,11 +20,11 @@ from pathlib import Path
 from shenhe.config import load_missions, load_prompts
 from shenhe.geometry import Size
 from shenhe.intake import PhotoTree
-from shenhe.records import Answer, PhotoSize, Request
+from shenhe.messages import Answer, PhotoSize, Request
+from shenhe.rows.keys import key_of, rows_file
+from shenhe.rows.row_index import RowIndex
 from shenhe.runs import RunOptions, run_summaries
 from shenhe.runs.changes import changes
-from shenhe.runs.output import key_of, rows_file
-from shenhe.runs.row_index import RowIndex
 
 MISSION = load_missions().get("挡风板安装检查")
 

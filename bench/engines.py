@@ -37,8 +37,8 @@ import json, resource, sys, time
 from pathlib import Path
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
-from shenhe.records import Answer
+from shenhe.engines.local.engine import LocalEngine
+from shenhe.messages import Answer
 from shenhe.stages import caption, summary
 asked, options = json.load(open(sys.argv[1])), json.loads(sys.argv[2])
 engine = LocalEngine(EngineSpec(asked["model"], dtype=asked["dtype"], **options))
@@ -192,7 +192,7 @@ def _prepare(options: argparse.Namespace) -> Path:
     from recipes.demo_checkpoint.lessons import photo_scene
     from shenhe.checkpoints.load import load_checkpoint
     from shenhe.config import load_missions, load_prompts
-    from shenhe.engines.opening import as_template_message
+    from shenhe.engines.local.preprocessing import as_template_message
     from shenhe.photos import load
     from shenhe.stages.photo_prompt import photo_messages
 

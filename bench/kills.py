@@ -28,7 +28,7 @@ from urllib.parse import urlencode, urlsplit
 
 from shenhe.review import Index
 from shenhe.review.index import Filters
-from shenhe.runs.decisions import Decisions
+from shenhe.rows.decisions import Decisions
 
 SHENHE = (sys.executable, "-m", "shenhe")
 MODEL = ("--model", "demo", "--adapters", "demo", "--dtype", "float32")

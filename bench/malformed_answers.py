@@ -23,12 +23,12 @@ from recipes.demo_checkpoint.draw import draw
 from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError
 from shenhe.formats import summary as summary_format
 from shenhe.formats import verdict as verdict_format
 from shenhe.formats.caption_recovery import recover
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary, verdict
 
 PHOTOS, CAPTION_TOKENS, LINE_TOKENS = 200, 96, 32

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines.patches import Patches
+from shenhe.engines.local.patches import Patches
 from shenhe.geometry import Size
 from shenhe.photos import PixelBudget, load, open_upright, resize
 from shenhe.photos.decoding import PLUGINS, decode

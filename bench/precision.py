@@ -19,8 +19,8 @@ from recipes.demo_checkpoint.draw import draw
 from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
-from shenhe.records import Answer, Request
+from shenhe.engines.local.engine import LocalEngine
+from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary
 
 WAYS: dict[str, dict[str, str]] = {

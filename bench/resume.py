@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from shenhe.runs.output import key_of
-from shenhe.runs.row_index import RowIndex
+from shenhe.rows.row_index import RowIndex
 from bench.resume import keys
 began = time.perf_counter()
 with closing(RowIndex(Path(sys.argv[1]), key_of)) as index:
@@ -85,7 +85,7 @@ def write(rows: Path, start: int, count: int) -> None:
 
 def keys(count: int) -> Iterator[str]:
     """Name the groups of so many rows, in order."""
-    from shenhe.records import group_key
+    from shenhe.values import group_key
 
     return (group_key(MISSION, "pass", f"QC-20230222-{number:09d}") for number in range(count))
 

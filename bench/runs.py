@@ -17,7 +17,7 @@ import psutil
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.intake import PhotoTree
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.runs import RunOptions, find_stage_a, run_summaries, run_verdicts
 
 MISSIONS, PROMPTS = load_missions(), load_prompts()

@@ -23,7 +23,7 @@ from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.server import ServerEngine
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.stages import summary
 from tests.servers.starting import scripted
 

@@ -1,4 +1,4 @@
-"""Few rows through a large matrix, in torch's way and in `shenhe.engines.thin`'s, in float32.
+"""Few rows through a large matrix: torch and `shenhe.engines.local.skinny_linear`, in float32.
 
 python -m bench.thin_matrices
 """
@@ -12,7 +12,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from shenhe.engines.thin import make_thin
+from shenhe.engines.local.skinny_linear import make_thin
 
 SHAPES = ((512, 1536), (1024, 3072), (3072, 1024), (1024, 151_936))
 ROWS = (1, 2, 4, 8, 16)

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from shenhe.geometry import Box, Line, Quad, Size, to_pixels
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 
 SIZE: Size = Size(400, 300)
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 60), (40, 60, 230)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from PIL import Image
 
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 
 from shenhe.geometry import Size
-from shenhe.records import FAIL, PASS, Answer, Failed, ImagePart, PhotoSize, Request
+from shenhe.messages import Answer, ImagePart, PhotoSize, Request, RequestFailed
+from shenhe.values import FAIL, PASS
 
-Script = Callable[[Request], str | Failed]
+Script = Callable[[Request], str | RequestFailed]
 
 
 class ScriptedEngine:
@@ -18,7 +19,7 @@ class ScriptedEngine:
         self.fingerprint = "scripted"
         self.asked: list[Request] = []
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         batch: list[Request] = []
         for request in requests:
             self.asked.append(request)
@@ -34,9 +35,9 @@ class ScriptedEngine:
         yield from answer.text
         return answer
 
-    def _one(self, request: Request) -> Answer | Failed:
+    def _one(self, request: Request) -> Answer | RequestFailed:
         said = self.script(request)
-        if isinstance(said, Failed):
+        if isinstance(said, RequestFailed):
             return said
         photos = [p for m in request.messages for p in m.parts if isinstance(p, ImagePart)]
         size = PhotoSize(Size(640, 512), Size(320, 256))

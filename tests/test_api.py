@@ -8,10 +8,10 @@ import pytest
 
 import shenhe
 from shenhe.api import Model
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError, ItemError, UsageError
 from shenhe.formats import summary
-from shenhe.records import Failed
+from shenhe.messages import RequestFailed
 from shenhe.stage_b import build_stage_b_messages
 from tests.scripted import ScriptedEngine
 
@@ -106,7 +106,7 @@ def test_a_photo_that_cannot_be_read(model: Model) -> None:
 def test_malformed_verdicts_are_undecided() -> None:
     verdict = Model(ScriptedEngine(lambda request: "待定")).judge(LINES, mission=MISSION)
     assert (verdict.verdict, verdict.status, verdict.raw) == (None, "undecided", "待定")
-    dead = ScriptedEngine(lambda request: Failed(request.key, "out_of_memory", "full"))
+    dead = ScriptedEngine(lambda request: RequestFailed(request.key, "out_of_memory", "full"))
     assert Model(dead).judge(LINES, mission=MISSION).status == "undecided"
 
 

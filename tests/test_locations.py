@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from shenhe import photos
 from shenhe.cli.main import main
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import IntakeError, PhotoError, UsageError
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS

@@ -17,7 +17,7 @@ from PIL import Image
 
 from recipes.demo_checkpoint.draw import draw
 from recipes.demo_checkpoint.groups import KINDS_OF, make_group
-from shenhe.records import FAIL, PASS
+from shenhe.values import FAIL, PASS
 
 GROUPS_OF_EACH = 3
 JPEG_QUALITY = 80

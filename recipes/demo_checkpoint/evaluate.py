@@ -20,14 +20,15 @@ from recipes.demo_checkpoint.groups import GROUND, KINDS_OF, MadeGroup, make_gro
 from recipes.demo_checkpoint.lessons import MISSION_OF, MISSIONS, PROMPTS, photo_scene
 from recipes.demo_checkpoint.scenes import KINDS, Scene
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError
 from shenhe.formats import caption, summary
 from shenhe.geometry import iou
-from shenhe.records import Answer, Caption, CaptionObject, Request, photo_key
+from shenhe.messages import Answer, Request
 from shenhe.stages import caption as caption_stage
 from shenhe.stages import summary as summary_stage
 from shenhe.stages import verdict as verdict_stage
+from shenhe.values import Caption, CaptionObject, photo_key
 
 JPEG_QUALITY = 92
 

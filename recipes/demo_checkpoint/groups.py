@@ -8,7 +8,7 @@ from random import Random
 
 from recipes.demo_checkpoint.scenes import Scene, make_scene
 from shenhe.formats import summary
-from shenhe.records import FAIL, PASS, Judgement, photo_key
+from shenhe.values import FAIL, PASS, Judgement, photo_key
 
 INSTALL, GROUND, FIBRE, BAFFLE = (
     "BBU安装方式检查（正装）",

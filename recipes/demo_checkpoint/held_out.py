@@ -16,7 +16,7 @@ from recipes.demo_checkpoint.scenes import CANVAS
 from shenhe.exports import write_export
 from shenhe.formats.desc import category
 from shenhe.geometry import Size
-from shenhe.records import Annotation
+from shenhe.values import Annotation
 
 JPEG_QUALITY = 92
 

@@ -10,10 +10,11 @@ from recipes.demo_checkpoint.groups import KINDS_OF, MadeGroup, make_group
 from recipes.demo_checkpoint.scenes import KINDS, Scene, make_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.formats import caption, summary, verdict
-from shenhe.records import ImagePart, Message, photo_key
+from shenhe.messages import ImagePart, Message
 from shenhe.stages import caption as caption_stage
 from shenhe.stages import verdict as verdict_stage
 from shenhe.stages.summary import request as summary_request
+from shenhe.values import photo_key
 
 MISSIONS, PROMPTS = load_missions(), load_prompts()
 MISSION_OF = {kind: mission for mission, kinds in KINDS_OF.items() for kind in kinds}

@@ -25,7 +25,7 @@ from shenhe.geometry import (
     scaled,
     to_pixels,
 )
-from shenhe.records import Caption, CaptionObject
+from shenhe.values import Caption, CaptionObject
 
 CANVAS = Size(320, 256)
 STEP = 25

@@ -10,10 +10,10 @@ import torch
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import UsageError
 from shenhe.locations import Location
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary
 
 ANSWER_TOKENS = 160

@@ -9,7 +9,7 @@ import pytest
 
 from shenhe.chat import Conversation
 from shenhe.errors import EngineError, FormatError
-from shenhe.records import ImagePart, Request
+from shenhe.messages import ImagePart, Request
 from tests.conftest import DEMO
 from tests.scripted import ScriptedEngine
 

@@ -10,7 +10,7 @@ import pytest
 from shenhe.chat import Conversation, Terminal
 from shenhe.config import load_prompts
 from shenhe.errors import EngineError, ItemError
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from tests.scripted import ScriptedEngine
 
 ANSWER = "两台\x1b]0;title\x07设备\n\x9b2J\u202e过通"

@@ -21,9 +21,9 @@ from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.config import load_prompts
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import AdapterError, CheckpointError, UsageError
-from shenhe.records import Answer
+from shenhe.messages import Answer
 from shenhe.stages import caption
 
 BASE = DEMO_FOLDER / "base"

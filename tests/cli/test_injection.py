@@ -11,9 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from shenhe.cli.main import exit_code
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError
-from shenhe.records import Answer
+from shenhe.messages import Answer
 from shenhe.report import write_report
 from shenhe.stages import verdict
 from tests.cli.test_commands import MODEL

@@ -11,7 +11,7 @@ import shenhe
 from shenhe.cli.main import main
 from shenhe.config import load_missions, load_prompts, load_teaching
 from shenhe.errors import ConfigError
-from shenhe.records import ImagePart
+from shenhe.messages import ImagePart
 from shenhe.stages import summary, verdict
 from tests.conftest import DEMO, MISSION
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from shenhe.engines.box_order import BoxOrder
+from shenhe.engines.local.box_order import BoxOrder
 
 START = '{"object_1": {"bbox_2d": ['
 

@@ -11,13 +11,13 @@ import torch
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.drafts import Drafts
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.local.ngram_drafts import Drafts
 from shenhe.errors import FormatError
 from shenhe.formats import caption as caption_format
 from shenhe.formats import grammars, summary, verdict
 from shenhe.formats.caption_recovery import recover
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.stages import caption as caption_stage
 from shenhe.stages import summary as summary_stage
 from shenhe.stages import verdict as verdict_stage
@@ -171,7 +171,9 @@ def test_free_answers_may_be_what_they_are(free: LocalEngine, demo_photos: list[
 def test_an_object_over_and_over_ends_the_answer(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.writing.repeats", lambda text, grammar: "object_2" in text)
+    monkeypatch.setattr(
+        "shenhe.engines.local.sequence.repeats", lambda text, grammar: "object_2" in text
+    )
     (answer,) = engine.answer(_captions(demo_photos[:1]))
     assert isinstance(answer, Answer)
     assert answer.finish_reason == "loop"

@@ -10,7 +10,7 @@ import pytest
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.engines.server import ServerEngine
-from shenhe.records import Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import summary
 from tests.scripted import ScriptedEngine
 from tests.servers.starting import scripted
@@ -55,7 +55,7 @@ def test_requests_are_taken_as_they_are_needed(any_engine: Engine, demo_photos: 
 
     answers = any_engine.answer(endless())
     first = next(answers)
-    assert isinstance(first, Answer | Failed)
+    assert isinstance(first, Answer | RequestFailed)
     assert taken <= 32
 
 

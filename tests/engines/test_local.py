@@ -14,17 +14,18 @@ from shenhe import photos
 from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines import batching
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
-from shenhe.engines.key_values import KeyValues
-from shenhe.engines.local import LocalEngine
-from shenhe.engines.model_runner import ModelRunner, Scores
-from shenhe.engines.opening import as_template_message
-from shenhe.engines.writing import Writing
+from shenhe.engines.local import scheduler
+from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.local.kv_cache import KeyValues
+from shenhe.engines.local.model_runner import ModelRunner, Scores
+from shenhe.engines.local.preprocessing import as_template_message
+from shenhe.engines.local.sequence import Writing
 from shenhe.errors import EngineError, UsageError
-from shenhe.records import FAIL, PASS, Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary, verdict
+from shenhe.values import FAIL, PASS
 
 MISSION = load_missions().get("挡风板安装检查")
 PROMPTS = load_prompts()
@@ -127,9 +128,9 @@ def test_a_bad_photo_fails_alone(
     assert isinstance(results["0"], Answer)
     assert isinstance(results["2"], Answer)
     bad, absent = results["1"], results["3"]
-    assert isinstance(bad, Failed)
+    assert isinstance(bad, RequestFailed)
     assert bad.code == "not_a_photo"
-    assert isinstance(absent, Failed)
+    assert isinstance(absent, RequestFailed)
     assert absent.code == "missing"
 
 
@@ -195,7 +196,7 @@ def test_memory_that_runs_out_halves_the_batch(
 
     monkeypatch.setattr(ModelRunner, "forward", never)
     (failed,) = engine.answer(requests[:1])
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, RequestFailed)
     assert failed.code == "out_of_memory"
 
 
@@ -203,7 +204,7 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the batch's to mend, not the fault of the answer that it happened to."""
-    choose, calls = batching._choose, 0
+    choose, calls = scheduler._choose, 0
 
     def scarce(writing: Writing, scores: Scores) -> int:
         nonlocal calls
@@ -214,7 +215,7 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
 
     requests = _requests(demo_photos[:4])[:4]
     plenty = _by_key(engine, requests)
-    monkeypatch.setattr(batching, "_choose", scarce)
+    monkeypatch.setattr(scheduler, "_choose", scarce)
     monkeypatch.setattr(engine, "_places", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
         assert _by_key(engine, requests) == plenty

@@ -15,9 +15,9 @@ from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
-from shenhe.engines.opening import as_template_message
-from shenhe.records import Answer
+from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.local.preprocessing import as_template_message
+from shenhe.messages import Answer
 from shenhe.stages import caption
 
 

@@ -16,9 +16,9 @@ from shenhe.checkpoints import find_checkpoint
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.likeliest import is_logprob, plausible
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import EngineError
-from shenhe.records import Request
+from shenhe.messages import Request
 from shenhe.stages import caption, summary, verdict
 
 MISSION = load_missions().get("挡风板安装检查")

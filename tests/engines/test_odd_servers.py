@@ -15,7 +15,7 @@ from shenhe.engines.create import create_engine
 from shenhe.engines.server import ServerEngine, transport
 from shenhe.engines.server.waiting import Patience, seconds_of
 from shenhe.errors import EngineError, ItemError, UsageError
-from shenhe.records import Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.probability import p_pass
 from shenhe.stages import summary, verdict
 from tests.servers import odd
@@ -89,7 +89,7 @@ def test_an_answer_that_is_none_costs_its_question(
     monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
     (failed,) = make(name).answer([_line(demo_photos[0])])
     _, words = (odd.LOST | odd.AGAIN)[name]
-    assert isinstance(failed, Failed), failed
+    assert isinstance(failed, RequestFailed), failed
     assert words in failed.message
     assert failed.message.isprintable()
     assert failed.code in ("bad_answer", "refused")
@@ -176,7 +176,7 @@ def test_a_body_that_stops_before_its_length_is_not_waited_for(
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
     monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
     (failed,) = make("held_back").answer([_line(demo_photos[0])])
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, RequestFailed)
     assert failed.message == "1 bytes of 400 came, then nothing"
 
 
@@ -184,7 +184,7 @@ def test_redirects_lead_to_the_same_server_alone(make: Make, demo_photos: list[P
     (answer,) = make("within").answer([_line(demo_photos[0])])
     assert isinstance(answer, Answer)
     (failed,) = make("elsewhere").answer([_line(demo_photos[0])])
-    assert isinstance(failed, Failed)
+    assert isinstance(failed, RequestFailed)
     assert failed.code == "refused"
     assert "sends us on to http://localhost:9/v1/chat, where nothing is sent" in failed.message
 

@@ -20,9 +20,10 @@ from shenhe.engines.create import create_engine
 from shenhe.engines.server import ServerEngine
 from shenhe.engines.server.wire import _choices
 from shenhe.errors import EngineError, UsageError
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
-from shenhe.records import FAIL, PASS, Answer, Failed, Request
 from shenhe.stages import caption, summary, verdict
+from shenhe.values import FAIL, PASS
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -193,7 +194,7 @@ def test_what_cannot_succeed_is_not_tried_again(
         engine = make(server)
         before = server.get("counts")["asked"]
         (failed,) = engine.answer([_line(demo_photos[0])])
-        assert failed == Failed("k", "refused", f"status {status}: told to")
+        assert failed == RequestFailed("k", "refused", f"status {status}: told to")
         assert server.get("counts")["asked"] == before + 1
 
 
@@ -211,7 +212,7 @@ def test_an_unreadable_photo_fails_alone(
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"nothing")
     found = {a.key: a for a in make(served).answer([_line(bad, "a"), _line(demo_photos[0], "b")])}
-    assert isinstance(found["a"], Failed)
+    assert isinstance(found["a"], RequestFailed)
     assert found["a"].code == "not_a_photo"
     assert isinstance(found["b"], Answer)
 

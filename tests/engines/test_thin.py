@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from shenhe.engines.thin import FEW_ROWS_OF_HEAD, HEAD, ThinLinear, make_thin
+from shenhe.engines.local.skinny_linear import FEW_ROWS_OF_HEAD, HEAD, ThinLinear, make_thin
 
 
 @pytest.mark.parametrize("bias", [True, False])

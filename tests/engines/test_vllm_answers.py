@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from shenhe.engines.base import Engine, EngineSpec
-from shenhe.records import Answer, Failed, Message, Request
+from shenhe.messages import Answer, Message, Request, RequestFailed
 
 TEXT = "通过\n理由: 图片_1中"
 
@@ -70,7 +70,7 @@ def test_only_an_answer_that_ended_is_one(engine: Engine) -> None:
     results = {result.key: result for result in engine.answer(requests)}
     answers = {key: one.finish_reason for key, one in results.items() if isinstance(one, Answer)}
     assert answers == {"stop": "stop", "length": "length"}
-    failed = {key: one for key, one in results.items() if isinstance(one, Failed)}
+    failed = {key: one for key, one in results.items() if isinstance(one, RequestFailed)}
     assert {key: one.code for key, one in failed.items()} == {
         "too long": "refused",
         "abort": "bad_answer",

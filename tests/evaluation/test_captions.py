@@ -10,7 +10,7 @@ from shenhe.errors import IntakeError
 from shenhe.evaluation import score_captions, tables, write_page
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.geometry import Box, Line, Quad, Size
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 from tests.annotated import THINGS, paint
 
 SIZE = Size(400, 300)

@@ -21,8 +21,8 @@ from shenhe.evaluation import (
     write_verdict_page,
 )
 from shenhe.evaluation.verdicts import Outcome, trade_off
-from shenhe.records import FAIL, PASS, Label
-from shenhe.runs.decisions import Decision, Decisions, Said, decisions_file
+from shenhe.rows.decisions import Decision, Decisions, Said, decisions_file
+from shenhe.values import FAIL, PASS, Label
 
 REPETITIONS, GROUPS = 200, 2000
 

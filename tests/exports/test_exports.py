@@ -19,7 +19,7 @@ from shenhe.exports.labels import whole
 from shenhe.formats.desc import category
 from shenhe.geometry import Box, Size
 from shenhe.intake import read_annotations
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 from tests.annotated import BLUE, GREEN, RED, SIZE, THINGS, near, paint
 
 COLOURS = {"BBU设备": RED, "标签": GREEN, "光纤": BLUE}

@@ -107,7 +107,7 @@ def test_sqlite_cannot_execute(
 
 
 @pytest.mark.parametrize("error", PARSER, ids=name_of)
-@pytest.mark.parametrize("module", ["shenhe.runs.ledger", "shenhe.runs.manifest"])
+@pytest.mark.parametrize("module", ["shenhe.rows.ledger", "shenhe.rows.manifest"])
 def test_json(
     tree: Path,
     tmp_path: Path,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.geometry import Box, Line, Quad, clockwise_from_top_left, crosses_itself
-from shenhe.records import Caption, CaptionObject
+from shenhe.values import Caption, CaptionObject
 
 coordinate = st.integers(0, 1000)
 point = st.tuples(coordinate, coordinate)

@@ -13,7 +13,7 @@ from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.formats.caption_recovery import recover
 from shenhe.geometry import Box, Line, Quad, Size
-from shenhe.records import Caption, CaptionObject
+from shenhe.values import Caption, CaptionObject
 from tests.formats.test_caption import captions
 
 CASES = sorted((Path(__file__).parent / "captions").glob("*.txt"))

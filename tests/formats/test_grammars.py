@@ -19,7 +19,8 @@ from shenhe.formats import caption, grammars, summary, verdict
 from shenhe.formats.closing import close
 from shenhe.formats.repetition import LINE_LOOP, repeats
 from shenhe.geometry import Box, Line
-from shenhe.records import Caption, CaptionObject, Grammar, Judgement
+from shenhe.messages import Grammar
+from shenhe.values import Caption, CaptionObject, Judgement
 
 TOKENIZER = AutoTokenizer.from_pretrained(find_checkpoint("demo").folder)
 READER = from_tokenizer(TOKENIZER)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shenhe.errors import FormatError
 from shenhe.formats import verdict
-from shenhe.records import FAIL, PASS, Judgement
+from shenhe.values import FAIL, PASS, Judgement
 
 CASES = sorted((Path(__file__).parent / "verdicts").glob("*.txt"))
 

@@ -24,10 +24,10 @@ from shenhe.formats.repetition import repeats
 from shenhe.geometry import Size
 from shenhe.intake import PhotoLists, read_annotations
 from shenhe.printable import printable
-from shenhe.runs.captions import read_captions
-from shenhe.runs.ledger import read_rows
+from shenhe.rows.ledger import read_rows
+from shenhe.rows.readers import read_captions
+from shenhe.rows.status import read_status
 from shenhe.runs.stage_b import find_stage_a
-from shenhe.runs.status import read_status
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()

@@ -11,7 +11,7 @@ import pytest
 from shenhe.errors import IntakeError
 from shenhe.geometry import Box, Line, Size, rounded
 from shenhe.intake import read_annotations
-from shenhe.records import CaptionObject
+from shenhe.values import CaptionObject
 
 ROW: dict[str, Any] = {
     "images": ["照片/a.jpg"],

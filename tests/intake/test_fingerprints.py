@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shenhe.intake.fingerprints import untimed
+from shenhe.rows.fingerprints import untimed
 
 
 def test_times_tell_nothing_where_contents_are_known() -> None:

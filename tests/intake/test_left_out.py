@@ -14,7 +14,7 @@ from PIL import Image
 from shenhe.config import load_missions
 from shenhe.intake import PhotoLists, PhotoTree
 from shenhe.intake.folder import MAX_NAMED
-from shenhe.records import Group
+from shenhe.values import Group
 
 MISSION = load_missions().get("挡风板安装检查")
 Make = Callable[..., Path]

@@ -11,7 +11,7 @@ from PIL import Image
 from shenhe.geometry import Box, Size, to_pixels
 from shenhe.overlays import draw_caption, overlay_path, write_overlay
 from shenhe.overlays.draw import COLOURS, LEAST_SIDE, colour_of
-from shenhe.records import CaptionObject
+from shenhe.values import CaptionObject
 from tests.annotated import RED, THINGS, near, paint
 
 

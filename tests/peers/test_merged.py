@@ -14,9 +14,9 @@ import pytest
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
+from shenhe.messages import Answer
 from shenhe.photos import PixelBudget, load
-from shenhe.records import Answer
 from shenhe.stages import caption, summary
 from tests.peers.environments import BESIDE_VLLM, MS_SWIFT, VLLM, environment
 from tests.peers.real_ids import add_video, with_real_ids

@@ -10,20 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shenhe.records import (
-    FAIL,
-    PASS,
-    AnswerMeta,
-    CaptionMeta,
-    CaptionRow,
-    Label,
-    Ruling,
-    RunMeta,
-    SummaryRow,
-    VerdictRow,
-    photo_key,
-)
-from shenhe.runs.output import rows_file
+from shenhe.row_types import AnswerMeta, CaptionMeta, CaptionRow, RunMeta, SummaryRow, VerdictRow
+from shenhe.rows.keys import rows_file
+from shenhe.values import FAIL, PASS, Label, Ruling, photo_key
 from tests.conftest import MISSION
 
 META = RunMeta(prompt_hash="0" * 16, checkpoint="c" * 16, answers={})

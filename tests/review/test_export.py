@@ -10,11 +10,12 @@ import pytest
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.formats import verdict
-from shenhe.records import FAIL, PASS, Failure
 from shenhe.review import Index, Prompting
 from shenhe.review.export import Made, export
 from shenhe.review.index import Filters
-from shenhe.runs.decisions import Decision, Said
+from shenhe.row_types import Failure
+from shenhe.rows.decisions import Decision, Said
+from shenhe.values import FAIL, PASS
 from tests.conftest import MISSION
 from tests.review.runs import LINE, TIME, Group, write_captions, write_run
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from shenhe.review.index import Filters, Index
-from shenhe.runs.decisions import Decision, Decisions
+from shenhe.rows.decisions import Decision, Decisions
 from tests.review.runs import PASS, Served, served, thirty, write_captions, write_run
 
 FIELDS = (

@@ -10,7 +10,7 @@ import pytest
 
 from shenhe.errors import RunError
 from shenhe.review.index import Filters, Index
-from shenhe.runs.decisions import Decision, Said
+from shenhe.rows.decisions import Decision, Said
 from tests.review.runs import FAIL, PASS, Group, write_captions, write_run
 
 GROUPS = [

@@ -19,7 +19,7 @@ from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.export import EXPORTS, export
 from shenhe.review.index import Entry, Filters
-from shenhe.runs.decisions import Decision, Decisions, Said
+from shenhe.rows.decisions import Decision, Decisions, Said
 from tests.runs.test_runs import MISSION, Case
 
 Make = Callable[..., Path]

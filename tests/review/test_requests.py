@@ -22,7 +22,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.faults import despite, stated_faults
 from shenhe.review.index import Filters
-from shenhe.runs.decisions import Decisions, Said
+from shenhe.rows.decisions import Decisions, Said
 from tests.review.runs import PASS, TIME, served, thirty, write_captions, write_run
 
 HERE = "http://127.0.0.1:8765"

@@ -17,7 +17,7 @@ from shenhe.cli.main import main
 from shenhe.review.access import is_loopback
 from shenhe.review.export import safe_cell
 from shenhe.review.index import Filters, Index
-from shenhe.runs.decisions import Decisions
+from shenhe.rows.decisions import Decisions
 from tests.review.runs import TIME, Group, served, thirty, write_run
 
 HTML = {"Accept": "text/html"}

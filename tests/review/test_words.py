@@ -18,7 +18,7 @@ from shenhe.review.index import States
 from shenhe.review.pages import TOLD
 from shenhe.review.views import CHOICES, FURTHER_FAULTS
 from shenhe.review.words import LANGUAGES, words
-from shenhe.runs.decisions import Decisions
+from shenhe.rows.decisions import Decisions
 from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
 
 HERE = "http://127.0.0.1:8765"

@@ -12,8 +12,8 @@ import torch
 
 from shenhe import rewards
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.records import Label
 from shenhe.stage_b import build_stage_b_messages
+from shenhe.values import Label
 
 GOOD = "通过\n理由: 图片_1中BBU安装螺丝显示完整，符合要求"
 LINE = "BBU设备/华为/显示完整×1，螺丝、光纤插头/BBU安装螺丝/显示完整/符合要求×2"

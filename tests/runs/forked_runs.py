@@ -18,7 +18,7 @@ from pathlib import Path
 from shenhe.cli import commands
 from shenhe.cli.parser import build_parser
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 
 
 def main(tree: str, unbroken: str, broken: str, kills: int) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from shenhe.config import load_prompts
 from shenhe.errors import OptionsChangedError, RunError
-from shenhe.records import Failed, ImagePart, Request
+from shenhe.messages import ImagePart, Request, RequestFailed
+from shenhe.rows.readers import read_captions
 from shenhe.runs import RunCounts, RunOptions, plan_captions, run_captions
-from shenhe.runs.captions import read_captions
 from tests.scripted import Script, ScriptedEngine
 
 TEMPLATE = load_prompts().caption
@@ -61,9 +61,9 @@ def test_what_cannot_be_read_is_asked_again_then_a_failure_never_an_empty_captio
 ) -> None:
     path = tmp_path / "c.jsonl"
 
-    def script(request: Request) -> str | Failed:
+    def script(request: Request) -> str | RequestFailed:
         if "/p/3.jpg" in request.key:
-            return Failed(request.key, "missing", "/p/3.jpg: no such file")
+            return RequestFailed(request.key, "missing", "/p/3.jpg: no such file")
         if request.key.endswith("/p/2.jpg"):
             return "看不清"
         if request.key.endswith("/p/4.jpg") and request.attempt == 0:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from shenhe.intake import PhotoTree
+from shenhe.rows.ledger import read_rows
 from shenhe.runs import RunOptions, plan_summaries
 from shenhe.runs.fsck import check_run
-from shenhe.runs.ledger import read_rows
 from tests.runs.test_runs import MISSION, MISSIONS, Case
 
 Make = Callable[..., Path]

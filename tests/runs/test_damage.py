@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
-import shenhe.records
+import shenhe.row_types
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import OptionsChangedError, RunError
 from shenhe.intake import PhotoTree
-from shenhe.records import Failed, Request
+from shenhe.messages import Request, RequestFailed
+from shenhe.rows.parquet import write_parquet
+from shenhe.rows.row_index import index_file
+from shenhe.rows.status import read_status
 from shenhe.runs import RunCounts, RunOptions, find_stage_a, run_summaries, run_verdicts
 from shenhe.runs.fsck import Fault, check_run
-from shenhe.runs.parquet import write_parquet
-from shenhe.runs.row_index import index_file
-from shenhe.runs.status import read_status
 from tests.scripted import ScriptedEngine
 
 MISSIONS, PROMPTS = load_missions(), load_prompts()
@@ -43,10 +43,10 @@ class Run:
         """Do what is missing."""
         run = RunOptions(**how)
 
-        def line(request: Request) -> str | Failed:
+        def line(request: Request) -> str | RequestFailed:
             self.hook()
             if "\x1fg1\x1f" in request.key:
-                return Failed(request.key, "missing", "no such photo", request.attempt)
+                return RequestFailed(request.key, "missing", "no such photo", request.attempt)
             return "无关图片"
 
         engine = ScriptedEngine(line)
@@ -205,7 +205,7 @@ def test_a_clock_that_steps_loses_and_doubles_nothing(
         nonlocal shift
         shift += timedelta(seconds=step)
 
-    monkeypatch.setattr(shenhe.records, "datetime", Clock)
+    monkeypatch.setattr(shenhe.row_types, "datetime", Clock)
     run.hook = steps
     run.again(limit=2)
     run.again()

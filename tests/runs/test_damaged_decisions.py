@@ -13,8 +13,8 @@ import pytest
 
 from shenhe.config import load_missions
 from shenhe.errors import RunError
-from shenhe.runs.decision_tables import COLUMNS
-from shenhe.runs.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
+from shenhe.rows.decision_tables import COLUMNS
+from shenhe.rows.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
 from shenhe.runs.fsck import check_run
 from tests.runs.test_decisions import decision, write_layout_1
 

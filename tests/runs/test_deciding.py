@@ -13,10 +13,12 @@ import pytest
 from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import UsageError
 from shenhe.formats import verdict as verdict_format
-from shenhe.records import FAIL, PASS, Answer, Judgement, Request, SummaryRow
+from shenhe.messages import Answer, Request
+from shenhe.row_types import SummaryRow
 from shenhe.runs import Deciding, RunCounts, RunOptions, find_stage_a, plan_verdicts, run_verdicts
 from shenhe.runs.drive import Bad, Good
 from shenhe.runs.probability import p_pass
+from shenhe.values import FAIL, PASS, Judgement
 from tests.scripted import ScriptedEngine
 
 

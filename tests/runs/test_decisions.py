@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shenhe.errors import ConflictError, RunError
-from shenhe.runs.decisions import Decision, Decisions, Said, decisions_file
+from shenhe.rows.decisions import Decision, Decisions, Said, decisions_file
 
 Make = Callable[..., Decision]
 

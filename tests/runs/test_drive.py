@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from shenhe.errors import EngineError, FormatError
-from shenhe.records import Answer, Failed, Message, Request
+from shenhe.messages import Answer, Message, Request, RequestFailed
 from shenhe.runs.drive import Bad, Good, Job, drive
 from tests.scripted import ScriptedEngine
 
@@ -79,7 +79,7 @@ def test_an_answer_that_upsets_a_library_costs_that_answer_alone(error: Exceptio
 
 
 def test_what_the_engine_could_not_do_is_not_asked_again() -> None:
-    engine = ScriptedEngine(lambda r: Failed(r.key, "missing", "no such file", r.attempt))
+    engine = ScriptedEngine(lambda r: RequestFailed(r.key, "missing", "no such file", r.attempt))
     (finished,) = drive(engine, [_job("a", 1)], _read)
     assert finished.outcomes == (Bad("missing", "no such file", 1),)
     assert len(engine.asked) == 1

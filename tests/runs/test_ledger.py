@@ -12,15 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shenhe.errors import OutputBusyError, RunError
-from shenhe.records import Failure
-from shenhe.runs.ledger import (
-    Ledger,
-    OutputLock,
-    read_rows,
-    rewrite,
-    set_aside,
-)
-from shenhe.runs.torn import drop_torn_end
+from shenhe.row_types import Failure
+from shenhe.rows.ledger import Ledger, OutputLock, read_rows, rewrite, set_aside
+from shenhe.rows.torn import drop_torn_end
 
 
 def _row(item: str) -> Failure:

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import UsageError
 from shenhe.intake import PhotoTree
-from shenhe.records import Failed, ImagePart, Request
+from shenhe.messages import ImagePart, Request, RequestFailed
 from shenhe.runs import RunOptions, run_summaries
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.metrics import Metrics
@@ -28,12 +28,12 @@ from tests.servers.starting import free_port
 MISSION = load_missions().get("挡风板安装检查")
 
 
-def _script(request: Request) -> str | Failed:
+def _script(request: Request) -> str | RequestFailed:
     (photo,) = (
         part.path for m in request.messages for part in m.parts if isinstance(part, ImagePart)
     )
     if photo.parent.name.endswith("9"):
-        return Failed(request.key, "truncated", f"{photo}: damaged", request.attempt)
+        return RequestFailed(request.key, "truncated", f"{photo}: damaged", request.attempt)
     return "" if request.attempt == 0 and photo.name.startswith("img-002") else "无关图片"
 
 

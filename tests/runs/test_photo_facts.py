@@ -13,13 +13,13 @@ from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.errors import PhotoError
 from shenhe.intake import PhotoLists, PhotoTree
+from shenhe.messages import Answer, ImagePart, Request, RequestFailed
 from shenhe.photos import PixelBudget, load
-from shenhe.records import Answer, Failed, ImagePart, Request
 from shenhe.report import write_report
 from shenhe.review.index import Filters, Index
 from shenhe.review.views import draft_of, photo_views
+from shenhe.rows.readers import read_captions
 from shenhe.runs import RunOptions, find_stage_a, run_captions, run_summaries, run_verdicts
-from shenhe.runs.captions import read_captions
 from tests.photos.test_wholeness import picture, saved
 from tests.scripted import ScriptedEngine
 
@@ -31,12 +31,12 @@ THING = '{"图片_1": {"object_1": {"bbox_2d": [1, 2, 300, 400], "desc": "BBU设
 class OpeningEngine(ScriptedEngine):
     """Opens the photos that it is asked about, as engines do, and says what is written."""
 
-    def _one(self, request: Request) -> Answer | Failed:
+    def _one(self, request: Request) -> Answer | RequestFailed:
         parts = [p for m in request.messages for p in m.parts if isinstance(p, ImagePart)]
         try:
             sizes = tuple(load(part.path, PixelBudget(4096, 320 * 256)).sizes for part in parts)
         except PhotoError as error:
-            return Failed(request.key, error.code, str(error), request.attempt)
+            return RequestFailed(request.key, error.code, str(error), request.attempt)
         said = str(self.script(request))
         return Answer(request.key, said, "length" if said == "" else "stop", 1, 1, sizes)
 

@@ -15,8 +15,9 @@ import pytest
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.intake import PhotoTree
-from shenhe.records import Failed, Request
-from shenhe.runs import RunOptions, find_stage_a, row_index, run_summaries, run_verdicts
+from shenhe.messages import Request, RequestFailed
+from shenhe.rows import row_index
+from shenhe.runs import RunOptions, find_stage_a, run_summaries, run_verdicts
 from shenhe.shards import shard
 from tests.runs.disk_trace import Disk
 from tests.runs.reading import said
@@ -33,9 +34,9 @@ def _reviewed(
 ) -> tuple[list[Request], list[Request]]:
     """Do both stages; photos of the groups named `broken` fail. Gives what was asked."""
 
-    def line(request: Request) -> str | Failed:
+    def line(request: Request) -> str | RequestFailed:
         if request.key.split("\x1f")[2] in broken:
-            return Failed(request.key, "missing", "no such photo", request.attempt)
+            return RequestFailed(request.key, "missing", "no such photo", request.attempt)
         return "标签/可以识别×1" if "g2" in request.key else "无关图片"
 
     def ruling(request: Request) -> str:

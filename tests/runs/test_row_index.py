@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from shenhe.errors import RunError
-from shenhe.records import group_key
-from shenhe.runs.ledger import Place
-from shenhe.runs.output import key_of
-from shenhe.runs.row_index import RowIndex, index_file
+from shenhe.rows.keys import key_of
+from shenhe.rows.ledger import Place
+from shenhe.rows.row_index import RowIndex, index_file
+from shenhe.values import group_key
 
 MISSION = "挡风板安装检查"
 

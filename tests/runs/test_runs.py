@@ -12,7 +12,7 @@ import pytest
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import EngineError, OptionsChangedError, RunError
 from shenhe.intake import PhotoTree
-from shenhe.records import Failed, Request
+from shenhe.messages import Request, RequestFailed
 from shenhe.runs import (
     RunCounts,
     RunOptions,
@@ -160,9 +160,9 @@ def test_plans_count_without_a_model(case: Case) -> None:
 
 
 def test_a_failed_photo_fails_its_group_until_it_is_mended(case: Case) -> None:
-    def without_second(request: Request) -> str | Failed:
+    def without_second(request: Request) -> str | RequestFailed:
         if request.key.endswith("图片_2") and "g1" in request.key:
-            return Failed(request.key, "truncated", "damaged", request.attempt)
+            return RequestFailed(request.key, "truncated", "damaged", request.attempt)
         return NOTHING
 
     case.lines = without_second
@@ -223,7 +223,9 @@ def test_a_malformed_verdict_is_undecided_never_a_pass(case: Case, text: str) ->
 
 
 def test_an_engine_failure_is_undecided_and_tried_again(case: Case) -> None:
-    case.rulings = lambda request: Failed(request.key, "out_of_memory", "full", request.attempt)
+    case.rulings = lambda request: RequestFailed(
+        request.key, "out_of_memory", "full", request.attempt
+    )
     case.summarize()
     assert case.judge().undecided == 3
     case.rulings = lambda request: PASSED

@@ -10,8 +10,10 @@ import pytest
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.intake import PhotoTree, read_annotations
-from shenhe.records import Request
+from shenhe.messages import Request
 from shenhe.report import read_run
+from shenhe.rows.ledger import read_rows
+from shenhe.rows.parquet import write_parquet
 from shenhe.runs import (
     RunCounts,
     RunOptions,
@@ -20,8 +22,6 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
-from shenhe.runs.ledger import read_rows
-from shenhe.runs.parquet import write_parquet
 from shenhe.shards import rows_files, shards
 from tests.scripted import ScriptedEngine
 

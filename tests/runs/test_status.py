@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import RunError
-from shenhe.runs.status import read_status
+from shenhe.rows.status import read_status
 from tests.servers.starting import scripted
 
 MISSION = "挡风板安装检查"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from shenhe.errors import RunError
-from shenhe.records import FAIL, PASS, photo_key
 from shenhe.report import write_report
 from shenhe.review.index import Filters, Index
 from shenhe.runs import RunOptions, find_stage_a, plan_verdicts
+from shenhe.values import FAIL, PASS, photo_key
 from tests.runs.test_runs import MISSION, MISSIONS, NOTHING, PASSED, Case
 
 Make = Callable[..., Path]

@@ -9,8 +9,9 @@ import pytest
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import FormatError
 from shenhe.geometry import Box, Size
-from shenhe.records import FAIL, PASS, Answer, Group, ImagePart, PhotoSize
+from shenhe.messages import Answer, ImagePart, PhotoSize
 from shenhe.stages import caption, summary, verdict
+from shenhe.values import FAIL, PASS, Group
 
 MISSION, PROMPTS = load_missions().get("BBU接地线检查"), load_prompts()
 

@@ -14,8 +14,8 @@ from shenhe.chat.conversation import IMAGE_TAG, Conversation
 from shenhe.config import Template
 from shenhe.errors import ItemError, RunError, ShenheError, UsageError
 from shenhe.locations import locate
+from shenhe.messages import Answer, FinishReason, ImagePart
 from shenhe.printable import show
-from shenhe.records import Answer, FinishReason, ImagePart
 
 PROMPT, MORE = "<<< ", "... "
 END_OF_LINES = "#"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint
-from shenhe.records import SCHEMA, utc_now
+from shenhe.row_types import SCHEMA, utc_now
 
 INDEX = "model.safetensors.index.json"
 PROVENANCE = "shenhe_merge.json"

@@ -12,9 +12,9 @@ from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, read_annotations
 from shenhe.printable import show
+from shenhe.rows.keys import failures_file
 from shenhe.runs import plan_captions, run_captions
 from shenhe.runs.captions import draw_captions
-from shenhe.runs.output import failures_file
 
 
 def caption(options: argparse.Namespace) -> int:

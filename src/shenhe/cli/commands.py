@@ -23,7 +23,6 @@ from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import PhotoTree
 from shenhe.printable import on_one_line, show
-from shenhe.records import FAIL, PASS
 from shenhe.report import RunReading, read_run, write_report
 from shenhe.report.tally import UNDECIDED
 from shenhe.runs import (
@@ -35,6 +34,7 @@ from shenhe.runs import (
     run_verdicts,
 )
 from shenhe.shards import rows_files
+from shenhe.values import FAIL, PASS
 
 
 def summarize(options: argparse.Namespace) -> int:

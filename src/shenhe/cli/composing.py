@@ -136,7 +136,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
 
 def _parquet() -> Callable[[Path], object]:
     with needs("parquet"):
-        from shenhe.runs.parquet import write_parquet
+        from shenhe.rows.parquet import write_parquet
     return write_parquet
 
 

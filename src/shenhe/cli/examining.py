@@ -16,7 +16,7 @@ from shenhe.cli.composing import (
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import UsageError
 from shenhe.printable import json_line, on_one_line, show
-from shenhe.records import SCHEMA
+from shenhe.row_types import SCHEMA
 
 PHOTOS = 4
 

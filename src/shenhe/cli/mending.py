@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from shenhe.config import load_missions
 from shenhe.printable import json_line, on_one_line, show
-from shenhe.records import SCHEMA
+from shenhe.row_types import SCHEMA
 from shenhe.runs.fsck import Fault, check_run
 
 

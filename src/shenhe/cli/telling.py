@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from shenhe.cli.tables import print_table
 from shenhe.printable import json_line, on_one_line, show
-from shenhe.runs.status import OutputStatus, read_status
+from shenhe.rows.status import OutputStatus, read_status
 
 
 def status(options: argparse.Namespace) -> int:

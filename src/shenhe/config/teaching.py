@@ -16,7 +16,7 @@ from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError, FormatError, UsageError
 from shenhe.formats import summary, verdict
 from shenhe.locations import Location, beside, opened
-from shenhe.records import Judgement, Ruling
+from shenhe.values import Judgement, Ruling
 
 RULES_HEAD = "检查规则："
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
-from shenhe.engines.local import LocalEngine
+from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary
 
 TIMED_TOKENS, REPEATS = 32, 3

@@ -12,8 +12,8 @@ from shenhe.checkpoints.check import Finding
 from shenhe.doctor.answers import caption_requests, summary_requests
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import LocalEngine, PreparedPrompt
-from shenhe.records import Answer, Request
+from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
+from shenhe.messages import Answer, Request
 from shenhe.verification import first_difference, place_of_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"

@@ -11,10 +11,10 @@ from typing import Any
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, listed
 from shenhe.doctor.subject import Subject
-from shenhe.records import photo_key
-from shenhe.runs.ledger import read_rows
-from shenhe.runs.output import failures_file
+from shenhe.rows.keys import failures_file
+from shenhe.rows.ledger import read_rows
 from shenhe.shards import is_rows_file
+from shenhe.values import photo_key
 
 FEW = 0.005
 """A limit that cuts more than so many answers is too small for what the model has to say."""

@@ -11,7 +11,7 @@ from shenhe.checkpoints.check import Finding
 from shenhe.doctor.answers import budget, caption_requests, geometry, lines, summary_requests
 from shenhe.doctor.subject import Subject
 from shenhe.engines.server import ServerEngine
-from shenhe.records import Answer, Failed
+from shenhe.messages import Answer, RequestFailed
 from shenhe.secrecy import shown_url
 
 
@@ -50,7 +50,7 @@ def served(subject: Subject) -> Iterator[Finding]:
         began = time.monotonic()
         said = {result.key: result for result in engine.answer([*captions, *asked])}
         seconds = time.monotonic() - began
-    for failed in (one for one in said.values() if isinstance(one, Failed)):
+    for failed in (one for one in said.values() if isinstance(one, RequestFailed)):
         yield Finding("error", f"{failed.key}: {failed.message}", "see the server's own log")
     written = [one for one in said.values() if isinstance(one, Answer)]
     yield from geometry([said[request.key] for request in captions])

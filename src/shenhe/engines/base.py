@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from shenhe.errors import UsageError
-from shenhe.records import Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.secrecy import shown_url
 
 RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
@@ -95,7 +95,7 @@ class Engine(Protocol):
     def fingerprint(self) -> str:
         """The fingerprint of the checkpoint that answers."""
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests, in any order, matched by key.
 
         Raises: EngineError when the engine itself cannot go on.

@@ -14,7 +14,7 @@ def create_engine(spec: EngineSpec) -> Engine:
     Raises: UsageError for an engine there is none of; CheckpointError or AdapterError.
     """
     if spec.engine == "local":
-        from shenhe.engines.local import LocalEngine
+        from shenhe.engines.local.engine import LocalEngine
 
         return LocalEngine(spec)
     if spec.engine == "vllm":

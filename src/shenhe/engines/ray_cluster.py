@@ -19,7 +19,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.errors import EngineError, ShenheError
-from shenhe.records import Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 
 log = logging.getLogger("shenhe.ray")
 FIRST_PIECE, LARGEST_PIECE = 8, 512
@@ -47,7 +47,7 @@ class Worker:
         self._engine = create(spec)
         return self._engine.fingerprint
 
-    def answer(self, requests: list[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: list[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer some requests, in any order."""
         yield from self._engine.answer(requests)
 
@@ -105,7 +105,7 @@ class RayEngine:
         self._places = [self._settle() for _ in range(spec.ray_workers or _as_many())]
         self.fingerprint = self._first_ready()
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests on all workers; those of a worker that died go to others; see Engine.
 
         Raises: EngineError when no worker can live any more.
@@ -194,11 +194,11 @@ class RayEngine:
                 place.pieces.append(_Piece(left, answers, len(piece)))
         return True
 
-    def _heard(self, place: _Place) -> Iterator[Answer | Failed]:
+    def _heard(self, place: _Place) -> Iterator[Answer | RequestFailed]:
         """Take one answer of a worker, or note that its piece, or the worker, has ended."""
         piece = place.pieces[0]
         try:
-            answer: Answer | Failed = ray.get(next(piece.answers))
+            answer: Answer | RequestFailed = ray.get(next(piece.answers))
         except StopIteration:
             place.pieces.popleft()
             self._again.extend(piece.left.values())

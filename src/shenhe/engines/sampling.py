@@ -7,7 +7,7 @@ import hashlib
 import torch
 
 from shenhe.engines.base import EngineSpec
-from shenhe.records import Request
+from shenhe.messages import Request
 
 
 class Sampler:

@@ -18,13 +18,13 @@ from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.likeliest import is_logprob, plausible
-from shenhe.engines.opening import load_photos, prompt_text
+from shenhe.engines.local.preprocessing import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.vllm_options import read_vllm_options
 from shenhe.errors import AdapterError, EngineError, ItemError, UsageError, item_wall
 from shenhe.formats.closing import close
+from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
 from shenhe.photos import PixelBudget
-from shenhe.records import Answer, Failed, ImagePart, Message, PhotoSize, Request
 
 AT_ONCE = 256
 """So many requests are with vLLM, where --batch-size says nothing: its scheduler takes of them what
@@ -80,7 +80,7 @@ class VllmEngine:
         if self._lora is not None:
             self._refuse_an_idle_adapter()
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests as vLLM ends them; see Engine."""
         source, more = iter(requests), True
         flying: dict[str, tuple[Request, tuple[PhotoSize, ...]]] = {}
@@ -94,7 +94,7 @@ class VllmEngine:
                     try:
                         name, sizes = self._add(request)
                     except ItemError as error:
-                        yield Failed(request.key, error.code, str(error), request.attempt)
+                        yield RequestFailed(request.key, error.code, str(error), request.attempt)
                         continue
                     flying[name] = request, sizes
                 for output in self._step() if flying else ():
@@ -103,7 +103,9 @@ class VllmEngine:
                         try:
                             yield self._read(request, sizes, output)
                         except ItemError as error:
-                            yield Failed(request.key, error.code, str(error), request.attempt)
+                            yield RequestFailed(
+                                request.key, error.code, str(error), request.attempt
+                            )
         finally:
             if flying:
                 self._engine.abort_request(list(flying))

@@ -20,9 +20,9 @@ from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.formats.desc import category, levels
 from shenhe.geometry import Line, iou, kind_of
 from shenhe.locations import Location
-from shenhe.records import Annotation, CaptionObject
-from shenhe.runs.ledger import read_rows
-from shenhe.runs.output import failures_file
+from shenhe.rows.keys import failures_file
+from shenhe.rows.ledger import read_rows
+from shenhe.values import Annotation, CaptionObject
 
 AREAS = ("bbox_2d", "quad")
 MAX_LEVELS = 6

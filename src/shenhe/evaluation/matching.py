@@ -9,7 +9,7 @@ import shapely
 from shapely import LineString
 
 from shenhe.geometry import Line, Shape, iou, kind_of
-from shenhe.records import CaptionObject
+from shenhe.values import CaptionObject
 
 LEAST_IOU = 0.5
 MOST_FRECHET = 50.0

@@ -18,7 +18,7 @@ from shenhe.errors import PhotoError
 from shenhe.evaluation.captions import CaptionScores, Found, PhotoScore
 from shenhe.files import whole_file
 from shenhe.overlays import draw_caption
-from shenhe.records import CaptionObject
+from shenhe.values import CaptionObject
 
 OVERLAY_SIDE = 720
 

@@ -12,7 +12,7 @@ from shenhe.evaluation.intervals import Share
 from shenhe.evaluation.page import Table, environment
 from shenhe.evaluation.verdicts import Outcome, VerdictScores, trade_off
 from shenhe.files import whole_file
-from shenhe.records import FAIL, PASS
+from shenhe.values import FAIL, PASS
 
 HEAD = ["mission", "groups", "labelled", "decided", "accuracy", "false pass", "false fail"]
 SAID = {PASS: "通过", FAIL: "不通过", "": "未决"}

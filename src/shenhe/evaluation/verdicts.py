@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from shenhe.errors import RunError
 from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
-from shenhe.records import EXPECTED, FAIL, PASS, Label, VerdictRow
-from shenhe.runs.decisions import Decisions, decisions_file
-from shenhe.runs.ledger import read_rows
+from shenhe.row_types import VerdictRow
+from shenhe.rows.decisions import Decisions, decisions_file
+from shenhe.rows.ledger import read_rows
 from shenhe.shards import rows_files
+from shenhe.values import EXPECTED, FAIL, PASS, Label
 
 BINS = 10
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.exports.pixels import place_photo
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 
 Drawn = Callable[[Annotation, CaptionObject], dict[str, Any]]
 """From a thing to the tool's own words for a shape."""

@@ -11,7 +11,7 @@ from typing import Any
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import bounds_xyxy, in_pixels, is_line, points_of
 from shenhe.geometry import Quad, region
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 
 LINES = "lines: COCO has no open lines; kept as their boxes, with the points under `polyline`"
 

@@ -15,7 +15,7 @@ from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import in_pixels
 from shenhe.geometry import Box, Line, Shape, Size
 from shenhe.locations import Location
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 
 LOCAL_FILES = "/data/local-files/?d="
 """How Label Studio names a file below its document root, here the root of the file system."""

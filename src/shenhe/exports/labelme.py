@@ -11,7 +11,7 @@ from shenhe.exports.beside import write_beside
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import in_pixels, points_of
 from shenhe.geometry import Box, Line
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 
 VERSION = "5.5.0"
 

@@ -12,7 +12,7 @@ from shenhe import photos
 from shenhe.errors import PhotoError
 from shenhe.geometry import Line, Shape, clip, to_pixels
 from shenhe.locations import Location, opened
-from shenhe.records import Annotation, CaptionObject
+from shenhe.values import Annotation, CaptionObject
 
 DIGITS = 2
 JPEG_QUALITY = 95

@@ -14,7 +14,7 @@ from shenhe.exports.pixels import in_pixels
 from shenhe.formats import summary
 from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
 from shenhe.locations import Location, is_utf8, written
-from shenhe.records import Annotation
+from shenhe.values import Annotation
 
 
 def write(

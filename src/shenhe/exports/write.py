@@ -10,7 +10,7 @@ from pathlib import Path
 from shenhe.errors import RunError, UsageError
 from shenhe.exports import coco, label_studio, labelme, training, x_anylabeling, yolo_obb
 from shenhe.exports.labels import Labels
-from shenhe.records import Annotation
+from shenhe.values import Annotation
 
 Writer = Callable[[Iterable[Annotation], Path, Labels, Counter[str]], None]
 """Writes annotations to a path, and counts there what the format cannot hold."""

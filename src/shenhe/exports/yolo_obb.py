@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shenhe.exports.labels import Labels, whole
 from shenhe.exports.pixels import in_pixels, is_line, place_photo
-from shenhe.records import Annotation
+from shenhe.values import Annotation
 
 LINES = "lines: YOLO-OBB has none; left out"
 DESCS = "descs: YOLO-OBB holds no more than the label (--labels desc makes a class of each)"

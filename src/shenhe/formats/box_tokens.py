@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from shenhe.errors import FormatError
 from shenhe.formats.caption import frame_at, read_object, refuse_fractions
 from shenhe.geometry import Size
-from shenhe.records import Caption, CaptionObject
+from shenhe.values import Caption, CaptionObject
 
 _NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,20})?")
 _CORNER = rf"\(\s?{_NUMBER.pattern}\s?,\s?{_NUMBER.pattern}\s?\)"

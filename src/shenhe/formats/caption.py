@@ -24,7 +24,7 @@ from shenhe.geometry import (
     kind_of,
     to_numbers,
 )
-from shenhe.records import Caption, CaptionObject, photo_key
+from shenhe.values import Caption, CaptionObject, photo_key
 
 GEOMETRIES = ("bbox_2d", "quad", "line")
 Coordinates = Literal["norm1000", "norm100", "pixel"]

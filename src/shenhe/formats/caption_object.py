@@ -8,7 +8,7 @@ from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.formats.lenient_json import JsonList, JsonNode, JsonObject, JsonScalar
 from shenhe.geometry import Quad, Size, clockwise_from_top_left, crosses_itself
-from shenhe.records import CaptionObject
+from shenhe.values import CaptionObject
 
 OTHER_NAMES = {"poly": "quad", "polygon": "quad", "label": "desc"}
 """What models call a geometry or a desc, and what it is here."""

@@ -18,7 +18,7 @@ from shenhe.formats.lenient_json import (
     JsonValue,
 )
 from shenhe.geometry import Size
-from shenhe.records import Caption, CaptionObject, photo_key
+from shenhe.values import Caption, CaptionObject, photo_key
 
 MAX_WRAPPERS = 4
 """Outer keys that a list may stand under, one in the other."""

@@ -19,7 +19,7 @@ from shenhe.formats.caption_reading import FENCE, Reading
 from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonObject, JsonValue
 from shenhe.formats.repetition import without_loops
 from shenhe.geometry import Shape, Size
-from shenhe.records import Caption
+from shenhe.values import Caption
 
 _BETWEEN = re.compile(r"[\s,，;；]*")
 _KEY_BEFORE = re.compile(r"[\s,，}\]]*[\"'](?P<key>[^\"'\s]{1,20})[\"']\s*[:：]\s*")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from shenhe.formats.grammars import STYLES
-from shenhe.records import Grammar, photo_key
+from shenhe.messages import Grammar
+from shenhe.values import photo_key
 
 # A string that is cut has no end: nothing in it is a brace.
 _STEP = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}]')

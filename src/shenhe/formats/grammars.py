@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from shenhe.formats import verdict
 from shenhe.formats.caption import Coordinates
-from shenhe.records import FAIL, PASS, Grammar, photo_key
+from shenhe.messages import Grammar
+from shenhe.values import FAIL, PASS, photo_key
 
 MAX_OBJECTS, MAX_POINTS = 200, 64
 """More on one photo, or on one line, is a model that does not find its end."""

@@ -8,7 +8,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby, pairwise
 
 from shenhe.geometry import kind_of, to_numbers
-from shenhe.records import Caption, CaptionObject, Grammar, photo_key
+from shenhe.messages import Grammar
+from shenhe.values import Caption, CaptionObject, photo_key
 
 LOOP = 3
 """An object written so often, alike to the last digit, is a model in a loop, not so many things."""

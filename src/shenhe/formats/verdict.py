@@ -6,7 +6,7 @@ import re
 
 from shenhe.errors import FormatError
 from shenhe.formats import thinking
-from shenhe.records import FAIL, PASS, Judgement
+from shenhe.values import FAIL, PASS, Judgement
 
 REASON_PREFIX = "理由: "
 _PHOTO = re.compile(r"图片_\d+")

@@ -18,8 +18,9 @@ from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
 from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
 from shenhe.locations import absolute, beside, locate
-from shenhe.records import Annotation, CaptionObject, CaptionRow
+from shenhe.row_types import CaptionRow
 from shenhe.shards import shards
+from shenhe.values import Annotation, CaptionObject
 
 
 class TrainingObject(BaseModel):

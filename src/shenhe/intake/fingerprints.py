@@ -16,11 +16,10 @@ from typing import Final
 from shenhe.intake.ahead import ahead
 from shenhe.intake.folder import Contents
 from shenhe.locations import Location, opened
-from shenhe.records import Group
+from shenhe.rows.fingerprints import UNKNOWN
+from shenhe.values import Group
 
 HEX: Final = 16
-UNKNOWN: Final = "-"
-"""In place of what photos hold, where that was not read: they lie elsewhere, or cannot be read."""
 READERS: Final = 4
 """Threads that read photos ahead of the model."""
 BLOCK: Final = 1 << 20
@@ -47,41 +46,12 @@ def with_contents(inputs: str, photos: Sequence[Location]) -> str:
     return f"{inputs.rpartition('.')[0]}.{digest.hexdigest()}"
 
 
-def same_listing(before: str, now: str) -> bool:
-    """Whether names, sizes and times are as before."""
-    return before.rpartition(".")[0] == now.rpartition(".")[0]
-
-
-def same_names(before: str, now: str) -> bool:
-    """Whether names and sizes are as before, and so the times alone may differ."""
-    return before.partition(".")[0] == now.partition(".")[0]
-
-
-def same_contents(before: str, now: str) -> bool:
-    """Whether two fingerprints know what the photos hold, and that it is the same."""
-    return same_names(before, now) and _known(before) == _known(now) != UNKNOWN
-
-
-def untimed(inputs: str) -> str:
-    """Give what a look at the photos rests on: all but their times, which a mere copy changes.
-
-    Where it is unknown what they hold, the times (or a store's tags) are all that could tell.
-    """
-    if _known(inputs) == UNKNOWN:
-        return inputs
-    return f"{inputs.partition('.')[0]}.{_known(inputs)}"
-
-
 def read_ahead(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
     """Yield groups with their whole fingerprints, in order; their photos are read meanwhile.
 
     They are hashed before a model opens them: what is replaced in between is found the next time.
     """
     return ahead(lambda group: (group, with_contents(group.inputs, group.photos)), groups, READERS)
-
-
-def _known(inputs: str) -> str:
-    return inputs.rpartition(".")[2]
 
 
 def _of_file(path: Path) -> bytes:

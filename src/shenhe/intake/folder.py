@@ -21,7 +21,7 @@ from shenhe.intake.ordering import natural_key
 from shenhe.intake.spelling import is_system, written_name
 from shenhe.locations import Entry, Location, absolute, entries, head_of, opened
 from shenhe.photos.kinds import HEAD_BYTES, SUFFIXES, is_photo, kind_of
-from shenhe.records import LeftOut
+from shenhe.values import LeftOut
 
 NO_PHOTOS = frozenset(
     (

@@ -15,7 +15,7 @@ from typing import Final
 
 from shenhe.config.missions import normalized
 from shenhe.locations import is_utf8
-from shenhe.records import Label
+from shenhe.values import Label
 
 LABELS: Final[dict[str, Label]] = {"审核通过": "pass", "审核不通过": "fail"}
 SYSTEM: Final = frozenset(

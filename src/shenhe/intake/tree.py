@@ -28,7 +28,7 @@ from shenhe.intake.spelling import (
 )
 from shenhe.locations import Entry, Location, absolute, entries, is_folder, is_utf8
 from shenhe.photos.kinds import is_photo
-from shenhe.records import Group, Label, group_key
+from shenhe.values import Group, Label, group_key
 
 BAD_NAME = "bad_name"
 LISTERS = 16

@@ -18,7 +18,7 @@ from shenhe.files import whole_file
 from shenhe.formats.desc import category
 from shenhe.geometry import Line, Point, Size, to_pixels
 from shenhe.locations import Location
-from shenhe.records import CaptionObject
+from shenhe.values import CaptionObject
 
 FONT = "NotoSansSC-GB2312.otf"
 LEAST_SIDE = 960

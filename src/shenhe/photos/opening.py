@@ -18,13 +18,13 @@ from PIL import Image
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, opened
+from shenhe.messages import PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
 from shenhe.photos.kinds import HEAD_BYTES, READ, kind_of
 from shenhe.photos.memory import gate
 from shenhe.photos.sizing import PixelBudget, drafted, resize
 from shenhe.printable import printable
-from shenhe.records import PhotoSize
 
 MAX_SOURCE_PIXELS: Final = 200_000_000
 """A larger photo is refused before it is decoded: a decompression bomb, or no photo."""

@@ -21,20 +21,12 @@ from shenhe.geometry import Line
 from shenhe.locations import Location, locate
 from shenhe.overlays import colour_of
 from shenhe.printable import printable
-from shenhe.records import (
-    EXPECTED,
-    FAIL,
-    PASS,
-    CaptionRow,
-    LeftOut,
-    SummaryRow,
-    VerdictRow,
-    utc_now,
-)
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
-from shenhe.runs.captions import caption_files, read_captions
-from shenhe.runs.decisions import Decision, Decisions
+from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow, utc_now
+from shenhe.rows.decisions import Decision, Decisions
+from shenhe.rows.readers import caption_files, read_captions
 from shenhe.templating import environment
+from shenhe.values import EXPECTED, FAIL, PASS, LeftOut
 
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72

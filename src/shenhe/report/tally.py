@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from shenhe.errors import RunError
 from shenhe.evaluation.verdicts import Outcome
-from shenhe.records import EXPECTED, PASS, SummaryRow, VerdictRow
 from shenhe.reservoir import Reservoir
-from shenhe.runs.ledger import Json, read_rows
+from shenhe.row_types import SummaryRow, VerdictRow
+from shenhe.rows.ledger import Json, read_rows
 from shenhe.shards import rows_files
+from shenhe.values import EXPECTED, PASS
 
 UNDECIDED = "undecided"
 DRAWN = 50_000

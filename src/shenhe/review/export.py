@@ -24,20 +24,13 @@ from shenhe.formats import verdict as verdict_format
 from shenhe.formats.caption import from_grouped
 from shenhe.geometry import Size
 from shenhe.locations import locate
-from shenhe.records import (
-    FAIL,
-    PASS,
-    Annotation,
-    ImagePart,
-    Judgement,
-    Message,
-    photo_key,
-)
+from shenhe.messages import ImagePart, Message
 from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
-from shenhe.runs.decisions import OPEN, Decision, Said
+from shenhe.rows.decisions import OPEN, Decision, Said
 from shenhe.runs.verdict_rows import DUPLICATE, LEFT_OUT
 from shenhe.stages import summary, verdict
+from shenhe.values import FAIL, PASS, Annotation, Judgement, photo_key
 
 COLUMNS = (
     *("group_id", "mission", "label", "model", "p_pass", "model_reason"),

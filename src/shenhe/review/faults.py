@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from shenhe.runs.decisions import Said
+from shenhe.rows.decisions import Said
 
 AGAINST = (
     *("不通过", "不合格", "不符合", "未按要求", "未安装"),

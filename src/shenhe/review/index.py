@@ -16,16 +16,11 @@ from shenhe.errors import IntakeError, RunError
 from shenhe.intake import group_photos
 from shenhe.locations import locate, written
 from shenhe.photos import is_photo
-from shenhe.records import (
-    CaptionRow,
-    Label,
-    Ruling,
-    SummaryRow,
-    VerdictRow,
-)
 from shenhe.review.indexing import is_current, make, read_at, sources_of
-from shenhe.runs.decision_tables import STANDS
-from shenhe.runs.decisions import Decision, Decisions
+from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows.decision_tables import STANDS
+from shenhe.rows.decisions import Decision, Decisions
+from shenhe.values import Label, Ruling
 
 TRIGRAM = 3
 """The shortest words that the full-text index finds by itself."""

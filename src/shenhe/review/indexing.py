@@ -13,13 +13,14 @@ from pydantic import ValidationError
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place
-from shenhe.intake import fingerprints
-from shenhe.records import EXPECTED, PASS, CaptionRow, Row, SummaryRow, VerdictRow
-from shenhe.runs.captions import caption_files
-from shenhe.runs.ledger import parse_row, read_shard
-from shenhe.runs.output import failures_file, key_of
-from shenhe.runs.torn import is_row
+from shenhe.row_types import CaptionRow, Row, SummaryRow, VerdictRow
+from shenhe.rows import fingerprints
+from shenhe.rows.keys import failures_file, key_of
+from shenhe.rows.ledger import parse_row, read_shard
+from shenhe.rows.readers import caption_files
+from shenhe.rows.torn import is_row
 from shenhe.shards import rows_files, shards
+from shenhe.values import EXPECTED, PASS
 
 LAYOUT = 2
 

@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from shenhe.config import load_vocabulary
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
-from shenhe.records import PASS
 from shenhe.review.export import EXPORTS, Prompting, export
 from shenhe.review.faults import despite, stated_faults
 from shenhe.review.forms import (
@@ -39,8 +38,9 @@ from shenhe.review.views import (
     said_of,
 )
 from shenhe.review.words import LANGUAGES, chosen, words
-from shenhe.runs.decisions import Decision
+from shenhe.rows.decisions import Decision
 from shenhe.templating import environment, filled
+from shenhe.values import PASS
 
 PAGE = 50
 TOLD = ("undone", "not_undone", "nothing_to_undo", "end")

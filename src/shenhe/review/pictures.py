@@ -12,7 +12,7 @@ from shenhe import photos
 from shenhe.formats.caption import from_grouped
 from shenhe.locations import locate
 from shenhe.overlays import draw_caption
-from shenhe.records import CaptionRow
+from shenhe.row_types import CaptionRow
 
 SIDES = {"small": 720, "large": 2000}
 """Units: pixels of the longer side, at most."""

@@ -11,10 +11,10 @@ from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
 from shenhe.printable import printable
-from shenhe.records import photo_key
 from shenhe.review.index import Found
 from shenhe.review.pictures import tag
-from shenhe.runs.decisions import Choice, Decision, Said
+from shenhe.rows.decisions import Choice, Decision, Said
+from shenhe.values import photo_key
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
 """What people fail groups for beside the vocabulary's faults."""

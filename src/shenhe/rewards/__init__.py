@@ -20,7 +20,7 @@ from typing import Any
 from shenhe.config import load_vocabulary
 from shenhe.errors import FormatError, GeometryError
 from shenhe.formats import caption, summary, verdict
-from shenhe.records import EXPECTED, PASS, Judgement, Label, photo_key
+from shenhe.values import EXPECTED, PASS, Judgement, Label, photo_key
 
 FALSE_PASS = -1.0
 """What a verdict is worth that passes a group which people failed: less than saying nothing."""

@@ -9,32 +9,25 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
 from shenhe.config import Template, Vocabulary
 from shenhe.engines.base import Engine
-from shenhe.errors import PhotoError, RunError
+from shenhe.errors import PhotoError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
 from shenhe.locations import locate, written
 from shenhe.overlays import is_drawn, overlay_path, write_overlay
-from shenhe.records import (
-    CaptionFailure,
-    CaptionMeta,
-    CaptionRow,
-    photos_key,
-    utc_now,
-)
+from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.readers import read_captions
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
-from shenhe.runs.ledger import read_rows
 from shenhe.runs.observing import Observed
-from shenhe.runs.outcome import RunCounts, RunOptions
+from shenhe.runs.outcome import RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan, answer_meta, facts_of
-from shenhe.shards import rows_files
 from shenhe.stages import caption
+from shenhe.values import photos_key
 
 
 class Lists(Protocol):
@@ -43,28 +36,6 @@ class Lists(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Photos]: ...
-
-
-def caption_files(run_dir: Path) -> list[Path]:
-    """List the caption rows that lie in a run's folder: captions.jsonl, captions/*.jsonl."""
-    named = [run_dir / "captions.jsonl", *rows_files(run_dir / "captions")]
-    return [path for path in named if path.is_file()]
-
-
-def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
-    """Yield the caption rows of a file, one at a time.
-
-    Raises: RunError that names the first row of another form.
-    """
-    for number, row in enumerate(read_rows(rows_path), 1):
-        try:
-            yield CaptionRow.model_validate(row)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(step) for step in first["loc"])
-            raise RunError(
-                f"{rows_path}: line {number} is no caption row: {where}: {first['msg']}"
-            ) from error
 
 
 def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]:

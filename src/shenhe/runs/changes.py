@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from shenhe.config import Mission
 from shenhe.errors import IntakeError
-from shenhe.intake import PhotoTree, fingerprints
+from shenhe.intake import PhotoTree
+from shenhe.intake.fingerprints import with_contents
 from shenhe.intake.spelling import LABELS
 from shenhe.intake.tree import BAD_NAME
 from shenhe.locations import written
-from shenhe.records import Group, Label, group_key
-from shenhe.runs.ledger import Json, read_rows, rewrite
-from shenhe.runs.output import failures_file, key_of
-from shenhe.runs.row_index import RowIndex
+from shenhe.rows import fingerprints
+from shenhe.rows.keys import failures_file, key_of
+from shenhe.rows.ledger import Json, read_rows, rewrite
+from shenhe.rows.row_index import RowIndex
+from shenhe.values import Group, Label, group_key
 
 OTHER_LABELS: tuple[Label | None, ...] = (*LABELS.values(), None)
 OLDER = "of an older version, which noted no more of their photos than the names"
@@ -68,7 +70,7 @@ def changes(tree: PhotoTree, mission: Mission, rows_path: Path, done: RowIndex) 
         elif not fingerprints.same_listing(before, group.inputs):
             now = group.inputs
             if fingerprints.same_names(before, now):
-                now = fingerprints.with_contents(now, group.photos)
+                now = with_contents(now, group.photos)
             if fingerprints.same_contents(before, now):
                 done.renew(group.key, now)
             else:
@@ -174,6 +176,6 @@ def _difference(row: Json, group: Group) -> str:
         return "photos removed"
     meta = row.get("meta")
     left_out = meta.get("left_out", []) if isinstance(meta, dict) else []
-    if [one.model_dump() for one in group.left_out] != left_out:
+    if [asdict(file) for file in group.left_out] != left_out:
         return "something else beside the photos"
     return ""

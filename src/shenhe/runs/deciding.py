@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from shenhe.errors import UsageError
-from shenhe.records import FAIL, PASS, Answer, Judgement, Request, known_probability
+from shenhe.messages import Answer, Request
+from shenhe.row_types import known_probability
+from shenhe.rows.ledger import Json
 from shenhe.runs.drive import Bad, Good
-from shenhe.runs.ledger import Json
 from shenhe.runs.probability import p_pass
+from shenhe.values import FAIL, PASS, Judgement
 
 VOTE_TEMPERATURE = 0.7
 """As warm as this are all votes but the first: greedy ones would only say the same again."""

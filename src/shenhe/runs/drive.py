@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from shenhe.engines.base import Engine
 from shenhe.errors import EngineError, ItemError, item_wall
-from shenhe.records import Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 
 MAX_ATTEMPTS = 3
 HELD = 4096
@@ -135,8 +135,8 @@ def drive(
         raise EngineError(f"the engine ended with {len(flying)} requests unanswered")
 
 
-def _outcome(result: Answer | Failed, read: Callable[[Answer], Value]) -> Good[Value] | Bad:
-    if isinstance(result, Failed):
+def _outcome(result: Answer | RequestFailed, read: Callable[[Answer], Value]) -> Good[Value] | Bad:
+    if isinstance(result, RequestFailed):
         return Bad(result.code, result.message, result.attempt + 1)
     try:
         with item_wall("unreadable_answer", "the answer"):

@@ -10,8 +10,8 @@ from typing import Any
 
 from shenhe.errors import UsageError
 from shenhe.printable import PrintableFormatter
+from shenhe.rows.counts import RunCounts
 from shenhe.runs.drive import Bad, Finished
-from shenhe.runs.outcome import RunCounts
 
 log = logging.getLogger("shenhe.runs")
 

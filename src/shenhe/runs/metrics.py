@@ -11,9 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from shenhe.errors import UsageError
+from shenhe.rows.counts import RunCounts
 from shenhe.runs.drive import Finished
 from shenhe.runs.observing import problems
-from shenhe.runs.outcome import RunCounts
 
 
 class Metrics(Collector):

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+from shenhe.rows.counts import RunCounts
 from shenhe.runs.drive import Bad, Finished
-from shenhe.runs.outcome import Observer, RunCounts
+from shenhe.runs.outcome import Observer
 
 
 class Observed:

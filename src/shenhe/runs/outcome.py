@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from shenhe.records import PhotoSize
+from shenhe.rows.counts import RunCounts
 from shenhe.runs.drive import Finished
 
 
@@ -46,56 +44,3 @@ class RunOptions:
     def up_to(self, groups: int, counts: RunCounts) -> int:
         """How many groups an output of `groups` will hold when this run ends."""
         return groups if self.limit is None else min(groups, counts.already + self.limit)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptCounts:
-    """What the output holds after a run."""
-
-    groups: int
-    done: int
-    failed: int
-    undecided: int
-
-
-@dataclass(slots=True)
-class RunCounts:
-    """Counts of one run; `already` were done before it began."""
-
-    already: int = 0
-    done: int = 0
-    failed: int = 0
-    undecided: int = 0
-    photos: int = 0
-    new_tokens: int = 0
-    passed_over: Counter[str] = field(default_factory=Counter)
-    damaged_inside: int = 0
-    """Photos that were read though their decoder warned of damage."""
-    repairs: Counter[str] = field(default_factory=Counter)
-    """How often each kind of repair was needed to read a caption."""
-    done_anew: Counter[str] = field(default_factory=Counter)
-    """Groups whose rows were dropped because their photos or label have changed, by why."""
-    kept_as_is: Counter[str] = field(default_factory=Counter)
-    """Groups whose rows were kept though they cannot be compared with their photos, by why."""
-    faults: list[str] = field(default_factory=list)
-    """What is not where it is looked for, and so was not looked at, one line each."""
-    _began: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the run began."""
-        return time.monotonic() - self._began
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing failed, nothing is undecided, and all was where it is looked for."""
-        return not self.failed and not self.undecided and not self.faults
-
-    def note_damage(self, sizes: Iterable[PhotoSize]) -> None:
-        """Count the photos that are damaged inside."""
-        self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
-
-    def kept(self) -> KeptCounts:
-        """Sum up what the output holds."""
-        done = self.already + self.done
-        return KeptCounts(done + self.failed, done, self.failed, self.undecided)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shenhe.errors import DamagedRowError, RunError
-from shenhe.records import CaptionFailure, Failure, Label, Row, group_key, photos_key
-from shenhe.runs.failures import Failures, read_sessions
-from shenhe.runs.ledger import (
-    Json,
+from shenhe.errors import DamagedRowError
+from shenhe.row_types import CaptionFailure, Failure, Row
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.failures import Failures, read_sessions
+from shenhe.rows.keys import failures_file, key_of
+from shenhe.rows.ledger import (
     Ledger,
     OutputLock,
     rewrite,
@@ -22,44 +23,15 @@ from shenhe.runs.ledger import (
     set_lines_aside,
     whole_lines,
 )
-from shenhe.runs.manifest import Manifest
-from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.row_index import RowIndex, drop_index
-from shenhe.runs.torn import drop_torn_end
+from shenhe.rows.manifest import Manifest
+from shenhe.rows.row_index import RowIndex, drop_index
+from shenhe.rows.torn import drop_torn_end
+from shenhe.runs.outcome import RunOptions
 from shenhe.shards import shards
 
 Opened = TypeVar("Opened")
 TELL_SECONDS = 5.0
 """So often a run writes down how far it is."""
-
-
-def rows_file(folder: Path, mission: str) -> Path:
-    """Name the rows file of a mission; a slash in its name cannot stand in a file's."""
-    return folder / f"{mission.replace('/', '_')}.jsonl"
-
-
-def failures_file(rows_path: Path) -> Path:
-    """Name the failures file beside a rows file."""
-    return rows_path.with_suffix(".failures.jsonl")
-
-
-def key_of(row: Json) -> str:
-    """Give the key of the group, or of the captioned photos, that a row or a failure is about.
-
-    Raises: RunError for a row that is about neither.
-    """
-    for name in ("images",) if "group_id" not in row else ("group_id", "mission", "label"):
-        if name not in row:
-            raise RunError(f"a row lacks {name!r}: not written by shenhe")
-    if "group_id" not in row:
-        images = row["images"]
-        if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
-            raise RunError("'images' of a row is no list of texts: not written by shenhe")
-        return photos_key(images)
-    label: Label | None = row["label"]
-    if label not in ("pass", "fail", None):
-        raise RunError(f"'label' of a row is {label!r}: not written by shenhe")
-    return group_key(str(row["mission"]), label, str(row["group_id"]))
 
 
 def rows_so_far(rows_path: Path, run: RunOptions) -> RowIndex:

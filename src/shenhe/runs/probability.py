@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from shenhe.engines.likeliest import is_logprob
-from shenhe.records import FAIL, PASS, Answer
+from shenhe.messages import Answer
+from shenhe.values import FAIL, PASS
 
 
 def p_pass(answer: Answer) -> float | None:

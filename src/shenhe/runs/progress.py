@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from shenhe.printable import printable, show
-from shenhe.runs.outcome import RunCounts
+from shenhe.rows.counts import RunCounts
 
 PLAIN_SECONDS = 10.0
 

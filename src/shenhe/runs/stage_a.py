@@ -14,27 +14,19 @@ from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
 from shenhe.intake.fingerprints import read_ahead
 from shenhe.locations import absolute, written
-from shenhe.records import (
-    Answer,
-    AnswerMeta,
-    Failure,
-    Group,
-    LeftOut,
-    PhotoFacts,
-    PhotoSize,
-    RunMeta,
-    SummaryRow,
-    photo_key,
-    utc_now,
-)
+from shenhe.messages import Answer, PhotoSize
+from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, RunMeta, SummaryRow, utc_now
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.keys import rows_file
+from shenhe.rows.row_index import RowIndex
 from shenhe.runs.changes import changes, drop_gone_failures
 from shenhe.runs.drive import Bad, Finished, Good, Job, drive
 from shenhe.runs.observing import Observed
-from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.output import Output, open_output, rows_file, rows_so_far
+from shenhe.runs.outcome import RunOptions
+from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.row_index import RowIndex
 from shenhe.stages import summary
+from shenhe.values import Group, LeftOut, photo_key
 
 NAMED = 10
 """So many files that were left out are named in one line."""

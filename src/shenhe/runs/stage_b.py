@@ -16,31 +16,25 @@ from shenhe.config.missions import normalized
 from shenhe.engines.base import Engine
 from shenhe.errors import RunError
 from shenhe.locations import written
-from shenhe.records import (
-    Group,
-    SummaryRow,
-)
+from shenhe.row_types import SummaryRow
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.keys import failures_file, key_of, rows_file
+from shenhe.rows.ledger import Json, read_rows
+from shenhe.rows.repeats import Repeated, Repeats
+from shenhe.rows.row_index import RowIndex
+from shenhe.rows.torn import torn_bytes
+from shenhe.rows.verdict_inputs import rests_on
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import drive
-from shenhe.runs.ledger import Json, read_rows
 from shenhe.runs.observing import Observed
-from shenhe.runs.outcome import RunCounts, RunOptions
-from shenhe.runs.output import (
-    Output,
-    failures_file,
-    key_of,
-    open_output,
-    rows_file,
-    rows_so_far,
-)
+from shenhe.runs.outcome import RunOptions
+from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.repeats import Repeated, Repeats
-from shenhe.runs.row_index import RowIndex
 from shenhe.runs.stage_a import Plan
-from shenhe.runs.torn import torn_bytes
-from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter, rests_on
+from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter
 from shenhe.shards import rows_files
 from shenhe.stages import verdict
+from shenhe.values import Group
 
 UNSURE: Final = "not as sure as is asked, which an older version let stand"
 _MAKE_WHOLE: Final = "have the `shenhe summarize` that wrote it go on, then run this again"

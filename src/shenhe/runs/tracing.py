@@ -10,9 +10,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from shenhe.rows.counts import RunCounts
 from shenhe.runs.drive import Finished
 from shenhe.runs.observing import problems
-from shenhe.runs.outcome import RunCounts
 
 
 class Tracing:

@@ -2,68 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
-from shenhe.records import (
-    WHY,
-    Answer,
-    Group,
-    Judgement,
-    RunMeta,
-    SummaryRow,
-    VerdictRow,
-    photo_key,
-    utc_now,
-)
+from shenhe.messages import Answer
+from shenhe.row_types import RunMeta, SummaryRow, VerdictRow, utc_now
+from shenhe.rows.repeats import Repeated
+from shenhe.rows.verdict_inputs import lacks, rests_on
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import Bad, Finished, Job
-from shenhe.runs.ledger import Json
 from shenhe.runs.output import Output
 from shenhe.runs.probability import p_pass
-from shenhe.runs.repeats import Repeated
 from shenhe.runs.stage_a import answer_meta, failure_of, told_left_out
 from shenhe.stages import verdict
+from shenhe.values import WHY, Group, Judgement
 
 INCOMPLETE: Final = "stage_a_incomplete"
 LEFT_OUT: Final = "left_out"
 DUPLICATE: Final = "duplicate_group"
 FORMAT: Final = "format"
-SHOWN: Final = 5
-"""So many keys of lines are named."""
-
-
-def lines_hash(per_image: Any) -> str:
-    """Fingerprint the lines that a verdict rests on, 16 hex digits."""
-    text = json.dumps(per_image, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def rests_on(row: Json) -> str:
-    """Fingerprint what a verdict on a Stage-A row rests on: its lines, and what they lack."""
-    meta, images = row.get("meta"), row.get("images")
-    left_out = meta.get("left_out") if isinstance(meta, dict) else None
-    lines = row.get("per_image")
-    whole: list[Any] = [left_out] if left_out else []
-    if isinstance(images, list) and isinstance(lines, dict) and lacks(len(images), lines):
-        whole.append(len(images))
-    return lines_hash([lines, *whole] if whole else lines)
-
-
-def lacks(photos: int, lines: Mapping[str, Any]) -> str:
-    """Say what lines lack to be one for each photo, in order; nothing where they are whole."""
-    if not lines:
-        return f"{photos} 张照片, 没有一行"
-    if list(lines) != [photo_key(index) for index in range(photos)]:
-        return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, SHOWN))}"
-    blank = [key for key, line in lines.items() if not str(line).strip()]
-    return f"没有内容: {', '.join(blank[:SHOWN])}" if blank else ""
 
 
 class VerdictWriter:

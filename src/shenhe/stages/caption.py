@@ -10,7 +10,7 @@ from shenhe.formats import grammars
 from shenhe.formats.caption import Coordinates, frames_of
 from shenhe.formats.caption_recovery import Recovery, recover
 from shenhe.locations import Location
-from shenhe.records import Answer, Request
+from shenhe.messages import Answer, Request
 from shenhe.stages.photo_prompt import photo_messages
 
 MAX_NEW_TOKENS = 2048

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shenhe.locations import Location
-from shenhe.records import ImagePart, Message, photo_key
+from shenhe.messages import ImagePart, Message
+from shenhe.values import photo_key
 
 
 def photo_messages(system: str, user: str, photos: Sequence[Location]) -> tuple[Message, ...]:

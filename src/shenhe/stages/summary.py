@@ -8,8 +8,9 @@ from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.formats import grammars, summary
 from shenhe.locations import Location
-from shenhe.records import Answer, Group, Message, Request, photo_key
+from shenhe.messages import Answer, Message, Request
 from shenhe.stages.photo_prompt import photo_messages
+from shenhe.values import Group, photo_key
 
 MAX_NEW_TOKENS = 512
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.formats import grammars, summary, verdict
-from shenhe.records import FAIL, PASS, Answer, Judgement, Message, Request
+from shenhe.messages import Answer, Message, Request
+from shenhe.values import FAIL, PASS, Judgement
 
 MAX_NEW_TOKENS = 128
 

@@ -25,7 +25,7 @@ from shenhe.engines.server.streaming import Streamed, Teller, is_events, read_bo
 from shenhe.engines.server.transport import Reply
 from shenhe.engines.server.wire import Letter, Wire
 from shenhe.errors import EngineError, ItemError, item_wall
-from shenhe.records import Answer, Failed, Request
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.secrecy import LEAST_IN_ANSWERS
 
 log = logging.getLogger("shenhe.server")
@@ -59,7 +59,7 @@ class Client:
         self._photos.shutdown(wait=False, cancel_futures=True)
         await self.contact.transport.close()
 
-    async def answer(self, request: Request, wire: Wire) -> Answer | Failed:
+    async def answer(self, request: Request, wire: Wire) -> Answer | RequestFailed:
         """Ask until there is an answer, or none is to be had.
 
         Raises: EngineError when no request can be answered any more.
@@ -70,9 +70,13 @@ class Client:
             answer = await self._until_answered(letter, wire)
         except BadAnswerError as error:
             self._tell_of_a_loss(error)
-            return Failed(request.key, error.code, self.contact.words(error), request.attempt)
+            return RequestFailed(
+                request.key, error.code, self.contact.words(error), request.attempt
+            )
         except ItemError as error:
-            return Failed(request.key, error.code, self.contact.words(error), request.attempt)
+            return RequestFailed(
+                request.key, error.code, self.contact.words(error), request.attempt
+            )
         self._answered, self._failed, self._lost = True, 0, 0
         return answer
 

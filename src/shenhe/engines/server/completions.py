@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from shenhe.engines.likeliest import is_logprob, plausible
 from shenhe.engines.server.faults import UselessAnswerError, torn
-from shenhe.records import FinishReason
+from shenhe.messages import FinishReason
 
 Body = dict[str, Any]
 

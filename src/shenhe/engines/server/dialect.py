@@ -11,7 +11,7 @@ from typing import Literal
 from PIL import Image
 
 from shenhe.engines.server.completions import Body, first_choice, first_likeliest, plain_text
-from shenhe.records import Grammar
+from shenhe.messages import Grammar
 
 Ask = Callable[[Body], Body | None]
 """Asks for a completion; None where the server refuses the request."""

@@ -20,8 +20,8 @@ from shenhe.engines.server.faults import one_line
 from shenhe.engines.server.transport import is_loopback
 from shenhe.engines.server.wire import Wire
 from shenhe.errors import CheckpointError, EngineError, ItemError, UsageError
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
-from shenhe.records import Answer, Failed, Request
 
 AHEAD = 4
 """So many more requests than may be under way are taken: their photos are opened meanwhile."""
@@ -62,11 +62,11 @@ class ServerEngine:
         secrets = self._contact.secrets
         self._wire = Wire(spec, str(entry["id"]), self.dialect, budget, secrets)
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer many requests at a time, those first that come first; see Engine."""
         source, more = iter(requests), True
-        waiting: set[Future[Answer | Failed]] = set()
-        ready: SimpleQueue[Future[Answer | Failed]] = SimpleQueue()
+        waiting: set[Future[Answer | RequestFailed]] = set()
+        ready: SimpleQueue[Future[Answer | RequestFailed]] = SimpleQueue()
         try:
             while True:
                 while more and len(waiting) < self._client.pace.width + AHEAD:

@@ -15,8 +15,8 @@ from shenhe.engines.server.completions import Body, read_completion
 from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
 from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close
+from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
-from shenhe.records import Answer, ImagePart, Message, PhotoSize, Request
 from shenhe.secrecy import LEAST_IN_ANSWERS, Secrets
 
 ENDS = ("<|im_end|>", "<|endoftext|>")

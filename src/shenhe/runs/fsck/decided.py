@@ -11,10 +11,10 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place, refused
-from shenhe.runs.decision_tables import COLUMNS, problem_of, select
-from shenhe.runs.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
+from shenhe.rows.decision_tables import COLUMNS, problem_of, select
+from shenhe.rows.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
+from shenhe.rows.ledger import set_aside
 from shenhe.runs.fsck.faults import Fault
-from shenhe.runs.ledger import set_aside
 
 SIDES = ("", "-wal", "-shm")
 """A file of SQLite's, and those that it has beside it."""

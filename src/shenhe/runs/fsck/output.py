@@ -10,15 +10,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.runs import index_tables, manifest
-from shenhe.runs.failures import Failures
+from shenhe.rows import index_tables, manifest
+from shenhe.rows.counts import KeptCounts
+from shenhe.rows.failures import Failures
+from shenhe.rows.keys import failures_file, key_of
+from shenhe.rows.ledger import OutputLock, parse_row, set_aside, whole_lines
+from shenhe.rows.row_index import RowIndex, drop_index, index_file
+from shenhe.rows.status import status_of
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.fsck.rows import Keys, check_rows, check_torn_end, move_lines
-from shenhe.runs.ledger import OutputLock, parse_row, set_aside, whole_lines
-from shenhe.runs.outcome import KeptCounts
-from shenhe.runs.output import failures_file, key_of
-from shenhe.runs.row_index import RowIndex, drop_index, index_file
-from shenhe.runs.status import status_of
 from shenhe.shards import shards
 
 REPEAT = "run the same command again"
@@ -167,7 +167,7 @@ def _check_parquet(rows_path: Path, *, mend: bool) -> Iterator[Fault]:
     targets = [path for path in shards(rows_path) if path.with_suffix(".parquet").exists()]
     if not targets or find_spec("pyarrow") is None:
         return
-    from shenhe.runs.parquet import is_current, write_parquet  # an extra
+    from shenhe.rows.parquet import is_current, write_parquet  # an extra
 
     stale = [path.with_suffix(".parquet") for path in targets if not is_current(path)]
     if stale and mend:

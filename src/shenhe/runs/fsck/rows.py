@@ -11,13 +11,13 @@ from typing import Final, NamedTuple
 from pydantic import ValidationError
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.records import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
-from shenhe.runs.entries import is_settled
+from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
+from shenhe.rows.entries import is_settled
+from shenhe.rows.keys import key_of
+from shenhe.rows.ledger import Json, parse_row, set_lines_aside, set_torn_end_aside, whole_lines
+from shenhe.rows.torn import end_last_row
+from shenhe.rows.verdict_inputs import rests_on
 from shenhe.runs.fsck.faults import Fault
-from shenhe.runs.ledger import Json, parse_row, set_lines_aside, set_torn_end_aside, whole_lines
-from shenhe.runs.output import key_of
-from shenhe.runs.torn import end_last_row
-from shenhe.runs.verdict_rows import rests_on
 from shenhe.shards import shards
 
 KEEP_ONE: Final = (

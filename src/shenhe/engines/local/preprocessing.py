@@ -14,10 +14,10 @@ import torch
 from jinja2 import TemplateError
 
 from shenhe import photos
-from shenhe.engines.patches import Patches
+from shenhe.engines.local.patches import Patches
 from shenhe.errors import EngineError, ItemError, item_wall
+from shenhe.messages import ImagePart, Message, PhotoSize, Request, RequestFailed
 from shenhe.photos import LoadedPhoto, PixelBudget
-from shenhe.records import Failed, ImagePart, Message, PhotoSize, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Opened:
     sizes: tuple[PhotoSize, ...]
     digest: bytes
 
-    def failed(self, error: ItemError) -> Failed:
+    def failed(self, error: ItemError) -> RequestFailed:
         """Say that the request gets no answer, and why."""
-        return Failed(self.request.key, error.code, str(error), self.request.attempt)
+        return RequestFailed(self.request.key, error.code, str(error), self.request.attempt)
 
 
 class Opener:
@@ -54,12 +54,12 @@ class Opener:
 
     def ahead(
         self, requests: Iterator[Request], count: int
-    ) -> Generator[Opened | Failed, None, None]:
+    ) -> Generator[Opened | RequestFailed, None, None]:
         """Yield requests in their order, the next so many being opened meanwhile.
 
         Raises: EngineError for a chat template that cannot be used.
         """
-        waiting: deque[Future[Opened | Failed]] = deque()
+        waiting: deque[Future[Opened | RequestFailed]] = deque()
         with ThreadPoolExecutor(2, "photos") as pool:
             try:
                 while True:
@@ -110,12 +110,12 @@ class Opener:
             place + part for place, part in zip(places, parts[1:], strict=True)
         )
 
-    def _open_or_fail(self, request: Request) -> Opened | Failed:
+    def _open_or_fail(self, request: Request) -> Opened | RequestFailed:
         try:
             with item_wall("library_error", "the question"):
                 return self.open(request)
         except ItemError as error:
-            return Failed(request.key, error.code, str(error), request.attempt)
+            return RequestFailed(request.key, error.code, str(error), request.attempt)
 
 
 def load_photos(request: Request, budget: PixelBudget) -> list[LoadedPhoto]:

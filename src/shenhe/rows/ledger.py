@@ -17,8 +17,8 @@ from pydantic_core import from_json
 
 from shenhe.errors import DamagedRowError, OutputBusyError, RunError
 from shenhe.files import put_in_place, refused, sync_folder
-from shenhe.records import Row
-from shenhe.runs.torn import drop_torn_end, is_row, whole_end
+from shenhe.row_types import Row
+from shenhe.rows.torn import drop_torn_end, is_row, whole_end
 from shenhe.shards import shard, shards
 
 Json = dict[str, Any]

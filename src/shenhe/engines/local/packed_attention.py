@@ -15,7 +15,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from shenhe.engines.key_values import KeyValues
+from shenhe.engines.local.kv_cache import KeyValues
 
 NAME = "shenhe_packed"
 SHORT = 48

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from shenhe.errors import RunError
-from shenhe.runs.ledger import Json
-from shenhe.runs.manifest import SUFFIX, read_manifest
+from shenhe.rows.ledger import Json
+from shenhe.rows.manifest import SUFFIX, read_manifest
 
 
 @dataclass(frozen=True, slots=True)

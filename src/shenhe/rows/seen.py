@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shenhe.intake import fingerprints
-from shenhe.runs.ledger import Json, read_rows
-from shenhe.runs.output import key_of
+from shenhe.rows import fingerprints
+from shenhe.rows.keys import key_of
+from shenhe.rows.ledger import Json, read_rows
 from shenhe.shards import rows_files
 
 

@@ -15,9 +15,9 @@ from pydantic_core import from_json
 
 from shenhe.errors import OptionsChangedError, RunError
 from shenhe.files import put_in_place, refused
-from shenhe.records import SCHEMA, utc_now
-from shenhe.runs.ledger import BOM, Json, read_rows
-from shenhe.runs.outcome import KeptCounts, RunCounts
+from shenhe.row_types import SCHEMA, utc_now
+from shenhe.rows.counts import KeptCounts, RunCounts
+from shenhe.rows.ledger import BOM, Json, read_rows
 
 SUFFIX = ".manifest.json"
 

@@ -17,11 +17,11 @@ from typing import TypeVar
 
 from shenhe.errors import DamagedRowError, RunError
 from shenhe.files import refused
-from shenhe.runs import index_tables
-from shenhe.runs.entries import Entry, read_entry
-from shenhe.runs.index_tables import DAMAGED, Counted, counted
-from shenhe.runs.ledger import Json, Place, set_aside
-from shenhe.runs.torn import is_row
+from shenhe.rows import index_tables
+from shenhe.rows.entries import Entry, read_entry
+from shenhe.rows.index_tables import DAMAGED, Counted, counted
+from shenhe.rows.ledger import Json, Place, set_aside
+from shenhe.rows.torn import is_row
 from shenhe.shards import shard, shards
 
 TAIL = 64

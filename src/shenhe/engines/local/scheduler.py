@@ -10,15 +10,15 @@ import psutil
 import torch
 
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.constraint import Grammars
-from shenhe.engines.drafts import Drafts
-from shenhe.engines.heads import Heads
-from shenhe.engines.model_runner import ModelRunner, Scores
-from shenhe.engines.opening import Opened
+from shenhe.engines.local.constraint import Grammars
+from shenhe.engines.local.model_runner import ModelRunner, Scores
+from shenhe.engines.local.ngram_drafts import Drafts
+from shenhe.engines.local.prefix_cache import Heads
+from shenhe.engines.local.preprocessing import Opened
+from shenhe.engines.local.sequence import Reader, Writing
 from shenhe.engines.sampling import Sampler
-from shenhe.engines.writing import Reader, Writing
 from shenhe.errors import ItemError, item_wall
-from shenhe.records import Answer, Failed
+from shenhe.messages import Answer, RequestFailed
 
 STEP_TOKENS = 8192
 """Prompts go through the model together up to so many tokens."""
@@ -32,7 +32,7 @@ MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
 """What of the free memory keys and values may take then."""
 READY = 64
 """So many requests that need no place are passed on before the others write on."""
-Asked = Opened | Answer | Failed | None
+Asked = Opened | Answer | RequestFailed | None
 """A request that is to be answered, one that needs no place any more, or: nothing now."""
 
 
@@ -57,7 +57,7 @@ class Batch:
         self.places, self.halved = places or MOST_PLACES, False
         self._budget_bytes = None if places else _free_bytes(runner.device)
 
-    def write(self, source: Iterator[Asked]) -> Iterator[Answer | Failed]:
+    def write(self, source: Iterator[Asked]) -> Iterator[Answer | RequestFailed]:
         """Yield answers as they end, and what needs none as it comes.
 
         Raises: what torch and transformers raise, but for memory that runs out: then what is under
@@ -155,7 +155,7 @@ class Batch:
 
     def _admit(
         self, active: list[Writing], waiting: deque[Opened], source: Iterator[Asked]
-    ) -> tuple[list[Answer | Failed], bool]:
+    ) -> tuple[list[Answer | RequestFailed], bool]:
         """Fill the free places, as far as what goes through the model at once stays bounded.
 
         Gives what needs no place, and whether there may be more to come.
@@ -163,7 +163,7 @@ class Batch:
         taken = {writing.row for writing in active}
         free = deque(row for row in range(self.places) if row not in taken)
         tokens = sum(len(writing.pending) for writing in active)
-        ready: list[Answer | Failed] = []
+        ready: list[Answer | RequestFailed] = []
         more = True
         while free and len(ready) < READY and not (active and tokens > STEP_TOKENS):
             try:
@@ -215,7 +215,7 @@ class Batch:
 
     def _make_room(
         self, many: int, waiting: deque[Opened], error: torch.OutOfMemoryError
-    ) -> Failed | None:
+    ) -> RequestFailed | None:
         """Halve the places; a request that is too large alone is given up."""
         self.store.clear()
         self._heads.clear()
@@ -225,7 +225,7 @@ class Batch:
             return None
         request = waiting.popleft().request
         message = f"one request alone is too large; lower --max-pixels: {error}"
-        return Failed(request.key, "out_of_memory", message, request.attempt)
+        return RequestFailed(request.key, "out_of_memory", message, request.attempt)
 
     def _fewer(self, places: int) -> None:
         self.places, self.halved = places, True

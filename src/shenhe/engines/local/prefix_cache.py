@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from shenhe.engines.key_values import Head, KeyValues
+from shenhe.engines.local.kv_cache import Head, KeyValues
 
 KEPT, SHORTEST = 8, 16
 """So many beginnings are kept; a shorter one is not worth it. Units: tokens."""

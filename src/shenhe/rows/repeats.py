@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shenhe.runs.ledger import Json, read_shard
+from shenhe.rows.ledger import Json, read_shard
 from shenhe.shards import shards
 
 NAMED = 5

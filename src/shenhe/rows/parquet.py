@@ -13,8 +13,8 @@ from pyarrow.parquet import ParquetWriter, read_schema
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place
-from shenhe.records import known_probability
-from shenhe.runs.ledger import Json, read_shard
+from shenhe.row_types import known_probability
+from shenhe.rows.ledger import Json, read_shard
 from shenhe.shards import shards
 
 BATCH = 10_000

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shenhe.records import Failure, VerdictRow, group_key, photo_key
+from shenhe.row_types import Failure, VerdictRow
+from shenhe.values import group_key, photo_key
 
 ROW = {
     "item": "a.jpg",

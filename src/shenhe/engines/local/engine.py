@@ -12,18 +12,18 @@ from peft import PeftModel
 
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.batching import Batch
-from shenhe.engines.constraint import Grammars
-from shenhe.engines.drafts import Drafts
-from shenhe.engines.heads import Heads
-from shenhe.engines.model_runner import ModelRunner
-from shenhe.engines.opening import Opener
-from shenhe.engines.sharing import Sharing
-from shenhe.engines.thin import is_quantized
-from shenhe.engines.writing import Reader
+from shenhe.engines.local.constraint import Grammars
+from shenhe.engines.local.deduplication import Sharing
+from shenhe.engines.local.model_runner import ModelRunner
+from shenhe.engines.local.ngram_drafts import Drafts
+from shenhe.engines.local.prefix_cache import Heads
+from shenhe.engines.local.preprocessing import Opener
+from shenhe.engines.local.scheduler import Batch
+from shenhe.engines.local.sequence import Reader
+from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.errors import EngineError, ItemError, UsageError, item_wall
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
-from shenhe.records import Answer, Failed, Request
 
 AHEAD = 16
 """Photos are opened for so many requests to come: 3 MB each at Qwen3-VL's own pixel budget."""
@@ -70,7 +70,7 @@ class LocalEngine:
         self._places = spec.batch_size
         self.fingerprint = loaded.fingerprint
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | Failed]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer many requests at a time, those first that end first; see Engine.
 
         Requests that ask the same of the same pixels are answered once, where nothing is drawn.
@@ -107,7 +107,7 @@ class LocalEngine:
             answer = self._reader.result(writing)
         except FATAL as error:
             raise EngineError(f"the model failed while it wrote: {error}") from error
-        if isinstance(answer, Failed):
+        if isinstance(answer, RequestFailed):
             raise ItemError(answer.code, answer.message)
         if answer.text.startswith(told) and answer.text != told:
             yield answer.text[len(told) :]

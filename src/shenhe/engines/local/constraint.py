@@ -11,9 +11,9 @@ from llguidance import LLMatcher
 from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 
-from shenhe.engines.box_order import BoxOrder
+from shenhe.engines.local.box_order import BoxOrder
 from shenhe.errors import EngineError
-from shenhe.records import Grammar
+from shenhe.messages import Grammar
 
 FEW = 256
 """Where no more tokens than this may come, only their scores are computed."""

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
-from shenhe.engines.constraint import Constraint
-from shenhe.engines.opening import Opened
-from shenhe.engines.packed import Piece
+from shenhe.engines.local.constraint import Constraint
+from shenhe.engines.local.packed_attention import Piece
+from shenhe.engines.local.preprocessing import Opened
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close
 from shenhe.formats.repetition import repeats
-from shenhe.records import Answer, Failed, FinishReason
+from shenhe.messages import Answer, FinishReason, RequestFailed
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Writing:
     draft: list[int] = field(default_factory=list)
     opening: torch.Tensor | None = None
     finish: FinishReason | None = None
-    failed: Failed | None = None
+    failed: RequestFailed | None = None
     """What a library raised over this answer, which ends it, and no other."""
 
     @property
@@ -57,7 +57,7 @@ class Writing:
             with item_wall("library_error", "the answer", passing=(torch.OutOfMemoryError,)):
                 yield
         except ItemError as error:
-            self.failed = Failed(request.key, error.code, str(error), request.attempt)
+            self.failed = RequestFailed(request.key, error.code, str(error), request.attempt)
 
     @property
     def piece(self) -> Piece:
@@ -116,7 +116,7 @@ class Reader:
         elif self._may_repeat(tokens) and self._repeats(writing):
             writing.finish = "loop"
 
-    def result(self, writing: Writing) -> Answer | Failed:
+    def result(self, writing: Writing) -> Answer | RequestFailed:
         """Read what was written, or say why there is nothing to read."""
         answer = None
         if writing.failed is None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.records import Label, group_key
-from shenhe.runs.ledger import Json, parse_row
+from shenhe.rows.ledger import Json, parse_row
+from shenhe.values import Label, group_key
 
 Entry = tuple[str, bool, str | None]
 """A key, whether what is said of it is settled, and the hash of what that rests on."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.opening import Opened
-from shenhe.records import Answer, Failed, Grammar, Request
+from shenhe.engines.local.preprocessing import Opened
+from shenhe.messages import Answer, Grammar, Request, RequestFailed
 
 REMEMBERED = 4096
 """So many answers are kept for requests to come."""
@@ -34,10 +34,12 @@ class Sharing:
         self._waiting: dict[_Question, list[Request]] = {}
         self._answers: OrderedDict[_Question, Answer] = OrderedDict()
 
-    def asked(self, source: Iterator[Opened | Failed]) -> Iterator[Opened | Answer | Failed | None]:
+    def asked(
+        self, source: Iterator[Opened | RequestFailed]
+    ) -> Iterator[Opened | Answer | RequestFailed | None]:
         """Yield what must be answered, what is answered already, and None for: later."""
         for opened in source:
-            if isinstance(opened, Failed):
+            if isinstance(opened, RequestFailed):
                 yield opened
                 continue
             request = opened.request
@@ -59,7 +61,7 @@ class Sharing:
                 self._asked[request.key] = question
                 yield opened
 
-    def told(self, result: Answer | Failed) -> Iterator[Answer | Failed]:
+    def told(self, result: Answer | RequestFailed) -> Iterator[Answer | RequestFailed]:
         """Yield an answer, and those of all who waited for it."""
         yield result
         question = self._asked.pop(result.key, None)
@@ -73,5 +75,5 @@ class Sharing:
                 self._answers.popitem(last=False)
 
 
-def _for(request: Request, result: Answer | Failed) -> Answer | Failed:
+def _for(request: Request, result: Answer | RequestFailed) -> Answer | RequestFailed:
     return replace(result, key=request.key, attempt=request.attempt)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.records import CaptionFailure, Failure, utc_now
-from shenhe.runs.ledger import Json, Ledger, parse_row, read_rows, rewrite, whole_lines
-from shenhe.runs.row_index import RowIndex
+from shenhe.row_types import CaptionFailure, Failure, utc_now
+from shenhe.rows.ledger import Json, Ledger, parse_row, read_rows, rewrite, whole_lines
+from shenhe.rows.row_index import RowIndex
 
 KeyOf = Callable[[Json], str]
 _INCOMPLETE = "第一阶段未完成"

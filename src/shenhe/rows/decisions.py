@@ -18,9 +18,10 @@ from pydantic_core import from_json
 
 from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
-from shenhe.records import Label, Row, Ruling, utc_now
-from shenhe.runs.decision_tables import COLUMNS, SELECT, damaged, is_damage, lay_out
-from shenhe.runs.seen import row_inputs
+from shenhe.row_types import Row, utc_now
+from shenhe.rows.decision_tables import COLUMNS, SELECT, damaged, is_damage, lay_out
+from shenhe.rows.seen import row_inputs
+from shenhe.values import Label, Ruling
 
 OPEN = "待定"
 Choice = Literal["通过", "不通过", "待定"]

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from shenhe.engines import packed
-from shenhe.engines.key_values import KeyValues
-from shenhe.engines.patches import Patches
-from shenhe.engines.thin import ThinLinear, is_quantized, make_thin
-from shenhe.engines.writing import Writing
+from shenhe.engines.local import packed_attention
+from shenhe.engines.local.kv_cache import KeyValues
+from shenhe.engines.local.patches import Patches
+from shenhe.engines.local.sequence import Writing
+from shenhe.engines.local.skinny_linear import ThinLinear, is_quantized, make_thin
 from shenhe.errors import EngineError
 
 
@@ -28,11 +28,11 @@ class Scores(NamedTuple):
 
 
 class ModelRunner:
-    """A checkpoint's own classes, run over packed tokens."""
+    """A checkpoint's own classes, run over packed_attention tokens."""
 
     def __init__(self, base: Any, patches: Patches) -> None:
         """Take a Qwen3VLForConditionalGeneration; its language model gets packed attention."""
-        base.model.language_model.config._attn_implementation = packed.NAME
+        base.model.language_model.config._attn_implementation = packed_attention.NAME
         make_thin(base.model.language_model)
         make_thin(base.lm_head)
         self.base, self._patches = base, patches
@@ -57,7 +57,7 @@ class ModelRunner:
         Shape: (places, hidden): of each answer the place behind what is pending, then those behind
         its guesses.
         """
-        packing = packed.pack(store, [writing.piece for writing in active])
+        packing = packed_attention.pack(store, [writing.piece for writing in active])
         ids = torch.tensor([token for writing in active for token in writing.asked])
         positions = torch.cat([writing.positions() for writing in active], dim=1)
         with torch.inference_mode():

@@ -1,0 +1,1 @@
+"""transformers in this process: preprocessing, scheduling, the model, its caches."""

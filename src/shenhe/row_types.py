@@ -1,0 +1,186 @@
+"""The rows that cross disk: frozen pydantic models that refuse unknown keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from shenhe.messages import FinishReason
+from shenhe.values import Label, LeftOut, Ruling, group_key, photos_key
+
+SCHEMA = 1
+
+
+def utc_now() -> str:
+    """Give the present time as rows write it: 2025-10-24T12:34:56.000000Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Row(BaseModel):
+    """A frozen row of JSONL; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def to_json(self) -> str:
+        """Write the row as one line, without its newline."""
+        return self.model_dump_json(by_alias=True)
+
+
+class PhotoFacts(Row):
+    """What is known of a photo itself: `damaged_inside` as the decoder put it, null where whole."""
+
+    damaged_inside: str | None = None
+
+
+class AnswerMeta(Row):
+    """What is kept of one answer: sizes and facts are null for text-only questions."""
+
+    raw: str
+    finish_reason: FinishReason
+    attempts: int
+    prompt_tokens: int
+    new_tokens: int
+    repairs: list[str] = []
+    original_wh: tuple[int, int] | None = None
+    resized_wh: tuple[int, int] | None = None
+    facts: PhotoFacts | None = None
+
+
+class RunMeta(Row):
+    """What a row was made with.
+
+    `inputs_hash` is that of what the row rests on: a verdict's lines, or a group's photos.
+    `left_out` is what a group's folder holds beside its photos and may be one; `why` are the codes
+    for which a group is undecided, in the order of `records.WHY`.
+    """
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    prompt_hash: str
+    checkpoint: str
+    inputs_hash: str | None = None
+    left_out: list[LeftOut] = []
+    why: list[str] = []
+    answers: dict[str, AnswerMeta]
+
+
+class CaptionMeta(RunMeta):
+    """What a caption row was made with; `resized_wh` are the photos as the model saw them.
+
+    `facts` are those of its photos, in their order.
+    """
+
+    truncated: bool
+    resized_wh: list[tuple[int, int]]
+    facts: list[PhotoFacts] = []
+
+
+class SummaryRow(Row):
+    """Stage-A: one line of Chinese for every photo of a group."""
+
+    group_id: str
+    mission: str
+    label: Label | None
+    images: list[str]
+    per_image: dict[str, str]
+    timestamp: str
+    meta: RunMeta
+
+    @property
+    def key(self) -> str:
+        """The key of the group, see `group_key`."""
+        return group_key(self.mission, self.label, self.group_id)
+
+    def damaged_inside(self, key: str) -> str:
+        """Tell what is damaged in the photo of a key, 图片_1 on; nothing where it is whole."""
+        answer = self.meta.answers.get(key)
+        return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
+
+
+def known_probability(probability: Any) -> float | None:
+    """Give a probability; what is none, as NaN, is not known, whoever wrote it."""
+    if isinstance(probability, bool) or not isinstance(probability, int | float):
+        return None
+    return probability if 0 <= probability <= 1 else None
+
+
+class VerdictRow(Row):
+    """Stage-B: the verdict of a group; `verdict` is null exactly where it is undecided.
+
+    `p_pass` is from 0 to 1, or null where it is not known.
+    """
+
+    group_id: str
+    mission: str
+    label: Label | None
+    verdict: Ruling | None
+    reason: str
+    p_pass: Annotated[float | None, BeforeValidator(known_probability)]
+    status: Literal["decided", "undecided"]
+    raw: str
+    timestamp: str
+    meta: RunMeta
+
+    @model_validator(mode="after")
+    def _is_of_one_mind(self) -> Self:
+        if (self.verdict is None) is not (self.status == "undecided"):
+            raise ValueError(f"status {self.status} contradicts verdict {self.verdict}")
+        return self
+
+    @property
+    def key(self) -> str:
+        """The key of the group, see `group_key`."""
+        return group_key(self.mission, self.label, self.group_id)
+
+
+class CaptionRow(Row):
+    """The dense caption of photos seen together; `caption` is grouped JSON, 0-1000.
+
+    `sizes_wh` are those of the upright originals, in pixels, one a photo.
+    """
+
+    images: list[str]
+    caption: dict[str, dict[str, dict[str, Any]]]
+    sizes_wh: list[tuple[int, int]]
+    raw: str
+    repairs: list[str]
+    timestamp: str
+    meta: CaptionMeta
+
+    @property
+    def key(self) -> str:
+        """The key of the photos, see `photos_key`."""
+        return photos_key(self.images)
+
+
+class CaptionFailure(Row):
+    """Photos that got no caption, and why; `item` is the photo or the answer at fault."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    item: str
+    images: list[str]
+    code: str
+    message: str
+    raw: str | None = None
+    attempts: int = 1
+    timestamp: str
+    session: str | None = None
+    """Which run of the output told of it; earlier ones did not say."""
+
+
+class Failure(Row):
+    """An item that was not done, and why; `raw` is the model's text where there is any."""
+
+    schema_: int = Field(default=SCHEMA, alias="schema")
+    item: str
+    group_id: str
+    mission: str
+    label: Label | None
+    code: str
+    message: str
+    raw: str | None = None
+    attempts: int = 1
+    timestamp: str
+    session: str | None = None
+    """Which run of the output told of it; earlier ones did not say."""

@@ -1,0 +1,1 @@
+"""What is on disk: rows, their index, their readers."""

@@ -1,0 +1,63 @@
+"""Counts of one run, and of what an output holds."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from shenhe.messages import PhotoSize
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCounts:
+    """What the output holds after a run."""
+
+    groups: int
+    done: int
+    failed: int
+    undecided: int
+
+
+@dataclass(slots=True)
+class RunCounts:
+    """Counts of one run; `already` were done before it began."""
+
+    already: int = 0
+    done: int = 0
+    failed: int = 0
+    undecided: int = 0
+    photos: int = 0
+    new_tokens: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    damaged_inside: int = 0
+    """Photos that were read though their decoder warned of damage."""
+    repairs: Counter[str] = field(default_factory=Counter)
+    """How often each kind of repair was needed to read a caption."""
+    done_anew: Counter[str] = field(default_factory=Counter)
+    """Groups whose rows were dropped because their photos or label have changed, by why."""
+    kept_as_is: Counter[str] = field(default_factory=Counter)
+    """Groups whose rows were kept though they cannot be compared with their photos, by why."""
+    faults: list[str] = field(default_factory=list)
+    """What is not where it is looked for, and so was not looked at, one line each."""
+    _began: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self._began
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing failed, nothing is undecided, and all was where it is looked for."""
+        return not self.failed and not self.undecided and not self.faults
+
+    def note_damage(self, sizes: Iterable[PhotoSize]) -> None:
+        """Count the photos that are damaged inside."""
+        self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
+
+    def kept(self) -> KeptCounts:
+        """Sum up what the output holds."""
+        done = self.already + self.done
+        return KeptCounts(done + self.failed, done, self.failed, self.undecided)

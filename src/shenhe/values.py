@@ -1,0 +1,108 @@
+"""Captions, judgements and groups: the values that stay in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from shenhe.geometry import Shape, Size
+from shenhe.locations import Location
+
+PASS: Final = "通过"
+FAIL: Final = "不通过"
+Label = Literal["pass", "fail"]
+Ruling = Literal["通过", "不通过"]
+EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
+"""The verdict that a label asks for."""
+WHY: Final = ("stage_a_incomplete", "left_out", "duplicate_group", "unsure", "format")
+"""Why a group is undecided, the first that applies first; behind these come an engine's codes."""
+
+
+def photo_key(index: int) -> str:
+    """Name the photo at a 0-based index as prompts, captions and rows do: 图片_1 is the first."""
+    return f"图片_{index + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionObject:
+    """One thing on a photo. Units: the shape is in the 0-1000 frame of the upright photo."""
+
+    shape: Shape
+    desc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """The objects of each photo asked about, in the order of the photos. Zero objects is valid."""
+
+    photos: tuple[tuple[CaptionObject, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What is on one photo, by a model or by people. Units: shapes in the 0-1000 frame.
+
+    `size_wh` is that of the upright original, in pixels.
+    """
+
+    image: Location
+    size_wh: Size
+    objects: tuple[CaptionObject, ...]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a well-formed verdict text says."""
+
+    verdict: Ruling
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file in a group's folder that may be a photo and was not looked at.
+
+    `path` is relative to the group's folder. `kind` is the file's kind by its first bytes, or why
+    it is not known: broken_link, unreadable, unfinished, unknown.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # rows hold it, and refuse unknown keys
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The photos that are judged together for one mission, in natural order.
+
+    `problem` says why the group cannot be looked at, where it cannot, and `code` is its code.
+    `left_out` is what may be a photo, and is not looked at. `inputs` tells these photos from what
+    may lie there later, see `intake.fingerprints`.
+    """
+
+    group_id: str
+    mission: str
+    label: Label | None
+    photos: tuple[Location, ...]
+    problem: str = ""
+    code: str = "unreadable"
+    left_out: tuple[LeftOut, ...] = ()
+    inputs: str = ""
+
+    @property
+    def key(self) -> str:
+        """Tell this group from every other, also from one of the same id under another label."""
+        return group_key(self.mission, self.label, self.group_id)
+
+
+def group_key(mission: str, label: Label | None, group_id: str) -> str:
+    """Join what identifies a group into one string."""
+    return "\x1f".join((mission, label or "", group_id))
+
+
+def photos_key(images: Sequence[str]) -> str:
+    """Join the paths of photos that are seen together into one string."""
+    return "\x1f".join(images)
