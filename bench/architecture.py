@@ -15,7 +15,43 @@ from pathlib import Path
 from typing import NamedTuple
 
 HOUSE_WORDS = frozenset(
-    ["asked", "begun", "few", "found", "given", "known", "least", "many", "more", "most", "odd", "one", "ones", "other", "others", "place", "places", "rest", "said", "same", "seen", "some", "such", "that", "there", "these", "thing", "things", "this", "those", "told", "wanted", "what", "where", "which"]
+    [
+        "asked",
+        "begun",
+        "few",
+        "found",
+        "given",
+        "known",
+        "least",
+        "many",
+        "more",
+        "most",
+        "odd",
+        "one",
+        "ones",
+        "other",
+        "others",
+        "place",
+        "places",
+        "rest",
+        "said",
+        "same",
+        "seen",
+        "some",
+        "such",
+        "that",
+        "there",
+        "these",
+        "thing",
+        "things",
+        "this",
+        "those",
+        "told",
+        "wanted",
+        "what",
+        "where",
+        "which",
+    ]
 )
 ROOT = Path(__file__).parent.parent
 FUNCTION_LINES, FILE_LINES = 40, 300

@@ -15,7 +15,7 @@ from shenhe.errors import RunError
 from shenhe.formats.verdict import photos_named
 from shenhe.report import read_run, write_report
 from shenhe.review import Index
-from shenhe.rows.decisions import Decision, Said
+from shenhe.rows.decisions import Decision, Opinion
 from tests.review.runs import write_captions
 
 HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"
@@ -126,7 +126,7 @@ def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     index = Index(run)
     found = index.group_of(row.key)
     assert found is not None
-    said = Said(choice="不通过", comment=HOSTILE, fault="未拧紧")
+    said = Opinion(choice="不通过", comment=HOSTILE, fault="未拧紧")
     index.decisions.add(Decision.on(found.entry, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
     assert "<b>1</b>已复核 reviewed" in text

@@ -14,7 +14,7 @@ from shenhe.review import Index, Prompting
 from shenhe.review.export import Made, export
 from shenhe.review.index import Filters
 from shenhe.row_types import Failure
-from shenhe.rows.decisions import Decision, Said
+from shenhe.rows.decisions import Decision, Opinion
 from shenhe.values import FAIL, PASS
 from tests.conftest import MISSION
 from tests.review.runs import LINE, TIME, Group, write_captions, write_run
@@ -55,7 +55,7 @@ def index(tmp_path: Path, demo_photos: list[Path]) -> Index:
 
 def _say(index: Index, group_id: str, **said: Any) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
-    index.decisions.add(Decision.on(entry, Said.model_validate(said), "李工"))
+    index.decisions.add(Decision.on(entry, Opinion.model_validate(said), "李工"))
 
 
 def _rows(made: Made) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from shenhe.errors import RunError
 from shenhe.review.index import Filters, Index
-from shenhe.rows.decisions import Decision, Said
+from shenhe.rows.decisions import Decision, Opinion
 from tests.review.runs import FAIL, PASS, Group, write_captions, write_run
 
 GROUPS = [
@@ -34,7 +34,7 @@ def _ids(index: Index, filters: Filters, after: int = 0) -> list[str]:
 
 def _decide(index: Index, group_id: str, choice: str) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
-    said = Said.model_validate({"choice": choice})
+    said = Opinion.model_validate({"choice": choice})
     index.decisions.add(Decision.on(entry, said, "李工"))
 
 

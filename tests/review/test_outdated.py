@@ -19,7 +19,7 @@ from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.export import EXPORTS, export
 from shenhe.review.index import Entry, Filters
-from shenhe.rows.decisions import Decision, Decisions, Said
+from shenhe.rows.decisions import Decision, Decisions, Opinion
 from tests.runs.test_runs import MISSION, Case
 
 Make = Callable[..., Path]
@@ -86,7 +86,7 @@ def _entry(index: Index, group_id: str = "g1") -> Entry:
 
 def _decide(case: Case, group_id: str = "g1", version: int = 1, **said: Any) -> Decision:
     index = Index(case.out)
-    told = Said.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | said)
+    told = Opinion.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | said)
     return index.decisions.add(Decision.on(_entry(index, group_id), told, "李工", version))
 
 
@@ -208,7 +208,7 @@ def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
 
 def test_decisions_that_know_no_photos_stay(case: Case) -> None:
     index = Index(case.out)
-    older = Decision.on(_entry(index), Said(choice="不通过"), "李工").model_copy(
+    older = Decision.on(_entry(index), Opinion(choice="不通过"), "李工").model_copy(
         update={"inputs": None}
     )
     older = index.decisions.add(older)

@@ -22,7 +22,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.faults import despite, stated_faults
 from shenhe.review.index import Filters
-from shenhe.rows.decisions import Decisions, Said
+from shenhe.rows.decisions import Decisions, Opinion
 from tests.review.runs import PASS, TIME, served, thirty, write_captions, write_run
 
 HERE = "http://127.0.0.1:8765"
@@ -195,7 +195,7 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
     assert Decisions(run_dir).trail() == []
     assert client.post(json["despite"], data=whole).status_code == 303
     (decision,) = Decisions(run_dir).trail()
-    assert decision.said == Said(choice=PASS, comment="应为不通过")
+    assert decision.said == Opinion(choice=PASS, comment="应为不通过")
     assert client.post("/undo").status_code == 303
     assert Index(run_dir).progress(Filters()).decided == 0
 
@@ -203,14 +203,14 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
 @pytest.mark.parametrize(
     ("said", "faults"),
     [
-        (Said(choice=PASS), ()),
-        (Said(choice=PASS, comment="BBU无需安装挡风板，符合要求"), ()),
-        (Said(choice=PASS, comment="ＢＢＵ不 符合\n要求"), ("不符合要求",)),
-        (Said(choice=PASS, descs={"图片_1": {"object_1": None}}), ()),
-        (Said(choice=PASS, lines={"图片_2": "螺丝/生锈×2"}, comment="生锈"), ("生锈",)),
+        (Opinion(choice=PASS), ()),
+        (Opinion(choice=PASS, comment="BBU无需安装挡风板，符合要求"), ()),
+        (Opinion(choice=PASS, comment="ＢＢＵ不 符合\n要求"), ("不符合要求",)),
+        (Opinion(choice=PASS, descs={"图片_1": {"object_1": None}}), ()),
+        (Opinion(choice=PASS, lines={"图片_2": "螺丝/生锈×2"}, comment="生锈"), ("生锈",)),
     ],
 )
-def test_faults_that_are_written(said: Said, faults: tuple[str, ...]) -> None:
+def test_faults_that_are_written(said: Opinion, faults: tuple[str, ...]) -> None:
     assert stated_faults(said, ("生锈", "不符合要求")) == faults
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shenhe.errors import ConflictError, RunError
-from shenhe.rows.decisions import Decision, Decisions, Said, decisions_file
+from shenhe.rows.decisions import Decision, Decisions, Opinion, decisions_file
 
 Make = Callable[..., Decision]
 
@@ -27,7 +27,7 @@ def decision(
         label=None,
         verdict="通过",
         version=version,
-        said=Said.model_validate(said),
+        said=Opinion.model_validate(said),
         reviewer=who,
         at="2026-11-20T09:00:00.000000Z",
     )

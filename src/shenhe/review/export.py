@@ -27,7 +27,7 @@ from shenhe.locations import locate
 from shenhe.messages import ImagePart, Message
 from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
-from shenhe.rows.decisions import OPEN, Decision, Said
+from shenhe.rows.decisions import DEFERRED, Decision, Opinion
 from shenhe.runs.verdict_rows import DUPLICATE, LEFT_OUT
 from shenhe.stages import summary, verdict
 from shenhe.values import FAIL, PASS, Annotation, Judgement, photo_key
@@ -174,7 +174,7 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
     for decision, found in pairs:
         said = decision.said
         # Where the model had not decided there is nothing to overrule, and all to learn.
-        differs = said is not None and said.choice not in (OPEN, decision.verdict)
+        differs = said is not None and said.choice not in (DEFERRED, decision.verdict)
         if said is None or not (differs or said.lines):
             continue
         if unclear := _unclear(said, faults) or _not_shown(found):
@@ -206,9 +206,9 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
         yield _conversation(asked, text, [])
 
 
-def _unclear(said: Said, vocabulary: Sequence[str]) -> str:
+def _unclear(said: Opinion, vocabulary: Sequence[str]) -> str:
     """Say why a decision teaches no verdict; nothing where it does."""
-    if said.choice == OPEN:
+    if said.choice == DEFERRED:
         return "待定: no verdict to learn"
     if said.choice == PASS and stated_faults(said, vocabulary):
         return "通过 with a fault: no verdict to learn"

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from shenhe.rows.decisions import Said
+from shenhe.rows.decisions import Opinion
 
 AGAINST = (
     *("不通过", "不合格", "不符合", "未按要求", "未安装"),
@@ -15,13 +15,13 @@ AGAINST = (
 """Words of a fault that no vocabulary has to list."""
 
 
-def stated_faults(said: Said, vocabulary: Sequence[str]) -> tuple[str, ...]:
+def stated_faults(said: Opinion, vocabulary: Sequence[str]) -> tuple[str, ...]:
     """List the faults that were chosen, or written in the comment, a line or a desc.
 
     Each is named once. A word is looked for as it stands, "没有未拧紧" too: a question too many
     costs a click, one too few a false pass.
 
-        >>> stated_faults(Said(choice="通过", comment="螺丝未 拧紧"), ["未拧紧"])
+        >>> stated_faults(Opinion(choice="通过", comment="螺丝未 拧紧"), ["未拧紧"])
         ('未拧紧',)
     """
     words = sorted({*vocabulary, *AGAINST}, key=lambda word: (-len(word), word))
@@ -40,7 +40,7 @@ def despite(faults: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(faults).encode()).hexdigest()[:12]
 
 
-def _written(said: Said) -> Iterator[str]:
+def _written(said: Opinion) -> Iterator[str]:
     yield said.comment
     yield from said.lines.values()
     for descs in said.descs.values():

@@ -13,7 +13,7 @@ from shenhe.locations import locate
 from shenhe.printable import printable
 from shenhe.review.index import Found
 from shenhe.review.pictures import tag
-from shenhe.rows.decisions import Choice, Decision, Said
+from shenhe.rows.decisions import Choice, Decision, Opinion
 from shenhe.values import photo_key
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
@@ -120,7 +120,7 @@ def pieces(reason: str, photos: int) -> list[Piece]:
     return [piece for piece in found if piece.text]
 
 
-def said_of(form: Mapping[str, str], found: Found) -> Said:
+def said_of(form: Mapping[str, str], found: Found) -> Opinion:
     """Read what the page's form sends; lines and descs that were not changed are left out.
 
     Raises: ValueError, of pydantic, for a choice that there is none of.
@@ -133,7 +133,7 @@ def said_of(form: Mapping[str, str], found: Found) -> Said:
             lines[key] = line
         if image in found.captions and (changed := _changed(form, key, descs_of(found, image))):
             descs[key] = changed
-    return Said.model_validate(
+    return Opinion.model_validate(
         {
             "choice": form.get("choice", ""),
             "comment": form.get("comment", "").strip(),

@@ -23,12 +23,12 @@ from shenhe.rows.decision_tables import COLUMNS, SELECT, damaged, is_damage, lay
 from shenhe.rows.seen import row_inputs
 from shenhe.values import Label, Ruling
 
-OPEN = "待定"
+DEFERRED = "待定"
 Choice = Literal["通过", "不通过", "待定"]
 BUSY_SECONDS = 30.0
 
 
-class Said(Row):
+class Opinion(Row):
     """What one person says of a group: the choice, why, and what the model had wrong.
 
     `lines` are Stage-A lines as they should be, by photo; `descs` those of a caption's objects, by
@@ -85,14 +85,14 @@ class Decision(Row):
     label: Label | None
     verdict: Ruling | None
     version: int = Field(ge=1)
-    said: Said | None
+    said: Opinion | None
     reviewer: str
     at: str
     undoes: int | None = None
     inputs: str | None = None
 
     @classmethod
-    def on(cls, group: Judged, said: Said, reviewer: str, version: int = 1) -> Self:
+    def on(cls, group: Judged, said: Opinion, reviewer: str, version: int = 1) -> Self:
         """Say something of a group, now."""
         return cls(
             key=group.key,
@@ -112,7 +112,7 @@ class Decision(Row):
         """Whether it decides otherwise than the model had, which had decided."""
         if self.said is None or self.verdict is None:
             return False
-        return self.said.choice not in (OPEN, self.verdict)
+        return self.said.choice not in (DEFERRED, self.verdict)
 
     def stands_on(self, inputs: str | None) -> bool:
         """Whether it holds for a group with these photos: they are those that it was made on.
