@@ -88,11 +88,12 @@ COMMANDS: list[list[str]] = [
 ]
 BLANKED = (
     (r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)?", "TIME"),
-    (r'"(seconds|photos_per_second|tokens_per_second|began|pid|session|host|elapsed\w*|eta\w*)"'
+    (r'"(id|seconds|photos_per_second|tokens_per_second|began|pid|session|host|elapsed\w*|eta\w*)"'
      r": (?:[\d.e+-]+|\"[^\"]*\")", r'"\1": BLANK'),
     (r"\d+(?:\.\d+)? ?(?:s|ms|min|h|GB|MB|GiB|MiB)\b", "AMOUNT"),
     (r"\d+(?:\.\d+)?(?= (?:photos|captions|groups|tokens|verdicts|lines)(?:/s| a second))", "RATE"),
     (r"\b[0-9a-f]{32,64}\b", "HASH"),
+    (r"│ +\d+\.\d │", "│ RATE │"),
     (r"\r[^\n]*", ""),
 )  # fmt: skip
 """What differs between two runs of one version, and what is put in its place."""
