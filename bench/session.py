@@ -95,6 +95,7 @@ BLANKED = (
     (r"\b[0-9a-f]{32,64}\b", "HASH"),
     (r"│ +\d+\.\d │", "│ RATE │"),
     (r"\r[^\n]*", ""),
+    (r"[^\n]* AMOUNT left\n", ""),
 )  # fmt: skip
 """What differs between two runs of one version, and what is put in its place."""
 WRITTEN = ("*.jsonl", "*.json")
@@ -102,7 +103,9 @@ WRITTEN = ("*.jsonl", "*.json")
 
 def main() -> int:
     """Run the commands, write what they said and wrote."""
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.gettempdir()) / "shenhe-session"  # names of exports hash the path
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     shutil.copytree(DEMO / "photos", folder / PHOTOS)
     shutil.copyfile(min(DEMO.rglob("img-*.jpeg")), folder / PHOTOS / "photo.jpeg")
     parts = [_said(words, folder) for words in COMMANDS]
