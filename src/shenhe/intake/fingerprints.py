@@ -15,7 +15,7 @@ from typing import Final
 
 from shenhe.intake.ahead import ahead
 from shenhe.intake.folder import Contents
-from shenhe.locations import Location, opened
+from shenhe.locations import Location, open_location
 from shenhe.rows.fingerprints import UNKNOWN
 from shenhe.values import Group
 
@@ -56,7 +56,7 @@ def read_ahead(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
 
 def _of_file(path: Path) -> bytes:
     digest = hashlib.blake2b(digest_size=HEX // 2)
-    with opened(path) as file:
+    with open_location(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.digest()
