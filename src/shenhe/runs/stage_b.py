@@ -31,10 +31,10 @@ from shenhe.runs.outcome import RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan
-from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter
+from shenhe.runs.verdict_rows import VerdictWriter
 from shenhe.shards import list_rows_files
 from shenhe.stages import verdict
-from shenhe.values import Group
+from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group
 
 UNSURE: Final = "not as sure as is asked, which an older version let stand"
 _MAKE_WHOLE: Final = "have the `shenhe summarize` that wrote it go on, then run this again"
@@ -242,7 +242,7 @@ def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, list[st
         if key_of(row) in output.done:
             continue
         group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
-        _, codes, items = failed.setdefault(group.key, (group, [INCOMPLETE], []))
+        _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
         if row.get("code") == LEFT_OUT:
             codes.append(LEFT_OUT)
             items.append(str(row.get("message")))
