@@ -112,7 +112,7 @@ def photo_wall(path: Location, kind: str = "") -> Iterator[None]:
         except (SyntaxError, ValueError, EOFError, LookupError, RuntimeError) as error:
             raise _decoder_error(path, kind, error) from error
         except OSError as error:
-            # No errno: the decoder raised it. EINVAL: a damaged offset before the start of the file.
+            # Without errno the decoder raised it; EINVAL comes from a damaged offset below 0.
             if error.errno is None or (kind and error.errno == errno.EINVAL):
                 raise _decoder_error(path, kind, error) from error
             raise PhotoError("unreadable", f"{path}: {error.strerror}") from error

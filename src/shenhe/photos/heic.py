@@ -32,7 +32,7 @@ class TruncatedError(ValueError):
     """The file is shorter than it declares; the text names the missing part."""
 
 
-class IsoBox(NamedTuple):
+class MediaBox(NamedTuple):
     """An ISO media box. Units: `start` and `end` of its content, in bytes from the file's start."""
 
     kind: bytes
@@ -93,7 +93,7 @@ def _items(data: bytes) -> Items:
 
     Raises: TruncatedError.
     """
-    meta: IsoBox | None = None
+    meta: MediaBox | None = None
     for box in _boxes(data, 0, len(data), top=True):
         if box.kind == b"meta" and meta is None:
             meta = box
@@ -115,7 +115,7 @@ def _items(data: bytes) -> Items:
     return items
 
 
-def _boxes(data: bytes, start: int, end: int, *, top: bool = False) -> Iterator[IsoBox]:
+def _boxes(data: bytes, start: int, end: int, *, top: bool = False) -> Iterator[MediaBox]:
     """Yield the boxes between two offsets.
 
     Raises: TruncatedError for a box that is longer than the data.
@@ -131,7 +131,7 @@ def _boxes(data: bytes, start: int, end: int, *, top: bool = False) -> Iterator[
         if size < header or start + size > end:
             name = kind.decode("latin-1")
             raise TruncatedError(f"its box {name!r} has {size} bytes, {end - start} are there")
-        yield IsoBox(kind, start + header, start + size)
+        yield MediaBox(kind, start + header, start + size)
         start += size
 
 
@@ -141,7 +141,7 @@ def _number(data: bytes, offset: int, size: int) -> int:
     return int.from_bytes(data[offset : offset + size], "big")
 
 
-def _read_kinds(data: bytes, box: IsoBox, items: Items) -> None:
+def _read_kinds(data: bytes, box: MediaBox, items: Items) -> None:
     start = box.start + (8 if data[box.start] else 6)
     for entry in _boxes(data, start, box.end):
         if entry.kind == b"infe" and data[entry.start] >= 2:
@@ -151,7 +151,7 @@ def _read_kinds(data: bytes, box: IsoBox, items: Items) -> None:
             items.kinds[item] = data[kind : kind + 4]
 
 
-def _read_parts(data: bytes, box: IsoBox, items: Items) -> None:
+def _read_parts(data: bytes, box: MediaBox, items: Items) -> None:
     id_size = 4 if data[box.start] else 2
     for entry in _boxes(data, box.start + 4, box.end):
         if entry.kind != b"dimg":
@@ -161,7 +161,7 @@ def _read_parts(data: bytes, box: IsoBox, items: Items) -> None:
         items.parts[item] = [cursor.read(id_size) for _ in range(count)]
 
 
-def _read_extents(data: bytes, box: IsoBox, idat: IsoBox | None, items: Items) -> None:
+def _read_extents(data: bytes, box: MediaBox, idat: MediaBox | None, items: Items) -> None:
     """Read the extents of all items.
 
     Raises: TruncatedError for one beyond the end of the file.
@@ -179,18 +179,18 @@ def _read_extents(data: bytes, box: IsoBox, idat: IsoBox | None, items: Items) -
             cursor.read(index_size)
             offset, length = base + cursor.read(offset_size), cursor.read(length_size)
             if reference == 0 and method < 2:
-                container = idat if method else IsoBox(b"file", 0, len(data))
+                container = idat if method else MediaBox(b"file", 0, len(data))
                 items.extents.setdefault(item, []).append(_extent(container, offset, length, item))
 
 
-def _extent(container: IsoBox | None, offset: int, length: int, item: int) -> Extent:
+def _extent(container: MediaBox | None, offset: int, length: int, item: int) -> Extent:
     if container is None or container.start + offset + length > container.end:
         raise TruncatedError(f"item {item} lies beyond its end")
     start = container.start + offset
     return Extent(start, length or container.end - start)
 
 
-def _read_length_bytes(data: bytes, box: IsoBox, items: Items) -> None:
+def _read_length_bytes(data: bytes, box: MediaBox, items: Items) -> None:
     for container in _boxes(data, box.start, box.end):
         if container.kind == b"ipco":
             for entry in _boxes(data, container.start, container.end):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
-from shenhe.locations import Location, absolute, opened
+from shenhe.locations import Location, absolute, open_location
 from shenhe.messages import PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
@@ -149,7 +149,7 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_OpenPh
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, if
     that is still larger than its resized size.
     """
-    with photo_wall(path), opened(path) as file:
+    with photo_wall(path), open_location(path) as file:
         kind, length = _kind(path, file)
         with photo_wall(path, kind):
             stored = _stored_size(path, kind, file)
