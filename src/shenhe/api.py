@@ -14,10 +14,9 @@ from shenhe.engines.create import create_engine
 from shenhe.errors import ItemError, UsageError
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
-from shenhe.rows.verdict_inputs import lacks
+from shenhe.rows.verdict_inputs import INCOMPLETE, lacks
 from shenhe.runs.drive import Bad, Good, Job, drive
 from shenhe.runs.probability import p_pass
-from shenhe.runs.verdict_rows import INCOMPLETE
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import Caption, Judgement, Ruling, photo_key
 

@@ -23,7 +23,7 @@ from shenhe.rows.ledger import Json, read_rows
 from shenhe.rows.repeats import Repeated, Repeats
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.torn import torn_bytes
-from shenhe.rows.verdict_inputs import rests_on
+from shenhe.rows.verdict_inputs import INCOMPLETE, LEFT_OUT, rests_on
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import drive
 from shenhe.runs.observing import Observed
@@ -31,7 +31,7 @@ from shenhe.runs.outcome import RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import Plan
-from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter
+from shenhe.runs.verdict_rows import VerdictWriter
 from shenhe.shards import rows_files
 from shenhe.stages import verdict
 from shenhe.values import Group

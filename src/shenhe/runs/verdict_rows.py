@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.messages import Answer
 from shenhe.row_types import RunMeta, SummaryRow, VerdictRow, utc_now
 from shenhe.rows.repeats import Repeated
-from shenhe.rows.verdict_inputs import lacks, rests_on
+from shenhe.rows.verdict_inputs import DUPLICATE, FORMAT, INCOMPLETE, LEFT_OUT, lacks, rests_on
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import Bad, Finished, Job
 from shenhe.runs.output import Output
@@ -19,11 +18,6 @@ from shenhe.runs.probability import p_pass
 from shenhe.runs.stage_a import answer_meta, failure_of, told_left_out
 from shenhe.stages import verdict
 from shenhe.values import WHY, Group, Judgement
-
-INCOMPLETE: Final = "stage_a_incomplete"
-LEFT_OUT: Final = "left_out"
-DUPLICATE: Final = "duplicate_group"
-FORMAT: Final = "format"
 
 
 class VerdictWriter:
