@@ -61,7 +61,7 @@ class PhotoFacts:
     """
 
     kind: str
-    turned: bool
+    rotated: bool
     damaged_inside: str = ""
     plain: bool = False
 
@@ -98,7 +98,7 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
         return LoadedPhoto(resize(found.image, size), sizes, _as_stored(found, size))
 
 
-def describe(path: Location) -> PhotoFacts:
+def read_facts(path: Location) -> PhotoFacts:
     """Open a photo, as `load` would, and tell of what kind it is.
 
     Raises: PhotoError, see `load`.
@@ -132,7 +132,7 @@ def _as_stored(found: _Opened, size: Size) -> bool:
     return (
         facts.kind in EVERYBODY_READS
         and facts.plain
-        and not facts.turned
+        and not facts.rotated
         and not facts.damaged_inside
         and found.original == size
     )

@@ -12,7 +12,7 @@ from typing import Any
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
-from shenhe.intake.fingerprints import read_ahead
+from shenhe.intake.fingerprints import with_fingerprints
 from shenhe.locations import absolute, written
 from shenhe.messages import Answer, PhotoSize
 from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, RunMeta, SummaryRow, utc_now
@@ -93,7 +93,7 @@ def run_summaries(
         "max_attempts": run.max_attempts,
     }
     path = rows_file(output_dir, mission.name)
-    total = tree.count(mission)
+    total = tree.count_groups(mission)
     title = f"Stage-A {mission.name}"
 
     def stale(done: RowIndex) -> set[str]:
@@ -160,7 +160,7 @@ def _jobs(
     max_new_tokens: int,
     output: Output,
 ) -> Iterator[Job[Group]]:
-    for group, inputs in read_ahead(groups):
+    for group, inputs in with_fingerprints(groups):
         requests = tuple(
             summary.request(
                 f"{group.key}\x1f{photo_key(index)}", photo, mission, template, max_new_tokens
