@@ -11,10 +11,6 @@ from typing import Any, Final
 from shenhe.rows.ledger import Json
 from shenhe.values import photo_key
 
-INCOMPLETE: Final = "stage_a_incomplete"
-LEFT_OUT: Final = "left_out"
-DUPLICATE: Final = "duplicate_group"
-FORMAT: Final = "format"
 SHOWN: Final = 5
 """So many keys of lines are named."""
 

@@ -23,7 +23,7 @@ from shenhe.rows.ledger import Json, read_rows
 from shenhe.rows.repeats import Repeated, Repeats
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.torn import torn_bytes
-from shenhe.rows.verdict_inputs import INCOMPLETE, LEFT_OUT, rests_on
+from shenhe.rows.verdict_inputs import rests_on
 from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import drive
 from shenhe.runs.observing import Observed
@@ -34,7 +34,7 @@ from shenhe.runs.stage_a import Plan
 from shenhe.runs.verdict_rows import VerdictWriter
 from shenhe.shards import rows_files
 from shenhe.stages import verdict
-from shenhe.values import Group
+from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group
 
 UNSURE: Final = "not as sure as is asked, which an older version let stand"
 _MAKE_WHOLE: Final = "have the `shenhe summarize` that wrote it go on, then run this again"
@@ -242,7 +242,7 @@ def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, list[st
         if key_of(row) in output.done:
             continue
         group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
-        _, codes, items = failed.setdefault(group.key, (group, [INCOMPLETE], []))
+        _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
         if row.get("code") == LEFT_OUT:
             codes.append(LEFT_OUT)
             items.append(str(row.get("message")))
