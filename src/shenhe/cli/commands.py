@@ -33,7 +33,7 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 from shenhe.values import FAIL, PASS
 
 
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
                 engine, source, template, stage_b, options=rows, run=how, deciding=deciding
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
-    if not rows_files(stage_b):
+    if not list_rows_files(stage_b):
         show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
         return max(codes)
     _print_verdicts(read_run(options.output_dir, max_groups=0))

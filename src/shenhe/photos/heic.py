@@ -31,7 +31,7 @@ class TruncatedError(ValueError):
     """The file holds less than it says; its text says what is missing."""
 
 
-class Box(NamedTuple):
+class MediaBox(NamedTuple):
     """A box of the file: its type and where its content lies."""
 
     kind: bytes
@@ -66,7 +66,7 @@ def check_heic(data: bytes) -> str:
 
 def _items(data: bytes) -> Items:
     """Read the boxes of a file, and check that all their content is there."""
-    meta: Box | None = None
+    meta: MediaBox | None = None
     for box in _boxes(data, 0, len(data), top=True):
         if box.kind == b"meta" and meta is None:
             meta = box
@@ -88,7 +88,7 @@ def _items(data: bytes) -> Items:
     return items
 
 
-def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[Box]:
+def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[MediaBox]:
     """Go through boxes.
 
     Raises: TruncatedError where one says that it is longer than what is there.
@@ -104,7 +104,7 @@ def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[Box
         if size < header or at + size > end:
             name = kind.decode("latin-1")
             raise TruncatedError(f"its box {name!r} has {size} bytes, {end - at} are there")
-        yield Box(kind, at + header, at + size)
+        yield MediaBox(kind, at + header, at + size)
         at += size
 
 
@@ -114,7 +114,7 @@ def _number(data: bytes, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "big")
 
 
-def _read_kinds(data: bytes, box: Box, items: Items) -> None:
+def _read_kinds(data: bytes, box: MediaBox, items: Items) -> None:
     at = box.start + (8 if data[box.start] else 6)
     for entry in _boxes(data, at, box.end):
         if entry.kind == b"infe" and data[entry.start] >= 2:
@@ -124,7 +124,7 @@ def _read_kinds(data: bytes, box: Box, items: Items) -> None:
             items.kinds[number] = data[kind : kind + 4]
 
 
-def _read_parts(data: bytes, box: Box, items: Items) -> None:
+def _read_parts(data: bytes, box: MediaBox, items: Items) -> None:
     wide = 4 if data[box.start] else 2
     for entry in _boxes(data, box.start + 4, box.end):
         if entry.kind != b"dimg":
@@ -134,7 +134,7 @@ def _read_parts(data: bytes, box: Box, items: Items) -> None:
         items.parts[number] = [_number(data, first + i * wide, wide) for i in range(count)]
 
 
-def _read_extents(data: bytes, box: Box, idat: Box | None, items: Items) -> None:
+def _read_extents(data: bytes, box: MediaBox, idat: MediaBox | None, items: Items) -> None:
     """Read where items lie.
 
     Raises: TruncatedError where one lies beyond the end of the file.
@@ -158,18 +158,18 @@ def _read_extents(data: bytes, box: Box, idat: Box | None, items: Items) -> None
             offset, at = base + _number(data, at, offset_size), at + offset_size
             length, at = _number(data, at, length_size), at + length_size
             if reference == 0 and method < 2:
-                where = idat if method else Box(b"file", 0, len(data))
+                where = idat if method else MediaBox(b"file", 0, len(data))
                 items.extents.setdefault(number, []).append(_place(where, offset, length, number))
 
 
-def _place(where: Box | None, offset: int, length: int, number: int) -> tuple[int, int]:
+def _place(where: MediaBox | None, offset: int, length: int, number: int) -> tuple[int, int]:
     if where is None or where.start + offset + length > where.end:
         raise TruncatedError(f"item {number} lies beyond its end")
     start = where.start + offset
     return start, length or where.end - start
 
 
-def _read_length_bytes(data: bytes, box: Box, items: Items) -> None:
+def _read_length_bytes(data: bytes, box: MediaBox, items: Items) -> None:
     for container in _boxes(data, box.start, box.end):
         if container.kind == b"ipco":
             for entry in _boxes(data, container.start, container.end):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
-from shenhe.locations import Location, absolute, opened
+from shenhe.locations import Location, absolute, open_location
 from shenhe.messages import PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
@@ -145,7 +145,7 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, as
     long as that is still above what it will be resized to.
     """
-    with photo_wall(path), opened(path) as file:
+    with photo_wall(path), open_location(path) as file:
         kind, length = _kind(path, file)
         with photo_wall(path, kind):
             stored = _stored_size(path, kind, file)

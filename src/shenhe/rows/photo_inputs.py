@@ -7,7 +7,7 @@ from pathlib import Path
 from shenhe.rows import fingerprints
 from shenhe.rows.keys import key_of
 from shenhe.rows.ledger import Json, read_rows
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 
 
 def read_photo_inputs(run_dir: Path) -> dict[str, str | None]:
@@ -18,9 +18,9 @@ def read_photo_inputs(run_dir: Path) -> dict[str, str | None]:
     Raises: RunError if rows cannot be read.
     """
     inputs: dict[str, str | None] = {}
-    for path in rows_files(run_dir / "stage_b"):
+    for path in list_rows_files(run_dir / "stage_b"):
         inputs.update((key_of(row), None) for row in read_rows(path))
-    for path in rows_files(run_dir / "stage_a"):
+    for path in list_rows_files(run_dir / "stage_a"):
         inputs.update((key_of(row), _photo_inputs(row)) for row in read_rows(path))
     return inputs
 
