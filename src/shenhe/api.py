@@ -18,9 +18,8 @@ from shenhe.rows.verdict_inputs import lacks
 from shenhe.runs.drive import drive
 from shenhe.runs.jobs import Job, Outcome, Rejection, Success
 from shenhe.runs.probability import p_pass
-from shenhe.runs.verdict_rows import INCOMPLETE
 from shenhe.stages import caption, summary, verdict
-from shenhe.values import Caption, Judgement, Ruling, photo_key
+from shenhe.values import STAGE_A_INCOMPLETE, Caption, Judgement, Ruling, photo_key
 
 Value = TypeVar("Value")
 PhotoPath = str | Path | Remote
@@ -122,7 +121,7 @@ class Model:
         """
         found = self.missions.get(mission)
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
-            lacking = f"{INCOMPLETE}: {lacks(len(lines), lines)}"
+            lacking = f"{STAGE_A_INCOMPLETE}: {lacks(len(lines), lines)}"
             return Verdict(None, lacking, None, "undecided", "")
         template = self.teaching.taught(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)

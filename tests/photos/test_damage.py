@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import PhotoError
-from shenhe.photos import PixelBudget, describe, load
-from tests.photos.test_wholeness import picture, saved
+from shenhe.photos import PixelBudget, load, read_facts
+from tests.photos.test_completeness import picture, saved
 
 SECTOR = 512
 JPEGS = ["jpeg", "jpeg_restarts", "jpeg_grey", "jpeg_cmyk", "jpeg_progressive"]
@@ -30,7 +30,7 @@ def _large(name: str) -> bytes:
 def _told(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
-        return describe(path).damaged_inside
+        return read_facts(path).damaged_inside
     except PhotoError as error:
         return error.code
 
@@ -65,7 +65,7 @@ def test_whole_photos_are_not_accused(tmp_path: Path) -> None:
     blank = Image.new("RGB", (2000, 1500), "white")
     for options in ({}, {"optimize": True}, {"progressive": True}, {"subsampling": 0}):
         blank.save(tmp_path / "a.jpg", **options)
-        assert describe(tmp_path / "a.jpg").damaged_inside == ""
+        assert read_facts(tmp_path / "a.jpg").damaged_inside == ""
     data = _large("jpeg")
     # Cameras leave such bytes between the parts of the header.
     assert _told(tmp_path / "a.jpg", data[:20] + bytes(14) + data[20:]) == ""

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import PhotoError
-from shenhe.photos import describe, memory, opening
+from shenhe.photos import memory, opening, read_facts
 from shenhe.photos.memory import Gate
 
 
@@ -53,7 +53,7 @@ def test_many_large_photos_in_many_threads(tmp_path: Path, monkeypatch: pytest.M
     watcher = threading.Thread(target=watch)
     watcher.start()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(describe, [tmp_path / "a.png"] * 16))
+        list(pool.map(read_facts, [tmp_path / "a.png"] * 16))
     done.set()
     watcher.join()
     assert most[0] < 4 * 4000 * 3000 * opening.BYTES_A_PIXEL / 2  # not eight photos at once
@@ -70,7 +70,7 @@ def test_memory_that_runs_out_has_a_code_of_its_own(
     monkeypatch.setattr(Image.Image, "convert", fail)
     Image.new("L", (64, 64)).save(tmp_path / "grey.png")
     with pytest.raises(PhotoError) as caught:
-        describe(tmp_path / "grey.png")
+        read_facts(tmp_path / "grey.png")
     assert caught.value.code == "out_of_memory"
     assert "grey.png" in str(caught.value)
     assert memory.gate.held == 0

@@ -33,7 +33,7 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 from shenhe.values import FAIL, PASS
 
 
@@ -47,7 +47,7 @@ def summarize(options: argparse.Namespace) -> int:
         plan = plan_summaries(tree, mission, options.output_dir, run)
         _tell_plan("Stage-A", mission, plan.groups, f"{plan.items} photos", plan.already)
         return 0
-    tree.count(mission)  # a mission without a folder ends here, before the model is loaded
+    tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
     prompts = teaching_of(options, missions).taught(prompts, mission)
     counts = run_summaries(
         make_engine(options),
@@ -98,9 +98,11 @@ def run(options: argparse.Namespace) -> int:
     tree = PhotoTree(options.data_root)
     wanted = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not wanted:
-        raise tree.nothing_for(missions)
-    misspelled = tree.misspelled(missions)
-    _warn_of_unknown(folder for folder in tree.unknown(missions) if folder not in misspelled)
+        raise tree.no_mission_error(missions)
+    misspelled = tree.misspelled_folders(missions)
+    _warn_of_unknown(
+        folder for folder in tree.unknown_folders(missions) if folder not in misspelled
+    )
     codes = [tell_faults(misspelled.values())]
     how, policy = run_options(options), verdict_policy_of(options)
     stage_a, stage_b = options.output_dir / "stage_a", options.output_dir / "stage_b"
@@ -128,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
                 engine, source, template, stage_b, options=rows, run=how, policy=policy
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
-    if not rows_files(stage_b):
+    if not list_rows_files(stage_b):
         show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
         return max(codes)
     _print_verdicts(read_run(options.output_dir, max_groups=0))
@@ -145,7 +147,7 @@ def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mi
     faults: list[IntakeError] = []
     for mission in missions:
         try:
-            tree.count(mission)
+            tree.count_groups(mission)
         except IntakeError as error:
             faults.append(error)
         else:

@@ -20,7 +20,7 @@ from shenhe.printable import on_one_line, show
 from shenhe.runs import RunCounts, RunOptions, VerdictPolicy
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.options import Observer
-from shenhe.secrecy import shown_url
+from shenhe.secrecy import redact_url
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
@@ -31,7 +31,7 @@ def make_engine(options: argparse.Namespace) -> Engine:
     from shenhe.engines.create import create_engine
 
     if options.engine == "server":
-        show(f"asking {shown_url(str(options.base_url))} ...", file=sys.stderr)
+        show(f"asking {redact_url(str(options.base_url))} ...", file=sys.stderr)
     else:
         quiet_transformers()
         show(f"loading {options.model} ...", file=sys.stderr)

@@ -8,10 +8,10 @@ from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
 from shenhe.photos.opening import (
     LoadedPhoto,
     PhotoFacts,
-    describe,
     load,
     open_upright,
     preview,
+    read_facts,
     unique_stem,
 )
 from shenhe.photos.sizing import PixelBudget, resize
@@ -21,12 +21,12 @@ __all__ = [
     "LoadedPhoto",
     "PhotoFacts",
     "PixelBudget",
-    "describe",
     "is_photo",
     "kind_of",
     "load",
     "open_upright",
     "preview",
+    "read_facts",
     "resize",
     "unique_stem",
 ]

@@ -25,8 +25,8 @@ from shenhe.errors import PhotoError, item_wall
 from shenhe.geometry import Size
 from shenhe.locations import Location
 from shenhe.photos import jpeg
-from shenhe.photos.boxes import CutShortError, check_heic
-from shenhe.photos.wholeness import COMPRESSION, check_tiff_directory, check_whole
+from shenhe.photos.completeness import COMPRESSION, check_tiff_directory, check_whole
+from shenhe.photos.heic import TruncatedError, check_heic
 
 PLUGINS: Final = {"HEIC": "HEIF"}
 """Kinds that Pillow knows by another name."""
@@ -105,7 +105,7 @@ def photo_wall(path: Location, kind: str = "") -> Iterator[None]:
             yield
         except FileNotFoundError as error:
             raise PhotoError("missing", f"{path}: no such file") from error
-        except CutShortError as error:
+        except TruncatedError as error:
             raise PhotoError("truncated", f"{path}: cut short: {error}") from error
         # Decoders report damage in many ways; each of these was seen on damaged files.
         except (SyntaxError, ValueError, EOFError, LookupError, RuntimeError) as error:
@@ -129,7 +129,7 @@ def _decoder_error(path: Location, kind: str, error: Exception) -> PhotoError:
 def open_header(kind: str, file: BinaryIO) -> Image.Image:
     """Open a photo of a kind without decoding it, so that the decoder's own words are heard.
 
-    Raises: what Pillow raises; CutShortError.
+    Raises: what Pillow raises; TruncatedError.
     """
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have thought otherwise
     if kind == "HEIC":

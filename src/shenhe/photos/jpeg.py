@@ -15,7 +15,7 @@ import simplejpeg
 from PIL import Image
 
 from shenhe.geometry import Size
-from shenhe.photos.boxes import CutShortError
+from shenhe.photos.heic import TruncatedError
 
 COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 """What simplejpeg calls Pillow's modes."""
@@ -51,7 +51,7 @@ class Decoded(NamedTuple):
 def decode(data: bytes, mode: str, stored: Size, wanted: Size) -> Decoded:
     """Decode a JPEG of Pillow's `mode`, at a part of its `stored` size.
 
-    Raises: CutShortError where it ends before its end.
+    Raises: TruncatedError where it ends before its end.
     """
     smaller: dict[str, Any] = {}
     if wanted != stored:
@@ -96,13 +96,13 @@ def is_arithmetic(data: bytes) -> bool:
 def _damage(data: bytes, said: str) -> str:
     """Give what the decoder says of damage.
 
-    Raises: CutShortError where the file ends before the photo does.
+    Raises: TruncatedError where the file ends before the photo does.
     """
     if not _DAMAGE.search(said):
         return ""
     # A small photo inside the header has an end of its own: looked for is the one behind that.
     if data.find(_END, _header(data).scan_at) < 0:
-        raise CutShortError("it has no end: a part of it is lost")
+        raise TruncatedError("it has no end: a part of it is lost")
     return said
 
 

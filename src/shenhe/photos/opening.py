@@ -17,7 +17,7 @@ from PIL import Image
 
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
-from shenhe.locations import Location, absolute, opened
+from shenhe.locations import Location, absolute, open_location
 from shenhe.messages import PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
@@ -61,7 +61,7 @@ class PhotoFacts:
     """
 
     kind: str
-    turned: bool
+    rotated: bool
     damaged_inside: str = ""
     plain: bool = False
 
@@ -98,7 +98,7 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
         return LoadedPhoto(resize(found.image, size), sizes, _as_stored(found, size))
 
 
-def describe(path: Location) -> PhotoFacts:
+def read_facts(path: Location) -> PhotoFacts:
     """Open a photo, as `load` would, and tell of what kind it is.
 
     Raises: PhotoError, see `load`.
@@ -132,7 +132,7 @@ def _as_stored(found: _Opened, size: Size) -> bool:
     return (
         facts.kind in EVERYBODY_READS
         and facts.plain
-        and not facts.turned
+        and not facts.rotated
         and not facts.damaged_inside
         and found.original == size
     )
@@ -145,7 +145,7 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, as
     long as that is still above what it will be resized to.
     """
-    with photo_wall(path), opened(path) as file:
+    with photo_wall(path), open_location(path) as file:
         kind, length = _kind(path, file)
         with photo_wall(path, kind):
             stored = _stored_size(path, kind, file)

@@ -28,9 +28,8 @@ from shenhe.messages import ImagePart, Message
 from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
 from shenhe.rows.decisions import DEFERRED, Decision, Opinion
-from shenhe.runs.verdict_rows import DUPLICATE, LEFT_OUT
 from shenhe.stages import summary, verdict
-from shenhe.values import FAIL, PASS, Annotation, Judgement, photo_key
+from shenhe.values import DUPLICATE_GROUP, FAIL, LEFT_OUT, PASS, Annotation, Judgement, photo_key
 
 COLUMNS = (
     *("group_id", "mission", "label", "model", "p_pass", "model_reason"),
@@ -218,7 +217,7 @@ def _unclear(said: Opinion, vocabulary: Sequence[str]) -> str:
 def _not_shown(found: Found | None) -> str:
     """Say why a group's lines are not what a person decided on; nothing where they are."""
     codes = found.verdict.meta.why if found else ()
-    code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE)), "")
+    code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE_GROUP)), "")
     return f"{code}: the lines do not show what was decided on" if code else ""
 
 

@@ -15,7 +15,7 @@ from shenhe.errors import PhotoError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
-from shenhe.locations import locate, written
+from shenhe.locations import locate, location_text
 from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
@@ -130,7 +130,7 @@ def _record(
     output: Output, finished: FinishedJob[Photos, Recovery], prompt_hash: str, checkpoint: str
 ) -> None:
     photos, (outcome,) = finished.item, finished.outcomes
-    images = [written(path) for path in photos]
+    images = [location_text(path) for path in photos]
     counts = output.counts
     counts.photos += len(photos)
     if outcome.answer:
@@ -180,4 +180,4 @@ def _failure(images: list[str], bad: Rejection) -> CaptionFailure:
 
 
 def _key(photos: Photos) -> str:
-    return photos_key([written(path) for path in photos])
+    return photos_key([location_text(path) for path in photos])

@@ -12,8 +12,8 @@ from typing import Any
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
-from shenhe.intake.fingerprints import read_ahead
-from shenhe.locations import absolute, written
+from shenhe.intake.fingerprints import with_fingerprints
+from shenhe.locations import absolute, location_text
 from shenhe.messages import Answer, PhotoSize
 from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, RunMeta, SummaryRow, utc_now
 from shenhe.rows.counts import RunCounts
@@ -86,7 +86,7 @@ def run_summaries(
     prompt_hash = template.hash(mission)
     decisive = options | {
         "stage": "summarize",
-        "data_root": written(absolute(tree.data_root)),
+        "data_root": location_text(absolute(tree.data_root)),
         "mission": mission.name,
         "prompt_hash": prompt_hash,
         "checkpoint": engine.fingerprint,
@@ -94,7 +94,7 @@ def run_summaries(
         "max_attempts": run.max_attempts,
     }
     path = rows_file(output_dir, mission.name)
-    total = tree.count(mission)
+    total = tree.count_groups(mission)
     title = f"Stage-A {mission.name}"
 
     def stale(done: RowIndex) -> set[str]:
@@ -161,7 +161,7 @@ def _jobs(
     max_new_tokens: int,
     output: Output,
 ) -> Iterator[Job[Group]]:
-    for group, inputs in read_ahead(groups):
+    for group, inputs in with_fingerprints(groups):
         requests = tuple(
             summary.request(
                 f"{group.key}\x1f{photo_key(index)}", photo, mission, template, max_new_tokens
@@ -205,7 +205,7 @@ def _record(
     # Of a Stage-A question the last photo is the one asked about: before it are examples.
     counts.note_damage(answer.sizes[-1] for answer in answers if answer.sizes)
     failures = [
-        failure_of(group, written(photo), outcome)
+        failure_of(group, location_text(photo), outcome)
         for photo, outcome in zip(group.photos, finished.outcomes, strict=True)
         if isinstance(outcome, Rejection)
     ]
@@ -221,7 +221,7 @@ def _record(
         group_id=group.group_id,
         mission=group.mission,
         label=group.label,
-        images=[written(photo) for photo in group.photos],
+        images=[location_text(photo) for photo in group.photos],
         per_image={photo_key(index): outcome.value for index, outcome in enumerate(good)},
         timestamp=utc_now(),
         meta=RunMeta(

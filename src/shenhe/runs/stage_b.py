@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 from pydantic import ValidationError
 
 from shenhe.config import Mission, Missions, Template
-from shenhe.config.missions import normalized
+from shenhe.config.missions import normalize_name
 from shenhe.engines.base import Engine
 from shenhe.errors import RunError
-from shenhe.locations import written
+from shenhe.locations import location_text
 from shenhe.row_types import SummaryRow
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import failures_file, key_of, rows_file
@@ -31,10 +31,10 @@ from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.runs.stage_a import RunPlan
 from shenhe.runs.verdict_policy import VerdictPolicy
-from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter
-from shenhe.shards import rows_files
+from shenhe.runs.verdict_rows import VerdictWriter
+from shenhe.shards import list_rows_files
 from shenhe.stages import verdict
-from shenhe.values import Group
+from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group
 
 UNSURE: Final = "not as sure as is asked, which an older version let stand"
 _MAKE_WHOLE: Final = "have the `shenhe summarize` that wrote it go on, then run this again"
@@ -65,7 +65,7 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
     Raises: RunError if there is none, or one is of no known mission; UsageError for a mission
     that is not known.
     """
-    paths = rows_files(source) if source.is_dir() else [source]
+    paths = list_rows_files(source) if source.is_dir() else [source]
     if not paths or not paths[0].is_file():
         raise RunError(f"--stage-a {source}: no rows there; run `shenhe summarize` first")
     found = []
@@ -116,7 +116,7 @@ def run_verdicts(
     decisive = options | policy.decisive_options
     decisive |= {
         "stage": "judge",
-        "stage_a": written(source.path.absolute()),
+        "stage_a": location_text(source.path.absolute()),
         "mission": mission.name,
         "prompt_hash": prompt_hash,
         "checkpoint": engine.fingerprint,
@@ -227,7 +227,7 @@ def _summaries(
             first = error.errors()[0]
             where = ".".join(str(step) for step in first["loc"])
             raise RunError(f"{source.path}: not a Stage-A row: {where}: {first['msg']}") from error
-        if normalized(summary_row.mission) != normalized(source.mission.name):
+        if normalize_name(summary_row.mission) != normalize_name(source.mission.name):
             raise RunError(
                 f"{source.path}: holds both {source.mission.name} and {summary_row.mission};"
                 " give one file a mission"
@@ -242,7 +242,7 @@ def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, list[st
         if key_of(row) in output.done:
             continue
         group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
-        _, codes, items = failed.setdefault(group.key, (group, [INCOMPLETE], []))
+        _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
         if row.get("code") == LEFT_OUT:
             codes.append(LEFT_OUT)
             items.append(str(row.get("message")))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
@@ -18,12 +17,15 @@ from shenhe.runs.probability import p_pass
 from shenhe.runs.stage_a import answer_meta, describe_left_out, failure_of
 from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.stages import verdict
-from shenhe.values import WHY, Group, Judgement
-
-INCOMPLETE: Final = "stage_a_incomplete"
-LEFT_OUT: Final = "left_out"
-DUPLICATE: Final = "duplicate_group"
-FORMAT: Final = "format"
+from shenhe.values import (
+    DUPLICATE_GROUP,
+    FORMAT,
+    LEFT_OUT,
+    STAGE_A_INCOMPLETE,
+    UNDECIDED_CODES,
+    Group,
+    Judgement,
+)
 
 
 class VerdictWriter:
@@ -49,10 +51,10 @@ class VerdictWriter:
             if row.key in repeated:
                 inputs = repeated[row.key].rests_on
                 if repeated[row.key].differ:
-                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE], inputs)
+                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE_GROUP], inputs)
                     continue
             if lacking := lacks(len(row.images), row.per_image):
-                codes = [INCOMPLETE, *_not_whole(row)]
+                codes = [STAGE_A_INCOMPLETE, *_not_whole(row)]
                 self.undecided(_group(row), f"第一阶段未完成: {lacking}", codes, inputs)
                 continue
             try:
@@ -138,13 +140,13 @@ def _not_whole(row: SummaryRow) -> list[str]:
 
 def _coded(bad: Rejection) -> Rejection:
     """Give an answer that keeps no format the one code for that; its own goes into the message."""
-    if bad.answer is None or bad.code in WHY:
+    if bad.answer is None or bad.code in UNDECIDED_CODES:
         return bad
     return replace(bad, code=FORMAT, message=f"{bad.code}: {bad.message}")
 
 
 def _place(code: str) -> int:
-    return WHY.index(code) if code in WHY else len(WHY)
+    return UNDECIDED_CODES.index(code) if code in UNDECIDED_CODES else len(UNDECIDED_CODES)
 
 
 def _rests_on(row: SummaryRow) -> str:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 from PIL import Image
 
-from shenhe.photos.boxes import CutShortError
+from shenhe.photos.heic import TruncatedError
 
 PNG_START: Final = 8
 COMPRESSION: Final = 259
@@ -28,7 +28,7 @@ _STRIPS: Final = ((273, 279), (324, 325))
 def check_whole(kind: str, data: bytes, image: Image.Image) -> str:
     """Check that a photo of a kind is all there; give what is damaged inside.
 
-    Raises: CutShortError.
+    Raises: TruncatedError.
     """
     if kind == "PNG":
         return _check_png(data)
@@ -47,22 +47,22 @@ def _check_png(data: bytes) -> str:
         length, kind = int.from_bytes(view[at : at + 4], "big"), bytes(view[at + 4 : at + 8])
         end = at + 12 + length
         if end > len(data):
-            raise CutShortError(f"its chunk {kind.decode('latin-1')!r} is not all there")
+            raise TruncatedError(f"its chunk {kind.decode('latin-1')!r} is not all there")
         wanted = int.from_bytes(view[end - 4 : end], "big")
         if kind == b"IDAT" and not damage and zlib.crc32(view[at + 4 : end - 4]) != wanted:
             damage = "a checksum of the picture is wrong"
         if kind == b"IEND":
             return damage
         at = end
-    raise CutShortError("it has no end: a part of it is lost")
+    raise TruncatedError("it has no end: a part of it is lost")
 
 
 def _check_webp(data: bytes) -> None:
     end = int.from_bytes(data[4:8], "little") + 8
     if end > len(data):
-        raise CutShortError(f"it says that it has {end} bytes, {len(data)} are there")
+        raise TruncatedError(f"it says that it has {end} bytes, {len(data)} are there")
     if not data[max(0, end - ZEROS) : end].strip(b"\0"):
-        raise CutShortError("it ends in zeros: a part of it was never written")
+        raise TruncatedError("it ends in zeros: a part of it was never written")
 
 
 def _check_tiff(data: bytes, image: Any) -> None:
@@ -70,13 +70,13 @@ def _check_tiff(data: bytes, image: Any) -> None:
         places = zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(lengths, ()), strict=False)
         for offset, length in places:
             if offset + length > len(data):
-                raise CutShortError("a strip of it lies beyond its end")
+                raise TruncatedError("a strip of it lies beyond its end")
 
 
 def check_tiff_directory(file: BinaryIO) -> int:
     """Check that what tells a decoder of a TIFF's picture is all there; give its compression.
 
-    Raises: CutShortError.
+    Raises: TruncatedError.
     """
     length = file.seek(0, io.SEEK_END)
     head = _read(file, 0, 16)
@@ -94,7 +94,7 @@ def check_tiff_directory(file: BinaryIO) -> int:
         values, place = entries[start + 4 : start + 4 + wide], entries[start + 4 + wide :][:wide]
         size = number(values) * _TYPE_BYTES.get(kind, 1)
         if tag in _NEEDED and size > wide and number(place) + size > length:
-            raise CutShortError(f"tag {tag} lies beyond its end")
+            raise TruncatedError(f"tag {tag} lies beyond its end")
         if tag == COMPRESSION:
             compression = number(place[:2])
     return compression
@@ -104,5 +104,5 @@ def _read(file: BinaryIO, at: int, size: int) -> bytes:
     file.seek(at)
     data = file.read(size)
     if len(data) < size:
-        raise CutShortError("it ends before the directory of its picture does")
+        raise TruncatedError("it ends before the directory of its picture does")
     return data

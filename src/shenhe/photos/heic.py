@@ -27,11 +27,11 @@ _FORBIDDEN = re.compile(rb"\0\0[\0\1\2]")
 """Such bytes never stand inside a unit of HEVC: what writes it puts a 3 between."""
 
 
-class CutShortError(ValueError):
+class TruncatedError(ValueError):
     """The file holds less than it says; its text says what is missing."""
 
 
-class Box(NamedTuple):
+class MediaBox(NamedTuple):
     """A box of the file: its type and where its content lies."""
 
     kind: bytes
@@ -55,23 +55,23 @@ class Items:
 def check_heic(data: bytes) -> str:
     """Check that a HEIC is whole; give what is damaged inside, nothing where all is well.
 
-    Raises: CutShortError.
+    Raises: TruncatedError.
     """
     try:
         items = _items(data)
         return _check_tiles(data, items)
     except (struct.error, IndexError) as error:
-        raise CutShortError("a box ends before its content does") from error
+        raise TruncatedError("a box ends before its content does") from error
 
 
 def _items(data: bytes) -> Items:
     """Read the boxes of a file, and check that all their content is there."""
-    meta: Box | None = None
+    meta: MediaBox | None = None
     for box in _boxes(data, 0, len(data), top=True):
         if box.kind == b"meta" and meta is None:
             meta = box
     if meta is None:
-        raise CutShortError("it ends before the box that tells what is in it")
+        raise TruncatedError("it ends before the box that tells what is in it")
     items = Items()
     inner = {box.kind: box for box in _boxes(data, meta.start + 4, meta.end)}
     if b"pitm" in inner:
@@ -88,10 +88,10 @@ def _items(data: bytes) -> Items:
     return items
 
 
-def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[Box]:
+def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[MediaBox]:
     """Go through boxes.
 
-    Raises: CutShortError where one says that it is longer than what is there.
+    Raises: TruncatedError where one says that it is longer than what is there.
     """
     while at + 8 <= end:
         size, kind, header = _number(data, at, 4), data[at + 4 : at + 8], 8
@@ -103,8 +103,8 @@ def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[Box
             size = end - at
         if size < header or at + size > end:
             name = kind.decode("latin-1")
-            raise CutShortError(f"its box {name!r} has {size} bytes, {end - at} are there")
-        yield Box(kind, at + header, at + size)
+            raise TruncatedError(f"its box {name!r} has {size} bytes, {end - at} are there")
+        yield MediaBox(kind, at + header, at + size)
         at += size
 
 
@@ -114,7 +114,7 @@ def _number(data: bytes, at: int, size: int) -> int:
     return int.from_bytes(data[at : at + size], "big")
 
 
-def _read_kinds(data: bytes, box: Box, items: Items) -> None:
+def _read_kinds(data: bytes, box: MediaBox, items: Items) -> None:
     at = box.start + (8 if data[box.start] else 6)
     for entry in _boxes(data, at, box.end):
         if entry.kind == b"infe" and data[entry.start] >= 2:
@@ -124,7 +124,7 @@ def _read_kinds(data: bytes, box: Box, items: Items) -> None:
             items.kinds[number] = data[kind : kind + 4]
 
 
-def _read_parts(data: bytes, box: Box, items: Items) -> None:
+def _read_parts(data: bytes, box: MediaBox, items: Items) -> None:
     wide = 4 if data[box.start] else 2
     for entry in _boxes(data, box.start + 4, box.end):
         if entry.kind != b"dimg":
@@ -134,10 +134,10 @@ def _read_parts(data: bytes, box: Box, items: Items) -> None:
         items.parts[number] = [_number(data, first + i * wide, wide) for i in range(count)]
 
 
-def _read_extents(data: bytes, box: Box, idat: Box | None, items: Items) -> None:
+def _read_extents(data: bytes, box: MediaBox, idat: MediaBox | None, items: Items) -> None:
     """Read where items lie.
 
-    Raises: CutShortError where one lies beyond the end of the file.
+    Raises: TruncatedError where one lies beyond the end of the file.
     """
     version, sizes = data[box.start], _number(data, box.start + 4, 2)
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
@@ -158,18 +158,18 @@ def _read_extents(data: bytes, box: Box, idat: Box | None, items: Items) -> None
             offset, at = base + _number(data, at, offset_size), at + offset_size
             length, at = _number(data, at, length_size), at + length_size
             if reference == 0 and method < 2:
-                where = idat if method else Box(b"file", 0, len(data))
+                where = idat if method else MediaBox(b"file", 0, len(data))
                 items.extents.setdefault(number, []).append(_place(where, offset, length, number))
 
 
-def _place(where: Box | None, offset: int, length: int, number: int) -> tuple[int, int]:
+def _place(where: MediaBox | None, offset: int, length: int, number: int) -> tuple[int, int]:
     if where is None or where.start + offset + length > where.end:
-        raise CutShortError(f"item {number} lies beyond its end")
+        raise TruncatedError(f"item {number} lies beyond its end")
     start = where.start + offset
     return start, length or where.end - start
 
 
-def _read_length_bytes(data: bytes, box: Box, items: Items) -> None:
+def _read_length_bytes(data: bytes, box: MediaBox, items: Items) -> None:
     for container in _boxes(data, box.start, box.end):
         if container.kind == b"ipco":
             for entry in _boxes(data, container.start, container.end):
@@ -180,7 +180,7 @@ def _read_length_bytes(data: bytes, box: Box, items: Items) -> None:
 def _check_tiles(data: bytes, items: Items) -> str:
     """Check that the photo, or each tile that it is made of, is all there.
 
-    Raises: CutShortError.
+    Raises: TruncatedError.
     """
     damage = ""
     tiles = list(_tiles(items, items.primary))
@@ -188,7 +188,7 @@ def _check_tiles(data: bytes, items: Items) -> str:
         name = f"tile {place} of {len(tiles)}" if len(tiles) > 1 else "its picture"
         kind, extents = items.kinds.get(number), items.extents.get(number)
         if not kind or not extents or kind in _MADE_OF_OTHERS:
-            raise CutShortError(f"{name} is not there")
+            raise TruncatedError(f"{name} is not there")
         if kind != b"hvc1":  # the decoder's own affair
             continue
         content = b"".join(data[start : start + length] for start, length in extents)
@@ -209,16 +209,16 @@ def _tiles(items: Items, number: int, depth: int = 0) -> Iterator[int]:
 def _check_units(content: bytes, length_bytes: int, name: str) -> str:
     """Check that the units of a coded picture fill its place, and hold what they may.
 
-    Raises: CutShortError where a unit ends otherwise than it says, or in zeros.
+    Raises: TruncatedError where a unit ends otherwise than it says, or in zeros.
     """
     at, damage = 0, ""
     while at < len(content):
         length = int.from_bytes(content[at : at + length_bytes], "big")
         start, end = at + length_bytes, at + length_bytes + length
         if length < 3 or end > len(content) or content[start] & 0x80:
-            raise CutShortError(f"{name} is not all there")
+            raise TruncatedError(f"{name} is not all there")
         if content[end - 1] == 0:  # a unit's last byte never is
-            raise CutShortError(f"{name} ends in zeros")
+            raise TruncatedError(f"{name} ends in zeros")
         if not damage and (found := _FORBIDDEN.search(content, start, end)):
             damage = f"{name} holds bytes that a picture cannot, at {found.start()} of its own"
         at = end

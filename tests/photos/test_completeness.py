@@ -16,8 +16,8 @@ from PIL import Image, ImageFile
 
 from shenhe.errors import PhotoError
 from shenhe.locations import locate
-from shenhe.photos import PixelBudget, describe, load
-from shenhe.photos.boxes import CutShortError, check_heic
+from shenhe.photos import PixelBudget, load, read_facts
+from shenhe.photos.heic import TruncatedError, check_heic
 
 SECTOR = 512
 KINDS: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def cuts(size: int) -> Iterator[int]:
 def _code(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
-        return "damaged_inside" if describe(path).damaged_inside else "whole"
+        return "damaged_inside" if read_facts(path).damaged_inside else "whole"
     except PhotoError as error:
         return error.code if str(path) in str(error) else f"{error.code}, of no name"
 
@@ -146,13 +146,13 @@ def test_data_up_to_the_end_of_the_file_are_looked_at_by_their_items(
     data = _rewritten(files["heic"], "to the end")
     assert check_heic(data) == ""
     for cut in range(len(data) - 300, len(data), 7):
-        with pytest.raises(CutShortError):
+        with pytest.raises(TruncatedError):
             check_heic(data[:cut])
 
 
 def test_lengths_of_64_bits_are_compared_too(files: dict[str, bytes]) -> None:
     data = _rewritten(files["heic"], "64 bits")
-    with pytest.raises(CutShortError, match="'mdat' has"):
+    with pytest.raises(TruncatedError, match="'mdat' has"):
         check_heic(data[:-1])
 
 
@@ -163,7 +163,7 @@ def test_every_tile_is_looked_at(files: dict[str, bytes]) -> None:
         damaged = data[:at] + bytes(SECTOR) + data[at + SECTOR :]
         try:
             told = check_heic(damaged)
-        except CutShortError as error:
+        except TruncatedError as error:
             told = str(error)
         assert told.startswith("tile "), at
 
@@ -200,7 +200,7 @@ def test_a_server_that_hangs_up_half_way(name: str, files: dict[str, bytes]) -> 
         thread.start()
         try:
             with pytest.raises(PhotoError) as caught:
-                describe(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
+                read_facts(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
         finally:
             server.shutdown()
             thread.join()
