@@ -18,8 +18,9 @@ from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
 from shenhe.review.indexing import is_current, make, read_at, sources_of
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decision_tables import STANDS
-from shenhe.rows.decisions import Decision, Decisions
+from shenhe.rows.decisions import Decisions
 from shenhe.values import Label, Ruling
 
 TRIGRAM = 3
