@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.checkpoints.check import Finding
-from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, listed
+from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, list_photos_at_fault
 from shenhe.doctor.subject import Subject
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import read_rows
@@ -42,8 +42,8 @@ def check_truncation(subject: Subject) -> Iterator[Finding]:
         told = _read(path)
         yield _of_limit(path, told.ends)
         for code, photos in sorted(told.bad.items()):
-            yield from listed(code, photos, "error")
-        yield from listed(DAMAGED_INSIDE, told.damaged, "warning")
+            yield from list_photos_at_fault(code, photos, "error")
+        yield from list_photos_at_fault(DAMAGED_INSIDE, told.damaged, "warning")
 
 
 def _read(path: Path) -> _Told:
