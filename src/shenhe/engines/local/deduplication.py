@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.preprocessing import Opened
+from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Grammar, Request, RequestFailed
 
 REMEMBERED = 4096
@@ -27,7 +28,7 @@ class _Question(NamedTuple):
 class Sharing:
     """Which requests are being answered, and which wait for the answer of another."""
 
-    def __init__(self, spec: EngineSpec, most: int) -> None:
+    def __init__(self, spec: EngineSpec[LocalOptions], most: int) -> None:
         """Let at most so many requests wait: whoever asks for more is told to come again."""
         self._spec, self._most = spec, most
         self._asked: dict[str, _Question] = {}

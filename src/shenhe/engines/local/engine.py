@@ -21,6 +21,7 @@ from shenhe.engines.local.preprocessing import Opener
 from shenhe.engines.local.scheduler import Batch
 from shenhe.engines.local.sequence import Reader
 from shenhe.engines.local.skinny_linear import is_quantized
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import EngineError, ItemError, UsageError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -46,7 +47,7 @@ class PreparedPrompt:
 class LocalEngine:
     """An Engine over one loaded checkpoint."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[LocalOptions]) -> None:
         """Load the checkpoint.
 
         Raises: CheckpointError, AdapterError, UsageError.
@@ -55,10 +56,10 @@ class LocalEngine:
         loaded = load_checkpoint(
             spec.model,
             spec.adapters,
-            dtype=spec.dtype,
-            attn_impl=spec.attn_impl,
-            device=spec.device,
-            quantize=spec.quantize,
+            dtype=spec.engine.dtype,
+            attn_impl=spec.engine.attn_impl,
+            device=spec.engine.device,
+            quantize=spec.engine.quantize,
         )
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
         budget = _budget(loaded.budget, spec.max_pixels)
@@ -67,7 +68,7 @@ class LocalEngine:
         ends = self._model.generation_config.eos_token_id
         self._reader = Reader(self._tokenizer, _end_tokens(ends, self._tokenizer))
         self._heads, self._drafts = Heads(), Drafts()
-        self._places = spec.batch_size
+        self._places = spec.max_batch_size
         self.fingerprint = loaded.fingerprint
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:

@@ -16,6 +16,7 @@ from shenhe.engines.local.ngram_drafts import Drafts
 from shenhe.engines.local.prefix_cache import Heads
 from shenhe.engines.local.preprocessing import Opened
 from shenhe.engines.local.sequence import Reader, Writing
+from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
 from shenhe.messages import Answer, RequestFailed
@@ -42,7 +43,7 @@ class Batch:
     def __init__(
         self,
         runner: ModelRunner,
-        spec: EngineSpec,
+        spec: EngineSpec[LocalOptions],
         reader: Reader,
         *,
         grammars: Grammars | None,
@@ -113,7 +114,7 @@ class Batch:
     def step(self, active: list[Writing]) -> None:
         """Put what is pending through the model and choose the next tokens of each answer."""
         most = DRAFTING.get(self._runner.device.type, DRAFTING["cpu"])
-        guessing = self._spec.speculate and len(active) <= most
+        guessing = self._spec.engine.speculate and len(active) <= most
         for writing in active if guessing else ():
             if writing.sampler.greedy and not writing.begins:
                 left = writing.opened.request.max_new_tokens - len(writing.written)
@@ -136,7 +137,7 @@ class Batch:
             answers = 1 + len(writing.draft)
             with writing.alone():
                 self._take(writing, scores[at : at + answers])
-            if self._spec.speculate:
+            if self._spec.engine.speculate:
                 self._drafts.learn(writing.written, known)
             at += answers
 

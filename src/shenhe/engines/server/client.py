@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.completions import Body
 from shenhe.engines.server.contact import (
     AGAIN,
@@ -42,15 +43,15 @@ NEVER, IN_A_ROW = 16, 200
 class Client:
     """Asks one server; lives in one event loop."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
         """Connect to nothing yet.
 
         Raises: UsageError for an address or a key that cannot be.
         """
         self.contact = Contact(spec)
         self._address = self.contact.address
-        self.pace = Pace(spec.batch_size or MOST)
-        self._breaker = Breaker(self._address, self.contact.problem, spec.server_patience)
+        self.pace = Pace(spec.max_batch_size or MOST)
+        self._breaker = Breaker(self._address, self.contact.problem, spec.engine.server_patience)
         self._photos = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
         self._answered, self._failed, self._lost = False, 0, 0
 

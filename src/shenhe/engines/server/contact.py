@@ -10,6 +10,7 @@ from typing import Final
 from pydantic_core import to_json
 
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.completions import Body, first_choice, read_json
 from shenhe.engines.server.faults import (
     AgainError,
@@ -40,15 +41,15 @@ NO_WAY_IN: Final = frozenset({401, 403, 404})
 class Contact:
     """What is known of one server, and how to ask it once; lives in one event loop."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
         """Connect to nothing yet.
 
         Raises: UsageError for an address or a key that cannot be.
         """
-        self.transport = Transport(str(spec.base_url))
+        self.transport = Transport(str(spec.engine.base_url))
         self.address, self.secrets = self.transport.address, self.transport.secrets
-        self.seconds = spec.request_timeout
-        self.patience = Patience(self.address, spec.server_patience)
+        self.seconds = spec.engine.request_timeout
+        self.patience = Patience(self.address, spec.engine.server_patience)
 
     async def models(self) -> list[Body]:
         """List the models of the server; none where its list cannot be read.
