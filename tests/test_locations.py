@@ -24,9 +24,9 @@ from shenhe.errors import IntakeError, PhotoError, UsageError
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, PhotoTree, read_annotations
-from shenhe.locations import Location, Remote, beside, locate, opened
+from shenhe.locations import Location, Remote, locate, locate_beside, open_location
 from shenhe.report import write_report
-from shenhe.runs import Deciding, RunOptions, find_stage_a, run_summaries, run_verdicts
+from shenhe.runs import RunOptions, VerdictPolicy, find_stage_a, run_summaries, run_verdicts
 from tests.conftest import DEMO, MISSION
 
 BUCKET = "inspection"
@@ -92,7 +92,7 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
         tmp_path / "there" / "stage_b",
         options={},
         run=RunOptions(),
-        deciding=Deciding(),
+        policy=VerdictPolicy(),
     )
     page = write_report(tmp_path / "there").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == sum(len(r["images"]) for r in found["there"])
@@ -211,7 +211,7 @@ def test_whatever_a_file_system_raises_is_an_error_of_the_system(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=rf"\A\[Errno {errno.EIO}\] .+\Z"), opened(locate(url)):
+    with pytest.raises(OSError, match=rf"\A\[Errno {errno.EIO}\] .+\Z"), open_location(locate(url)):
         pass
 
 
@@ -250,5 +250,5 @@ def test_a_url_has_the_parts_of_a_path() -> None:
     assert photo.parent / photo.name == photo
     assert pickle.loads(pickle.dumps(photo)) == photo
     assert locate("file:///a%20b/c.jpg") == Path("/a b/c.jpg")
-    assert beside(photo, "s3://b/x.jpg") == Remote("s3://b/x.jpg")
+    assert locate_beside(photo, "s3://b/x.jpg") == Remote("s3://b/x.jpg")
     assert photos.unique_stem(photo) != photos.unique_stem(Remote("s3://b/深 1#a.tar.JPG"))

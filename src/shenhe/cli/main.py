@@ -14,7 +14,7 @@ from typing import NoReturn
 from shenhe.cli.flags import on_the_command_line
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError, is_panic, spelling
-from shenhe.files import FULL
+from shenhe.files import DISK_FULL
 from shenhe.printable import PrintableFormatter, show
 from shenhe.secrecy import Secrets
 
@@ -54,7 +54,7 @@ def _exit_code(argv: Sequence[str]) -> int:
     except OSError as error:
         if options.debug:
             _show_traceback(secrets)
-        remedy = "; free space, then run it again" if error.errno in FULL else ""
+        remedy = "; free space, then run it again" if error.errno in DISK_FULL else ""
         said = f"{error.filename or options.command}: {error.strerror or error}{remedy}"
         _say(said, secrets)
         return 2

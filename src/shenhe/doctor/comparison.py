@@ -15,7 +15,7 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
 from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Request
-from shenhe.verification import first_difference, place_of_difference
+from shenhe.verification import describe_difference, first_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"
 PIXELS = "copy preprocessor_config.json from the base, and use the same --max-pixels"
@@ -60,7 +60,7 @@ def _same_tokens(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Fin
         first, other = (seen.prompts[request.key].token_ids for seen in (ours, theirs))
         if first == other:
             continue
-        at = place_of_difference(first, other)
+        at = first_difference(first, other)
         here, there = (_token(seen, request.key, at) for seen in (ours, theirs))
         told = f"prompt tokens differ: {request.key}: at {at} {here} against {there}"
         return Finding("error", told, TOKENIZER)
@@ -90,5 +90,5 @@ def _same_answers(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Fi
     same = f"{len(requests) - len(odd)} of {len(requests)} greedy answers are the same"
     if not odd:
         return Finding("ok", same)
-    where = first_difference(ours.texts[odd[0]], theirs.texts[odd[0]])
+    where = describe_difference(ours.texts[odd[0]], theirs.texts[odd[0]])
     return Finding("error", f"{same}; {odd[0]}: {where}", WEIGHTS)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar, get_args
 
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Name, Whole, option, option_class
-from shenhe.secrecy import shown_url
+from shenhe.secrecy import redact_url
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 EngineName = Literal["local", "vllm", "server", "ray"]
@@ -142,7 +142,7 @@ class ServerOptions:
         Raises: OptionError.
         """
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            address = shown_url(self.base_url)
+            address = redact_url(self.base_url)
             raise OptionError("base_url", address, "must begin with http:// or https://")
         if self.photo_packing not in (None, "png", "bmp"):
             raise OptionError("photo_packing", self.photo_packing, "use png or bmp")

@@ -16,7 +16,7 @@ from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.ledger import read_rows
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, FAIL, PASS, Label
 
 BINS = 10
@@ -270,15 +270,15 @@ def _decided(run_dir: Path) -> dict[str, Label]:
         raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
     labels: dict[str, Label] = {PASS: "pass", FAIL: "fail"}
     return {
-        decision.key: labels[decision.said.choice]
+        decision.key: labels[decision.opinion.choice]
         for decision in Decisions(run_dir).all_current()
-        if decision.said and decision.said.choice in labels
+        if decision.opinion and decision.opinion.choice in labels
     }
 
 
 def _outcomes(run_dir: Path) -> Iterator[Outcome]:
     folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
-    for path in rows_files(folder):
+    for path in list_rows_files(folder):
         for row in read_rows(path):
             try:
                 found = VerdictRow.model_validate(row)

@@ -15,7 +15,7 @@ from typing import Final
 
 from shenhe.intake.folder import Contents
 from shenhe.intake.prefetch import prefetch
-from shenhe.locations import Location, opened
+from shenhe.locations import Location, open_location
 from shenhe.rows.fingerprints import UNKNOWN
 from shenhe.values import Group
 
@@ -58,7 +58,7 @@ def with_fingerprints(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
 
 def _of_file(path: Path) -> bytes:
     digest = hashlib.blake2b(digest_size=HEX // 2)
-    with opened(path) as file:
+    with open_location(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.digest()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.config import Mission, Missions
-from shenhe.config.missions import normalized
+from shenhe.config.missions import normalize_name
 from shenhe.errors import IntakeError
 from shenhe.intake import fingerprints, hints
 from shenhe.intake.folder import Contents, kind_left_out, look
@@ -26,7 +26,7 @@ from shenhe.intake.spelling import (
     spaced,
     written_name,
 )
-from shenhe.locations import Entry, Location, absolute, entries, is_folder, is_utf8
+from shenhe.locations import FolderEntry, Location, absolute, is_folder, is_utf8, scan_folder
 from shenhe.photos.kinds import is_photo
 from shenhe.values import Group, Label, group_key
 
@@ -74,15 +74,15 @@ class PhotoTree:
         self._missions: dict[str, list[str]] = {}
         self._known_shelves: dict[str, tuple[list[Shelf], list[str]]] = {}
         for name in naturally(entry.name for entry in _entries(data_root) if _is_shown(entry)):
-            self._missions.setdefault(normalized(name), []).append(name)
+            self._missions.setdefault(normalize_name(name), []).append(name)
 
     def missions(self, known: Missions) -> list[Mission]:
         """List the known missions that the tree has a folder for, in their configured order."""
-        return [mission for mission in known if normalized(mission.name) in self._missions]
+        return [mission for mission in known if normalize_name(mission.name) in self._missions]
 
     def unknown_folders(self, known: Missions) -> list[str]:
         """List the folders that belong to no known mission."""
-        names = {normalized(mission.name) for mission in known}
+        names = {normalize_name(mission.name) for mission in known}
         return [
             folder
             for name, folders in self._missions.items()
@@ -193,7 +193,7 @@ class PhotoTree:
 
     def _folder(self, mission: Mission, seen: Seen) -> Location:
         """Find a mission's folder."""
-        names = self._missions.get(normalized(mission.name), [])
+        names = self._missions.get(normalize_name(mission.name), [])
         if len(names) > 1:
             told = hints.same(names)
             raise IntakeError(f"{self.data_root}: {told} are the same mission: merge them")
@@ -254,7 +254,7 @@ def _names(shelf: Shelf, seen: Seen) -> Iterator[str]:
         seen.fault(hints.of_strays(shelf.folder, strays, count))
 
 
-def _is_shown(entry: Entry, passed_over: Counter[str] | None = None) -> bool:
+def _is_shown(entry: FolderEntry, passed_over: Counter[str] | None = None) -> bool:
     """Whether an entry is a folder that people see; any other is counted."""
     passed_over = Counter() if passed_over is None else passed_over
     if entry.name.startswith("."):
@@ -268,7 +268,7 @@ def _is_shown(entry: Entry, passed_over: Counter[str] | None = None) -> bool:
     return False
 
 
-def _may_be_photo(folder: Location, entry: Entry) -> bool:
+def _may_be_photo(folder: Location, entry: FolderEntry) -> bool:
     if entry.name.startswith(".") or is_system(entry.name):
         return False
     return is_photo(entry.name) or bool(kind_left_out(folder, entry))
@@ -288,8 +288,8 @@ def _is_group(shelf: Shelf, name: str, seen: Seen) -> bool:
     return False
 
 
-def _entries(folder: Location) -> Iterator[Entry]:
+def _entries(folder: Location) -> Iterator[FolderEntry]:
     try:
-        yield from entries(folder)
+        yield from scan_folder(folder)
     except OSError as error:
         raise IntakeError(f"{folder}: cannot be listed: {error.strerror}") from error

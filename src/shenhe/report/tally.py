@@ -14,7 +14,7 @@ from shenhe.evaluation.verdicts import Outcome
 from shenhe.reservoir import Reservoir
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.ledger import Json, read_rows
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, PASS
 
 UNDECIDED = "undecided"
@@ -84,7 +84,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
     Undecided groups come first, then those judged against their label, then the rest in order.
     Raises: RunError if the folder holds no verdicts, or rows of another form.
     """
-    verdict_files = rows_files(run_dir / "stage_b")
+    verdict_files = list_rows_files(run_dir / "stage_b")
     if not verdict_files:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
     missions: list[MissionTally] = []
@@ -125,7 +125,7 @@ def _with_summaries(
 ) -> list[tuple[VerdictRow, SummaryRow | None]]:
     wanted = {row.key for row in chosen}
     found: dict[str, SummaryRow] = {}
-    for path in rows_files(run_dir / "stage_a"):
+    for path in list_rows_files(run_dir / "stage_a"):
         for json_row in read_rows(path):
             try:
                 row = SummaryRow.model_validate(json_row)

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from shenhe.errors import RunError
 from shenhe.row_types import CaptionRow
 from shenhe.rows.ledger import read_rows
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 
 
 def caption_files(run_dir: Path) -> list[Path]:
     """List the caption rows that lie in a run's folder: captions.jsonl, captions/*.jsonl."""
-    named = [run_dir / "captions.jsonl", *rows_files(run_dir / "captions")]
+    named = [run_dir / "captions.jsonl", *list_rows_files(run_dir / "captions")]
     return [path for path in named if path.is_file()]
 
 

@@ -13,7 +13,7 @@ from shenhe.intake import PhotoTree
 from shenhe.intake.fingerprints import add_content_hash
 from shenhe.intake.spelling import LABELS
 from shenhe.intake.tree import BAD_NAME
-from shenhe.locations import written
+from shenhe.locations import location_text
 from shenhe.rows import fingerprints
 from shenhe.rows.keys import failures_file, key_of
 from shenhe.rows.ledger import Json, read_rows, rewrite
@@ -167,7 +167,7 @@ def _difference(row: Json, group: Group) -> str:
     """Say what lies in a group's folder otherwise than its row tells, by names alone."""
     if group.code == BAD_NAME:
         return "a name that is not UTF-8"
-    before, now = set(row.get("images") or ()), {written(photo) for photo in group.photos}
+    before, now = set(row.get("images") or ()), {location_text(photo) for photo in group.photos}
     if now - before and before - now:
         return "photos added and removed"
     if now - before:
