@@ -12,6 +12,7 @@ import pytest
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine, transport
 from shenhe.engines.server.backoff import Backoff, parse_retry_after
 from shenhe.errors import EngineError, ItemError, UsageError
@@ -19,6 +20,7 @@ from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.probability import p_pass
 from shenhe.stages import summary, verdict
 from tests.servers import malformed
+from tests.servers.specs import server_spec
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -37,7 +39,7 @@ def make(served: Served) -> Iterator[Make]:
     made: list[ServerEngine] = []
 
     def _make(model: str, url: str = served.url, **options: object) -> ServerEngine:
-        spec = EngineSpec(model, engine="server", base_url=url, **options)  # type: ignore[arg-type]
+        spec = server_spec(url, model, **options)
         engine = create_engine(spec)
         assert isinstance(engine, ServerEngine)
         made.append(engine)
@@ -238,7 +240,7 @@ def test_a_secret_that_comes_in_pieces(make: Make, monkeypatch: pytest.MonkeyPat
 )
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises((UsageError, EngineError), match="--base-url") as raised:
-        create_engine(EngineSpec("m", engine="server", base_url=url))
+        create_engine(EngineSpec(model="m", engine=ServerOptions(base_url=url)))
     assert "pass" not in str(raised.value)
     assert "wort" not in str(raised.value)
 

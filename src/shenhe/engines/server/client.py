@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.codec import Codec, EncodedRequest
 from shenhe.engines.server.completions import Body
 from shenhe.engines.server.concurrency import AdaptiveLimit, CircuitBreaker
@@ -47,15 +48,17 @@ MAX_FAILURES_AT_FIRST, MAX_FAILURES = 16, 200
 class Client:
     """Sends requests to one server; lives in one event loop."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
         """Set up without connecting.
 
         Raises: UsageError for an invalid address or key.
         """
         self.endpoint = Endpoint(spec)
         self._address = self.endpoint.address
-        self.limit = AdaptiveLimit(spec.batch_size or MAX_CONCURRENT)
-        self._breaker = CircuitBreaker(self._address, self.endpoint.problem, spec.server_patience)
+        self.limit = AdaptiveLimit(spec.max_batch_size or MAX_CONCURRENT)
+        self._breaker = CircuitBreaker(
+            self._address, self.endpoint.problem, spec.engine.server_patience
+        )
         self._photo_threads = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
         self._answered, self._failures, self._bad_requests = False, 0, 0
 

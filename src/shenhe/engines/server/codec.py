@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from shenhe import photos
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.server.completions import Body, read_completion
 from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
@@ -38,7 +39,7 @@ class Codec:
 
     def __init__(
         self,
-        spec: EngineSpec,
+        spec: EngineSpec[ServerOptions],
         model: str,
         dialect: Dialect,
         budget: PixelBudget,
@@ -115,7 +116,7 @@ class Codec:
 
     def _photo_url(self, part: ImagePart, loaded: LoadedPhoto) -> str:
         """Name a photo that the server can open unchanged by its path; encode any other."""
-        if self._spec.local_media and isinstance(part.path, Path) and loaded.as_stored:
+        if self._spec.engine.local_media and isinstance(part.path, Path) and loaded.as_stored:
             return part.path.absolute().as_uri()
         return data_url(loaded.image, self._dialect.packing)
 

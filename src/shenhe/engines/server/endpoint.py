@@ -10,6 +10,7 @@ from typing import Final
 from pydantic_core import to_json
 
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.backoff import Backoff
 from shenhe.engines.server.completions import Body, first_choice, read_json
 from shenhe.engines.server.faults import (
@@ -40,15 +41,15 @@ DENIED: Final = frozenset({401, 403, 404})
 class Endpoint:
     """The address of one server, and single requests to it; lives in one event loop."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
         """Set up without connecting.
 
         Raises: UsageError for an invalid address or key.
         """
-        self.transport = Transport(str(spec.base_url))
+        self.transport = Transport(str(spec.engine.base_url))
         self.address, self.secrets = self.transport.address, self.transport.secrets
-        self.seconds = spec.request_timeout
-        self.backoff = Backoff(self.address, spec.server_patience)
+        self.seconds = spec.engine.request_timeout
+        self.backoff = Backoff(self.address, spec.engine.server_patience)
 
     async def models(self) -> list[Body]:
         """List the models of the server; empty if its list cannot be read.

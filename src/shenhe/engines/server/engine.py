@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.background import BackgroundLoop
 from shenhe.engines.server.client import Client
 from shenhe.engines.server.codec import Codec
@@ -19,7 +20,7 @@ from shenhe.engines.server.completions import Body
 from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.faults import to_one_line
 from shenhe.engines.server.transport import is_loopback
-from shenhe.errors import CheckpointError, EngineError, ItemError, UsageError
+from shenhe.errors import CheckpointError, EngineError, ItemError, OptionError, UsageError, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
@@ -30,13 +31,13 @@ PREFETCH = 4
 class ServerEngine:
     """A model behind an OpenAI-compatible server."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
         """Find the model, and probe what the server can do.
 
         Raises: UsageError for options that mean nothing to a server; EngineError if there is none,
         or it has no such model.
         """
-        _refuse_local_options(spec)
+        _check(spec)
         self.spec = spec
         self._background = BackgroundLoop()
         try:
@@ -130,7 +131,7 @@ class ServerEngine:
         if not self.spec.adapters:
             return base, None
         adapter = entries[self.spec.adapters[0]]
-        if not self.spec.tower_lora and _is_ignored_by_vllm(adapter, base):
+        if not self.spec.engine.tower_lora and _is_ignored_by_vllm(adapter, base):
             raise UsageError(
                 f"--adapters {self.spec.adapters[0]}: it changes the vision tower, which vLLM"
                 " passes over unless it is started with --enable-tower-connector-lora: merge it"
@@ -139,7 +140,7 @@ class ServerEngine:
         return adapter, base
 
 
-async def _create_client(spec: EngineSpec) -> Client:
+async def _create_client(spec: EngineSpec[ServerOptions]) -> Client:
     return Client(spec)
 
 
@@ -148,24 +149,20 @@ def _close(background: BackgroundLoop, client: Client) -> None:
     background.close()
 
 
-def _packing(spec: EngineSpec, address: str) -> Packing:
-    if spec.photo_packing is not None:
-        return "BMP" if spec.photo_packing == "bmp" else "PNG"
+def _packing(spec: EngineSpec[ServerOptions], address: str) -> Packing:
+    if spec.engine.photo_packing is not None:
+        return "BMP" if spec.engine.photo_packing == "bmp" else "PNG"
     return "BMP" if is_loopback(urlsplit(address).hostname or "") else "PNG"
 
 
-def _refuse_local_options(spec: EngineSpec) -> None:
-    """Refuse options that only an engine in this process could honour."""
-    if not spec.base_url:
-        raise UsageError("--engine server: say where, with --base-url http://HOST:PORT/v1")
+def _check(spec: EngineSpec[ServerOptions]) -> None:
+    """Refuse a server without an address, and adapters that no server applies."""
+    if not spec.engine.base_url:
+        address = spelled("base_url", "http://HOST:PORT/v1")
+        raise OptionError("engine", "server", f"say where, with {address}")
     if len(spec.adapters) > 1:
-        raise UsageError("--adapters: a server applies one at a time; merge them (shenhe merge)")
-    plain = EngineSpec(spec.model)
-    for name in ("dtype", "attn_impl", "device", "quantize", "speculate"):
-        if getattr(spec, name) != getattr(plain, name):
-            raise UsageError(
-                f"--{name.replace('_', '-')}: is the server's to choose, with --engine server"
-            )
+        problem = "a server applies one at a time; merge them (shenhe merge)"
+        raise OptionError("adapters", None, problem)
 
 
 def _local_folders(entry: Body, base: Body | None) -> list[str] | None:
