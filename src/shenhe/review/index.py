@@ -16,10 +16,11 @@ from shenhe.errors import IntakeError, RunError
 from shenhe.intake import group_photos
 from shenhe.locations import locate, written
 from shenhe.photos import is_photo
-from shenhe.review.indexing import is_current, make, read_at, sources_of
+from shenhe.review.indexing import is_current, make, sources_of
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decision, Decisions
+from shenhe.rows.readers import read_at
 from shenhe.values import Label, Ruling
 
 TRIGRAM = 3
