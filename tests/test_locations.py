@@ -24,9 +24,9 @@ from shenhe.errors import IntakeError, PhotoError, UsageError
 from shenhe.exports import write_export
 from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, PhotoTree, read_annotations
-from shenhe.locations import Location, Remote, beside, locate, opened
+from shenhe.locations import Location, Remote, locate, locate_beside, open_location
 from shenhe.report import write_report
-from shenhe.runs import Deciding, RunOptions, find_stage_a, run_summaries, run_verdicts
+from shenhe.runs import RunOptions, VerdictPolicy, find_stage_a, run_summaries, run_verdicts
 from tests.conftest import DEMO, MISSION
 
 BUCKET = "inspection"
@@ -92,7 +92,7 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
         tmp_path / "there" / "stage_b",
         options={},
         run=RunOptions(),
-        deciding=Deciding(),
+        policy=VerdictPolicy(),
     )
     page = write_report(tmp_path / "there").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == sum(len(r["images"]) for r in found["there"])
@@ -119,7 +119,7 @@ def test_folders_and_lists_of_a_store(store: Remote, tmp_path: Path) -> None:
 def test_exports_of_photos_in_a_store(
     store: Remote, demo_photos: list[Path], tmp_path: Path
 ) -> None:
-    photo = next(path for path in demo_photos if not photos.describe(path).turned)
+    photo = next(path for path in demo_photos if not photos.read_facts(path).rotated)
     image = f"{store}/{photo.relative_to(DEMO / 'photos').as_posix()}"
     objects = [{"bbox_2d": [10, 20, 300, 400], "desc": "BBU设备/华为"}]
     rows = tmp_path / "rows.jsonl"
@@ -211,7 +211,7 @@ def test_whatever_a_file_system_raises_is_an_error_of_the_system(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=rf"\A\[Errno {errno.EIO}\] .+\Z"), opened(locate(url)):
+    with pytest.raises(OSError, match=rf"\A\[Errno {errno.EIO}\] .+\Z"), open_location(locate(url)):
         pass
 
 
@@ -250,5 +250,5 @@ def test_a_url_has_the_parts_of_a_path() -> None:
     assert photo.parent / photo.name == photo
     assert pickle.loads(pickle.dumps(photo)) == photo
     assert locate("file:///a%20b/c.jpg") == Path("/a b/c.jpg")
-    assert beside(photo, "s3://b/x.jpg") == Remote("s3://b/x.jpg")
+    assert locate_beside(photo, "s3://b/x.jpg") == Remote("s3://b/x.jpg")
     assert photos.unique_stem(photo) != photos.unique_stem(Remote("s3://b/深 1#a.tar.JPG"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shenhe.secrecy import Secrets, api_key, shown_url
+from shenhe.secrecy import Secrets, api_key, redact_url
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from shenhe.secrecy import Secrets, api_key, shown_url
     ],
 )
 def test_addresses_are_shown_without_what_opens_them(url: str, shown: str) -> None:
-    assert shown_url(url) == shown
+    assert redact_url(url) == shown
 
 
 def test_each_form_of_a_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import math
 import pytest
 from jinja2 import UndefinedError
 
-from shenhe.templating import environment, filled
+from shenhe.templating import environment, fill_sentence
 
 ENVIRONMENT = environment("shenhe.review")
 
@@ -40,7 +40,7 @@ def test_numbers_that_are_none_are_not_finite() -> None:
 
 
 def test_foreign_text_stands_apart() -> None:
-    sentence = filled("{who} 判为 {what} <b>", who="<李>\u202e{what}", what="通过")
+    sentence = fill_sentence("{who} 判为 {what} <b>", who="<李>\u202e{what}", what="通过")
     assert sentence == "<bdi>&lt;李&gt;\u202e{what}</bdi> 判为 <bdi>通过</bdi> &lt;b&gt;"
     source = '<p title="{{ text | spelled }}">{{ text | isolated }}</p>'
     shown = ENVIRONMENT.from_string(source).render(text='a\u202e"')

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from recipes.demo_checkpoint.scenes import BRANDS, CANVAS, Scene, Thing
+from recipes.demo_checkpoint.scenes import BRANDS, CANVAS, Scene, SceneObject
 from shenhe.geometry import Box, Line, Point, Quad
 
 SCALE = 2
@@ -99,7 +99,7 @@ class _Pen:
         self.rng = rng
         self.ink = ImageDraw.Draw(photo)
 
-    def thing(self, thing: Thing) -> None:
+    def thing(self, thing: SceneObject) -> None:
         shape, desc = thing.shape, thing.desc
         if isinstance(shape, Quad):
             self.label(shape, desc)

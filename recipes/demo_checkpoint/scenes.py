@@ -21,8 +21,8 @@ from shenhe.geometry import (
     Shape,
     Size,
     from_pixels,
-    rounded,
-    scaled,
+    round_coordinates,
+    scale,
     to_pixels,
 )
 from shenhe.values import Caption, CaptionObject
@@ -51,7 +51,7 @@ KINDS = ("install", "ground_cabinet", "ground_bar", "fibre_bbu", "fibre_odf", "b
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class SceneObject:
     """A thing on the canvas. Units: canvas pixels."""
 
     shape: Shape
@@ -70,7 +70,7 @@ class Scene:
     """One photo's content, in reading order, and the seed of its look."""
 
     kind: str
-    things: tuple[Thing, ...]
+    things: tuple[SceneObject, ...]
     look: str
     bay: str = ""
     """Around the BBU of a baffle photo: full, or empty (a baffle is needed)."""
@@ -84,7 +84,7 @@ class Scene:
     def objects(self) -> tuple[CaptionObject, ...]:
         """The things as a caption has them, in the 0-1000 frame, rounded."""
         return tuple(
-            CaptionObject(rounded(from_pixels(thing.shape, CANVAS)), thing.desc)
+            CaptionObject(round_coordinates(from_pixels(thing.shape, CANVAS)), thing.desc)
             for thing in self.things
         )
 
@@ -111,7 +111,7 @@ class _Layout:
     def __init__(self, rng: Random, fault_rate: float) -> None:
         self.rng = rng
         self.fault_rate = fault_rate
-        self.things: list[Thing] = []
+        self.things: list[SceneObject] = []
         self.bay = ""
         self._taken: list[BaseGeometry] = []
 
@@ -120,7 +120,7 @@ class _Layout:
 
     def add(self, shape: Shape, desc: str, margin: float = 0.0) -> bool:
         """Place a thing, given in steps, if it is clear of all others. Units: margin in pixels."""
-        thing = Thing(to_pixels(scaled(shape, STEP, STEP), CANVAS), desc)
+        thing = SceneObject(to_pixels(scale(shape, STEP, STEP), CANVAS), desc)
         points = thing.shape.points
         region = (
             LineString(points).buffer(8) if isinstance(shape, Line) else Polygon(points)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from recipes.demo_checkpoint.photos import GRID, IMAGE_TOKENS, MERGE, PATCH
-from recipes.demo_checkpoint.scenes import BRANDS, CANVAS, FAULTS, Scene, Thing
+from recipes.demo_checkpoint.scenes import BRANDS, CANVAS, FAULTS, Scene, SceneObject
 from shenhe.geometry import Box, Line
 
 ATTRIBUTES = (
@@ -125,7 +125,7 @@ def _targets(scene: Scene) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return shown, outline, turn
 
 
-def _cover(thing: Thing, rows: int, columns: int) -> np.ndarray:
+def _cover(thing: SceneObject, rows: int, columns: int) -> np.ndarray:
     """The share of each cell that a thing covers; for a line, its length in cells."""
     if isinstance(thing.shape, Line):
         points = np.array(thing.shape.points)

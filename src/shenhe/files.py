@@ -10,14 +10,14 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNKNOWN_TO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF)
 """What file systems say that cannot have a folder written to disk."""
 
 
-def refused(path: Path, error: OSError) -> RunError:
+def write_error(path: Path, error: OSError) -> RunError:
     """Say that a file cannot be written and, where the disk is full, what to do."""
-    remedy = "; free space, then run the same command again" if error.errno in FULL else ""
+    remedy = "; free space, then run the same command again" if error.errno in DISK_FULL else ""
     if error.errno == errno.EISDIR:
         remedy = "; a folder stands in its place: move it away, then run the same command again"
     return RunError(f"{path}: cannot be written: {error.strerror}{remedy}")
@@ -41,7 +41,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         if not special:
             with suppress(OSError):
                 fresh.unlink(missing_ok=True)
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
 
 
 def put_in_place(fresh: Path, path: Path) -> None:

@@ -107,7 +107,7 @@ def kind_of(shape: Shape) -> str:
     return {Box: "bbox_2d", Quad: "quad", Line: "line"}[type(shape)]
 
 
-def scaled(shape: Shape, x_factor: float, y_factor: float) -> Shape:
+def scale(shape: Shape, x_factor: float, y_factor: float) -> Shape:
     """Multiply every x and every y by a factor of its own."""
     return shape.moved(lambda x, y: (x * x_factor, y * y_factor))
 
@@ -118,15 +118,15 @@ def to_pixels(shape: Shape, size_wh: Size) -> Shape:
     Units: 0-1000 in, pixels out.
     Source: Qwen3-VL writes coordinates relative to 1000, whatever the photo is resized to.
     """
-    return scaled(shape, size_wh[0] / FRAME, size_wh[1] / FRAME)
+    return scale(shape, size_wh[0] / FRAME, size_wh[1] / FRAME)
 
 
 def from_pixels(shape: Shape, size_wh: Size) -> Shape:
     """Bring a shape in pixels of an upright photo into the frame: the inverse of `to_pixels`."""
-    return scaled(shape, FRAME / size_wh[0], FRAME / size_wh[1])
+    return scale(shape, FRAME / size_wh[0], FRAME / size_wh[1])
 
 
-def rounded(shape: Shape) -> Shape:
+def round_coordinates(shape: Shape) -> Shape:
     """Round every coordinate to a whole number, as models write them."""
     return shape.moved(lambda x, y: (round(x), round(y)))
 

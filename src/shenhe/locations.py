@@ -65,7 +65,7 @@ Location: TypeAlias = Path | Remote
 """A file or folder; `str` gives what `locate` takes."""
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """What a folder holds; `is_folder` also for a link to one.
 
     `size` in bytes and `stamp` are known where facts were asked for: the stamp changes when the
@@ -111,12 +111,12 @@ def locate(text: str) -> Location:
     return Remote(text)
 
 
-def written(location: Location) -> str:
+def location_text(location: Location) -> str:
     r"""Give the text that stands for a location in rows: `locate` reads it, and it is UTF-8.
 
     A path whose bytes are not UTF-8 (a folder from an archive made on Windows) becomes its URL.
 
-        >>> written(Path("/data/\udcb2\udce2/1.jpg"))
+        >>> location_text(Path("/data/\udcb2\udce2/1.jpg"))
         'file:///data/%B2%E2/1.jpg'
     """
     text = str(location)
@@ -156,7 +156,7 @@ def absolute(location: Location) -> Location:
     return Path(os.path.abspath(location)) if isinstance(location, Path) else location
 
 
-def beside(file: Location, name: str) -> Location:
+def locate_beside(file: Location, name: str) -> Location:
     """Give the location that a file means by a name: where no more is said, it lies beside it.
 
     Raises: UsageError, see `locate`.
@@ -177,7 +177,7 @@ def is_folder(location: Location) -> bool:
         return bool(system.isdir(path))
 
 
-def entries(folder: Location, *, facts: bool = False) -> Iterator[Entry]:
+def scan_folder(folder: Location, *, facts: bool = False) -> Iterator[FolderEntry]:
     """Yield what a folder holds, as it comes; a link that leads nowhere is no folder.
 
     With `facts`, files come with their size and stamp, which costs a look at each.
@@ -187,9 +187,9 @@ def entries(folder: Location, *, facts: bool = False) -> Iterator[Entry]:
         with os.scandir(folder) as found:
             for entry in found:
                 if _is_folder(entry):
-                    yield Entry(entry.name, True)
+                    yield FolderEntry(entry.name, True)
                 else:
-                    yield Entry(entry.name, False, *(_facts(entry) if facts else ()))
+                    yield FolderEntry(entry.name, False, *(_facts(entry) if facts else ()))
         return
     with _reaching(folder) as (system, path):
         listed = system.ls(path, detail=True)
@@ -197,11 +197,11 @@ def entries(folder: Location, *, facts: bool = False) -> Iterator[Entry]:
         whole = one["name"].rstrip("/")
         if whole != path.rstrip("/"):  # a store lists the empty object that marks a folder, too
             name, is_folder = whole.rpartition("/")[2], one["type"] == "directory"
-            yield Entry(name, is_folder, one.get("size"), _stamp(one))
+            yield FolderEntry(name, is_folder, one.get("size"), _stamp(one))
 
 
 @contextmanager
-def opened(file: Location) -> Iterator[BinaryIO]:
+def open_location(file: Location) -> Iterator[BinaryIO]:
     """Open a file to read; what lies elsewhere is fetched whole, with one request.
 
     Raises: OSError.
@@ -217,13 +217,13 @@ def opened(file: Location) -> Iterator[BinaryIO]:
     yield io.BytesIO(content)
 
 
-def head_of(file: Location, count: int) -> bytes:
+def read_head(file: Location, count: int) -> bytes:
     """Read the first bytes of a file; of what lies elsewhere, no more are fetched.
 
     Raises: OSError.
     """
     if isinstance(file, Path):
-        with opened(file) as here:
+        with open_location(file) as here:
             return here.read(count)
     with _reaching(file) as (system, path):
         return bytes(system.cat_file(path, start=0, end=count))

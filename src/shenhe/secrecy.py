@@ -24,10 +24,10 @@ def api_key() -> str:
     return next(filter(None, keys), "")
 
 
-def shown_url(url: str) -> str:
+def redact_url(url: str) -> str:
     """Give an address without what opens it: no user, no password, no values of its query.
 
-    >>> shown_url("https://me:s3cret@host/v1?key=1")
+    >>> redact_url("https://me:s3cret@host/v1?key=1")
     'https://***@host/v1?***'
     """
     found = _ADDRESS.sub(f"{HIDDEN}@", _BAD_ADDRESS.sub(f"{HIDDEN}@", url))

@@ -9,12 +9,12 @@ from pathlib import Path
 _NUMBERED = re.compile(r"\.\d{4,}\.jsonl$")
 
 
-def shard(path: Path, number: int) -> Path:
+def shard_path(path: Path, number: int) -> Path:
     """Name a shard of a rows file, which is the first one itself."""
     return path if number == 1 else path.with_name(f"{path.stem}.{number:04d}.jsonl")
 
 
-def shards(path: Path) -> list[Path]:
+def list_shards(path: Path) -> list[Path]:
     """List a rows file and its further shards, in order; nothing where there is none."""
     found = path.parent.glob(f"{glob.escape(path.stem)}.*.jsonl")
     further = sorted(
@@ -24,7 +24,7 @@ def shards(path: Path) -> list[Path]:
     return [path, *further] if path.exists() else []
 
 
-def rows_files(folder: Path) -> list[Path]:
+def list_rows_files(folder: Path) -> list[Path]:
     """List the rows files of a folder: neither their further shards, nor failures."""
     return sorted(filter(is_rows_file, folder.glob("*.jsonl")))
 

@@ -25,16 +25,16 @@ def environment(package: str) -> Environment:
         loader=PackageLoader(package, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=words_only,
+        finalize=require_text_or_number,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    opened.filters |= {"isolated": isolated, "filled": filled, "spelled": printable}
+    opened.filters |= {"isolated": isolate, "filled": fill_sentence, "spelled": printable}
     opened.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     return opened
 
 
-def words_only(value: object) -> object:
+def require_text_or_number(value: object) -> object:
     """Let text and finite numbers through, the absent else of an expression as nothing.
 
     Raises: TypeError for everything else.
@@ -46,15 +46,15 @@ def words_only(value: object) -> object:
     raise TypeError(f"a template prints {value!r}, which is neither text nor a number")
 
 
-def isolated(text: str) -> Markup:
+def isolate(text: str) -> Markup:
     """Show foreign text in its own direction, so that no mark in it turns the words beside it."""
     return Markup("<bdi>{}</bdi>").format(text)
 
 
-def filled(sentence: str, **values: str) -> Markup:
+def fill_sentence(sentence: str, **values: str) -> Markup:
     """Fill a sentence in with foreign text, each value isolated."""
     return (
         Markup("{}")
         .format(sentence)
-        .format(**{name: isolated(text) for name, text in values.items()})
+        .format(**{name: isolate(text) for name, text in values.items()})
     )

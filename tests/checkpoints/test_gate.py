@@ -397,8 +397,9 @@ def test_a_tower_that_was_trained_whole_is_read(tmp_path: Path) -> None:
     merged = load_file(tmp_path / "m" / "model.safetensors")
     expected = _merged_by_peft(plain, plain, "") | tower
     assert all(torch.equal(weight, expected[key]) for key, weight in merged.items())
-    model = load_checkpoint("demo", [str(adapter)]).model.get_base_model()
-    state = model.state_dict()
+    model = load_checkpoint("demo", [str(adapter)]).model
+    assert isinstance(model, PeftModel)
+    state = model.get_base_model().state_dict()
     assert all(torch.equal(state[key], value) for key, value in tower.items())
 
 

@@ -186,7 +186,7 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
     def compared(name: str, change: Callable[[Path], None]) -> Subject:
         folder = Path(shutil.copytree(BASE, tmp_path / name))
         change(folder)
-        return replace(asked, other=replace(subject.spec, model=str(folder)))
+        return replace(asked, compare_with=replace(subject.spec, model=str(folder)))
 
     same = compared("same", lambda folder: None)
     said = _told(same, "compare", "ok")
@@ -207,7 +207,7 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
 
     pixels = compared("pixels", lambda f: _with(f / "preprocessor_config.json", smaller))
     assert "pixels differ: caption of" in _told(pixels, "compare", "error")
-    base = replace(asked, other=replace(subject.spec, adapters=()))
+    base = replace(asked, compare_with=replace(subject.spec, adapters=()))
     said = _told(base, "compare", "error")
     assert "greedy answers are the same; caption of" in said
     assert "at character" in said

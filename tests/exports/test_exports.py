@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 
 from shenhe.errors import UsageError
 from shenhe.exports import FORMATS, write_export
-from shenhe.exports.labels import whole
+from shenhe.exports.labels import whole_desc
 from shenhe.formats.desc import category
 from shenhe.geometry import Box, Size
 from shenhe.intake import read_annotations
@@ -116,7 +116,7 @@ def test_one_json_beside_each_photo(tool: str, annotation: Annotation, tmp_path:
 
 
 def test_label_studio(annotation: Annotation, tmp_path: Path) -> None:
-    write_export("label-studio", [annotation], tmp_path / "s", whole)
+    write_export("label-studio", [annotation], tmp_path / "s", whole_desc)
     (task,) = _json(tmp_path / "s" / "tasks.json")
     assert unquote(task["data"]["image"]).endswith(f"?d={str(annotation.image)[1:]}")
     results = task["predictions"][0]["result"]
@@ -164,7 +164,7 @@ def test_hostile_descs_missing_photos_and_points_beyond_the_edge(name: str, tmp_
     thing = CaptionObject(Box(-50, 0, 1200, 900), desc)
     gone = Annotation(tmp_path / "gone.jpg", Size(100, 100), (thing,))
     empty = Annotation(paint(tmp_path / "e.jpg").image, SIZE, ())
-    losses = write_export(name, [gone, empty], tmp_path / "out", whole)
+    losses = write_export(name, [gone, empty], tmp_path / "out", whole_desc)
     if name in ("yolo-obb", "labelme", "x-anylabeling"):
         assert losses["photos that cannot be opened (missing): their labels are there alone"] == 1
     files = [path for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")) if path.is_file()]

@@ -16,8 +16,8 @@ from transformers import AutoTokenizer
 from shenhe.checkpoints import find_checkpoint
 from shenhe.errors import FormatError
 from shenhe.formats import caption, grammars, summary, verdict
-from shenhe.formats.closing import close
-from shenhe.formats.repetition import LINE_LOOP, repeats
+from shenhe.formats.closing import close_truncated
+from shenhe.formats.repetition import LINE_LOOP, is_repeating
 from shenhe.geometry import Box, Line
 from shenhe.messages import Grammar
 from shenhe.values import Caption, CaptionObject, Judgement
@@ -73,7 +73,7 @@ def test_a_caption_cut_anywhere_is_closed_into_a_shorter_one(
     text = json.dumps(caption.to_grouped(value), ensure_ascii=False, separators=separators)
     cut = text[: data.draw(st.integers(0, len(text)))]
     grammar = grammars.of_caption(len(value.photos))
-    closed = close(cut, grammar)
+    closed = close_truncated(cut, grammar)
     assert takes(grammar, closed)
     found = caption.parse(closed, len(value.photos))
     for ours, theirs in zip(found.photos, caption.parse(text).photos, strict=True):
@@ -192,15 +192,15 @@ def test_what_goes_round_in_a_circle() -> None:
     thing = '"object_{}": {{"bbox_2d": [1, 2, 3, {}], "desc": "a"}}'
     same = ", ".join(thing.format(n, 4) for n in range(1, 4))
     other = ", ".join(thing.format(n, 3 + n) for n in range(1, 4))
-    assert repeats('{"图片_1": {' + same, grammar)
-    assert not repeats('{"图片_1": {' + other, grammar)
+    assert is_repeating('{"图片_1": {' + same, grammar)
+    assert not is_repeating('{"图片_1": {' + other, grammar)
     boxes = ", ".join(
         f'"object_{n}": {{"bbox_2d": [{10 * n}, 2, {10 * n + 8}, 40], "desc": "a"}}'
         for n in range(1, 9)
     )
-    assert repeats('{"图片_1": {' + boxes, grammar)
-    assert not repeats('{"图片_1": {' + boxes.rsplit(", ", 1)[0], grammar)
+    assert is_repeating('{"图片_1": {' + boxes, grammar)
+    assert not is_repeating('{"图片_1": {' + boxes.rsplit(", ", 1)[0], grammar)
     line = grammars.of_summary()
-    assert repeats("，".join(["螺丝×1"] * LINE_LOOP), line)
-    assert not repeats("，".join(["螺丝×1"] * (LINE_LOOP - 1)), line)
-    assert not repeats("通过\n理由: 一，一，一", grammars.of_verdict())
+    assert is_repeating("，".join(["螺丝×1"] * LINE_LOOP), line)
+    assert not is_repeating("，".join(["螺丝×1"] * (LINE_LOOP - 1)), line)
+    assert not is_repeating("通过\n理由: 一，一，一", grammars.of_verdict())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shenhe.errors import FormatError
 from shenhe.formats import summary
 from shenhe.formats.grammars import of_summary
-from shenhe.formats.repetition import repeats
+from shenhe.formats.repetition import is_repeating
 
 CASES = sorted((Path(__file__).parent / "summaries").glob("*.txt"))
 
@@ -28,7 +28,7 @@ def test_case(path: Path) -> None:
         summary.parse(text)
     assert caught.value.code == expected["error"]
     if expected["error"] == "loop":  # an engine that sees it being written stops it
-        assert repeats(text + "，", of_summary())
+        assert is_repeating(text + "，", of_summary())
 
 
 def test_a_long_line_comes_to_an_end() -> None:

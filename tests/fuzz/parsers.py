@@ -19,8 +19,8 @@ from shenhe.config import load_missions, load_prompts, load_teaching, load_vocab
 from shenhe.errors import FormatError, ShenheError
 from shenhe.formats import box_tokens, caption, grammars, lenient_json, summary, verdict
 from shenhe.formats.caption_recovery import recover
-from shenhe.formats.closing import close
-from shenhe.formats.repetition import repeats
+from shenhe.formats.closing import close_truncated
+from shenhe.formats.repetition import is_repeating
 from shenhe.geometry import Size
 from shenhe.intake import PhotoLists, read_annotations
 from shenhe.printable import printable
@@ -87,8 +87,8 @@ def _verdict(data: bytes) -> None:
 def _writing(data: bytes) -> None:
     text = _text(data)
     for grammar in (grammars.of_caption(2), grammars.of_summary(), grammars.of_verdict()):
-        repeats(text, grammar)
-        close(text, grammar)
+        is_repeating(text, grammar)
+        close_truncated(text, grammar)
 
 
 def _check(data: bytes) -> None:

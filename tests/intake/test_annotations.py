@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shenhe.errors import IntakeError
-from shenhe.geometry import Box, Line, Size, rounded
+from shenhe.geometry import Box, Line, Size, round_coordinates
 from shenhe.intake import read_annotations
 from shenhe.values import CaptionObject
 
@@ -35,7 +35,9 @@ def test_a_training_row(tmp_path: Path) -> None:
     (found,) = read_annotations(_write(tmp_path / "t.jsonl", ROW))
     assert found.image == tmp_path / "照片" / "a.jpg"
     assert found.size_wh == Size(640, 480)
-    assert [CaptionObject(rounded(thing.shape), thing.desc) for thing in found.objects] == [
+    assert [
+        CaptionObject(round_coordinates(thing.shape), thing.desc) for thing in found.objects
+    ] == [
         CaptionObject(Box(50, 50, 500, 500), "BBU设备/华为"),
         CaptionObject(Line(((0, 0), (100, 100))), "光纤"),
     ]

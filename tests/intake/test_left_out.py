@@ -145,7 +145,7 @@ def test_names_that_are_not_utf8_cost_their_group_alone(make_group: Make, tmp_pa
     assert bad.code == "bad_name"
     assert "QC-2测试" in bad.problem
     assert "照片.jpg" in groups["QC-3"].problem
-    assert PhotoTree(tmp_path / "tree").holds(MISSION, "pass", bad.group_id)
+    assert PhotoTree(tmp_path / "tree").has_group(MISSION, "pass", bad.group_id)
 
 
 def test_captions_count_what_is_not_read(make_group: Make, tmp_path: Path) -> None:

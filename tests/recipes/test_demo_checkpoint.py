@@ -61,8 +61,8 @@ def test_patches_are_those_of_the_processor() -> None:
     pixels = seen_by_model(make_scene("baffle", "patches"))
     ours = PhotoSet([], pixels[None]).patches([0])
     theirs = processor.image_processor(
-        Image.fromarray(pixels), do_resize=False, return_tensors="pt"
-    ).pixel_values
+        [Image.fromarray(pixels)], do_resize=False, return_tensors="pt"
+    )["pixel_values"]
     undoubled = theirs.view(len(theirs), 3, 2, 256)[:, :, 0].reshape(len(theirs), -1)
     torch.testing.assert_close(ours.float(), undoubled, atol=0.01, rtol=0)
 

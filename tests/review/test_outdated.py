@@ -18,7 +18,7 @@ from shenhe.evaluation import read_outcomes
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.export import EXPORTS, export
-from shenhe.review.index import Entry, Filters
+from shenhe.review.index import Filters, QueueEntry
 from shenhe.rows.decisions import Decision, Decisions, Opinion
 from tests.runs.test_runs import MISSION, Case
 
@@ -79,7 +79,7 @@ def _copy(photo: Path) -> None:
     fresh.replace(photo)
 
 
-def _entry(index: Index, group_id: str = "g1") -> Entry:
+def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
     (entry,) = (entry for entry in index.page(Filters()) if entry.group_id == group_id)
     return entry
 

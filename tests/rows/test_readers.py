@@ -21,7 +21,7 @@ from shenhe.rows.readers import (
     read_verdicts,
     read_with_offsets,
 )
-from shenhe.shards import shard
+from shenhe.shards import shard_path
 from shenhe.values import group_key, photos_key
 
 META: dict[str, object] = {"prompt_hash": "p", "checkpoint": "c", "answers": {}}
@@ -72,7 +72,7 @@ def path(tmp_path: Path) -> Path:
 def test_rows_of_all_shards_are_typed(kind: str, path: Path) -> None:
     read, row = READERS[kind]
     _write(path, row, row)
-    _write(shard(path, 2), row)
+    _write(shard_path(path, 2), row)
     expected = {name: value for name, value in row.items() if name != "meta"}
     rows = list(read(path))
     assert len(rows) == 3
@@ -96,7 +96,7 @@ def test_another_form_is_named_by_file_line_and_field(
 ) -> None:
     read, row = READERS[kind]
     _write(path, row)
-    further = _write(shard(path, 2), row, row | change, row)
+    further = _write(shard_path(path, 2), row, row | change, row)
     with pytest.raises(RunError) as error:
         list(read(path))
     assert str(error.value).startswith(f"{further}: line 2 is not {kind}: {problem}")

@@ -22,7 +22,7 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
-from shenhe.shards import rows_files, shards
+from shenhe.shards import list_rows_files, list_shards
 from tests.scripted import ScriptedEngine
 
 MISSIONS = load_missions()
@@ -55,17 +55,17 @@ def test_an_output_of_several_files(tree: Path, tmp_path: Path) -> None:
     counts = _summaries(tree, stage_a, shard_bytes=2000)
     assert (counts.already, counts.done) == (3, 3)
     rows = stage_a / f"{MISSION.name}.jsonl"
-    names = [path.name for path in shards(rows)]
+    names = [path.name for path in list_shards(rows)]
     assert names[:2] == [rows.name, f"{MISSION.name}.0002.jsonl"]
-    assert all(path.stat().st_size >= 2000 for path in shards(rows)[:-1])
-    assert rows_files(stage_a) == [rows]
+    assert all(path.stat().st_size >= 2000 for path in list_shards(rows)[:-1])
+    assert list_rows_files(stage_a) == [rows]
     assert len({row["group_id"] for row in read_rows(rows)}) == 6
     judged = _verdicts(stage_a, stage_b, shard_bytes=500)
     assert judged.done == 6
-    assert len(shards(stage_b / rows.name)) > 1
+    assert len(list_shards(stage_b / rows.name)) > 1
     assert sum(m.groups for m in read_run(tmp_path, max_groups=10).missions) == 6
     # A line that changed makes its verdict stale, in whichever file it stands.
-    second = shards(rows)[1]
+    second = list_shards(rows)[1]
     second.write_text(
         second.read_text().replace('"图片_1":"无关图片"', '"图片_1":"标签/可以识别"', 1)
     )
@@ -74,16 +74,16 @@ def test_an_output_of_several_files(tree: Path, tmp_path: Path) -> None:
     assert _verdicts(stage_a, stage_b).already == 6
     before = _summaries(tree, stage_a, restart=True)
     assert (before.already, before.done) == (0, 6)
-    assert len(shards(rows)) == 1
+    assert len(list_shards(rows)) == 1
 
 
 def test_a_torn_end_in_the_last_file(tree: Path, tmp_path: Path) -> None:
     _summaries(tree, tmp_path, shard_bytes=2300)
     rows = tmp_path / f"{MISSION.name}.jsonl"
-    *_, last = shards(rows) if shards(rows)[-1].stat().st_size else shards(rows)[:-1]
+    *_, last = list_shards(rows) if list_shards(rows)[-1].stat().st_size else list_shards(rows)[:-1]
     last.write_bytes(last.read_bytes()[:-30])
-    if shards(rows)[-1] != last:
-        shards(rows)[-1].unlink()
+    if list_shards(rows)[-1] != last:
+        list_shards(rows)[-1].unlink()
     counts = _summaries(tree, tmp_path, shard_bytes=2300)
     assert (counts.already, counts.done) == (5, 1)
 
@@ -95,7 +95,7 @@ def test_captions_in_several_files(demo_photos: list[Path], tmp_path: Path) -> N
     run = RunOptions(shard_bytes=900)
     engine = ScriptedEngine(lambda _: caption)
     run_captions(engine, lists, PROMPTS.caption, rows, options={}, run=run)
-    assert len(shards(rows)) > 2
+    assert len(list_shards(rows)) > 2
     assert {found.image for found in read_annotations(rows)} == set(demo_photos[:6])
     (first, *_) = write_parquet(rows)
     table = pq.read_table(first).to_pylist()
@@ -107,7 +107,7 @@ def test_parquet(tree: Path, tmp_path: Path) -> None:
     _summaries(tree, tmp_path, shard_bytes=2000, parquet=write_parquet)
     rows = tmp_path / f"{MISSION.name}.jsonl"
     found = []
-    for path in shards(rows):
+    for path in list_shards(rows):
         if path.stat().st_size:
             found += pq.read_table(path.with_suffix(".parquet")).to_pylist()
     expected = list(read_rows(rows))

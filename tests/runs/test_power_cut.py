@@ -18,7 +18,7 @@ from shenhe.intake import PhotoTree
 from shenhe.messages import Request, RequestFailed
 from shenhe.rows import row_index
 from shenhe.runs import RunOptions, find_stage_a, run_summaries, run_verdicts
-from shenhe.shards import shard
+from shenhe.shards import shard_path
 from tests.runs.disk_trace import Disk
 from tests.runs.reading import said
 from tests.scripted import ScriptedEngine
@@ -119,7 +119,7 @@ def test_an_index_knows_only_what_is_on_disk(trace: tuple[Disk, Path, Path]) -> 
         with closing(sqlite3.connect(":memory:")) as db:
             db.deserialize(data)
             number, offset = db.execute("SELECT shard, offset FROM seen").fetchone()
-        rows = shard(Path(name).with_name(f"{MISSION.name}.jsonl"), number)
+        rows = shard_path(Path(name).with_name(f"{MISSION.name}.jsonl"), number)
         written, synced = disk.length(calls, str(rows))
         # Past the end of rows that were written anew it fits them no more, and is made anew.
         assert offset <= synced or offset > written, (calls, rows)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
 from shenhe.errors import ShenheError, is_panic
-from shenhe.files import FULL
+from shenhe.files import DISK_FULL
 from shenhe.printable import PrintableFormatter, show
 from shenhe.secrecy import Secrets
 
@@ -48,7 +48,7 @@ def exit_code(argv: Sequence[str]) -> int:
     except OSError as error:
         if options.debug:
             _show_traceback(secrets)
-        remedy = "; free space, then run it again" if error.errno in FULL else ""
+        remedy = "; free space, then run it again" if error.errno in DISK_FULL else ""
         said = f"{error.filename or options.command}: {error.strerror or error}{remedy}"
         _say(said, secrets)
         return 2

@@ -31,7 +31,7 @@ class MissionsFile(Strict):
     mission: list[Mission] = Field(min_length=1)
 
 
-def normalized(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Fold a mission name so that full-width and half-width brackets compare equal (NFKC)."""
     return unicodedata.normalize("NFKC", name).strip()
 
@@ -47,8 +47,8 @@ class Missions:
 
     def find(self, name: str) -> Mission | None:
         """Look a mission up by name, or None."""
-        folded = normalized(name)
-        return next((m for m in self.all if normalized(m.name) == folded), None)
+        folded = normalize_name(name)
+        return next((m for m in self.all if normalize_name(m.name) == folded), None)
 
     def get(self, name: str) -> Mission:
         """Look a mission up by name.
@@ -66,11 +66,11 @@ def load_missions(extra: Path | None = None) -> Missions:
 
     Raises: ConfigError.
     """
-    missions = {normalized(m.name): m for m in read_toml(BUILT_IN, MissionsFile).mission}
+    missions = {normalize_name(m.name): m for m in read_toml(BUILT_IN, MissionsFile).mission}
     if extra is not None:
         seen: set[str] = set()
         for mission in read_toml(extra, MissionsFile).mission:
-            name = normalized(mission.name)
+            name = normalize_name(mission.name)
             if name in seen:
                 raise ConfigError(f"{extra}: mission {mission.name!r} stands twice")
             seen.add(name)

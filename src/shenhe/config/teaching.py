@@ -10,12 +10,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from shenhe.config.missions import Mission, Missions, normalized
+from shenhe.config.missions import Mission, Missions, normalize_name
 from shenhe.config.prompts import Example, Prompts, Template
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError, FormatError, UsageError
 from shenhe.formats import summary, verdict
-from shenhe.locations import Location, beside, opened
+from shenhe.locations import Location, locate_beside, open_location
 from shenhe.values import Judgement, Ruling
 
 RULES_HEAD = "检查规则："
@@ -126,14 +126,14 @@ def _known(path: Path, missions: Missions, name: str) -> str:
     mission = missions.find(name)
     if mission is None:
         known = ", ".join(mission.name for mission in missions)
-        raise ConfigError(f"{path}: unknown mission {normalized(name)!r}; known: {known}")
+        raise ConfigError(f"{path}: unknown mission {normalize_name(name)!r}; known: {known}")
     return mission.name
 
 
 def _summary(path: Path, one: SummaryExample) -> Example:
     photo: Location | str = one.image
     try:
-        photo = beside(path.absolute(), one.image)
+        photo = locate_beside(path.absolute(), one.image)
         return Example(summary.parse(one.line), photo, _digest(photo))
     except (FormatError, UsageError) as error:
         raise ConfigError(f"{path}: {one.image}: {error}") from error
@@ -152,5 +152,5 @@ def _verdict(path: Path, one: VerdictExample) -> Example:
 
 
 def _digest(photo: Location) -> str:
-    with opened(photo) as file:
+    with open_location(photo) as file:
         return hashlib.sha256(file.read()).hexdigest()

@@ -30,12 +30,12 @@ class _Seen:
     texts: dict[str, str]
 
 
-def comparison(subject: Subject) -> Iterator[Finding]:
+def compare_engines(subject: Subject) -> Iterator[Finding]:
     """Compare prompt token ids, then pixel inputs, then greedy answers."""
-    if subject.other is None or not subject.load:
+    if subject.compare_with is None or not subject.load:
         return
     requests = [*caption_requests(subject), *summary_requests(subject)]
-    ours, theirs = _look(subject.spec, requests), _look(subject.other, requests)
+    ours, theirs = _look(subject.spec, requests), _look(subject.compare_with, requests)
     yield _same_tokens(requests, ours, theirs)
     yield _same_pixels(requests, ours, theirs)
     yield _same_answers(requests, ours, theirs)

@@ -12,14 +12,14 @@ from shenhe.doctor.answers import budget, caption_requests, geometry, lines, sum
 from shenhe.doctor.subject import Subject
 from shenhe.engines.server import ServerEngine
 from shenhe.messages import Answer, RequestFailed
-from shenhe.secrecy import shown_url
+from shenhe.secrecy import redact_url
 
 
-def served(subject: Subject) -> Iterator[Finding]:
+def check_server(subject: Subject) -> Iterator[Finding]:
     """Find out what a server can do, and ask it for captions and lines."""
     with closing(ServerEngine(subject.spec)) as engine:
         dialect, name = engine.dialect, engine.fingerprint
-    address = shown_url(str(subject.spec.base_url))
+    address = redact_url(str(subject.spec.base_url))
     yield Finding("ok", f"{address} has {subject.spec.model}, known as {name}")
     if dialect.form is not None:
         yield Finding("ok", f"holds answers to a format, by {dialect.form}")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from shenhe.errors import UsageError
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.secrecy import shown_url
+from shenhe.secrecy import redact_url
 
 RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
 """At least this warm is attempt n: greedy decoding would only write the same text again."""
@@ -67,7 +67,7 @@ class EngineSpec:
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size {self.batch_size}: must be 1 or more")
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            address = shown_url(self.base_url)
+            address = redact_url(self.base_url)
             raise UsageError(f"--base-url {address}: must begin with http:// or https://")
         if self.engine == "local" and self.base_url is not None:
             raise UsageError("--base-url: goes with --engine server")

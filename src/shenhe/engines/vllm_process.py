@@ -22,7 +22,7 @@ from shenhe.engines.local.preprocessing import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.vllm_options import read_vllm_options
 from shenhe.errors import AdapterError, EngineError, ItemError, UsageError, item_wall
-from shenhe.formats.closing import close
+from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
@@ -196,7 +196,7 @@ class VllmEngine:
             raise ItemError("bad_answer", f"vLLM ended the answer by {said.finish_reason}")
         text = said.text.removesuffix(self._tokenizer.eos_token or "")
         if said.finish_reason == "length" and self.spec.constrain and request.grammar:
-            text = close(text, request.grammar)
+            text = close_truncated(text, request.grammar)
         likely = said.logprobs[0] if request.choices and said.logprobs else {}
         return Answer(
             key=request.key,

@@ -14,7 +14,7 @@ from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.readers import read_verdicts
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, FAIL, PASS, Label
 
 BINS = 10
@@ -276,7 +276,7 @@ def _decided(run_dir: Path) -> dict[str, Label]:
 
 def _outcomes(run_dir: Path) -> Iterator[Outcome]:
     folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
-    for path in rows_files(folder):
+    for path in list_rows_files(folder):
         yield from map(Outcome.of, read_verdicts(path))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.exports.labels import Labels
-from shenhe.exports.pixels import bounds_xyxy, in_pixels, is_line, points_of
+from shenhe.exports.pixels import bounds_xyxy, is_line, points_of, shape_in_pixels
 from shenhe.geometry import Quad, region
 from shenhe.values import Annotation, CaptionObject
 
@@ -42,7 +42,7 @@ def write(
 
 
 def _fields(annotation: Annotation, thing: CaptionObject) -> dict[str, Any]:
-    shape = in_pixels(annotation, thing)
+    shape = shape_in_pixels(annotation, thing)
     x1, y1, x2, y2 = bounds_xyxy(shape)
     flat = [value for point in points_of(shape) for value in point]
     box = {"bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)], "iscrowd": 0, "desc": thing.desc}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from shenhe.exports.labels import Labels
-from shenhe.exports.pixels import in_pixels
+from shenhe.exports.pixels import shape_in_pixels
 from shenhe.geometry import Box, Line, Shape, Size
 from shenhe.locations import Location
 from shenhe.values import Annotation, CaptionObject
@@ -51,7 +51,7 @@ def _url(photo: Location) -> str:
 def _regions(
     annotation: Annotation, key: str, thing: CaptionObject, label: str
 ) -> list[dict[str, Any]]:
-    kind, value = _value(in_pixels(annotation, thing), annotation.size_wh)
+    kind, value = _value(shape_in_pixels(annotation, thing), annotation.size_wh)
     common = {
         "id": key,
         "to_name": "image",

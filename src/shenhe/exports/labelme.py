@@ -9,7 +9,7 @@ from typing import Any
 
 from shenhe.exports.beside import write_beside
 from shenhe.exports.labels import Labels
-from shenhe.exports.pixels import in_pixels, points_of
+from shenhe.exports.pixels import points_of, shape_in_pixels
 from shenhe.geometry import Box, Line
 from shenhe.values import Annotation, CaptionObject
 
@@ -27,7 +27,7 @@ def write(
 
 
 def _shape(annotation: Annotation, thing: CaptionObject, labels: Labels) -> dict[str, Any]:
-    shape = in_pixels(annotation, thing)
+    shape = shape_in_pixels(annotation, thing)
     points = points_of(shape)
     kind = "polygon"
     if isinstance(shape, Box):

@@ -11,7 +11,7 @@ from PIL import Image
 from shenhe import photos
 from shenhe.errors import PhotoError
 from shenhe.geometry import Line, Shape, clip, to_pixels
-from shenhe.locations import Location, opened
+from shenhe.locations import Location, open_location
 from shenhe.values import Annotation, CaptionObject
 
 DIGITS = 2
@@ -21,7 +21,7 @@ PLAIN = {"JPEG", "PNG", "BMP"}
 """Kinds of photo that every tool opens."""
 
 
-def in_pixels(annotation: Annotation, thing: CaptionObject) -> Shape:
+def shape_in_pixels(annotation: Annotation, thing: CaptionObject) -> Shape:
     """Place a thing on the upright photo, cut off at its edges. Units: pixels, to 1/100."""
     placed = to_pixels(clip(thing.shape), annotation.size_wh)
     return placed.moved(lambda x, y: (round(x, DIGITS), round(y, DIGITS)))
@@ -72,14 +72,14 @@ def _link_or_copy(photo: Location, target: Path) -> None:
             pass
         else:
             return
-    with opened(photo) as source, target.open("wb") as copy:
+    with open_location(photo) as source, target.open("wb") as copy:
         shutil.copyfileobj(source, copy)
 
 
 def _is_plain(photo: Location) -> bool:
     """Whether the stored pixels are upright and of a kind that every tool opens."""
     try:
-        with opened(photo) as file, Image.open(file) as image:
+        with open_location(photo) as file, Image.open(file) as image:
             return image.format in PLAIN and image.getexif().get(ORIENTATION, 1) == 1
     except OSError:
         return False

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from shenhe.errors import GeometryError
 from shenhe.exports.labels import Labels
-from shenhe.exports.pixels import in_pixels
+from shenhe.exports.pixels import shape_in_pixels
 from shenhe.formats import summary
 from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
-from shenhe.locations import Location, is_utf8, written
+from shenhe.locations import Location, is_utf8, location_text
 from shenhe.values import Annotation
 
 
@@ -30,7 +30,7 @@ def row(annotation: Annotation, image: str) -> str:
     """Write one row, which names its photo so, without its newline."""
     objects = []
     for thing in annotation.objects:
-        shape = in_pixels(annotation, thing)
+        shape = shape_in_pixels(annotation, thing)
         fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
         if isinstance(shape, Line):
             fields["line_points"] = len(shape.points)
@@ -50,7 +50,7 @@ def _from(folder: Path, photo: Location) -> str:
         relative = os.path.relpath(photo.absolute(), folder.absolute())
         if is_utf8(relative):
             return relative
-    return written(photo)
+    return location_text(photo)
 
 
 def _numbers(shape: Shape) -> list[float]:

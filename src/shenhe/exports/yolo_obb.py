@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from shenhe.exports.labels import Labels, whole
-from shenhe.exports.pixels import in_pixels, is_line, place_photo
+from shenhe.exports.labels import Labels, whole_desc
+from shenhe.exports.pixels import is_line, place_photo, shape_in_pixels
 from shenhe.values import Annotation
 
 LINES = "lines: YOLO-OBB has none; left out"
@@ -27,14 +27,15 @@ def write(
         photo = place_photo(annotation.image, pictures, losses)
         lines = []
         for thing in annotation.objects:
-            losses[DESCS] += labels is not whole
+            losses[DESCS] += labels is not whole_desc
             if is_line(thing):
                 losses[LINES] += 1
                 continue
             number = classes.setdefault(labels(thing.desc), len(classes))
             width, height = annotation.size_wh
             corners = (
-                f"{x / width:.6f} {y / height:.6f}" for x, y in in_pixels(annotation, thing).points
+                f"{x / width:.6f} {y / height:.6f}"
+                for x, y in shape_in_pixels(annotation, thing).points
             )
             lines.append(f"{number} {' '.join(corners)}\n")
         (texts / f"{photo.stem}.txt").write_text("".join(lines), encoding="utf-8")

@@ -17,7 +17,7 @@ from shenhe.formats.caption import OBJECT_KEY, PHOTO_KEY
 from shenhe.formats.caption_object import KEYS, holds_objects
 from shenhe.formats.caption_reading import FENCE, Reading
 from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonObject, JsonValue
-from shenhe.formats.repetition import without_loops
+from shenhe.formats.repetition import drop_loops
 from shenhe.geometry import Shape, Size
 from shenhe.values import Caption
 
@@ -73,7 +73,7 @@ def _recover(text: str, photo_count: int | None, frames: Sequence[Size] | None) 
 
 
 def _without_loops(value: Caption, repairs: list[str], truncated: bool) -> Recovery:
-    value, loops = without_loops(value)
+    value, loops = drop_loops(value)
     return Recovery(value, (*repairs, *loops), truncated)
 
 

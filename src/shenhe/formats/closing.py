@@ -12,7 +12,7 @@ from shenhe.values import photo_key
 _STEP = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[{}]')
 
 
-def close(text: str, grammar: Grammar) -> str:
+def close_truncated(text: str, grammar: Grammar) -> str:
     """Close a text that kept to its grammar as far as it goes.
 
     A caption ends behind its last whole object; photos that were not reached are empty. A line and

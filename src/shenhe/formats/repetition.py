@@ -32,7 +32,7 @@ _RUN = re.compile(rf"([^\W_].{{0,15}}?)\1{{{LINE_LOOP - 1},}}")
 Numbers = tuple[float, ...]
 
 
-def repeats(text: str, grammar: Grammar) -> bool:
+def is_repeating(text: str, grammar: Grammar) -> bool:
     """Whether what was written last has been written too often, or counts on without end."""
     if grammar.kind == "caption":
         objects = _OBJECT.findall(text)[-LAST:]
@@ -44,14 +44,14 @@ def repeats(text: str, grammar: Grammar) -> bool:
         rows = [numbers for alike, numbers in map(_alike, objects) if alike == last]
         return len(rows) - 1 in {at for run in _counting(rows) for at in run}
     if grammar.kind == "summary":
-        return bool(line_loop(text))
+        return bool(describe_line_loop(text))
     return False
 
 
-def line_loop(line: str) -> str:
+def describe_line_loop(line: str) -> str:
     """Say how a line goes round in a circle; empty if it does not.
 
-    >>> line_loop("，".join(f"标签/{n}×1" for n in range(1, 41)))
+    >>> describe_line_loop("，".join(f"标签/{n}×1" for n in range(1, 41)))
     'counts on: 40 times'
     """
     items = [item.strip() for item in line.split("，") if item.strip()]
@@ -102,7 +102,7 @@ def _evenly(words: Sequence[str], numbers: Sequence[int], period: int) -> int:
     return most
 
 
-def without_loops(value: Caption) -> tuple[Caption, list[str]]:
+def drop_loops(value: Caption) -> tuple[Caption, list[str]]:
     """Keep one of each object that was written over and over, or that only counts on.
 
     Gives a repair for each: `loop: ...`.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from shenhe.errors import FormatError
 from shenhe.formats import lenient_json, thinking
 from shenhe.formats.desc import as_path
-from shenhe.formats.repetition import line_loop
+from shenhe.formats.repetition import describe_line_loop
 
 NOTHING_RELEVANT = "无关图片"
 REMARK_PREFIX = "备注: "
@@ -48,7 +48,7 @@ def parse(text: str) -> str:
     if mark := _UNREADABLE.search(line):
         raise FormatError("characters", f"the summary holds the control character {mark[0]!a}")
     _refuse_cut_json(line)
-    if loop := line_loop(line):
+    if loop := describe_line_loop(line):
         raise FormatError("loop", f"the summary goes round in a circle: {loop}")
     return line
 

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
 from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
-from shenhe.locations import absolute, beside
+from shenhe.locations import absolute, locate_beside
 from shenhe.row_types import CaptionRow, describe_invalid
-from shenhe.shards import shards
+from shenhe.shards import list_shards
 from shenhe.values import Annotation, CaptionObject
 
 
@@ -52,7 +52,7 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
 
     Raises: IntakeError that names the line that is neither.
     """
-    for one in shards(path) or [path]:
+    for one in list_shards(path) or [path]:
         yield from _of_file(one)
 
 
@@ -94,7 +94,7 @@ def _of_caption(row: CaptionRow) -> Iterator[Annotation]:
 def _of_training(file: Path, row: TrainingRow) -> Annotation:
     size = Size(row.width, row.height)
     objects = tuple(_object(number, thing, size) for number, thing in enumerate(row.objects, 1))
-    return Annotation(absolute(beside(file, row.images[0])), size, objects, row.summary)
+    return Annotation(absolute(locate_beside(file, row.images[0])), size, objects, row.summary)
 
 
 def _object(number: int, thing: TrainingObject, size_wh: Size) -> CaptionObject:

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from shenhe.intake.ahead import ahead
 from shenhe.intake.folder import Contents
-from shenhe.locations import Location, opened
+from shenhe.intake.prefetch import prefetch
+from shenhe.locations import Location, open_location
 from shenhe.rows.fingerprints import UNKNOWN
 from shenhe.values import Group
 
@@ -33,7 +33,7 @@ def listed(contents: Contents) -> str:
     return f"{_hash(['photos', *names, 'left_out', *left_out])}.{_hash(stamps)}.{UNKNOWN}"
 
 
-def with_contents(inputs: str, photos: Sequence[Location]) -> str:
+def add_content_hash(inputs: str, photos: Sequence[Location]) -> str:
     """Put what photos hold into the fingerprint of their listing, where they can be read here."""
     digest = hashlib.blake2b(digest_size=HEX // 2)
     try:
@@ -46,17 +46,19 @@ def with_contents(inputs: str, photos: Sequence[Location]) -> str:
     return f"{inputs.rpartition('.')[0]}.{digest.hexdigest()}"
 
 
-def read_ahead(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
+def with_fingerprints(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
     """Yield groups with their whole fingerprints, in order; their photos are read meanwhile.
 
     They are hashed before a model opens them: what is replaced in between is found the next time.
     """
-    return ahead(lambda group: (group, with_contents(group.inputs, group.photos)), groups, READERS)
+    return prefetch(
+        lambda group: (group, add_content_hash(group.inputs, group.photos)), groups, READERS
+    )
 
 
 def _of_file(path: Path) -> bytes:
     digest = hashlib.blake2b(digest_size=HEX // 2)
-    with opened(path) as file:
+    with open_location(path) as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.digest()

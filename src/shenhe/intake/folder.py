@@ -19,7 +19,7 @@ from typing import NamedTuple
 from shenhe.errors import IntakeError, ItemError, item_wall
 from shenhe.intake.ordering import natural_key
 from shenhe.intake.spelling import is_system, written_name
-from shenhe.locations import Entry, Location, absolute, entries, head_of, opened
+from shenhe.locations import FolderEntry, Location, absolute, open_location, read_head, scan_folder
 from shenhe.photos.kinds import HEAD_BYTES, SUFFIXES, is_photo, kind_of
 from shenhe.values import LeftOut
 
@@ -58,7 +58,7 @@ MAX_DEPTH = 16
 class Contents:
     """What a folder holds: photos in natural order, what was left out, and what was passed over."""
 
-    photos: list[Entry] = field(default_factory=list)
+    photos: list[FolderEntry] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -66,9 +66,9 @@ class Contents:
 class Sorted(NamedTuple):
     """The entries of a folder by what they are, each in natural order; hidden ones are gone."""
 
-    folders: list[Entry]
-    photos: list[Entry]
-    others: list[Entry]
+    folders: list[FolderEntry]
+    photos: list[FolderEntry]
+    others: list[FolderEntry]
 
 
 def sort(folder: Location, passed_over: Counter[str]) -> Sorted:
@@ -78,7 +78,7 @@ def sort(folder: Location, passed_over: Counter[str]) -> Sorted:
     """
     found = Sorted([], [], [])
     try:
-        for entry in entries(folder, facts=True):
+        for entry in scan_folder(folder, facts=True):
             if entry.name.startswith("."):
                 passed_over["hidden"] += 1
             elif is_system(entry.name):
@@ -130,7 +130,7 @@ def look(folder: Location) -> Contents:
     return contents
 
 
-def kind_left_out(folder: Location, entry: Entry) -> str:
+def kind_left_out(folder: Location, entry: FolderEntry) -> str:
     """Say of a file that is no photo by its name what it is, nothing where it surely shows nothing.
 
     A photo by its bytes is one, whatever it is called. What cannot be read may be anything.
@@ -149,7 +149,7 @@ def kind_left_out(folder: Location, entry: Entry) -> str:
     try:
         with item_wall("unreadable", entry.name):
             # A store has no first bytes of nothing to give.
-            head = head_of(folder / entry.name, HEAD_BYTES) if entry.size != 0 else b""
+            head = read_head(folder / entry.name, HEAD_BYTES) if entry.size != 0 else b""
     except ItemError:
         return "" if suffix in NO_PHOTO_SUFFIXES else "unreadable"
     return _kind(folder / entry.name, head, suffix)
@@ -178,7 +178,7 @@ def _no_pictures(file: Location) -> bool:
     try:
         with (
             item_wall("unreadable", file),
-            opened(file) as here,
+            open_location(file) as here,
             zipfile.ZipFile(io.BytesIO(here.read()) if not here.seekable() else here) as document,
         ):
             names = [name.casefold() for name in document.namelist()]

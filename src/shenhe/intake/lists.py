@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from shenhe.errors import IntakeError, UsageError
 from shenhe.intake.folder import kind_left_out, sort
-from shenhe.locations import Location, absolute, beside, is_folder, locate, opened
+from shenhe.locations import Location, absolute, is_folder, locate, locate_beside, open_location
 from shenhe.photos import is_photo
 
 Photos: TypeAlias = tuple[Location, ...]
@@ -126,7 +126,7 @@ def _is_folder(source: Location) -> bool:
 def _of_list(path: Location) -> Iterator[Photos]:
     """Read {"images": [...], ...} rows; paths are relative to the list's folder."""
     try:
-        with opened(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
+        with open_location(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     yield _of_line(path, number, line)
@@ -152,6 +152,6 @@ def _of_line(path: Location, number: int, line: str) -> Photos:
     if not images or not all(isinstance(image, str) for image in images):
         raise IntakeError(f"{path}: line {number}: images must be a list of one path or more")
     try:
-        return tuple(beside(path, image) for image in images)
+        return tuple(locate_beside(path, image) for image in images)
     except UsageError as error:
         raise IntakeError(f"{path}: line {number}: {error}") from error

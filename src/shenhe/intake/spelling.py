@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Final
 
-from shenhe.config.missions import normalized
+from shenhe.config.missions import normalize_name
 from shenhe.locations import is_utf8
 from shenhe.values import Label
 
@@ -83,7 +83,7 @@ def not_utf8(name: str) -> str:
 
 def label_of(name: str) -> str:
     """Give the label that a folder's name is, in its usual spelling; nothing for another name."""
-    folded = normalized(name)
+    folded = normalize_name(name)
     return folded if folded in LABELS else ""
 
 

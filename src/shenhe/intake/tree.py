@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.config import Mission, Missions
-from shenhe.config.missions import normalized
+from shenhe.config.missions import normalize_name
 from shenhe.errors import IntakeError
-from shenhe.intake import fingerprints, meaning
-from shenhe.intake.ahead import ahead
+from shenhe.intake import fingerprints, hints
 from shenhe.intake.folder import Contents, kind_left_out, look
 from shenhe.intake.ordering import naturally
+from shenhe.intake.prefetch import prefetch
 from shenhe.intake.spelling import (
     LABELS,
     is_system,
@@ -26,7 +26,7 @@ from shenhe.intake.spelling import (
     spaced,
     written_name,
 )
-from shenhe.locations import Entry, Location, absolute, entries, is_folder, is_utf8
+from shenhe.locations import FolderEntry, Location, absolute, is_folder, is_utf8, scan_folder
 from shenhe.photos.kinds import is_photo
 from shenhe.values import Group, Label, group_key
 
@@ -74,15 +74,15 @@ class PhotoTree:
         self._missions: dict[str, list[str]] = {}
         self._known_shelves: dict[str, tuple[list[Shelf], list[str]]] = {}
         for name in naturally(entry.name for entry in _entries(data_root) if _is_shown(entry)):
-            self._missions.setdefault(normalized(name), []).append(name)
+            self._missions.setdefault(normalize_name(name), []).append(name)
 
     def missions(self, known: Missions) -> list[Mission]:
         """List the known missions that the tree has a folder for, in their configured order."""
-        return [mission for mission in known if normalized(mission.name) in self._missions]
+        return [mission for mission in known if normalize_name(mission.name) in self._missions]
 
-    def unknown(self, known: Missions) -> list[str]:
+    def unknown_folders(self, known: Missions) -> list[str]:
         """List the folders that belong to no known mission."""
-        names = {normalized(mission.name) for mission in known}
+        names = {normalize_name(mission.name) for mission in known}
         return [
             folder
             for name, folders in self._missions.items()
@@ -90,17 +90,17 @@ class PhotoTree:
             for folder in folders
         ]
 
-    def misspelled(self, known: Missions) -> dict[str, str]:
+    def misspelled_folders(self, known: Missions) -> dict[str, str]:
         """Tell of folders that are no mission's by their names, and probably meant for one."""
-        return meaning.of_missions(self.unknown(known), [mission.name for mission in known])
+        return hints.of_missions(self.unknown_folders(known), [mission.name for mission in known])
 
-    def nothing_for(self, known: Missions) -> IntakeError:
+    def no_mission_error(self, known: Missions) -> IntakeError:
         """Say that the tree has no known mission's folder, and what was probably meant."""
         names = [mission.name for mission in known]
-        hint = meaning.of_root(self.data_root, names) or f"known: {', '.join(names)}"
+        hint = hints.of_root(self.data_root, names) or f"known: {', '.join(names)}"
         return IntakeError(f"--data-root {self.data_root}: no mission's folder; {hint}")
 
-    def count(self, mission: Mission) -> int:
+    def count_groups(self, mission: Mission) -> int:
         """Count the groups of a mission by their folders' names alone.
 
         Raises: IntakeError, see `groups`.
@@ -134,7 +134,7 @@ class PhotoTree:
             look_at = partial(_group, shelf, mission)
             # A list of a folder in a store is a request: many are under way at once.
             here = isinstance(self.data_root, Path)
-            for looked in map(look_at, names) if here else ahead(look_at, names, LISTERS):
+            for looked in map(look_at, names) if here else prefetch(look_at, names, LISTERS):
                 seen.passed_over.update(looked.passed_over)
                 if looked.group.left_out:
                     seen.passed_over["left_out"] += len(looked.group.left_out)
@@ -145,12 +145,12 @@ class PhotoTree:
 
         Raises: IntakeError where that cannot be told.
         """
-        if not self.holds(mission, label, group_id):
+        if not self.has_group(mission, label, group_id):
             return None
         shelf = next(shelf for shelf in self._shelves(mission, Seen()) if shelf.label == label)
         return _group(shelf, mission, read_name(group_id)).group
 
-    def holds(self, mission: Mission, label: Label | None, group_id: str) -> bool:
+    def has_group(self, mission: Mission, label: Label | None, group_id: str) -> bool:
         """Whether there is a folder for a group.
 
         Raises: IntakeError where that cannot be told.
@@ -184,25 +184,25 @@ class PhotoTree:
         for label_name, label in LABELS.items():
             names = sorted(shelves.get(label_name, []))
             if len(names) > 1:
-                raise IntakeError(f"{folder}: {meaning.same(names)} are the same label: merge them")
+                raise IntakeError(f"{folder}: {hints.same(names)} are the same label: merge them")
             for name in names:
                 if spaced(name):
-                    seen.fault(meaning.of_spaces(folder, name, label_name))
+                    seen.fault(hints.of_spaces(folder, name, label_name))
                 yield Shelf(folder / name, label)
         yield Shelf(folder, None)
 
     def _folder(self, mission: Mission, seen: Seen) -> Location:
         """Find a mission's folder."""
-        names = self._missions.get(normalized(mission.name), [])
+        names = self._missions.get(normalize_name(mission.name), [])
         if len(names) > 1:
-            told = meaning.same(names)
+            told = hints.same(names)
             raise IntakeError(f"{self.data_root}: {told} are the same mission: merge them")
         if not names:
             every = [name for some in self._missions.values() for name in some]
-            hint = meaning.of_mission(self.data_root, every, mission.name)
+            hint = hints.of_mission(self.data_root, every, mission.name)
             raise IntakeError(f"{self.data_root}: no folder for mission {mission.name!r}; {hint}")
         if spaced(names[0]):
-            seen.fault(meaning.of_spaces(self.data_root, names[0], mission.name))
+            seen.fault(hints.of_spaces(self.data_root, names[0], mission.name))
         return self.data_root / names[0]
 
 
@@ -247,14 +247,14 @@ def _names(shelf: Shelf, seen: Seen) -> Iterator[str]:
                     yield entry.name
             elif not entry.is_folder and _may_be_photo(shelf.folder, entry):
                 count += 1
-                strays += [entry.name] if len(strays) < meaning.NAMED else []
+                strays += [entry.name] if len(strays) < hints.NAMED else []
     except IntakeError as error:
         seen.fault(str(error))
     if strays:
-        seen.fault(meaning.of_strays(shelf.folder, strays, count))
+        seen.fault(hints.of_strays(shelf.folder, strays, count))
 
 
-def _is_shown(entry: Entry, passed_over: Counter[str] | None = None) -> bool:
+def _is_shown(entry: FolderEntry, passed_over: Counter[str] | None = None) -> bool:
     """Whether an entry is a folder that people see; any other is counted."""
     passed_over = Counter() if passed_over is None else passed_over
     if entry.name.startswith("."):
@@ -268,7 +268,7 @@ def _is_shown(entry: Entry, passed_over: Counter[str] | None = None) -> bool:
     return False
 
 
-def _may_be_photo(folder: Location, entry: Entry) -> bool:
+def _may_be_photo(folder: Location, entry: FolderEntry) -> bool:
     if entry.name.startswith(".") or is_system(entry.name):
         return False
     return is_photo(entry.name) or bool(kind_left_out(folder, entry))
@@ -282,14 +282,14 @@ def _is_group(shelf: Shelf, name: str, seen: Seen) -> bool:
     if not meant:
         return True
     certain = shelf.label is None and not any(letter.isdecimal() for letter in name)
-    if not meaning.is_shelf(shelf.folder / name, certain=certain):
+    if not hints.is_shelf(shelf.folder / name, certain=certain):
         return True
-    seen.fault(meaning.of_label(shelf.folder, name, meant))
+    seen.fault(hints.of_label(shelf.folder, name, meant))
     return False
 
 
-def _entries(folder: Location) -> Iterator[Entry]:
+def _entries(folder: Location) -> Iterator[FolderEntry]:
     try:
-        yield from entries(folder)
+        yield from scan_folder(folder)
     except OSError as error:
         raise IntakeError(f"{folder}: cannot be listed: {error.strerror}") from error

@@ -34,7 +34,7 @@ NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
 
 
-class Thing(NamedTuple):
+class DrawnObject(NamedTuple):
     """An object of a caption as SVG draws it. Units: a thousandth of the photo's sides."""
 
     points: str
@@ -57,7 +57,7 @@ class PhotoView:
     named_in_reason: bool
     damaged_inside: str
     """What its decoder said of damage, empty where it said nothing."""
-    things: list[Thing]
+    things: list[DrawnObject]
     """What its dense caption says is there, where the run has one."""
 
 
@@ -156,7 +156,7 @@ def _view(
     return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision, left_out)
 
 
-def _things(caption: CaptionRow | None) -> list[Thing]:
+def _things(caption: CaptionRow | None) -> list[DrawnObject]:
     if caption is None:
         return []
     things = []
@@ -166,7 +166,7 @@ def _things(caption: CaptionRow | None) -> list[Thing]:
         colour = "#{:02x}{:02x}{:02x}".format(*colour_of(thing.desc))
         drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
         closed = not isinstance(thing.shape, Line)
-        things.append(Thing(drawn, closed, colour, left / 10, top / 10, thing.desc))
+        things.append(DrawnObject(drawn, closed, colour, left / 10, top / 10, thing.desc))
     return things
 
 

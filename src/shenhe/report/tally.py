@@ -13,7 +13,7 @@ from shenhe.reservoir import Reservoir
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.need import need_of
 from shenhe.rows.readers import read_summaries, read_verdicts
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, PASS
 
 UNDECIDED = "undecided"
@@ -83,7 +83,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
     Undecided groups come first, then those judged against their label, then the rest in order.
     Raises: RunError if the folder holds no verdicts, or rows of another form.
     """
-    verdict_files = rows_files(run_dir / "stage_b")
+    verdict_files = list_rows_files(run_dir / "stage_b")
     if not verdict_files:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
     missions: list[MissionTally] = []
@@ -117,7 +117,7 @@ def _with_summaries(
     keys = {row.key for row in chosen}
     summaries = {
         row.key: row
-        for path in rows_files(run_dir / "stage_a")
+        for path in list_rows_files(run_dir / "stage_a")
         for row in read_summaries(path)
         if row.key in keys
     }

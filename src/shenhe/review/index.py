@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import group_photos
-from shenhe.locations import locate, written
+from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
 from shenhe.review.indexing import is_current, make, sources_of
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
@@ -50,7 +50,7 @@ class Filters:
         return {name: value for name, value in told.items() if value}
 
 
-class Entry(NamedTuple):
+class QueueEntry(NamedTuple):
     """A line of the queue: what a group is, what the model and people said of it.
 
     `inputs` is the fingerprint of its photos, without their times. `choice` is None where nobody
@@ -86,7 +86,7 @@ class Found:
     beside the one that failed, and there are no lines.
     """
 
-    entry: Entry
+    entry: QueueEntry
     verdict: VerdictRow
     summary: SummaryRow | None
     images: Sequence[str]
@@ -121,17 +121,19 @@ class Index:
             found = db.execute("SELECT name FROM missions ORDER BY rowid").fetchall()
         return [name for (name,) in found]
 
-    def page(self, filters: Filters, after: int = 0, count: int = 50) -> list[Entry]:
+    def page(self, filters: Filters, after: int = 0, count: int = 50) -> list[QueueEntry]:
         """List groups in the order of the queue, those after a number."""
         return self._entries(filters, "g.number > ?", after, "ASC", count)
 
-    def following(self, filters: Filters, number: int, *, open_only: bool = False) -> Entry | None:
+    def following(
+        self, filters: Filters, number: int, *, open_only: bool = False
+    ) -> QueueEntry | None:
         """Find the next group of the queue, or the next that nobody has decided yet."""
         if open_only and not filters.state:
             filters = replace(filters, state="open")
         return next(iter(self._entries(filters, "g.number > ?", number, "ASC", 1)), None)
 
-    def preceding(self, filters: Filters, number: int) -> Entry | None:
+    def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
         """Find the group before one in the queue."""
         return next(iter(self._entries(filters, "g.number < ?", number, "DESC", 1)), None)
 
@@ -210,7 +212,7 @@ class Index:
 
     def _entries(
         self, filters: Filters, place: str, number: int, order: str, count: int
-    ) -> list[Entry]:
+    ) -> list[QueueEntry]:
         where, values = _where(filters)
         with self._open() as db:
             rows = db.execute(
@@ -238,7 +240,7 @@ def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
     if row is None or not is_photo(row[0]):
         return []
     try:
-        return [written(photo) for photo in group_photos(locate(row[0]).parent)]
+        return [location_text(photo) for photo in group_photos(locate(row[0]).parent)]
     except IntakeError:
         return []
 
@@ -273,8 +275,8 @@ def _where(filters: Filters) -> tuple[str, tuple[object, ...]]:
     return " AND ".join(conditions), tuple(value for _, value in parts)
 
 
-def _entry(row: Sequence[Any]) -> Entry:
-    return Entry(*row)._replace(overrules=bool(row[-1]))
+def _entry(row: Sequence[Any]) -> QueueEntry:
+    return QueueEntry(*row)._replace(overrules=bool(row[-1]))
 
 
 _OVERRULES = (

@@ -15,7 +15,7 @@ from shenhe.rows import fingerprints
 from shenhe.rows.keys import failures_file
 from shenhe.rows.need import queue_position
 from shenhe.rows.readers import caption_files, read_failures, read_with_offsets
-from shenhe.shards import rows_files, shards
+from shenhe.shards import list_rows_files, list_shards
 
 LAYOUT = 2
 RowT = TypeVar("RowT", bound=Row)
@@ -40,17 +40,17 @@ def sources_of(run_dir: Path, captions: Sequence[Path]) -> Sources:
     Raises: RunError if it has no verdicts, or named captions are not there.
     """
     stage_a, stage_b = (
-        [one for path in rows_files(run_dir / name) for one in shards(path)]
+        [one for path in list_rows_files(run_dir / name) for one in list_shards(path)]
         for name in ("stage_a", "stage_b")
     )
     if not stage_b:
         raise RunError(f"{run_dir}: no verdicts in {run_dir / 'stage_b'}; run `shenhe run` first")
     named = captions or caption_files(run_dir)
-    found = [one for path in named for one in shards(path)]
+    found = [one for path in named for one in list_shards(path)]
     for path in captions:
         if not path.is_file():
             raise RunError(f"--captions {path}: no such file")
-    failures = [failures_file(path) for path in rows_files(run_dir / "stage_a")]
+    failures = [failures_file(path) for path in list_rows_files(run_dir / "stage_a")]
     kinds = (stage_a, filter(Path.exists, failures), stage_b, found)
     return Sources(*([path.absolute() for path in kind] for kind in kinds))
 

@@ -26,7 +26,7 @@ from shenhe.review.forms import (
     version_of,
     wants_json,
 )
-from shenhe.review.index import Entry, Filters, Found, Index, States
+from shenhe.review.index import Filters, Found, Index, QueueEntry, States
 from shenhe.review.pictures import tag
 from shenhe.review.views import (
     CHOICES,
@@ -39,7 +39,7 @@ from shenhe.review.views import (
 )
 from shenhe.review.words import LANGUAGES, chosen, words
 from shenhe.rows.decisions import Decision
-from shenhe.templating import environment, filled
+from shenhe.templating import environment, fill_sentence
 from shenhe.values import PASS
 
 PAGE = 50
@@ -71,7 +71,7 @@ class Pages:
         language = _language(request)
         path, query = request.url.path, request.url.query
         told = request.query_params.get("told", "")
-        filled = {"tail": ""} | values
+        contents = {"tail": ""} | values
         text = self._templates.get_template(template).render(
             # Not the mapping itself: `w.keys` and `w.clear` are words, not its methods.
             w=SimpleNamespace(**words(language)),
@@ -84,7 +84,7 @@ class Pages:
             here=f"{path}?{query}" if query else path,
             told=told if told in TOLD else "",
             about=request.query_params.get("about", ""),
-            **filled,
+            **contents,
         )
         return HTMLResponse(text, status)
 
@@ -262,7 +262,7 @@ class Pages:
             return "/?" + urlencode(filters.query() | {"told": "end"})
         return f"/group/{following.number}{tail_of(filters)}"
 
-    def _first_photo(self, entry: Entry | None) -> str:
+    def _first_photo(self, entry: QueueEntry | None) -> str:
         """Name the first photo of the group that is looked at next, which is fetched meanwhile."""
         found = self._review.index.group(entry.number) if entry else None
         return tag(found.images[0]) if found and found.images else ""
@@ -289,7 +289,7 @@ def _problem(request: Request, error: FormatError) -> str:
     """Say in the reader's language why a line of a photo is none."""
     told = words(_language(request))
     sentence = told.get(f"line_{error.code}", told["line_other"])
-    return filled(sentence, photo=str(error), code=error.code)
+    return fill_sentence(sentence, photo=str(error), code=error.code)
 
 
 def _undone(filters: Filters, told: str, found: Found | None) -> Response:

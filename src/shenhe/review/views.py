@@ -28,7 +28,7 @@ class Piece(NamedTuple):
     photo: int
 
 
-class Thing(NamedTuple):
+class ObjectView(NamedTuple):
     """An object of a caption, and what a person made of it."""
 
     key: str
@@ -49,7 +49,7 @@ class PhotoView:
     named: bool
     damaged_inside: str
     """What its decoder said of damage, empty where it said nothing."""
-    things: list[Thing] | None
+    things: list[ObjectView] | None
     """Those of its caption; None where the run has none."""
 
 
@@ -82,7 +82,7 @@ def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
         if image in found.captions:
             changed = draft.descs.get(key, {})
             things = [
-                Thing(
+                ObjectView(
                     name,
                     desc,
                     changed.get(name) or desc,

@@ -10,7 +10,7 @@ from shenhe.errors import DamagedRowError, RunError
 from shenhe.rows.ledger import Json, parse_row
 from shenhe.values import Label, group_key
 
-Entry = tuple[str, bool, str | None]
+IndexEntry = tuple[str, bool, str | None]
 """A key, whether what is said of it is settled, and the hash of what that rests on."""
 _BEGIN = b'{"group_id":"'
 _GROUP = re.compile(
@@ -23,7 +23,7 @@ _LEFT_OUT = b'"left_out":[{'
 """A row's own words: within its texts every quote has a backslash before it."""
 
 
-def read_entry(path: Path, number: int, line: bytes, key_of: Callable[[Json], str]) -> Entry:
+def read_entry(path: Path, number: int, line: bytes, key_of: Callable[[Json], str]) -> IndexEntry:
     """Read of a row what the index holds.
 
     Raises: DamagedRowError for a line that is no row.
@@ -55,7 +55,7 @@ def _looks_whole(line: bytes) -> bool:
     return True
 
 
-def _read_whole(path: Path, number: int, line: bytes, key_of: Callable[[Json], str]) -> Entry:
+def _read_whole(path: Path, number: int, line: bytes, key_of: Callable[[Json], str]) -> IndexEntry:
     row = parse_row(path, number, line)
     meta = row.get("meta")
     meta = meta if isinstance(meta, dict) else {}

@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 from pydantic_core import from_json
 
 from shenhe.errors import DamagedRowError, OutputBusyError, RunError
-from shenhe.files import put_in_place, refused, sync_folder
+from shenhe.files import put_in_place, sync_folder, write_error
 from shenhe.row_types import Row
 from shenhe.rows.torn import drop_torn_end, is_row, whole_end
-from shenhe.shards import shard, shards
+from shenhe.shards import list_shards, shard_path
 
 Json = dict[str, Any]
 SYNC_SECONDS = 1.0
@@ -49,7 +49,7 @@ class OutputLock:
                 f"{self._path}: another shenhe writes to it; wait for it, or use another folder"
             ) from error
         except OSError as error:
-            raise refused(self._path, error) from error
+            raise write_error(self._path, error) from error
         return self
 
     def __exit__(
@@ -86,7 +86,7 @@ class Ledger:
         """
         self.path, self._shard_bytes = path, shard_bytes
         drop_torn_end(path)
-        self._number = max(1, len(shards(path)))
+        self._number = max(1, len(list_shards(path)))
         self._synced = time.monotonic()
         self._file = self._opened()
 
@@ -101,7 +101,7 @@ class Ledger:
             self._file.write(text.encode())
             self._file.flush()
         except OSError as error:
-            raise refused(self.path, error) from error
+            raise write_error(self.path, error) from error
         if self._shard_bytes is not None and self._file.tell() >= self._shard_bytes:
             self.sync()
             self.close()
@@ -118,7 +118,7 @@ class Ledger:
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise refused(self.path, error) from error
+            raise write_error(self.path, error) from error
         self._synced = time.monotonic()
 
     @property
@@ -134,14 +134,14 @@ class Ledger:
             return
 
     def _opened(self) -> IO[bytes]:
-        path = shard(self.path, self._number)
+        path = shard_path(self.path, self._number)
         try:
             is_new = not path.exists()
             file = path.open("ab")
             if is_new:
                 sync_folder(path.parent)
         except OSError as error:
-            raise refused(path, error) from error
+            raise write_error(path, error) from error
         return file
 
 
@@ -150,7 +150,7 @@ def read_rows(path: Path) -> Iterator[Json]:
 
     Raises: RunError that names the line that is no JSON object.
     """
-    for one in shards(path):
+    for one in list_shards(path):
         yield from read_shard(one)
 
 
@@ -204,7 +204,7 @@ def rewrite(
 
     Raises: RunError.
     """
-    for one in shards(path):
+    for one in list_shards(path):
         unwanted: set[int] = set()
         changed = False
         for number, line in whole_lines(one):
@@ -232,7 +232,7 @@ def _write_anew(path: Path, lines: Iterable[bytes]) -> None:
             file.writelines(lines)
         put_in_place(fresh, path)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
 
 
 def set_lines_aside(path: Path, numbers: Collection[int]) -> Path:
@@ -248,7 +248,7 @@ def set_lines_aside(path: Path, numbers: Collection[int]) -> Path:
             os.fsync(file.fileno())
         sync_folder(path.parent)
     except OSError as error:
-        raise refused(aside, error) from error
+        raise write_error(aside, error) from error
     drop_lines(path, numbers)
     return aside
 
@@ -271,7 +271,7 @@ def set_torn_end_aside(path: Path, *, mend: bool = True) -> Path | None:
                 file.truncate(cut)
                 os.fsync(file.fileno())
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
     return aside
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from shenhe.errors import OptionsChangedError, RunError
-from shenhe.files import put_in_place, refused
+from shenhe.files import put_in_place, write_error
 from shenhe.row_types import SCHEMA, utc_now
 from shenhe.rows.counts import KeptCounts, RunCounts
 from shenhe.rows.ledger import BOM, Json, read_rows
@@ -173,4 +173,4 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
             file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
         put_in_place(fresh, path)
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error

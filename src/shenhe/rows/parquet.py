@@ -15,7 +15,7 @@ from shenhe.errors import RunError
 from shenhe.files import put_in_place
 from shenhe.row_types import known_probability
 from shenhe.rows.ledger import Json, read_shard
-from shenhe.shards import shards
+from shenhe.shards import list_shards
 
 BATCH = 10_000
 _TEXTS = ("group_id", "mission", "label", "verdict", "reason", "status", "raw", "timestamp")
@@ -37,7 +37,7 @@ def write_parquet(rows_path: Path) -> list[Path]:
     Raises: RunError for rows that are none, or a disk that refuses.
     """
     written = []
-    for path in shards(rows_path):
+    for path in list_shards(rows_path):
         target = path.with_suffix(".parquet")
         if is_current(path):
             continue

@@ -23,7 +23,7 @@ from shenhe.row_types import (
 )
 from shenhe.rows.keys import key_of
 from shenhe.rows.ledger import Json, count_lines, parse_row, whole_lines
-from shenhe.shards import rows_files, shards
+from shenhe.shards import list_rows_files, list_shards
 
 RowT = TypeVar("RowT", bound=Row)
 
@@ -95,7 +95,7 @@ def read_keyed(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT]]:
 
     Raises: RunError that names the first row without a key.
     """
-    for path in shards(rows_path):
+    for path in list_shards(rows_path):
         for number, line in whole_lines(path):
             row = parse_row(path, number, line)
             yield KeyedRow(_key(path, number, row, kind), row, kind, path, number)
@@ -130,12 +130,12 @@ def read_at(path: Path, offset: int, kind: type[RowT]) -> RowT:
 
 def caption_files(run_dir: Path) -> list[Path]:
     """List the files of caption rows in a run's folder: captions.jsonl, captions/*.jsonl."""
-    candidates = [run_dir / "captions.jsonl", *rows_files(run_dir / "captions")]
+    candidates = [run_dir / "captions.jsonl", *list_rows_files(run_dir / "captions")]
     return [path for path in candidates if path.is_file()]
 
 
 def _read(rows_path: Path, kind: type[RowT]) -> Iterator[RowT]:
-    for path in shards(rows_path):
+    for path in list_shards(rows_path):
         for number, line in whole_lines(path):
             yield _parse(path, number, line, kind)
 

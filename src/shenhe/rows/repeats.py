@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from shenhe.rows.ledger import Json, read_shard
-from shenhe.shards import shards
+from shenhe.shards import list_shards
 
 NAMED = 5
 """So many lines of one group are named."""
@@ -82,6 +82,6 @@ class Repeats:
 
 
 def _rows(rows_path: Path) -> Iterator[tuple[Path, int, Json]]:
-    for path in shards(rows_path):
+    for path in list_shards(rows_path):
         for number, row in enumerate(read_shard(path), 1):
             yield path, number, row

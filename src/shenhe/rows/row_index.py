@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.files import refused
+from shenhe.files import write_error
 from shenhe.rows import index_tables
-from shenhe.rows.entries import Entry, read_entry
+from shenhe.rows.entries import IndexEntry, read_entry
 from shenhe.rows.index_tables import DAMAGED, Counted, counted
 from shenhe.rows.ledger import Json, Place, count_lines, set_aside
 from shenhe.rows.torn import is_row
-from shenhe.shards import shard, shards
+from shenhe.shards import list_shards, shard_path
 
 TAIL = 64
 """So many bytes before the place that was read up to tell whether they are still the same rows."""
@@ -107,8 +107,8 @@ class RowIndex:
 
         def forget() -> None:
             self._write_pending()
-            last = shards(self._rows_path)[-1]
-            self._end = Place(len(shards(self._rows_path)), last.stat().st_size)
+            last = list_shards(self._rows_path)[-1]
+            self._end = Place(len(list_shards(self._rows_path)), last.stat().st_size)
             self._db.execute("BEGIN")
             self._db.executemany("DELETE FROM rows WHERE key = ?", gone)
             self._counted = counted(self._db)
@@ -160,14 +160,14 @@ class RowIndex:
         if offset < 0 or shard_number < 1 or self._counted != tuple(noted):
             raise ValueError("it does not hold what it says")
         # A shard that was begun, had no row yet, and is gone leaves nothing to compare with.
-        if self._tail() != tail or shard_number > max(1, len(shards(self._rows_path))):
+        if self._tail() != tail or shard_number > max(1, len(list_shards(self._rows_path))):
             raise ValueError("of other rows")
 
     def _catch_up(self) -> None:
         """Read the rows that are new, in one piece: whoever is killed meanwhile begins again."""
         before = self._end
         self._db.execute("BEGIN")
-        for number, path in enumerate(shards(self._rows_path), 1):
+        for number, path in enumerate(list_shards(self._rows_path), 1):
             if number >= before.shard:
                 self._scan(number, path, before.offset if number == before.shard else 0)
         if self._end != before:
@@ -197,7 +197,7 @@ class RowIndex:
         """Whether a line is no torn one; what is kept only goes on behind a line's end."""
         return line.endswith(b"\n") or (self._path is None and is_row(line))
 
-    def _read(self, path: Path, number: int, line: bytes) -> Entry:
+    def _read(self, path: Path, number: int, line: bytes) -> IndexEntry:
         return read_entry(path, number, line, self._key_of)
 
     # --- reading and writing ---
@@ -234,7 +234,7 @@ class RowIndex:
             self._db.execute("COMMIT")
             self._pending.clear()
 
-    def _put(self, entries: list[Entry]) -> None:
+    def _put(self, entries: list[IndexEntry]) -> None:
         self._db.executemany(index_tables.PUT, entries)
 
     def _mark(self) -> None:
@@ -242,20 +242,20 @@ class RowIndex:
 
         Else a power cut could leave a group that the index knows, and no file.
         """
-        path = shard(self._rows_path, self._end.shard)
+        path = shard_path(self._rows_path, self._end.shard)
         if self._path is not None and path.exists():
             try:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
             except OSError as error:
-                raise refused(path, error) from error
+                raise write_error(path, error) from error
         self._db.execute("DELETE FROM seen")
         told = (*self._end, self._tail(), *self._counted)
         self._db.execute(index_tables.SEE, told)
 
     def _tail(self) -> bytes:
         """Give the last TAIL bytes of what was read, fewer where there are no more."""
-        path = shard(self._rows_path, self._end.shard)
+        path = shard_path(self._rows_path, self._end.shard)
         if not self._end.offset or not path.exists() or path.stat().st_size < self._end.offset:
             return b""
         with path.open("rb") as file:

@@ -7,7 +7,7 @@ from pathlib import Path
 from shenhe.rows import fingerprints
 from shenhe.rows.keys import key_of
 from shenhe.rows.ledger import Json, read_rows
-from shenhe.shards import rows_files
+from shenhe.shards import list_rows_files
 
 
 def row_inputs(run_dir: Path) -> dict[str, str | None]:
@@ -17,9 +17,9 @@ def row_inputs(run_dir: Path) -> dict[str, str | None]:
     Raises: RunError if rows cannot be read.
     """
     found: dict[str, str | None] = {}
-    for path in rows_files(run_dir / "stage_b"):
+    for path in list_rows_files(run_dir / "stage_b"):
         found.update((key_of(row), None) for row in read_rows(path))
-    for path in rows_files(run_dir / "stage_a"):
+    for path in list_rows_files(run_dir / "stage_a"):
         found.update((key_of(row), _inputs(row)) for row in read_rows(path))
     return found
 

@@ -10,8 +10,8 @@ from typing import IO
 from pydantic_core import from_json
 
 from shenhe.errors import RunError
-from shenhe.files import refused
-from shenhe.shards import shards
+from shenhe.files import write_error
+from shenhe.shards import list_shards
 
 
 def is_row(line: bytes) -> bool:
@@ -30,7 +30,7 @@ def torn_bytes(rows_path: Path) -> int:
 
     Raises: RunError if they cannot be read.
     """
-    path = next(reversed(shards(rows_path)), None)
+    path = next(reversed(list_shards(rows_path)), None)
     if path is None:
         return 0
     try:
@@ -49,7 +49,7 @@ def drop_torn_end(rows_path: Path) -> None:
 
     Raises: RunError if the file cannot be written.
     """
-    path = next(reversed(shards(rows_path)), None)
+    path = next(reversed(list_shards(rows_path)), None)
     if path is None:
         return
     try:
@@ -61,7 +61,7 @@ def drop_torn_end(rows_path: Path) -> None:
                 # Else what is appended next could outlive the cut, and follow the torn bytes.
                 os.fsync(file.fileno())
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
 
 
 def end_last_row(path: Path, *, mend: bool) -> bool:
@@ -80,7 +80,7 @@ def end_last_row(path: Path, *, mend: bool) -> bool:
                 file.flush()
                 os.fsync(file.fileno())
     except OSError as error:
-        raise refused(path, error) from error
+        raise write_error(path, error) from error
     return True
 
 

@@ -26,8 +26,8 @@ from shenhe.rows.ledger import (
 from shenhe.rows.manifest import Manifest
 from shenhe.rows.row_index import RowIndex, drop_index
 from shenhe.rows.torn import drop_torn_end
-from shenhe.runs.outcome import RunOptions
-from shenhe.shards import shards
+from shenhe.runs.options import RunOptions
+from shenhe.shards import list_shards
 
 Opened = TypeVar("Opened")
 TELL_SECONDS = 5.0
@@ -111,7 +111,7 @@ def open_output(
     with OutputLock(rows_path):
         manifest = Manifest(rows_path, options)
         if run.restart:
-            rows = shards(rows_path)
+            rows = list_shards(rows_path)
             set_aside(*rows, *(path.with_suffix(".parquet") for path in rows))
             set_aside(failures_path, manifest.path)
             drop_index(rows_path)

@@ -15,8 +15,8 @@ from shenhe.engines.local.packed_attention import Piece
 from shenhe.engines.local.preprocessing import Opened
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
-from shenhe.formats.closing import close
-from shenhe.formats.repetition import repeats
+from shenhe.formats.closing import close_truncated
+from shenhe.formats.repetition import is_repeating
 from shenhe.messages import Answer, FinishReason, RequestFailed
 
 
@@ -130,7 +130,7 @@ class Reader:
         request, finish = writing.opened.request, writing.finish or "length"
         text = self.text(writing.written)
         if finish != "stop" and writing.constraint is not None and request.grammar is not None:
-            text = close(text, request.grammar)
+            text = close_truncated(text, request.grammar)
         return Answer(
             key=request.key,
             text=text,
@@ -170,4 +170,4 @@ class Reader:
 
     def _repeats(self, writing: Writing) -> bool:
         grammar = writing.opened.request.grammar
-        return grammar is not None and repeats(self.text(writing.written), grammar)
+        return grammar is not None and is_repeating(self.text(writing.written), grammar)

@@ -25,7 +25,7 @@ from shenhe.engines.server.faults import (
     torn,
 )
 from shenhe.errors import ItemError, UsageError, item_wall
-from shenhe.secrecy import KEY_VARIABLES, Secrets, api_key, shown_url
+from shenhe.secrecy import KEY_VARIABLES, Secrets, api_key, redact_url
 
 MOST_BYTES: Final = 16 << 20
 """A larger answer, also one that becomes larger when it is unpacked, is given up."""
@@ -60,7 +60,7 @@ class Transport:
 
         Raises: UsageError for an address that is none, or a key that no header can hold.
         """
-        self.address = shown_url(base_url)
+        self.address = redact_url(base_url)
         self._base = _split(base_url)
         proxy = _proxy(self._base)
         self.secrets = Secrets.of(base_url, *([proxy] if proxy else []))
@@ -191,7 +191,7 @@ class Transport:
             same = safer = False
         if same or safer:
             return found._replace(netloc=_host(found), fragment="")
-        where = one_line(shown_url(target), self.secrets)
+        where = one_line(redact_url(target), self.secrets)
         raise ItemError(
             "refused",
             f"status {status}: it sends us on to {where}, where nothing is sent: give that address"
@@ -206,7 +206,7 @@ def _split(url: str) -> SplitResult:
             return found
     except ValueError:
         pass
-    raise UsageError(f"--base-url {shown_url(url)}: no address; write http://HOST:PORT/v1")
+    raise UsageError(f"--base-url {redact_url(url)}: no address; write http://HOST:PORT/v1")
 
 
 def _host(url: SplitResult) -> str:
@@ -243,7 +243,7 @@ def _proxy(base: SplitResult) -> str | None:
     proxy = found if "://" in found else f"http://{found}"
     if not proxy.startswith(("http://", "https://")):
         raise UsageError(
-            f"the proxy {shown_url(proxy)}: only http proxies can be used; take the server out by"
+            f"the proxy {redact_url(proxy)}: only http proxies can be used; take the server out by"
             f" NO_PROXY={host}"
         )
     return proxy

@@ -14,7 +14,7 @@ from shenhe.engines.sampling import seed_of
 from shenhe.engines.server.completions import Body, read_completion
 from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
 from shenhe.errors import ItemError, item_wall
-from shenhe.formats.closing import close
+from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.secrecy import LEAST_IN_ANSWERS, Secrets
@@ -85,7 +85,7 @@ class Wire:
         for end in ENDS:
             text = text.removesuffix(end)
         if found.finish == "length" and letter.constrained and request.grammar:
-            text = close(text, request.grammar)
+            text = close_truncated(text, request.grammar)
         return Answer(
             key=request.key,
             text=text,

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from shenhe.errors import RunError
-from shenhe.files import put_in_place, refused
+from shenhe.files import put_in_place, write_error
 from shenhe.rows.decision_tables import COLUMNS, problem_of, select
 from shenhe.rows.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
 from shenhe.rows.ledger import set_aside
@@ -117,7 +117,7 @@ def _replace(run_dir: Path, path: Path, decisions: Iterable[Decision]) -> Path:
             aside, *_ = set_aside(*(path.with_name(path.name + end) for end in SIDES))
             put_in_place(fresh, path)
         except OSError as error:
-            raise refused(path, error) from error
+            raise write_error(path, error) from error
         except sqlite3.Error as error:
             raise RunError(f"{path}: cannot be written: {error}") from error
     return aside

@@ -19,7 +19,7 @@ from shenhe.rows.row_index import RowIndex, drop_index, index_file
 from shenhe.rows.status import status_of
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.fsck.rows import Keys, check_rows, check_torn_end, move_lines
-from shenhe.shards import shards
+from shenhe.shards import list_shards
 
 REPEAT = "run the same command again"
 
@@ -42,7 +42,7 @@ def _leftovers(rows_path: Path, *, mend: bool) -> Iterator[Fault]:
     """Find files that were being written when a process died: the whole ones lie beside them."""
     made_beside = [manifest.manifest_file(rows_path).with_suffix(".new")]
     made_beside.append(failures_file(rows_path).with_suffix(".rewriting"))
-    for path in shards(rows_path):
+    for path in list_shards(rows_path):
         made_beside += [path.with_suffix(".rewriting"), path.with_suffix(".new")]
     for path in made_beside:
         if path.exists():
@@ -101,7 +101,7 @@ def _check_failures(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Faul
 
 def _without_failure(rows_path: Path, path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
     told = _told(path)
-    files = shards(rows_path)
+    files = list_shards(rows_path)
     without = [
         (files[number - 1], line) for key, number, line in keys.unsettled() if key not in told
     ]
@@ -164,7 +164,7 @@ def _anew(rows_path: Path, problem: str, counts: KeptCounts, *, mend: bool) -> F
 
 def _check_parquet(rows_path: Path, *, mend: bool) -> Iterator[Fault]:
     """Find Parquet files that are not of the rows beside them."""
-    targets = [path for path in shards(rows_path) if path.with_suffix(".parquet").exists()]
+    targets = [path for path in list_shards(rows_path) if path.with_suffix(".parquet").exists()]
     if not targets or find_spec("pyarrow") is None:
         return
     from shenhe.rows.parquet import is_current, write_parquet  # an extra

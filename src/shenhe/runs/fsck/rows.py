@@ -18,7 +18,7 @@ from shenhe.rows.ledger import Json, parse_row, set_lines_aside, set_torn_end_as
 from shenhe.rows.torn import end_last_row
 from shenhe.rows.verdict_inputs import rests_on
 from shenhe.runs.fsck.faults import Fault
-from shenhe.shards import shards
+from shenhe.shards import list_shards
 
 KEEP_ONE: Final = (
     "its verdict is undecided (duplicate_group) until the wrong row is removed by hand: nobody else"
@@ -82,7 +82,7 @@ def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
     none is chosen: they stay, as its verdict would else rest on lines that somebody contradicts.
     Raises: RunError.
     """
-    files = shards(rows_path)
+    files = list_shards(rows_path)
     for path in files:
         yield from check_torn_end(path, mend=mend)
     wrong: defaultdict[Path, dict[int, str]] = defaultdict(dict)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from shenhe.config.missions import normalized
+from shenhe.config.missions import normalize_name
 from shenhe.intake.spelling import closest, label_meant, label_of, not_utf8, written_name
-from shenhe.locations import Entry, Location, absolute, entries, is_utf8
+from shenhe.locations import FolderEntry, Location, absolute, is_utf8, scan_folder
 from shenhe.photos.kinds import is_photo
 
 NAMED: Final = 3
@@ -73,12 +73,12 @@ def of_mission(data_root: Location, folders: Sequence[str], mission: str) -> str
 
 def of_root(data_root: Location, missions: Sequence[str]) -> str:
     """Say which folder was probably meant as data root, nothing where none is near."""
-    known = {normalized(name) for name in missions}
+    known = {normalize_name(name) for name in missions}
     here = absolute(data_root)
     for _ in range(4):
         if not here.name or here == here.parent:
             break
-        if normalized(here.name) in known:
+        if normalize_name(here.name) in known:
             return f"{here.name} is a mission's own folder: use --data-root {here.parent}"
         here = here.parent
     folders = [entry.name for entry in _entries(data_root) if entry.is_folder]
@@ -91,7 +91,7 @@ def of_root(data_root: Location, missions: Sequence[str]) -> str:
     if label_of(data_root.name):
         return "it is a label's folder: use the folder above its mission's"
     for name in islice(folders, LOOKED_THROUGH):
-        if any(normalized(entry.name) in known for entry in _entries(data_root / name)):
+        if any(normalize_name(entry.name) in known for entry in _entries(data_root / name)):
             return f"there is one in {name}: use --data-root {data_root / name}"
     if any(is_photo(entry.name) for entry in _entries(data_root)):
         return "it holds photos: a group's own folder? Use the folder above its mission's"
@@ -115,12 +115,12 @@ def same(names: Sequence[str]) -> str:
 
 
 def _look_alike(names: Sequence[str]) -> bool:
-    return len({normalized(name) for name in names}) == 1 and any(n != n.strip() for n in names)
+    return len({normalize_name(name) for name in names}) == 1 and any(n != n.strip() for n in names)
 
 
-def _entries(folder: Location) -> Iterator[Entry]:
+def _entries(folder: Location) -> Iterator[FolderEntry]:
     try:
-        yield from entries(folder)
+        yield from scan_folder(folder)
     except OSError:  # there is nothing to tell of what cannot be listed
         return
 

@@ -55,7 +55,7 @@ def test_a_label_folder_in_another_spelling(make_group: Make, tmp_path: Path, na
     assert f"{name}: a label folder in another spelling? Its 2 folders" in fault
     assert "rename it to 审核" in fault
     assert groups == [("QC-3", "pass")]
-    assert PhotoTree(tmp_path / "tree").count(MISSION) == 1
+    assert PhotoTree(tmp_path / "tree").count_groups(MISSION) == 1
 
 
 def test_white_space_round_a_label(make_group: Make, tmp_path: Path) -> None:
@@ -101,17 +101,17 @@ def test_another_folder_as_data_root(
     make_group("QC-1", "1.jpg", label="审核通过")
     root = tmp_path / "tree"
     tree = PhotoTree(root / below)
-    for error in (tree.nothing_for(MISSIONS), _refusal(tree)):
+    for error in (tree.no_mission_error(MISSIONS), _refusal(tree)):
         assert hint in str(error)
         assert str(error).count(f"--data-root {root}") >= 1
     above = PhotoTree(tmp_path)
-    assert f"use --data-root {root}" in str(above.nothing_for(MISSIONS))
+    assert f"use --data-root {root}" in str(above.no_mission_error(MISSIONS))
 
 
 def test_a_mission_by_another_name_that_holds_labels(make_group: Make, tmp_path: Path) -> None:
     make_group("QC-1", "1.jpg", label="审核通过", mission="2023")
     tree = PhotoTree(tmp_path / "tree" / "2023")
-    assert "name it after its mission" in str(tree.nothing_for(MISSIONS))
+    assert "name it after its mission" in str(tree.no_mission_error(MISSIONS))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_mission_by_another_name_that_holds_labels(make_group: Make, tmp_path:
 def test_a_mission_in_another_spelling(make_group: Make, tmp_path: Path, name: str) -> None:
     make_group("QC-1", "1.jpg", mission=name)
     tree = PhotoTree(tmp_path / "tree")
-    assert NAME in tree.misspelled(MISSIONS)[name]
+    assert NAME in tree.misspelled_folders(MISSIONS)[name]
     assert f"{name!r} is probably meant" in str(_refusal(tree))
     assert not PhotoTree(make_group("x", mission="别的检查").parent.parent).missions(MISSIONS)
     assert not closest("别的检查", [NAME])

@@ -14,7 +14,7 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 
-def ahead(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Iterator[Made]:
+def prefetch(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Iterator[Made]:
     """Do some work in threads, a little ahead of whoever asks; what is made comes in order."""
     pending: deque[Future[Made]] = deque()
     pool = ThreadPoolExecutor(threads, "ahead")
