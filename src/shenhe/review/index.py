@@ -16,11 +16,12 @@ from shenhe.errors import IntakeError, RunError
 from shenhe.intake import list_photos
 from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
-from shenhe.review.indexing import is_current, make, read_at, sources_of
+from shenhe.review.indexing import is_current, make, sources_of
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.readers import read_at
 from shenhe.values import Label, Ruling
 
 TRIGRAM = 3
