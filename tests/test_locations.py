@@ -26,7 +26,7 @@ from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, PhotoTree, read_annotations
 from shenhe.locations import Location, Remote, locate, locate_beside, open_location
 from shenhe.report import write_report
-from shenhe.runs import Deciding, RunOptions, find_stage_a, run_summaries, run_verdicts
+from shenhe.runs import RunOptions, VerdictPolicy, find_stage_a, run_summaries, run_verdicts
 from tests.conftest import DEMO, MISSION
 
 BUCKET = "inspection"
@@ -92,7 +92,7 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
         tmp_path / "there" / "stage_b",
         options={},
         run=RunOptions(),
-        deciding=Deciding(),
+        policy=VerdictPolicy(),
     )
     page = write_report(tmp_path / "there").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == sum(len(r["images"]) for r in found["there"])

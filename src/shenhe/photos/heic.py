@@ -1,8 +1,8 @@
-"""Whether a HEIC is whole: its boxes, the places of its items, and the data of every tile.
+"""Completeness of a HEIC file: its boxes, the extents of its items, and the data of every tile.
 
-The decoder draws what it has and leaves the rest green or black without a word, so a file that was
-cut short, or whose end was never written, is found here, before it is decoded.
-Sources: ISO/IEC 14496-12 (boxes), 23008-12 (items), 14496-15 and 23008-2 annex B (HEVC's units).
+The decoder draws the data that is present and leaves the remainder green or black without an error,
+so truncated files and files with an unwritten end are detected here, before decoding.
+Sources: ISO/IEC 14496-12 (boxes), 23008-12 (items), 14496-15 and 23008-2 annex B (HEVC NAL units).
 """
 
 from __future__ import annotations
@@ -13,47 +13,71 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-DEPTH = 64
-"""More references than so many from one item to the next are a circle."""
-_TOP = frozenset(
+MAX_DEPTH = 64
+"""Longest chain of item references; a longer one is treated as a cycle."""
+_TOP_LEVEL = frozenset(
     (
         *(b"ftyp", b"meta", b"mdat", b"moov", b"moof", b"free", b"skip", b"wide", b"idat"),
         *(b"uuid", b"udta", b"mpvd", b"sefd", b"pdin", b"mfra", b"sidx", b"styp"),
     )
 )
-"""Boxes that stand in a file itself; other bytes behind the photo are none of it."""
-_MADE_OF_OTHERS = frozenset({b"grid", b"iovl", b"iden"})
+"""Types of top-level boxes; bytes of another type end the photo's own data."""
+_DERIVED = frozenset({b"grid", b"iovl", b"iden"})
+"""Types of items that are composed of other items."""
 _FORBIDDEN = re.compile(rb"\0\0[\0\1\2]")
-"""Such bytes never stand inside a unit of HEVC: what writes it puts a 3 between."""
+"""Byte sequences that no HEVC NAL unit contains: encoders insert an emulation prevention byte 3."""
 
 
 class TruncatedError(ValueError):
-    """The file holds less than it says; its text says what is missing."""
+    """The file is shorter than it declares; the text names the missing part."""
 
 
 class MediaBox(NamedTuple):
-    """A box of the file: its type and where its content lies."""
+    """An ISO media box. Units: `start` and `end` of its content, in bytes from the file's start."""
 
     kind: bytes
     start: int
     end: int
 
 
+class Extent(NamedTuple):
+    """A range of the file. Units: bytes."""
+
+    offset: int
+    length: int
+
+
 @dataclass(slots=True)
 class Items:
-    """What the `meta` box says of the items: where each lies, of what type, made of which."""
+    """Items of the `meta` box by item id: type, extents, and the items they are composed of."""
 
     primary: int = 0
     kinds: dict[int, bytes] = field(default_factory=dict)
-    extents: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """Places in the file: offset and length in bytes."""
+    extents: dict[int, list[Extent]] = field(default_factory=dict)
     parts: dict[int, list[int]] = field(default_factory=dict)
     length_bytes: int = 4
-    """How many bytes tell the length of a unit."""
+    """Size of the length field before each NAL unit. Units: bytes."""
+
+
+@dataclass(slots=True)
+class _Cursor:
+    """Reads big-endian integers one after the other."""
+
+    data: bytes
+    offset: int
+
+    def read(self, size: int) -> int:
+        """Read an integer of `size` bytes.
+
+        Raises: IndexError past the end of the data.
+        """
+        number = _number(self.data, self.offset, size)
+        self.offset += size
+        return number
 
 
 def check_heic(data: bytes) -> str:
-    """Check that a HEIC is whole; give what is damaged inside, nothing where all is well.
+    """Check that a HEIC is complete. Returns the damage inside, or an empty text.
 
     Raises: TruncatedError.
     """
@@ -65,7 +89,10 @@ def check_heic(data: bytes) -> str:
 
 
 def _items(data: bytes) -> Items:
-    """Read the boxes of a file, and check that all their content is there."""
+    """Read the items of a file.
+
+    Raises: TruncatedError.
+    """
     meta: MediaBox | None = None
     for box in _boxes(data, 0, len(data), top=True):
         if box.kind == b"meta" and meta is None:
@@ -75,8 +102,8 @@ def _items(data: bytes) -> Items:
     items = Items()
     inner = {box.kind: box for box in _boxes(data, meta.start + 4, meta.end)}
     if b"pitm" in inner:
-        at = inner[b"pitm"].start
-        items.primary = _number(data, at + 4, 4 if data[at] else 2)
+        start = inner[b"pitm"].start
+        items.primary = _number(data, start + 4, 4 if data[start] else 2)
     if b"iinf" in inner:
         _read_kinds(data, inner[b"iinf"], items)
     if b"iref" in inner:
@@ -88,85 +115,79 @@ def _items(data: bytes) -> Items:
     return items
 
 
-def _boxes(data: bytes, at: int, end: int, *, top: bool = False) -> Iterator[MediaBox]:
-    """Go through boxes.
+def _boxes(data: bytes, start: int, end: int, *, top: bool = False) -> Iterator[MediaBox]:
+    """Yield the boxes between two offsets.
 
-    Raises: TruncatedError where one says that it is longer than what is there.
+    Raises: TruncatedError for a box that is longer than the data.
     """
-    while at + 8 <= end:
-        size, kind, header = _number(data, at, 4), data[at + 4 : at + 8], 8
-        if top and kind not in _TOP:
-            return  # not of the photo: what a phone or a copy left behind it
+    while start + 8 <= end:
+        size, kind, header = _number(data, start, 4), data[start + 4 : start + 8], 8
+        if top and kind not in _TOP_LEVEL:
+            return  # appended by a phone or a copy, not part of the photo
         if size == 1:
-            size, header = _number(data, at + 8, 8), 16
+            size, header = _number(data, start + 8, 8), 16
         elif size == 0:
-            size = end - at
-        if size < header or at + size > end:
+            size = end - start
+        if size < header or start + size > end:
             name = kind.decode("latin-1")
-            raise TruncatedError(f"its box {name!r} has {size} bytes, {end - at} are there")
-        yield MediaBox(kind, at + header, at + size)
-        at += size
+            raise TruncatedError(f"its box {name!r} has {size} bytes, {end - start} are there")
+        yield MediaBox(kind, start + header, start + size)
+        start += size
 
 
-def _number(data: bytes, at: int, size: int) -> int:
-    if at + size > len(data):
-        raise IndexError(at)
-    return int.from_bytes(data[at : at + size], "big")
+def _number(data: bytes, offset: int, size: int) -> int:
+    if offset + size > len(data):
+        raise IndexError(offset)
+    return int.from_bytes(data[offset : offset + size], "big")
 
 
 def _read_kinds(data: bytes, box: MediaBox, items: Items) -> None:
-    at = box.start + (8 if data[box.start] else 6)
-    for entry in _boxes(data, at, box.end):
+    start = box.start + (8 if data[box.start] else 6)
+    for entry in _boxes(data, start, box.end):
         if entry.kind == b"infe" and data[entry.start] >= 2:
-            wide = 4 if data[entry.start] >= 3 else 2
-            number = _number(data, entry.start + 4, wide)
-            kind = entry.start + 4 + wide + 2
-            items.kinds[number] = data[kind : kind + 4]
+            id_size = 4 if data[entry.start] >= 3 else 2
+            item = _number(data, entry.start + 4, id_size)
+            kind = entry.start + 4 + id_size + 2
+            items.kinds[item] = data[kind : kind + 4]
 
 
 def _read_parts(data: bytes, box: MediaBox, items: Items) -> None:
-    wide = 4 if data[box.start] else 2
+    id_size = 4 if data[box.start] else 2
     for entry in _boxes(data, box.start + 4, box.end):
         if entry.kind != b"dimg":
             continue
-        number, count = _number(data, entry.start, wide), _number(data, entry.start + wide, 2)
-        first = entry.start + wide + 2
-        items.parts[number] = [_number(data, first + i * wide, wide) for i in range(count)]
+        cursor = _Cursor(data, entry.start)
+        item, count = cursor.read(id_size), cursor.read(2)
+        items.parts[item] = [cursor.read(id_size) for _ in range(count)]
 
 
 def _read_extents(data: bytes, box: MediaBox, idat: MediaBox | None, items: Items) -> None:
-    """Read where items lie.
+    """Read the extents of all items.
 
-    Raises: TruncatedError where one lies beyond the end of the file.
+    Raises: TruncatedError for one beyond the end of the file.
     """
     version, sizes = data[box.start], _number(data, box.start + 4, 2)
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_size = sizes & 15 if version else 0
-    wide = 4 if version == 2 else 2
-    at = box.start + 6
-    count, at = _number(data, at, wide), at + wide
-    for _ in range(count):
-        number, at = _number(data, at, wide), at + wide
-        method = 0
-        if version:
-            method, at = _number(data, at, 2) & 15, at + 2
-        reference, at = _number(data, at, 2), at + 2
-        base, at = _number(data, at, base_size), at + base_size
-        extents, at = _number(data, at, 2), at + 2
-        for _ in range(extents):
-            at += index_size
-            offset, at = base + _number(data, at, offset_size), at + offset_size
-            length, at = _number(data, at, length_size), at + length_size
+    id_size = 4 if version == 2 else 2
+    cursor = _Cursor(data, box.start + 6)
+    for _ in range(cursor.read(id_size)):
+        item = cursor.read(id_size)
+        method = cursor.read(2) & 15 if version else 0
+        reference, base = cursor.read(2), cursor.read(base_size)
+        for _ in range(cursor.read(2)):
+            cursor.read(index_size)
+            offset, length = base + cursor.read(offset_size), cursor.read(length_size)
             if reference == 0 and method < 2:
-                where = idat if method else MediaBox(b"file", 0, len(data))
-                items.extents.setdefault(number, []).append(_place(where, offset, length, number))
+                container = idat if method else MediaBox(b"file", 0, len(data))
+                items.extents.setdefault(item, []).append(_extent(container, offset, length, item))
 
 
-def _place(where: MediaBox | None, offset: int, length: int, number: int) -> tuple[int, int]:
-    if where is None or where.start + offset + length > where.end:
-        raise TruncatedError(f"item {number} lies beyond its end")
-    start = where.start + offset
-    return start, length or where.end - start
+def _extent(container: MediaBox | None, offset: int, length: int, item: int) -> Extent:
+    if container is None or container.start + offset + length > container.end:
+        raise TruncatedError(f"item {item} lies beyond its end")
+    start = container.start + offset
+    return Extent(start, length or container.end - start)
 
 
 def _read_length_bytes(data: bytes, box: MediaBox, items: Items) -> None:
@@ -178,48 +199,48 @@ def _read_length_bytes(data: bytes, box: MediaBox, items: Items) -> None:
 
 
 def _check_tiles(data: bytes, items: Items) -> str:
-    """Check that the photo, or each tile that it is made of, is all there.
+    """Check that the photo, or each of its tiles, is complete. Returns the damage inside.
 
     Raises: TruncatedError.
     """
     damage = ""
     tiles = list(_tiles(items, items.primary))
-    for place, number in enumerate(tiles, 1):
-        name = f"tile {place} of {len(tiles)}" if len(tiles) > 1 else "its picture"
-        kind, extents = items.kinds.get(number), items.extents.get(number)
-        if not kind or not extents or kind in _MADE_OF_OTHERS:
+    for number, item in enumerate(tiles, 1):
+        name = f"tile {number} of {len(tiles)}" if len(tiles) > 1 else "its picture"
+        kind, extents = items.kinds.get(item), items.extents.get(item)
+        if not kind or not extents or kind in _DERIVED:
             raise TruncatedError(f"{name} is not there")
-        if kind != b"hvc1":  # the decoder's own affair
+        if kind != b"hvc1":  # another codec, left to the decoder
             continue
         content = b"".join(data[start : start + length] for start, length in extents)
         damage = damage or _check_units(content, items.length_bytes, name)
     return damage
 
 
-def _tiles(items: Items, number: int, depth: int = 0) -> Iterator[int]:
-    """Yield what a picture is made of in the end; a picture that is made of none is its own."""
-    parts = items.parts.get(number)
-    if not parts or depth > DEPTH:
-        yield number
+def _tiles(items: Items, item: int, depth: int = 0) -> Iterator[int]:
+    """Yield the coded items that a picture is composed of: itself if it has no parts."""
+    parts = items.parts.get(item)
+    if not parts or depth > MAX_DEPTH:
+        yield item
         return
     for part in parts:
         yield from _tiles(items, part, depth + 1)
 
 
 def _check_units(content: bytes, length_bytes: int, name: str) -> str:
-    """Check that the units of a coded picture fill its place, and hold what they may.
+    """Check that NAL units fill a coded picture exactly. Returns the damage inside.
 
-    Raises: TruncatedError where a unit ends otherwise than it says, or in zeros.
+    Raises: TruncatedError for a unit of a wrong length, or one that ends in zeros.
     """
-    at, damage = 0, ""
-    while at < len(content):
-        length = int.from_bytes(content[at : at + length_bytes], "big")
-        start, end = at + length_bytes, at + length_bytes + length
+    offset, damage = 0, ""
+    while offset < len(content):
+        length = int.from_bytes(content[offset : offset + length_bytes], "big")
+        start, end = offset + length_bytes, offset + length_bytes + length
         if length < 3 or end > len(content) or content[start] & 0x80:
             raise TruncatedError(f"{name} is not all there")
-        if content[end - 1] == 0:  # a unit's last byte never is
+        if content[end - 1] == 0:  # the last byte of a unit is never 0
             raise TruncatedError(f"{name} ends in zeros")
-        if not damage and (found := _FORBIDDEN.search(content, start, end)):
-            damage = f"{name} holds bytes that a picture cannot, at {found.start()} of its own"
-        at = end
+        if not damage and (match := _FORBIDDEN.search(content, start, end)):
+            damage = f"{name} holds bytes that a picture cannot, at {match.start()} of its own"
+        offset = end
     return damage

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shenhe.errors import IntakeError, RunError
-from shenhe.intake import group_photos
+from shenhe.intake import list_photos
 from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
 from shenhe.review.index.builder import build, is_current
@@ -190,7 +190,7 @@ def _find_failed_photos(db: sqlite3.Connection, key: str) -> list[str]:
     if cells is None or not is_photo(cells[0]):
         return []
     try:
-        return [location_text(photo) for photo in group_photos(locate(cells[0]).parent)]
+        return [location_text(photo) for photo in list_photos(locate(cells[0]).parent)]
     except IntakeError:
         return []
 
