@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
 from shenhe.files import put_in_place
-from shenhe.review.index.rows import read_located_rows
 from shenhe.review.index.sources import Sources, stamp_file
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
-from shenhe.rows.keys import key_of
-from shenhe.rows.ledger import read_shard
-from shenhe.values import EXPECTED, PASS
+from shenhe.rows.need import queue_position
+from shenhe.rows.readers import read_failures, read_with_offsets
 
 LAYOUT = 2
 
@@ -65,61 +62,50 @@ def build(path: Path, sources: Sources) -> None:
 
 
 def _insert_lines(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
-    for path, offset, row in read_located_rows(sources.stage_a, SummaryRow):
-        lines, inputs_hash = "\n".join(row.per_image.values()), row.meta.inputs_hash
-        inputs = inputs_hash and fingerprints.untimed(inputs_hash)
-        db.execute(
-            "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
-            (row.key, numbers[path], offset, lines, inputs),
-        )
+    for path in sources.stage_a:
+        for offset, row in read_with_offsets(path, SummaryRow):
+            lines, inputs_hash = "\n".join(row.per_image.values()), row.meta.inputs_hash
+            inputs = inputs_hash and fingerprints.untimed(inputs_hash)
+            db.execute(
+                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
+                (row.key, numbers[path], offset, lines, inputs),
+            )
 
 
 def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
-    for path, offset, row in read_located_rows(sources.stage_b, VerdictRow):
-        db.execute(
-            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.key,
-                numbers[path],
-                offset,
-                row.group_id,
-                row.mission,
-                row.label,
-                row.verdict,
-                row.p_pass,
-                row.reason,
-                need(row),
-            ),
-        )
+    for path in sources.stage_b:
+        for offset, row in read_with_offsets(path, VerdictRow):
+            db.execute(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.key,
+                    numbers[path],
+                    offset,
+                    row.group_id,
+                    row.mission,
+                    row.label,
+                    row.verdict,
+                    row.p_pass,
+                    row.reason,
+                    queue_position(row),
+                ),
+            )
 
 
 def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
     for path in sources.stage_a_failures:
-        for failure in read_shard(path):
-            db.execute(
-                "INSERT OR REPLACE INTO failed VALUES (?, ?)",
-                (key_of(failure), str(failure["item"])),
-            )
+        for failure in read_failures(path):
+            db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", (failure.key, failure.item))
 
 
 def _insert_captions(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
-    for path, offset, row in read_located_rows(sources.captions, CaptionRow):
-        if len(row.images) == 1:
-            db.execute(
-                "INSERT OR REPLACE INTO captions VALUES (?, ?, ?)",
-                (row.images[0], numbers[path], offset),
-            )
-
-
-def need(row: VerdictRow) -> float:
-    """Rank a group for review: 0 undecided, 1 against its label, then from 2 on by certainty."""
-    if row.verdict is None:
-        return 0.0
-    if row.label and EXPECTED[row.label] != row.verdict:
-        return 1.0
-    if row.p_pass is None or not math.isfinite(row.p_pass):
-        return 2.0
-    return 2.0 + (row.p_pass if row.verdict == PASS else 1 - row.p_pass)
+    for path in sources.captions:
+        for offset, row in read_with_offsets(path, CaptionRow):
+            if len(row.images) == 1:
+                db.execute(
+                    "INSERT OR REPLACE INTO captions VALUES (?, ?, ?)",
+                    (row.images[0], numbers[path], offset),
+                )
 
 
 _TABLES = """

@@ -15,12 +15,12 @@ from shenhe.photos import is_photo
 from shenhe.review.index.builder import build, is_current
 from shenhe.review.index.filters import OVERRULES, Filters, to_condition
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
-from shenhe.review.index.rows import read_row_at
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.readers import read_at
 
 _ENTRY = (
     "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
@@ -144,10 +144,10 @@ class Index:
         entry = _to_entry(cells[4:])
         verdict_file, verdict_offset, summary_file, summary_offset = cells[:4]
         files = dict(db.execute("SELECT number, path FROM files").fetchall())
-        verdict = read_row_at(Path(files[verdict_file]), verdict_offset, VerdictRow)
+        verdict = read_at(Path(files[verdict_file]), verdict_offset, VerdictRow)
         summary = None
         if summary_file:
-            summary = read_row_at(Path(files[summary_file]), summary_offset, SummaryRow)
+            summary = read_at(Path(files[summary_file]), summary_offset, SummaryRow)
         if verdict.key != entry.key or (summary is not None and summary.key != entry.key):
             raise RunError("the rows have changed since: start `shenhe review` again")
         images = summary.images if summary else _find_failed_photos(db, entry.key)
@@ -157,7 +157,7 @@ class Index:
                 "SELECT file, at FROM captions WHERE image = ?", (image,)
             ).fetchone()
             if position is not None:
-                captions[image] = read_row_at(Path(files[position[0]]), position[1], CaptionRow)
+                captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
         return GroupRows(entry, verdict, summary, images, captions)
 
     def _select_entries(
