@@ -172,7 +172,7 @@ def test_an_object_over_and_over_ends_the_answer(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "shenhe.engines.local.sequence.repeats", lambda text, grammar: "object_2" in text
+        "shenhe.engines.local.sequence.is_repeating", lambda text, grammar: "object_2" in text
     )
     (answer,) = engine.answer(_captions(demo_photos[:1]))
     assert isinstance(answer, Answer)
