@@ -26,7 +26,7 @@ from shenhe.engines.server.transport import Reply
 from shenhe.engines.server.wire import Letter, Wire
 from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.secrecy import LEAST_IN_ANSWERS
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS
 
 log = logging.getLogger("shenhe.server")
 MOST = 64
@@ -117,7 +117,7 @@ class Client:
         Raises: EngineError if there is no server; ItemError for what is no answer.
         """
         whole, events = Streamed(), Events()
-        teller = Teller(self.contact.secrets.longer(LEAST_IN_ANSWERS))
+        teller = Teller(self.contact.secrets.at_least(MIN_LENGTH_IN_ANSWERS))
 
         def tell(some: Iterable[str]) -> None:
             for event in some:

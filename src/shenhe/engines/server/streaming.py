@@ -103,7 +103,9 @@ class Teller:
     def feed(self, piece: str) -> str:
         """Take a piece, and give what can be told by now."""
         text = self._secrets.hide(joined(self._held + piece))
-        held = self._secrets.begins(text) or bool(text and "\ud800" <= text[-1] <= "\udbff")
+        held = self._secrets.partial_match_length(text) or bool(
+            text and "\ud800" <= text[-1] <= "\udbff"
+        )
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 

@@ -17,7 +17,7 @@ from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
-from shenhe.secrecy import LEAST_IN_ANSWERS, Secrets
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS, Secrets
 
 ENDS = ("<|im_end|>", "<|endoftext|>")
 """What servers leave at the end of an answer when they are told to keep special tokens."""
@@ -46,7 +46,7 @@ class Wire:
     ) -> None:
         """Leave `secrets` out of answers: servers have been seen to repeat what they are sent."""
         self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
-        self._secrets = secrets.longer(LEAST_IN_ANSWERS)
+        self._secrets = secrets.at_least(MIN_LENGTH_IN_ANSWERS)
 
     def write(self, request: Request, *, stream: bool = False) -> Letter:
         """Open the photos of a request and lay it out.
