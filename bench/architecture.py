@@ -8,7 +8,6 @@ Counts are of `src/shenhe` alone. House words are names that say nothing of what
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +53,19 @@ HOUSE_WORDS = frozenset(
     ]
 )
 ROOT = Path(__file__).parent.parent
-FUNCTION_LINES, FILE_LINES = 40, 300
+FUNCTION_LINES, FILE_LINES, REPEATED_LINES = 40, 300, 6
+
+
+class Source(NamedTuple):
+    """A module: its text and its syntax tree."""
+
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        """The number of lines of the file."""
+        return len(self.text.splitlines())
 
 
 class Function(NamedTuple):
@@ -62,6 +73,17 @@ class Function(NamedTuple):
 
     name: str
     lines: int
+
+
+def read_sources(checkout: Path = ROOT) -> dict[str, Source]:
+    """Read the modules of a checkout by their names: `runs.drive`, `errors`."""
+    package = checkout / "src" / "shenhe"
+    sources = {}
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        name = ".".join(path.relative_to(package).with_suffix("").parts)
+        sources[name] = Source(text, ast.parse(text))
+    return sources
 
 
 def assigned_names(tree: ast.AST) -> Iterator[str]:
@@ -73,40 +95,40 @@ def assigned_names(tree: ast.AST) -> Iterator[str]:
             yield node.arg
 
 
-def house_words(trees: dict[str, ast.AST]) -> tuple[int, int]:
+def house_words(sources: dict[str, Source]) -> tuple[int, int]:
     """Count the assigned names that are house words, and all of them."""
-    names = [name.strip("_") for tree in trees.values() for name in assigned_names(tree)]
+    trees = (source.tree for source in sources.values())
+    names = [name.strip("_") for tree in trees for name in assigned_names(tree)]
     return sum(name in HOUSE_WORDS for name in names), len(names)
 
 
-def functions(trees: dict[str, ast.AST]) -> list[Function]:
+def functions(sources: dict[str, Source]) -> list[Function]:
     """List all functions, the longest first."""
-    nodes = (
-        (name, node)
-        for name, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    )
     lengths = [
         Function(f"{name}.{node.name}", (node.end_lineno or 0) - node.lineno + 1)
-        for name, node in nodes
+        for name, source in sources.items()
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     return sorted(lengths, key=lambda function: -function.lines)
 
 
-def count_any(texts: dict[str, str]) -> int:
+def count_any(sources: dict[str, Source]) -> int:
     """Count the uses of `Any`, imports aside."""
-    lines = (line for text in texts.values() for line in text.splitlines())
-    return sum(len(re.findall(r"\bAny\b", line)) for line in lines if "import" not in line)
+    return sum(
+        isinstance(node, ast.Name) and node.id == "Any"
+        for source in sources.values()
+        for node in ast.walk(source.tree)
+    )
 
 
-def arrows(trees: dict[str, ast.AST], package: str) -> int:
+def arrows(sources: dict[str, Source], package: str) -> int:
     """Count the imports between the modules of a package."""
-    inside = [name for name in trees if name.startswith(f"{package}.")]
+    inside = [name for name in sources if name.startswith(f"{package}.")]
     count = 0
     for name in inside:
         imported = set()
-        for node in ast.walk(trees[name]):
+        for node in ast.walk(sources[name].tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 base = node.module.removeprefix("shenhe.")
                 imported |= {base} | {f"{base}.{alias.name}" for alias in node.names}
@@ -114,11 +136,11 @@ def arrows(trees: dict[str, ast.AST], package: str) -> int:
     return count
 
 
-def untyped_reads(trees: dict[str, ast.AST]) -> int:
+def untyped_reads(sources: dict[str, Source]) -> int:
     """Count the reads of attributes of an `argparse.Namespace`, which no type checks."""
     count = 0
-    for tree in trees.values():
-        for node in ast.walk(tree):
+    for source in sources.values():
+        for node in ast.walk(source.tree):
             if not isinstance(node, ast.FunctionDef):
                 continue
             untyped = {
@@ -135,34 +157,67 @@ def untyped_reads(trees: dict[str, ast.AST]) -> int:
     return count
 
 
+def repeated_runs(sources: dict[str, Source]) -> list[str]:
+    """List the runs of REPEATED_LINES equal lines of code that stand in two files.
+
+    Imports, comments and blank lines do not count.
+    """
+    first: dict[tuple[str, ...], tuple[str, int]] = {}
+    repeated: list[str] = []
+    for name, source in sources.items():
+        code = _code_lines(source)
+        for start in range(len(code) - REPEATED_LINES + 1):
+            window = code[start : start + REPEATED_LINES]
+            number, text = window[0].number, tuple(line.text for line in window)
+            module, line = first.setdefault(text, (name, number))
+            if module != name:
+                repeated.append(f"{module}:{line} ~ {name}:{number}")
+    return repeated
+
+
+class _Line(NamedTuple):
+    number: int
+    text: str
+
+
+def _code_lines(source: Source) -> list[_Line]:
+    imports = {
+        number
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = (
+        _Line(number, text.strip())
+        for number, text in enumerate(source.text.splitlines(), 1)
+        if number not in imports
+    )
+    return [line for line in lines if line.text and not line.text.startswith("#")]
+
+
 def main() -> int:
     """Print the figures as rows of a table."""
-    package = (Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT) / "src" / "shenhe"
-    paths = {
-        ".".join(path.relative_to(package).with_suffix("").parts): path
-        for path in sorted(package.rglob("*.py"))
-    }
-    texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
-    trees: dict[str, ast.AST] = {name: ast.parse(text) for name, text in texts.items()}
-    lengths = {name: len(text.splitlines()) for name, text in texts.items()}
+    sources = read_sources(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT)
+    lengths = {name: source.lines for name, source in sources.items()}
     total = sum(lengths.values())
-    of_house, names = house_words(trees)
-    every = functions(trees)
+    words, names = house_words(sources)
+    every = functions(sources)
     longest = sorted(lengths.items(), key=lambda item: -item[1])
-    anys = count_any(texts)
+    uses = count_any(sources)
     for label, value in (
-        ("files", len(paths)),
+        ("files", len(sources)),
         ("lines", total),
-        ("house words among assigned names", f"{of_house / names:.1%} ({of_house} of {names})"),
-        ("`Any` in 1,000 lines", f"{1000 * anys / total:.1f} ({anys})"),
+        ("house words among assigned names", f"{words / names:.1%} ({words} of {names})"),
+        ("`Any` in 1,000 lines", f"{1000 * uses / total:.1f} ({uses})"),
         (f"files over {FILE_LINES} lines", sum(size > FILE_LINES for size in lengths.values())),
         ("longest files", ", ".join(f"{name} {size}" for name, size in longest[:3])),
         (f"functions over {FUNCTION_LINES} lines", sum(f.lines > FUNCTION_LINES for f in every)),
         ("longest functions", ", ".join(f"{f.name} {f.lines}" for f in every[:3])),
-        ("imports between modules of runs", arrows(trees, "runs")),
-        ("imports between modules of rows", arrows(trees, "rows")),
-        ("imports between modules of engines", arrows(trees, "engines")),
-        ("untyped reads of options", untyped_reads(trees)),
+        ("imports between modules of runs", arrows(sources, "runs")),
+        ("imports between modules of rows", arrows(sources, "rows")),
+        ("imports between modules of engines", arrows(sources, "engines")),
+        ("untyped reads of options", untyped_reads(sources)),
+        (f"runs of {REPEATED_LINES} equal lines in two files", len(repeated_runs(sources))),
     ):
         print(f"| {label} | {value} |")
     return 0

@@ -83,7 +83,9 @@ def main() -> None:
             )
         image = load(paths[0], budget).image
         cuts: dict[str, Callable[[], object]] = {
-            "the checkpoint's image processor": lambda: processor([image], do_resize=False),
+            "the checkpoint's image processor": lambda: processor(
+                [image], do_resize=False, return_tensors="pt"
+            ),
             "`Patches.cut`": lambda: patches.cut(image),
         }
         for name, cut in cuts.items():

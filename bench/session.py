@@ -88,12 +88,14 @@ COMMANDS: list[list[str]] = [
 ]
 BLANKED = (
     (r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-][\d:]+)?", "TIME"),
-    (r'"(seconds|photos_per_second|tokens_per_second|began|pid|session|host|elapsed\w*|eta\w*)"'
+    (r'"(id|seconds|photos_per_second|tokens_per_second|began|pid|session|host|elapsed\w*|eta\w*)"'
      r": (?:[\d.e+-]+|\"[^\"]*\")", r'"\1": BLANK'),
     (r"\d+(?:\.\d+)? ?(?:s|ms|min|h|GB|MB|GiB|MiB)\b", "AMOUNT"),
     (r"\d+(?:\.\d+)?(?= (?:photos|captions|groups|tokens|verdicts|lines)(?:/s| a second))", "RATE"),
     (r"\b[0-9a-f]{32,64}\b", "HASH"),
+    (r"│ +\d+\.\d │", "│ RATE │"),
     (r"\r[^\n]*", ""),
+    (r"[^\n]* AMOUNT left\n", ""),
 )  # fmt: skip
 """What differs between two runs of one version, and what is put in its place."""
 WRITTEN = ("*.jsonl", "*.json")
@@ -101,7 +103,9 @@ WRITTEN = ("*.jsonl", "*.json")
 
 def main() -> int:
     """Run the commands, write what they said and wrote."""
-    folder = Path(tempfile.mkdtemp())
+    folder = Path(tempfile.gettempdir()) / "shenhe-session"  # names of exports hash the path
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     shutil.copytree(DEMO / "photos", folder / PHOTOS)
     shutil.copyfile(min(DEMO.rglob("img-*.jpeg")), folder / PHOTOS / "photo.jpeg")
     parts = [_said(words, folder) for words in COMMANDS]

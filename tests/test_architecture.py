@@ -73,6 +73,12 @@ def test_stages_and_engines_never_meet() -> None:
             assert not any(module.startswith(other) for module in imported), name
 
 
+def test_rooms_that_read_rows_never_run() -> None:
+    for name, imported in GRAPH.items():
+        if name.split(".")[0] in ("doctor", "evaluation", "report", "review"):
+            assert not any(module.split(".")[0] == "runs" for module in imported), name
+
+
 def test_no_cycles() -> None:
     done: set[str] = set()
 

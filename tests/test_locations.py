@@ -26,7 +26,7 @@ from shenhe.exports.labels import LABELS
 from shenhe.intake import PhotoLists, PhotoTree, read_annotations
 from shenhe.locations import Location, Remote, locate, locate_beside, open_location
 from shenhe.report import write_report
-from shenhe.runs import Deciding, RunOptions, find_stage_a, run_summaries, run_verdicts
+from shenhe.runs import RunOptions, VerdictPolicy, find_stage_a, run_summaries, run_verdicts
 from tests.conftest import DEMO, MISSION
 
 BUCKET = "inspection"
@@ -92,7 +92,7 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
         tmp_path / "there" / "stage_b",
         options={},
         run=RunOptions(),
-        deciding=Deciding(),
+        policy=VerdictPolicy(),
     )
     page = write_report(tmp_path / "there").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg;base64,") == sum(len(r["images"]) for r in found["there"])
@@ -119,7 +119,7 @@ def test_folders_and_lists_of_a_store(store: Remote, tmp_path: Path) -> None:
 def test_exports_of_photos_in_a_store(
     store: Remote, demo_photos: list[Path], tmp_path: Path
 ) -> None:
-    photo = next(path for path in demo_photos if not photos.describe(path).turned)
+    photo = next(path for path in demo_photos if not photos.read_facts(path).rotated)
     image = f"{store}/{photo.relative_to(DEMO / 'photos').as_posix()}"
     objects = [{"bbox_2d": [10, 20, 300, 400], "desc": "BBU设备/华为"}]
     rows = tmp_path / "rows.jsonl"

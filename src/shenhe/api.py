@@ -15,11 +15,11 @@ from shenhe.errors import ItemError, UsageError
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
 from shenhe.rows.verdict_inputs import lacks
-from shenhe.runs.drive import Bad, Good, Job, drive
+from shenhe.runs.drive import drive
+from shenhe.runs.jobs import Job, Outcome, Rejection, Success
 from shenhe.runs.probability import p_pass
-from shenhe.runs.verdict_rows import INCOMPLETE
 from shenhe.stages import caption, summary, verdict
-from shenhe.values import Caption, Judgement, Ruling, photo_key
+from shenhe.values import STAGE_A_INCOMPLETE, Caption, Judgement, Ruling, photo_key
 
 Value = TypeVar("Value")
 PhotoPath = str | Path | Remote
@@ -123,12 +123,12 @@ class Model:
         """
         found = self.missions.get(mission)
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
-            lacking = f"{INCOMPLETE}: {lacks(len(lines), lines)}"
+            lacking = f"{STAGE_A_INCOMPLETE}: {lacks(len(lines), lines)}"
             return Verdict(None, lacking, None, "undecided", "")
         template = self.teaching.taught(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]
-        if isinstance(outcome, Good):
+        if isinstance(outcome, Success):
             said: Judgement = outcome.value
             answer = outcome.answer
             return Verdict(said.verdict, said.reason, p_pass(answer), "decided", answer.text)
@@ -137,7 +137,7 @@ class Model:
 
     def _outcomes(
         self, requests: list[Request], read: Callable[[Answer], Value], attempts: int = 3
-    ) -> tuple[Good[Value] | Bad, ...]:
+    ) -> tuple[Outcome[Value], ...]:
         if not requests:
             raise UsageError("no photos were given")
         (finished,) = drive(self.engine, [Job(None, tuple(requests))], read, attempts)
@@ -145,10 +145,10 @@ class Model:
 
     def _ask(
         self, requests: list[Request], read: Callable[[Answer], Value], attempts: int = 3
-    ) -> list[Good[Value]]:
+    ) -> list[Success[Value]]:
         good = []
         for outcome in self._outcomes(requests, read, attempts):
-            if isinstance(outcome, Bad):
+            if isinstance(outcome, Rejection):
                 raise ItemError(outcome.code, outcome.message)
             good.append(outcome)
         return good

@@ -53,7 +53,7 @@ class RunMeta(Row):
 
     `inputs_hash` is that of what the row rests on: a verdict's lines, or a group's photos.
     `left_out` is what a group's folder holds beside its photos and may be one; `why` are the codes
-    for which a group is undecided, in the order of `records.WHY`.
+    for which a group is undecided, in the order of `values.UNDECIDED_CODES`.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")

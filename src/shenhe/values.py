@@ -15,8 +15,13 @@ Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
 EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
 """The verdict that a label asks for."""
-WHY: Final = ("stage_a_incomplete", "left_out", "duplicate_group", "unsure", "format")
-"""Why a group is undecided, the first that applies first; behind these come an engine's codes."""
+STAGE_A_INCOMPLETE: Final = "stage_a_incomplete"
+LEFT_OUT: Final = "left_out"
+DUPLICATE_GROUP: Final = "duplicate_group"
+UNSURE: Final = "unsure"
+FORMAT: Final = "format"
+UNDECIDED_CODES: Final = (STAGE_A_INCOMPLETE, LEFT_OUT, DUPLICATE_GROUP, UNSURE, FORMAT)
+"""Codes for which a group is undecided, the decisive one first; codes of engines follow them."""
 
 
 def photo_key(index: int) -> str:

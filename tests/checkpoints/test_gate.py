@@ -241,8 +241,8 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
         ("verify", list(check_adapters(base, [str(adapter)]))),
         ("doctor", list(CHECKS["adapters"](subject))),
     ):
-        refused = [f"refused: {one.what}" for one in findings if one.level == "error"]
-        verdicts[name] = "; ".join(refused or [f.what for f in findings if f.level == "warning"])
+        refused = [f"refused: {one.message}" for one in findings if one.level == "error"]
+        verdicts[name] = "; ".join(refused or [f.message for f in findings if f.level == "warning"])
     return verdicts
 
 
@@ -397,8 +397,9 @@ def test_a_tower_that_was_trained_whole_is_read(tmp_path: Path) -> None:
     merged = load_file(tmp_path / "m" / "model.safetensors")
     expected = _merged_by_peft(plain, plain, "") | tower
     assert all(torch.equal(weight, expected[key]) for key, weight in merged.items())
-    model = load_checkpoint("demo", [str(adapter)]).model.get_base_model()
-    state = model.state_dict()
+    model = load_checkpoint("demo", [str(adapter)]).model
+    assert isinstance(model, PeftModel)
+    state = model.get_base_model().state_dict()
     assert all(torch.equal(state[key], value) for key, value in tower.items())
 
 

@@ -139,7 +139,7 @@ def test_two_adapters_add_up(adapter: Path) -> None:
     base = load_checkpoint("demo", dtype="float32").model.get_submodule(name)
     once = load_checkpoint("demo", ["demo"], dtype="float32").model
     twice = load_checkpoint("demo", ["demo", str(adapter)], dtype="float32").model
-    x = torch.randn(3, base.in_features)
+    x = torch.randn(3, 192)
     plain = base(x)
     moved = once.get_submodule(f"base_model.model.{name}")(x) - plain
     moved_twice = twice.get_submodule(f"base_model.model.{name}")(x) - plain

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration
+from transformers import (
+    AutoModelForImageTextToText,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
+)
 
 from shenhe import photos
 from shenhe.checkpoints.inspect import DEMO_FOLDER
@@ -16,7 +20,7 @@ from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.engines.local.preprocessing import as_template_message
+from shenhe.engines.prompts import as_template_message
 from shenhe.messages import Answer
 from shenhe.stages import caption
 
@@ -50,6 +54,7 @@ def test_it_writes_what_transformers_writes(mixture: Path, demo_photos: list[Pat
     requests = [caption.request(str(path), [path], template, 24) for path in demo_photos[:3]]
     said = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
     loaded = load_checkpoint(str(mixture), dtype="float32")
+    model = AutoModelForImageTextToText.from_pretrained(mixture, dtype=torch.float32)
     tokenizer = loaded.processor.tokenizer
     for request in requests:
         text = tokenizer.apply_chat_template(
@@ -59,6 +64,6 @@ def test_it_writes_what_transformers_writes(mixture: Path, demo_photos: list[Pat
         )
         image = photos.load(Path(request.key), loaded.budget).image
         inputs = loaded.processor(text=[text], images=[image], do_resize=False, return_tensors="pt")
-        output = loaded.model.generate(**inputs, max_new_tokens=24, do_sample=False)
+        output = model.generate(**inputs, max_new_tokens=24, do_sample=False)
         written = output[0, inputs["input_ids"].shape[1] :]
         assert tokenizer.decode(written) == said[request.key]

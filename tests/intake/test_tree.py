@@ -61,7 +61,7 @@ def test_two_folders_of_one_mission_are_refused(make_group: Make, tmp_path: Path
     assert len(list(tree.groups(MISSION))) == 1
 
 
-def test_what_is_no_photo_is_counted(make_group: Make, tmp_path: Path) -> None:
+def test_files_that_are_no_photos_are_counted(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "a.JPG", "b.HeIc", ".hidden.jpg")
     (folder / "notes.txt").write_text("x")
     (folder / "sub").mkdir()
@@ -95,7 +95,7 @@ def test_missing_folders_are_named(make_group: Make, tmp_path: Path) -> None:
 def test_count_needs_no_photos(make_group: Make, tmp_path: Path) -> None:
     for number in range(3):
         make_group(f"g{number}", "a.jpg", label="审核通过")
-    assert PhotoTree(tmp_path / "tree").count(MISSION) == 3
+    assert PhotoTree(tmp_path / "tree").count_groups(MISSION) == 3
 
 
 def test_a_group_that_cannot_be_listed_fails_alone(make_group: Make, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes, and which names are those of photos."""
+"""The kind of a file by its first bytes, and names of photos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from shenhe.photos.kinds import ARCHIVES, HEAD_BYTES, PICTURES, READ, is_photo, kind_of
+from shenhe.photos.kinds import ARCHIVES, HEAD_BYTES, PICTURES, READABLE, is_photo, kind_of
 
 
 def _saved(kind: str) -> bytes:
@@ -25,12 +25,12 @@ def _saved(kind: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", [*sorted(READ), "GIF", "AVIF", "PDF", "ICO"])
-def test_what_libraries_write_is_known(kind: str) -> None:
+@pytest.mark.parametrize("kind", [*sorted(READABLE), "GIF", "AVIF", "PDF", "ICO"])
+def test_files_of_libraries_are_identified(kind: str) -> None:
     assert kind_of(_saved(kind)[:HEAD_BYTES]) == kind
 
 
-def test_archives_are_known() -> None:
+def test_archives_are_identified() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("1.jpg", b"x")
@@ -69,14 +69,14 @@ def test_first_bytes(head: bytes, kind: str | None) -> None:
     assert kind_of(head) == kind
 
 
-def test_no_kind_is_of_two_sorts() -> None:
-    assert not READ & PICTURES
-    assert not READ & ARCHIVES
+def test_the_sets_of_kinds_are_disjoint() -> None:
+    assert not READABLE & PICTURES
+    assert not READABLE & ARCHIVES
     assert not ARCHIVES & PICTURES
 
 
 @pytest.mark.parametrize("length", range(40))
-def test_any_short_head_is_borne(length: int) -> None:
+def test_a_head_of_any_length(length: int) -> None:
     for kind in ("HEIC", "PNG", "BMP", "TIFF"):
         assert kind_of(_saved(kind)[:length]) in (kind, None, "MP4")
 
@@ -87,5 +87,5 @@ def test_names_of_photos(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.gif", "jpg", "a.jpg.part", "a.jpg.zip", ".jpg", "a.pdf"])
-def test_names_that_are_none(name: str) -> None:
+def test_other_names(name: str) -> None:
     assert not is_photo(name)

@@ -1,4 +1,4 @@
-"""Photos as the field sends them."""
+"""Photos of every kind that contractors send."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _corners() -> Image.Image:
 def _reads_as_corners(image: Image.Image) -> bool:
     w, h = image.size
     spots = [(w // 4, h // 4), (3 * w // 4, h // 4), (w // 4, 3 * h // 4), (3 * w // 4, 3 * h // 4)]
-    wanted = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)]
     return all(
         max(abs(a - b) for a, b in zip(image.getpixel(spot), colour, strict=True)) < 40  # type: ignore[arg-type]
-        for spot, colour in zip(spots, wanted, strict=True)
+        for spot, colour in zip(spots, colours, strict=True)
     )
 
 
@@ -61,7 +61,7 @@ def _with_a_lost_sector(path: Path) -> None:
         ("lost.jpg", {}, False),
     ],
 )
-def test_which_photos_any_reader_sees_alike(
+def test_photos_that_every_reader_sees_alike(
     name: str, how: dict[str, Any], as_stored: bool, tmp_path: Path
 ) -> None:
     noise = Image.effect_noise(how.pop("size", (256, 192)), 60)
@@ -70,9 +70,9 @@ def test_which_photos_any_reader_sees_alike(
     image.save(tmp_path / name, **how)
     if name.startswith("lost"):
         _with_a_lost_sector(tmp_path / name)
-    found = load(tmp_path / name, BUDGET)
-    assert bool(found.sizes.damaged_inside) == name.startswith("lost")
-    assert found.as_stored is as_stored
+    photo = load(tmp_path / name, BUDGET)
+    assert bool(photo.sizes.damaged_inside) == name.startswith("lost")
+    assert photo.as_stored is as_stored
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -115,7 +115,7 @@ def test_kinds(tmp_path: Path, name: str, kind: str, options: dict[str, object])
 
 
 @pytest.mark.parametrize("name", ["a.heic", "a.jpg", "a.png"])
-def test_heic_is_known_by_its_first_bytes(tmp_path: Path, name: str) -> None:
+def test_heic_is_identified_by_its_first_bytes(tmp_path: Path, name: str) -> None:
     pillow_heif.from_pillow(_corners()).save(tmp_path / "real.heic", quality=95)
     (tmp_path / "real.heic").rename(tmp_path / name)
     assert _reads_as_corners(open_upright(tmp_path / name))
@@ -130,11 +130,11 @@ def test_colour_modes(tmp_path: Path, mode: str) -> None:
         .convert("LA" if mode == "PA" else mode)
     )
     image.save(tmp_path / "a.img", kind)
-    opened = open_upright(tmp_path / "a.img")
-    assert opened.mode == "RGB"
-    assert opened.size == (120, 80)
+    upright = open_upright(tmp_path / "a.img")
+    assert upright.mode == "RGB"
+    assert upright.size == (120, 80)
     if mode in ("CMYK", "P", "RGBA", "YCbCr"):
-        assert _reads_as_corners(opened)
+        assert _reads_as_corners(upright)
 
 
 def test_sixteen_bit_keeps_its_scale(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "size", [(640, 512), (4000, 3000), (3000, 4000), (33, 47), (20, 20), (6000, 200), (320, 256)]
 )
-def test_the_budget_is_that_of_the_model(size: tuple[int, int]) -> None:
+def test_the_budget_equals_smart_resize(size: tuple[int, int]) -> None:
     fitted = BUDGET.fit(Size(*size))
     assert fitted.width % 32 == fitted.height % 32 == 0
     if min(size) >= 32:
@@ -210,7 +210,7 @@ def test_failures_have_codes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_a_large_jpeg_is_decoded_smaller_and_seen_the_same(
+def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(
     orientation: int, tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
@@ -220,30 +220,30 @@ def test_a_large_jpeg_is_decoded_smaller_and_seen_the_same(
     exif[ExifTags.Base.Orientation] = orientation
     image.save(tmp_path / "a.jpg", quality=95, exif=exif)
     budget = PixelBudget(4096, 320 * 256)
-    found = load(tmp_path / "a.jpg", budget)
+    photo = load(tmp_path / "a.jpg", budget)
     whole = open_upright(tmp_path / "a.jpg")
     upright = (2000, 1500) if orientation == 1 else (1500, 2000)
-    assert found.sizes.original_wh == whole.size == upright
-    assert found.image.size == budget.fit(Size(*whole.size))
-    exact = np.asarray(whole.resize(found.image.size, Image.Resampling.BICUBIC)).astype(int)
-    apart = np.abs(np.asarray(found.image) - exact)
-    assert apart.mean() < 1
-    assert apart.max() <= 12
+    assert photo.sizes.original_wh == whole.size == upright
+    assert photo.image.size == budget.fit(Size(*whole.size))
+    exact = np.asarray(whole.resize(photo.image.size, Image.Resampling.BICUBIC)).astype(int)
+    difference = np.abs(np.asarray(photo.image) - exact)
+    assert difference.mean() < 1
+    assert difference.max() <= 12
 
 
 def test_a_photo_below_twice_the_budget_is_decoded_whole(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     image = Image.fromarray(rng.integers(0, 255, (512, 640, 3), dtype=np.uint8))
     image.save(tmp_path / "a.jpg", quality=95)
-    found = load(tmp_path / "a.jpg", PixelBudget(4096, 320 * 256)).image
-    exact = open_upright(tmp_path / "a.jpg").resize(found.size, Image.Resampling.BICUBIC)
-    apart = np.abs(np.asarray(found).astype(int) - np.asarray(exact))
-    assert apart.max() <= 1
-    assert (apart > 0).mean() < 0.01
+    photo = load(tmp_path / "a.jpg", PixelBudget(4096, 320 * 256)).image
+    exact = open_upright(tmp_path / "a.jpg").resize(photo.size, Image.Resampling.BICUBIC)
+    difference = np.abs(np.asarray(photo).astype(int) - np.asarray(exact))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"%PDF-1.7\n", "is a PDF, not a photo of a kind that is read"),
         (b"GIF89a" + bytes(30), "is a GIF, "),
@@ -256,9 +256,9 @@ def test_a_photo_below_twice_the_budget_is_decoded_whole(tmp_path: Path) -> None
         (bytes(600), "nothing but zeros"),
     ],
 )
-def test_what_is_no_photo_is_named(content: bytes, told: str, tmp_path: Path) -> None:
+def test_other_files_are_named_by_kind(content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(PhotoError, match=re.escape(told)) as caught:
+    with pytest.raises(PhotoError, match=re.escape(message)) as caught:
         open_upright(tmp_path / "a.jpg")
     assert caught.value.code == "not_a_photo"
 
@@ -303,7 +303,7 @@ def _bmp(compression: int) -> bytes:
     [_twelve_bits(), _lossless(), _tiff(50001), _tiff(34712), _tiff(32809), _tiff(7777), _bmp(4)],
     ids=["12 bits", "lossless", "webp in tiff", "jpeg 2000 in tiff", "fax", "unknown", "bmp"],
 )
-def test_a_variant_that_is_not_read_is_not_called_damaged(content: bytes, tmp_path: Path) -> None:
+def test_an_unsupported_variant_is_not_called_damaged(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.img").write_bytes(content)
     with pytest.raises(PhotoError, match="not read") as caught:
         open_upright(tmp_path / "a.img")
@@ -325,7 +325,7 @@ def test_decoders_write_nothing_to_stderr(
     assert capfd.readouterr().err == ""
 
 
-def test_notes_that_cannot_be_read_do_not_cost_the_photo(tmp_path: Path) -> None:
+def test_an_unreadable_exif_does_not_fail_the_photo(tmp_path: Path) -> None:
     _corners().save(tmp_path / "a.jpg", quality=95, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
     assert _reads_as_corners(open_upright(tmp_path / "a.jpg"))
 
@@ -333,7 +333,7 @@ def test_notes_that_cannot_be_read_do_not_cost_the_photo(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "error", [TypeError("x"), RecursionError("x"), AttributeError("x"), OSError("x"), KeyError("x")]
 )
-def test_whatever_a_decoder_raises_is_the_photos_own_error(
+def test_any_error_of_a_decoder_is_a_photo_error(
     error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _corners().save(tmp_path / "a.png")
@@ -349,24 +349,24 @@ def test_whatever_a_decoder_raises_is_the_photos_own_error(
 def _swapping_profile(name: bytes) -> bytes:
     """Make a profile under which red is green and green red."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    places = {
+    offsets = {
         bytes(profile[at : at + 4]): at
         for at in range(132, 132 + 12 * int.from_bytes(profile[128:132], "big"), 12)
     }
-    red, green = places[b"rXYZ"] + 4, places[b"gXYZ"] + 4
+    red, green = offsets[b"rXYZ"] + 4, offsets[b"gXYZ"] + 4
     profile[red : red + 4], profile[green : green + 4] = (
         profile[green : green + 4],
         profile[red : red + 4],
     )
     if name:
-        at = int.from_bytes(profile[places[b"desc"] + 4 : places[b"desc"] + 8], "big")
+        at = int.from_bytes(profile[offsets[b"desc"] + 4 : offsets[b"desc"] + 8], "big")
         text = name.decode().encode("utf-16-be")
         start = at + int.from_bytes(profile[at + 24 : at + 28], "big")
         profile[start : start + len(text)] = text
     return bytes(profile)
 
 
-def test_profiles_are_not_applied_but_that_of_xyb(tmp_path: Path) -> None:
+def test_only_the_profile_of_xyb_is_applied(tmp_path: Path) -> None:
     red = Image.new("RGB", (64, 64), (220, 20, 20))
     red.save(tmp_path / "wide.jpg", quality=95, icc_profile=_swapping_profile(b""))
     red.save(tmp_path / "xyb.jpg", quality=95, icc_profile=_swapping_profile(b"XYB"))

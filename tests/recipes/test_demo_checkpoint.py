@@ -26,7 +26,7 @@ from recipes.demo_checkpoint.scenes import CANVAS, KINDS, TOP_GAP, make_scene
 from recipes.demo_checkpoint.train import _positions
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines.local.preprocessing import as_template_message
+from shenhe.engines.prompts import as_template_message
 from shenhe.formats import caption, verdict
 from shenhe.geometry import Size
 from shenhe.photos import PixelBudget, load
@@ -61,8 +61,8 @@ def test_patches_are_those_of_the_processor() -> None:
     pixels = seen_by_model(make_scene("baffle", "patches"))
     ours = PhotoSet([], pixels[None]).patches([0])
     theirs = processor.image_processor(
-        Image.fromarray(pixels), do_resize=False, return_tensors="pt"
-    ).pixel_values
+        [Image.fromarray(pixels)], do_resize=False, return_tensors="pt"
+    )["pixel_values"]
     undoubled = theirs.view(len(theirs), 3, 2, 256)[:, :, 0].reshape(len(theirs), -1)
     torch.testing.assert_close(ours.float(), undoubled, atol=0.01, rtol=0)
 

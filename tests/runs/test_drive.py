@@ -9,7 +9,8 @@ import pytest
 
 from shenhe.errors import EngineError, FormatError
 from shenhe.messages import Answer, Message, Request, RequestFailed
-from shenhe.runs.drive import Bad, Good, Job, drive
+from shenhe.runs.drive import drive
+from shenhe.runs.jobs import Job, Rejection, Success
 from tests.scripted import ScriptedEngine
 
 
@@ -29,12 +30,12 @@ def test_jobs_finish_whole_with_outcomes_in_order() -> None:
     finished = list(drive(engine, [_job("a", 3), _job("b", 4), _job("c", 1)], _read))
     assert sorted(job.item for job in finished) == ["a", "b", "c"]
     for job in finished:
-        values = [outcome.value for outcome in job.outcomes if isinstance(outcome, Good)]
+        values = [outcome.value for outcome in job.outcomes if isinstance(outcome, Success)]
         assert values == [f"{job.item}/{i}!" for i in range(len(values))]
 
 
 def test_jobs_in_their_own_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["shenhe.runs.drive"], "HELD", 3)
+    monkeypatch.setattr(sys.modules["shenhe.runs.drive"], "MAX_REORDERED", 3)
     names = [f"job {n}" for n in range(40)]
     held_up = {"job 0/0", "job 17/1"}
     engine = ScriptedEngine(
@@ -52,12 +53,12 @@ def test_a_bad_answer_is_asked_again_and_no_more_than_allowed() -> None:
     engine = ScriptedEngine(lambda r: "bad" if r.key == "a/0" or r.attempt == 0 else "good")
     (finished,) = drive(engine, [_job("a", 2)], _read, max_attempts=3)
     first, second = finished.outcomes
-    assert isinstance(first, Bad)
+    assert isinstance(first, Rejection)
     assert first.code == "malformed"
     assert first.attempts == 3
     assert first.answer is not None
     assert first.answer.text == "bad"
-    assert isinstance(second, Good)
+    assert isinstance(second, Success)
     assert second.attempts == 2
     assert sorted(r.attempt for r in engine.asked if r.key == "a/0") == [0, 1, 2]
 
@@ -72,16 +73,16 @@ def test_an_answer_that_upsets_a_library_costs_that_answer_alone(error: Exceptio
     engine = ScriptedEngine(lambda request: "good")
     upset, fine = sorted(drive(engine, [_job("a", 1), _job("b", 1)], read), key=lambda j: j.item)
     (outcome,) = upset.outcomes
-    assert isinstance(outcome, Bad)
+    assert isinstance(outcome, Rejection)
     assert outcome.code == "unreadable_answer"
     assert type(error).__name__ in outcome.message
-    assert isinstance(fine.outcomes[0], Good)
+    assert isinstance(fine.outcomes[0], Success)
 
 
 def test_what_the_engine_could_not_do_is_not_asked_again() -> None:
     engine = ScriptedEngine(lambda r: RequestFailed(r.key, "missing", "no such file", r.attempt))
     (finished,) = drive(engine, [_job("a", 1)], _read)
-    assert finished.outcomes == (Bad("missing", "no such file", 1),)
+    assert finished.outcomes == (Rejection("missing", "no such file", 1),)
     assert len(engine.asked) == 1
 
 

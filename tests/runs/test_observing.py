@@ -20,7 +20,7 @@ from shenhe.messages import ImagePart, Request, RequestFailed
 from shenhe.runs import RunOptions, run_summaries
 from shenhe.runs.logs import JsonLog
 from shenhe.runs.metrics import Metrics
-from shenhe.runs.outcome import Observer
+from shenhe.runs.options import Observer
 from shenhe.runs.tracing import Tracing
 from tests.scripted import ScriptedEngine
 from tests.servers.starting import free_port

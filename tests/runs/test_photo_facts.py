@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shenhe.config import load_missions, load_prompts
-from shenhe.doctor.rows import truncation
+from shenhe.doctor.rows import check_truncation
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.errors import PhotoError
@@ -20,7 +20,7 @@ from shenhe.review.index import Filters, Index
 from shenhe.review.views import draft_of, photo_views
 from shenhe.rows.readers import read_captions
 from shenhe.runs import RunOptions, find_stage_a, run_captions, run_summaries, run_verdicts
-from tests.photos.test_wholeness import picture, saved
+from tests.photos.test_completeness import picture, saved
 from tests.scripted import ScriptedEngine
 
 MISSIONS, PROMPTS = load_missions(), load_prompts()
@@ -63,7 +63,7 @@ def _verdict(request: Request) -> str:
 def _doctor(run_dir: Path) -> list[tuple[str, str]]:
     spec = EngineSpec("demo")
     subject = Subject(spec, PROMPTS, MISSIONS, (), 8, run_dir=run_dir)
-    return [(finding.level, finding.what) for finding in truncation(subject)]
+    return [(finding.level, finding.message) for finding in check_truncation(subject)]
 
 
 def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -16,7 +15,6 @@ from transformers import (
     AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoTokenizer,
-    PreTrainedModel,
     Qwen3VLProcessor,
 )
 
@@ -28,6 +26,7 @@ from shenhe.checkpoints.gate import (
     refuse_together,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
+from shenhe.checkpoints.interfaces import AdaptedModel, ImageProcessor, Model, Processor, Tokenizer
 from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 from shenhe.photos import PixelBudget
@@ -39,7 +38,10 @@ class PhotoProcessor(Qwen3VLProcessor):  # type: ignore[misc]
     """The checkpoint's own processor without its video part, which would need torchvision."""
 
     def __init__(
-        self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None
+        self,
+        image_processor: ImageProcessor | None = None,
+        tokenizer: Tokenizer | None = None,
+        chat_template: str | None = None,
     ) -> None:
         super().__init__(image_processor, tokenizer, None, chat_template)
 
@@ -48,8 +50,8 @@ class PhotoProcessor(Qwen3VLProcessor):  # type: ignore[misc]
 class LoadedCheckpoint:
     """A model ready to answer, its processor and its own pixel budget."""
 
-    model: PreTrainedModel
-    processor: PhotoProcessor
+    model: Model
+    processor: Processor
     budget: PixelBudget
     fingerprint: str
 
@@ -76,12 +78,12 @@ def load_checkpoint(
     admitted = admit_adapters(base, extras)
     refuse_together(admitted)
     processor = _load_processor(base)
-    loaded = load_model(base, _dtype(dtype), attn_impl)
+    loaded: Model = load_model(base, _dtype(dtype), attn_impl)
     for number, adapter in enumerate(admitted):
         for told in adapter.warnings:
             warnings.warn(told, stacklevel=2)
         loaded = apply_adapter(loaded, adapter, f"adapter_{number}")
-    if len(extras) > 1:
+    if len(extras) > 1 and isinstance(loaded, PeftModel):
         with foreign_library("--adapters: cannot be used together; merge them", AdapterError):
             loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
     loaded.to(_device(device)).eval()
@@ -108,7 +110,7 @@ class _PatchMatrix(nn.Module):
         return nn.functional.linear(patches.flatten(1), self.weight.flatten(1), self.bias)
 
 
-def _flatten_patch_embedding(model: nn.Module) -> None:
+def _flatten_patch_embedding(model: Model) -> None:
     """Replace the convolution over patches, unless an adapter has put something in its place."""
     for module in list(model.modules()):
         projection = getattr(module, "proj", None)
@@ -116,7 +118,7 @@ def _flatten_patch_embedding(model: nn.Module) -> None:
             module.proj = _PatchMatrix(projection)
 
 
-def _load_processor(files: CheckpointFiles) -> PhotoProcessor:
+def _load_processor(files: CheckpointFiles) -> Processor:
     with foreign_library(f"{files.folder}: processor files are damaged", CheckpointError):
         # The same pixels whether torchvision is there or not: its backend rounds differently.
         image_processor = AutoImageProcessor.from_pretrained(
@@ -132,12 +134,13 @@ def _load_processor(files: CheckpointFiles) -> PhotoProcessor:
     return PhotoProcessor(image_processor, tokenizer, tokenizer.chat_template)
 
 
-def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str) -> PreTrainedModel:
+def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str) -> Model:
     """Load a checkpoint's weights, all of them and no others, on the CPU.
 
     Raises: CheckpointError.
     """
     with foreign_library(f"{files.folder}: cannot be loaded", CheckpointError):
+        model: Model
         model, report = AutoModelForImageTextToText.from_pretrained(
             files.folder,
             dtype=dtype,
@@ -155,7 +158,7 @@ def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str)
     return model
 
 
-def apply_adapter(model: Any, adapter: AdmittedAdapter, name: str) -> Any:
+def apply_adapter(model: Model, adapter: AdmittedAdapter, name: str) -> AdaptedModel:
     """Apply one adapter that the gate has let in.
 
     Raises: AdapterError if PEFT does not take it.
@@ -169,7 +172,7 @@ def apply_adapter(model: Any, adapter: AdmittedAdapter, name: str) -> Any:
         warnings.simplefilter("ignore")
         if isinstance(model, PeftModel):
             model.add_adapter(name, config)
-            tuned = model
+            tuned: AdaptedModel = model
         else:
             tuned = PeftModel(model, config, adapter_name=name)
         odd = set_peft_model_state_dict(tuned, weights, adapter_name=name).unexpected_keys
@@ -178,7 +181,7 @@ def apply_adapter(model: Any, adapter: AdmittedAdapter, name: str) -> Any:
     return tuned
 
 
-def _replace_whole(model: Any, name: str, value: torch.Tensor) -> None:
+def _replace_whole(model: Model, name: str, value: torch.Tensor) -> None:
     """Put a tensor in the place of the base's own; what was tied to that stays as it was."""
     head, _, leaf = name.rpartition(".")
     base = model.get_base_model() if isinstance(model, PeftModel) else model

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from peft import PeftModel
 from torch import nn
-from transformers import PreTrainedModel
 
+from shenhe.checkpoints.interfaces import Model
 from shenhe.errors import UsageError
 
 REMEDY = "pip install 'shenhe[int8]'"
 
 
-def quantize_int8(model: PreTrainedModel | PeftModel) -> Any:
+def quantize_int8(model: Model) -> Model:
     """Round the weights of linear layers to int8, with one scale for each row of a matrix.
 
     Adapters are merged into the model in memory first: there is nothing to add them to afterwards.
@@ -24,7 +22,7 @@ def quantize_int8(model: PreTrainedModel | PeftModel) -> Any:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError as error:
         raise UsageError(f"--quantize int8 needs torchao: {REMEDY}") from error
-    plain = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    plain: Model = model.merge_and_unload() if isinstance(model, PeftModel) else model
     head = plain.get_output_embeddings()
     quantize_(
         plain,

@@ -10,13 +10,13 @@ from pathlib import Path
 from shenhe.cli import captions, checks, examining, measures, merging, talk, telling, verifying
 from shenhe.cli.composing import (
     DEMO_PHOTOS,
-    deciding_of,
     decisive,
     make_engine,
     run_options,
     teaching_of,
     tell,
     tell_faults,
+    verdict_policy_of,
 )
 from shenhe.cli.tables import print_table
 from shenhe.config import Mission, load_missions, load_prompts
@@ -47,7 +47,7 @@ def summarize(options: argparse.Namespace) -> int:
         plan = plan_summaries(tree, mission, options.output_dir, run)
         _tell_plan("Stage-A", mission, plan.groups, f"{plan.items} photos", plan.already)
         return 0
-    tree.count(mission)  # a mission without a folder ends here, before the model is loaded
+    tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
     prompts = teaching_of(options, missions).taught(prompts, mission)
     counts = run_summaries(
         make_engine(options),
@@ -65,13 +65,13 @@ def summarize(options: argparse.Namespace) -> int:
 def judge(options: argparse.Namespace) -> int:
     """Stage-B."""
     missions, prompts = load_missions(options.missions), load_prompts(options.prompts)
-    run, deciding = run_options(options), deciding_of(options)
+    run, policy = run_options(options), verdict_policy_of(options)
     sources = find_stage_a(options.stage_a, missions)
     if not sources:
         raise RunError(f"--stage-a {options.stage_a}: empty; `shenhe summarize` writes rows there")
     if options.dry_run:
         for source in sources:
-            plan = plan_verdicts(source, options.output_dir, run, deciding)
+            plan = plan_verdicts(source, options.output_dir, run, policy)
             _tell_plan("Stage-B", source.mission, plan.groups, "one verdict each", plan.already)
         return 0
     teaching = teaching_of(options, missions)
@@ -86,7 +86,7 @@ def judge(options: argparse.Namespace) -> int:
             options=decisive(options),
             run=run,
             max_new_tokens=options.max_new_tokens,
-            deciding=deciding,
+            policy=policy,
         )
         codes.append(_tell_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
@@ -98,11 +98,13 @@ def run(options: argparse.Namespace) -> int:
     tree = PhotoTree(options.data_root)
     wanted = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not wanted:
-        raise tree.nothing_for(missions)
-    misspelled = tree.misspelled(missions)
-    _warn_of_unknown(folder for folder in tree.unknown(missions) if folder not in misspelled)
+        raise tree.no_mission_error(missions)
+    misspelled = tree.misspelled_folders(missions)
+    _warn_of_unknown(
+        folder for folder in tree.unknown_folders(missions) if folder not in misspelled
+    )
     codes = [tell_faults(misspelled.values())]
-    how, deciding = run_options(options), deciding_of(options)
+    how, policy = run_options(options), verdict_policy_of(options)
     stage_a, stage_b = options.output_dir / "stage_a", options.output_dir / "stage_b"
     wanted, unreadable = _with_folders(tree, wanted)
     codes.append(unreadable)
@@ -125,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
         if source.mission in wanted:
             template = teaching.taught(prompts, source.mission).verdict
             counts = run_verdicts(
-                engine, source, template, stage_b, options=rows, run=how, deciding=deciding
+                engine, source, template, stage_b, options=rows, run=how, policy=policy
             )
             codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
     if not list_rows_files(stage_b):
@@ -145,7 +147,7 @@ def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mi
     faults: list[IntakeError] = []
     for mission in missions:
         try:
-            tree.count(mission)
+            tree.count_groups(mission)
         except IntakeError as error:
             faults.append(error)
         else:

@@ -17,9 +17,9 @@ from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
 from shenhe.printable import on_one_line, show
-from shenhe.runs import Deciding, RunCounts, RunOptions
+from shenhe.runs import RunCounts, RunOptions, VerdictPolicy
 from shenhe.runs.logs import JsonLog
-from shenhe.runs.outcome import Observer
+from shenhe.runs.options import Observer
 from shenhe.secrecy import redact_url
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
@@ -111,9 +111,9 @@ def decisive(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def deciding_of(options: argparse.Namespace) -> Deciding:
+def verdict_policy_of(options: argparse.Namespace) -> VerdictPolicy:
     """How sure a verdict must be."""
-    return Deciding(options.pass_above, options.fail_below, options.votes)
+    return VerdictPolicy(options.pass_above, options.fail_below, options.votes)
 
 
 def teaching_of(options: argparse.Namespace, missions: Missions) -> Teaching:

@@ -19,7 +19,7 @@ TIMED_TOKENS, REPEATS = 32, 3
 WORTH_MERGING = 1.1
 
 
-def answers(subject: Subject) -> Iterator[Finding]:
+def check_answers(subject: Subject) -> Iterator[Finding]:
     """Load the model and ask it for captions and lines."""
     if not subject.load or not subject.photos:
         return

@@ -10,18 +10,18 @@ from shenhe.checkpoints.trainer_args import TrainerArgs, read_trainer_args
 from shenhe.doctor.subject import Subject
 
 
-def files(subject: Subject) -> Iterator[Finding]:
+def check_checkpoint(subject: Subject) -> Iterator[Finding]:
     """Look at the checkpoint's files, and whether it is a merge older than its adapter."""
     quantised = subject.spec.engine != "local"
     yield from check_files(subject.spec.model, values=False, quantised=quantised)
 
 
-def adapters(subject: Subject) -> Iterator[Finding]:
+def check_adapter_fit(subject: Subject) -> Iterator[Finding]:
     """Ask the gate whether the adapters fit this base, change anything, and were trained on it."""
     yield from check_adapters(subject.spec.model, subject.spec.adapters)
 
 
-def prompt(subject: Subject) -> Iterator[Finding]:
+def check_prompt(subject: Subject) -> Iterator[Finding]:
     """Compare the system prompts with the one that args.json says was trained."""
     args = _trained(subject)
     if args is None:

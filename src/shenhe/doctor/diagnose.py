@@ -11,23 +11,23 @@ from shenhe.doctor.subject import Subject
 from shenhe.errors import ShenheError
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
-    "versions": machine.versions,
-    "device": machine.device,
-    "attention": machine.attention,
-    "disk": machine.disk,
-    "files": checkpoint.files,
-    "adapters": checkpoint.adapters,
-    "prompt": checkpoint.prompt,
-    "photos": photos.photos,
-    "run": rows.truncation,
-    "answers": answers.answers,
-    "compare": comparison.comparison,
+    "versions": machine.check_versions,
+    "device": machine.check_device,
+    "attention": machine.check_attention,
+    "disk": machine.check_disk,
+    "files": checkpoint.check_checkpoint,
+    "adapters": checkpoint.check_adapter_fit,
+    "prompt": checkpoint.check_prompt,
+    "photos": photos.check_photos,
+    "run": rows.check_truncation,
+    "answers": answers.check_answers,
+    "compare": comparison.compare_engines,
 }
 OF_A_SERVER: dict[str, Callable[[Subject], Iterator[Finding]]] = {
-    "versions": machine.versions,
-    "server": served.served,
-    "photos": photos.photos,
-    "run": rows.truncation,
+    "versions": machine.check_versions,
+    "server": served.check_server,
+    "photos": photos.check_photos,
+    "run": rows.check_truncation,
 }
 """The weights are elsewhere: what can be asked of a server, and what lies here."""
 

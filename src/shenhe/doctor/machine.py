@@ -53,7 +53,7 @@ FAULTS = (
 )
 
 
-def versions(subject: Subject) -> Iterator[Finding]:
+def check_versions(subject: Subject) -> Iterator[Finding]:
     """Compare what is installed with what shenhe asks for, and with versions known to be bad."""
     bad = False
     for line in requires("shenhe") or []:
@@ -83,7 +83,7 @@ def versions(subject: Subject) -> Iterator[Finding]:
         yield Finding("ok", ", ".join(f"{name} {_version(name)}" for name in names))
 
 
-def device(subject: Subject) -> Iterator[Finding]:
+def check_device(subject: Subject) -> Iterator[Finding]:
     """Tell what the model would run on, in which dtype, and whether it fits."""
     dtype, nbytes = _dtype_of(subject), _weight_bytes(subject)
     on_gpu = torch.cuda.is_available() and not subject.spec.device.startswith("cpu")
@@ -119,7 +119,7 @@ def device(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def attention(subject: Subject) -> Iterator[Finding]:
+def check_attention(subject: Subject) -> Iterator[Finding]:
     """Tell which attention the model would use."""
     wanted, flash = subject.spec.attn_impl, bool(is_flash_attn_2_available())
     has = "flash-attention is installed" if flash else "flash-attention is not installed"
@@ -134,7 +134,7 @@ def attention(subject: Subject) -> Iterator[Finding]:
         yield Finding("ok", f"{wanted}; {has}" + ("" if flash else ", and sdpa needs none"))
 
 
-def disk(subject: Subject) -> Iterator[Finding]:
+def check_disk(subject: Subject) -> Iterator[Finding]:
     """Tell whether rows, and a merge of this checkpoint, would find room here."""
     free, needed = shutil.disk_usage(Path.cwd()).free, _stored_bytes(subject)
     told = f"{free / 1e9:.1f} GB free here; a merge of this checkpoint takes {needed / 1e9:.1f} GB"

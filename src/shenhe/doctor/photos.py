@@ -14,7 +14,7 @@ from shenhe.doctor.subject import Subject
 from shenhe.errors import IntakeError, PhotoError
 from shenhe.intake import PhotoTree
 from shenhe.locations import Location
-from shenhe.photos import PhotoFacts, describe
+from shenhe.photos import PhotoFacts, read_facts
 from shenhe.reservoir import Reservoir
 
 LISTED = 20
@@ -34,21 +34,21 @@ REMEDIES = {
 }
 
 
-def photos(subject: Subject) -> Iterator[Finding]:
+def check_photos(subject: Subject) -> Iterator[Finding]:
     """Open the photos of a tree, or a sample of a large one."""
     if subject.data_root is None:
         return
     tree = PhotoTree(subject.data_root)
-    misspelled = tree.misspelled(subject.missions)
+    misspelled = tree.misspelled_folders(subject.missions)
     for told in misspelled.values():
         yield Finding("error", told, "a run does not look at it")
-    for folder in tree.unknown(subject.missions):
+    for folder in tree.unknown_folders(subject.missions):
         if folder not in misspelled:
             told = f"folder {folder} is no known mission: its photos are passed over"
             yield Finding("warning", told, "--missions FILE adds a mission")
     missions = tree.missions(subject.missions)
     if not missions:
-        yield Finding("error", str(tree.nothing_for(subject.missions)), "name another folder")
+        yield Finding("error", str(tree.no_mission_error(subject.missions)), "name another folder")
         return
     walk = _walk(tree, missions, subject.max_photos)
     yield from _not_looked_at(walk)
@@ -128,13 +128,13 @@ def _not_looked_at(walk: _Walk) -> Iterator[Finding]:
 
 def _facts(path: Location) -> PhotoFacts | PhotoError:
     try:
-        return describe(path)
+        return read_facts(path)
     except PhotoError as error:
         return error
 
 
 def _seen_otherwise(found: list[PhotoFacts]) -> Iterator[Finding]:
-    turned = sum(facts.turned for facts in found)
+    turned = sum(facts.rotated for facts in found)
     if turned:
         told = (
             f"{turned} are stored turned (EXIF); shenhe sets them upright, vLLM and ms-swift do not"

@@ -31,7 +31,7 @@ class _Told:
     damaged: list[str] = field(default_factory=list)
 
 
-def truncation(subject: Subject) -> Iterator[Finding]:
+def check_truncation(subject: Subject) -> Iterator[Finding]:
     """Tell of a run, file by file, which answers the token limit cut and which photos failed."""
     if subject.run_dir is None:
         return

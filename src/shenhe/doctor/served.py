@@ -15,7 +15,7 @@ from shenhe.messages import Answer, RequestFailed
 from shenhe.secrecy import redact_url
 
 
-def served(subject: Subject) -> Iterator[Finding]:
+def check_server(subject: Subject) -> Iterator[Finding]:
     """Find out what a server can do, and ask it for captions and lines."""
     with closing(ServerEngine(subject.spec)) as engine:
         dialect, name = engine.dialect, engine.fingerprint

@@ -1,4 +1,4 @@
-"""What the doctor looks at."""
+"""Input of the checks: a checkpoint, its options, and the photos and rows to check with it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from shenhe.locations import Location
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A checkpoint as it would be run, and what it would be run on.
+    """A checkpoint as a run would load it, and the data that a run would read.
 
-    `photos` are asked about; `other` is what answers are compared with, where that is wanted.
+    The model answers for `photos`; with `compare_with`, an engine of that spec does too.
+    `max_photos` bounds the sample that is opened from `data_root`.
+
+    Subject(spec, load_prompts(), load_missions(), photos=(), max_new_tokens=2048, load=False)
     """
 
     spec: EngineSpec
@@ -25,5 +28,5 @@ class Subject:
     data_root: Location | None = None
     max_photos: int = 2000
     run_dir: Path | None = None
-    other: EngineSpec | None = None
+    compare_with: EngineSpec | None = None
     load: bool = True

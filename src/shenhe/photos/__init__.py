@@ -1,17 +1,18 @@
-"""The one place that opens an image: whole or not at all, upright, in RGB, within the pixel budget.
+"""The only package that opens images: complete or refused, upright, in RGB, within a pixel budget.
 
-`kinds` tells what a file is by its first bytes, `opening` opens it, `decoding` makes pixels
-of it; `jpeg`, `boxes` (HEIC) and `wholeness` find what is missing or damaged; `memory` bounds it.
+`kinds` identifies a file by its first bytes, `opening` opens it, `decoding` decodes it, `sizing`
+resizes it; `jpeg`, `heic` and `completeness` detect missing and damaged data; `memory` bounds the
+memory of all photos that are open.
 """
 
 from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
 from shenhe.photos.opening import (
     LoadedPhoto,
     PhotoFacts,
-    describe,
     load,
     open_upright,
     preview,
+    read_facts,
     unique_stem,
 )
 from shenhe.photos.sizing import PixelBudget, resize
@@ -21,12 +22,12 @@ __all__ = [
     "LoadedPhoto",
     "PhotoFacts",
     "PixelBudget",
-    "describe",
     "is_photo",
     "kind_of",
     "load",
     "open_upright",
     "preview",
+    "read_facts",
     "resize",
     "unique_stem",
 ]

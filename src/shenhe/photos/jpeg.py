@@ -1,30 +1,33 @@
-"""JPEGs: decoded strictly first, which tells of damage inside that Pillow passes over.
+"""JPEG decoding that reports damage inside the data, which Pillow ignores.
 
-libjpeg goes on where data makes no sense, with a warning, and what it draws from there is grey,
-shifted or of another colour. Pillow drops those warnings; simplejpeg raises them. A JPEG without
-any is taken as it decodes it, which are the very pixels that Pillow gives; so looking for damage
-costs no second decoding of what is whole.
+On inconsistent data libjpeg issues a warning and continues, and the pixels from there on are grey,
+shifted or of another colour. Pillow drops those warnings; simplejpeg raises them. A JPEG without a
+warning is used as simplejpeg decodes it, with pixels equal to Pillow's, so an intact photo is
+decoded once.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 from PIL import Image
 
 from shenhe.geometry import Size
-from shenhe.photos.boxes import CutShortError
+from shenhe.photos.heic import TruncatedError
 
 COLOURS: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
-"""What simplejpeg calls Pillow's modes."""
-BITS: Final = frozenset(range(2, 17)) - {8}
-"""Bits a colour that a JPEG may have, and that no decoder here reads."""
+"""simplejpeg's names of Pillow's modes."""
+UNSUPPORTED_BITS: Final = frozenset(range(2, 17)) - {8}
+"""Bits a colour that the JPEG standard allows and that no decoder here reads."""
 _DAMAGE: Final = re.compile(
     "corrupt jpeg data|premature end|bogus|inconsistent|invalid|unsupported marker|marker", re.I
 )
-"""What libjpeg says of data that make no sense; all else that it says is of what it cannot do."""
+"""libjpeg's messages of damaged data; all others report what it cannot do."""
 _UNSUPPORTED: Final = {
     0xC3: "lossless",
     0xC5: "hierarchical",
@@ -37,105 +40,113 @@ _UNSUPPORTED: Final = {
 }
 _ARITHMETIC: Final = frozenset({0xC9, 0xCA})
 _MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""All but stuffed bytes, restarts and filling."""
+"""Markers, without stuffed bytes, restarts and fill bytes."""
 _END: Final = b"\xff\xd9"
 
 
-class Decoded(NamedTuple):
-    """A decoded JPEG, None where Pillow has to decode it, and what was found damaged in it."""
+class DecodedJpeg(NamedTuple):
+    """A decoded JPEG, or None if Pillow has to decode it, and the damage inside."""
 
     image: Image.Image | None
     damage: str
 
 
-def decode(data: bytes, mode: str, stored: Size, wanted: Size) -> Decoded:
-    """Decode a JPEG of Pillow's `mode`, at a part of its `stored` size.
+def decode(data: bytes, mode: str, stored: Size, target: Size) -> DecodedJpeg:
+    """Decode a JPEG of Pillow's `mode` at `target`, its `stored` size or a fraction of it.
 
-    Raises: CutShortError where it ends before its end.
+    Raises: TruncatedError.
     """
-    smaller: dict[str, Any] = {}
-    if wanted != stored:
-        smaller = {"min_width": wanted.width, "min_height": wanted.height, "min_factor": 1}
     try:
-        pixels = _strictly(data, COLOURS.get(mode, "RGB"), smaller)
+        pixels = _decode_strictly(data, COLOURS.get(mode, "RGB"), stored, target)
     except ValueError as error:
-        return Decoded(None, _damage(data, str(error)))
-    if mode not in ("RGB", "L") or (pixels.shape[1], pixels.shape[0]) != wanted:
-        return Decoded(None, "")
-    return Decoded(Image.fromarray(pixels[..., 0] if mode == "L" else pixels), "")
+        return DecodedJpeg(None, _damage(data, str(error)))
+    if mode not in ("RGB", "L") or (pixels.shape[1], pixels.shape[0]) != target:
+        return DecodedJpeg(None, "")
+    return DecodedJpeg(Image.fromarray(pixels[..., 0] if mode == "L" else pixels), "")
 
 
-def _strictly(data: bytes, colours: str, smaller: dict[str, Any]) -> Any:
-    """Decode without a warning; bytes between the parts of the header, which cameras leave, pass.
+def _decode_strictly(data: bytes, colours: str, stored: Size, target: Size) -> NDArray[np.uint8]:
+    """Decode, and raise on every warning but extraneous bytes in the header, which cameras write.
 
-    Raises: ValueError with the decoder's first word of warning.
+    Shape: (height, width, channels).
+    Raises: ValueError with the decoder's first warning.
     """
+    smaller = target if target != stored else Size(0, 0)  # 0: at its own size
+    decode_bytes = partial(
+        simplejpeg.decode_jpeg,
+        colorspace=colours,
+        strict=True,
+        min_width=smaller.width,
+        min_height=smaller.height,
+        min_factor=1,
+    )
     try:
-        return simplejpeg.decode_jpeg(data, colours, strict=True, **smaller)
+        pixels: NDArray[np.uint8] = decode_bytes(data)
     except ValueError as error:
         if "extraneous bytes before marker" not in str(error):
             raise
-        return simplejpeg.decode_jpeg(_without_gaps(data), colours, strict=True, **smaller)
+        pixels = decode_bytes(_without_gaps(data))
+    return pixels
 
 
 def unsupported(data: bytes) -> str:
-    """Say which kind of JPEG this is, where it is one that no decoder here reads."""
+    """Name the variant of a JPEG that no decoder here reads; an empty text for any other."""
     header = _header(data)
     if header.frame in _UNSUPPORTED:
         return f"a {_UNSUPPORTED[header.frame]} JPEG"
-    if header.precision in BITS:
+    if header.precision in UNSUPPORTED_BITS:
         return f"a JPEG of {header.precision} bits a colour"
     return ""
 
 
 def is_arithmetic(data: bytes) -> bool:
-    """Whether a JPEG is coded in a way that few decoders read."""
+    """Whether a JPEG uses arithmetic coding, which few decoders read."""
     return _header(data).frame in _ARITHMETIC
 
 
-def _damage(data: bytes, said: str) -> str:
-    """Give what the decoder says of damage.
+def _damage(data: bytes, message: str) -> str:
+    """Return the decoder's message if it reports damage, else an empty text.
 
-    Raises: CutShortError where the file ends before the photo does.
+    Raises: TruncatedError if the file ends before the photo does.
     """
-    if not _DAMAGE.search(said):
+    if not _DAMAGE.search(message):
         return ""
-    # A small photo inside the header has an end of its own: looked for is the one behind that.
-    if data.find(_END, _header(data).scan_at) < 0:
-        raise CutShortError("it has no end: a part of it is lost")
-    return said
+    # A thumbnail in the header has an end marker of its own, so the search starts at the scan.
+    if data.find(_END, _header(data).scan_offset) < 0:
+        raise TruncatedError("it has no end: a part of it is lost")
+    return message
 
 
 class _Header(NamedTuple):
-    """What stands before the first scan.
+    """Segments before the first scan.
 
-    `frame` is the marker that begins the frame, `precision` its bits a colour; `parts` are where
-    the markers with their contents begin and end, but for the last, where the scan begins.
+    `frame` is the start-of-frame marker and `precision` its bits a colour; `segments` are the
+    ranges of the markers with their contents, without the start of scan. Units: byte offsets.
     """
 
     frame: int
     precision: int
-    scan_at: int
-    parts: list[tuple[int, int]]
+    scan_offset: int
+    segments: list[tuple[int, int]]
 
 
 def _header(data: bytes) -> _Header:
-    at, frame, precision = 2, 0, 0
-    parts: list[tuple[int, int]] = []
-    while found := _MARKER.search(data, at):
-        marker, at = data[found.end() - 1], found.end()
+    offset, frame, precision = 2, 0, 0
+    segments: list[tuple[int, int]] = []
+    while match := _MARKER.search(data, offset):
+        marker, offset = data[match.end() - 1], match.end()
         if marker in (0xD9, 0xDA):
-            return _Header(frame, precision, found.start(), parts)
+            return _Header(frame, precision, match.start(), segments)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            frame, precision = marker, data[at + 2] if at + 2 < len(data) else 0
-        if marker != 0x01:  # has no content
-            at += max(int.from_bytes(data[at : at + 2], "big"), 2)
-        parts.append((found.start(), at))
-    return _Header(frame, precision, at, parts)
+            frame, precision = marker, data[offset + 2] if offset + 2 < len(data) else 0
+        if marker != 0x01:  # the only marker without a length
+            offset += max(int.from_bytes(data[offset : offset + 2], "big"), 2)
+        segments.append((match.start(), offset))
+    return _Header(frame, precision, offset, segments)
 
 
 def _without_gaps(data: bytes) -> bytes:
-    """Leave out what stands between the parts of the header."""
+    """Remove the bytes between the segments of the header."""
     header = _header(data)
-    parts = (data[start:end] for start, end in header.parts)
-    return b"".join((data[:2], *parts, data[header.scan_at :]))
+    segments = (data[start:end] for start, end in header.segments)
+    return b"".join((data[:2], *segments, data[header.scan_offset :]))

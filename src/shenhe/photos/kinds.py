@@ -1,7 +1,7 @@
-"""What a file is, by its first bytes, and whether its name is that of a photo.
+"""The kind of a file by its first bytes, and photo names by their suffix.
 
-Names lie: phones send HEIC as .jpg, chat programs send anything as anything. What is read is
-decided by bytes alone; a name decides only what is looked at.
+Suffixes are unreliable: phones send HEIC as .jpg, and chat programs rename files freely. A name
+decides only whether a file is opened as a photo; its bytes decide whether it is read.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import posixpath
 from typing import Final
 
 HEAD_BYTES: Final = 512
-"""So many first bytes of a file are enough for `kind_of`."""
+"""Length of the head of a file that `kind_of` needs."""
 
 SUFFIXES: Final = frozenset(
     (
@@ -18,18 +18,18 @@ SUFFIXES: Final = frozenset(
         *(".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff"),
     )
 )
-"""Names of photos end so, in any letter case."""
-READ: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP", "HEIC", "TIFF"})
-"""The kinds that are read."""
+"""Suffixes of photos, in lower case."""
+READABLE: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP", "HEIC", "TIFF"})
+"""Kinds that are decoded."""
 ARCHIVES: Final = frozenset({"ZIP", "RAR", "7Z", "GZIP", "TAR", "BZIP2", "XZ", "ZSTD"})
-"""Files of these kinds hold other files, perhaps photos. An office document is a ZIP."""
+"""Kinds that contain other files, possibly photos. An office document is a ZIP."""
 PICTURES: Final = frozenset(
     (
         *("AVIF", "GIF", "JXL", "JPEG 2000", "JPEG XR", "PSD", "SVG", "ICO", "CR3", "RAF", "DICOM"),
         *("MP4", "MOV", "3GP", "MKV", "AVI", "FLV", "MPEG", "PDF", "OLE"),
     )
 )
-"""Pictures, films and documents of these kinds may show the site, and are not read."""
+"""Pictures, videos and documents that may show the site and are not decoded."""
 
 _STARTS: Final = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -72,26 +72,26 @@ _STARTS: Final = (
 )
 _IN_RIFF: Final = {b"WEBP": "WEBP", b"AVI ": "AVI", b"WAVE": "WAV"}
 _BMP_HEADERS: Final = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-"""Lengths of the header that follows the first 14 bytes of a BMP."""
+"""Lengths of the header after the first 14 bytes of a BMP."""
 _BRANDS: Final = (
     ({b"avif", b"avis"}, "AVIF"),
     ({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}, "HEIC"),
     ({b"crx "}, "CR3"),
     ({b"qt  "}, "MOV"),
 )
-"""Brands of ISO media files, whether they come first or later; the first that is there counts."""
+"""Brands of ISO media files, major or compatible, in order of precedence."""
 _PICTURE_BRANDS: Final = frozenset({b"mif1", b"msf1", b"mif2", b"1pic"})
 _QUICKTIME_BOXES: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
-"""QuickTime of old begins with one of these."""
+"""First boxes of QuickTime files without a `ftyp` box."""
 
 
 def is_photo(name: str) -> bool:
-    """Whether a file is a photo by its name, in any letter case."""
+    """Whether a file name has the suffix of a photo, in any letter case."""
     return posixpath.splitext(name)[1].casefold() in SUFFIXES
 
 
 def kind_of(head: bytes) -> str | None:
-    """Tell what a file is by its first `HEAD_BYTES` bytes, None where they are of no known kind.
+    """Identify a file by its first `HEAD_BYTES` bytes; None if the kind is unknown.
 
     kind_of(b"%PDF-1.7 ...") == "PDF"
     """
@@ -114,7 +114,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def _of_brands(head: bytes) -> str:
-    """Tell what an ISO media file is: its brands stand in its first box."""
+    """Identify an ISO media file by the brands in its first box."""
     end = min(int.from_bytes(head[:4], "big") or len(head), len(head))
     brands = {head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))}
     for names, kind in _BRANDS:
@@ -126,7 +126,7 @@ def _of_brands(head: bytes) -> str:
 
 
 def _of_text(head: bytes) -> str | None:
-    """Tell web pages, vector pictures and plain text; a server's error page is such a file."""
+    """Identify web pages, vector pictures and structured text, such as a server's error page."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "HTML"

@@ -1,4 +1,4 @@
-"""How much memory photos may take while they are opened, whoever opens them, in any thread."""
+"""A process-wide bound on the memory of photos that are being opened, across all threads."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-IN_FLIGHT: Final = 1 << 30
-"""So many bytes of photos that are being opened are held at once; a single one may take more."""
+OPENING_BYTES: Final = 1 << 30
+"""Memory for all photos that are being opened; a larger photo is opened alone."""
 
 
-class Gate:
-    """Lets as much through at once as fits a limit, and what is larger than that alone.
+class MemoryBudget:
+    """Admits reservations in order of arrival while they fit a limit, a larger one alone.
 
-    Who came first goes first, so that something large is not kept waiting by many that are small.
+    First in, first out, so that small reservations do not starve a large one.
     """
 
     def __init__(self, limit: int) -> None:
-        """Let `limit` bytes through at once."""
-        self._limit, self._held = limit, 0
+        """Admit `limit` bytes at once."""
+        self._limit, self._reserved = limit, 0
         self._turn, self._changed = threading.Lock(), threading.Condition()
 
     @property
-    def held(self) -> int:
-        """The bytes that are held now."""
-        return self._held
+    def reserved(self) -> int:
+        """Bytes that are reserved at present."""
+        return self._reserved
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Wait until there is room for `size` bytes, and hold them."""
+    def reserve(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes fit, and reserve them for the body of the `with`."""
         with self._turn, self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + size <= self._limit)
-            self._held += size
+            self._changed.wait_for(
+                lambda: not self._reserved or self._reserved + size <= self._limit
+            )
+            self._reserved += size
         try:
             yield
         finally:
             with self._changed:
-                self._held -= size
+                self._reserved -= size
                 self._changed.notify_all()
 
 
-gate: Final = Gate(IN_FLIGHT)
-"""The one that all photos of this process go through."""
+memory_budget: Final = MemoryBudget(OPENING_BYTES)
+"""The budget of this process."""

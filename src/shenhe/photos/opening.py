@@ -1,7 +1,7 @@
-"""Opens a photo: whole or not at all, upright, in RGB, within the pixel budget.
+"""Opening a photo: complete or refused, upright, in RGB, within the pixel budget.
 
-What leaves here is already resized to multiples of 32, so that no engine's own loader or resize
-can make it see other pixels.
+Photos leave this module resized to multiples of 32, so that no engine's own loader or resize
+changes the pixels that its model sees.
 """
 
 from __future__ import annotations
@@ -21,30 +21,31 @@ from shenhe.locations import Location, absolute, open_location
 from shenhe.messages import PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
-from shenhe.photos.kinds import HEAD_BYTES, READ, kind_of
-from shenhe.photos.memory import gate
-from shenhe.photos.sizing import PixelBudget, drafted, resize
+from shenhe.photos.kinds import HEAD_BYTES, READABLE, kind_of
+from shenhe.photos.memory import memory_budget
+from shenhe.photos.sizing import PixelBudget, draft_size, resize
 from shenhe.printable import printable
 
 MAX_SOURCE_PIXELS: Final = 200_000_000
-"""A larger photo is refused before it is decoded: a decompression bomb, or no photo."""
+"""Limit checked before decoding: a larger photo is a decompression bomb or no photo."""
 MAX_SOURCE_BYTES: Final = 1_200_000_000
-"""A larger file is refused before it is read: more than the most pixels take."""
+"""Limit checked before reading: more than an uncompressed photo of `MAX_SOURCE_PIXELS` takes."""
 MAX_ASPECT: Final = 200
 HEADER_BYTES: Final = 1 << 20
-"""A JPEG says within so many bytes of what variant it is."""
-ON_ITS_SIDE: Final = range(5, 9)
-"""Orientations of EXIF by which width and height change places."""
-EVERYBODY_READS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
-BYTES_A_PIXEL: Final = 8
-"""What a photo takes while it is opened: decoded, turned, and in the decoder's own buffers."""
+"""Bytes of a JPEG that are searched for its variant."""
+SIDEWAYS: Final = range(5, 9)
+"""EXIF orientations that swap width and height."""
+COMMON_KINDS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
+"""Kinds that every reader decodes."""
+BYTES_PER_PIXEL: Final = 8
+"""Memory while a photo is opened: decoded, transposed, and the decoder's own buffers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPhoto:
-    """A photo as the model sees it. Units: RGB, upright, sides multiples of 32.
+    """A photo as the model sees it: RGB, upright, sides multiples of 32. Units: pixels.
 
-    `as_stored` says that any reader of its file sees these pixels, and no other.
+    `as_stored` says that every other reader of the file sees exactly these pixels.
     """
 
     image: Image.Image
@@ -54,21 +55,21 @@ class LoadedPhoto:
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:
-    """How a photo is stored: its kind by its bytes, whether its EXIF says to turn it, its damage.
+    """How a photo is stored: its kind, whether its EXIF rotates it, and the damage inside.
 
-    `damaged_inside` is what the decoder says of data that make no sense, empty where all is well;
-    `plain` whether it is stored in the colours that are seen.
+    `damaged_inside` is the decoder's message about inconsistent data, empty for an intact photo;
+    `plain` says that the file stores RGB without conversion.
     """
 
     kind: str
-    turned: bool
+    rotated: bool
     damaged_inside: str = ""
     plain: bool = False
 
 
 @dataclass(slots=True)
-class _Opened:
-    """A photo while memory is held for it; then its image is gone from here."""
+class _OpenPhoto:
+    """A photo whose memory is reserved; its image is deleted when the reservation ends."""
 
     image: Image.Image
     original: Size
@@ -76,99 +77,103 @@ class _Opened:
 
 
 def unique_stem(path: Location, seen_with: str = "") -> str:
-    """Name a photo where photos of many folders lie together: those of one name stay apart.
+    """Make a file stem that is unique among photos of all folders.
 
-    So does one photo that is `seen_with` others: that is the key of the photos seen together.
+    `seen_with` is the key of the photos in the same prompt: one photo in two prompts has two stems.
+
+    unique_stem(Path("/a/1.jpg")) == "1-646ec31b"
     """
-    whole = absolute(path)
-    name = f"{whole}\x1e{seen_with}" if seen_with else str(whole)
+    full_path = absolute(path)
+    name = f"{full_path}\x1e{seen_with}" if seen_with else str(full_path)
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{printable(path.stem)[:80]}-{digest[:8]}"
 
 
 def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
-    """Open a photo upright and resized to the budget.
+    """Open a photo upright and resize it to the budget.
 
+    load(Path("img-003.jpeg"), PixelBudget(max_pixels=640 * 640)).image.size
     Raises: PhotoError with code missing, unreadable, empty, not_a_photo, unsupported, truncated,
     too_large, too_long or out_of_memory.
     """
-    with _open(path, budget) as found:
-        size = budget.fit(found.original)
-        sizes = PhotoSize(found.original, size, found.facts.damaged_inside)
-        return LoadedPhoto(resize(found.image, size), sizes, _as_stored(found, size))
+    with _open(path, budget) as photo:
+        size = budget.fit(photo.original)
+        sizes = PhotoSize(photo.original, size, photo.facts.damaged_inside)
+        return LoadedPhoto(resize(photo.image, size), sizes, _as_stored(photo, size))
 
 
-def describe(path: Location) -> PhotoFacts:
-    """Open a photo, as `load` would, and tell of what kind it is.
+def read_facts(path: Location) -> PhotoFacts:
+    """Decode a photo as `load` does, and return how it is stored.
 
     Raises: PhotoError, see `load`.
     """
-    with _open(path) as found:
-        return found.facts
+    with _open(path) as photo:
+        return photo.facts
 
 
 def preview(path: Location, side: int) -> Image.Image:
-    """Open a photo upright, for people to look at. Units: `side` in pixels, of the longer side.
+    """Open a photo upright at the size of a screen. Units: `side` in pixels, of the longer side.
 
     Raises: PhotoError, see `load`.
     """
-    with _open(path, PixelBudget(max_pixels=side * side)) as found:
-        found.image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        return found.image
+    with _open(path, PixelBudget(max_pixels=side * side)) as photo:
+        photo.image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        return photo.image
 
 
 def open_upright(path: Location) -> Image.Image:
-    """Open a photo in RGB, turned as its EXIF orientation says; of an animation, its first frame.
+    """Open a photo at full size, upright and in RGB; the first frame of an animation.
 
     Raises: PhotoError, see `load`.
     """
-    with _open(path) as found:
-        return found.image
+    with _open(path) as photo:
+        return photo.image
 
 
-def _as_stored(found: _Opened, size: Size) -> bool:
-    """Whether other readers, which know fewer kinds, see the pixels that the model is to see."""
-    facts = found.facts
+def _as_stored(photo: _OpenPhoto, size: Size) -> bool:
+    """Whether readers that decode fewer kinds see the pixels that the model is to see."""
+    facts = photo.facts
     return (
-        facts.kind in EVERYBODY_READS
+        facts.kind in COMMON_KINDS
         and facts.plain
-        and not facts.turned
+        and not facts.rotated
         and not facts.damaged_inside
-        and found.original == size
+        and photo.original == size
     )
 
 
 @contextmanager
-def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_Opened]:
-    """Open a photo upright, with the size of the original; memory is held for it meanwhile.
+def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_OpenPhoto]:
+    """Open a photo upright, with its memory reserved for the body of the `with`.
 
-    With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, as
-    long as that is still above what it will be resized to.
+    With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, if
+    that is still larger than its resized size.
     """
     with photo_wall(path), open_location(path) as file:
         kind, length = _kind(path, file)
         with photo_wall(path, kind):
             stored = _stored_size(path, kind, file)
-            wanted = drafted(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
-            with gate.hold(length + stored.width * stored.height * BYTES_A_PIXEL):
+            target = draft_size(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
+            with memory_budget.reserve(length + stored.width * stored.height * BYTES_PER_PIXEL):
                 file.seek(0)
-                pixels = decode(path, kind, file.read(), wanted)
-                upright = Size(*pixels.image.size)
-                if wanted != stored:
-                    upright = Size(*stored[::-1]) if pixels.turned in ON_ITS_SIDE else stored
-                facts = PhotoFacts(kind, pixels.turned != 1, pixels.damage, pixels.plain)
-                found = _Opened(pixels.image, upright, facts)
+                pixels = decode(path, kind, file.read(), target)
+                original = Size(*pixels.image.size)
+                if target != stored:
+                    original = Size(*stored[::-1]) if pixels.orientation in SIDEWAYS else stored
+                rotated = pixels.orientation != 1
+                facts = PhotoFacts(kind, rotated, pixels.damage, pixels.plain)
+                photo = _OpenPhoto(pixels.image, original, facts)
                 del pixels
                 try:
-                    yield found
+                    yield photo
                 finally:
-                    del found.image
+                    del photo.image
 
 
 def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
-    """Tell of what kind a photo is, and how long its file.
+    """Identify the kind of a photo. Returns it with the length of the file in bytes.
 
-    Raises: PhotoError for what is none, or longer than any.
+    Raises: PhotoError for another kind of file, or one that is too long.
     """
     length = file.seek(0, io.SEEK_END)
     if not length:
@@ -176,26 +181,27 @@ def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
     file.seek(0)
     head = file.read(HEAD_BYTES)
     kind = kind_of(head)
-    if kind in READ:
+    if kind in READABLE:
         if length > MAX_SOURCE_BYTES:
-            told = f"{path}: {length:,} bytes are over the limit of {MAX_SOURCE_BYTES:,}"
-            raise PhotoError("too_large", told)
+            problem = f"{path}: {length:,} bytes are over the limit of {MAX_SOURCE_BYTES:,}"
+            raise PhotoError("too_large", problem)
         return kind, length
-    readable = ", ".join(sorted(READ))
+    readable = ", ".join(sorted(READABLE))
     if kind is not None:
         article = "an" if kind[0] in "AEFHILMOX" or kind == "SVG" else "a"
-        told = f"is {article} {kind}, not a photo of a kind that is read ({readable})"
+        problem = f"is {article} {kind}, not a photo of a kind that is read ({readable})"
     elif not head.strip(b"\0"):
-        told = "begins with nothing but zeros: it was never written, or its place was lost"
+        problem = "begins with nothing but zeros: it was never written, or its place was lost"
     else:
-        told = f"is not a photo of a known kind ({readable})"
-    raise PhotoError("not_a_photo", f"{path}: {told}")
+        problem = f"is not a photo of a known kind ({readable})"
+    raise PhotoError("not_a_photo", f"{path}: {problem}")
 
 
 def _stored_size(path: Location, kind: str, file: BinaryIO) -> Size:
-    """Read the size of a photo as it is stored, and decode nothing.
+    """Read the stored size of a photo without decoding it.
 
-    Raises: PhotoError where it cannot be read, or is too large to; what Pillow raises.
+    Raises: PhotoError for an unsupported variant or a size over a limit; the errors of Pillow's
+    plugins.
     """
     if kind == "JPEG":
         file.seek(0)

@@ -1,4 +1,4 @@
-"""Which size a photo is given, and bringing it to that."""
+"""The size of a photo for the model, and resizing to it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from shenhe.geometry import Size
 
 FACTOR: Final = 32
 """Patch size x merge size of Qwen3-VL: sides are multiples of this."""
-DRAFT: Final = 1.5
-"""A JPEG is decoded to at least so many times the size that it is resized to. What that changes is
-in docs/performance.md: half a step of 255 on average."""
+DRAFT_SCALE: Final = 1.5
+"""Smallest ratio of the decoded to the resized sides of a JPEG. The effect on pixels is measured in
+docs/performance.md: half a step of 255 on average."""
 
 
 @dataclass(frozen=True, slots=True)
 class PixelBudget:
-    """The least and the most pixels a photo may have for the model."""
+    """Bounds of the pixels of a resized photo.
+
+    PixelBudget(max_pixels=1024 * 1024).fit(Size(4000, 3000)) == Size(1152, 864)
+    """
 
     min_pixels: int = 65_536
     max_pixels: int = 1_003_520
 
     def fit(self, size_wh: Size) -> Size:
-        """Find the size to resize to: multiples of 32, the aspect kept as nearly as can be.
+        """Find the size to resize to: multiples of 32, with the aspect ratio kept.
 
-        Source: the resize rule that Qwen3-VL was trained with.
+        Source: the resize rule that Qwen3-VL was trained with (`smart_resize` in transformers).
         """
         width, height = size_wh
         w, h = (max(FACTOR, round(side / FACTOR) * FACTOR) for side in (width, height))
@@ -43,22 +46,28 @@ class PixelBudget:
         return Size(w, h)
 
 
-def drafted(stored: Size, wanted: Size) -> Size:
-    """Choose the size to decode a JPEG at: a part that divides both sides, else it is stretched."""
-    for part in (8, 4, 2):
-        smaller = Size(stored.width // part, stored.height // part)
-        if stored.width % part or stored.height % part:
+def draft_size(stored: Size, target: Size) -> Size:
+    """Choose the size to decode a JPEG at: a fraction that divides both sides without remainder.
+
+    With a remainder the decoder would stretch the photo.
+    """
+    for divisor in (8, 4, 2):
+        smaller = Size(stored.width // divisor, stored.height // divisor)
+        if stored.width % divisor or stored.height % divisor:
             continue
-        if smaller.width >= DRAFT * wanted.width and smaller.height >= DRAFT * wanted.height:
+        if (
+            smaller.width >= DRAFT_SCALE * target.width
+            and smaller.height >= DRAFT_SCALE * target.height
+        ):
             return smaller
     return stored
 
 
 def resize(image: Image.Image, size: Size) -> Image.Image:
-    """Resize as training does: bicubic, with antialiasing, in whole numbers.
+    """Resize as in training: bicubic with antialiasing, in integers.
 
-    By torch, which takes an eighth of Pillow's time, and differs from it in one value of two
-    hundred, by one step of 255.
+    torch takes an eighth of Pillow's time and differs from it in one value of two hundred, by one
+    step of 255.
     """
     if image.size == size:
         return image

@@ -27,10 +27,9 @@ from shenhe.locations import locate
 from shenhe.messages import ImagePart, Message
 from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
-from shenhe.rows.decisions import DEFERRED, Decision, Opinion
-from shenhe.runs.verdict_rows import DUPLICATE, LEFT_OUT
+from shenhe.rows.decision_rows import DEFERRED, Decision, Opinion
 from shenhe.stages import summary, verdict
-from shenhe.values import FAIL, PASS, Annotation, Judgement, photo_key
+from shenhe.values import DUPLICATE_GROUP, FAIL, LEFT_OUT, PASS, Annotation, Judgement, photo_key
 
 COLUMNS = (
     *("group_id", "mission", "label", "model", "p_pass", "model_reason"),
@@ -97,7 +96,7 @@ Pairs = Iterator[tuple[Decision, Found | None]]
 
 
 def _cells(decision: Decision, found: Found | None) -> list[str]:
-    said = decision.said
+    said = decision.opinion
     if said is None:
         raise AssertionError("taken back")
     row = found.verdict if found else None
@@ -154,7 +153,7 @@ def _jsonl(pairs: Pairs) -> Made:
 def _stage_a(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
     """Write the lines that people corrected, as conversations."""
     for decision, found in pairs:
-        lines = decision.said.lines if decision.said else {}
+        lines = decision.opinion.lines if decision.opinion else {}
         if not lines:
             continue
         mission = prompting.missions.find(decision.mission)
@@ -172,7 +171,7 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
     """Write the verdicts of groups that were overruled, or whose lines were corrected."""
     faults = load_vocabulary().faults
     for decision, found in pairs:
-        said = decision.said
+        said = decision.opinion
         # Where the model had not decided there is nothing to overrule, and all to learn.
         differs = said is not None and said.choice not in (DEFERRED, decision.verdict)
         if said is None or not (differs or said.lines):
@@ -218,14 +217,14 @@ def _unclear(said: Opinion, vocabulary: Sequence[str]) -> str:
 def _not_shown(found: Found | None) -> str:
     """Say why a group's lines are not what a person decided on; nothing where they are."""
     codes = found.verdict.meta.why if found else ()
-    code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE)), "")
+    code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE_GROUP)), "")
     return f"{code}: the lines do not show what was decided on" if code else ""
 
 
 def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
     """Write the captions that people corrected, as rows with boxes in pixels."""
     for decision, found in pairs:
-        said = decision.said
+        said = decision.opinion
         if said is None or not said.descs:
             continue
         for key, image in _photos(found, left_out).items():

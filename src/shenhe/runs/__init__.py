@@ -2,16 +2,16 @@
 
 from shenhe.rows.counts import RunCounts
 from shenhe.runs.captions import plan_captions, run_captions
-from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import drive
-from shenhe.runs.outcome import RunOptions
+from shenhe.runs.options import RunOptions
 from shenhe.runs.stage_a import plan_summaries, run_summaries
 from shenhe.runs.stage_b import find_stage_a, plan_verdicts, run_verdicts
+from shenhe.runs.verdict_policy import VerdictPolicy
 
 __all__ = [
-    "Deciding",
     "RunCounts",
     "RunOptions",
+    "VerdictPolicy",
     "drive",
     "find_stage_a",
     "plan_captions",

@@ -20,12 +20,13 @@ from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
-from shenhe.runs.drive import Bad, Finished, Good, Job, drive
+from shenhe.runs.drive import drive
+from shenhe.runs.jobs import FinishedJob, Job, Rejection, Success
 from shenhe.runs.observing import Observed
-from shenhe.runs.outcome import RunOptions
+from shenhe.runs.options import RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.stage_a import Plan, answer_meta, facts_of
+from shenhe.runs.stage_a import RunPlan, answer_meta, facts_of
 from shenhe.stages import caption
 from shenhe.values import photos_key
 
@@ -61,11 +62,11 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
     return drawn, failures
 
 
-def plan_captions(lists: Lists, rows_path: Path, run: RunOptions) -> Plan:
+def plan_captions(lists: Lists, rows_path: Path, run: RunOptions) -> RunPlan:
     """Count what `run_captions` would do, without a model."""
     with closing(rows_so_far(rows_path, run)) as done:
         todo = list(islice((photos for photos in lists if _key(photos) not in done), run.limit))
-        return Plan(len(todo), sum(map(len, todo)), len(done))
+        return RunPlan(len(todo), sum(map(len, todo)), len(done))
 
 
 def run_captions(
@@ -126,7 +127,7 @@ def run_captions(
 
 
 def _record(
-    output: Output, finished: Finished[Photos, Recovery], prompt_hash: str, checkpoint: str
+    output: Output, finished: FinishedJob[Photos, Recovery], prompt_hash: str, checkpoint: str
 ) -> None:
     photos, (outcome,) = finished.item, finished.outcomes
     images = [location_text(path) for path in photos]
@@ -135,7 +136,7 @@ def _record(
     if outcome.answer:
         counts.new_tokens += outcome.answer.new_tokens
         counts.note_damage(outcome.answer.sizes)
-    if isinstance(outcome, Bad):
+    if isinstance(outcome, Rejection):
         counts.failed += 1
         output.add_failures(photos_key(images), [_failure(images, outcome)])
         return
@@ -144,7 +145,9 @@ def _record(
     output.add(_row(images, outcome, prompt_hash, checkpoint), photos_key(images))
 
 
-def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: str) -> CaptionRow:
+def _row(
+    images: list[str], good: Success[Recovery], prompt_hash: str, checkpoint: str
+) -> CaptionRow:
     answer, found = good.answer, good.value
     return CaptionRow(
         images=images,
@@ -164,7 +167,7 @@ def _row(images: list[str], good: Good[Recovery], prompt_hash: str, checkpoint: 
     )
 
 
-def _failure(images: list[str], bad: Bad) -> CaptionFailure:
+def _failure(images: list[str], bad: Rejection) -> CaptionFailure:
     return CaptionFailure(
         item=", ".join(images),
         images=images,

@@ -10,9 +10,9 @@ from pathlib import Path
 from shenhe.config import Mission
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
-from shenhe.intake.fingerprints import with_contents
+from shenhe.intake.fingerprints import add_content_hash
+from shenhe.intake.label_folder import BAD_NAME
 from shenhe.intake.spelling import LABELS
-from shenhe.intake.tree import BAD_NAME
 from shenhe.locations import location_text
 from shenhe.rows import fingerprints
 from shenhe.rows.keys import failures_file, key_of
@@ -70,7 +70,7 @@ def changes(tree: PhotoTree, mission: Mission, rows_path: Path, done: RowIndex) 
         elif not fingerprints.same_listing(before, group.inputs):
             now = group.inputs
             if fingerprints.same_names(before, now):
-                now = with_contents(now, group.photos)
+                now = add_content_hash(now, group.photos)
             if fingerprints.same_contents(before, now):
                 done.renew(group.key, now)
             else:
@@ -91,7 +91,7 @@ def drop_gone_failures(tree: PhotoTree, mission: Mission, rows_path: Path) -> No
     def is_there(row: Json) -> bool:
         label: Label | None = row.get("label")
         try:
-            return tree.holds(mission, label, str(row.get("group_id")))
+            return tree.has_group(mission, label, str(row.get("group_id")))
         except IntakeError:
             return True
 
@@ -103,7 +103,7 @@ def _add_moved(tree: PhotoTree, mission: Mission, done: RowIndex, found: Changes
     for key in done.keys():  # noqa: SIM118
         _, label, group_id = key.split("\x1f", 2)
         try:
-            if tree.holds(mission, _LABELS[label], group_id):
+            if tree.has_group(mission, _LABELS[label], group_id):
                 continue
             moved = _lies_elsewhere(tree, mission, key, group_id, done)
         except IntakeError:
@@ -125,7 +125,7 @@ def _lies_elsewhere(
     before = done.inputs_hash(key)
     for label in OTHER_LABELS:
         other = group_key(mission.name, label, group_id)
-        if other == key or not tree.holds(mission, label, group_id):
+        if other == key or not tree.has_group(mission, label, group_id):
             continue
         now = done.inputs_hash(other)
         if other not in done or (before and now and fingerprints.same_names(before, now)):

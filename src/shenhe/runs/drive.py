@@ -1,4 +1,4 @@
-"""Jobs through an engine: answers matched by key, bad ones asked again, jobs finished whole."""
+"""Jobs through an engine: answers matched by key, rejected ones retried, jobs finished whole."""
 
 from __future__ import annotations
 
@@ -6,71 +6,105 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic
 
 from shenhe.engines.base import Engine
 from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.runs.jobs import FinishedJob, Item, Job, Outcome, Rejection, Success, Value
 
 MAX_ATTEMPTS = 3
-HELD = 4096
-"""Where order is asked for, so many may be done before one that is not: then no new ones begin."""
-
-Value = TypeVar("Value")
-Item = TypeVar("Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Job(Generic[Item]):
-    """An item and the requests that it takes; request keys are unique over all jobs."""
-
-    item: Item
-    requests: tuple[Request, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Good(Generic[Value]):
-    """A request whose answer could be read."""
-
-    value: Value
-    answer: Answer
-
-    @property
-    def attempts(self) -> int:
-        """How often the request was asked."""
-        return self.answer.attempt + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Bad:
-    """A request that failed; `answer` is the last text, where there was any."""
-
-    code: str
-    message: str
-    attempts: int
-    answer: Answer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Finished(Generic[Item, Value]):
-    """A job whose requests all have an outcome, in the order of its requests.
-
-    Units: `began_ns` in nanoseconds of the clock, when it was first asked for.
-    """
-
-    item: Item
-    outcomes: tuple[Good[Value] | Bad, ...]
-    began_ns: int
+MAX_REORDERED = 4096
+"""Maximum number of finished jobs that wait for an earlier one; then no job starts."""
 
 
 @dataclass(slots=True)
-class _Flight(Generic[Item, Value]):
-    """A job under way."""
+class JobInFlight(Generic[Item, Value]):
+    """A job that the engine works on."""
 
     job: Job[Item]
     number: int
-    outcomes: dict[str, Good[Value] | Bad] = field(default_factory=dict)
+    outcomes: dict[str, Outcome[Value]] = field(default_factory=dict)
     began_ns: int = field(default_factory=time.time_ns)
+
+    def finish(self) -> FinishedJob[Item, Value]:
+        """Put the outcomes into the order of the requests."""
+        outcomes = tuple(self.outcomes[request.key] for request in self.job.requests)
+        return FinishedJob(self.job.item, outcomes, self.began_ns)
+
+
+class JobQueue(Generic[Item, Value]):
+    """Jobs in their four states: waiting, in flight, to be retried, finished.
+
+    Memory holds the jobs in flight, and in order mode up to MAX_REORDERED finished ones.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job[Item]],
+        read: Callable[[Answer], Value],
+        max_attempts: int,
+        *,
+        ordered: bool,
+    ) -> None:
+        self._waiting = enumerate(jobs)
+        self._read, self._max_attempts, self._ordered = read, max_attempts, ordered
+        self._in_flight: dict[str, tuple[Request, JobInFlight[Item, Value]]] = {}
+        self._retries: deque[Request] = deque()
+        self._finished: dict[int, FinishedJob[Item, Value]] = {}
+        self._next_number = 0
+        self._blocked = False
+
+    @property
+    def requests_in_flight(self) -> int:
+        """Number of requests without an outcome."""
+        return len(self._in_flight)
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether the engine has seen every job and every retry."""
+        return not self._retries and not self._blocked
+
+    def requests(self) -> Iterator[Request]:
+        """Yield retries first, then the requests of waiting jobs, until none may start."""
+        while True:
+            while self._retries:
+                yield self._retries.popleft()
+            self._blocked = len(self._finished) >= MAX_REORDERED
+            numbered = None if self._blocked else next(self._waiting, None)
+            if numbered is None:
+                return
+            number, job = numbered
+            flight: JobInFlight[Item, Value] = JobInFlight(job, number)
+            for request in job.requests:
+                self._in_flight[request.key] = request, flight
+                yield request
+
+    def resolve(self, result: Answer | RequestFailed) -> None:
+        """Queue a retry, or note the outcome of a request and finish its job with the last one.
+
+        Raises: EngineError for a key that is not in flight.
+        """
+        if result.key not in self._in_flight:
+            raise EngineError(f"the engine answered {result.key!r}, which was not asked")
+        request, flight = self._in_flight[result.key]
+        outcome = _outcome(result, self._read)
+        if _is_retryable(outcome) and outcome.attempts < self._max_attempts:
+            self._retries.append(replace(request, attempt=outcome.attempts))
+            return
+        del self._in_flight[result.key]
+        flight.outcomes[result.key] = outcome
+        if len(flight.outcomes) == len(flight.job.requests):
+            self._finished[flight.number] = flight.finish()
+
+    def release(self) -> Iterator[FinishedJob[Item, Value]]:
+        """Yield finished jobs: all of them, or in order mode those that no earlier one precedes."""
+        if not self._ordered:
+            for number in tuple(self._finished):
+                yield self._finished.pop(number)
+        while self._next_number in self._finished:
+            yield self._finished.pop(self._next_number)
+            self._next_number += 1
 
 
 def drive(
@@ -80,70 +114,33 @@ def drive(
     max_attempts: int = MAX_ATTEMPTS,
     *,
     ordered: bool = False,
-) -> Iterator[Finished[Item, Value]]:
-    """Yield jobs as they finish, or in their own order where that is asked for.
+) -> Iterator[FinishedJob[Item, Value]]:
+    """Yield jobs as they finish, or in the order of `jobs` with `ordered`.
 
-    Held in memory are only the jobs that the engine works on, and up to HELD that wait for one
-    before them. An answer that `read` refuses is asked again, up to `max_attempts` in all; what the
-    engine itself could not do (an unreadable photo) is not.
-    Raises: EngineError, also when the engine ends without having answered everything.
+    An answer that `read` refuses is retried, up to `max_attempts` requests in all; a request that
+    the engine itself failed (an unreadable photo) is not.
+    Raises: EngineError, also when the engine ends with requests unanswered.
     """
-    source = enumerate(jobs)
-    held: dict[int, Finished[Item, Value]] = {}
-    following, full = 0, False
-    flying: dict[str, _Flight[Item, Value]] = {}
-    asked: dict[str, Request] = {}
-    again: deque[Request] = deque()
-
-    def feed() -> Iterator[Request]:
-        nonlocal full
-        while True:
-            while again:
-                yield again.popleft()
-            full = len(held) >= HELD
-            found = None if full else next(source, None)
-            if found is None:
-                return
-            number, job = found
-            flight: _Flight[Item, Value] = _Flight(job, number)
-            for request in job.requests:
-                flying[request.key], asked[request.key] = flight, request
-                yield request
-
+    queue = JobQueue(jobs, read, max_attempts, ordered=ordered)
     while True:
-        for result in engine.answer(feed()):
-            if result.key not in flying:
-                raise EngineError(f"the engine answered {result.key!r}, which was not asked")
-            outcome = _outcome(result, read)
-            if _worth_asking_again(outcome) and outcome.attempts < max_attempts:
-                again.append(replace(asked[result.key], attempt=outcome.attempts))
-                continue
-            flight = flying.pop(result.key)
-            del asked[result.key]
-            flight.outcomes[result.key] = outcome
-            if len(flight.outcomes) == len(flight.job.requests):
-                outcomes = (flight.outcomes[request.key] for request in flight.job.requests)
-                held[flight.number] = Finished(flight.job.item, tuple(outcomes), flight.began_ns)
-                if not ordered:
-                    yield held.pop(flight.number)
-                while following in held:
-                    yield held.pop(following)
-                    following += 1
-        if not again and not full:
+        for result in engine.answer(queue.requests()):
+            queue.resolve(result)
+            yield from queue.release()
+        if queue.is_drained:
             break
-    if flying:
-        raise EngineError(f"the engine ended with {len(flying)} requests unanswered")
+    if queue.requests_in_flight:
+        raise EngineError(f"the engine ended with {queue.requests_in_flight} requests unanswered")
 
 
-def _outcome(result: Answer | RequestFailed, read: Callable[[Answer], Value]) -> Good[Value] | Bad:
+def _outcome(result: Answer | RequestFailed, read: Callable[[Answer], Value]) -> Outcome[Value]:
     if isinstance(result, RequestFailed):
-        return Bad(result.code, result.message, result.attempt + 1)
+        return Rejection(result.code, result.message, result.attempt + 1)
     try:
         with item_wall("unreadable_answer", "the answer"):
-            return Good(read(result), result)
+            return Success(read(result), result)
     except ItemError as error:
-        return Bad(error.code, str(error), result.attempt + 1, result)
+        return Rejection(error.code, str(error), result.attempt + 1, result)
 
 
-def _worth_asking_again(outcome: Good[Value] | Bad) -> bool:
-    return isinstance(outcome, Bad) and outcome.answer is not None
+def _is_retryable(outcome: Outcome[Value]) -> bool:
+    return isinstance(outcome, Rejection) and outcome.answer is not None

@@ -11,7 +11,7 @@ from typing import Any
 from shenhe.errors import UsageError
 from shenhe.printable import PrintableFormatter
 from shenhe.rows.counts import RunCounts
-from shenhe.runs.drive import Bad, Finished
+from shenhe.runs.jobs import FinishedJob, Rejection
 
 log = logging.getLogger("shenhe.runs")
 
@@ -47,10 +47,10 @@ class JsonLog:
         self._counts[title] = counts
         log.info("began", extra={"output": title, "total": total, "already": counts.already})
 
-    def finished(self, title: str, finished: Finished[Any, Any]) -> None:
+    def finished(self, title: str, finished: FinishedJob[Any, Any]) -> None:
         """Log what failed, and what was asked again."""
         for outcome in finished.outcomes:
-            if isinstance(outcome, Bad):
+            if isinstance(outcome, Rejection):
                 facts = {"output": title, "code": outcome.code, "attempts": outcome.attempts}
                 log.info("failed: %s", outcome.message, extra=facts)
 

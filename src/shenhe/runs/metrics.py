@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from shenhe.errors import UsageError
 from shenhe.rows.counts import RunCounts
-from shenhe.runs.drive import Finished
+from shenhe.runs.jobs import FinishedJob
 from shenhe.runs.observing import problems
 
 
@@ -47,7 +47,7 @@ class Metrics(Collector):
         self._counts[title], self._totals[title] = counts, total
         self._running.add(title)
 
-    def finished(self, title: str, finished: Finished[Any, Any]) -> None:
+    def finished(self, title: str, finished: FinishedJob[Any, Any]) -> None:
         """Count the attempts and the problems of an item."""
         self._attempts[title] += sum(outcome.attempts for outcome in finished.outcomes)
         self._problems.update((title, code) for code in problems(finished))

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from shenhe.rows.counts import RunCounts
-from shenhe.runs.drive import Bad, Finished
-from shenhe.runs.outcome import Observer
+from shenhe.runs.jobs import FinishedJob, Rejection
+from shenhe.runs.options import Observer
 
 
 class Observed:
@@ -36,12 +36,12 @@ class Observed:
     ) -> None:
         self._ending.close()
 
-    def finished(self, finished: Finished[Any, Any]) -> None:
+    def finished(self, finished: FinishedJob[Any, Any]) -> None:
         """Tell all of an item."""
         for observer in self._observers:
             observer.finished(self._title, finished)
 
 
-def problems(finished: Finished[Any, Any]) -> list[str]:
+def problems(finished: FinishedJob[Any, Any]) -> list[str]:
     """Give the codes of what failed of an item."""
-    return [outcome.code for outcome in finished.outcomes if isinstance(outcome, Bad)]
+    return [outcome.code for outcome in finished.outcomes if isinstance(outcome, Rejection)]

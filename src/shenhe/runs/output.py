@@ -26,7 +26,7 @@ from shenhe.rows.ledger import (
 from shenhe.rows.manifest import Manifest
 from shenhe.rows.row_index import RowIndex, drop_index
 from shenhe.rows.torn import drop_torn_end
-from shenhe.runs.outcome import RunOptions
+from shenhe.runs.options import RunOptions
 from shenhe.shards import list_shards
 
 Opened = TypeVar("Opened")

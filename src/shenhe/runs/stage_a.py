@@ -12,7 +12,7 @@ from typing import Any
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
-from shenhe.intake.fingerprints import read_ahead
+from shenhe.intake.fingerprints import with_fingerprints
 from shenhe.locations import absolute, location_text
 from shenhe.messages import Answer, PhotoSize
 from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, RunMeta, SummaryRow, utc_now
@@ -20,9 +20,10 @@ from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.changes import changes, drop_gone_failures
-from shenhe.runs.drive import Bad, Finished, Good, Job, drive
+from shenhe.runs.drive import drive
+from shenhe.runs.jobs import FinishedJob, Job, Rejection, Success
 from shenhe.runs.observing import Observed
-from shenhe.runs.outcome import RunOptions
+from shenhe.runs.options import RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
 from shenhe.stages import summary
@@ -43,7 +44,7 @@ class _Settled:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RunPlan:
     """What a run would do. Counts of groups, and of their photos or lines."""
 
     groups: int
@@ -51,7 +52,7 @@ class Plan:
     already: int
 
 
-def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: RunOptions) -> Plan:
+def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: RunOptions) -> RunPlan:
     """Count what `run_summaries` would do, without a model."""
     path = rows_file(output_dir, mission.name)
     groups = items = 0
@@ -61,7 +62,7 @@ def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: Run
         for group in islice(todo, run.limit):
             groups += 1
             items += len(group.photos)
-        return Plan(groups, items, len(done) - len(stale))
+        return RunPlan(groups, items, len(done) - len(stale))
 
 
 def run_summaries(
@@ -93,7 +94,7 @@ def run_summaries(
         "max_attempts": run.max_attempts,
     }
     path = rows_file(output_dir, mission.name)
-    total = tree.count(mission)
+    total = tree.count_groups(mission)
     title = f"Stage-A {mission.name}"
 
     def stale(done: RowIndex) -> set[str]:
@@ -138,7 +139,7 @@ def facts_of(size: PhotoSize) -> PhotoFacts:
     return PhotoFacts(damaged_inside=size.damaged_inside or None)
 
 
-def failure_of(group: Group, item: str, bad: Bad) -> Failure:
+def failure_of(group: Group, item: str, bad: Rejection) -> Failure:
     """Describe what failed."""
     return Failure(
         item=item,
@@ -160,7 +161,7 @@ def _jobs(
     max_new_tokens: int,
     output: Output,
 ) -> Iterator[Job[Group]]:
-    for group, inputs in read_ahead(groups):
+    for group, inputs in with_fingerprints(groups):
         requests = tuple(
             summary.request(
                 f"{group.key}\x1f{photo_key(index)}", photo, mission, template, max_new_tokens
@@ -170,9 +171,9 @@ def _jobs(
         if requests:
             yield Job(replace(group, inputs=inputs), requests)
         else:
-            bad = Bad("no_photos", f"group {group.group_id} has no photo", 1)
+            bad = Rejection("no_photos", f"group {group.group_id} has no photo", 1)
             if group.problem:
-                bad = Bad(group.code, group.problem, 1)
+                bad = Rejection(group.code, group.problem, 1)
             failures = [failure_of(group, group.group_id, bad), *_left_out(group)]
             output.add_failures(group.key, failures)
             output.counts.failed += 1
@@ -182,11 +183,11 @@ def _left_out(group: Group) -> list[Failure]:
     """Describe what may be a photo in a group's folder, and was not looked at."""
     if not group.left_out:
         return []
-    bad = Bad("left_out", f"not looked at: {told_left_out(group.left_out)}", 1)
+    bad = Rejection("left_out", f"not looked at: {describe_left_out(group.left_out)}", 1)
     return [failure_of(group, group.group_id, bad)]
 
 
-def told_left_out(left_out: Sequence[LeftOut]) -> str:
+def describe_left_out(left_out: Sequence[LeftOut]) -> str:
     """Name what was left out, the first few of many."""
     told = [f"{one.path} ({one.kind})" for one in left_out[:NAMED]]
     told += [f"{len(left_out) - NAMED} more"] if len(left_out) > NAMED else []
@@ -194,7 +195,7 @@ def told_left_out(left_out: Sequence[LeftOut]) -> str:
 
 
 def _record(
-    output: Output, finished: Finished[Group, str], prompt_hash: str, checkpoint: str
+    output: Output, finished: FinishedJob[Group, str], prompt_hash: str, checkpoint: str
 ) -> None:
     group = finished.item
     counts = output.counts
@@ -206,7 +207,7 @@ def _record(
     failures = [
         failure_of(group, location_text(photo), outcome)
         for photo, outcome in zip(group.photos, finished.outcomes, strict=True)
-        if isinstance(outcome, Bad)
+        if isinstance(outcome, Rejection)
     ]
     left_out = _left_out(group)
     if failures:
@@ -215,7 +216,7 @@ def _record(
         return
     if left_out:  # before the row: killed in between, the group is done again
         output.add_failures(group.key, left_out)
-    good = [outcome for outcome in finished.outcomes if isinstance(outcome, Good)]
+    good = [outcome for outcome in finished.outcomes if isinstance(outcome, Success)]
     row = SummaryRow(
         group_id=group.group_id,
         mission=group.mission,

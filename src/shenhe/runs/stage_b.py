@@ -24,17 +24,17 @@ from shenhe.rows.repeats import Repeated, Repeats
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.torn import torn_bytes
 from shenhe.rows.verdict_inputs import rests_on
-from shenhe.runs.deciding import Deciding
 from shenhe.runs.drive import drive
 from shenhe.runs.observing import Observed
-from shenhe.runs.outcome import RunOptions
+from shenhe.runs.options import RunOptions
 from shenhe.runs.output import Output, open_output, rows_so_far
 from shenhe.runs.progress import RunProgress
-from shenhe.runs.stage_a import Plan
-from shenhe.runs.verdict_rows import INCOMPLETE, LEFT_OUT, VerdictWriter
+from shenhe.runs.stage_a import RunPlan
+from shenhe.runs.verdict_policy import VerdictPolicy
+from shenhe.runs.verdict_rows import VerdictWriter
 from shenhe.shards import list_rows_files
 from shenhe.stages import verdict
-from shenhe.values import Group
+from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group
 
 UNSURE: Final = "not as sure as is asked, which an older version let stand"
 _MAKE_WHOLE: Final = "have the `shenhe summarize` that wrote it go on, then run this again"
@@ -79,17 +79,17 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
 
 
 def plan_verdicts(
-    source: StageA, output_dir: Path, run: RunOptions, deciding: Deciding | None = None
-) -> Plan:
+    source: StageA, output_dir: Path, run: RunOptions, policy: VerdictPolicy | None = None
+) -> RunPlan:
     """Count what `run_verdicts` would do, without a model."""
     path = rows_file(output_dir, source.mission.name)
     with closing(rows_so_far(path, run)) as done:
         found = _compare(source, done)
-        unsure = set() if run.restart else _unsure(path, deciding) - found.stale
+        unsure = set() if run.restart else _unsure(path, policy) - found.stale
         already = len(done) - len(found.stale) - len(unsure)
     todo = found.groups - already
     groups = min(todo, run.limit) if run.limit is not None else todo
-    return Plan(groups, groups, already)
+    return RunPlan(groups, groups, already)
 
 
 def run_verdicts(
@@ -101,7 +101,7 @@ def run_verdicts(
     options: dict[str, Any],
     run: RunOptions,
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
-    deciding: Deciding | None = None,
+    policy: VerdictPolicy | None = None,
 ) -> RunCounts:
     """Write the verdict of every group that has none, or has one on other lines than now.
 
@@ -112,8 +112,8 @@ def run_verdicts(
     mission = source.mission
     counts = RunCounts()
     prompt_hash = template.hash(mission)
-    deciding = deciding or Deciding()
-    decisive = options | deciding.options
+    policy = policy or VerdictPolicy()
+    decisive = options | policy.decisive_options
     decisive |= {
         "stage": "judge",
         "stage_a": location_text(source.path.absolute()),
@@ -133,7 +133,7 @@ def run_verdicts(
     def stale(done: RowIndex) -> set[str]:
         nonlocal groups, repeated
         groups, old, repeated = _compare(source, done)
-        unsure = _unsure(path, deciding) - old
+        unsure = _unsure(path, policy) - old
         counts.done_anew.update({UNSURE: len(unsure)} if unsure else {})
         return old | unsure
 
@@ -144,7 +144,7 @@ def run_verdicts(
         Observed(run.observers, title, counts, groups) as observed,
     ):
         output.expect(groups)
-        writer = VerdictWriter(output, prompt_hash, engine.fingerprint, deciding)
+        writer = VerdictWriter(output, prompt_hash, engine.fingerprint, policy)
         todo = _summaries(source, output.done, repeated)
         jobs = writer.jobs(islice(todo, run.limit), mission, template, max_new_tokens, repeated)
         for finished in drive(engine, jobs, verdict.read, run.max_attempts, ordered=run.ordered):
@@ -157,11 +157,11 @@ def run_verdicts(
     return counts
 
 
-def _unsure(path: Path, deciding: Deciding | None) -> set[str]:
+def _unsure(path: Path, policy: VerdictPolicy | None) -> set[str]:
     """Find the verdicts that are not as sure as is asked, where anything is."""
-    if deciding is None or not deciding.options:
+    if policy is None or not policy.decisive_options:
         return set()
-    return {key_of(row) for row in read_rows(path) if not deciding.stands(row)}
+    return {key_of(row) for row in read_rows(path) if not policy.accepts(row)}
 
 
 def _compare(source: StageA, done: RowIndex) -> Compared:
@@ -242,7 +242,7 @@ def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, list[st
         if key_of(row) in output.done:
             continue
         group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
-        _, codes, items = failed.setdefault(group.key, (group, [INCOMPLETE], []))
+        _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
         if row.get("code") == LEFT_OUT:
             codes.append(LEFT_OUT)
             items.append(str(row.get("message")))

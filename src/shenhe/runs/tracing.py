@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from shenhe.rows.counts import RunCounts
-from shenhe.runs.drive import Finished
+from shenhe.runs.jobs import FinishedJob
 from shenhe.runs.observing import problems
 
 
@@ -30,7 +30,7 @@ class Tracing:
         span = self._tracer.start_span(title, attributes={"shenhe.total": total})
         self._spans[title] = span, counts
 
-    def finished(self, title: str, finished: Finished[Any, Any]) -> None:
+    def finished(self, title: str, finished: FinishedJob[Any, Any]) -> None:
         """Send the span of an item, which began when it was first asked for."""
         parent = trace.set_span_in_context(self._spans[title][0])
         failed = problems(finished)

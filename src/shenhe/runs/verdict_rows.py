@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
 
 from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
@@ -12,28 +11,31 @@ from shenhe.messages import Answer
 from shenhe.row_types import RunMeta, SummaryRow, VerdictRow, utc_now
 from shenhe.rows.repeats import Repeated
 from shenhe.rows.verdict_inputs import lacks, rests_on
-from shenhe.runs.deciding import Deciding
-from shenhe.runs.drive import Bad, Finished, Job
+from shenhe.runs.jobs import FinishedJob, Job, Rejection
 from shenhe.runs.output import Output
 from shenhe.runs.probability import p_pass
-from shenhe.runs.stage_a import answer_meta, failure_of, told_left_out
+from shenhe.runs.stage_a import answer_meta, describe_left_out, failure_of
+from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.stages import verdict
-from shenhe.values import WHY, Group, Judgement
-
-INCOMPLETE: Final = "stage_a_incomplete"
-LEFT_OUT: Final = "left_out"
-DUPLICATE: Final = "duplicate_group"
-FORMAT: Final = "format"
+from shenhe.values import (
+    DUPLICATE_GROUP,
+    FORMAT,
+    LEFT_OUT,
+    STAGE_A_INCOMPLETE,
+    UNDECIDED_CODES,
+    Group,
+    Judgement,
+)
 
 
 class VerdictWriter:
     """Turns outcomes into verdict rows."""
 
     def __init__(
-        self, output: Output, prompt_hash: str, checkpoint: str, deciding: Deciding
+        self, output: Output, prompt_hash: str, checkpoint: str, policy: VerdictPolicy
     ) -> None:
         self._output, self._prompt_hash, self._checkpoint = output, prompt_hash, checkpoint
-        self._deciding = deciding
+        self._policy = policy
 
     def jobs(
         self,
@@ -49,49 +51,49 @@ class VerdictWriter:
             if row.key in repeated:
                 inputs = repeated[row.key].rests_on
                 if repeated[row.key].differ:
-                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE], inputs)
+                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE_GROUP], inputs)
                     continue
             if lacking := lacks(len(row.images), row.per_image):
-                codes = [INCOMPLETE, *_not_whole(row)]
+                codes = [STAGE_A_INCOMPLETE, *_not_whole(row)]
                 self.undecided(_group(row), f"第一阶段未完成: {lacking}", codes, inputs)
                 continue
             try:
                 request = verdict.request(row.key, row.per_image, mission, template, max_new_tokens)
             except FormatError as error:
-                bad = Bad(error.code, f"a Stage-A line is no summary: {error}", 1)
+                bad = Rejection(error.code, f"a Stage-A line is no summary: {error}", 1)
                 self._record_bad(row, bad, [error.code, *_not_whole(row)])
             else:
-                yield Job(row, self._deciding.requests(request))
+                yield Job(row, self._policy.requests_for_votes(request))
 
-    def record(self, finished: Finished[SummaryRow, Judgement]) -> None:
+    def record(self, finished: FinishedJob[SummaryRow, Judgement]) -> None:
         """Write the verdict of a group, which stands only where it was looked at whole."""
-        row, decision = finished.item, self._deciding.decide(finished.outcomes)
+        row, result = finished.item, self._policy.count_votes(finished.outcomes)
         for outcome in finished.outcomes:
             if outcome.answer:
                 self._output.counts.new_tokens += outcome.answer.new_tokens
         # The lines do not show all that lies in the group: neither what is wrong nor what is there.
         why = _not_whole(row)
-        unseen = f"未查看: {told_left_out(row.meta.left_out)}" if why else ""
-        if decision.why is not None:
-            bad = _coded(decision.why)
+        unseen = f"未查看: {describe_left_out(row.meta.left_out)}" if why else ""
+        if result.rejection is not None:
+            bad = _coded(result.rejection)
             bad = replace(bad, message=f"{unseen}; {bad.message}") if why else bad
             self._record_bad(row, bad, [*why, bad.code])
         elif why:
-            said = decision.judgement.verdict if decision.judgement else ""
-            bad = Bad(why[0], f"{said}, 但{unseen}", 1, decision.answer)
+            said = result.judgement.verdict if result.judgement else ""
+            bad = Rejection(why[0], f"{said}, 但{unseen}", 1, result.answer)
             self._record_bad(row, bad, why)
         else:
-            self._write(_group(row), decision.judgement, decision.answer, _rests_on(row), [])
+            self._write(_group(row), result.judgement, result.answer, _rests_on(row), [])
 
     def undecided(
         self, group: Group, reason: str, why: Sequence[str], inputs: str | None = None
     ) -> None:
         """Write that a group cannot be decided yet."""
-        failures = [failure_of(group, group.group_id, Bad(why[0], reason, 1))]
+        failures = [failure_of(group, group.group_id, Rejection(why[0], reason, 1))]
         self._output.add_failures(group.key, failures)
         self._write(group, None, None, inputs, why, reason)
 
-    def _record_bad(self, row: SummaryRow, bad: Bad, why: Sequence[str]) -> None:
+    def _record_bad(self, row: SummaryRow, bad: Rejection, why: Sequence[str]) -> None:
         group = _group(row)
         why = sorted(dict.fromkeys(why), key=_place)
         told = replace(bad, code=why[0])
@@ -136,15 +138,15 @@ def _not_whole(row: SummaryRow) -> list[str]:
     return [LEFT_OUT] if row.meta.left_out else []
 
 
-def _coded(bad: Bad) -> Bad:
+def _coded(bad: Rejection) -> Rejection:
     """Give an answer that keeps no format the one code for that; its own goes into the message."""
-    if bad.answer is None or bad.code in WHY:
+    if bad.answer is None or bad.code in UNDECIDED_CODES:
         return bad
     return replace(bad, code=FORMAT, message=f"{bad.code}: {bad.message}")
 
 
 def _place(code: str) -> int:
-    return WHY.index(code) if code in WHY else len(WHY)
+    return UNDECIDED_CODES.index(code) if code in UNDECIDED_CODES else len(UNDECIDED_CODES)
 
 
 def _rests_on(row: SummaryRow) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shenhe.rows.counts import RunCounts
-from shenhe.runs.drive import Finished
+from shenhe.runs.jobs import FinishedJob
 
 
 class Observer(Protocol):
@@ -17,7 +17,7 @@ class Observer(Protocol):
     def began(self, title: str, counts: RunCounts, total: int) -> None:
         """Take note of an output; its counts go on being counted."""
 
-    def finished(self, title: str, finished: Finished[Any, Any]) -> None:
+    def finished(self, title: str, finished: FinishedJob[Any, Any]) -> None:
         """Take note of an item that has all its outcomes."""
 
     def ended(self, title: str) -> None:

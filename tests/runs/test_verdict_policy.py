@@ -15,19 +15,26 @@ from shenhe.errors import UsageError
 from shenhe.formats import verdict as verdict_format
 from shenhe.messages import Answer, Request
 from shenhe.row_types import SummaryRow
-from shenhe.runs import Deciding, RunCounts, RunOptions, find_stage_a, plan_verdicts, run_verdicts
-from shenhe.runs.drive import Bad, Good
+from shenhe.runs import (
+    RunCounts,
+    RunOptions,
+    VerdictPolicy,
+    find_stage_a,
+    plan_verdicts,
+    run_verdicts,
+)
+from shenhe.runs.jobs import Outcome, Rejection, Success
 from shenhe.runs.probability import p_pass
 from shenhe.values import FAIL, PASS, Judgement
 from tests.scripted import ScriptedEngine
 
 
-def _said(text: str, p_pass: float | None = None) -> Good[Judgement] | Bad:
+def _said(text: str, p_pass: float | None = None) -> Outcome[Judgement]:
     logprobs = {} if p_pass is None else {PASS: math.log(p_pass), FAIL: math.log(1 - p_pass)}
     answer = Answer("k", text, "stop", 1, 1, choice_logprobs=logprobs)
     if text.startswith((PASS, FAIL)):
-        return Good(verdict_format.parse(text), answer)
-    return Bad("verdict_line", "no verdict", 1, answer)
+        return Success(verdict_format.parse(text), answer)
+    return Rejection("verdict_line", "no verdict", 1, answer)
 
 
 YES, NO = "通过\n理由: 好", "不通过\n理由: 坏"
@@ -53,17 +60,17 @@ YES, NO = "通过\n理由: 好", "不通过\n理由: 坏"
     ],
 )
 def test_when_a_verdict_stands(
-    outcomes: Sequence[Good[Judgement] | Bad],
+    outcomes: Sequence[Outcome[Judgement]],
     above: float | None,
     below: float | None,
     ruling: str | None,
     why: str,
 ) -> None:
-    decision = Deciding(above, below, len(outcomes)).decide(outcomes)
-    assert (decision.judgement.verdict if decision.judgement else None) == ruling
-    assert (decision.why is None) == (ruling is not None)
-    if decision.why is not None:
-        assert why in decision.why.message
+    result = VerdictPolicy(above, below, len(outcomes)).count_votes(outcomes)
+    assert (result.judgement.verdict if result.judgement else None) == ruling
+    assert (result.rejection is None) == (ruling is not None)
+    if result.rejection is not None:
+        assert why in result.rejection.message
 
 
 @pytest.mark.parametrize(
@@ -86,13 +93,13 @@ def test_when_a_verdict_stands(
 def test_a_score_that_is_no_number_is_not_known(scores: dict[str, float], text: str) -> None:
     answer = Answer("k", text, "stop", 1, 1, choice_logprobs=scores)
     assert p_pass(answer) is None
-    outcome = Good(verdict_format.parse(text), answer)
+    outcome = Success(verdict_format.parse(text), answer)
     for above, below in ((0.0, 0.0), (1.0, 1.0), (0.999, 0.001)):
-        decision = Deciding(above, below).decide([outcome])
-        assert decision.judgement is None
-        assert decision.why is not None
-        assert decision.why.code == "unsure"
-    assert Deciding().decide([outcome]).judgement is not None
+        result = VerdictPolicy(above, below).count_votes([outcome])
+        assert result.judgement is None
+        assert result.rejection is not None
+        assert result.rejection.code == "unsure"
+    assert VerdictPolicy().count_votes([outcome]).judgement is not None
 
 
 def test_what_cannot_be_asked_for() -> None:
@@ -107,7 +114,7 @@ def test_what_cannot_be_asked_for() -> None:
         ({"votes": 0}, "--votes 0"),
     ):
         with pytest.raises(UsageError, match=said):
-            Deciding(**options)
+            VerdictPolicy(**options)
 
 
 def _stage_a(folder: Path, groups: int) -> Mission:
@@ -138,16 +145,16 @@ def test_what_an_older_version_let_stand_is_done_anew(written: str, tmp_path: Pa
     template, out = load_prompts().verdict, tmp_path / "b"
 
     def judge() -> RunCounts:
-        deciding = Deciding(pass_above=0.8)
+        policy = VerdictPolicy(pass_above=0.8)
         how = RunOptions()
-        return run_verdicts(engine, source, template, out, options={}, run=how, deciding=deciding)
+        return run_verdicts(engine, source, template, out, options={}, run=how, policy=policy)
 
     assert judge().complete
     path = out / source.path.name
     first, second = path.read_text(encoding="utf-8").splitlines(keepends=True)
     path.write_text(re.sub(r'"p_pass":[0-9.]+', f'"p_pass":{written}', first) + second, "utf-8")
     engine.asked.clear()
-    plan = plan_verdicts(source, out, RunOptions(), Deciding(pass_above=0.8))
+    plan = plan_verdicts(source, out, RunOptions(), VerdictPolicy(pass_above=0.8))
     assert (plan.groups, plan.already) == (1, 1)
     counts = judge()
     assert (counts.already, counts.done, sum(counts.done_anew.values())) == (1, 1, 1)
@@ -171,7 +178,7 @@ def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:
         tmp_path / "b",
         options={},
         run=RunOptions(),
-        deciding=Deciding(votes=3),
+        policy=VerdictPolicy(votes=3),
     )
     assert len(engine.asked) == 9
     assert counts.kept().done == 3

@@ -1,4 +1,4 @@
-"""A photo is whole, or it is a failure: files cut short anywhere, and ends never written."""
+"""A photo is complete or a failure: files truncated at any byte, and ends never written."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from PIL import Image, ImageFile
 
 from shenhe.errors import PhotoError
 from shenhe.locations import locate
-from shenhe.photos import PixelBudget, describe, load
-from shenhe.photos.boxes import CutShortError, check_heic
+from shenhe.photos import PixelBudget, load, read_facts
+from shenhe.photos.heic import TruncatedError, check_heic
 
 SECTOR = 512
 KINDS: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "tiff_lzw": {"compression": "tiff_lzw"},
     "tiff_jpeg": {"compression": "jpeg"},
 }
-"""Kinds of files, and how they are saved."""
+"""Kinds of files and their options of `Image.save`."""
 COMPRESSED = [name for name in KINDS if name not in ("bmp", "tiff", "mpo")]
 
 
@@ -66,7 +66,7 @@ def files() -> dict[str, bytes]:
 
 
 def cuts(size: int) -> Iterator[int]:
-    """Places to cut at: all near both ends, and evenly between."""
+    """Yield lengths to truncate to: all near both ends, evenly spaced between."""
     near = 16
     yield from range(1, near)
     yield from range(near, size - near, max(1, size // 60))
@@ -76,9 +76,9 @@ def cuts(size: int) -> Iterator[int]:
 def _code(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
-        return "damaged_inside" if describe(path).damaged_inside else "whole"
+        return "damaged_inside" if read_facts(path).damaged_inside else "whole"
     except PhotoError as error:
-        return error.code if str(path) in str(error) else f"{error.code}, of no name"
+        return error.code if str(path) in str(error) else f"{error.code}, without the path"
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -92,15 +92,13 @@ def test_a_file_cut_anywhere_is_never_whole(
 ) -> None:
     data = files[name]
     end = data.index(b"\xff\xd9", 1000) + 2 if name == "mpo" else len(data)  # of the first photo
-    found = {cut: _code(tmp_path / "a.img", data[:cut]) for cut in cuts(end)}
-    assert set(found.values()) <= {"truncated", "not_a_photo"}
-    assert {code for cut, code in found.items() if cut > SECTOR} == {"truncated"}
+    codes = {cut: _code(tmp_path / "a.img", data[:cut]) for cut in cuts(end)}
+    assert set(codes.values()) <= {"truncated", "not_a_photo"}
+    assert {code for cut, code in codes.items() if cut > SECTOR} == {"truncated"}
 
 
 @pytest.mark.parametrize("name", COMPRESSED)
-def test_an_end_that_was_never_written_is_told(
-    name: str, files: dict[str, bytes], tmp_path: Path
-) -> None:
+def test_an_unwritten_end_is_reported(name: str, files: dict[str, bytes], tmp_path: Path) -> None:
     data = files[name]
     for cut in range(SECTOR, len(data) - SECTOR, max(1, len(data) // 20)):
         zeroed = data[:cut] + bytes(len(data) - cut)
@@ -108,14 +106,14 @@ def test_an_end_that_was_never_written_is_told(
 
 
 @pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("behind", [bytes(4096), b"\0\0\x10\0SEFT" + b"trailer " * 99])
-def test_bytes_behind_the_end_cost_nothing(
-    name: str, behind: bytes, files: dict[str, bytes], tmp_path: Path
+@pytest.mark.parametrize("trailer", [bytes(4096), b"\0\0\x10\0SEFT" + b"trailer " * 99])
+def test_trailing_bytes_are_ignored(
+    name: str, trailer: bytes, files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    assert _code(tmp_path / "a.img", files[name] + behind) == "whole"
+    assert _code(tmp_path / "a.img", files[name] + trailer) == "whole"
 
 
-def test_what_another_library_switched_on_changes_nothing(
+def test_a_setting_of_another_library_changes_nothing(
     files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
@@ -131,53 +129,53 @@ def _box(kind: bytes, content: bytes, *, wide: bool = False) -> bytes:
 
 
 def _rewritten(data: bytes, how: str) -> bytes:
-    """Write the last box of a HEIC, its data, with another form of length."""
+    """Rewrite the last box of a HEIC, its data, with another form of length."""
     at = data.index(b"mdat") - 4
     if how == "to the end":
         return data[:at] + bytes(4) + data[at + 4 :]
-    # A length of 64 bits takes 8 bytes more, before the data: the places of items lie 8 on.
+    # A length of 64 bits adds 8 bytes before the data, so the extents of items move by 8.
     whole = bytearray(data[:at] + _box(b"mdat", data[at + 8 :], wide=True))
     return bytes(whole)
 
 
-def test_data_up_to_the_end_of_the_file_are_looked_at_by_their_items(
+def test_data_without_a_length_are_checked_by_item(
     files: dict[str, bytes],
 ) -> None:
     data = _rewritten(files["heic"], "to the end")
     assert check_heic(data) == ""
     for cut in range(len(data) - 300, len(data), 7):
-        with pytest.raises(CutShortError):
+        with pytest.raises(TruncatedError):
             check_heic(data[:cut])
 
 
-def test_lengths_of_64_bits_are_compared_too(files: dict[str, bytes]) -> None:
+def test_lengths_of_64_bits_are_checked(files: dict[str, bytes]) -> None:
     data = _rewritten(files["heic"], "64 bits")
-    with pytest.raises(CutShortError, match="'mdat' has"):
+    with pytest.raises(TruncatedError, match="'mdat' has"):
         check_heic(data[:-1])
 
 
-def test_every_tile_is_looked_at(files: dict[str, bytes]) -> None:
+def test_every_tile_is_checked(files: dict[str, bytes]) -> None:
     data = files["heic_tiles"]
     start = data.index(b"mdat") + 4
     for at in range(start, len(data) - SECTOR, 997):
         damaged = data[:at] + bytes(SECTOR) + data[at + SECTOR :]
         try:
-            told = check_heic(damaged)
-        except CutShortError as error:
-            told = str(error)
-        assert told.startswith("tile "), at
+            message = check_heic(damaged)
+        except TruncatedError as error:
+            message = str(error)
+        assert message.startswith("tile "), at
 
 
-def test_no_small_photo_inside_takes_the_place_of_the_large_one(tmp_path: Path) -> None:
+def test_a_thumbnail_does_not_replace_the_photo(tmp_path: Path) -> None:
     image = picture(640, 480)
     pillow_heif.from_pillow(image).save(tmp_path / "a.heic", quality=80)
-    seen = load(tmp_path / "a.heic", PixelBudget(4096, 64 * 64))
-    assert seen.sizes.original_wh == (640, 480)
-    assert seen.image.size == seen.sizes.resized_wh
+    photo = load(tmp_path / "a.heic", PixelBudget(4096, 64 * 64))
+    assert photo.sizes.original_wh == (640, 480)
+    assert photo.image.size == photo.sizes.resized_wh
 
 
 class _Halves(BaseHTTPRequestHandler):
-    """Sends half of a photo and hangs up: with the whole length announced, or without any."""
+    """Sends half of a photo and disconnects, with or without a Content-Length."""
 
     photo = b""
 
@@ -193,14 +191,14 @@ class _Halves(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("name", ["announced.jpg", "silent.jpg"])
-def test_a_server_that_hangs_up_half_way(name: str, files: dict[str, bytes]) -> None:
+def test_a_server_that_disconnects_half_way(name: str, files: dict[str, bytes]) -> None:
     handler = type("Handler", (_Halves,), {"photo": files["jpeg_progressive"]})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
             with pytest.raises(PhotoError) as caught:
-                describe(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
+                read_facts(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
         finally:
             server.shutdown()
             thread.join()

@@ -1,0 +1,119 @@
+"""When the answers to a group make a verdict: votes and thresholds; in doubt it is undecided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from shenhe.errors import UsageError
+from shenhe.messages import Answer, Request
+from shenhe.row_types import known_probability
+from shenhe.rows.ledger import Json
+from shenhe.runs.jobs import Outcome, Rejection, Success
+from shenhe.runs.probability import p_pass
+from shenhe.values import FAIL, PASS, Judgement
+
+VOTE_TEMPERATURE = 0.7
+"""Minimum temperature of all votes but the first: greedy votes would be equal."""
+
+
+class VoteResult(NamedTuple):
+    """The judgement that won and its answer; or no judgement, the answer if any, and the reason."""
+
+    judgement: Judgement | None
+    answer: Answer | None
+    rejection: Rejection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictPolicy:
+    """How sure a verdict must be.
+
+    通过 needs a p_pass of `pass_above` or more, 不通过 one of `fail_below` or less. More than half
+    of the `votes` must agree.
+
+        policy = VerdictPolicy(pass_above=0.9, votes=3)
+        result = policy.count_votes(outcomes)
+    """
+
+    pass_above: float | None = None
+    fail_below: float | None = None
+    votes: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the thresholds and the number of votes.
+
+        Raises: UsageError that names the option.
+        """
+        for option, value in (("pass-above", self.pass_above), ("fail-below", self.fail_below)):
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"--{option} {value}: must be from 0 to 1")
+        if (
+            self.pass_above is not None
+            and self.fail_below is not None
+            and self.pass_above < self.fail_below
+        ):
+            raise UsageError(
+                f"--pass-above {self.pass_above}: is less than --fail-below {self.fail_below}"
+            )
+        if self.votes < 1:
+            raise UsageError(f"--votes {self.votes}: must be 1 or more")
+
+    @property
+    def decisive_options(self) -> dict[str, float | int]:
+        """The options that differ from the defaults, as manifests hold them."""
+        thresholds = {"pass_above": self.pass_above, "fail_below": self.fail_below}
+        options: dict[str, float | int] = {
+            name: value for name, value in thresholds.items() if value is not None
+        }
+        return options | ({"votes": self.votes} if self.votes > 1 else {})
+
+    def requests_for_votes(self, request: Request) -> tuple[Request, ...]:
+        """Repeat a request, once for each vote."""
+        repeats = (
+            replace(request, key=f"{request.key}\x1e{vote}", temperature=VOTE_TEMPERATURE)
+            for vote in range(2, self.votes + 1)
+        )
+        return (request, *repeats)
+
+    def count_votes(self, outcomes: Sequence[Outcome[Judgement]]) -> VoteResult:
+        """Find the majority; an unreadable vote counts towards the total and for no verdict."""
+        readable = [outcome for outcome in outcomes if isinstance(outcome, Success)]
+        if not readable:
+            first = next(outcome for outcome in outcomes if isinstance(outcome, Rejection))
+            return VoteResult(None, first.answer, first)
+        counts = Counter(outcome.value.verdict for outcome in readable)
+        ruling, votes = counts.most_common(1)[0]
+        if 2 * votes <= len(outcomes):
+            tally = ", ".join(f"{count} {ruling}" for ruling, count in sorted(counts.items()))
+            return _unsure(readable[0].answer, f"of {len(outcomes)} votes {tally}: no majority")
+        winner = next(outcome for outcome in readable if outcome.value.verdict == ruling)
+        if doubt := self._doubt(ruling, p_pass(winner.answer)):
+            return _unsure(winner.answer, doubt)
+        return VoteResult(winner.value, winner.answer)
+
+    def accepts(self, row: Json) -> bool:
+        """Whether a verdict row meets the thresholds; an undecided row does.
+
+        Earlier versions accepted a 通过 whose probability was NaN.
+        """
+        return not self._doubt(row.get("verdict"), known_probability(row.get("p_pass")))
+
+    def _doubt(self, ruling: str | None, probability: float | None) -> str:
+        """Describe why a verdict misses its threshold; empty if it does not."""
+        threshold = {PASS: self.pass_above, FAIL: self.fail_below}.get(ruling or "")
+        if threshold is None:
+            return ""
+        if probability is None:
+            return f"{ruling}, and nothing is known of its probability"
+        if ruling == PASS and probability < threshold:
+            return f"{ruling} with p_pass {probability:.3f}, not at least {threshold}"
+        if ruling == FAIL and probability > threshold:
+            return f"{ruling} with p_pass {probability:.3f}, not at most {threshold}"
+        return ""
+
+
+def _unsure(answer: Answer, reason: str) -> VoteResult:
+    return VoteResult(None, answer, Rejection("unsure", reason, answer.attempt + 1, answer))
