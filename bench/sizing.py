@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench.server import cpu_ms, draw_photos, requests
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
 from tests.servers.starting import scripted
 
@@ -109,7 +110,9 @@ def _seconds(
 ) -> tuple[float, float, float]:
     """Run. Returns the seconds, and the core seconds a photo of client and server."""
     with scripted("--delay", str(delay)) as served:
-        spec = EngineSpec("scripted", engine="server", base_url=served.url, batch_size=at_once)
+        spec = EngineSpec(
+            model="scripted", batch_size=at_once, engine=ServerOptions(base_url=served.url)
+        )
         engine = ServerEngine(spec)
         list(engine.answer(requests(photos, 3 * at_once)))
         start, before = time.perf_counter(), cpu_ms(served.process.pid)

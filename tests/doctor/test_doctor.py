@@ -20,6 +20,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Diagnosis, Subject, diagnose
 from shenhe.doctor import machine as machine_checks
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import LocalOptions
 from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import scripted
@@ -30,7 +31,7 @@ BASE = DEMO / "checkpoint" / "base"
 
 @pytest.fixture
 def subject(demo_photos: list[Path]) -> Subject:
-    spec = EngineSpec("demo", ("demo",), dtype="float32")
+    spec = EngineSpec(model="demo", adapters=("demo",), engine=LocalOptions(dtype="float32"))
     return Subject(spec, load_prompts(), load_missions(), tuple(demo_photos[:2]), 400, load=False)
 
 
@@ -75,7 +76,8 @@ def test_an_adapter_of_another_base(subject: Subject, tmp_path: Path) -> None:
 def test_a_stale_merge(subject: Subject, tmp_path: Path) -> None:
     adapter = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
     merge_adapters("demo", [str(adapter)], tmp_path / "merged")
-    merged = replace(subject, spec=EngineSpec(str(tmp_path / "merged")))
+    spec = EngineSpec(model=str(tmp_path / "merged"), engine=LocalOptions())
+    merged = replace(subject, spec=spec)
     assert not [each for each in _diagnoses(merged, "files") if each.finding.level == "error"]
     path = adapter / "adapter_model.safetensors"
     save_file({name: weight + 1 for name, weight in load_file(path).items()}, path)
@@ -148,15 +150,19 @@ def test_a_photo_without_permission(subject: Subject, tree: Path) -> None:
     assert "unreadable: " in _messages(replace(subject, data_root=tree), "photos", "error")
 
 
+def _with_options(subject: Subject, options: LocalOptions) -> EngineSpec[LocalOptions]:
+    return replace(subject.local, engine=options)
+
+
 def test_attention_that_is_not_installed(subject: Subject) -> None:
-    spec = replace(subject.spec, attn_impl="flash_attention_2")
+    spec = _with_options(subject, LocalOptions(attn_impl="flash_attention_2"))
     assert "not installed" in _messages(replace(subject, spec=spec), "attention", "error")
-    spec = replace(subject.spec, attn_impl="eager")
+    spec = _with_options(subject, LocalOptions(attn_impl="eager"))
     assert "--attn-impl sdpa" in _messages(replace(subject, spec=spec), "attention", "warning")
 
 
 def test_half_precision_on_a_cpu(subject: Subject) -> None:
-    spec = replace(subject.spec, dtype="float16", device="cpu")
+    spec = _with_options(subject, LocalOptions(dtype="float16", device="cpu"))
     assert "bfloat16" in _messages(replace(subject, spec=spec), "device", "warning")
 
 
@@ -173,7 +179,7 @@ def test_versions_outside_the_requirements(
 
 
 def test_a_missing_model_stops_no_other_check(subject: Subject, tree: Path) -> None:
-    spec = EngineSpec("nowhere")
+    spec = EngineSpec(model="nowhere", engine=LocalOptions())
     diagnoses = list(diagnose(replace(subject, spec=spec, data_root=tree, load=True)))
     assert "no such folder" in _messages(replace(subject, spec=spec), "files", "error")
     assert any(each.check == "photos" for each in diagnoses)
@@ -189,7 +195,7 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
     def compare_with(name: str, change: Callable[[Path], None]) -> Subject:
         folder = Path(shutil.copytree(BASE, tmp_path / name))
         change(folder)
-        return replace(loaded, compare_with=replace(subject.spec, model=str(folder)))
+        return replace(loaded, compare_with=replace(subject.local, model=str(folder)))
 
     copy = compare_with("same", lambda folder: None)
     messages = _messages(copy, "compare", "ok")
@@ -210,7 +216,7 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
 
     pixels = compare_with("pixels", lambda f: _rewrite(f / "preprocessor_config.json", smaller))
     assert "pixels differ: caption of" in _messages(pixels, "compare", "error")
-    base = replace(loaded, compare_with=replace(subject.spec, adapters=()))
+    base = replace(loaded, compare_with=replace(subject.local, adapters=()))
     messages = _messages(base, "compare", "error")
     assert "greedy answers are the same; caption of" in messages
     assert "at character" in messages

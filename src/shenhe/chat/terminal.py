@@ -185,7 +185,7 @@ class Terminal:
         for path in paths:
             show(path)
         if recovery.repairs:
-            show(f"[repaired: {', '.join(recovery.repairs)}]")
+            show(f"[repaired: {', '.join(map(str, recovery.repairs))}]")
 
     def _system(self, argument: str) -> None:
         if argument:

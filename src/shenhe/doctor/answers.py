@@ -28,7 +28,8 @@ def check_answers(subject: Subject) -> Iterator[Finding]:
         return
     start = time.monotonic()
     # A grammar would hide errors of the format, and speculation the time of a token.
-    engine = LocalEngine(replace(subject.spec, constrain=False, speculate=False))
+    engine_options = replace(subject.local.engine, speculate=False)
+    engine = LocalEngine(replace(subject.local, constrain=False, engine=engine_options))
     yield Finding("ok", f"loads in {time.monotonic() - start:.1f} s")
     yield from check_replies(subject, ask(engine, subject))
     yield from _speed(engine, subject, caption_requests(subject)[0])
@@ -130,7 +131,7 @@ def _speed(engine: LocalEngine, subject: Subject, request: Request) -> Iterator[
     """Measure the time of a token with adapters beside the weights and merged into them."""
     seconds = _seconds_per_token(engine, request)
     message = f"{seconds * 1e3:.1f} ms a token, one answer at a time"
-    if not subject.spec.adapters or subject.spec.quantize:
+    if not subject.spec.adapters or subject.local.engine.quantize:
         yield Finding("ok", message)
         return
     engine.merge_adapters()

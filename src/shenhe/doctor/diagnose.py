@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor import answers, checkpoint, comparison, machine, photos, rows, served
 from shenhe.doctor.subject import Subject
+from shenhe.engines.options import ServerOptions
 from shenhe.errors import ShenheError
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
@@ -45,7 +46,7 @@ def diagnose(subject: Subject) -> Iterator[Diagnosis]:
 
     errors = [entry for entry in diagnose(subject) if entry.finding.level == "error"]
     """
-    checks = SERVER_CHECKS if subject.spec.engine == "server" else CHECKS
+    checks = SERVER_CHECKS if isinstance(subject.spec.engine, ServerOptions) else CHECKS
     for name, check in checks.items():
         try:
             for finding in check(subject):

@@ -85,9 +85,10 @@ def check_versions(subject: Subject) -> Iterator[Finding]:
 def check_device(subject: Subject) -> Iterator[Finding]:
     """Check the device and dtype of the model, and whether its weights fit the memory."""
     dtype, nbytes = _dtype_of(subject), _weight_bytes(subject)
-    on_gpu = torch.cuda.is_available() and not subject.spec.device.startswith("cpu")
+    device = subject.local.engine.device
+    on_gpu = torch.cuda.is_available() and not device.startswith("cpu")
     if on_gpu:
-        index = torch.device(subject.spec.device if ":" in subject.spec.device else "cuda:0").index
+        index = torch.device(device if ":" in device else "cuda:0").index
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free; {dtype}")
@@ -98,7 +99,7 @@ def check_device(subject: Subject) -> Iterator[Finding]:
         if threads < cores:
             problem = f"torch uses {threads} of {cores} cores"
             yield Finding("warning", problem, f"set OMP_NUM_THREADS={cores}, or unset it")
-        if not subject.spec.device.startswith("cpu") and shutil.which("nvidia-smi"):
+        if not device.startswith("cpu") and shutil.which("nvidia-smi"):
             problem = f"there is a GPU, and torch {torch.__version__} cannot use it"
             yield Finding("error", problem, "install a CUDA build of torch that suits the driver")
     if nbytes * WORKING_SHARE > free:
@@ -120,7 +121,7 @@ def check_device(subject: Subject) -> Iterator[Finding]:
 
 def check_attention(subject: Subject) -> Iterator[Finding]:
     """Check that the attention implementation is installed."""
-    implementation, flash = subject.spec.attn_impl, bool(is_flash_attn_2_available())
+    implementation, flash = subject.local.engine.attn_impl, bool(is_flash_attn_2_available())
     availability = "flash-attention is installed" if flash else "flash-attention is not installed"
     if implementation.startswith("flash_attention") and not flash:
         problem = f"--attn-impl {implementation}: {availability}"
@@ -159,10 +160,10 @@ def _torchvision_error() -> str:
     """
     if importlib.util.find_spec("torchvision") is None:
         return ""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, check=False
     )
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+    return process.stderr.strip().splitlines()[-1] if process.returncode else ""
 
 
 def _config_of(subject: Subject) -> dict[str, object]:
@@ -176,8 +177,8 @@ def _saved_dtype(config: dict[str, object]) -> object:
 
 
 def _dtype_of(subject: Subject) -> str:
-    if subject.spec.dtype != "auto":
-        return subject.spec.dtype
+    if subject.local.engine.dtype != "auto":
+        return subject.local.engine.dtype
     config = _config_of(subject)
     text_config = config.get("text_config")
     text_dtype = text_config.get("dtype") if isinstance(text_config, dict) else None

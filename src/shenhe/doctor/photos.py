@@ -46,7 +46,7 @@ def check_photos(subject: Subject) -> Iterator[Finding]:
         return
     walk = _walk(tree, missions, subject.max_photos)
     yield from _not_read(walk)
-    sample, total = sorted(walk.sample.kept, key=str), walk.sample.seen
+    sample, total = sorted(walk.sample.items, key=str), walk.sample.total
     if not sample:
         yield Finding("error", f"{subject.data_root}: no photos below it", "name another folder")
         return

@@ -11,16 +11,23 @@ from shenhe.checkpoints.check import Finding
 from shenhe.doctor.answers import ask, check_replies
 from shenhe.doctor.subject import Subject
 from shenhe.engines.server import ServerEngine
+from shenhe.engines.server.dialect import Dialect
 from shenhe.messages import Answer, RequestFailed
 from shenhe.secrecy import redact_url
 
 
 def check_server(subject: Subject) -> Iterator[Finding]:
     """Check the capabilities of a server, then its captions and Stage-A lines."""
-    with closing(ServerEngine(subject.spec)) as engine:
+    with closing(ServerEngine(subject.server)) as engine:
         dialect, name = engine.dialect, engine.fingerprint
-    address = redact_url(str(subject.spec.base_url))
+    address = redact_url(str(subject.server.engine.base_url))
     yield Finding("ok", f"{address} has {subject.spec.model}, known as {name}")
+    yield from _capabilities(dialect)
+    if subject.load and subject.photos:
+        yield from _answers(subject)
+
+
+def _capabilities(dialect: Dialect) -> Iterator[Finding]:
     if dialect.form is not None:
         yield Finding("ok", f"holds answers to a format, by {dialect.form}")
     else:
@@ -40,14 +47,15 @@ def check_server(subject: Subject) -> Iterator[Finding]:
             "no --pass-above and --fail-below with this server",
         )
     if not dialect.extras:
-        problem = (
-            "takes no skip_special_tokens: a checkpoint that writes box tokens loses them here"
+        yield Finding(
+            "warning",
+            "takes no skip_special_tokens: a checkpoint that writes box tokens loses them here",
         )
-        yield Finding("warning", problem)
-    if not subject.load or not subject.photos:
-        return
+
+
+def _answers(subject: Subject) -> Iterator[Finding]:
     # A grammar would hide errors of the format.
-    with closing(ServerEngine(replace(subject.spec, constrain=False))) as engine:
+    with closing(ServerEngine(replace(subject.server, constrain=False))) as engine:
         start = time.monotonic()
         replies = ask(engine, subject)
         seconds = time.monotonic() - start
