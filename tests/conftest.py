@@ -14,8 +14,8 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("without_times", deadline=None)
+settings.load_profile("without_times")
 
 DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"

@@ -99,7 +99,7 @@ def _gather(db: sqlite3.Connection, sources: Sources, files: Mapping[Path, int])
         lines, inputs = "\n".join(summary.per_image.values()), summary.meta.inputs_hash
         db.execute(
             "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
-            (summary.key, files[path], at, lines, inputs and fingerprints.untimed(inputs)),
+            (summary.key, files[path], at, lines, inputs and fingerprints.without_times(inputs)),
         )
     for path, at, row in _rows(sources.stage_b, VerdictRow):
         db.execute(

@@ -27,4 +27,4 @@ def row_inputs(run_dir: Path) -> dict[str, str | None]:
 def _inputs(row: Json) -> str | None:
     meta = row.get("meta")
     inputs = meta.get("inputs_hash") if isinstance(meta, dict) else None
-    return fingerprints.untimed(inputs) if isinstance(inputs, str) else None
+    return fingerprints.without_times(inputs) if isinstance(inputs, str) else None
