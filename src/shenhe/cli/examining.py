@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from shenhe.cli.composing import (
@@ -14,7 +14,9 @@ from shenhe.cli.composing import (
     spec_of,
 )
 from shenhe.config import load_missions, load_prompts
-from shenhe.errors import UsageError
+from shenhe.engines.base import is_for
+from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.errors import OptionError
 from shenhe.printable import json_line, on_one_line, show
 from shenhe.row_types import SCHEMA
 
@@ -27,14 +29,14 @@ def doctor(options: argparse.Namespace) -> int:
     from shenhe.doctor import Subject, diagnose
 
     spec = spec_of(options)
-    if spec.engine not in ("local", "server"):
-        raise UsageError(
-            f"--engine {spec.engine}: doctor looks at checkpoints here, or at a server"
-        )
-    if spec.engine == "server" and (options.compare or options.compare_adapters):
-        raise UsageError("--compare: looks inside both checkpoints, which no server lets it do")
+    if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
+        problem = "doctor looks at checkpoints here, or at a server"
+        raise OptionError("engine", options.engine, problem)
     other = None
     if options.compare or options.compare_adapters:
+        if not is_for(spec, LocalOptions):
+            problem = "looks inside both checkpoints, which no server lets it do"
+            raise OptionError("compare", None, problem)
         other = replace(
             spec,
             model=options.compare or spec.model,
@@ -56,12 +58,13 @@ def doctor(options: argparse.Namespace) -> int:
     last = ""
     for diagnosis in diagnose(subject):
         finding = diagnosis.finding
-        found.append({"check": diagnosis.check, **asdict(finding)})
+        row = {"check": diagnosis.check, "level": finding.level}
+        found.append(row | {"what": finding.message, "remedy": finding.remedy})
         if options.json:
             continue
         name = "" if diagnosis.check == last else diagnosis.check
         last = diagnosis.check
-        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.what}"))
+        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.message}"))
         if finding.remedy:
             show(on_one_line(f"{'':18} -> {finding.remedy}"))
     bad = any(one["level"] == "error" for one in found)

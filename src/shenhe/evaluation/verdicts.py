@@ -268,9 +268,9 @@ def _decided(run_dir: Path) -> dict[str, Label]:
         raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
     labels: dict[str, Label] = {PASS: "pass", FAIL: "fail"}
     return {
-        decision.key: labels[decision.said.choice]
+        decision.key: labels[decision.opinion.choice]
         for decision in Decisions(run_dir).all_current()
-        if decision.said and decision.said.choice in labels
+        if decision.opinion and decision.opinion.choice in labels
     }
 
 
