@@ -11,6 +11,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.doctor.rows import check_truncation
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import PhotoError
 from shenhe.intake import PhotoLists, PhotoTree
 from shenhe.messages import Answer, ImagePart, Request, RequestFailed
@@ -61,7 +62,7 @@ def _verdict(request: Request) -> str:
 
 
 def _doctor(run_dir: Path) -> list[tuple[str, str]]:
-    spec = EngineSpec("demo")
+    spec = EngineSpec(model="demo", engine=LocalOptions())
     subject = Subject(spec, PROMPTS, MISSIONS, (), 8, run_dir=run_dir)
     return [(finding.level, finding.message) for finding in check_truncation(subject)]
 
