@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
 from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
-from shenhe.locations import absolute, locate, locate_beside
-from shenhe.row_types import CaptionRow
+from shenhe.locations import absolute, locate_beside
+from shenhe.row_types import CaptionRow, describe_invalid
 from shenhe.shards import list_shards
 from shenhe.values import Annotation, CaptionObject
 
@@ -80,17 +80,15 @@ def _read_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
     except RecursionError as error:
         raise IntakeError(f"{path}: line {number}: nested too deeply") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(step) for step in first["loc"])
-        raise IntakeError(f"{path}: line {number}: {field}: {first['msg']}") from error
+        raise IntakeError(f"{path}: line {number}: {describe_invalid(error)}") from error
     except (ValueError, TypeError, FormatError, GeometryError, UsageError) as error:
         raise IntakeError(f"{path}: line {number}: {error}") from error
 
 
 def _from_caption(row: CaptionRow) -> Iterator[Annotation]:
     value = from_grouped(row.caption, len(row.images))
-    for image, size_wh, objects in zip(row.images, row.sizes_wh, value.photos, strict=True):
-        yield Annotation(absolute(locate(image)), Size(*size_wh), objects)
+    for photo, size_wh, objects in zip(row.photos, row.sizes_wh, value.photos, strict=True):
+        yield Annotation(absolute(photo), Size(*size_wh), objects)
 
 
 def _from_training(file: Path, row: TrainingRow) -> Annotation:
