@@ -1,4 +1,4 @@
-"""Every foreign library fails in every way it knows, and in three that it never should.
+"""Every foreign library raises each of its exceptions, and three that it never should.
 
 What one item sets off costs that item; what no item escapes stops the run with one line, and the
 same command goes on from there. Either way every group ends in rows or failures, once.
