@@ -16,7 +16,7 @@ from shenhe.engines.server import ServerEngine, transport
 from shenhe.engines.server.waiting import Patience, seconds_of
 from shenhe.errors import EngineError, ItemError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.runs.probability import p_pass
+from shenhe.runs.verdict_policy import p_pass
 from shenhe.stages import summary, verdict
 from tests.servers import odd
 from tests.servers.starting import Served, scripted

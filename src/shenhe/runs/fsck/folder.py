@@ -13,8 +13,9 @@ from shenhe.rows.manifest import SUFFIX, manifest_file
 from shenhe.runs.fsck.decided import check_decisions, check_review_index
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.fsck.output import REPEAT, check_output
-from shenhe.runs.options import RunOptions
-from shenhe.runs.stage_b import find_stage_a, plan_verdicts
+from shenhe.runs.run import RunOptions
+from shenhe.runs.stage_a_source import find_stage_a
+from shenhe.runs.stage_b import plan_verdicts
 from shenhe.shards import is_rows_file
 
 _INDEX = re.compile(r"\.(.+)\.index\.sqlite")
