@@ -24,27 +24,27 @@ FLOAT32_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModelComparison:
     """How far two models are apart. Units: logits.
 
     `rounding` is what the dtype alone does to the model with its adapters, against float32.
     """
 
     prompts: int
-    largest: float
+    max_difference: float
     rounding: float
-    differing: tuple[str, ...]
+    different_answers: tuple[str, ...]
     """Prompts whose greedy answers differ, each with the first place where they do."""
 
     @property
-    def allowed(self) -> float:
+    def tolerance(self) -> float:
         """The largest difference that rounding explains."""
         return TIMES_ROUNDING * max(self.rounding, FLOAT32_ROUNDING)
 
     @property
-    def same(self) -> bool:
+    def matches(self) -> bool:
         """Whether nothing but rounding tells the two apart."""
-        return self.largest <= self.allowed
+        return self.max_difference <= self.tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class _Observed:
 
 def compare_models(
     merged: str, base: str, adapters: Sequence[str], photos: Sequence[Location], dtype: str = "auto"
-) -> Comparison:
+) -> ModelComparison:
     """Compare a checkpoint with its base and adapters on photos, one model in memory at a time.
 
     Raises: UsageError without photos; CheckpointError, AdapterError, EngineError, PhotoError.
@@ -71,11 +71,11 @@ def compare_models(
     theirs = _observe(tuned, requests)
     exact = _observe(replace(tuned, dtype="float32"), requests, answers=False)
     differing = [
-        f"{key}: {first_difference(ours.texts[key], theirs.texts[key])}"
+        f"{key}: {describe_difference(ours.texts[key], theirs.texts[key])}"
         for key in ours.texts
         if ours.texts[key] != theirs.texts[key]
     ]
-    return Comparison(
+    return ModelComparison(
         len(requests),
         _largest(ours.logits, theirs.logits),
         _largest(theirs.logits, exact.logits),
@@ -110,7 +110,7 @@ def _largest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) ->
     return max((first[key] - second[key]).abs().max().item() for key in first)
 
 
-def place_of_difference(first: Sequence[object], second: Sequence[object]) -> int:
+def first_difference(first: Sequence[object], second: Sequence[object]) -> int:
     """Find where two sequences first part; one that goes on longer parts at the other's end."""
     return next(
         (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
@@ -118,7 +118,7 @@ def place_of_difference(first: Sequence[object], second: Sequence[object]) -> in
     )
 
 
-def first_difference(first: str, second: str) -> str:
+def describe_difference(first: str, second: str) -> str:
     """Say where two texts first part, and how each goes on."""
-    at = place_of_difference(first, second)
+    at = first_difference(first, second)
     return f"at character {at}, {first[at : at + 12]!r} against {second[at : at + 12]!r}"

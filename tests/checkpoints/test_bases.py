@@ -158,7 +158,7 @@ def _verdicts(base: Path, adapter: Path, output: Path) -> dict[str, str]:
     spec = EngineSpec(str(base), (str(adapter),), dtype="float32")
     subject = Subject(spec, load_prompts(), load_missions(), (), 100, load=False)
     findings = [one.finding for one in diagnose(subject) if one.check == "files"]
-    verdicts["doctor"] = "; ".join(one.what for one in findings if one.level == "error")
+    verdicts["doctor"] = "; ".join(one.message for one in findings if one.level == "error")
     return verdicts
 
 
@@ -200,7 +200,7 @@ def test_code_in_an_adapters_folder(file: str, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=f"{file} asks for remote code"):
             ask()
     [finding] = check_adapters("demo", [str(adapter)])
-    assert "asks for remote code" in finding.what
+    assert "asks for remote code" in finding.message
 
 
 def test_code_is_not_run_when_stdin_says_yes(tmp_path: Path) -> None:

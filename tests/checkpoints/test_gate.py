@@ -241,8 +241,8 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
         ("verify", list(check_adapters(base, [str(adapter)]))),
         ("doctor", list(CHECKS["adapters"](subject))),
     ):
-        refused = [f"refused: {one.what}" for one in findings if one.level == "error"]
-        verdicts[name] = "; ".join(refused or [f.what for f in findings if f.level == "warning"])
+        refused = [f"refused: {one.message}" for one in findings if one.level == "error"]
+        verdicts[name] = "; ".join(refused or [f.message for f in findings if f.level == "warning"])
     return verdicts
 
 

@@ -153,7 +153,7 @@ def test_plain_transformers_says_what_the_adapter_says(
 def test_merged_says_what_the_adapter_says(tmp_path: Path) -> None:
     output = tmp_path / "merged"
     report = merge_adapters("demo", ["demo"], output, max_shard_bytes=2_000_000)
-    assert report.lacking == ("video_preprocessor_config.json",)
+    assert report.base_missing == ("video_preprocessor_config.json",)
     assert len(list(output.glob("model-*.safetensors"))) > 2
     merged = load_checkpoint(str(output), dtype="float32")
     tuned = load_checkpoint("demo", ["demo"], dtype="float32")

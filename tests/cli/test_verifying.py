@@ -97,7 +97,7 @@ def test_what_is_wrong_is_told_with_its_remedy(
     spoil(merged)
     errors = [f for f in check_files(str(merged), "demo") if f.level == "error"]
     assert errors
-    assert any(said in finding.what for finding in errors)
+    assert any(said in finding.message for finding in errors)
     assert all(finding.remedy for finding in errors)
 
 

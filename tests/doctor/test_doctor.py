@@ -41,13 +41,13 @@ def _found(subject: Subject, check: str) -> list[Diagnosis]:
 def _told(subject: Subject, check: str, level: str) -> str:
     found = [one.finding for one in _found(subject, check) if one.finding.level == level]
     assert found, _found(subject, check)
-    return " ".join(f"{one.what} -> {one.remedy}" for one in found)
+    return " ".join(f"{one.message} -> {one.remedy}" for one in found)
 
 
 def test_a_sound_checkpoint_has_no_errors(subject: Subject) -> None:
     found = list(diagnose(replace(subject, load=True)))
     assert not [one for one in found if one.finding.level == "error"]
-    said = " ".join(one.finding.what for one in found)
+    said = " ".join(one.finding.message for one in found)
     assert "2 captions of 2 have geometry" in said
     assert "2 Stage-A lines of 2 can be read" in said
     assert "with the adapters merged" in said

@@ -21,7 +21,8 @@ from shenhe.evaluation import (
     write_verdict_page,
 )
 from shenhe.evaluation.verdicts import Outcome, trade_off
-from shenhe.rows.decisions import Decision, Decisions, Opinion, decisions_file
+from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.values import FAIL, PASS, Label
 
 REPETITIONS, GROUPS = 200, 2000
@@ -213,7 +214,7 @@ def test_people_who_decided_in_review(tmp_path: Path, capsys: pytest.CaptureFixt
                 label=None,
                 verdict=PASS,
                 version=1,
-                said=Opinion.model_validate({"choice": said}),
+                opinion=Opinion.model_validate({"choice": said}),
                 reviewer="李工",
                 at="2026-11-20T09:00:00.000000Z",
             )

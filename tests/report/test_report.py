@@ -15,7 +15,7 @@ from shenhe.errors import RunError
 from shenhe.formats.verdict import photos_named
 from shenhe.report import read_run, write_report
 from shenhe.review import Index
-from shenhe.rows.decisions import Decision, Opinion
+from shenhe.rows.decision_rows import Decision, Opinion
 from tests.review.runs import write_captions
 
 HOSTILE = "通过</script><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7*7 }}"

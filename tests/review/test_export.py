@@ -14,7 +14,7 @@ from shenhe.review import Index, Prompting
 from shenhe.review.export import Made, export
 from shenhe.review.index import Filters
 from shenhe.row_types import Failure
-from shenhe.rows.decisions import Decision, Opinion
+from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.values import FAIL, PASS
 from tests.conftest import MISSION
 from tests.review.runs import LINE, TIME, Group, write_captions, write_run

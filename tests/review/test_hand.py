@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
 from shenhe.review.index import Filters, Index
-from shenhe.rows.decisions import Decision, Decisions
+from shenhe.rows.decision_rows import Decision
+from shenhe.rows.decisions import Decisions
 from tests.review.runs import PASS, Served, served, thirty, write_captions, write_run
 
 FIELDS = (
@@ -149,7 +150,7 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
     for _ in range(3):
         page.keyboard.down("3")
     page.keyboard.up("3")
-    assert [decision.said and decision.said.choice for decision in decided()] == ["待定"]
+    assert [decision.opinion and decision.opinion.choice for decision in decided()] == ["待定"]
     assert page.url.endswith("/group/2")
 
 
@@ -231,8 +232,8 @@ def test_a_pass_with_a_fault_is_asked_back(page: Page, decided: Decided, where: 
     page.click("#ask-pass")
     page.wait_for_url(lambda url: not url.endswith("/group/20"))
     (decision,) = decided()
-    assert decision.said is not None
-    assert decision.said.choice == PASS
+    assert decision.opinion is not None
+    assert decision.opinion.choice == PASS
 
 
 def test_without_the_script_a_decision_is_a_click_and_asked_back_too(
@@ -298,9 +299,9 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     expect(page.locator("#draft")).to_be_hidden()
     assert page.evaluate("Object.keys(localStorage).length") == 0
     (decision,) = decided()
-    assert decision.said is not None
-    assert decision.said.comment == "看着像是“松”的"
-    assert decision.said.lines == {"图片_1": "螺丝/待看"}
+    assert decision.opinion is not None
+    assert decision.opinion.comment == "看着像是“松”的"
+    assert decision.opinion.lines == {"图片_1": "螺丝/待看"}
     # Another draft, thrown away.
     page.fill(FIELDS[0], "别的")
     _discard(page)

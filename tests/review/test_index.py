@@ -10,7 +10,7 @@ import pytest
 
 from shenhe.errors import RunError
 from shenhe.review.index import Filters, Index
-from shenhe.rows.decisions import Decision, Opinion
+from shenhe.rows.decision_rows import Decision, Opinion
 from tests.review.runs import FAIL, PASS, Group, write_captions, write_run
 
 GROUPS = [

@@ -19,7 +19,8 @@ from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.export import EXPORTS, export
 from shenhe.review.index import Filters, QueueEntry
-from shenhe.rows.decisions import Decision, Decisions, Opinion
+from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.rows.decisions import Decisions
 from tests.runs.test_runs import MISSION, Case
 
 Make = Callable[..., Path]
@@ -196,12 +197,12 @@ def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
     assert _open(index) == ["g2"]
     undone = index.decisions.undo("李工")
     assert undone is not None
-    assert (undone.said, undone.inputs, undone.version) == (first.said, first.inputs, 3)
+    assert (undone.opinion, undone.inputs, undone.version) == (first.opinion, first.inputs, 3)
     assert _open(index) == ["g1", "g2"]
     assert list(index.decided()) == list(index.decisions.all_current()) == []
     undone = index.decisions.undo("李工")
     assert undone is not None
-    assert (undone.said, undone.version) == (None, 4)
+    assert (undone.opinion, undone.version) == (None, 4)
     again = _decide(case, version=5)
     assert list(index.decided()) == [again]
 

@@ -22,7 +22,8 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.faults import despite, stated_faults
 from shenhe.review.index import Filters
-from shenhe.rows.decisions import Decisions, Opinion
+from shenhe.rows.decision_rows import Opinion
+from shenhe.rows.decisions import Decisions
 from tests.review.runs import PASS, TIME, served, thirty, write_captions, write_run
 
 HERE = "http://127.0.0.1:8765"
@@ -195,7 +196,7 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
     assert Decisions(run_dir).trail() == []
     assert client.post(json["despite"], data=whole).status_code == 303
     (decision,) = Decisions(run_dir).trail()
-    assert decision.said == Opinion(choice=PASS, comment="应为不通过")
+    assert decision.opinion == Opinion(choice=PASS, comment="应为不通过")
     assert client.post("/undo").status_code == 303
     assert Index(run_dir).progress(Filters()).decided == 0
 

@@ -13,8 +13,9 @@ import pytest
 
 from shenhe.config import load_missions
 from shenhe.errors import RunError
+from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS
-from shenhe.rows.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
+from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.runs.fsck import check_run
 from tests.runs.test_decisions import decision, write_layout_1
 
@@ -48,10 +49,10 @@ def _anothers(path: Path) -> None:
 
 @pytest.mark.parametrize("said", ["[" * 100_000, "{", "\0", "[]"])
 def test_what_was_said_that_cannot_be_read_is_told_as_damage(said: str) -> None:
-    cells = cells_of(decision("g").model_copy(update={"number": 1}))
+    cells = to_cells(decision("g").model_copy(update={"number": 1}))
     place = COLUMNS.split(", ").index("said")
     with pytest.raises(ValueError, match=r".+"):
-        decision_of((1, *cells[:place], said, *cells[place + 1 :]))
+        from_cells((1, *cells[:place], said, *cells[place + 1 :]))
 
 
 HARMS: dict[str, Callable[[Path], object]] = {

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from shenhe.errors import ConflictError, RunError
-from shenhe.rows.decisions import Decision, Decisions, Opinion, decisions_file
+from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.rows.decisions import Decisions, decisions_file
 
 Make = Callable[..., Decision]
 
@@ -19,7 +20,7 @@ Make = Callable[..., Decision]
 def decision(
     key: str = "g1", version: int = 1, choice: str = "不通过", who: str = "李工"
 ) -> Decision:
-    said = {"choice": choice, "comment": "看不清", "lines": {"图片_1": "无关图片"}}
+    opinion = {"choice": choice, "comment": "看不清", "lines": {"图片_1": "无关图片"}}
     return Decision(
         key=key,
         group_id=key,
@@ -27,10 +28,26 @@ def decision(
         label=None,
         verdict="通过",
         version=version,
-        said=Opinion.model_validate(said),
+        opinion=Opinion.model_validate(opinion),
         reviewer=who,
         at="2026-11-20T09:00:00.000000Z",
     )
+
+
+ROW = (
+    '{"number":1,"key":"g1","group_id":"g1","mission":"挡风板安装检查","label":null,'
+    '"verdict":"通过","version":1,"said":{"choice":"不通过","comment":"看不清","fault":"",'
+    '"lines":{"图片_1":"无关图片"},"descs":{}},"reviewer":"李工",'
+    '"at":"2026-11-20T09:00:00.000000Z","undoes":null,"inputs":"a.b"}'
+)
+"""A decision as it is exported, and as earlier versions exported it."""
+
+
+def test_a_row_keeps_the_keys_of_earlier_versions() -> None:
+    whole = decision().model_copy(update={"number": 1, "inputs": "a.b"})
+    assert whole.to_json() == ROW
+    assert Decision.model_validate_json(ROW) == whole
+    assert '"said":null' in whole.model_copy(update={"opinion": None}).to_json()
 
 
 def test_versions_are_kept_and_none_is_written_twice(tmp_path: Path) -> None:
@@ -57,15 +74,15 @@ def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
     decisions.add(decision("g2"))
     undone = decisions.undo("李工")
     assert undone is not None
-    assert (undone.key, undone.said, undone.undoes, undone.version) == ("g2", None, 3, 2)
+    assert (undone.key, undone.opinion, undone.undoes, undone.version) == ("g2", None, 3, 2)
     undone = decisions.undo("李工")
     assert undone is not None
-    assert undone.said is not None
-    assert (undone.key, undone.said.choice, undone.version) == ("g1", "不通过", 3)
+    assert undone.opinion is not None
+    assert (undone.key, undone.opinion.choice, undone.version) == ("g1", "不通过", 3)
     assert [one.key for one in decisions.all_current()] == ["g1"]
     undone = decisions.undo("李工")
     assert undone is not None
-    assert (undone.key, undone.said, undone.undoes, undone.version) == ("g1", None, 1, 4)
+    assert (undone.key, undone.opinion, undone.undoes, undone.version) == ("g1", None, 1, 4)
     assert decisions.undo("李工") is None
     assert list(decisions.all_current()) == []
     decisions.add(decision("g1", 5))
@@ -170,7 +187,7 @@ def test_a_file_of_layout_1_keeps_its_decisions_and_takes_new_ones(tmp_path: Pat
     assert list(Decisions(tmp_path).all_current()) == [newer]
     undone = decisions.undo("李工")
     assert undone is not None
-    assert (undone.said, undone.inputs, undone.version) == (older.said, None, 3)
+    assert (undone.opinion, undone.inputs, undone.version) == (older.opinion, None, 3)
     assert [one.inputs for one in decisions.trail()] == [None, "a.b", None]
 
 

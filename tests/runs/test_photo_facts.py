@@ -63,7 +63,7 @@ def _verdict(request: Request) -> str:
 def _doctor(run_dir: Path) -> list[tuple[str, str]]:
     spec = EngineSpec("demo")
     subject = Subject(spec, PROMPTS, MISSIONS, (), 8, run_dir=run_dir)
-    return [(finding.level, finding.what) for finding in check_truncation(subject)]
+    return [(finding.level, finding.message) for finding in check_truncation(subject)]
 
 
 def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_path: Path) -> None:

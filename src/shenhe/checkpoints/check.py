@@ -36,7 +36,7 @@ class Finding:
     """One thing that was looked at, and what to do where it is not well."""
 
     level: Level
-    what: str
+    message: str
     remedy: str = ""
 
 

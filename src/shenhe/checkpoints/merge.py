@@ -45,13 +45,13 @@ BLOCK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class MergeReport:
-    """What a merge did; `lacking` are files that the base itself lacks."""
+    """What a merge did; `base_missing` are files that the base itself lacks."""
 
     folder: Path
     nbytes: int
     merged: int
     replaced: int
-    lacking: tuple[str, ...]
+    base_missing: tuple[str, ...]
 
 
 def merge_adapters(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from shenhe.cli.composing import (
@@ -56,12 +56,13 @@ def doctor(options: argparse.Namespace) -> int:
     last = ""
     for diagnosis in diagnose(subject):
         finding = diagnosis.finding
-        found.append({"check": diagnosis.check, **asdict(finding)})
+        row = {"check": diagnosis.check, "level": finding.level}
+        found.append(row | {"what": finding.message, "remedy": finding.remedy})
         if options.json:
             continue
         name = "" if diagnosis.check == last else diagnosis.check
         last = diagnosis.check
-        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.what}"))
+        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.message}"))
         if finding.remedy:
             show(on_one_line(f"{'':18} -> {finding.remedy}"))
     bad = any(one["level"] == "error" for one in found)

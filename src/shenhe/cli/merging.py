@@ -47,8 +47,8 @@ def merge(options: argparse.Namespace) -> int:
         f"{report.folder}: {report.merged} modules merged{whole}, {report.nbytes / 1e9:.2f} GB"
         f" in {seconds:.1f} s, {report.nbytes / 1e9 / seconds:.2f} GB/s"
     )
-    if report.lacking:
-        show(f"  the base itself lacks {', '.join(report.lacking)}", file=sys.stderr)
+    if report.base_missing:
+        show(f"  the base itself lacks {', '.join(report.base_missing)}", file=sys.stderr)
     return 0
 
 

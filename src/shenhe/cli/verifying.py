@@ -29,7 +29,7 @@ def verify(options: argparse.Namespace) -> int:
     for finding in findings:
         bad |= finding.level == "error"
         remedy = f": {finding.remedy}" if finding.remedy else ""
-        show(on_one_line(f"{MARKS[finding.level]} {finding.what}{remedy}"))
+        show(on_one_line(f"{MARKS[finding.level]} {finding.message}{remedy}"))
     if bad:
         return 1
     photos = photos_to_ask_about(options.photos, PHOTOS)
@@ -50,14 +50,18 @@ def _compare(options: argparse.Namespace, adapters: tuple[str, ...], photos: lis
     from shenhe.verification import compare_models
 
     show("comparing ...", file=sys.stderr)
-    found = compare_models(options.checkpoint, options.against, adapters, photos, options.dtype)
-    same = found.prompts - len(found.differing)
-    show(
-        f"{MARKS['ok' if found.same else 'error']} next-token logits differ by at most"
-        f" {found.largest:.4g}; rounding explains {found.allowed:.4g}"
+    comparison = compare_models(
+        options.checkpoint, options.against, adapters, photos, options.dtype
     )
-    level = "ok" if not found.differing else "warning" if found.same else "error"
-    show(f"{MARKS[level]} {same} of {found.prompts} greedy answers are the same")
-    for told in found.differing[:5]:
+    same = comparison.prompts - len(comparison.different_answers)
+    show(
+        f"{MARKS['ok' if comparison.matches else 'error']} next-token logits differ by at most"
+        f" {comparison.max_difference:.4g}; rounding explains {comparison.tolerance:.4g}"
+    )
+    level = (
+        "ok" if not comparison.different_answers else "warning" if comparison.matches else "error"
+    )
+    show(f"{MARKS[level]} {same} of {comparison.prompts} greedy answers are the same")
+    for told in comparison.different_answers[:5]:
         show(f"        {told}")
-    return 0 if found.same else 1
+    return 0 if comparison.matches else 1

@@ -14,7 +14,7 @@ from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
 from shenhe.messages import Answer, Request
-from shenhe.verification import first_difference, place_of_difference
+from shenhe.verification import describe_difference, first_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"
 PIXELS = "copy preprocessor_config.json from the base, and use the same --max-pixels"
@@ -43,12 +43,12 @@ def compare_engines(subject: Subject) -> Iterator[Finding]:
 
 def _look(spec: EngineSpec, requests: Sequence[Request]) -> _Seen:
     engine = LocalEngine(replace(spec, constrain=False))
-    prompts = {request.key: engine.prepared(request) for request in requests}
+    prompts = {request.key: engine.prepare(request) for request in requests}
     texts = {
         answer.key: answer.text if isinstance(answer, Answer) else answer.message
         for answer in engine.answer(requests)
     }
-    tokens = {key: engine.tokens(prompt.token_ids) for key, prompt in prompts.items()}
+    tokens = {key: engine.token_names(prompt.token_ids) for key, prompt in prompts.items()}
     del engine
     gc.collect()
     return _Seen(prompts, tokens, texts)
@@ -59,7 +59,7 @@ def _same_tokens(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Fin
         first, other = (seen.prompts[request.key].token_ids for seen in (ours, theirs))
         if first == other:
             continue
-        at = place_of_difference(first, other)
+        at = first_difference(first, other)
         here, there = (_token(seen, request.key, at) for seen in (ours, theirs))
         told = f"prompt tokens differ: {request.key}: at {at} {here} against {there}"
         return Finding("error", told, TOKENIZER)
@@ -89,5 +89,5 @@ def _same_answers(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Fi
     same = f"{len(requests) - len(odd)} of {len(requests)} greedy answers are the same"
     if not odd:
         return Finding("ok", same)
-    where = first_difference(ours.texts[odd[0]], theirs.texts[odd[0]])
+    where = describe_difference(ours.texts[odd[0]], theirs.texts[odd[0]])
     return Finding("error", f"{same}; {odd[0]}: {where}", WEIGHTS)

@@ -19,7 +19,7 @@ def create_engine(spec: EngineSpec) -> Engine:
         return LocalEngine(spec)
     if spec.engine == "vllm":
         with needs("vllm", "--engine vllm: "):
-            from shenhe.engines.vllm_process import VllmEngine
+            from shenhe.engines.vllm import VllmEngine
 
         return VllmEngine(spec)
     if spec.engine == "server":
@@ -28,7 +28,7 @@ def create_engine(spec: EngineSpec) -> Engine:
         return ServerEngine(spec)
     if spec.engine == "ray":
         with needs("ray", "--engine ray: "):
-            from shenhe.engines.ray_cluster import RayEngine
+            from shenhe.engines.ray import RayEngine
 
         return RayEngine(spec, create_engine)
     raise UsageError(f"--engine {spec.engine}: use one of {', '.join(ENGINES)}")

@@ -23,7 +23,8 @@ from shenhe.overlays import colour_of
 from shenhe.printable import printable
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow, utc_now
-from shenhe.rows.decisions import Decision, Decisions
+from shenhe.rows.decision_rows import Decision
+from shenhe.rows.decisions import Decisions
 from shenhe.rows.readers import caption_files, read_captions
 from shenhe.templating import environment
 from shenhe.values import EXPECTED, FAIL, PASS, LeftOut

@@ -27,7 +27,7 @@ from shenhe.locations import locate
 from shenhe.messages import ImagePart, Message
 from shenhe.review.faults import stated_faults
 from shenhe.review.index import Found, Index
-from shenhe.rows.decisions import DEFERRED, Decision, Opinion
+from shenhe.rows.decision_rows import DEFERRED, Decision, Opinion
 from shenhe.stages import summary, verdict
 from shenhe.values import DUPLICATE_GROUP, FAIL, LEFT_OUT, PASS, Annotation, Judgement, photo_key
 
@@ -96,7 +96,7 @@ Pairs = Iterator[tuple[Decision, Found | None]]
 
 
 def _cells(decision: Decision, found: Found | None) -> list[str]:
-    said = decision.said
+    said = decision.opinion
     if said is None:
         raise AssertionError("taken back")
     row = found.verdict if found else None
@@ -153,7 +153,7 @@ def _jsonl(pairs: Pairs) -> Made:
 def _stage_a(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
     """Write the lines that people corrected, as conversations."""
     for decision, found in pairs:
-        lines = decision.said.lines if decision.said else {}
+        lines = decision.opinion.lines if decision.opinion else {}
         if not lines:
             continue
         mission = prompting.missions.find(decision.mission)
@@ -171,7 +171,7 @@ def _stage_b(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iter
     """Write the verdicts of groups that were overruled, or whose lines were corrected."""
     faults = load_vocabulary().faults
     for decision, found in pairs:
-        said = decision.said
+        said = decision.opinion
         # Where the model had not decided there is nothing to overrule, and all to learn.
         differs = said is not None and said.choice not in (DEFERRED, decision.verdict)
         if said is None or not (differs or said.lines):
@@ -224,7 +224,7 @@ def _not_shown(found: Found | None) -> str:
 def _captions(pairs: Pairs, prompting: Prompting, left_out: Counter[str]) -> Iterator[str]:
     """Write the captions that people corrected, as rows with boxes in pixels."""
     for decision, found in pairs:
-        said = decision.said
+        said = decision.opinion
         if said is None or not said.descs:
             continue
         for key, image in _photos(found, left_out).items():

@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from shenhe.rows.decisions import Opinion
+from shenhe.rows.decision_rows import Opinion
 
 AGAINST = (
     *("不通过", "不合格", "不符合", "未按要求", "未安装"),

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shenhe.errors import IntakeError, RunError
-from shenhe.intake import group_photos
+from shenhe.intake import list_photos
 from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
-from shenhe.review.indexing import is_current, make, read_at, sources_of
+from shenhe.review.indexing import is_current, make, sources_of
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decision_tables import STANDS
-from shenhe.rows.decisions import Decision, Decisions
+from shenhe.rows.decisions import Decisions
+from shenhe.rows.readers import read_at
 from shenhe.values import Label, Ruling
 
 TRIGRAM = 3
@@ -239,7 +241,7 @@ def _beside_failed(db: sqlite3.Connection, key: str) -> list[str]:
     if row is None or not is_photo(row[0]):
         return []
     try:
-        return [location_text(photo) for photo in group_photos(locate(row[0]).parent)]
+        return [location_text(photo) for photo in list_photos(locate(row[0]).parent)]
     except IntakeError:
         return []
 

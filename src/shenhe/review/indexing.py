@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import ValidationError
+from typing import NamedTuple, TypeVar
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place
 from shenhe.row_types import CaptionRow, Row, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
-from shenhe.rows.keys import failures_file, key_of
-from shenhe.rows.ledger import parse_row, read_shard
-from shenhe.rows.readers import caption_files
-from shenhe.rows.torn import is_row
+from shenhe.rows.keys import failures_file
+from shenhe.rows.need import queue_position
+from shenhe.rows.readers import caption_files, read_failures, read_with_offsets
 from shenhe.shards import list_rows_files, list_shards
-from shenhe.values import EXPECTED, PASS
 
 LAYOUT = 2
+RowT = TypeVar("RowT", bound=Row)
 
 
 class Sources(NamedTuple):
@@ -118,12 +114,12 @@ def _gather(db: sqlite3.Connection, sources: Sources, files: Mapping[Path, int])
                 row.verdict,
                 row.p_pass,
                 row.reason,
-                need(row),
+                queue_position(row),
             ),
         )
     for path in sources.stage_a_failures:
-        for failure in read_shard(path):
-            item = (key_of(failure), str(failure["item"]))
+        for failure in read_failures(path):
+            item = (failure.key, failure.item)
             db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", item)
     for path, at, caption in _rows(sources.captions, CaptionRow):
         if len(caption.images) == 1:
@@ -133,53 +129,14 @@ def _gather(db: sqlite3.Connection, sources: Sources, files: Mapping[Path, int])
             )
 
 
-def need(row: VerdictRow) -> float:
-    """Say how early a group is looked at: 0 undecided, 1 against its label, then the least sure."""
-    if row.verdict is None:
-        return 0.0
-    if row.label and EXPECTED[row.label] != row.verdict:
-        return 1.0
-    if row.p_pass is None or not math.isfinite(row.p_pass):
-        return 2.0
-    return 2.0 + (row.p_pass if row.verdict == PASS else 1 - row.p_pass)
-
-
-def read_at(path: Path, at: int, kind: type[Any]) -> Any:
-    """Read the row that begins at a byte.
-
-    Raises: RunError if it cannot be read, or is of another kind.
-    """
-    try:
-        with path.open("rb") as file:
-            file.seek(at)
-            return _parse(path, 0, file.readline(), kind)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _rows(paths: Iterable[Path], kind: type[Any]) -> Iterator[tuple[Path, int, Any]]:
-    """Yield the rows of files and the byte at which each begins; a torn last line is passed over.
+def _rows(paths: Iterable[Path], kind: type[RowT]) -> Iterator[tuple[Path, int, RowT]]:
+    """Yield the rows of files and the byte at which each begins.
 
     Raises: RunError that names the line of another form.
     """
     for path in paths:
-        at = 0
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.endswith(b"\n") or is_row(line):
-                    yield path, at, _parse(path, number, line, kind)
-                at += len(line)
-
-
-def _parse(path: Path, number: int, line: bytes, kind: type[Row]) -> Row:
-    row = parse_row(path, number, line)
-    try:
-        return kind.model_validate(row)
-    except ValidationError as error:
-        where = ".".join(str(step) for step in error.errors()[0]["loc"])
-        raise RunError(
-            f"{path}: line {number}: not as shenhe writes it: {where}: {error.errors()[0]['msg']}"
-        ) from error
+        for offset, row in read_with_offsets(path, kind):
+            yield path, offset, row
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:

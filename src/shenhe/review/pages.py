@@ -38,7 +38,7 @@ from shenhe.review.views import (
     said_of,
 )
 from shenhe.review.words import LANGUAGES, chosen, words
-from shenhe.rows.decisions import Decision
+from shenhe.rows.decision_rows import Decision
 from shenhe.templating import environment, fill_sentence
 from shenhe.values import PASS
 
@@ -124,7 +124,7 @@ class Pages:
         current = history[0] if history else None
         before, following = index.preceding(filters, number), index.following(filters, number)
         unsaved, outdated = draft is not None, None
-        if current and current.said and not current.stands_on(found.entry.inputs):
+        if current and current.opinion and not current.stands_on(found.entry.inputs):
             outdated, current = current, None
         draft = draft or draft_of(current)
         photos = photo_views(found, draft)

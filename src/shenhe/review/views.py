@@ -13,12 +13,12 @@ from shenhe.locations import locate
 from shenhe.printable import printable
 from shenhe.review.index import Found
 from shenhe.review.pictures import tag
-from shenhe.rows.decisions import Choice, Decision, Opinion
+from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
 from shenhe.values import photo_key
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
 """What people fail groups for beside the vocabulary's faults."""
-CHOICES: tuple[Choice, ...] = ("通过", "不通过", "待定")
+CHOICES: tuple[DecisionChoice, ...] = ("通过", "不通过", "待定")
 
 
 class Piece(NamedTuple):
@@ -65,9 +65,9 @@ class Draft:
 
 def draft_of(current: Decision | None) -> Draft:
     """Go on from what was said last."""
-    if current is None or current.said is None:
+    if current is None or current.opinion is None:
         return Draft()
-    said = current.said
+    said = current.opinion
     return Draft(said.comment, said.fault, said.lines, said.descs)
 
 

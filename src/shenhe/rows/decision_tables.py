@@ -1,4 +1,4 @@
-"""The tables of decisions, and whether a file that lies in their place is whole."""
+"""The SQLite tables of decisions, and the check that an existing file holds them undamaged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 from shenhe.errors import RunError
 
 LAYOUT = 2
-"""Layout 1, of earlier versions, had no `inputs`; it is read, and gets that column when opened."""
+"""Layout 1, of earlier versions, lacks `inputs`. It can be read, and opening it adds the column."""
 COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs"
+"""All but `number`. `said` holds the opinion as JSON."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS decisions (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -24,34 +25,45 @@ CREATE TABLE IF NOT EXISTS current (
     key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
-_KNOWN = {"decisions", "current", "sqlite_sequence"}
+_TABLE_NAMES = {"decisions", "current", "sqlite_sequence"}
+SELECT = (
+    "SELECT number, key, group_id, mission, label, verdict, version, said, reviewer, at, undoes,"
+    " inputs FROM decisions"
+)
+_SELECT_CURRENT = "SELECT key, number, choice, overrules FROM current"
+STANDS = (
+    "(SELECT d.inputs IS NULL OR d.inputs IS g.inputs FROM decided.decisions d"
+    " WHERE d.number = c.number)"
+)
+"""`Decision.stands_on` in SQL, for a row `c` of `decided.current` and a row `g` of groups."""
 
 
-def lay_out(path: Path, db: sqlite3.Connection) -> None:
-    """Make the tables where there are none; else see that they are whole, and these.
+def prepare_tables(path: Path, db: sqlite3.Connection) -> None:
+    """Create the tables in a new file, or check those of an existing one.
 
-    Raises: RunError where they are not; sqlite3.Error.
+    Raises: RunError for a damaged file, one of another program or of a later version;
+    sqlite3.Error.
     """
     (layout,) = db.execute("PRAGMA user_version").fetchone()
     if layout > LAYOUT:
         raise RunError(f"{path}: written by a later shenhe: use that one")
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if layout == LAYOUT or tables:
-        problem = problem_of(db)
-        if problem or not tables <= _KNOWN:
-            raise damaged(path, problem or f"tables of another program: {', '.join(tables)}")
+        problem = find_damage(db)
+        if problem or not tables <= _TABLE_NAMES:
+            raise damage_error(path, problem or f"tables of another program: {', '.join(tables)}")
     elif path.with_name("index.sqlite").exists():
-        # The index of a review is made after its decisions are laid out, never before.
-        raise damaged(path, "it is empty, and was not: a review has been there")
+        # The index of a review is always created after the tables of its decisions.
+        raise damage_error(path, "it is empty, and was not: a review has been there")
     if layout != LAYOUT:
         db.execute("PRAGMA journal_mode = WAL")
-        _make(db)
+        _create_tables(db)
 
 
-def _make(db: sqlite3.Connection) -> None:
-    """Make what tables there are not, and the column that layout 1 lacks, all at once or nothing.
+def _create_tables(db: sqlite3.Connection) -> None:
+    """Create missing tables, and the column that layout 1 lacks, in one transaction.
 
-    Of two who open a file of layout 1 the second finds it done.
+    Of two processes that open a file of layout 1, the second changes nothing.
     """
     db.execute("BEGIN IMMEDIATE")
     for statement in filter(str.strip, _TABLES.split(";")):
@@ -62,13 +74,16 @@ def _make(db: sqlite3.Connection) -> None:
     db.execute("COMMIT")
 
 
-def problem_of(db: sqlite3.Connection) -> str:
-    """Say what is wrong with a file of decisions, by SQLite's own check; nothing if it is whole."""
+def find_damage(db: sqlite3.Connection) -> str:
+    """Describe the damage of a file of decisions by SQLite's own check; empty for an intact file.
+
+    Raises: sqlite3.Error for a file that is locked or out of reach.
+    """
     try:
-        (told,) = db.execute("PRAGMA quick_check(1)").fetchone()
-        if told != "ok":
-            return " ".join(str(told).split())
-        for query in (select(db), _CURRENT):
+        (result,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if result != "ok":
+            return " ".join(str(result).split())
+        for query in (select_statement(db), _SELECT_CURRENT):
             db.execute(query).fetchone()
     except sqlite3.Error as error:
         if not is_damage(error):
@@ -78,13 +93,13 @@ def problem_of(db: sqlite3.Connection) -> str:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Tell a file that is none, or torn, from one that is locked, or cannot be reached."""
+    """Whether an error means a damaged file, and not one that is locked or out of reach."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     return code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 
 
-def damaged(path: Path, problem: object) -> RunError:
-    """Say what is wrong with a file of decisions, and what to do."""
+def damage_error(path: Path, problem: object) -> RunError:
+    """Create the error of a damaged file of decisions, which names the remedies."""
     return RunError(
         f"{path}: cannot be opened: decisions are damaged: {problem}; nothing was written over"
         f" them: put a copy back, or `shenhe fsck {path.parent.parent}` keeps it aside and recovers"
@@ -92,21 +107,10 @@ def damaged(path: Path, problem: object) -> RunError:
     )
 
 
-SELECT = (
-    "SELECT number, key, group_id, mission, label, verdict, version, said, reviewer, at, undoes,"
-    " inputs FROM decisions"
-)
-_CURRENT = "SELECT key, number, choice, overrules FROM current"
+def select_statement(db: sqlite3.Connection) -> str:
+    """Give `SELECT` for a file of this layout or of layout 1.
 
-
-def select(db: sqlite3.Connection) -> str:
-    """Give SELECT for a file as it lies there, which may be of layout 1. Raises: sqlite3.Error."""
+    Raises: sqlite3.Error.
+    """
     (layout,) = db.execute("PRAGMA user_version").fetchone()
     return SELECT if layout == LAYOUT else SELECT.replace("inputs", "NULL")
-
-
-STANDS = (
-    "(SELECT d.inputs IS NULL OR d.inputs IS g.inputs FROM decided.decisions d"
-    " WHERE d.number = c.number)"
-)
-"""`Decision.stands_on` for a row `c` of current and a group `g`, where they lie in `decided`."""

@@ -13,7 +13,7 @@ from shenhe.errors import PhotoError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
-from shenhe.locations import locate, location_text
+from shenhe.locations import location_text
 from shenhe.messages import Answer, Request
 from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
@@ -44,8 +44,7 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
     drawn, failures = 0, []
     for row in read_captions(rows_path):
         value = from_grouped(row.caption)
-        for image, objects in zip(row.images, value.photos, strict=True):
-            photo = locate(image)
+        for photo, objects in zip(row.photos, value.photos, strict=True):
             path = overlay_path(folder, photo, row.key)
             if is_drawn(objects, path):
                 continue

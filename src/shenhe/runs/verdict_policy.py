@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from shenhe.engines.likeliest import is_logprob
+from shenhe.engines.logprobs import is_logprob
 from shenhe.errors import UsageError
 from shenhe.messages import Answer, Request
 from shenhe.row_types import known_probability

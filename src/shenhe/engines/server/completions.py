@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shenhe.engines.likeliest import is_logprob, plausible
+from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.server.faults import UselessAnswerError, torn
 from shenhe.messages import FinishReason
 
@@ -130,7 +130,7 @@ def first_likeliest(body: Body) -> Iterator[tuple[bytes, float]]:
         return
     # A token that is told twice is one token.
     told = dict.fromkeys(zip(openings, values, strict=True))
-    if plausible(value for _, value in told):
+    if are_plausible(value for _, value in told):
         yield from ((opening or b"", float(value)) for opening, value in told)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place, write_error
-from shenhe.rows.decision_tables import COLUMNS, problem_of, select
-from shenhe.rows.decisions import Decision, Decisions, cells_of, decision_of, decisions_file
+from shenhe.rows.decision_rows import Decision, from_cells, to_cells
+from shenhe.rows.decision_tables import COLUMNS, find_damage, select_statement
+from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.ledger import set_aside
 from shenhe.runs.fsck.faults import Fault
 
@@ -74,11 +75,11 @@ def _problem(copy: Path) -> str:
         return "it is no file"
     with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         try:
-            if problem := problem_of(db):
+            if problem := find_damage(db):
                 return problem
             last = {}
-            for row in db.execute(f"{select(db)} ORDER BY number"):
-                decision = decision_of(row)
+            for row in db.execute(f"{select_statement(db)} ORDER BY number"):
+                decision = from_cells(row)
                 last[decision.key] = decision.number
             current = dict(db.execute("SELECT key, number FROM current").fetchall())
         except (sqlite3.Error, ValueError) as error:
@@ -93,9 +94,9 @@ def _readable(copy: Path) -> tuple[list[Decision], bool]:
     for order in ("ASC", "DESC"):
         with suppress(sqlite3.Error), closing(sqlite3.connect(copy, isolation_level=None)) as db:
             clean = True
-            for row in db.execute(f"{select(db)} NOT INDEXED ORDER BY number {order}"):
+            for row in db.execute(f"{select_statement(db)} NOT INDEXED ORDER BY number {order}"):
                 try:
-                    decision = decision_of(row)
+                    decision = from_cells(row)
                 except (ValueError, TypeError):
                     clean = False
                 else:
@@ -128,9 +129,9 @@ def _fill(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
     places = ", ".join("?" * (1 + len(COLUMNS.split(", "))))
     db.execute("BEGIN")
     for decision in decisions:
-        cells = (decision.number, *cells_of(decision))
+        cells = (decision.number, *to_cells(decision))
         db.execute(f"INSERT INTO decisions (number, {COLUMNS}) VALUES ({places})", cells)
-        choice = decision.said.choice if decision.said else None
+        choice = decision.opinion.choice if decision.opinion else None
         current = (decision.key, decision.number, choice, decision.overrules)
         db.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)", current)
     db.execute("COMMIT")

@@ -18,7 +18,7 @@ from shenhe.errors import EngineError, ItemError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.verdict_policy import p_pass
 from shenhe.stages import summary, verdict
-from tests.servers import odd
+from tests.servers import malformed
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -65,7 +65,7 @@ def _streamed(engine: ServerEngine) -> tuple[list[str], Answer]:
             return pieces, end.value
 
 
-@pytest.mark.parametrize("name", odd.FINE)
+@pytest.mark.parametrize("name", malformed.FINE)
 def test_what_nobody_needs_may_be_odd(
     name: str, make: Make, served: Served, demo_photos: list[Path]
 ) -> None:
@@ -78,7 +78,7 @@ def test_what_nobody_needs_may_be_odd(
     assert served.get("counts")["asked"] == before + 1
 
 
-@pytest.mark.parametrize("name", [*odd.LOST, *odd.AGAIN])
+@pytest.mark.parametrize("name", [*malformed.LOST, *malformed.AGAIN])
 def test_an_answer_that_is_none_costs_its_question(
     name: str,
     make: Make,
@@ -88,7 +88,7 @@ def test_an_answer_that_is_none_costs_its_question(
 ) -> None:
     monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
     (failed,) = make(name).answer([_line(demo_photos[0])])
-    _, words = (odd.LOST | odd.AGAIN)[name]
+    _, words = (malformed.LOST | malformed.AGAIN)[name]
     assert isinstance(failed, RequestFailed), failed
     assert words in failed.message
     assert failed.message.isprintable()
@@ -96,7 +96,7 @@ def test_an_answer_that_is_none_costs_its_question(
     assert words in caplog.text or failed.code == "refused"
 
 
-@pytest.mark.parametrize("name", odd.UNKNOWN)
+@pytest.mark.parametrize("name", malformed.UNKNOWN)
 def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
     (answer,) = make(name).answer([_verdict()])
     assert isinstance(answer, Answer)
@@ -104,13 +104,15 @@ def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
     assert p_pass(answer) is None
 
 
-@pytest.mark.parametrize("name", [*odd.LOST, *odd.AGAIN, *odd.UNKNOWN, "elsewhere"])
+@pytest.mark.parametrize(
+    "name", [*malformed.LOST, *malformed.AGAIN, *malformed.UNKNOWN, "elsewhere"]
+)
 def test_odd_answers_to_the_first_questions_end_nothing(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
     engine = make(f"probe-{name}")
-    if name in odd.UNKNOWN:
+    if name in malformed.UNKNOWN:
         assert engine.dialect.top_logprobs == 0
     (answer,) = engine.answer([_line(demo_photos[0])])
     assert isinstance(answer, Answer)

@@ -1,0 +1,128 @@
+"""The row of a decision: a person's opinion on a group, and what it was given on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, Self
+
+from pydantic import Field
+from pydantic_core import from_json
+
+from shenhe.row_types import Row, utc_now
+from shenhe.rows.decision_tables import COLUMNS
+from shenhe.values import Label, Ruling
+
+DEFERRED = "待定"
+DecisionChoice = Literal["通过", "不通过", "待定"]
+
+
+class Opinion(Row):
+    """The opinion of one person on a group: a choice, the reason, and corrections of the model.
+
+    `lines` are corrected Stage-A lines by photo. `descs` are corrected descs by photo and object of
+    a caption; None marks an object that is not on the photo.
+    """
+
+    choice: DecisionChoice
+    comment: str = ""
+    fault: str = ""
+    lines: Mapping[str, str] = Field(default_factory=dict)
+    descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
+
+
+class JudgedGroup(Protocol):
+    """A group with the model's verdict on it, such as an entry of the queue."""
+
+    @property
+    def key(self) -> str:
+        """Key of the group."""
+
+    @property
+    def group_id(self) -> str:
+        """Id of the group; groups of other missions or labels may have the same."""
+
+    @property
+    def mission(self) -> str:
+        """Mission of the group."""
+
+    @property
+    def label(self) -> Label | None:
+        """Label of the photo tree."""
+
+    @property
+    def verdict(self) -> Ruling | None:
+        """Verdict of the model; None where it is undecided."""
+
+    @property
+    def inputs(self) -> str | None:
+        """Fingerprint of the photos without their times; None where it is unknown."""
+
+
+class Decision(Row):
+    """One version of a person's opinion on a group; `opinion` is None where all was taken back.
+
+    `verdict` is the model's at that time; `undoes` is the number of the decision that this one
+    takes back. `inputs` is the fingerprint, without times, of the photos that were decided on; None
+    where it was unknown, as it was to earlier versions. Rows and tables call the opinion `said`.
+    """
+
+    number: int = 0
+    key: str
+    group_id: str
+    mission: str
+    label: Label | None
+    verdict: Ruling | None
+    version: int = Field(ge=1)
+    opinion: Opinion | None = Field(validation_alias="said", serialization_alias="said")
+    reviewer: str
+    at: str
+    undoes: int | None = None
+    inputs: str | None = None
+
+    @classmethod
+    def on(cls, group: JudgedGroup, opinion: Opinion, reviewer: str, version: int = 1) -> Self:
+        """Decide a group, now."""
+        return cls(
+            key=group.key,
+            group_id=group.group_id,
+            mission=group.mission,
+            label=group.label,
+            verdict=group.verdict,
+            version=version,
+            opinion=opinion,
+            reviewer=reviewer,
+            at=utc_now(),
+            inputs=group.inputs,
+        )
+
+    @property
+    def overrules(self) -> bool:
+        """Whether it contradicts the model; an undecided group cannot be overruled."""
+        if self.opinion is None or self.verdict is None:
+            return False
+        return self.opinion.choice not in (DEFERRED, self.verdict)
+
+    def stands_on(self, inputs: str | None) -> bool:
+        """Whether it holds for a group whose photos have this fingerprint.
+
+        A decision with a fingerprint does not hold for unknown photos, as where Stage-A fails now.
+        `decision_tables.STANDS` is the same rule in SQL.
+        """
+        return self.inputs is None or self.inputs == inputs
+
+
+def to_cells(decision: Decision) -> tuple[object, ...]:
+    """Give the cells of a decision in the order of `COLUMNS`."""
+    cells = decision.model_dump(by_alias=True, exclude={"number", "opinion"})
+    cells["said"] = decision.opinion.to_json() if decision.opinion else None
+    return tuple(cells[name] for name in COLUMNS.split(", "))
+
+
+def from_cells(row: tuple[object, ...]) -> Decision:
+    """Read a decision from its number and its cells.
+
+    Raises: ValueError for cells that no shenhe wrote.
+    """
+    cells = dict(zip(["number", *COLUMNS.split(", ")], row, strict=True))
+    cells["said"] = from_json(str(cells["said"])) if cells["said"] else None
+    return Decision.model_validate(cells)

@@ -1,0 +1,31 @@
+"""Fingerprints of each group's photos as the rows of a run hold them: decisions depend on these."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shenhe.rows import fingerprints
+from shenhe.rows.keys import key_of
+from shenhe.rows.ledger import Json, read_rows
+from shenhe.shards import list_rows_files
+
+
+def read_photo_inputs(run_dir: Path) -> dict[str, str | None]:
+    """Map the key of each judged group to the fingerprint of its photos, without their times.
+
+    The fingerprint is None where Stage-A has no row of the group now, or where an earlier version
+    wrote the row.
+    Raises: RunError if rows cannot be read.
+    """
+    inputs: dict[str, str | None] = {}
+    for path in list_rows_files(run_dir / "stage_b"):
+        inputs.update((key_of(row), None) for row in read_rows(path))
+    for path in list_rows_files(run_dir / "stage_a"):
+        inputs.update((key_of(row), _photo_inputs(row)) for row in read_rows(path))
+    return inputs
+
+
+def _photo_inputs(row: Json) -> str | None:
+    meta = row.get("meta")
+    inputs_hash = meta.get("inputs_hash") if isinstance(meta, dict) else None
+    return fingerprints.untimed(inputs_hash) if isinstance(inputs_hash, str) else None
