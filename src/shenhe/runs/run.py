@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -85,28 +85,9 @@ def run(
 
         run(engine, CaptionWork(...), OutputSpec(Path("captions.jsonl"), RunOptions()))
     """
-    backlog, options = work.backlog, output.run
-    counts = RunCounts(passed_over=backlog.passed_over, faults=backlog.faults)
-    decisive = {**output.engine_options, **work.decisive_options()}
-    decisive["max_attempts"] = options.max_attempts
-
-    def find_stale(done: RowIndex) -> set[str]:
-        backlog.drop_obsolete_failures(output.rows_path)
-        stale = backlog.find_stale(output.rows_path, done)
-        counts.note_stale(redone=stale.redone, kept=stale.kept)
-        return stale.keys
-
-    opening = open_output(
-        output.rows_path,
-        decisive,
-        counts,
-        find_stale,
-        restart=options.restart,
-        shard_bytes=options.shard_bytes,
-        convert=options.parquet,
-    )
-    with ExitStack() as stack:
-        rows = stack.enter_context(opening)
+    options = output.run
+    counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
+    with _open(work, output, counts) as rows, ExitStack() as stack:
         info = _describe(work, counts, options.limit)
         observers = (RunProgress(), *watch)
         for observer in observers:
@@ -122,6 +103,31 @@ def run(
             for record in work.closing_records(rows.done):
                 rows.write(record)
     return counts
+
+
+def _open(
+    work: Work[Item, Value], output: OutputSpec, counts: RunCounts
+) -> AbstractContextManager[Output]:
+    """Open the output of a stage without its stale rows, which are counted by reason."""
+    options = output.run
+    decisive = {**output.engine_options, **work.decisive_options()}
+    decisive["max_attempts"] = options.max_attempts
+
+    def find_stale(done: RowIndex) -> set[str]:
+        work.backlog.drop_obsolete_failures(output.rows_path)
+        stale = work.backlog.find_stale(output.rows_path, done)
+        counts.note_stale(redone=stale.redone, kept=stale.kept)
+        return stale.keys
+
+    return open_output(
+        output.rows_path,
+        decisive,
+        counts,
+        find_stale,
+        restart=options.restart,
+        shard_bytes=options.shard_bytes,
+        convert=options.parquet,
+    )
 
 
 def _describe(work: Work[Item, Value], counts: RunCounts, limit: int | None) -> RunInfo:
