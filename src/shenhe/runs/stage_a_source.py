@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
-from shenhe.row_types import SummaryRow
+from shenhe.row_types import SummaryRow, describe_invalid
 from shenhe.rows.keys import failures_file, key_of
 from shenhe.rows.ledger import Json, read_rows
 from shenhe.rows.repeats import Repeated, Repeats
@@ -146,9 +146,7 @@ class SummaryBacklog(Backlog[SummaryRow]):
         try:
             summary_row = SummaryRow.model_validate(row)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(step) for step in first["loc"])
-            raise RunError(f"{path}: not a Stage-A row: {field}: {first['msg']}") from error
+            raise RunError(f"{path}: not a Stage-A row: {describe_invalid(error)}") from error
         if normalize_name(summary_row.mission) != normalize_name(mission.name):
             raise RunError(
                 f"{path}: holds both {mission.name} and {summary_row.mission};"
