@@ -37,11 +37,14 @@ import json, resource, sys, time
 from pathlib import Path
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import LocalOptions
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.messages import Answer
 from shenhe.stages import caption, summary
 asked, options = json.load(open(sys.argv[1])), json.loads(sys.argv[2])
-engine = LocalEngine(EngineSpec(asked["model"], dtype=asked["dtype"], **options))
+engine = LocalEngine(EngineSpec(
+    model=asked["model"], engine=LocalOptions(dtype=asked["dtype"]), **options
+))
 prompts, mission = load_prompts(), load_missions().get(asked["mission"])
 def request(photo):
     if asked["job"] == "caption":

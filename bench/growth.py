@@ -23,6 +23,7 @@ from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Request
 from shenhe.stages import summary
 
@@ -34,7 +35,9 @@ def main() -> None:
     parser.add_argument("--photos", type=int, nargs="+", default=[100, 1_000, 10_000])
     options = parser.parse_args()
     scenes = [draw(photo_scene("test", index)).resize((320, 256)) for index in range(DRAWN)]
-    engine = LocalEngine(EngineSpec("demo", ("demo",), dtype="float32"))
+    engine = LocalEngine(
+        EngineSpec(model="demo", adapters=("demo",), engine=LocalOptions(dtype="float32"))
+    )
     engine.merge_adapters()
     print("| photos | seconds | photos/s | MB at each tenth |")
     print("|---|---|---|---|")

@@ -24,6 +24,7 @@ from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import FormatError
 from shenhe.formats import summary as summary_format
 from shenhe.formats import verdict as verdict_format
@@ -60,7 +61,9 @@ def main() -> None:
 
 
 def _engine(constrain: bool) -> LocalEngine:
-    spec = EngineSpec("demo", dtype="float32", constrain=constrain, temperature=1.0)
+    spec = EngineSpec(
+        model="demo", constrain=constrain, temperature=1.0, engine=LocalOptions(dtype="float32")
+    )
     engine = LocalEngine(spec)
     torch.manual_seed(7)
     with torch.no_grad():

@@ -20,16 +20,17 @@ from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary
 
-WAYS: dict[str, dict[str, str]] = {
-    "float32": {"dtype": "float32"},
-    "float32, eager": {"dtype": "float32", "attn_impl": "eager"},
-    "float32, int8": {"dtype": "float32", "quantize": "int8"},
-    "bfloat16": {"dtype": "bfloat16"},
-    "bfloat16, eager": {"dtype": "bfloat16", "attn_impl": "eager"},
-    "bfloat16, int8": {"dtype": "bfloat16", "quantize": "int8"},
+WAYS: dict[str, LocalOptions] = {
+    "float32": LocalOptions(dtype="float32"),
+    "float32, eager": LocalOptions(dtype="float32", attn_impl="eager"),
+    "float32, int8": LocalOptions(dtype="float32", quantize="int8"),
+    "bfloat16": LocalOptions(dtype="bfloat16"),
+    "bfloat16, eager": LocalOptions(dtype="bfloat16", attn_impl="eager"),
+    "bfloat16, int8": LocalOptions(dtype="bfloat16", quantize="int8"),
 }
 ROUNDS = 3
 
@@ -44,7 +45,9 @@ def main() -> None:
         requests = _requests(Path(folder), options.photos)
         engines = {
             name: LocalEngine(
-                EngineSpec(options.model, tuple(options.adapters), batch_size=8, **way)  # type: ignore[arg-type]
+                EngineSpec(
+                    model=options.model, adapters=tuple(options.adapters), batch_size=8, engine=way
+                )
             )
             for name, way in WAYS.items()
         }

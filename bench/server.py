@@ -22,6 +22,7 @@ from recipes.demo_checkpoint.draw import draw
 from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
 from shenhe.messages import Answer, Request
 from shenhe.stages import summary
@@ -48,7 +49,9 @@ def main() -> None:
 def _measure(photos: list[Path], size: str, count: int) -> None:
     own = psutil.Process()
     with scripted() as served:
-        engine = ServerEngine(EngineSpec("scripted", engine="server", base_url=served.url))
+        engine = ServerEngine(
+            EngineSpec(model="scripted", engine=ServerOptions(base_url=served.url))
+        )
         list(engine.answer(requests(photos, 200)))
         began, before = time.perf_counter(), cpu_ms(served.process.pid)
         held = []

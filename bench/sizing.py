@@ -21,6 +21,7 @@ from pathlib import Path
 
 from bench.server import cpu_ms, draw_photos, requests
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
 from tests.servers.starting import scripted
 
@@ -110,7 +111,9 @@ def _seconds(
 ) -> tuple[float, float, float]:
     """Run; give the seconds, and the seconds of a core that client and server took for a photo."""
     with scripted("--delay", str(delay)) as served:
-        spec = EngineSpec("scripted", engine="server", base_url=served.url, batch_size=at_once)
+        spec = EngineSpec(
+            model="scripted", batch_size=at_once, engine=ServerOptions(base_url=served.url)
+        )
         engine = ServerEngine(spec)
         list(engine.answer(requests(photos, 3 * at_once)))
         began, before = time.perf_counter(), cpu_ms(served.process.pid)

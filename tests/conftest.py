@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from PIL import Image
 
+from shenhe.cli.flags import on_the_command_line
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
+from shenhe.errors import spelling
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("without_times", deadline=None)
+settings.load_profile("without_times")
 
 DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _as_on_the_command_line() -> Iterator[None]:
+    """Messages write options as the command line does, also those of modules below it."""
+    with spelling(on_the_command_line):
+        yield
+
+
 @pytest.fixture(scope="session")
 def engine() -> LocalEngine:
     """The bundled base and adapter in float32, which is exact enough to compare texts."""
-    return LocalEngine(EngineSpec("demo", ("demo",), dtype="float32", batch_size=4))
+    return LocalEngine(
+        EngineSpec(
+            model="demo", adapters=("demo",), batch_size=4, engine=LocalOptions(dtype="float32")
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,8 @@ def test_load_gives_a_model() -> None:
 
 
 def test_load_refuses_unknown_options() -> None:
-    with pytest.raises(UsageError, match="'batchsize'"):
-        shenhe.load("demo", batchsize=3)
+    with pytest.raises(TypeError, match="'batchsize'"):
+        shenhe.load("demo", batchsize=3)  # type: ignore[call-arg]
 
 
 def test_summarize(model: Model, demo_photos: list[Path]) -> None:

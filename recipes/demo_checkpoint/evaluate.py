@@ -21,6 +21,7 @@ from recipes.demo_checkpoint.lessons import MISSION_OF, MISSIONS, PROMPTS, photo
 from recipes.demo_checkpoint.scenes import KINDS, Scene
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import FormatError
 from shenhe.formats import caption, summary
 from shenhe.geometry import iou
@@ -54,7 +55,12 @@ def main() -> None:
     parser.add_argument("--kinds", choices=("all", "ground", "other"), default="all")
     options = parser.parse_args()
     engine = LocalEngine(
-        EngineSpec(options.model, tuple(options.adapters), dtype="float32", batch_size=16)
+        EngineSpec(
+            model=options.model,
+            adapters=tuple(options.adapters),
+            batch_size=16,
+            engine=LocalOptions(dtype="float32"),
+        )
     )
     ground = KINDS_OF[GROUND]
     kinds = {

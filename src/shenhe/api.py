@@ -11,10 +11,20 @@ from typing import Any, Literal, TypeVar
 from shenhe.config import load_missions, load_prompts, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.engines.create import create_engine
+from shenhe.engines.options import (
+    ClusterOptions,
+    Dtype,
+    EngineName,
+    LocalOptions,
+    ServerOptions,
+    VllmOptions,
+    WorkerName,
+    choose_engine,
+)
 from shenhe.errors import ItemError, UsageError
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
-from shenhe.rows.verdict_inputs import lacks
+from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.runs.drive import drive
 from shenhe.runs.verdict_policy import p_pass
 from shenhe.runs.work import Job, Outcome, Rejection, Success
@@ -93,7 +103,9 @@ class Model:
         request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
         found = self._ask([request], caption.read)[0].value
         if found.repairs:
-            warnings.warn(f"the caption was repaired: {', '.join(found.repairs)}", stacklevel=2)
+            warnings.warn(
+                f"the caption was repaired: {', '.join(map(str, found.repairs))}", stacklevel=2
+            )
         return found.caption
 
     def summarize(
@@ -121,7 +133,7 @@ class Model:
         """
         found = self.missions.get(mission)
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
-            lacking = f"{STAGE_A_INCOMPLETE}: {lacks(len(lines), lines)}"
+            lacking = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
             return Verdict(None, lacking, None, "undecided", "")
         template = self.teaching.taught(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)
@@ -160,18 +172,74 @@ def load(
     prompts: str | Path | None = None,
     examples: str | Path | None = None,
     guidance: str | Path | None = None,
-    **options: Any,
+    batch_size: int | Literal["auto"] | None = None,
+    constrain: bool = True,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    max_pixels: int | None = None,
+    engine: EngineName = "local",
+    dtype: Dtype = "auto",
+    attn_impl: str = "sdpa",
+    quantize: Literal["int8"] | None = None,
+    device: str = "auto",
+    speculate: bool = False,
+    base_url: str | None = None,
+    request_timeout: float = 600.0,
+    server_patience: float = 1800.0,
+    photo_packing: Literal["png", "bmp"] | None = None,
+    local_media: bool = False,
+    tower_lora: bool = False,
+    vllm_options: Sequence[str] = (),
+    ray_address: str | None = None,
+    ray_engine: WorkerName = "local",
+    ray_workers: int | None = None,
 ) -> Model:
-    """Load a checkpoint, "demo" for the bundled one; options are those of EngineSpec.
+    """Load a checkpoint, "demo" for the bundled one.
 
-    Raises: UsageError for an option there is none of; CheckpointError or AdapterError.
+    The options are those of the command line, in `shenhe.engines.options`.
+    Raises: OptionError for a value that the engine cannot honour, or an option of another engine;
+    CheckpointError or AdapterError.
+
+    Example:
+        model = shenhe.load("base", ["lora"], dtype="bfloat16", attn_impl="flash_attention_2")
+        model.summarize(["a.jpg"], mission="挡风板安装检查").per_image
+
     """
-    known = set(EngineSpec.__dataclass_fields__) - {"model", "adapters"}
-    if odd := sorted(options.keys() - known):
-        raise UsageError(f"unknown option {odd[0]!r}: use {', '.join(sorted(known))}")
-    engine = create_engine(EngineSpec(str(model), tuple(map(str, adapters)), **options))
+    options = choose_engine(
+        engine,
+        ray_engine,
+        LocalOptions(
+            dtype=dtype,
+            attn_impl=attn_impl,
+            quantize=quantize,
+            device=device,
+            speculate=speculate,
+        ),
+        ServerOptions(
+            base_url=base_url,
+            request_timeout=request_timeout,
+            server_patience=server_patience,
+            photo_packing=photo_packing,
+            local_media=local_media,
+            tower_lora=tower_lora,
+        ),
+        VllmOptions(dtype=dtype, vllm_options=tuple(vllm_options)),
+        ClusterOptions(ray_address=ray_address, ray_workers=ray_workers),
+    )
+    spec = EngineSpec(
+        model=str(model),
+        adapters=tuple(map(str, adapters)),
+        batch_size=batch_size,
+        constrain=constrain,
+        temperature=temperature,
+        top_p=top_p,
+        seed=seed,
+        max_pixels=max_pixels,
+        engine=options,
+    )
     files = (missions, prompts, examples, guidance)
-    return Model(engine, *(Path(file) if file is not None else None for file in files))
+    return Model(create_engine(spec), *(Path(file) if file is not None else None for file in files))
 
 
 def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:

@@ -1,7 +1,8 @@
 """Everything that can go wrong, as one tree.
 
     ShenheError                 a system error: the command stops, says what to do, exits 2
-    ├── UsageError              an option or an argument that cannot be honoured
+    ├── UsageError              an argument that cannot be honoured
+    │   └── OptionError         an option that cannot be honoured
     ├── ConfigError             a mission or prompt file that is wrong
     ├── IntakeError             a photo tree or a list that cannot be read
     ├── CheckpointError         a checkpoint that is missing, incomplete or unsafe
@@ -23,7 +24,7 @@ Every ItemError carries a `code`, the stable word that stands in failure rows.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -37,7 +38,59 @@ class ShenheError(Exception):
 
 
 class UsageError(ShenheError):
-    """An option or an argument that cannot be honoured."""
+    """An argument that cannot be honoured."""
+
+
+Spelling = Callable[[str, object], str]
+"""Writes an option as its user does: the name of its field, and a value or None."""
+
+
+def in_python(name: str, value: object = None) -> str:
+    """Write an option as a keyword argument.
+
+    >>> in_python("max_pixels"), in_python("quantize", "int4")
+    ('max_pixels', "quantize='int4'")
+    """
+    return name if value is None else f"{name}={value!r}"
+
+
+_spelling: list[Spelling] = [in_python]
+
+
+def spelled(name: str, value: object = None) -> str:
+    """Write an option as whoever reads the message does: in Python, or on the command line.
+
+    Messages name fields, and this is how they do: spelled("max_pixels") is `max_pixels`, and
+    `--max-pixels` where the command line runs.
+    """
+    return _spelling[-1](name, value)
+
+
+@contextmanager
+def spelling(spelling: Spelling) -> Iterator[None]:
+    """Have options spelled in one way meanwhile, in all threads of the process."""
+    _spelling.append(spelling)
+    try:
+        yield
+    finally:
+        _spelling.remove(spelling)
+
+
+class OptionError(UsageError):
+    """An option that cannot be honoured: its field, its value where that matters, the problem.
+
+    Example:
+        raise OptionError("quantize", "int4", "use int8")
+
+    """
+
+    def __init__(self, name: str, value: object, problem: str) -> None:
+        super().__init__(name, value, problem)
+        self.name, self.value, self.problem = name, value, problem
+
+    def __str__(self) -> str:
+        """Write it in one line: `quantize='int4': use int8`, or `--quantize int4: use int8`."""
+        return f"{spelled(self.name, self.value)}: {self.problem}"
 
 
 @contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import Dtype, LocalOptions
 from shenhe.errors import UsageError
 from shenhe.locations import Location
 from shenhe.messages import Answer, Request
@@ -56,7 +57,11 @@ class _Observed:
 
 
 def compare_models(
-    merged: str, base: str, adapters: Sequence[str], photos: Sequence[Location], dtype: str = "auto"
+    merged: str,
+    base: str,
+    adapters: Sequence[str],
+    photos: Sequence[Location],
+    dtype: Dtype = "auto",
 ) -> ModelComparison:
     """Compare a checkpoint with its base and adapters on photos, one model in memory at a time.
 
@@ -65,11 +70,10 @@ def compare_models(
     if not photos:
         raise UsageError("no photos to compare on")
     requests = _requests(photos)
-    # Held to a format, two models may say the same that would not by themselves.
-    ours = _observe(EngineSpec(merged, dtype=dtype, constrain=False), requests)
-    tuned = EngineSpec(base, tuple(adapters), dtype=dtype, constrain=False)
+    ours = _observe(_spec(merged, (), dtype), requests)
+    tuned = _spec(base, adapters, dtype)
     theirs = _observe(tuned, requests)
-    exact = _observe(replace(tuned, dtype="float32"), requests, answers=False)
+    exact = _observe(_spec(base, adapters, "float32"), requests, answers=False)
     differing = [
         f"{key}: {describe_difference(ours.texts[key], theirs.texts[key])}"
         for key in ours.texts
@@ -83,6 +87,12 @@ def compare_models(
     )
 
 
+def _spec(model: str, adapters: Sequence[str], dtype: Dtype) -> EngineSpec[LocalOptions]:
+    # Held to a format, two models may say the same that would not by themselves.
+    engine = LocalOptions(dtype=dtype)
+    return EngineSpec(model=model, adapters=tuple(adapters), constrain=False, engine=engine)
+
+
 def _requests(photos: Sequence[Location]) -> list[Request]:
     prompts, mission = load_prompts(), next(iter(load_missions()))
     found = []
@@ -94,7 +104,9 @@ def _requests(photos: Sequence[Location]) -> list[Request]:
     return found
 
 
-def _observe(spec: EngineSpec, requests: Sequence[Request], *, answers: bool = True) -> _Observed:
+def _observe(
+    spec: EngineSpec[LocalOptions], requests: Sequence[Request], *, answers: bool = True
+) -> _Observed:
     engine = LocalEngine(spec)
     logits = {request.key: engine.next_logits(request) for request in requests}
     texts = {}

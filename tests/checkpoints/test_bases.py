@@ -22,6 +22,7 @@ from shenhe.checkpoints.merge import merge_adapters
 from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Subject, diagnose
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import CheckpointError, UsageError
 from tests.checkpoints.small_adapters import BASE, small_adapter
 
@@ -155,7 +156,9 @@ def _verdicts(base: Path, adapter: Path, output: Path) -> dict[str, str]:
         with pytest.raises(CheckpointError) as caught:
             ask()
         verdicts[name] = str(caught.value)
-    spec = EngineSpec(str(base), (str(adapter),), dtype="float32")
+    spec = EngineSpec(
+        model=str(base), adapters=(str(adapter),), engine=LocalOptions(dtype="float32")
+    )
     subject = Subject(spec, load_prompts(), load_missions(), (), 100, load=False)
     findings = [one.finding for one in diagnose(subject) if one.check == "files"]
     verdicts["doctor"] = "; ".join(one.message for one in findings if one.level == "error")

@@ -21,6 +21,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Subject
 from shenhe.doctor.diagnose import CHECKS
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import AdapterError
 from tests.checkpoints.small_adapters import (
     BASE,
@@ -235,7 +236,7 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
                 verdicts[name] = "; ".join(t for t in told if "PEFT merges the whole" not in t)
             except AdapterError as error:
                 verdicts[name] = f"refused: {error}"
-    spec = EngineSpec(base, (str(adapter),), dtype="float32")
+    spec = EngineSpec(model=base, adapters=(str(adapter),), engine=LocalOptions(dtype="float32"))
     subject = Subject(spec, load_prompts(), load_missions(), (), 100, load=False)
     for name, findings in (
         ("verify", list(check_adapters(base, [str(adapter)]))),

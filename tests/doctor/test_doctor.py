@@ -20,6 +20,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Diagnosis, Subject, diagnose
 from shenhe.doctor import machine as machine_checks
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import LocalOptions
 from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import scripted
@@ -30,7 +31,7 @@ BASE = DEMO / "checkpoint" / "base"
 
 @pytest.fixture
 def subject(demo_photos: list[Path]) -> Subject:
-    spec = EngineSpec("demo", ("demo",), dtype="float32")
+    spec = EngineSpec(model="demo", adapters=("demo",), engine=LocalOptions(dtype="float32"))
     return Subject(spec, load_prompts(), load_missions(), tuple(demo_photos[:2]), 400, load=False)
 
 
@@ -74,7 +75,7 @@ def test_an_adapter_of_another_base(subject: Subject, tmp_path: Path) -> None:
 def test_a_stale_merge(subject: Subject, tmp_path: Path) -> None:
     adapter = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
     merge_adapters("demo", [str(adapter)], tmp_path / "merged")
-    fresh = replace(subject, spec=EngineSpec(str(tmp_path / "merged")))
+    fresh = replace(subject, spec=EngineSpec(model=str(tmp_path / "merged"), engine=LocalOptions()))
     assert not [one for one in _found(fresh, "files") if one.finding.level == "error"]
     path = adapter / "adapter_model.safetensors"
     save_file({name: weight + 1 for name, weight in load_file(path).items()}, path)
@@ -147,15 +148,19 @@ def test_a_photo_without_permission(subject: Subject, tree: Path) -> None:
     assert "unreadable: " in _told(replace(subject, data_root=tree), "photos", "error")
 
 
+def _run_by(subject: Subject, engine: LocalOptions) -> EngineSpec[LocalOptions]:
+    return replace(subject.local, engine=engine)
+
+
 def test_attention_that_is_not_there(subject: Subject) -> None:
-    spec = replace(subject.spec, attn_impl="flash_attention_2")
+    spec = _run_by(subject, LocalOptions(attn_impl="flash_attention_2"))
     assert "not installed" in _told(replace(subject, spec=spec), "attention", "error")
-    spec = replace(subject.spec, attn_impl="eager")
+    spec = _run_by(subject, LocalOptions(attn_impl="eager"))
     assert "--attn-impl sdpa" in _told(replace(subject, spec=spec), "attention", "warning")
 
 
 def test_half_precision_on_a_cpu(subject: Subject) -> None:
-    spec = replace(subject.spec, dtype="float16", device="cpu")
+    spec = _run_by(subject, LocalOptions(dtype="float16", device="cpu"))
     assert "bfloat16" in _told(replace(subject, spec=spec), "device", "warning")
 
 
@@ -170,7 +175,7 @@ def test_versions_that_do_not_suit(subject: Subject, monkeypatch: pytest.MonkeyP
 
 
 def test_a_model_that_is_not_there_stops_nothing_else(subject: Subject, tree: Path) -> None:
-    spec = EngineSpec("nowhere")
+    spec = EngineSpec(model="nowhere", engine=LocalOptions())
     found = list(diagnose(replace(subject, spec=spec, data_root=tree, load=True)))
     assert "no such folder" in _told(replace(subject, spec=spec), "files", "error")
     assert any(one.check == "photos" for one in found)
@@ -186,7 +191,7 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
     def compared(name: str, change: Callable[[Path], None]) -> Subject:
         folder = Path(shutil.copytree(BASE, tmp_path / name))
         change(folder)
-        return replace(asked, compare_with=replace(subject.spec, model=str(folder)))
+        return replace(asked, compare_with=replace(subject.local, model=str(folder)))
 
     same = compared("same", lambda folder: None)
     said = _told(same, "compare", "ok")
@@ -207,7 +212,7 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
 
     pixels = compared("pixels", lambda f: _with(f / "preprocessor_config.json", smaller))
     assert "pixels differ: caption of" in _told(pixels, "compare", "error")
-    base = replace(asked, compare_with=replace(subject.spec, adapters=()))
+    base = replace(asked, compare_with=replace(subject.local, adapters=()))
     said = _told(base, "compare", "error")
     assert "greedy answers are the same; caption of" in said
     assert "at character" in said

@@ -13,6 +13,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.local.ngram_drafts import NgramDrafts
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import FormatError
 from shenhe.formats import caption as caption_format
 from shenhe.formats import grammars, summary, verdict
@@ -28,14 +29,16 @@ PROMPTS = load_prompts()
 
 @pytest.fixture(scope="module")
 def free() -> LocalEngine:
-    spec = EngineSpec("demo", ("demo",), dtype="float32", constrain=False)
+    spec = EngineSpec(
+        model="demo", adapters=("demo",), constrain=False, engine=LocalOptions(dtype="float32")
+    )
     return LocalEngine(spec)
 
 
 @pytest.fixture(scope="module")
 def wild() -> LocalEngine:
     """The bundled model with random weights: it knows no format at all."""
-    engine = LocalEngine(EngineSpec("demo", dtype="float32"))
+    engine = LocalEngine(EngineSpec(model="demo", engine=LocalOptions(dtype="float32")))
     torch.manual_seed(7)
     with torch.no_grad():
         for weight in engine._model.parameters():
@@ -87,7 +90,8 @@ def test_the_few_tokens_of_a_place_are_all_that_may_come(
 def test_guesses_change_nothing(free: LocalEngine, demo_photos: list[Path]) -> None:
     requests = _captions(demo_photos[:12])
     expected = _texts(free, requests)
-    guessing = LocalEngine(replace(free.spec, speculate=True, batch_size=2))
+    guesses = replace(free.spec.engine, speculate=True)
+    guessing = LocalEngine(replace(free.spec, batch_size=2, engine=guesses))
     said = _texts(guessing, requests)
     again = _texts(guessing, requests)
     for key, answer in expected.items():

@@ -9,6 +9,7 @@ import pytest
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import summary
@@ -26,7 +27,9 @@ def any_engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield ScriptedEngine(lambda asked: "无关图片")
     else:
         with scripted() as served:
-            engine = ServerEngine(EngineSpec("scripted", engine="server", base_url=served.url))
+            engine = ServerEngine(
+                EngineSpec(model="scripted", engine=ServerOptions(base_url=served.url))
+            )
             yield engine
             engine.close()
 

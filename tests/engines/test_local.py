@@ -10,17 +10,18 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
+import shenhe
 from shenhe import photos
 from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.create import create_engine
 from shenhe.engines.local import scheduler
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.model_runner import ModelRunner, Scores
 from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.options import LocalOptions
 from shenhe.engines.prompts import as_template_message
 from shenhe.errors import EngineError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
@@ -67,7 +68,7 @@ def test_batched_answers_equal_single_ones(engine: LocalEngine, demo_photos: lis
 
 def test_the_same_text_as_plain_transformers(engine: LocalEngine, demo_photos: list[Path]) -> None:
     """Nothing of ours stands between the photo and the model but the resize."""
-    base = LocalEngine(EngineSpec("demo", dtype="float32"))
+    base = LocalEngine(EngineSpec(model="demo", engine=LocalOptions(dtype="float32")))
     request = _requests(demo_photos[:1])[0]
     (answer,) = base.answer([request])
     model = AutoModelForImageTextToText.from_pretrained(
@@ -145,7 +146,9 @@ def test_streamed_pieces_join_to_the_answer(engine: LocalEngine, demo_photos: li
 
 def test_sampling_is_the_requests_own(demo_photos: list[Path]) -> None:
     """The same seed gives the same text in any batch; another seed or attempt another."""
-    spec = EngineSpec("demo", dtype="float32", temperature=1.5, top_p=0.98, seed=7)
+    spec = EngineSpec(
+        model="demo", temperature=1.5, top_p=0.98, seed=7, engine=LocalOptions(dtype="float32")
+    )
     requests = _requests(demo_photos[:6])
     engine = LocalEngine(spec)
     together = _by_key(engine, requests)
@@ -153,18 +156,22 @@ def test_sampling_is_the_requests_own(demo_photos: list[Path]) -> None:
     assert {key: answer.text for key, answer in together.items()} == {
         key: answer.text for key, answer in alone.items() if isinstance(answer, Answer)
     }
-    engine.spec = EngineSpec("demo", dtype="float32", temperature=1.5, top_p=0.98, seed=8)
+    engine.spec = EngineSpec(
+        model="demo", temperature=1.5, top_p=0.98, seed=8, engine=LocalOptions(dtype="float32")
+    )
     other = _by_key(engine, requests)
     assert any(other[key].text != together[key].text for key in together)
 
 
 def test_max_pixels(demo_photos: list[Path]) -> None:
-    engine = LocalEngine(EngineSpec("demo", dtype="float32", max_pixels=160 * 128))
+    engine = LocalEngine(
+        EngineSpec(model="demo", max_pixels=160 * 128, engine=LocalOptions(dtype="float32"))
+    )
     (answer,) = engine.answer(_requests(demo_photos[:1])[:1])
     assert isinstance(answer, Answer)
     assert answer.sizes[0].resized_wh == (160, 128)
     with pytest.raises(UsageError, match="below the least"):
-        LocalEngine(EngineSpec("demo", max_pixels=2048))
+        LocalEngine(EngineSpec(model="demo", max_pixels=2048, engine=LocalOptions()))
 
 
 def test_memory_that_runs_out_halves_the_batch(
@@ -232,7 +239,7 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
 )
 def test_options_no_engine_can_honour(options: dict[str, float], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        EngineSpec("demo", **options)  # type: ignore[arg-type]
+        EngineSpec(model="demo", engine=LocalOptions(), **options)  # type: ignore[arg-type]
 
 
 def test_a_chat_template_that_fails_is_an_engine_error(
@@ -245,7 +252,7 @@ def test_a_chat_template_that_fails_is_an_engine_error(
 
 def test_unknown_engine() -> None:
     with pytest.raises(UsageError, match="--engine abacus"):
-        create_engine(EngineSpec("demo", engine="abacus"))
+        shenhe.load("demo", engine="abacus")  # type: ignore[arg-type]
 
 
 def test_a_photo_larger_than_the_screen(engine: LocalEngine, tmp_path: Path) -> None:
@@ -262,7 +269,12 @@ def test_a_photo_larger_than_the_screen(engine: LocalEngine, tmp_path: Path) -> 
 def test_int8_takes_less_memory_and_says_nearly_the_same(
     engine: LocalEngine, demo_photos: list[Path]
 ) -> None:
-    spec = EngineSpec("demo", ("demo",), dtype="float32", batch_size=4, quantize="int8")
+    spec = EngineSpec(
+        model="demo",
+        adapters=("demo",),
+        batch_size=4,
+        engine=LocalOptions(dtype="float32", quantize="int8"),
+    )
     rounded = LocalEngine(spec)
     assert rounded.weight_bytes < engine.weight_bytes / 2
     template = load_prompts().caption
@@ -271,4 +283,4 @@ def test_int8_takes_less_memory_and_says_nearly_the_same(
     same = [a for a in rounded.answer(requests) if isinstance(a, Answer) and a.text == exact[a.key]]
     assert len(same) >= 5
     with pytest.raises(UsageError, match="--quantize int3: use int8"):
-        LocalEngine(EngineSpec("demo", quantize="int3"))
+        EngineSpec(model="demo", engine=LocalOptions(quantize="int3"))  # type: ignore[arg-type]

@@ -12,13 +12,15 @@ import pytest
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine, transport
-from shenhe.engines.server.waiting import Patience, seconds_of
+from shenhe.engines.server.backoff import Backoff, parse_retry_after
 from shenhe.errors import EngineError, ItemError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.verdict_policy import p_pass
 from shenhe.stages import summary, verdict
 from tests.servers import malformed
+from tests.servers.specs import server_spec
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -37,7 +39,7 @@ def make(served: Served) -> Iterator[Make]:
     made: list[ServerEngine] = []
 
     def _make(model: str, url: str = served.url, **options: object) -> ServerEngine:
-        spec = EngineSpec(model, engine="server", base_url=url, **options)  # type: ignore[arg-type]
+        spec = server_spec(url, model, **options)
         engine = create_engine(spec)
         assert isinstance(engine, ServerEngine)
         made.append(engine)
@@ -86,7 +88,7 @@ def test_an_answer_that_is_none_costs_its_question(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     (failed,) = make(name).answer([_line(demo_photos[0])])
     _, words = (malformed.LOST | malformed.AGAIN)[name]
     assert isinstance(failed, RequestFailed), failed
@@ -110,7 +112,7 @@ def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
 def test_odd_answers_to_the_first_questions_end_nothing(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     engine = make(f"probe-{name}")
     if name in malformed.UNKNOWN:
         assert engine.dialect.top_logprobs == 0
@@ -122,7 +124,7 @@ def test_odd_answers_to_the_first_questions_end_nothing(
 def test_what_is_odd_once_is_asked_again(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     engine = make(f"once-{name}")
     assert engine.dialect == make("scripted").dialect
     (answer,) = engine.answer([_line(demo_photos[0])])
@@ -176,7 +178,7 @@ def test_a_body_that_stops_before_its_length_is_not_waited_for(
     make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     (failed,) = make("held_back").answer([_line(demo_photos[0])])
     assert isinstance(failed, RequestFailed)
     assert failed.message == "1 bytes of 400 came, then nothing"
@@ -202,7 +204,7 @@ def test_what_opens_a_server_is_told_to_nobody(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     caplog.set_level("DEBUG")
     url, secrets = served.url, ["sk-geheim"]
     if opener == "password":
@@ -238,7 +240,7 @@ def test_a_secret_that_comes_in_pieces(make: Make, monkeypatch: pytest.MonkeyPat
 )
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises((UsageError, EngineError), match="--base-url") as raised:
-        create_engine(EngineSpec("m", engine="server", base_url=url))
+        create_engine(EngineSpec(model="m", engine=ServerOptions(base_url=url)))
     assert "pass" not in str(raised.value)
     assert "wort" not in str(raised.value)
 
@@ -257,23 +259,23 @@ def test_a_key_that_no_header_can_hold(make: Make, monkeypatch: pytest.MonkeyPat
     + [("Mon, 99 Foo 2015", None), ("\x00", None)],
 )
 def test_how_long_a_server_says_to_wait(told: str, seconds: float | None) -> None:
-    assert seconds_of(told) == seconds
+    assert parse_retry_after(told) == seconds
 
 
 def test_a_date_to_wait_for() -> None:
-    seconds = seconds_of("Fri, 31 Dec 2999 23:59:59 GMT")
+    seconds = parse_retry_after("Fri, 31 Dec 2999 23:59:59 GMT")
     assert seconds is not None
     assert seconds > 1e9
 
 
 def test_nobody_waits_longer_than_two_minutes(caplog: pytest.LogCaptureFixture) -> None:
-    patience = Patience("http://host/v1", 1800)
-    assert patience.pause(1, "1000000000") == 120
-    assert patience.pause(1, "inf") == 120
+    backoff = Backoff("http://host/v1", 1800)
+    assert backoff.pause(1, "1000000000") == 120
+    assert backoff.pause(1, "inf") == 120
     assert caplog.text.count("says to wait for 1e+09 s (Retry-After): asked again after 120 s") == 1
-    assert Patience("x", 3).pause(1, "60") == 3
-    assert 2 <= Patience("x", 1800).pause(1, "2") <= 3
-    assert 0 < Patience("x", 1800).pause(1, "nan") < 1
+    assert Backoff("x", 3).pause(1, "60") == 3
+    assert 2 <= Backoff("x", 1800).pause(1, "2") <= 3
+    assert 0 < Backoff("x", 1800).pause(1, "nan") < 1
 
 
 def test_a_server_that_says_to_wait_for_ever_is_told_of(

@@ -20,6 +20,7 @@ from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 from shenhe.engines.prompts import as_template_message
 from shenhe.messages import Answer
 from shenhe.stages import caption
@@ -49,7 +50,9 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_writes_what_transformers_writes(mixture: Path, demo_photos: list[Path]) -> None:
-    engine = LocalEngine(EngineSpec(str(mixture), dtype="float32", constrain=False))
+    engine = LocalEngine(
+        EngineSpec(model=str(mixture), constrain=False, engine=LocalOptions(dtype="float32"))
+    )
     template = load_prompts().caption
     requests = [caption.request(str(path), [path], template, 24) for path in demo_photos[:3]]
     said = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}

@@ -18,6 +18,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.logprobs import are_plausible, is_logprob
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import EngineError
 from shenhe.messages import Request
 from shenhe.stages import caption, summary, verdict
@@ -29,7 +30,8 @@ NO_NUMBERS = "scores are no numbers .* in float32.: a weight .* is damaged, see 
 
 
 def _engine(**options: object) -> LocalEngine:
-    return LocalEngine(EngineSpec("demo", dtype="float32", **options))  # type: ignore[arg-type]
+    engine = LocalOptions(dtype="float32", speculate=bool(options.pop("speculate", False)))
+    return LocalEngine(EngineSpec(model="demo", engine=engine, **options))  # type: ignore[arg-type]
 
 
 def _requests(photos: list[Path]) -> list[Request]:

@@ -13,17 +13,20 @@ from threading import Thread
 import pytest
 from PIL import Image
 
+import shenhe
 from shenhe import photos
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
-from shenhe.engines.server.wire import _choices
+from shenhe.engines.server.codec import choice_logprobs
 from shenhe.errors import EngineError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import FAIL, PASS
+from tests.servers.specs import server_spec
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -47,8 +50,8 @@ def held() -> Iterator[Served]:
 def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerEngine]]:
     made: list[ServerEngine] = []
 
-    def _make(server: Served, **options: object) -> ServerEngine:
-        spec = EngineSpec("scripted", engine="server", base_url=server.url, **options)  # type: ignore[arg-type]
+    def _make(server: Served, model: str = "scripted", **options: object) -> ServerEngine:
+        spec = server_spec(server.url, model, **options)
         engine = create_engine(spec)
         assert isinstance(engine, ServerEngine)
         made.append(engine)
@@ -140,9 +143,9 @@ def test_the_odds_of_a_verdict(make: Make, held: Served, served: Served) -> None
 
 def test_an_opening_that_two_choices_share_tells_nothing() -> None:
     likely = [(b"", -0.1), (b"x", -2.0)]
-    assert _choices((PASS, FAIL), likely) == {}
+    assert choice_logprobs((PASS, FAIL), likely) == {}
     half = [("不".encode()[:2], -0.5), *likely]
-    assert _choices((PASS, FAIL), half) == {PASS: -2.0, FAIL: -0.5}
+    assert choice_logprobs((PASS, FAIL), half) == {PASS: -2.0, FAIL: -0.5}
 
 
 def test_an_answer_at_its_limit_is_closed_where_it_was_held(
@@ -310,13 +313,9 @@ def test_options_no_server_can_honour(
     options: dict[str, object], said: str, served: Served
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        create_engine(
-            EngineSpec(
-                **{"model": "scripted", "engine": "server", "base_url": served.url} | options  # type: ignore[arg-type]
-            )
-        )
+        shenhe.load(**{"model": "scripted", "engine": "server", "base_url": served.url} | options)  # type: ignore[arg-type]
 
 
 def test_nobody_there() -> None:
     with pytest.raises(EngineError, match="no OpenAI-compatible server there"):
-        create_engine(EngineSpec("m", engine="server", base_url="http://127.0.0.1:9/v1"))
+        create_engine(EngineSpec(model="m", engine=ServerOptions(base_url="http://127.0.0.1:9/v1")))

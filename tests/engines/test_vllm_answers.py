@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.options import VllmOptions
 from shenhe.messages import Answer, Message, Request, RequestFailed
 
 TEXT = "通过\n理由: 图片_1中"
@@ -58,7 +59,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.delitem(sys.modules, "shenhe.engines.vllm", raising=False)
     from shenhe.engines.vllm import VllmEngine
 
-    yield VllmEngine(EngineSpec("demo"))
+    yield VllmEngine(EngineSpec(model="demo", engine=VllmOptions()))
     monkeypatch.delitem(sys.modules, "shenhe.engines.vllm")
 
 

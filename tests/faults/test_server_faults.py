@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.engine import ServerEngine
 from tests.faults.injection import NEVER, Fault, assert_accounted_for, name_of, run
 from tests.servers.starting import Served, scripted
@@ -66,7 +67,7 @@ def test_every_group_is_accounted_for(
 ) -> None:
     for group in sorted(GROUPS):
         make_group(group, "img-1.jpg")
-    engine = ServerEngine(EngineSpec("scripted", engine="server", base_url=served.url))
+    engine = ServerEngine(EngineSpec(model="scripted", engine=ServerOptions(base_url=served.url)))
     try:
         fault = Fault(owner, name, error, at=2)
         with monkeypatch.context() as patch:

@@ -15,6 +15,7 @@ from shenhe.checkpoints.merge import merge_adapters
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer
 from shenhe.photos import PixelBudget, load
 from shenhe.stages import caption, summary
@@ -51,7 +52,11 @@ def rows(tmp_path_factory: pytest.TempPathFactory, demo_photos: list[Path]) -> l
             )
         requests.append(caption.request(made[-2]["key"], [photo], prompts.caption, TOKENS))
         requests.append(summary.request(made[-1]["key"], photo, mission, prompts.summary, TOKENS))
-    engine = LocalEngine(EngineSpec("demo", ("demo",), dtype="float32", batch_size=8))
+    engine = LocalEngine(
+        EngineSpec(
+            model="demo", adapters=("demo",), batch_size=8, engine=LocalOptions(dtype="float32")
+        )
+    )
     said = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
     assert len(said) == 2 * PHOTOS
     return [row | {"said": said[row["key"]]} for row in made]

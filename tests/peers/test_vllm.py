@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
 from shenhe.errors import UsageError
 from tests.peers.environments import BESIDE_VLLM, ROOT, VLLM, environment
@@ -78,7 +79,7 @@ def test_an_adapter_that_does_nothing_is_refused(python: Path, base: Path, tmp_p
 def test_behind_its_server(python: Path, base: Path, expected: Path, tmp_path: Path) -> None:
     lora = ("--enable-lora", "--max-lora-rank", "16", "--lora-modules", f"lora={ADAPTER}")
     with vllm_serve(python, base, *lora) as url:
-        spec = EngineSpec(str(base), ("lora",), engine="server", base_url=url)
+        spec = EngineSpec(model=str(base), adapters=("lora",), engine=ServerOptions(base_url=url))
         engine = ServerEngine(spec)
         assert engine.dialect.form == "structured_outputs"
         assert engine.dialect.extras
@@ -108,7 +109,7 @@ def test_an_adapter_of_the_tower_is_refused_at_a_server(
     save_file(weights, tower / "adapter_model.safetensors", metadata={"format": "pt"})
     lora = ("--enable-lora", "--max-lora-rank", "16", "--lora-modules", f"tower={tower}")
     with vllm_serve(python, base, *lora) as url:
-        spec = EngineSpec(str(base), ("tower",), engine="server", base_url=url)
+        spec = EngineSpec(model=str(base), adapters=("tower",), engine=ServerOptions(base_url=url))
         with pytest.raises(UsageError, match="--enable-tower-connector-lora"):
             ServerEngine(spec)
 

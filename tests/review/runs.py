@@ -1,4 +1,4 @@
-"""Run folders to review, written row by row as runs write them, and the server in front of them."""
+"""Run folders to review, written row by row like those of real runs, and a server for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIME = "2026-11-20T08:00:00.000000Z"
 
 
 class Group(NamedTuple):
-    """What a row says of a group."""
+    """Contents of the rows of a group."""
 
     group_id: str
     verdict: Ruling | None = PASS
@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
 
 def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> Path:
-    """Write the rows of both stages."""
+    """Write the rows of both stages of groups that all have the same photos."""
     rows: dict[Path, list[str]] = {}
     images = [str(photo) for photo in photos]
     for group in groups:
@@ -73,14 +73,14 @@ def write_captions(folder: Path, photos: Sequence[Path], desc: str = "BBU设备/
         truncated=False,
         resized_wh=[(640, 512)],
     )
-    things: dict[str, Any] = {
+    objects: dict[str, Any] = {
         "object_1": {"bbox_2d": [100, 100, 500, 400], "desc": desc},
         "object_2": {"line": [10, 10, 700, 800], "line_points": 2, "desc": "电线/捆扎整齐"},
     }
     rows = (
         CaptionRow(
             images=[str(photo)],
-            caption={"图片_1": things},
+            caption={"图片_1": objects},
             sizes_wh=[(640, 512)],
             raw="",
             repairs=[],
@@ -94,7 +94,7 @@ def write_captions(folder: Path, photos: Sequence[Path], desc: str = "BBU设备/
 
 
 def thirty() -> list[Group]:
-    """Thirty groups of which five are judged against their label, and two are undecided."""
+    """List thirty groups: five are judged against their label, two are undecided."""
     groups = [Group(f"QC-20261101-{n:07d}", label="pass", p_pass=0.99) for n in range(1, 24)]
     groups += [Group(f"QC-20261102-{n:07d}", label="fail", p_pass=0.7) for n in range(1, 6)]
     reason = "empty: the verdict is empty"
@@ -103,7 +103,7 @@ def thirty() -> list[Group]:
 
 
 class Served(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     url: str
     process: subprocess.Popen[str]
@@ -119,9 +119,9 @@ def served(run_dir: Path, *options: str) -> Iterator[Served]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line
-        yield Served(found[0].rstrip("/"), process)
+        match = re.search(r"http://\S+", line)
+        assert match, line
+        yield Served(match[0].rstrip("/"), process)
     finally:
         process.terminate()
         process.wait(10)

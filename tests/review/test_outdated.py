@@ -1,4 +1,4 @@
-"""What people decided on photos that have changed since is kept, told, and counts no more."""
+"""Decisions on photos that have changed since are kept and shown, but no longer count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -17,7 +16,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.evaluation import read_outcomes
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
-from shenhe.review.export import EXPORTS, export
+from shenhe.review.export import EXPORTS, make_export
 from shenhe.review.index import Filters, QueueEntry
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
@@ -52,7 +51,7 @@ def _photo(case: Case) -> Path:
 
 
 def _mend(photo: Path) -> None:
-    """Change a byte: name and size stay, and the rows after it say the same as before."""
+    """Change a byte: name and size stay, and later rows are equal to the earlier ones."""
     content = bytearray(photo.read_bytes())
     content[-3] ^= 1
     photo.write_bytes(content)
@@ -75,9 +74,9 @@ def _touch(photo: Path) -> None:
 
 
 def _copy(photo: Path) -> None:
-    fresh = photo.with_suffix(".new")
-    shutil.copyfile(photo, fresh)
-    fresh.replace(photo)
+    copy = photo.with_suffix(".new")
+    shutil.copyfile(photo, copy)
+    copy.replace(photo)
 
 
 def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
@@ -85,10 +84,10 @@ def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
     return entry
 
 
-def _decide(case: Case, group_id: str = "g1", version: int = 1, **said: Any) -> Decision:
+def _decide(case: Case, group_id: str = "g1", version: int = 1, **fields: object) -> Decision:
     index = Index(case.out)
-    told = Opinion.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | said)
-    return index.decisions.add(Decision.on(_entry(index, group_id), told, "李工", version))
+    opinion = Opinion.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | fields)
+    return index.decisions.add(Decision.on(_entry(index, group_id), opinion, "李工", version))
 
 
 def _open(index: Index) -> list[str]:
@@ -113,26 +112,26 @@ def test_a_decision_on_other_photos_counts_nowhere(
     first = _decide(case, lines={"图片_1": BETTER})
     _decide(case, "g2")
     change(_photo(case))
-    assert Index(case.out).progress(Filters()) == (2, 2, 2)  # nothing is known of it yet
+    assert Index(case.out).progress(Filters()) == (2, 2, 2)  # no run has seen the change yet
     _run(case)
     index = Index(case.out)
     assert _open(index) == ["g1"]
     assert index.progress(Filters()) == (2, 1, 1)
-    assert index.matching(Filters(state="open")) == 1
-    assert index.matching(Filters(state="decided")) == 1
-    assert index.matching(Filters(state="overruled")) == 1
+    assert index.count_matching(Filters(state="open")) == 1
+    assert index.count_matching(Filters(state="decided")) == 1
+    assert index.count_matching(Filters(state="overruled")) == 1
     assert _entry(index).choice is None
     outcomes = read_outcomes(case.out, "decisions")
-    labels = {one.key.rpartition("\x1f")[2]: one.label for one in outcomes}
+    labels = {outcome.key.rpartition("\x1f")[2]: outcome.label for outcome in outcomes}
     assert labels == {"g1": None, "g2": "fail"}
     text = write_report(case.out).read_text(encoding="utf-8")
     assert "<b>1</b>已复核 reviewed" in text
     assert text.count("复核: 不通过 · 李工") == 1
     for name in EXPORTS:
-        made = export(name, index, PROMPTING)
+        made = make_export(name, index, PROMPTING)
         assert made.rows == (0 if name in ("stage_a.jsonl", "captions.jsonl") else 1), name
         assert made.left_out["the photos have changed since it was decided"] == 1
-    # Nothing is deleted.
+    # The decision itself is kept.
     assert first in index.decisions.trail()
     assert index.decisions.history(first.key) == [first]
 
@@ -172,12 +171,12 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
         assert 'id="outdated"' in page
         assert "之后有变化，请重新判定" in page
         assert 'id="current"' not in page
-        # What was put right in lines of other photos is not put into these.
+        # Corrections of the old photos' lines are not carried over.
         assert BETTER not in page
         assert 'value="旧的说明"' not in page
         client.cookies.set("language", "en")
         assert "The photos have changed since" in client.get(address).text
-        # The same lines and the same verdict as before: only the photos are others.
+        # Lines and verdict are as before; only the photos differ.
         form = {"choice": "通过"}
         refused = client.post(address, data=_form(stale) | {"version": "1"} | form)
         assert refused.status_code == 409
@@ -185,7 +184,7 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
         assert client.post(address, data=_form(page) | form).status_code == 303
         assert 'id="outdated"' not in client.get(address).text
     assert _open(index) == ["g2"]
-    assert [one.version for one in Decisions(case.out).all_current()] == [2]
+    assert [decision.version for decision in Decisions(case.out).all_current()] == [2]
 
 
 def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
@@ -199,12 +198,12 @@ def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
     assert undone is not None
     assert (undone.opinion, undone.inputs, undone.version) == (first.opinion, first.inputs, 3)
     assert _open(index) == ["g1", "g2"]
-    assert list(index.decided()) == list(index.decisions.all_current()) == []
+    assert list(index.current_decisions()) == list(index.decisions.all_current()) == []
     undone = index.decisions.undo("李工")
     assert undone is not None
     assert (undone.opinion, undone.version) == (None, 4)
     again = _decide(case, version=5)
-    assert list(index.decided()) == [again]
+    assert list(index.current_decisions()) == [again]
 
 
 def test_decisions_that_know_no_photos_stay(case: Case) -> None:
@@ -224,8 +223,8 @@ def test_a_decision_on_a_group_that_is_gone_from_the_rows_is_exported(case: Case
     for stage in ("stage_a", "stage_b"):
         path = case.out / stage / f"{MISSION.name}.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join(one for one in lines if '"g1"' not in one), encoding="utf-8")
+        path.write_text("".join(line for line in lines if '"g1"' not in line), encoding="utf-8")
     index = Index(case.out)
-    assert list(index.decided()) == list(index.decisions.all_current()) == [first]
-    (row,) = export("decisions.jsonl", index, PROMPTING).content.decode().splitlines()
+    assert list(index.current_decisions()) == list(index.decisions.all_current()) == [first]
+    (row,) = make_export("decisions.jsonl", index, PROMPTING).content.decode().splitlines()
     assert json.loads(row)["inputs"] == first.inputs

@@ -19,10 +19,13 @@ from shenhe.cli import commands
 from shenhe.cli.parser import build_parser
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import LocalOptions
 
 
 def main(tree: str, unbroken: str, broken: str, kills: int) -> None:
-    spec = EngineSpec("demo", ("demo",), dtype="float32", batch_size=3)
+    spec = EngineSpec(
+        model="demo", adapters=("demo",), batch_size=3, engine=LocalOptions(dtype="float32")
+    )
     engine = LocalEngine(spec)
     commands.make_engine = lambda options: engine  # type: ignore[attr-defined]
 

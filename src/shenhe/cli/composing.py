@@ -13,6 +13,14 @@ from typing import Any
 from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.config import Missions, Teaching, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.options import (
+    ClusterOptions,
+    EngineOptions,
+    LocalOptions,
+    ServerOptions,
+    VllmOptions,
+    choose_engine,
+)
 from shenhe.errors import PhotoError, UsageError, needs
 from shenhe.locations import Location
 from shenhe.photos import open_upright
@@ -38,33 +46,38 @@ def make_engine(options: argparse.Namespace) -> Engine:
     return create_engine(spec_of(options))
 
 
-def spec_of(options: argparse.Namespace) -> EngineSpec:
+def spec_of(options: argparse.Namespace) -> EngineSpec[EngineOptions]:
     """Describe the engine that the options name."""
     return EngineSpec(
         model=options.model,
         adapters=adapters_of(options),
-        engine=options.engine,
-        dtype=options.dtype,
-        attn_impl=options.attn_impl,
-        device=options.device,
-        quantize=options.quantize,
         temperature=options.temperature,
         top_p=options.top_p,
         seed=options.seed,
         max_pixels=options.max_pixels,
         batch_size=_batch_size(options),
         constrain=options.constrain,
-        speculate=options.speculate,
-        base_url=options.base_url,
-        request_timeout=options.request_timeout,
-        server_patience=options.server_patience,
-        photo_packing=options.photo_packing,
-        local_media=options.local_media,
-        tower_lora=options.tower_lora,
-        vllm_options=tuple(options.vllm_option),
-        ray_address=options.ray_address,
-        ray_engine=options.ray_engine,
-        ray_workers=options.ray_workers,
+        engine=choose_engine(
+            options.engine,
+            options.ray_engine,
+            LocalOptions(
+                dtype=options.dtype,
+                attn_impl=options.attn_impl,
+                device=options.device,
+                quantize=options.quantize,
+                speculate=options.speculate,
+            ),
+            ServerOptions(
+                base_url=options.base_url,
+                request_timeout=options.request_timeout,
+                server_patience=options.server_patience,
+                photo_packing=options.photo_packing,
+                local_media=options.local_media,
+                tower_lora=options.tower_lora,
+            ),
+            VllmOptions(dtype=options.dtype, vllm_options=tuple(options.vllm_option)),
+            ClusterOptions(ray_address=options.ray_address, ray_workers=options.ray_workers),
+        ),
     )
 
 

@@ -14,7 +14,9 @@ from shenhe.cli.composing import (
     spec_of,
 )
 from shenhe.config import load_missions, load_prompts
-from shenhe.errors import UsageError
+from shenhe.engines.base import is_for
+from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.errors import OptionError
 from shenhe.printable import json_line, on_one_line, show
 from shenhe.row_types import SCHEMA
 
@@ -27,14 +29,14 @@ def doctor(options: argparse.Namespace) -> int:
     from shenhe.doctor import Subject, diagnose
 
     spec = spec_of(options)
-    if spec.engine not in ("local", "server"):
-        raise UsageError(
-            f"--engine {spec.engine}: doctor looks at checkpoints here, or at a server"
-        )
-    if spec.engine == "server" and (options.compare or options.compare_adapters):
-        raise UsageError("--compare: looks inside both checkpoints, which no server lets it do")
+    if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
+        problem = "doctor looks at checkpoints here, or at a server"
+        raise OptionError("engine", options.engine, problem)
     other = None
     if options.compare or options.compare_adapters:
+        if not is_for(spec, LocalOptions):
+            problem = "looks inside both checkpoints, which no server lets it do"
+            raise OptionError("compare", None, problem)
         other = replace(
             spec,
             model=options.compare or spec.model,

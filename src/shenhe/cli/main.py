@@ -11,8 +11,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
+from shenhe.cli.flags import on_the_command_line
 from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
-from shenhe.errors import ShenheError, is_panic
+from shenhe.errors import ShenheError, is_panic, spelling
 from shenhe.files import DISK_FULL
 from shenhe.printable import PrintableFormatter, show
 from shenhe.secrecy import Secrets
@@ -25,6 +26,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def exit_code(argv: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 1, 2 or 130."""
+    with spelling(on_the_command_line):
+        return _exit_code(argv)
+
+
+def _exit_code(argv: Sequence[str]) -> int:
     secrets = Secrets.of(*argv)
     _prepare_streams(secrets)
     parser = build_parser()

@@ -25,7 +25,8 @@ def check_answers(subject: Subject) -> Iterator[Finding]:
         return
     began = time.monotonic()
     # What the model says by itself: held to a format it shows no fault; guesses hide its speed.
-    engine = LocalEngine(replace(subject.spec, constrain=False, speculate=False))
+    engine_options = replace(subject.local.engine, speculate=False)
+    engine = LocalEngine(replace(subject.local, constrain=False, engine=engine_options))
     yield Finding("ok", f"loads in {time.monotonic() - began:.1f} s")
     captions, asked = caption_requests(subject), summary_requests(subject)
     said = {result.key: result for result in engine.answer([*captions, *asked])}
@@ -110,7 +111,7 @@ def _speed(engine: LocalEngine, subject: Subject, request: Request) -> Iterator[
     """Measure a token's time, with adapters beside the weights and merged into them."""
     apart = _seconds_per_token(engine, request)
     told = f"{apart * 1e3:.1f} ms a token, one answer at a time"
-    if not subject.spec.adapters or subject.spec.quantize:
+    if not subject.spec.adapters or subject.local.engine.quantize:
         yield Finding("ok", told)
         return
     engine.merge_adapters()

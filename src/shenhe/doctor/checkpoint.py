@@ -12,8 +12,7 @@ from shenhe.doctor.subject import Subject
 
 def check_checkpoint(subject: Subject) -> Iterator[Finding]:
     """Look at the checkpoint's files, and whether it is a merge older than its adapter."""
-    quantised = subject.spec.engine != "local"
-    yield from check_files(subject.spec.model, values=False, quantised=quantised)
+    yield from check_files(subject.spec.model, values=False, quantised=False)
 
 
 def check_adapter_fit(subject: Subject) -> Iterator[Finding]:

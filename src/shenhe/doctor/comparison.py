@@ -13,6 +13,7 @@ from shenhe.doctor.answers import caption_requests, summary_requests
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
+from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Request
 from shenhe.verification import describe_difference, first_difference
 
@@ -35,13 +36,13 @@ def compare_engines(subject: Subject) -> Iterator[Finding]:
     if subject.compare_with is None or not subject.load:
         return
     requests = [*caption_requests(subject), *summary_requests(subject)]
-    ours, theirs = _look(subject.spec, requests), _look(subject.compare_with, requests)
+    ours, theirs = _look(subject.local, requests), _look(subject.compare_with, requests)
     yield _same_tokens(requests, ours, theirs)
     yield _same_pixels(requests, ours, theirs)
     yield _same_answers(requests, ours, theirs)
 
 
-def _look(spec: EngineSpec, requests: Sequence[Request]) -> _Seen:
+def _look(spec: EngineSpec[LocalOptions], requests: Sequence[Request]) -> _Seen:
     engine = LocalEngine(replace(spec, constrain=False))
     prompts = {request.key: engine.prepare(request) for request in requests}
     texts = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor import answers, checkpoint, comparison, machine, photos, rows, served
 from shenhe.doctor.subject import Subject
+from shenhe.engines.options import ServerOptions
 from shenhe.errors import ShenheError
 
 CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
@@ -42,7 +43,7 @@ class Diagnosis:
 
 def diagnose(subject: Subject) -> Iterator[Diagnosis]:
     """Run every check that the subject has something for; one that fails stops no other."""
-    checks = OF_A_SERVER if subject.spec.engine == "server" else CHECKS
+    checks = OF_A_SERVER if isinstance(subject.spec.engine, ServerOptions) else CHECKS
     for name, check in checks.items():
         try:
             for finding in check(subject):

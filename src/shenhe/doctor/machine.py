@@ -86,9 +86,11 @@ def check_versions(subject: Subject) -> Iterator[Finding]:
 def check_device(subject: Subject) -> Iterator[Finding]:
     """Tell what the model would run on, in which dtype, and whether it fits."""
     dtype, nbytes = _dtype_of(subject), _weight_bytes(subject)
-    on_gpu = torch.cuda.is_available() and not subject.spec.device.startswith("cpu")
+    on_gpu = torch.cuda.is_available() and not subject.local.engine.device.startswith("cpu")
     if on_gpu:
-        index = torch.device(subject.spec.device if ":" in subject.spec.device else "cuda:0").index
+        index = torch.device(
+            subject.local.engine.device if ":" in subject.local.engine.device else "cuda:0"
+        ).index
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free; {dtype}")
@@ -99,7 +101,7 @@ def check_device(subject: Subject) -> Iterator[Finding]:
         if threads < cores:
             told = f"torch uses {threads} of {cores} cores"
             yield Finding("warning", told, f"set OMP_NUM_THREADS={cores}, or unset it")
-        if not subject.spec.device.startswith("cpu") and shutil.which("nvidia-smi"):
+        if not subject.local.engine.device.startswith("cpu") and shutil.which("nvidia-smi"):
             told = f"there is a GPU, and torch {torch.__version__} cannot use it"
             yield Finding("error", told, "install a CUDA build of torch that suits the driver")
     if nbytes * WORKING_SHARE > free:
@@ -121,7 +123,7 @@ def check_device(subject: Subject) -> Iterator[Finding]:
 
 def check_attention(subject: Subject) -> Iterator[Finding]:
     """Tell which attention the model would use."""
-    wanted, flash = subject.spec.attn_impl, bool(is_flash_attn_2_available())
+    wanted, flash = subject.local.engine.attn_impl, bool(is_flash_attn_2_available())
     has = "flash-attention is installed" if flash else "flash-attention is not installed"
     if wanted.startswith("flash_attention") and not flash:
         yield Finding(
@@ -173,8 +175,8 @@ def _config_of(subject: Subject) -> dict[str, Any]:
 
 
 def _dtype_of(subject: Subject) -> str:
-    if subject.spec.dtype != "auto":
-        return subject.spec.dtype
+    if subject.local.engine.dtype != "auto":
+        return subject.local.engine.dtype
     config = _config_of(subject)
     saved = config.get("dtype") or config.get("torch_dtype")
     return str(saved or (config.get("text_config") or {}).get("dtype") or "float32")

@@ -17,9 +17,9 @@ from shenhe.secrecy import redact_url
 
 def check_server(subject: Subject) -> Iterator[Finding]:
     """Find out what a server can do, and ask it for captions and lines."""
-    with closing(ServerEngine(subject.spec)) as engine:
+    with closing(ServerEngine(subject.server)) as engine:
         dialect, name = engine.dialect, engine.fingerprint
-    address = redact_url(str(subject.spec.base_url))
+    address = redact_url(str(subject.server.engine.base_url))
     yield Finding("ok", f"{address} has {subject.spec.model}, known as {name}")
     if dialect.form is not None:
         yield Finding("ok", f"holds answers to a format, by {dialect.form}")
@@ -45,7 +45,7 @@ def check_server(subject: Subject) -> Iterator[Finding]:
     if not subject.load or not subject.photos:
         return
     # What the model says by itself: held to a format it shows no fault.
-    with closing(ServerEngine(replace(subject.spec, constrain=False))) as engine:
+    with closing(ServerEngine(replace(subject.server, constrain=False))) as engine:
         captions, asked = caption_requests(subject), summary_requests(subject)
         began = time.monotonic()
         said = {result.key: result for result in engine.answer([*captions, *asked])}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shenhe.config import Missions, Prompts
-from shenhe.engines.base import EngineSpec
+from shenhe.engines.base import EngineSpec, is_for
+from shenhe.engines.options import LocalOptions, ServerOptions
 from shenhe.locations import Location
 
 
@@ -20,7 +21,7 @@ class Subject:
     Subject(spec, load_prompts(), load_missions(), photos=(), max_new_tokens=2048, load=False)
     """
 
-    spec: EngineSpec
+    spec: EngineSpec[LocalOptions] | EngineSpec[ServerOptions]
     prompts: Prompts
     missions: Missions
     photos: tuple[Location, ...]
@@ -28,5 +29,25 @@ class Subject:
     data_root: Location | None = None
     max_photos: int = 2000
     run_dir: Path | None = None
-    compare_with: EngineSpec | None = None
+    compare_with: EngineSpec[LocalOptions] | None = None
     load: bool = True
+
+    @property
+    def local(self) -> EngineSpec[LocalOptions]:
+        """The spec of a checkpoint that is run in this process.
+
+        Raises: TypeError for a server.
+        """
+        if is_for(self.spec, LocalOptions):
+            return self.spec
+        raise TypeError("a server runs the checkpoint")
+
+    @property
+    def server(self) -> EngineSpec[ServerOptions]:
+        """The spec of a server.
+
+        Raises: TypeError for a checkpoint that is run in this process.
+        """
+        if is_for(self.spec, ServerOptions):
+            return self.spec
+        raise TypeError("no server runs the checkpoint")

@@ -2,90 +2,57 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import fields
+from typing import Generic, Protocol, TypeGuard, TypeVar
 
-from shenhe.errors import UsageError
+from shenhe.engines.options import EngineOptions, ModelOptions, OptionsType
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.secrecy import redact_url
+from shenhe.options import option_class
+
+Kind = TypeVar("Kind", bound=EngineOptions)
 
 RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
 """At least this warm is attempt n: greedy decoding would only write the same text again."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSpec:
-    """Everything that decides what an engine answers; `batch_size` decides only how fast.
+@option_class
+class EngineSpec(ModelOptions, Generic[OptionsType]):
+    """A model and the engine that runs it; the type of `engine` says which engine.
 
-    `batch_size` None is as many as memory allows, or as a server takes. `constrain` holds answers
-    to their formats, `speculate` guesses phrases from earlier answers, which changes no answer,
-    only its time. What follows `base_url` is for servers: seconds that one request may take, and
-    that a server may be gone; how photos travel (png, bmp); whether it opens them by their paths;
-    whether it is known to apply adapters to the vision tower. `vllm_options` are NAME=VALUE, for
-    vLLM itself. Ray joins a cluster, or starts one here, and places so many workers with an engine
-    each; None: one a GPU, or one a node.
+    Example:
+        spec = EngineSpec(model="demo", adapters=("demo",), engine=LocalOptions(dtype="float32"))
+
     """
 
-    model: str
-    adapters: tuple[str, ...] = ()
-    engine: str = "local"
-    dtype: str = "auto"
-    attn_impl: str = "sdpa"
-    device: str = "auto"
-    quantize: str | None = None
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    max_pixels: int | None = None
-    batch_size: int | None = None
-    constrain: bool = True
-    speculate: bool = False
-    base_url: str | None = field(default=None, repr=False)  # it may hold a password
-    request_timeout: float = 600.0
-    server_patience: float = 1800.0
-    photo_packing: str | None = None
-    local_media: bool = False
-    tower_lora: bool = False
-    vllm_options: tuple[str, ...] = ()
-    ray_address: str | None = None
-    ray_engine: str = "local"
-    ray_workers: int | None = None
+    engine: OptionsType
 
     def __post_init__(self) -> None:
         """Refuse what no engine can honour.
 
-        Raises: UsageError that names the option.
+        Raises: OptionError.
         """
-        if self.quantize not in (None, "int8"):
-            raise UsageError(f"--quantize {self.quantize}: use int8")
-        if not 0 <= self.temperature < math.inf:
-            raise UsageError(f"--temperature {self.temperature}: must be 0 or more")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"--top-p {self.top_p}: must be above 0 and at most 1")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise UsageError(f"--batch-size {self.batch_size}: must be 1 or more")
-        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
-            address = redact_url(self.base_url)
-            raise UsageError(f"--base-url {address}: must begin with http:// or https://")
-        if self.engine == "local" and self.base_url is not None:
-            raise UsageError("--base-url: goes with --engine server")
-        if self.photo_packing not in (None, "png", "bmp"):
-            raise UsageError(f"--photo-packing {self.photo_packing}: use png or bmp")
-        for option, seconds in (
-            ("request-timeout", self.request_timeout),
-            ("server-patience", self.server_patience),
-        ):
-            if not 0 < seconds < math.inf:  # NaN is neither
-                raise UsageError(f"--{option} {seconds}: must be above 0 seconds")
-        if self.max_pixels is not None and self.max_pixels < 32 * 32:
-            raise UsageError(f"--max-pixels {self.max_pixels}: must be at least 1024 (32 x 32)")
+        self.check_model()
+        self.engine.check()
 
     def temperature_of(self, request: Request) -> float:
         """Give the temperature that a request is answered with."""
         retry = RETRY_TEMPERATURES[min(request.attempt, len(RETRY_TEMPERATURES) - 1)]
         return max(self.temperature, request.temperature, retry)
+
+
+def engine_spec(model: ModelOptions, engine: Kind) -> EngineSpec[Kind]:
+    """Put a model, or that of another spec, and an engine together.
+
+    Raises: OptionError for a value that no engine can honour.
+    """
+    values = {field.name: getattr(model, field.name) for field in fields(ModelOptions)}
+    return EngineSpec(**values, engine=engine)
+
+
+def is_for(spec: EngineSpec[EngineOptions], kind: type[Kind]) -> TypeGuard[EngineSpec[Kind]]:
+    """Whether a spec describes the engine whose options are of a kind."""
+    return isinstance(spec.engine, kind)
 
 
 class Engine(Protocol):

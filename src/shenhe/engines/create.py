@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from shenhe.engines.base import Engine, EngineSpec
-from shenhe.errors import UsageError, needs
+from shenhe.engines.base import Engine, EngineSpec, is_for
+from shenhe.engines.options import (
+    EngineOptions,
+    LocalOptions,
+    RayOptions,
+    ServerOptions,
+    VllmOptions,
+)
+from shenhe.errors import needs, spelled
 
-ENGINES = ("local", "vllm", "server", "ray")
 
-
-def create_engine(spec: EngineSpec) -> Engine:
+def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
     """Create the engine that a spec describes.
 
-    Raises: UsageError for an engine there is none of; CheckpointError or AdapterError.
+    Raises: UsageError for an engine that is not installed; CheckpointError or AdapterError.
     """
-    if spec.engine == "local":
+    if is_for(spec, LocalOptions):
         from shenhe.engines.local.engine import LocalEngine
 
         return LocalEngine(spec)
-    if spec.engine == "vllm":
-        with needs("vllm", "--engine vllm: "):
+    if is_for(spec, VllmOptions):
+        with needs("vllm", f"{spelled('engine', 'vllm')}: "):
             from shenhe.engines.vllm import VllmEngine
 
         return VllmEngine(spec)
-    if spec.engine == "server":
+    if is_for(spec, ServerOptions):
         from shenhe.engines.server import ServerEngine
 
         return ServerEngine(spec)
-    if spec.engine == "ray":
-        with needs("ray", "--engine ray: "):
+    if is_for(spec, RayOptions):
+        with needs("ray", f"{spelled('engine', 'ray')}: "):
             from shenhe.engines.ray import RayEngine
 
         return RayEngine(spec, create_engine)
-    raise UsageError(f"--engine {spec.engine}: use one of {', '.join(ENGINES)}")
+    raise TypeError(f"no engine has options like {spec.engine!r}")

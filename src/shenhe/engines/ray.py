@@ -10,15 +10,16 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from shenhe.engines.base import Engine, EngineSpec
-from shenhe.errors import EngineError, ShenheError
+from shenhe.engines.base import Engine, EngineSpec, engine_spec
+from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
+from shenhe.errors import EngineError, ShenheError, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 
 log = logging.getLogger("shenhe.ray")
@@ -32,14 +33,14 @@ STILLBORN = 3
 LOOK_SECONDS = 5.0
 
 
-Create = Callable[[EngineSpec], Engine]
+Create = Callable[[EngineSpec[EngineOptions]], Engine]
 """Makes the engine of each worker."""
 
 
 class Worker:
     """An engine in a process of the cluster."""
 
-    def ready(self, spec: EngineSpec, create: Create) -> str:
+    def ready(self, spec: EngineSpec[EngineOptions], create: Create) -> str:
         """Load the model, and give its fingerprint.
 
         Raises: what the engine raises when it cannot start.
@@ -80,29 +81,30 @@ class _Place:
 class RayEngine:
     """Workers over a cluster, behind one engine's surface."""
 
-    def __init__(self, spec: EngineSpec, create: Create) -> None:
+    def __init__(self, spec: EngineSpec[RayOptions], create: Create) -> None:
         """Join a cluster, or start one on this machine, and wait for the first worker.
 
         Raises: EngineError if there is no such cluster, or no worker lives; what the engine that is
         placed raises when it cannot start.
         """
         self.spec, self._create = spec, create
-        self._inner = replace(spec, engine=spec.ray_engine, ray_address=None)
+        self._inner = engine_spec(spec, spec.engine.worker)
+        address = spec.engine.ray_address
         if not ray.is_initialized():
             try:
                 ray.init(
-                    spec.ray_address,
+                    address,
                     log_to_driver=False,
                     logging_level="error",
-                    include_dashboard=False if spec.ray_address is None else None,
+                    include_dashboard=False if address is None else None,
                 )
             except (ConnectionError, RayError, ValueError, RuntimeError) as error:
                 raise EngineError(
-                    f"--ray-address {spec.ray_address}: no Ray cluster there: {error}"
+                    f"{spelled('ray_address', address)}: no Ray cluster there: {error}"
                 ) from error
         self._stillborn = 0
         self._again: deque[Request] = deque()
-        self._places = [self._settle() for _ in range(spec.ray_workers or _as_many())]
+        self._places = [self._settle() for _ in range(spec.engine.ray_workers or _as_many())]
         self.fingerprint = self._first_ready()
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
@@ -148,7 +150,9 @@ class RayEngine:
 
     def _settle(self) -> _Place:
         """Ask for a worker: it comes when the cluster has room for it."""
-        gpus = 1 if self.spec.device != "cpu" and ray.cluster_resources().get("GPU") else 0
+        worker = self.spec.engine.worker
+        on_cpu = isinstance(worker, LocalOptions) and worker.device == "cpu"
+        gpus = 1 if ray.cluster_resources().get("GPU") and not on_cpu else 0
         # A whole processor for each would keep workers off nodes whose processors are counted low.
         options = {"num_gpus": gpus, "num_cpus": 0.5, "scheduling_strategy": "SPREAD"}
         actor = ray.remote(Worker).options(**options, max_restarts=0).remote()

@@ -7,6 +7,7 @@ import hashlib
 import torch
 
 from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import EngineOptions
 from shenhe.messages import Request
 
 
@@ -18,7 +19,7 @@ class Sampler:
     in any batch and after any resume.
     """
 
-    def __init__(self, request: Request, spec: EngineSpec) -> None:
+    def __init__(self, request: Request, spec: EngineSpec[EngineOptions]) -> None:
         self._temperature, self._top_p = spec.temperature_of(request), spec.top_p
         self._generator = torch.Generator().manual_seed(seed_of(spec.seed, request))
 

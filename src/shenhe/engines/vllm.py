@@ -18,10 +18,11 @@ from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.logprobs import are_plausible, is_logprob
+from shenhe.engines.options import VllmOptions
 from shenhe.engines.prompts import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.vllm_options import read_vllm_options
-from shenhe.errors import AdapterError, EngineError, ItemError, UsageError, item_wall
+from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -38,13 +39,15 @@ FATAL = (RuntimeError, ValueError, TypeError, KeyError, OSError)
 class VllmEngine:
     """A checkpoint, or a base with one adapter, in vLLM."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[VllmOptions]) -> None:
         """Load the model.
 
         Raises: UsageError for options that vLLM has no use for; CheckpointError, AdapterError, also
         where an adapter does nothing there; EngineError with what vLLM says when it cannot start.
         """
-        _refuse_other_options(spec)
+        if len(spec.adapters) > 1:
+            problem = "vLLM applies one at a time; merge them (shenhe merge)"
+            raise OptionError("adapters", None, problem)
         self.spec = spec
         base = find_checkpoint(spec.model)
         adapters = [find_adapter(name) for name in spec.adapters]
@@ -57,7 +60,7 @@ class VllmEngine:
         options: dict[str, Any] = {
             "model": str(base.folder),
             "trust_remote_code": False,
-            "dtype": spec.dtype,
+            "dtype": spec.engine.dtype,
             "seed": spec.seed,
             "limit_mm_per_prompt": {"video": 0},
             # Grammars are read by llguidance here as in the local engine.
@@ -73,7 +76,7 @@ class VllmEngine:
             if any(".visual." in name for name in adapter.contents.modules):
                 options["enable_tower_connector_lora"] = True
         try:
-            self._engine = LLM(**(options | read_vllm_options(spec.vllm_options))).llm_engine
+            self._engine = LLM(**(options | read_vllm_options(spec.engine.vllm_options))).llm_engine
         except FATAL as error:
             raise EngineError(f"vLLM cannot start: {error}") from error
         self._count = 0
@@ -86,7 +89,7 @@ class VllmEngine:
         flying: dict[str, tuple[Request, tuple[PhotoSize, ...]]] = {}
         try:
             while more or flying:
-                while more and len(flying) < (self.spec.batch_size or AT_ONCE):
+                while more and len(flying) < (self.spec.max_batch_size or AT_ONCE):
                     request = next(source, None)
                     if request is None:
                         more = False
@@ -255,18 +258,6 @@ class VllmEngine:
                 f"--adapters {self.spec.adapters[0]}: vLLM answers the same with and without it;"
                 " merge it (shenhe merge), and give the merged checkpoint"
             )
-
-
-def _refuse_other_options(spec: EngineSpec) -> None:
-    plain = EngineSpec(spec.model)
-    for name in ("attn_impl", "device", "quantize", "speculate"):
-        if getattr(spec, name) != getattr(plain, name):
-            raise UsageError(
-                f"--{name.replace('_', '-')}: is vLLM's to choose; pass options of its own by"
-                " --vllm-option NAME=VALUE"
-            )
-    if len(spec.adapters) > 1:
-        raise UsageError("--adapters: vLLM applies one at a time; merge them (shenhe merge)")
 
 
 def _refuse_what_vllm_passes_over(adapters: Iterable[AdmittedAdapter]) -> None:

@@ -138,7 +138,8 @@ class CaptionWork(Work[Photos, Recovery]):
         if isinstance(outcome, Rejection):
             failure = _failure(images, outcome)
             return Record(key, failures=[failure], photos=photos, sizes=sizes)
-        row, repairs = self._row(images, outcome), outcome.value.repairs
+        row = self._row(images, outcome)
+        repairs = [repair.kind for repair in outcome.value.repairs]
         return Record(key, row, photos=photos, sizes=sizes, repairs=repairs)
 
     def _row(self, images: list[str], success: Success[Recovery]) -> CaptionRow:
@@ -148,7 +149,7 @@ class CaptionWork(Work[Photos, Recovery]):
             caption=to_grouped(recovery.caption),
             sizes_wh=[size.original_wh for size in answer.sizes],
             raw=answer.text,
-            repairs=list(recovery.repairs),
+            repairs=[str(repair) for repair in recovery.repairs],
             timestamp=utc_now(),
             meta=CaptionMeta(
                 prompt_hash=self._prompt_hash,

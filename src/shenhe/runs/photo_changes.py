@@ -14,6 +14,7 @@ from shenhe.intake.label_folder import BAD_NAME
 from shenhe.intake.spelling import LABELS
 from shenhe.locations import location_text
 from shenhe.rows import fingerprints
+from shenhe.rows.fields import label_of, list_of, meta_of
 from shenhe.rows.keys import failures_file, key_of
 from shenhe.rows.ledger import Json, read_rows, rewrite
 from shenhe.rows.row_index import RowIndex
@@ -73,9 +74,8 @@ def drop_obsolete_failures(tree: PhotoTree, mission: Mission, rows_path: Path) -
     """Drop the failures of groups whose folder was renamed, moved or removed."""
 
     def has_folder(row: Json) -> bool:
-        label: Label | None = row.get("label")
         try:
-            return tree.has_group(mission, label, str(row.get("group_id")))
+            return tree.has_group(mission, label_of(row), str(row.get("group_id")))
         except IntakeError:
             return True
 
@@ -139,7 +139,7 @@ def _compare_older_rows(
         if done.inputs_hash(key) is not None or key in stale.keys:
             continue
         try:
-            group = tree.group(mission, row["label"], str(row["group_id"]))
+            group = tree.group(mission, label_of(row), str(row["group_id"]))
         except IntakeError:  # counted as GONE or UNREAD
             continue
         if group is None or group.problem:
@@ -164,7 +164,7 @@ def _difference(row: Json, group: Group) -> str:
     """Describe how the names in a group's folder differ from its row; empty if they do not."""
     if group.code == BAD_NAME:
         return "a name that is not UTF-8"
-    row_images = set(row.get("images") or ())
+    row_images = set(list_of(row, "images"))
     images = {location_text(photo) for photo in group.photos}
     if images - row_images and row_images - images:
         return "photos added and removed"
@@ -172,8 +172,6 @@ def _difference(row: Json, group: Group) -> str:
         return "photos added"
     if row_images - images:
         return "photos removed"
-    meta = row.get("meta")
-    left_out = meta.get("left_out", []) if isinstance(meta, dict) else []
-    if [asdict(file) for file in group.left_out] != left_out:
+    if [asdict(file) for file in group.left_out] != list_of(meta_of(row), "left_out"):
         return "something else beside the photos"
     return ""

@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
-from shenhe.row_types import SummaryRow, describe_invalid
+from shenhe.row_types import Failure, SummaryRow
+from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
 from shenhe.rows.keys import failures_file, key_of
-from shenhe.rows.ledger import Json, read_rows
-from shenhe.rows.repeats import Repeated, Repeats
+from shenhe.rows.ledger import read_rows
+from shenhe.rows.readers import read_failures, read_keyed
 from shenhe.rows.row_index import RowIndex
-from shenhe.rows.torn import torn_bytes
-from shenhe.rows.verdict_inputs import rests_on
+from shenhe.rows.torn import count_torn_bytes
+from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.runs.work import Backlog, CurrentKeys, StaleRows
 from shenhe.shards import list_rows_files
@@ -46,7 +45,7 @@ class Comparison(NamedTuple):
 
     groups: int
     stale: set[str]
-    repeated: Mapping[str, Repeated]
+    repeated: Mapping[str, DuplicateRows]
 
 
 class IncompleteGroup(NamedTuple):
@@ -74,7 +73,7 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageASource]:
         first = next(read_rows(path), None) or next(read_rows(failures_file(path)), None)
         if first is not None:
             sources.append(StageASource(missions.get(str(first.get("mission"))), path))
-        elif torn := torn_bytes(path):
+        elif torn := count_torn_bytes(path):
             message = f"{path}: holds no whole row, and {torn} bytes of one: {_FINISH_STAGE_A}"
             raise RunError(message)
     return sources
@@ -86,8 +85,8 @@ class SummaryBacklog(Backlog[SummaryRow]):
     def __init__(self, source: StageASource, policy: VerdictPolicy) -> None:
         super().__init__()
         self.source, self._policy = source, policy
-        self.repeated: Mapping[str, Repeated] = {}
-        if torn_bytes(source.path):
+        self.repeated: Mapping[str, DuplicateRows] = {}
+        if count_torn_bytes(source.path):
             fault = f"{source.path}: ends in the middle of a row: {_FINISH_STAGE_A}"
             self.faults.append(fault)
 
@@ -104,14 +103,19 @@ class SummaryBacklog(Backlog[SummaryRow]):
 
         Raises: RunError for a row that is no Stage-A row, or is of another mission.
         """
+        path, mission = self.source.path, self.source.mission.name
         repeated_keys: set[str] = set()
-        for row in read_rows(self.source.path):
-            key = key_of(row)
-            if key in done or key in repeated_keys:
+        for keyed in read_keyed(path, SummaryRow):
+            if keyed.key in done or keyed.key in repeated_keys:
                 continue
-            if key in self.repeated:
-                repeated_keys.add(key)
-            yield self._parse(row)
+            if keyed.key in self.repeated:
+                repeated_keys.add(keyed.key)
+            row = keyed.parse()
+            if normalize_name(row.mission) != normalize_name(mission):
+                raise RunError(
+                    f"{path}: holds both {mission} and {row.mission}; give one file a mission"
+                )
+            yield row
 
     def count_pending(self, done: CurrentKeys, limit: int | None) -> tuple[int, int]:
         """Count the groups without a current verdict, incomplete ones included."""
@@ -122,16 +126,16 @@ class SummaryBacklog(Backlog[SummaryRow]):
     def incomplete_groups(self, done: RowIndex) -> Iterator[IncompleteGroup]:
         """Yield the groups that Stage-A could not complete and that have no verdict row."""
         failed: dict[str, tuple[Group, list[str], list[str]]] = {}
-        for row in read_rows(failures_file(self.source.path)):
-            if key_of(row) in done:
+        for failure in read_failures(failures_file(self.source.path)):
+            if failure.key in done or not isinstance(failure, Failure):
                 continue
-            group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
+            group = Group(failure.group_id, failure.mission, failure.label, ())
             _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
-            if row.get("code") == LEFT_OUT:
+            if failure.code == LEFT_OUT:
                 codes.append(LEFT_OUT)
-                items.append(str(row.get("message")))
+                items.append(failure.message)
             else:
-                items.append(f"{Path(str(row.get('item'))).name} ({row.get('code')})")
+                items.append(f"{Path(failure.item).name} ({failure.code})")
         for group, codes, items in failed.values():
             yield IncompleteGroup(group, codes, ", ".join(items))
 
@@ -141,41 +145,28 @@ class SummaryBacklog(Backlog[SummaryRow]):
             return set()
         return {key_of(row) for row in read_rows(rows_path) if not self._policy.accepts(row)}
 
-    def _parse(self, row: Json) -> SummaryRow:
-        path, mission = self.source.path, self.source.mission
-        try:
-            summary_row = SummaryRow.model_validate(row)
-        except ValidationError as error:
-            raise RunError(f"{path}: not a Stage-A row: {describe_invalid(error)}") from error
-        if normalize_name(summary_row.mission) != normalize_name(mission.name):
-            raise RunError(
-                f"{path}: holds both {mission.name} and {summary_row.mission};"
-                " give one file a mission"
-            )
-        return summary_row
-
 
 def _compare(source: StageASource, done: RowIndex) -> Comparison:
     """Compare the lines of each group with those that its verdict was made from."""
-    without_lines = {key for key, _ in _keyed_rows(failures_file(source.path))}
+    without_lines = {row.key for row in read_keyed(failures_file(source.path), Failure)}
     groups = judged = 0
     stale: set[str] = set()
-    repeats = Repeats()
-    for key, row in _keyed_rows(source.path):
-        repeats.note(key)
-        without_lines.discard(key)
+    repeats = DuplicateFinder()
+    for row in read_keyed(source.path, SummaryRow):
+        repeats.add(row.key)
+        without_lines.discard(row.key)
         groups += 1
-        if key in done:
+        if row.key in done:
             judged += 1
-            if done.inputs_hash(key) != rests_on(row):
-                stale.add(key)
-    repeated = repeats.find(source.path, key_of, rests_on)
+            if done.inputs_hash(row.key) != hash_inputs(row.json):
+                stale.add(row.key)
+    repeated = repeats.find(source.path, key_of, hash_inputs)
     for key, rows in repeated.items():  # counted row by row so far
-        groups -= len(rows.places) - 1
+        groups -= len(rows.rows) - 1
         if key in done:
-            judged -= len(rows.places) - 1
+            judged -= len(rows.rows) - 1
             stale.discard(key)
-            if done.inputs_hash(key) != rows.rests_on:
+            if done.inputs_hash(key) != rows.inputs_hash:
                 stale.add(key)
     for key in without_lines:
         if key in done:
@@ -195,16 +186,3 @@ def _keys_without_group(
         for key in done.keys():  # noqa: SIM118
             if key not in stage_a and key not in without_lines:
                 yield key
-
-
-def _keyed_rows(path: Path) -> Iterator[tuple[str, Json]]:
-    """Yield rows with their keys.
-
-    Raises: RunError that names the file of a row that has none.
-    """
-    for row in read_rows(path):
-        try:
-            key = key_of(row)
-        except RunError as error:
-            raise RunError(f"{path}: not a Stage-A row: {error}") from error
-        yield key, row

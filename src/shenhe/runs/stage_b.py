@@ -15,7 +15,7 @@ from shenhe.row_types import SummaryRow
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
 from shenhe.rows.row_index import RowIndex
-from shenhe.rows.verdict_inputs import lacks
+from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.runs.row_parts import describe_left_out
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
@@ -96,15 +96,17 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         if rows is None or not rows.differ:
             return None
         group = group_of(row)
-        return self._records.unanswerable(group, rows.told, [DUPLICATE_GROUP], rows.rests_on)
+        return self._records.unanswerable(
+            group, rows.description, [DUPLICATE_GROUP], rows.inputs_hash
+        )
 
     def _gap(self, row: SummaryRow) -> Record | None:
         """Refuse a group without one line a photo."""
-        gap = lacks(len(row.images), row.per_image)
+        gap = describe_missing_lines(len(row.images), row.per_image)
         if not gap:
             return None
         repeats = self.backlog.repeated.get(row.key)
-        inputs_hash = repeats.rests_on if repeats else lines_hash_of(row)
+        inputs_hash = repeats.inputs_hash if repeats else lines_hash_of(row)
         codes = [STAGE_A_INCOMPLETE, *left_out_codes(row)]
         reason = f"{_INCOMPLETE}: {gap}"
         return self._records.unanswerable(group_of(row), reason, codes, inputs_hash)

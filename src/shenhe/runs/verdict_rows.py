@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from shenhe.messages import Answer
 from shenhe.row_types import Failure, RunMeta, SummaryRow, VerdictRow, utc_now
-from shenhe.rows.verdict_inputs import rests_on
+from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.row_parts import answer_meta, group_failure
 from shenhe.runs.verdict_policy import p_pass
 from shenhe.runs.work import Record, Rejection
@@ -83,7 +83,7 @@ def group_of(row: SummaryRow) -> Group:
 
 def lines_hash_of(row: SummaryRow) -> str:
     """Fingerprint the lines that a verdict on a row is made from."""
-    return rests_on(row.model_dump(mode="json"))
+    return hash_inputs(row.model_dump(mode="json"))
 
 
 def left_out_codes(row: SummaryRow) -> list[str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.preprocessing import PreparedRequest
+from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Grammar, Request, RequestFailed
 
 MAX_ANSWERS = 4096
@@ -27,7 +28,7 @@ class _Content(NamedTuple):
 class Deduplicator:
     """Requests under way by content, and the requests that wait for their answers."""
 
-    def __init__(self, spec: EngineSpec, max_waiting: int) -> None:
+    def __init__(self, spec: EngineSpec[LocalOptions], max_waiting: int) -> None:
         """Let at most `max_waiting` requests wait for the answers of others."""
         self._spec, self._max_waiting = spec, max_waiting
         self._running: dict[str, _Content] = {}

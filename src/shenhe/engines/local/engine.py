@@ -21,6 +21,7 @@ from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
+from shenhe.engines.options import LocalOptions
 from shenhe.errors import EngineError, ItemError, UsageError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -50,7 +51,7 @@ class LocalEngine:
     >>> [answer.text for answer in engine.answer(requests)]  # doctest: +SKIP
     """
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, spec: EngineSpec[LocalOptions]) -> None:
         """Load the checkpoint.
 
         Raises: CheckpointError, AdapterError, UsageError.
@@ -59,10 +60,10 @@ class LocalEngine:
         loaded = load_checkpoint(
             spec.model,
             spec.adapters,
-            dtype=spec.dtype,
-            attn_impl=spec.attn_impl,
-            device=spec.device,
-            quantize=spec.quantize,
+            dtype=spec.engine.dtype,
+            attn_impl=spec.engine.attn_impl,
+            device=spec.engine.device,
+            quantize=spec.engine.quantize,
         )
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
         budget = _pixel_budget(loaded.budget, spec.max_pixels)
@@ -71,7 +72,7 @@ class LocalEngine:
         configured = self._model.generation_config.eos_token_id
         self._detokenizer = Detokenizer(self._tokenizer, _end_tokens(configured, self._tokenizer))
         self._prefix_cache, self._drafts = PrefixCache(), NgramDrafts()
-        self._slots = spec.batch_size
+        self._slots = spec.max_batch_size
         self.fingerprint = loaded.fingerprint
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:

@@ -21,6 +21,7 @@ from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
 from shenhe.messages import Answer, RequestFailed
@@ -49,7 +50,7 @@ class Scheduler:
     def __init__(
         self,
         runner: ModelRunner,
-        spec: EngineSpec,
+        spec: EngineSpec[LocalOptions],
         detokenizer: Detokenizer,
         *,
         grammars: Grammars | None,
@@ -170,7 +171,7 @@ class Scheduler:
     def _speculate(self, decode: list[Sequence]) -> None:
         """Draft tokens by n-gram speculation, for greedy sequences of a small batch."""
         limit = MAX_SPECULATING.get(self._runner.device.type, MAX_SPECULATING["cpu"])
-        if not self._spec.speculate or len(self.running) > limit:
+        if not self._spec.engine.speculate or len(self.running) > limit:
             return
         for sequence in decode:
             if sequence.sampler.greedy:
@@ -205,7 +206,7 @@ class Scheduler:
         length = len(sequence.output)
         with sequence.isolated():
             self._accept(sequence, scores)
-        if self._spec.speculate:
+        if self._spec.engine.speculate:
             self._drafts.learn(sequence.output, length)
 
     def _accept(self, sequence: Sequence, scores: list[Scores]) -> None:

@@ -14,7 +14,7 @@ from shenhe.rows import index_tables, manifest
 from shenhe.rows.counts import KeptCounts
 from shenhe.rows.failures import Failures
 from shenhe.rows.keys import failures_file, key_of
-from shenhe.rows.ledger import OutputLock, parse_row, set_aside, whole_lines
+from shenhe.rows.ledger import OutputLock, parse_row, read_lines, set_aside
 from shenhe.rows.row_index import RowIndex, drop_index, index_file
 from shenhe.rows.status import status_of
 from shenhe.runs.fsck.faults import Fault
@@ -70,7 +70,9 @@ def _find_index_problem(path: Path, keys: Keys) -> str:
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
         if db.execute("PRAGMA user_version").fetchone()[0] != index_tables.LAYOUT:
             return ""  # an earlier layout, which the next run replaces
-        if tuple(db.execute(index_tables.SEEN).fetchone()[3:]) != index_tables.counted(db):
+        if tuple(db.execute(index_tables.SELECT_STATE).fetchone()[3:]) != index_tables.count_keys(
+            db
+        ):
             return "does not hold what it says"
         for key, settled in db.execute("SELECT key, settled FROM rows"):
             if keys.settled(key) is not bool(settled):
@@ -84,7 +86,7 @@ def _check_failures(rows_path: Path, keys: Keys, *, repair: bool) -> Iterator[Fa
     if path.exists():
         yield from check_torn_end(path, repair=repair)
         problems = {}
-        for number, line in whole_lines(path):
+        for number, line in read_lines(path):
             try:
                 key = key_of(parse_row(path, number, line))
             except DamagedRowError as error:
@@ -124,7 +126,7 @@ def _check_unsettled_rows(
 def _read_failed_keys(path: Path) -> set[str]:
     """Read the keys of the groups that have a failure; damaged lines are skipped."""
     keys = set()
-    for number, line in whole_lines(path) if path.exists() else ():
+    for number, line in read_lines(path) if path.exists() else ():
         with suppress(RunError):
             keys.add(key_of(parse_row(path, number, line)))
     return keys
@@ -152,7 +154,7 @@ def _check_manifest(rows_path: Path, keys: Keys, *, repair: bool) -> Iterator[Fa
         yield Fault(path, None, problem, remedy=remedy)
     elif (status.done, status.failed, status.undecided) != (done, failed, undecided):
         if repair:
-            manifest.correct(path, counts)
+            manifest.correct_counts(path, counts)
         problem = f"counts {status.done} done, {status.failed} failed, {status.undecided} undecided"
         correction = f"now {done}, {failed} and {undecided}, as the files hold"
         yield Fault(path, None, problem, correction)
@@ -162,7 +164,7 @@ def _replace_manifest(rows_path: Path, problem: str, counts: KeptCounts, *, repa
     path = manifest.manifest_file(rows_path)
     if repair:
         set_aside(path)
-        manifest.make_anew(rows_path, counts)
+        manifest.rebuild_manifest(rows_path, counts)
     done = "made anew of the rows; the next run is held to their prompt and checkpoint"
     return Fault(path, None, problem, done)
 

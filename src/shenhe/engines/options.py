@@ -1,0 +1,259 @@
+"""The options of models and engines, each declared once: for Python, the command line and its
+reference. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Annotated, Literal, TypeVar, get_args
+
+from shenhe.errors import OptionError, spelled
+from shenhe.options import Count, Name, Whole, option, option_class
+from shenhe.secrecy import redact_url
+
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+EngineName = Literal["local", "vllm", "server", "ray"]
+WorkerName = Literal["local", "vllm", "server"]
+MIN_PIXELS = 32 * 32
+"""The area of one token of an image."""
+
+
+@option_class
+class ModelOptions:
+    """What is answered by, and how, whichever engine runs it.
+
+    `constrain` holds answers to their formats. `batch_size` decides only how fast: "auto" is as
+    many as memory allows, or as a server takes; None is what the caller deems usual, else "auto".
+    """
+
+    model: Name = option("a checkpoint folder; demo: the bundled one", metavar="PATH")
+    adapters: tuple[Name, ...] = option(
+        "LoRA adapters, applied in order; demo: the bundled one", default=(), metavar="A"
+    )
+    batch_size: Count | Literal["auto"] | None = option(
+        "requests at once; auto: as many as memory allows, or as a server takes (default: auto)",
+        default=None,
+        metavar="N|auto",
+    )
+    constrain: bool = option(
+        "hold answers to their format: nothing malformed can be written", default=True
+    )
+    temperature: float = option("0 is greedy", default=0.0, metavar="T")
+    top_p: float = option("nucleus of sampling", default=1.0, metavar="P")
+    seed: Annotated[int, Whole(-(2**63), 2**63 - 1)] = option(
+        "seed of sampling", default=0, metavar="N"
+    )
+    max_pixels: Count | None = option(
+        "pixel budget of a photo; default: the checkpoint's", default=None, metavar="N"
+    )
+
+    @property
+    def max_batch_size(self) -> int | None:
+        """The largest number of requests at once; None where the engine chooses it."""
+        return None if self.batch_size in (None, "auto") else int(self.batch_size)
+
+    def check_model(self) -> None:
+        """Refuse values that no engine can honour.
+
+        Raises: OptionError.
+        """
+        if not 0 <= self.temperature < math.inf:
+            raise OptionError("temperature", self.temperature, "must be 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise OptionError("top_p", self.top_p, "must be above 0 and at most 1")
+        if (size := self.max_batch_size) is not None and size < 1:
+            raise OptionError("batch_size", size, "must be 1 or more")
+        if self.max_pixels is not None and self.max_pixels < MIN_PIXELS:
+            raise OptionError("max_pixels", self.max_pixels, "must be at least 1024 (32 x 32)")
+
+
+@option_class
+class WeightsOptions:
+    """How the weights of a checkpoint are loaded, by an engine that loads them."""
+
+    dtype: Dtype = option("auto: as the checkpoint was saved", default="auto", also="--torch-dtype")
+
+
+@option_class
+class LocalOptions(WeightsOptions):
+    """Options of the local engine: transformers in this process.
+
+    `speculate` guesses phrases from earlier answers, which changes no answer, only its time.
+    """
+
+    attn_impl: str = option("attention of transformers", default="sdpa", metavar="NAME")
+    quantize: Literal["int8"] | None = option(
+        "weights of linear layers in int8, by torchao; adapters are merged in memory first",
+        default=None,
+    )
+    device: str = option("cpu, cuda, cuda:1, ...", default="auto", metavar="NAME")
+    speculate: bool = option(
+        "guess phrases from earlier answers, and let the model check them: same answers",
+        default=False,
+        after="constrain",
+    )
+
+    def check(self) -> None:
+        """Refuse values that the engine cannot honour.
+
+        Raises: OptionError.
+        """
+        if self.quantize not in (None, "int8"):
+            raise OptionError("quantize", self.quantize, "use int8")
+
+
+@option_class
+class ServerOptions:
+    """Options of the server engine, which asks an OpenAI-compatible server.
+
+    `request_timeout` is for one request, `server_patience` for a server that is gone.
+    Units: seconds. `photo_packing` is how photos travel, `local_media` whether the server opens
+    them by their paths, `tower_lora` whether it is known to apply adapters to the vision tower.
+    """
+
+    base_url: str | None = option(
+        "where it is, as http://host:8000/v1",
+        default=None,
+        metavar="URL",
+        repr=False,  # it may hold a password
+    )
+    request_timeout: float = option(
+        "an answer that takes longer is asked for again", default=600.0, metavar="SECONDS"
+    )
+    server_patience: float = option(
+        "how long to wait for a server that is gone", default=1800.0, metavar="SECONDS"
+    )
+    photo_packing: Literal["png", "bmp"] | None = option(
+        "how photos travel: png is smaller, bmp quicker to write (default: bmp on loopback,"
+        " else png)",
+        default=None,
+    )
+    local_media: bool = option(
+        "the server shares this disk: name photos that need no turning and no resizing",
+        default=False,
+    )
+    tower_lora: bool = option(
+        "vLLM was started with --enable-tower-connector-lora: adapters of it", default=False
+    )
+
+    def check(self) -> None:
+        """Refuse values that the engine cannot honour.
+
+        Raises: OptionError.
+        """
+        if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
+            address = redact_url(self.base_url)
+            raise OptionError("base_url", address, "must begin with http:// or https://")
+        if self.photo_packing not in (None, "png", "bmp"):
+            raise OptionError("photo_packing", self.photo_packing, "use png or bmp")
+        for name, seconds in (
+            ("request_timeout", self.request_timeout),
+            ("server_patience", self.server_patience),
+        ):
+            if not 0 < seconds < math.inf:  # NaN is neither
+                raise OptionError(name, seconds, "must be above 0 seconds")
+
+
+@option_class
+class VllmOptions(WeightsOptions):
+    """Options of the vLLM engine; `vllm_options` are NAME=VALUE, for vLLM itself."""
+
+    vllm_options: tuple[str, ...] = option(
+        "an option of vLLM itself, as tensor_parallel_size=2",
+        default=(),
+        metavar="NAME=VALUE",
+        flag="--vllm-option",
+        gathering="each",
+    )
+
+    def check(self) -> None:
+        """Leave the values of vLLM's options to vLLM."""
+
+
+WorkerOptions = LocalOptions | ServerOptions | VllmOptions
+
+
+@option_class
+class ClusterOptions:
+    """Where the workers of a Ray cluster are; without an address one is started here."""
+
+    ray_address: str | None = option(
+        "the cluster, as auto or host:6379; default: one is started on this machine",
+        default=None,
+        metavar="ADDRESS",
+    )
+    ray_workers: Count | None = option(
+        "default: one a GPU, or one a node", default=None, metavar="N"
+    )
+
+
+@option_class
+class RayOptions(ClusterOptions):
+    """Options of the Ray engine: an engine in each worker, described by the worker's options."""
+
+    worker: WorkerOptions = LocalOptions()
+
+    def check(self) -> None:
+        """Refuse values that the engine of a worker cannot honour.
+
+        Raises: OptionError.
+        """
+        self.worker.check()
+
+
+EngineOptions = LocalOptions | ServerOptions | VllmOptions | RayOptions
+OptionsType = TypeVar("OptionsType", bound=EngineOptions, covariant=True)
+
+
+def choose_engine(
+    engine: str,
+    ray_engine: str,
+    local: LocalOptions,
+    server: ServerOptions,
+    vllm: VllmOptions,
+    cluster: ClusterOptions,
+) -> EngineOptions:
+    """Choose the options of an engine by its name, where those of all engines are there.
+
+    Raises: OptionError for a value that no engine can honour, and for an option that the chosen
+    engine leaves to somebody else.
+
+    >>> choose_engine("local", "local", LocalOptions(dtype="float32"), ServerOptions(),
+    ...               VllmOptions(), ClusterOptions()).dtype
+    'float32'
+    """
+    if engine == "ray":
+        return RayOptions(
+            ray_address=cluster.ray_address,
+            ray_workers=cluster.ray_workers,
+            worker=_choose_worker(ray_engine, "ray_engine", local, server, vllm),
+        )
+    return _choose_worker(engine, "engine", local, server, vllm)
+
+
+def _choose_worker(
+    name: str, option_name: str, local: LocalOptions, server: ServerOptions, vllm: VllmOptions
+) -> WorkerOptions:
+    for options in (local, server):
+        options.check()
+    if name == "local":
+        if server.base_url is not None:
+            raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
+        return local
+    if name == "server":
+        owner = f"is the server's to choose, with {spelled('engine', 'server')}"
+        _refuse_changes(local, ("dtype", "attn_impl", "device", "quantize", "speculate"), owner)
+        return server
+    if name == "vllm":
+        vllm_option = spelled("vllm_options", "NAME=VALUE")
+        owner = f"is vLLM's to choose; pass options of its own by {vllm_option}"
+        _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
+        return vllm
+    raise OptionError(option_name, name, f"use one of {', '.join(get_args(EngineName))}")
+
+
+def _refuse_changes(options: LocalOptions, names: Iterable[str], problem: str) -> None:
+    usual = LocalOptions()
+    for name in names:
+        if getattr(options, name) != getattr(usual, name):
+            raise OptionError(name, None, problem)

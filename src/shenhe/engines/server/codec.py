@@ -1,0 +1,140 @@
+"""Requests encoded as JSON bodies for one server, and completions decoded to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic_core import to_json
+
+from shenhe import photos
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
+from shenhe.engines.sampling import seed_of
+from shenhe.engines.server.completions import Body, read_completion
+from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
+from shenhe.errors import ItemError, item_wall
+from shenhe.formats.closing import close_truncated
+from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
+from shenhe.photos import LoadedPhoto, PixelBudget
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS, Secrets
+
+END_TOKENS = ("<|im_end|>", "<|endoftext|>")
+"""Tokens that servers leave at the end of an answer when told to keep special tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRequest:
+    """A request ready to be sent, and the sizes of its photos."""
+
+    request: Request
+    body: bytes
+    sizes: tuple[PhotoSize, ...]
+    constrained: bool
+
+
+class Codec:
+    """Encodes requests to one model of one server, and decodes its completions."""
+
+    def __init__(
+        self,
+        spec: EngineSpec[ServerOptions],
+        model: str,
+        dialect: Dialect,
+        budget: PixelBudget,
+        secrets: Secrets,
+    ) -> None:
+        """Hide `secrets` in answers: some servers repeat the headers that they receive."""
+        self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
+        self._secrets = secrets.at_least(MIN_LENGTH_IN_ANSWERS)
+
+    def encode(self, request: Request, *, stream: bool = False) -> EncodedRequest:
+        """Open the photos of a request and write its body.
+
+        Raises: PhotoError; ItemError for a text that cannot be sent.
+        """
+        sizes: list[PhotoSize] = []
+        messages = [self._encode_message(message, sizes) for message in request.messages]
+        temperature = self._spec.temperature_of(request)
+        body: Body = {
+            "model": self._model,
+            "messages": messages,
+            "max_tokens": request.max_new_tokens,
+            "temperature": temperature,
+        }
+        if temperature:
+            # Seeds have 63 bits; some servers take 31.
+            body |= {"top_p": self._spec.top_p, "seed": seed_of(self._spec.seed, request) % 2**31}
+        if self._dialect.extras:
+            body |= EXTRAS
+        if request.choices and self._dialect.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": self._dialect.top_logprobs}
+        if stream:
+            body["stream"] = True
+        constraint = self._dialect.constrain(request.grammar)
+        with item_wall("not_sent", "the question", ItemError):
+            encoded = to_json(body | constraint)
+        return EncodedRequest(request, encoded, tuple(sizes), bool(constraint))
+
+    def decode(self, encoded: EncodedRequest, body: Body) -> Answer:
+        """Decode a completion.
+
+        Raises: BadAnswerError if it is no complete answer.
+        """
+        completion, request = read_completion(body), encoded.request
+        text = self._secrets.hide(completion.text)
+        for token in END_TOKENS:
+            text = text.removesuffix(token)
+        if completion.finish == "length" and encoded.constrained and request.grammar:
+            text = close_truncated(text, request.grammar)
+        return Answer(
+            key=request.key,
+            text=text,
+            finish_reason=completion.finish,
+            prompt_tokens=completion.prompt_tokens,
+            new_tokens=completion.new_tokens,
+            sizes=encoded.sizes,
+            choice_logprobs=choice_logprobs(request.choices, completion.top_tokens),
+            attempt=request.attempt,
+        )
+
+    def _encode_message(self, message: Message, sizes: list[PhotoSize]) -> Body:
+        if all(isinstance(part, str) for part in message.parts):
+            text = "".join(part for part in message.parts if isinstance(part, str))
+            return {"role": message.role, "content": text}
+        content: list[Body] = []
+        for part in message.parts:
+            if isinstance(part, ImagePart):
+                loaded = photos.load(part.path, self._budget)
+                sizes.append(loaded.sizes)
+                url = self._photo_url(part, loaded)
+                content.append({"type": "image_url", "image_url": {"url": url}})
+            else:
+                content.append({"type": "text", "text": part})
+        return {"role": message.role, "content": content}
+
+    def _photo_url(self, part: ImagePart, loaded: LoadedPhoto) -> str:
+        """Name a photo that the server can open unchanged by its path; encode any other."""
+        if self._spec.engine.local_media and isinstance(part.path, Path) and loaded.as_stored:
+            return part.path.absolute().as_uri()
+        return data_url(loaded.image, self._dialect.packing)
+
+
+def choice_logprobs(
+    choices: Sequence[str], top_tokens: Sequence[tuple[bytes, float]]
+) -> dict[str, float]:
+    """Compute the log-probability of each choice as the start of an answer.
+
+    The longest of the tokens that start a choice counts. A choice without a top token is at most as
+    likely as the last of them, and gets its value.
+    """
+    best: dict[str, tuple[int, float]] = {}
+    for token, logprob in top_tokens:
+        matches = [choice for choice in choices if choice.encode().startswith(token)]
+        if len(matches) == 1 and len(token) > best.get(matches[0], (0, 0.0))[0]:
+            best[matches[0]] = (len(token), logprob)
+    if not best:
+        return {}
+    lowest = min(logprob for _, logprob in top_tokens)
+    return {choice: best.get(choice, (0, lowest))[1] for choice in choices}

@@ -1,0 +1,18 @@
+"""Specs of engines that ask a server."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.options import ServerOptions
+
+_OF_A_SERVER = {field.name for field in fields(ServerOptions)}
+
+
+def server_spec(url: str, model: str = "scripted", **options: object) -> EngineSpec[ServerOptions]:
+    """Describe a server at a URL; options are those of servers and of models."""
+    server = {name: value for name, value in options.items() if name in _OF_A_SERVER}
+    others = {name: value for name, value in options.items() if name not in _OF_A_SERVER}
+    engine = ServerOptions(base_url=url, **server)  # type: ignore[arg-type]
+    return EngineSpec(model=model, engine=engine, **others)  # type: ignore[arg-type]
