@@ -211,7 +211,7 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the batch's to mend, not the fault of the answer that it happened to."""
-    choose, calls = scheduler._choose_token, 0
+    choose, calls = scheduler.choose_token, 0
 
     def scarce(sequence: Sequence, scores: Scores) -> int:
         nonlocal calls
@@ -222,7 +222,7 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
 
     requests = _requests(demo_photos[:4])[:4]
     plenty = _by_key(engine, requests)
-    monkeypatch.setattr(scheduler, "_choose_token", scarce)
+    monkeypatch.setattr(scheduler, "choose_token", scarce)
     monkeypatch.setattr(engine, "_slots", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
         assert _by_key(engine, requests) == plenty

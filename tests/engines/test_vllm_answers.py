@@ -51,6 +51,12 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
             "RequestOutputKind": SimpleNamespace(CUMULATIVE=1, FINAL_ONLY=2),
             "StructuredOutputsParams": anything,
         },
+        "vllm.v1": {},
+        "vllm.v1.engine": {},
+        "vllm.v1.engine.exceptions": {
+            "EngineDeadError": type("EngineDeadError", (Exception,), {}),
+            "EngineGenerateError": type("EngineGenerateError", (Exception,), {}),
+        },
     }
     for name, members in modules.items():
         module = ModuleType(name)

@@ -101,6 +101,9 @@ class Server:
         if not again and (oddity := self.oddity(asked)):
             writer.write(oddity(self.completion(asked), head))
             return bool(asked["model"] == "held_back")
+        if options.max_length and _text_length(asked) > options.max_length:
+            refusal = {"error": {"message": "longer than the maximum model length"}}
+            return self.send(writer, refusal, "400 Bad Request")
         if options.status and b"image_url" in body and asked["max_tokens"] > 1:
             later = f"Retry-After: {options.retry_after}\r\n" if options.retry_after else ""
             refusal = {"error": {"message": "told to"}}
@@ -205,6 +208,12 @@ class Server:
         return not cut
 
 
+def _text_length(asked: dict[str, Any]) -> int:
+    """Count the characters of a prompt, photos aside."""
+    contents = [message["content"] for message in asked["messages"]]
+    return sum(len(content) for content in contents if isinstance(content, str))
+
+
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
@@ -215,6 +224,7 @@ async def main() -> None:
     parser.add_argument("--form", help="what holds an answer to a regular expression here")
     parser.add_argument("--key", help="the only key that opens")
     parser.add_argument("--status", type=int, help="answer every photo by this status")
+    parser.add_argument("--max-length", type=int, help="refuse a prompt of more characters")
     parser.add_argument("--listing", help="how the list of models cannot be read")
     parser.add_argument("--odd", action="store_true", help="list the models that answer oddly")
     parser.add_argument("--retry-after", help="what that says of when to come again")

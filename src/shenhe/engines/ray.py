@@ -103,7 +103,8 @@ class RayEngine:
         self._requeued: deque[Request] = deque()
         count = spec.engine.ray_workers or _default_workers()
         self._slots = [self._start_worker() for _ in range(count)]
-        self.fingerprint = self._wait_for_first()
+        self.fingerprint = ""
+        self._wait_for_worker()
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests on all workers; those of a dead worker go to others; see Engine.
@@ -129,7 +130,7 @@ class RayEngine:
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         """Yield the text of one answer while one worker generates it; see Engine."""
-        slot = next(slot for slot in self._slots if slot.loading is None)
+        slot = self._wait_for_worker()
         try:
             pieces = slot.actor.stream.options(num_returns="streaming").remote(request)
             for reference in pieces:
@@ -156,17 +157,21 @@ class RayEngine:
         actor = ray.remote(Worker).options(**options, max_restarts=0).remote()
         return _WorkerSlot(actor, actor.ready.remote(self._worker_spec, self._create))
 
-    def _wait_for_first(self) -> str:
-        """Wait for the first worker that is ready, and return its fingerprint."""
-        while True:
-            ready, _ = ray.wait([slot.loading for slot in self._slots], timeout=POLL_SECONDS)
-            for reference in ready:
-                slot = next(slot for slot in self._slots if slot.loading is reference)
-                fingerprint = self._finish_start(slot)
-                if fingerprint is not None:
-                    return fingerprint
+    def _wait_for_worker(self) -> _WorkerSlot:
+        """Wait until a worker is ready.
 
-    def _finish_start(self, slot: _WorkerSlot) -> str | None:
+        Raises: as `_finish_start`.
+        """
+        while True:
+            for slot in self._slots:
+                if slot.loading is None:
+                    return slot
+            loading = {slot.loading: slot for slot in self._slots}
+            ready, _ = ray.wait([*loading], timeout=POLL_SECONDS)
+            for reference in ready:
+                self._finish_start(loading[reference])
+
+    def _finish_start(self, slot: _WorkerSlot) -> None:
         """Note that a worker is ready, or replace it if it died on the way.
 
         Raises: EngineError after too many deaths; exceptions of the engine's start.
@@ -182,9 +187,9 @@ class RayEngine:
                     f"{MAX_FAILED_STARTS} workers in a row died before they were ready: {error}"
                 ) from error
             self._replace(slot, error)
-            return None
-        self._failed_starts, slot.loading = 0, None
-        return fingerprint
+        else:
+            self._failed_starts, slot.loading = 0, None
+            self.fingerprint = self.fingerprint or fingerprint
 
     def _dispatch(self, source: Iterator[Request]) -> bool:
         """Fill the queues of ready workers, and return whether more requests may come."""

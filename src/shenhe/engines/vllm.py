@@ -13,15 +13,10 @@ from transformers import AutoTokenizer
 from vllm import LLM, SamplingParams
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
-from shenhe.checkpoints.inspect import (
-    CheckpointFiles,
-    find_adapter,
-    find_checkpoint,
-    fingerprint,
-    read_budget,
-)
+from shenhe.checkpoints.gate import admit_adapters
+from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.logprobs import are_plausible, is_logprob
@@ -29,7 +24,7 @@ from shenhe.engines.options import VllmOptions
 from shenhe.engines.prompts import first_tokens, load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.streaming import StreamedText
-from shenhe.engines.vllm_options import read_vllm_options
+from shenhe.engines.vllm_options import engine_options, read_vllm_options, require_plain_lora
 from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall, spelled
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
@@ -40,9 +35,10 @@ MAX_QUEUED = 256
 TOP_LOGPROBS = 20
 MAX_IDLE_DIFFERENCE = 1e-6
 """Largest difference of log-probabilities between runs of one model."""
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Values that vLLM takes as `max_lora_rank`."""
-FATAL = (RuntimeError, ValueError, TypeError, KeyError, OSError)
+FATAL = (
+    *(EngineDeadError, EngineGenerateError),
+    *(RuntimeError, ValueError, TypeError, KeyError, OSError),
+)
 """Exceptions of vLLM after which the engine cannot go on."""
 
 
@@ -86,7 +82,7 @@ class VllmEngine:
         base = find_checkpoint(spec.model)
         adapters = [find_adapter(name) for name in spec.adapters]
         admitted = admit_adapters(base, adapters)
-        _require_plain_lora(admitted)
+        require_plain_lora(admitted)
         budget = read_budget(base)
         self._budget = PixelBudget(budget.min_pixels, spec.max_pixels or budget.max_pixels)
         self._tokenizer: Tokenizer = AutoTokenizer.from_pretrained(
@@ -96,7 +92,7 @@ class VllmEngine:
         self._lora = None
         for adapter in admitted:
             self._lora = LoRARequest("adapter", 1, str(adapter.files.folder))
-        options = _engine_options(spec, base, admitted)
+        options = engine_options(spec, base, admitted)
         try:
             self._engine = LLM(**(options | read_vllm_options(spec.engine.vllm_options))).llm_engine
         except FATAL as error:
@@ -283,40 +279,3 @@ class VllmEngine:
             outputs = self._step()
         logprobs = outputs[0].outputs[0].logprobs or [{}]
         return {token: entry.logprob for token, entry in logprobs[0].items()}
-
-
-def _engine_options(
-    spec: EngineSpec[VllmOptions], base: CheckpointFiles, adapters: Iterable[AdmittedAdapter]
-) -> dict[str, object]:
-    """Choose the options of vLLM's own engine."""
-    options: dict[str, object] = {
-        "model": str(base.folder),
-        "trust_remote_code": False,
-        "dtype": spec.engine.dtype,
-        "seed": spec.seed,
-        "limit_mm_per_prompt": {"video": 0},
-        # Grammars are compiled by llguidance, as in the local engine.
-        "structured_outputs_config": {"backend": "guidance"},
-        "generation_config": "vllm",  # greedy, whatever the checkpoint's own settings say
-        "disable_log_stats": True,
-    }
-    for adapter in adapters:
-        rank = max(adapter.settings.ranks.values())
-        max_rank = next((size for size in LORA_RANKS if size >= rank), rank)
-        options |= {"enable_lora": True, "max_lora_rank": max_rank}
-        if any(".visual." in name for name in adapter.contents.modules):
-            options["enable_tower_connector_lora"] = True
-    return options
-
-
-def _require_plain_lora(adapters: Iterable[AdmittedAdapter]) -> None:
-    """Refuse adapters of which vLLM would ignore a part.
-
-    Raises: AdapterError.
-    """
-    for adapter in adapters:
-        if adapter.kind != "LoRA" or adapter.contents.replaced:
-            raise AdapterError(
-                f"{adapter.files.folder}: vLLM applies LoRA on matrices only, this is more:"
-                " merge it (shenhe merge), and give the merged checkpoint"
-            )
