@@ -10,7 +10,7 @@ from typing import Protocol
 
 from PIL import Image
 from transformers import AutoTokenizer
-from vllm import LLM, SamplingParams
+from vllm import LLM, SamplingParams, exceptions
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
@@ -35,8 +35,10 @@ MAX_QUEUED = 256
 TOP_LOGPROBS = 20
 MAX_IDLE_DIFFERENCE = 1e-6
 """Largest difference of log-probabilities between runs of one model."""
+REFUSALS = (ValueError, TypeError, getattr(exceptions, "VLLMClientError", ValueError))
+"""Exceptions of vLLM over one request; its own root is missing in older versions."""
 FATAL = (
-    *(EngineDeadError, EngineGenerateError),
+    *(EngineDeadError, EngineGenerateError, getattr(exceptions, "VLLMError", RuntimeError)),
     *(RuntimeError, ValueError, TypeError, KeyError, OSError),
 )
 """Exceptions of vLLM after which the engine cannot go on."""
@@ -174,7 +176,7 @@ class VllmEngine:
                 self._sampling_params(request, kind),
                 lora_request=self._lora if adapted else None,
             )
-        except (ValueError, TypeError) as error:
+        except REFUSALS as error:
             raise ItemError("refused", f"vLLM refuses the question: {error}") from error
         except FATAL as error:
             raise EngineError(f"vLLM failed: {error}") from error
