@@ -34,8 +34,7 @@ EXPORTS = {
 def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
     """Make one of the files in `EXPORTS`.
 
-        >>> make_export("decisions.csv", index, prompting).rows
-        40
+        count = make_export("decisions.csv", index, prompting).rows
 
     Raises: RunError if decisions or rows cannot be read.
     """
@@ -53,6 +52,9 @@ def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
 
 def write_exports(folder: Path, index: Index, prompting: Prompting) -> dict[Path, ExportFile]:
     """Write all files to a folder, and give them by their paths.
+
+        for path, export in write_exports(Path("decisions"), index, prompting).items():
+            print(path, export.rows)
 
     Raises: RunError if they cannot be written, or decisions or rows cannot be read.
     """
