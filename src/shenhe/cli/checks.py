@@ -13,10 +13,11 @@ from shenhe.errors import FormatError, UsageError
 from shenhe.formats import summary, verdict
 from shenhe.formats.caption import Coordinates, frames_of, to_grouped
 from shenhe.formats.caption_recovery import recover
+from shenhe.formats.repairs import Repair
 from shenhe.geometry import Size
 from shenhe.printable import json_line
 
-Checked = tuple[Any, Sequence[str]]
+Checked = tuple[Any, Sequence[Repair]]
 """The value of a text, as JSON has it, and the repairs that it took."""
 MOST_PHOTOS = 1000
 
@@ -69,7 +70,7 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
         result: dict[str, Any] = {"ok": True, "value": None, "repairs": [], "error": None}
         try:
             value, repairs = parse(raw)
-            result |= {"value": value, "repairs": list(repairs)}
+            result |= {"value": value, "repairs": [str(repair) for repair in repairs]}
         except FormatError as error:
             code = 1
             result |= {"ok": False, "error": {"code": error.code, "message": str(error)}}

@@ -18,8 +18,10 @@ from shenhe.evaluation.average_precision import (
 )
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.formats.desc import category, levels
+from shenhe.formats.repairs import kind_in_text
 from shenhe.geometry import Line, iou, kind_of
 from shenhe.locations import Location
+from shenhe.rows.fields import list_of
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import read_rows
 from shenhe.rows.readers import read_failures
@@ -159,9 +161,9 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     """
     failures = Counter(failure.code for failure in read_failures(failures_file(predictions)))
     repairs = Counter(
-        str(repair).partition(":")[0]
+        kind_in_text(str(repair))
         for row in read_rows(predictions)
-        for repair in row.get("repairs", ())
+        for repair in list_of(row, "repairs")
     )
     return dict(failures), dict(repairs)
 

@@ -108,7 +108,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
             else:
                 heapq.heappushpop(nearest, entry)
     chosen = [row for _, _, row in sorted(nearest, key=lambda entry: (-entry[0], -entry[1]))]
-    return RunReading(missions, _with_summaries(run_dir, chosen), outcomes.kept)
+    return RunReading(missions, _with_summaries(run_dir, chosen), outcomes.items)
 
 
 def _with_summaries(

@@ -140,7 +140,7 @@ def _record(
         output.add_failures(photos_key(images), [_failure(images, outcome)])
         return
     found = outcome.value
-    counts.repairs.update(repair.partition(":")[0] for repair in found.repairs)
+    counts.repairs.update(repair.kind for repair in found.repairs)
     output.add(_row(images, outcome, prompt_hash, checkpoint), photos_key(images))
 
 
@@ -153,7 +153,7 @@ def _row(
         caption=to_grouped(found.caption),
         sizes_wh=[size.original_wh for size in answer.sizes],
         raw=answer.text,
-        repairs=list(found.repairs),
+        repairs=[str(repair) for repair in found.repairs],
         timestamp=utc_now(),
         meta=CaptionMeta(
             prompt_hash=prompt_hash,

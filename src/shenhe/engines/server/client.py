@@ -32,7 +32,7 @@ from shenhe.engines.server.streaming import (
 from shenhe.engines.server.transport import HttpReply
 from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.secrecy import LEAST_IN_ANSWERS
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS
 
 log = logging.getLogger("shenhe.server")
 MAX_CONCURRENT = 64
@@ -101,7 +101,7 @@ class Client:
                     raw = start + b"".join([chunk async for chunk in chunks])
                     return self._read_unstreamed(HttpReply(response.status, response.headers, raw))
                 completion, parser = StreamedCompletion(), EventParser()
-                redactor = StreamRedactor(self.endpoint.secrets.longer(LEAST_IN_ANSWERS))
+                redactor = StreamRedactor(self.endpoint.secrets.at_least(MIN_LENGTH_IN_ANSWERS))
                 for event in parser.feed(start):
                     emit(redactor.feed(completion.add(event)))
                 async for chunk in chunks:

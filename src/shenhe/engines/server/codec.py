@@ -18,7 +18,7 @@ from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
-from shenhe.secrecy import LEAST_IN_ANSWERS, Secrets
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS, Secrets
 
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 """Tokens that servers leave at the end of an answer when told to keep special tokens."""
@@ -47,7 +47,7 @@ class Codec:
     ) -> None:
         """Hide `secrets` in answers: some servers repeat the headers that they receive."""
         self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
-        self._secrets = secrets.longer(LEAST_IN_ANSWERS)
+        self._secrets = secrets.at_least(MIN_LENGTH_IN_ANSWERS)
 
     def encode(self, request: Request, *, stream: bool = False) -> EncodedRequest:
         """Open the photos of a request and write its body.

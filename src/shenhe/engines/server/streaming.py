@@ -100,7 +100,9 @@ class StreamRedactor:
     def feed(self, piece: str) -> str:
         """Take a piece, and return the text that is safe to show."""
         text = self._secrets.hide(join_surrogates(self._pending + piece))
-        kept = self._secrets.begins(text) or bool(text and "\ud800" <= text[-1] <= "\udbff")
+        kept = self._secrets.partial_match_length(text) or bool(
+            text and "\ud800" <= text[-1] <= "\udbff"
+        )
         self._pending = text[len(text) - kept :]
         return text[: len(text) - kept]
 
