@@ -90,7 +90,7 @@ def in_order(*changes: Change) -> Change:
     """Make several changes."""
 
     def change(folder: Path) -> None:
-        for one in changes:
-            one(folder)
+        for step in changes:
+            step(folder)
 
     return change

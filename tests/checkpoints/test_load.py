@@ -42,7 +42,7 @@ def _reweigh(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: shutil.rmtree(f), "no such folder"),
         (lambda f: (f / "config.json").unlink(), "model_type None is not Qwen3-VL"),
@@ -82,9 +82,9 @@ def _reweigh(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
         ),
     ],
 )
-def test_a_damaged_base_is_named(base: Path, damage: Break, said: str) -> None:
+def test_a_damaged_base_is_named(base: Path, damage: Break, message: str) -> None:
     damage(base)
-    with pytest.raises(CheckpointError, match=said) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(str(base))
     assert "\n" not in str(caught.value)
 
@@ -95,7 +95,7 @@ def _rename_all(weights: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: shutil.rmtree(f), "no such folder"),
         (lambda f: (f / "adapter_config.json").unlink(), "not an adapter"),
@@ -116,9 +116,9 @@ def _rename_all(weights: dict[str, torch.Tensor]) -> None:
         ),
     ],
 )
-def test_an_adapter_that_does_not_fit_is_named(adapter: Path, damage: Break, said: str) -> None:
+def test_an_adapter_that_does_not_fit_is_named(adapter: Path, damage: Break, message: str) -> None:
     damage(adapter)
-    with pytest.raises(AdapterError, match=said) as caught:
+    with pytest.raises(AdapterError, match=message) as caught:
         load_checkpoint("demo", [str(adapter)])
     assert "\n" not in str(caught.value)
 
@@ -171,8 +171,8 @@ def test_keys_of_another_time_do_the_same(adapter: Path) -> None:
     def logits(path: Path) -> torch.Tensor:
         model = load_checkpoint("demo", [str(path)], dtype="float32").model
         with torch.inference_mode():
-            said: torch.Tensor = model(input_ids=torch.arange(40, 60)[None]).logits
-        return said
+            result: torch.Tensor = model(input_ids=torch.arange(40, 60)[None]).logits
+        return result
 
     expected = logits(adapter)
     with torch.inference_mode():

@@ -15,13 +15,13 @@ def test_of_the_checkpoint_or_of_the_run_it_lies_in(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     assert read_trainer_args(folder) is None
     (folder.parent / "args.json").write_text('{"model": "base", "system": " 一 \\n"}')
-    found = read_trainer_args(folder)
-    assert found is not None
-    assert (found.model, found.system) == ("base", "一")
+    args = read_trainer_args(folder)
+    assert args is not None
+    assert (args.model, args.system) == ("base", "一")
     (folder / "args.json").write_text('{"model": null, "system": ["odd"]}')
-    found = read_trainer_args(folder)
-    assert found is not None
-    assert (found.model, found.system) == ("", "")
+    args = read_trainer_args(folder)
+    assert args is not None
+    assert (args.model, args.system) == ("", "")
 
 
 def test_a_file_that_lies_beside_something_else_does_not_count(
