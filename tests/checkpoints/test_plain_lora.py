@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 
@@ -98,12 +99,14 @@ def test_a_tensor_more_or_less_is_left_to_transformers(tmp_path: Path) -> None:
     assert read_base_shapes(files) is None
 
 
+WRITTEN = {"peft_type": "LORA", "target_modules": ["q_proj", "v_proj"]}
 PLAIN: dict[str, Change] = {
     "as PEFT writes it": lambda folder: None,
     "older names": rename("model.language_model.", "model."),
     "a list of targets": configure(target_modules=["q_proj", "v_proj"]),
     "rsLoRA": configure(use_rslora=True, task_type="CAUSAL_LM", lora_dropout=0.05),
     "alpha is 0": configure(lora_alpha=0),
+    "all that PEFT writes": configure(**LoraConfig(r=4, lora_alpha=16).to_dict() | WRITTEN),
 }
 IN_DOUBT: dict[str, Change] = {
     "layer 0 alone": configure(target_modules=["q_proj", "v_proj"], layers_to_transform=0),
@@ -117,6 +120,9 @@ IN_DOUBT: dict[str, Change] = {
     "containers too": configure(target_modules=".*language_model.*(q_proj|v_proj|self_attn)"),
     "DoRA": configure(use_dora=True),
     "an unknown task": configure(task_type="TALK"),
+    "a task that is false": configure(task_type=False),
+    "no dropout at all": configure(lora_dropout=None),
+    "an option that is false": configure(layer_replication=False),
     "an unknown option": configure(tomorrow=1),
 }
 

@@ -28,19 +28,27 @@ from shenhe.checkpoints.gate.weights import (
 )
 from shenhe.checkpoints.inspect import CheckpointFiles
 
-_CHECKED: Final = frozenset(("peft_type", "r", "lora_alpha", "target_modules", "use_rslora"))
-"""Options that are interpreted."""
+_INTERPRETED: Final = frozenset(("peft_type", "r", "lora_alpha", "target_modules", "use_rslora"))
+"""Options that decide the result, checked by `read_configuration`."""
 _TEXTS: Final = frozenset(("base_model_name_or_path", "peft_version", "revision", "megatron_core"))
-"""Options without an effect on the result, if they are texts."""
-_EMPTY: Final = frozenset(("rank_pattern", "alpha_pattern", "loftq_config"))
-"""Options that PEFT writes as empty objects."""
+_FLAGS: Final = frozenset(
+    (
+        *("use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias"),
+        "ensure_weight_tying",
+    )
+)
+"""Options that are off if false or null."""
 _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "bias": ("none",),
-    "inference_mode": (True,),
-    "init_lora_weights": (True, "gaussian"),
+    "inference_mode": (True, False),
+    "init_lora_weights": (True, False, "gaussian"),
     "qalora_group_size": (16,),
-    "task_type": ("CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION"),
+    "task_type": (None, "CAUSAL_LM", "SEQ_2_SEQ_LM", "FEATURE_EXTRACTION"),
+    "rank_pattern": (None, {}),
+    "alpha_pattern": (None, {}),
+    "loftq_config": ({},),
 }
+"""Values that have no effect on the result."""
 _NOT_LINEAR: Final = ("lm_head", "embed_tokens", "pos_embed")
 """Modules with a matrix that PEFT treats in their own ways."""
 
@@ -79,18 +87,20 @@ def admit_plain_lora(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedA
 
 
 def _is_plain(option: str, value: object) -> bool:
-    """Whether an option leaves an adapter plain LoRA: interpreted, off, or without an effect."""
-    if option in _CHECKED or value is None or value is False:
+    """Whether an option is interpreted here, off, or without an effect on the result."""
+    if option in _INTERPRETED:
         return True
-    if option in _EMPTY:
-        return value == {}
-    if option in _TEXTS:
-        return isinstance(value, str)
+    if option in _CHOICES:
+        return value in _CHOICES[option]
+    if option in _FLAGS:
+        return value is None or value is False
     if option == "lora_dropout":
         return isinstance(value, int | float) and 0 <= value <= 1
+    if option in _TEXTS:
+        return value is None or isinstance(value, str)
     if option == "auto_mapping":
-        return isinstance(value, dict)
-    return value in _CHOICES.get(option, ())
+        return value is None or isinstance(value, dict)
+    return value is None
 
 
 def _fits(contents: AdapterContents, targets: object, shapes: BaseShapes) -> bool:
