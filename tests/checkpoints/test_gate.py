@@ -1,4 +1,4 @@
-"""One gate: load, merge, verify and doctor say the same of every adapter, in the same words."""
+"""One gate: load, merge, verify and doctor judge every adapter alike, in the same words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.checkpoints.small_adapters import (
 )
 
 NEVER = b"\x80\x04cposix\nsystem\n(S'touch /tmp/never'\ntR."
-"""A pickle that would run a command, were it opened."""
+"""A pickle that runs a command when it is opened."""
 NAN, INF = float("nan"), float("inf")
 OLD = r"model\.layers"
 LAYER = "model.language_model.layers"
@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
 
 
 def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]:
-    """Ask the four: what each refuses an adapter with, or warns of, or nothing."""
+    """Collect the refusal or the warnings of all four, by name."""
     verdicts = {}
     for name, ask in (
         ("load", lambda: load_checkpoint(base, [str(adapter)])),
@@ -252,7 +252,7 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_all_four_refuse_the_same_in_one_line(name: str, tmp_path: Path) -> None:
+def test_all_four_refuse_in_the_same_line(name: str, tmp_path: Path) -> None:
     change, message = REFUSED[name]
     adapter = small_adapter(tmp_path / "adapter")
     change(adapter)
@@ -313,7 +313,7 @@ TAKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_all_four_take_the_same_and_warn_of_the_same(name: str, tmp_path: Path) -> None:
+def test_all_four_accept_and_warn_alike(name: str, tmp_path: Path) -> None:
     change, message = TAKEN[name]
     adapter = small_adapter(tmp_path / "adapter")
     change(adapter)
@@ -422,7 +422,7 @@ def test_a_head_held_whole_leaves_tied_embeddings_alone(tmp_path: Path) -> None:
     torch.testing.assert_close(tuned.logits, merged.logits, atol=2e-4, rtol=1e-4)
 
 
-def test_a_module_that_one_adapts_and_a_later_one_holds_whole(tmp_path: Path) -> None:
+def test_an_adapted_module_that_a_later_adapter_replaces_is_refused(tmp_path: Path) -> None:
     first, second = small_adapter(tmp_path / "1"), small_adapter(tmp_path / "2")
     name = f"{LAYER}.0.self_attn.q_proj.weight"
     _whole(name)(second)
@@ -436,7 +436,7 @@ def test_a_module_that_one_adapts_and_a_later_one_holds_whole(tmp_path: Path) ->
     assert finding.level == "error"
 
 
-def test_adapters_that_cannot_work_together_are_told_and_merge(tmp_path: Path) -> None:
+def test_adapters_that_cannot_be_active_together_merge_in_order(tmp_path: Path) -> None:
     first, second = small_adapter(tmp_path / "1"), small_adapter(tmp_path / "2")
     name = "model.language_model.norm.weight"
     for adapter in (first, second):

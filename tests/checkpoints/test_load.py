@@ -1,4 +1,4 @@
-"""Checkpoints and adapters: what fits is loaded, what does not is named."""
+"""Loading of checkpoints and adapters; faults are named."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_an_adapter_that_does_not_fit_is_named(adapter: Path, damage: Break, mes
     assert "\n" not in str(caught.value)
 
 
-def test_an_adapter_of_zeros_is_told(adapter: Path) -> None:
+def test_an_adapter_of_zeros_warns(adapter: Path) -> None:
     def zero(weights: dict[str, torch.Tensor]) -> None:
         for name in weights:
             weights[name] = torch.zeros_like(weights[name])
@@ -146,7 +146,7 @@ def test_two_adapters_add_up(adapter: Path) -> None:
     torch.testing.assert_close(moved_twice, 2 * moved, atol=1e-5, rtol=1e-4)
 
 
-def test_fingerprint_tells_weights_and_order_apart(base: Path, adapter: Path) -> None:
+def test_fingerprint_depends_on_weights_and_order(base: Path, adapter: Path) -> None:
     def of(*names: str) -> str:
         return fingerprint(find_checkpoint(str(base)), *map(find_adapter, names))
 
@@ -162,12 +162,12 @@ def test_fingerprint_tells_weights_and_order_apart(base: Path, adapter: Path) ->
 @pytest.mark.parametrize(
     ("option", "value"), [("dtype", "int3"), ("device", "cuda:77"), ("device", "nonsense")]
 )
-def test_options_that_cannot_be_honoured(option: str, value: str) -> None:
+def test_unavailable_options_are_refused(option: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} {value}"):
         load_checkpoint("demo", **{option: value})
 
 
-def test_keys_of_another_time_do_the_same(adapter: Path) -> None:
+def test_older_keys_give_the_same_logits(adapter: Path) -> None:
     def logits(path: Path) -> torch.Tensor:
         model = load_checkpoint("demo", [str(path)], dtype="float32").model
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Merged tensor by tensor is the same to the bit as merged whole by PEFT."""
+"""A merge tensor by tensor equals a merge by PEFT to the bit."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_one_and_two_in_order_equal_peft_to_the_bit(kind: str, dtype: str, tmp_p
 
 
 @pytest.mark.filterwarnings("ignore:Already found:UserWarning")
-def test_adapters_of_the_same_base_are_told_of_and_can_be_added_up(tmp_path: Path) -> None:
+def test_adapters_of_one_base_warn_and_can_be_summed(tmp_path: Path) -> None:
     adapters = [_adapter(tmp_path / f"a{seed}", "all-linear", seed) for seed in (1, 2)]
     names = list(map(str, adapters))
     with pytest.warns(UserWarning, match="record the same base.*--combine sum"):
@@ -120,7 +120,7 @@ def test_adapters_of_the_same_base_are_told_of_and_can_be_added_up(tmp_path: Pat
         merge_adapters(str(BASE), [names[0], str(dora)], tmp_path / "no", combine="sum")
 
 
-def test_plain_transformers_says_what_the_adapter_says(
+def test_plain_transformers_answers_like_the_adapter(
     engine: LocalEngine, demo_photos: list[Path], tmp_path: Path
 ) -> None:
     merge_adapters("demo", ["demo"], tmp_path / "m", dtype="float32")
@@ -152,7 +152,7 @@ def test_plain_transformers_says_what_the_adapter_says(
         assert tokenizer.decode(written).removesuffix("<|im_end|>") == answers[str(path)]
 
 
-def test_merged_says_what_the_adapter_says(tmp_path: Path) -> None:
+def test_a_merged_checkpoint_has_the_adapters_logits(tmp_path: Path) -> None:
     output = tmp_path / "merged"
     report = merge_adapters("demo", ["demo"], output, max_shard_bytes=2_000_000)
     assert report.base_missing == ("video_preprocessor_config.json",)
@@ -210,7 +210,7 @@ def test_trained_embeddings_of_a_tied_base_leave_the_head_as_it_runs(
     assert (base.logits - expected.logits).abs().max() > 0.1
 
 
-def test_onto_another_file_system(tmp_path: Path) -> None:
+def test_merging_onto_another_file_system(tmp_path: Path) -> None:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no other file system here")
@@ -323,7 +323,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
 
 
 @pytest.mark.parametrize("output", ["/proc/merged", "file/merged", "link"])
-def test_a_target_that_takes_no_files_is_one_line(output: str, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_one_line(output: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     adapter = _adapter(tmp_path / "adapter", "lora", 1)
@@ -345,7 +345,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", [*WHOLE, "LOHA"])
-def test_what_cannot_be_streamed_is_merged_by_peft(kind: str, dtype: str, tmp_path: Path) -> None:
+def test_kinds_beyond_a_module_are_merged_in_memory(kind: str, dtype: str, tmp_path: Path) -> None:
     config = LoHaConfig(r=4, alpha=8, target_modules=["v_proj"])
     adapters = [
         _adapter(tmp_path / f"a{n}", kind, n, config=config if kind == "LOHA" else None)
@@ -369,7 +369,7 @@ def test_keys_with_the_adapters_name_in_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_named_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_broken_inputs_are_named_and_leave_nothing(name: str, tmp_path: Path) -> None:
     base = Path(shutil.copytree(BASE, tmp_path / "base"))
     adapter = _adapter(tmp_path / "adapter", "lora", 1)
     damage, message = BROKEN[name]
