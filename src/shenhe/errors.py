@@ -24,7 +24,7 @@ Every ItemError carries a `code`, the stable word that stands in failure rows.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -91,6 +91,18 @@ class OptionError(UsageError):
     def __str__(self) -> str:
         """Write it in one line: `quantize='int4': use int8`, or `--quantize int4: use int8`."""
         return f"{spelled(self.name, self.value)}: {self.problem}"
+
+
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """Find the name that a misspelled word may be meant for, or None.
+
+    >>> closest("rum", ["run", "report"])
+    'run'
+    """
+    import difflib  # only misspelled words need it
+
+    matches = difflib.get_close_matches(word, list(names), n=1, cutoff=0.65)
+    return matches[0] if matches else None
 
 
 @contextmanager

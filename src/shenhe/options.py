@@ -117,9 +117,27 @@ def argument(metavar: str | None, help: str) -> Any:
     return field(metadata={DECLARATION: Declaration(help, metavar, positional=True)})
 
 
-def section(title: str = "", description: str | None = None, after: str | None = None) -> Any:
+@overload
+def section(
+    title: str = "", description: str | None = None, *, after: str | None = None, default: Value
+) -> Value: ...
+
+
+@overload
+def section(
+    title: str = "", description: str | None = None, *, after: str | None = None
+) -> Any: ...
+
+
+def section(
+    title: str = "",
+    description: str | None = None,
+    *,
+    after: str | None = None,
+    default: object = MISSING,
+) -> object:
     """Declare a field whose options stand in a section of their own, or, untitled, among others."""
-    return field(metadata={DECLARATION: Section(title, description, after)})
+    return field(default=default, metadata={DECLARATION: Section(title, description, after)})
 
 
 @dataclass_transform(

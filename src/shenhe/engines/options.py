@@ -14,6 +14,8 @@ from shenhe.secrecy import redact_url
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 EngineName = Literal["local", "vllm", "server", "ray"]
 WorkerName = Literal["local", "vllm", "server"]
+BatchSize = Count | Literal["auto"]
+BATCH_SIZE_HELP = "requests at once; auto: as many as memory allows, or as a server takes"
 MIN_PIXELS = 32 * 32
 """The area of one token of an image."""
 
@@ -30,8 +32,8 @@ class ModelOptions:
     adapters: tuple[Name, ...] = option(
         "LoRA adapters, applied in order; demo: the bundled one", default=(), metavar="A"
     )
-    batch_size: Count | Literal["auto"] | None = option(
-        "requests at once; auto: as many as memory allows, or as a server takes (default: auto)",
+    batch_size: BatchSize | None = option(
+        f"{BATCH_SIZE_HELP} (default: auto)",
         default=None,
         metavar="N|auto",
     )
