@@ -195,7 +195,7 @@ def _prepare(options: argparse.Namespace) -> Path:
     from recipes.demo_checkpoint.lessons import photo_scene
     from shenhe.checkpoints.load import load_checkpoint
     from shenhe.config import load_missions, load_prompts
-    from shenhe.engines.local.preprocessing import as_template_message
+    from shenhe.engines.prompts import as_template_message
     from shenhe.photos import load
     from shenhe.stages.photo_prompt import photo_messages
 

@@ -191,7 +191,7 @@ def _decide_until_killed(run_dir: Path, rng: random.Random) -> set[tuple[str, in
 
 
 def _seen(run_dir: Path, key: str) -> str:
-    found = Index(run_dir).group_of(key)
+    found = Index(run_dir).group_by_key(key)
     assert found is not None
     return found.verdict.timestamp
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from shenhe.errors import FormatError
 from shenhe.formats.caption_recovery import recover
+from shenhe.formats.repairs import Repair
 from shenhe.geometry import to_numbers
 
 FIRST = '{"bbox_2d": [100, 200, 300, 400], "label": "BBU设备/华为"}'
@@ -67,7 +68,7 @@ def peer_boxes(python: Path, texts: list[str]) -> list[list[list[float]] | str]:
     return said
 
 
-def our_boxes(text: str) -> tuple[list[list[float]], tuple[str, ...]] | FormatError:
+def our_boxes(text: str) -> tuple[list[list[float]], tuple[Repair, ...]] | FormatError:
     """Read a text ourselves: boxes and repairs, or the error."""
     try:
         found = recover(text, 1)
@@ -90,7 +91,7 @@ def main() -> None:
         if isinstance(ours, FormatError):
             told = f"fails: `{ours.code}`"
         else:
-            codes = ", ".join(f"`{repair.partition(':')[0]}`" for repair in ours[1])
+            codes = ", ".join(f"`{repair.kind}`" for repair in ours[1])
             told = f"{len(ours[0])} boxes" + (f"; {codes}" if codes else "")
         print(f"| {kind} | {theirs} | {told} |")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -39,13 +40,17 @@ def main() -> None:
     _three_photos_each(run_dir, photos)
     print("| | median, ms | 95 of 100, ms |\n|---|---|---|")
     began = time.perf_counter()
-    with served(run_dir, "--reviewer", "bench") as found, sync_playwright() as playwright:
-        _tell("the command, until it answers; the index is made", [time.perf_counter() - began])
+    with served(run_dir, "--reviewer", "bench") as running, sync_playwright() as playwright:
+        _print_times(
+            "the command, until it answers; the index is made", [time.perf_counter() - began]
+        )
         browser = playwright.chromium.launch(executable_path=options.chromium, args=ARGUMENTS)
-        page = browser.new_page(base_url=found.url, viewport={"width": 1280, "height": 860})
-        _tell("first page", [_timed(page, lambda: page.goto("/"))])
-        _tell("first page again", [_timed(page, lambda: page.goto("/")) for _ in range(10)])
-        _tell("search", [_timed(page, lambda: page.goto("/?text=未拧紧")) for _ in range(10)])
+        page = browser.new_page(base_url=running.url, viewport={"width": 1280, "height": 860})
+        _print_times("first page", [_timed(page, lambda: page.goto("/"))])
+        _print_times("first page again", [_timed(page, lambda: page.goto("/")) for _ in range(10)])
+        _print_times(
+            "search", [_timed(page, lambda: page.goto("/?text=未拧紧")) for _ in range(10)]
+        )
         page.goto("/group/1")
         nexts, decided = [], []
         for _ in range(options.steps):
@@ -53,12 +58,12 @@ def main() -> None:
             nexts.append(_step(page, "n"))
             page.wait_for_load_state("networkidle")
             decided.append(_step(page, "2"))
-        _tell("next group", nexts)
-        _tell("a decision on disk, and the next group", decided)
+        _print_times("next group", nexts)
+        _print_times("a decision on disk, and the next group", decided)
         browser.close()
     began = time.perf_counter()
     with served(run_dir, "--reviewer", "bench"):
-        _tell("the command again", [time.perf_counter() - began])
+        _print_times("the command again", [time.perf_counter() - began])
 
 
 def _photo(folder: Path, number: int) -> Path:
@@ -89,8 +94,8 @@ def _three_photos_each(run_dir: Path, photos: list[Path]) -> None:
     (path,) = (run_dir / "stage_a").glob("*.jsonl")
     lines = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-        some = ",".join(f'"{photos[(3 * number + at) % len(photos)]}"' for at in range(3))
-        row = line.replace(whole, some)
+        three = ",".join(f'"{photos[(3 * number + at) % len(photos)]}"' for at in range(3))
+        row = line.replace(whole, three)
         start, end = row.index(',"图片_4"'), row.index('},"timestamp"')
         lines.append(row[:start] + row[end:] + "\n")
     path.write_text("".join(lines), encoding="utf-8")
@@ -106,18 +111,17 @@ def _step(page: Page, key: str) -> float:
     return _timed(page, step)
 
 
-def _timed(page: Page, does: object) -> float:
+def _timed(page: Page, action: Callable[[], object]) -> float:
     began = time.perf_counter()
-    assert callable(does)
-    does()
+    action()
     page.wait_for_function(SHOWN)
     return time.perf_counter() - began
 
 
-def _tell(what: str, seconds: list[float]) -> None:
+def _print_times(label: str, seconds: list[float]) -> None:
     late = sorted(seconds)[min(len(seconds) - 1, round(0.95 * len(seconds)))]
-    many = f"{late * 1000:.0f}" if len(seconds) > 1 else ""
-    print(f"| {what} | {statistics.median(seconds) * 1000:.0f} | {many} |", flush=True)
+    percentile = f"{late * 1000:.0f}" if len(seconds) > 1 else ""
+    print(f"| {label} | {statistics.median(seconds) * 1000:.0f} | {percentile} |", flush=True)
 
 
 if __name__ == "__main__":

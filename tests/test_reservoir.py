@@ -6,11 +6,11 @@ from shenhe.reservoir import Reservoir
 
 
 def _kept(items: int, count: int) -> list[int]:
-    found: Reservoir[int] = Reservoir(count)
+    reservoir: Reservoir[int] = Reservoir(count)
     for item in range(items):
-        found.add(item)
-    assert found.seen == items
-    return found.kept
+        reservoir.add(item)
+    assert reservoir.total == items
+    return reservoir.items
 
 
 def test_few_are_all_kept() -> None:

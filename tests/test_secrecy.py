@@ -37,10 +37,16 @@ def test_each_form_of_a_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_short_words_are_no_secrets() -> None:
     assert Secrets(["1", "abc"]).hide("1 abc") == "1 abc"
-    assert Secrets(["abcd"]).longer(6).hide("abcd") == "abcd"
+    assert Secrets(["abcd"]).at_least(6).hide("abcd") == "abcd"
 
 
 def test_how_much_of_a_text_may_begin_a_secret() -> None:
     secrets = Secrets(["geheim", "heimat"])
-    assert [secrets.begins(text) for text in ("ge", "xgeheim", "x", "", "ggehe")] == [2, 4, 0, 0, 4]
-    assert Secrets().begins("ge") == 0
+    assert [secrets.partial_match_length(text) for text in ("ge", "xgeheim", "x", "", "ggehe")] == [
+        2,
+        4,
+        0,
+        0,
+        4,
+    ]
+    assert Secrets().partial_match_length("ge") == 0

@@ -103,7 +103,9 @@ class Model:
         request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
         found = self._ask([request], caption.read)[0].value
         if found.repairs:
-            warnings.warn(f"the caption was repaired: {', '.join(found.repairs)}", stacklevel=2)
+            warnings.warn(
+                f"the caption was repaired: {', '.join(map(str, found.repairs))}", stacklevel=2
+            )
         return found.caption
 
     def summarize(

@@ -1,4 +1,4 @@
-"""Files that are there whole, or not at all, whenever the machine stops."""
+"""Files that are written whole or not at all, also when the machine stops."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from shenhe.errors import RunError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_UNKNOWN_TO_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF)
-"""What file systems say that cannot have a folder written to disk."""
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF)
+"""Errors of file systems that cannot sync a folder."""
 
 
 def write_error(path: Path, error: OSError) -> RunError:
-    """Say that a file cannot be written and, where the disk is full, what to do."""
+    """Return the error for a file that cannot be written, with the remedy if there is one."""
     remedy = "; free space, then run the same command again" if error.errno in DISK_FULL else ""
     if error.errno == errno.EISDIR:
         remedy = "; a folder stands in its place: move it away, then run the same command again"
@@ -25,48 +25,51 @@ def write_error(path: Path, error: OSError) -> RunError:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to, which takes the place of `path` when that went well.
+    """Yield a temporary path, which replaces `path` if the block succeeds.
 
-    What is no file (/dev/stdout, a pipe) is written to itself: nothing may take its place.
+    A special file (/dev/stdout, a pipe) cannot be replaced and is written in place.
     Raises: RunError if it cannot be written.
+
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
     """
     special = path.exists() and not path.is_file()
-    fresh = path if special else path.with_name(f"{path.name}.new")
+    temporary = path if special else path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield fresh
+        yield temporary
         if not special:
-            put_in_place(fresh, path)
+            put_in_place(temporary, path)
     except OSError as error:
         if not special:
             with suppress(OSError):
-                fresh.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
         raise write_error(path, error) from error
 
 
-def put_in_place(fresh: Path, path: Path) -> None:
-    """Move a written file to where it belongs; on return both its content and its name are on disk.
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a written file to `path`; on return its content and its name are on disk.
 
-    Without that a rename can outlive what was written before it: a power cut then leaves an empty
-    file where a whole one was.
+    Without the syncs a rename can reach the disk before the content: after a power cut an empty
+    file would stand where a whole one was.
     Raises: OSError.
     """
-    with fresh.open("rb") as file:
+    with temporary.open("rb") as file:
         os.fsync(file.fileno())
-    fresh.replace(path)
+    temporary.replace(path)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names of a folder written to disk, where its file system knows how.
+    """Sync the names in a folder to disk, if its file system can.
 
     Raises: OSError.
     """
-    opened = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _UNKNOWN_TO_FOLDERS:
+        if error.errno not in _NO_FOLDER_SYNC:
             raise
     finally:
-        os.close(opened)
+        os.close(descriptor)

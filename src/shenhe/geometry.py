@@ -13,7 +13,7 @@ from shenhe.errors import GeometryError
 
 FRAME = 1000
 LINE_HALF_WIDTH = 25.0
-"""Half the width, in frame units, that a line is given when its overlap is measured."""
+"""Frame units on each side of a line that count as its area when overlap is measured."""
 
 Point = tuple[float, float]
 
@@ -39,9 +39,9 @@ class Box:
         """The four corners, clockwise from the top left."""
         return ((self.x1, self.y1), (self.x2, self.y1), (self.x2, self.y2), (self.x1, self.y2))
 
-    def moved(self, move: Callable[[float, float], Point]) -> Self:
-        """Move every corner; `move` must keep the sides upright."""
-        return type(self)(*move(self.x1, self.y1), *move(self.x2, self.y2))
+    def map_points(self, transform: Callable[[float, float], Point]) -> Self:
+        """Transform every corner; `transform` must keep the sides upright."""
+        return type(self)(*transform(self.x1, self.y1), *transform(self.x2, self.y2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,9 @@ class Quad:
 
     points: tuple[Point, ...]
 
-    def moved(self, move: Callable[[float, float], Point]) -> Self:
-        """Move every corner."""
-        return type(self)(tuple(move(x, y) for x, y in self.points))
+    def map_points(self, transform: Callable[[float, float], Point]) -> Self:
+        """Transform every corner."""
+        return type(self)(tuple(transform(x, y) for x, y in self.points))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Line:
 
     points: tuple[Point, ...]
 
-    def moved(self, move: Callable[[float, float], Point]) -> Self:
-        """Move every point."""
-        return type(self)(tuple(move(x, y) for x, y in self.points))
+    def map_points(self, transform: Callable[[float, float], Point]) -> Self:
+        """Transform every point."""
+        return type(self)(tuple(transform(x, y) for x, y in self.points))
 
 
 Shape = Box | Quad | Line
@@ -73,7 +73,10 @@ def from_numbers(kind: str, numbers: Iterable[float]) -> Shape:
     """Make a shape of the flat numbers that models and training rows write.
 
     Shape: `bbox_2d` 4 numbers, `quad` 8, `line` 2n with n >= 2.  Units: unchanged.
-    Raises: GeometryError if the count or the order of the numbers fits no such shape.
+    Raises: GeometryError for a wrong count of numbers, an inverted box or an unknown kind.
+
+        >>> from_numbers("bbox_2d", [10, 20, 30, 40])
+        Box(x1=10, y1=20, x2=30, y2=40)
     """
     flat = tuple(numbers)
     points = tuple(zip(flat[::2], flat[1::2], strict=False))
@@ -96,20 +99,23 @@ def from_numbers(kind: str, numbers: Iterable[float]) -> Shape:
 
 
 def to_numbers(shape: Shape) -> list[float]:
-    """Flatten a shape: the inverse of `from_numbers`."""
+    """Flatten a shape: the inverse of `from_numbers`.
+
+    Shape: 4, 8 or 2n numbers, x and y alternating.
+    """
     if isinstance(shape, Box):
         return [shape.x1, shape.y1, shape.x2, shape.y2]
     return [value for point in shape.points for value in point]
 
 
 def kind_of(shape: Shape) -> str:
-    """Name a shape as models do: bbox_2d, quad or line."""
+    """Return the key of a shape in captions: bbox_2d, quad or line."""
     return {Box: "bbox_2d", Quad: "quad", Line: "line"}[type(shape)]
 
 
 def scale(shape: Shape, x_factor: float, y_factor: float) -> Shape:
-    """Multiply every x and every y by a factor of its own."""
-    return shape.moved(lambda x, y: (x * x_factor, y * y_factor))
+    """Multiply every x by one factor and every y by another."""
+    return shape.map_points(lambda x, y: (x * x_factor, y * y_factor))
 
 
 def to_pixels(shape: Shape, size_wh: Size) -> Shape:
@@ -117,52 +123,58 @@ def to_pixels(shape: Shape, size_wh: Size) -> Shape:
 
     Units: 0-1000 in, pixels out.
     Source: Qwen3-VL writes coordinates relative to 1000, whatever the photo is resized to.
+
+        >>> to_pixels(Box(0, 500, 1000, 1000), Size(640, 480))
+        Box(x1=0.0, y1=240.0, x2=640.0, y2=480.0)
     """
     return scale(shape, size_wh[0] / FRAME, size_wh[1] / FRAME)
 
 
 def from_pixels(shape: Shape, size_wh: Size) -> Shape:
-    """Bring a shape in pixels of an upright photo into the frame: the inverse of `to_pixels`."""
+    """Convert a shape in pixels of an upright photo: the inverse of `to_pixels`.
+
+    Units: pixels in, 0-1000 out.
+    """
     return scale(shape, FRAME / size_wh[0], FRAME / size_wh[1])
 
 
 def round_coordinates(shape: Shape) -> Shape:
     """Round every coordinate to a whole number, as models write them."""
-    return shape.moved(lambda x, y: (round(x), round(y)))
+    return shape.map_points(lambda x, y: (round(x), round(y)))
 
 
 def clip(shape: Shape, limit: float = FRAME) -> Shape:
     """Move every coordinate outside 0..limit to the nearest edge."""
-    return shape.moved(lambda x, y: (min(max(x, 0), limit), min(max(y, 0), limit)))
+    return shape.map_points(lambda x, y: (min(max(x, 0), limit), min(max(y, 0), limit)))
 
 
 def is_clockwise_from_top_left(quad: Quad) -> bool:
-    """Whether corners go round clockwise, beginning with the one nearest to the top left."""
+    """Whether corners are clockwise and begin with the one nearest to the top left."""
     sums = [x + y for x, y in quad.points]
-    return _turn(quad) >= 0 and sums[0] == min(sums)
+    return _signed_area(quad) >= 0 and sums[0] == min(sums)
 
 
 def clockwise_from_top_left(quad: Quad) -> Quad:
-    """Put the corners of a quad in the order of the format; the outline stays as it is."""
-    points = quad.points if _turn(quad) >= 0 else quad.points[::-1]
-    first = min(range(4), key=lambda at: (points[at][0] + points[at][1], points[at][1]))
+    """Put the corners of a quad in the order of the format; the outline is unchanged."""
+    points = quad.points if _signed_area(quad) >= 0 else quad.points[::-1]
+    first = min(range(4), key=lambda index: (sum(points[index]), points[index][1]))
     return Quad(points[first:] + points[:first])
 
 
 def crosses_itself(quad: Quad) -> bool:
-    """Whether the sides of a quad cross or fall together, so that it is no outline of anything."""
+    """Whether the sides of a quad cross or coincide, so that it has no inside."""
     return not Polygon(quad.points).is_valid
 
 
-def _turn(quad: Quad) -> float:
-    """Twice the signed area: positive where the corners go round clockwise, y pointing down."""
-    after = quad.points[1:] + quad.points[:1]
-    pairs = zip(quad.points, after, strict=True)
+def _signed_area(quad: Quad) -> float:
+    """Return twice the signed area: positive if the corners are clockwise, y pointing down."""
+    following = quad.points[1:] + quad.points[:1]
+    pairs = zip(quad.points, following, strict=True)
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)
 
 
 def region(shape: Shape) -> BaseGeometry:
-    """Turn a shape into the area it covers; a line is widened by LINE_HALF_WIDTH on each side."""
+    """Return the region that a shape covers; a line is LINE_HALF_WIDTH wide on each side."""
     if isinstance(shape, Line):
         return LineString(shape.points).buffer(LINE_HALF_WIDTH, cap_style="flat")
     polygon = Polygon(shape.points)
@@ -170,12 +182,16 @@ def region(shape: Shape) -> BaseGeometry:
 
 
 def area(shape: Shape) -> float:
-    """Measure the area a shape covers, in square frame units."""
+    """Return the area that a shape covers. Units: those of the shape, squared."""
     return float(region(shape).area)
 
 
 def iou(first: Shape, second: Shape) -> float:
-    """Intersection over union of the areas of two shapes, 0 to 1."""
+    """Return the intersection over union of two shapes, 0 to 1.
+
+    >>> iou(Box(0, 0, 10, 10), Box(0, 0, 10, 20))
+    0.5
+    """
     a, b = region(first), region(second)
     union = a.union(b).area
     return float(a.intersection(b).area / union) if union else 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
+from shenhe.errors import ItemError
 from shenhe.geometry import Size
 from shenhe.locations import Location
 
@@ -94,3 +95,8 @@ class RequestFailed:
     code: str
     message: str
     attempt: int = 0
+
+    @classmethod
+    def of(cls, request: Request, error: ItemError, message: str | None = None) -> Self:
+        """Take key and attempt of a request, and code and text of an error."""
+        return cls(request.key, error.code, message or str(error), request.attempt)

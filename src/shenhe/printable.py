@@ -1,7 +1,7 @@
-"""Foreign text on a terminal: what could move the cursor or turn the line round is spelled out.
+"""Foreign text on a terminal: escaped, so that it cannot move the cursor or reverse the line.
 
-Names of files, what a server or a model says, values of options: whatever is shown goes through
-`show`, `json_line` or `PrintableFormatter`. A test holds that nothing else prints.
+File names, answers of servers and models, values of options: all output goes through `show`,
+`json_line` or `PrintableFormatter`. A test checks that nothing else prints.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 import logging
 import re
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 _UNSAFE: Final = re.compile(
     "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, ESC and CR among them; tabs and line ends stay
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # marks that turn the direction of writing
-    "\u2028\u2029"  # line ends that only some programs know
-    "\ud800-\udfff"  # half a character: a file name that is not UTF-8, a torn answer
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters with ESC and CR, without tab and newline
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks
+    "\u2028\u2029"  # line ends that only some programs recognise
+    "\ud800-\udfff"  # surrogates: a file name that is not UTF-8, a torn answer
     "]"
 )
 
 
 def printable(text: str) -> str:
-    r"""Spell out what a terminal would obey instead of showing.
+    r"""Escape the characters that a terminal would execute instead of showing.
 
-    Tabs and line ends stay; everything else that is no visible character becomes its escape.
+    Tabs and newlines are kept.
 
         >>> printable("BBU\x1b[2J")
         'BBU\\x1b[2J'
@@ -38,9 +38,9 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def on_one_line(text: str) -> str:
-    r"""Spell out the line ends of a message that is one line: names may hold them.
+    r"""Escape the newlines of a one-line message: names may hold them.
 
-    A name could else begin a line of its own that looks like one of ours.
+    A name could otherwise begin a line that looks like one of the program's own.
 
         >>> on_one_line("group a\nb: no photo")
         'group a\\nb: no photo'
@@ -49,12 +49,12 @@ def on_one_line(text: str) -> str:
 
 
 def show(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
-    """Print a text so that no terminal obeys it, at once; on stdout where no file is named."""
+    """Print a text escaped and flush, to stdout by default."""
     print(printable(str(text)), end=end, file=file, flush=True)
 
 
-def json_line(value: Any, indent: int | None = None) -> str:
-    r"""Write JSON that a terminal may show: what it would obey is escaped as JSON has it.
+def json_line(value: object, indent: int | None = None) -> str:
+    r"""Write JSON that is safe on a terminal, with JSON's own escapes.
 
     >>> json_line({"name": "标签\u202e"})
     '{"name": "标签\\u202e"}'
@@ -67,5 +67,5 @@ class PrintableFormatter(logging.Formatter):
     """Formats log records for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record, spelling out what a terminal would obey."""
+        """Format a record and escape it."""
         return printable(super().format(record))

@@ -1,4 +1,4 @@
-"""An even sample of a stream of any length, the same one each time."""
+"""Reservoir sampling: an even sample of a stream of unknown length, reproducible."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ Item = TypeVar("Item")
 
 
 class Reservoir(Generic[Item]):
-    """Keeps at most so many of the items it is given, each with the same chance."""
+    """Keeps at most `size` items of a stream, each with the same probability.
 
-    def __init__(self, count: int) -> None:
-        """Keep `count` items."""
-        self.kept: list[Item] = []
-        self.seen = 0
-        self._count = count
-        self._draw = random.Random(0)  # noqa: S311 - nothing secret depends on it
+    >>> reservoir = Reservoir[int](2)
+    >>> for item in range(100):
+    ...     reservoir.add(item)
+    >>> len(reservoir.items), reservoir.total
+    (2, 100)
+    """
+
+    def __init__(self, size: int) -> None:
+        self.items: list[Item] = []
+        self.total = 0
+        """Number of items added, kept or not."""
+        self._size = size
+        self._random = random.Random(0)  # noqa: S311 - not cryptographic
 
     def add(self, item: Item) -> None:
-        """Take an item, or pass it over."""
-        self.seen += 1
-        if len(self.kept) < self._count:
-            self.kept.append(item)
-        elif (place := self._draw.randrange(self.seen)) < self._count:
-            self.kept[place] = item
+        """Add an item; it may replace an earlier one or be skipped."""
+        self.total += 1
+        if len(self.items) < self._size:
+            self.items.append(item)
+        elif (index := self._random.randrange(self.total)) < self._size:
+            self.items[index] = item

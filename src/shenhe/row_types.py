@@ -5,8 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from shenhe.locations import Location, locate
 from shenhe.messages import FinishReason
 from shenhe.values import Label, LeftOut, Ruling, group_key, photos_key
 
@@ -26,6 +34,13 @@ class Row(BaseModel):
     def to_json(self) -> str:
         """Write the row as one line, without its newline."""
         return self.model_dump_json(by_alias=True)
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """Name the first field that is wrong, and what is wrong with it."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))
+    return f"{field}: {first['msg']}" if field else first["msg"]
 
 
 class PhotoFacts(Row):
@@ -76,21 +91,31 @@ class CaptionMeta(RunMeta):
     facts: list[PhotoFacts] = []
 
 
-class SummaryRow(Row):
-    """Stage-A: one line of Chinese for every photo of a group."""
+class GroupRow(Row):
+    """A row about a group: what identifies it comes first."""
 
     group_id: str
     mission: str
     label: Label | None
+
+    @property
+    def key(self) -> str:
+        """The key of the group, see `group_key`."""
+        return group_key(self.mission, self.label, self.group_id)
+
+
+class SummaryRow(GroupRow):
+    """Stage-A: one line of Chinese for every photo of a group."""
+
     images: list[str]
     per_image: dict[str, str]
     timestamp: str
     meta: RunMeta
 
     @property
-    def key(self) -> str:
-        """The key of the group, see `group_key`."""
-        return group_key(self.mission, self.label, self.group_id)
+    def photos(self) -> tuple[Location, ...]:
+        """Locations of the photos, in their order."""
+        return tuple(map(locate, self.images))
 
     def damaged_inside(self, key: str) -> str:
         """Tell what is damaged in the photo of a key, 图片_1 on; nothing where it is whole."""
@@ -105,15 +130,12 @@ def known_probability(probability: Any) -> float | None:
     return probability if 0 <= probability <= 1 else None
 
 
-class VerdictRow(Row):
-    """Stage-B: the verdict of a group; `verdict` is null exactly where it is undecided.
+class VerdictRow(GroupRow):
+    """Stage-B: the verdict of a group; `verdict` is null exactly if it is undecided.
 
-    `p_pass` is from 0 to 1, or null where it is not known.
+    `p_pass` is from 0 to 1, or null if it is not known.
     """
 
-    group_id: str
-    mission: str
-    label: Label | None
     verdict: Ruling | None
     reason: str
     p_pass: Annotated[float | None, BeforeValidator(known_probability)]
@@ -127,11 +149,6 @@ class VerdictRow(Row):
         if (self.verdict is None) is not (self.status == "undecided"):
             raise ValueError(f"status {self.status} contradicts verdict {self.verdict}")
         return self
-
-    @property
-    def key(self) -> str:
-        """The key of the group, see `group_key`."""
-        return group_key(self.mission, self.label, self.group_id)
 
 
 class CaptionRow(Row):
@@ -153,6 +170,11 @@ class CaptionRow(Row):
         """The key of the photos, see `photos_key`."""
         return photos_key(self.images)
 
+    @property
+    def photos(self) -> tuple[Location, ...]:
+        """Locations of the photos, in their order."""
+        return tuple(map(locate, self.images))
+
 
 class CaptionFailure(Row):
     """Photos that got no caption, and why; `item` is the photo or the answer at fault."""
@@ -166,7 +188,12 @@ class CaptionFailure(Row):
     attempts: int = 1
     timestamp: str
     session: str | None = None
-    """Which run of the output told of it; earlier ones did not say."""
+    """The run of the output that wrote it; older versions wrote none."""
+
+    @property
+    def key(self) -> str:
+        """The key of the photos, see `photos_key`."""
+        return photos_key(self.images)
 
 
 class Failure(Row):
@@ -183,4 +210,9 @@ class Failure(Row):
     attempts: int = 1
     timestamp: str
     session: str | None = None
-    """Which run of the output told of it; earlier ones did not say."""
+    """The run of the output that wrote it; older versions wrote none."""
+
+    @property
+    def key(self) -> str:
+        """The key of the group, see `group_key`."""
+        return group_key(self.mission, self.label, self.group_id)

@@ -1,4 +1,4 @@
-"""What stands in no message and no file: keys, and passwords in addresses."""
+"""Secrets that stand in no message and no file: keys, and passwords in URLs."""
 
 from __future__ import annotations
 
@@ -11,57 +11,59 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 KEY_VARIABLES: Final = ("SHENHE_API_KEY", "OPENAI_API_KEY")
 HIDDEN: Final = "***"
-LEAST, LEAST_IN_ANSWERS = 4, 6
-"""Shorter secrets are none, and stand in too many words: only addresses lose them."""
-_ADDRESS: Final = re.compile(r"(?<=://)[^/?#\s'\"]*@")
-_BAD_ADDRESS: Final = re.compile(r"(?<=://)[^/?#\s:]*:(?!\d*(?:[/?#]|$))\S*@")
-"""A password with a slash in it, which ends the host for whoever reads the address by its rules."""
+MIN_LENGTH: Final = 4
+"""Characters; shorter secrets are parts of too many words, and only URLs are rid of them."""
+MIN_LENGTH_IN_ANSWERS: Final = 6
+"""The same for the answers of a model."""
+_CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s'\"]*@")
+_CREDENTIALS_WITH_SLASH: Final = re.compile(r"(?<=://)[^/?#\s:]*:(?!\d*(?:[/?#]|$))\S*@")
+"""A password with a slash in it, which ends the host for every parser of URLs."""
+_SECRET_PARAMETER: Final = re.compile("key|token|secret|pass|sig|auth", re.IGNORECASE)
 
 
 def api_key() -> str:
-    """Give the key of servers, as the environment has it; empty where it has none."""
-    keys = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
-    return next(filter(None, keys), "")
+    """Return the API key of servers from the environment; empty if there is none."""
+    return next(filter(None, _keys()), "")
 
 
 def redact_url(url: str) -> str:
-    """Give an address without what opens it: no user, no password, no values of its query.
+    """Hide the user, the password and the query of a URL.
 
     >>> redact_url("https://me:s3cret@host/v1?key=1")
     'https://***@host/v1?***'
     """
-    found = _ADDRESS.sub(f"{HIDDEN}@", _BAD_ADDRESS.sub(f"{HIDDEN}@", url))
-    return re.sub(r"\?.+", f"?{HIDDEN}", found)
-
-
-_OPENS: Final = re.compile("key|token|secret|pass|sig|auth", re.IGNORECASE)
+    url = _CREDENTIALS.sub(f"{HIDDEN}@", _CREDENTIALS_WITH_SLASH.sub(f"{HIDDEN}@", url))
+    return re.sub(r"\?.+", f"?{HIDDEN}", url)
 
 
 class Secrets:
-    """Words that are hidden wherever they come up, also where somebody else repeats them."""
+    """Words that are hidden in all text, also in the text of others that repeats them.
 
-    def __init__(self, words: Iterable[str] = (), least: int = LEAST) -> None:
-        """Hide these words, but for those of fewer than `least` characters."""
-        self._words = sorted({w for w in words if len(w) >= least}, key=len, reverse=True)
+    >>> Secrets(["s3cret"]).hide("401: no such key: s3cret")
+    '401: no such key: ***'
+    """
+
+    def __init__(self, words: Iterable[str] = (), min_length: int = MIN_LENGTH) -> None:
+        """Hide these words, except those of fewer than `min_length` characters."""
+        self._words = sorted({w for w in words if len(w) >= min_length}, key=len, reverse=True)
 
     @classmethod
-    def of(cls, *addresses: str) -> Self:
-        """Hide the keys of the environment, and what opens these addresses."""
-        keys = (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
-        return cls([*keys, *(word for url in addresses for word in _openers(url))])
+    def of(cls, *urls: str) -> Self:
+        """Hide the keys of the environment, and the credentials of these URLs."""
+        return cls([*_keys(), *(word for url in urls for word in _credentials(url))])
 
-    def longer(self, least: int) -> Secrets:
-        """Give those of at least so many characters."""
-        return Secrets(self._words, least)
+    def at_least(self, min_length: int) -> Secrets:
+        """Return the secrets of at least `min_length` characters."""
+        return Secrets(self._words, min_length)
 
     def hide(self, text: str) -> str:
-        """Put *** in the place of each of the words."""
+        """Replace each secret by ***."""
         for word in self._words:
             text = text.replace(word, HIDDEN)
         return text
 
-    def begins(self, text: str) -> int:
-        """Count the characters at the end of a text that may be the beginning of one of them."""
+    def partial_match_length(self, text: str) -> int:
+        """Count the characters at the end of a text that may be the beginning of a secret."""
         if not self._words:
             return 0
         return next(
@@ -74,17 +76,21 @@ class Secrets:
         )
 
 
-def _openers(url: str) -> Iterator[str]:
-    """Give what opens an address, in each form in which it may be repeated."""
-    for opener in (*_BAD_ADDRESS.findall(url), *_ADDRESS.findall(url)):
-        both = opener.removesuffix("@")
+def _keys() -> Iterator[str]:
+    return (os.environ.get(name, "").strip() for name in KEY_VARIABLES)
+
+
+def _credentials(url: str) -> Iterator[str]:
+    """Yield the credentials of a URL in each form in which they may be repeated."""
+    for match in (*_CREDENTIALS_WITH_SLASH.findall(url), *_CREDENTIALS.findall(url)):
+        both = match.removesuffix("@")
         user, colon, password = both.partition(":")
         raw = unquote(both)
         yield from (both, raw, base64.b64encode(raw.encode()).decode())
-        # A user alone is a token; beside a password it is but a name.
+        # A user alone is a token; beside a password it is only a name.
         yield from (password, unquote(password)) if colon else (user, unquote(user))
     try:
         query = urlsplit(url).query
     except ValueError:
         return
-    yield from (value for name, value in parse_qsl(query) if _OPENS.search(name))
+    yield from (value for name, value in parse_qsl(query) if _SECRET_PARAMETER.search(name))

@@ -1,4 +1,4 @@
-"""Stage-B's prompt for those who run the model themselves."""
+"""The prompt of Stage-B, for callers that run the model themselves."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ def build_stage_b_messages(
 
     Shape: {"图片_1": line, ...} in, [{"role": ..., "content": ...}, ...] out.
     Raises: UsageError for an unknown mission; FormatError for a line that is no summary.
+
+        >>> messages = build_stage_b_messages({"图片_1": "标签/可以识别×2"}, "挡风板安装检查")
+        >>> [message["role"] for message in messages]
+        ['system', 'user']
     """
     mission = load_missions().get(task_type)
     messages = verdict.messages(stage_a_summaries, mission, load_prompts().verdict)

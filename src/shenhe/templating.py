@@ -1,4 +1,4 @@
-"""Templates of the pages: a missing name is an error, only text and numbers are ever printed."""
+"""Jinja templates of the pages: a missing name is an error, and only text and numbers print."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from shenhe.printable import printable
 
 
 def environment(package: str) -> Environment:
-    r"""Open the templates of a package, escaped; foreign text stands apart from its sentence.
+    r"""Open the templates of a package, escaped, with filters for foreign text.
 
     Printing anything but text and finite numbers (a method, None, NaN) raises TypeError, and a
-    missing name `jinja2.UndefinedError`: neither ever becomes a word of a page.
+    missing name `jinja2.UndefinedError`: neither becomes a word of a page.
     Filters: `isolated` shows foreign text, `filled` fills a sentence with it, `spelled` is for
-    attributes and titles, where no element can stand. Test: `finite`.
+    attributes and titles, which hold no elements. Test: `finite`.
 
-        >>> environment("shenhe.review").from_string("{{ 'a\\u202eb' | isolated }}").render()
-        '<bdi>a\\u202eb</bdi>'
+        >>> environment("shenhe.review").from_string("{{ 'a\u202eb' | isolated }}").render()
+        '<bdi>a\u202eb</bdi>'
     """
-    opened = Environment(
+    templates = Environment(
         loader=PackageLoader(package, "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -29,13 +29,13 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    opened.filters |= {"isolated": isolate, "filled": fill_sentence, "spelled": printable}
-    opened.tests["finite"] = lambda value: value is not None and math.isfinite(value)
-    return opened
+    templates.filters |= {"isolated": isolate, "filled": fill_sentence, "spelled": printable}
+    templates.tests["finite"] = lambda value: value is not None and math.isfinite(value)
+    return templates
 
 
 def require_text_or_number(value: object) -> object:
-    """Let text and finite numbers through, the absent else of an expression as nothing.
+    """Return text, finite numbers and undefined values, which Jinja handles itself.
 
     Raises: TypeError for everything else.
     """
@@ -47,12 +47,16 @@ def require_text_or_number(value: object) -> object:
 
 
 def isolate(text: str) -> Markup:
-    """Show foreign text in its own direction, so that no mark in it turns the words beside it."""
+    """Mark foreign text as isolated, so that its direction does not change the words beside it."""
     return Markup("<bdi>{}</bdi>").format(text)
 
 
 def fill_sentence(sentence: str, **values: str) -> Markup:
-    """Fill a sentence in with foreign text, each value isolated."""
+    """Fill foreign text into a sentence, each value isolated.
+
+    >>> str(fill_sentence("photo {name}", name="a<b"))
+    'photo <bdi>a&lt;b</bdi>'
+    """
     return (
         Markup("{}")
         .format(sentence)

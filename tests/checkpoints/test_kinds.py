@@ -13,7 +13,7 @@ from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
-from shenhe.checkpoints.gate.configuration import OTHERS
+from shenhe.checkpoints.gate.configuration import BEYOND_LORA
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.errors import AdapterError
@@ -53,7 +53,7 @@ def _logits(model: Any) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", BEYOND_LORA)
 def test_loaded_and_merged_it_is_what_was_trained(kind: str, tmp_path: Path) -> None:
     config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](
         **({"target_modules": TARGETS} | SETTINGS.get(kind, {}))

@@ -41,7 +41,7 @@ def _rows(path: Path) -> list[dict[str, object]]:
 def test_every_photo_is_in_rows_or_failures_once(
     name: str, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     options = ["--engine", "server", "--base-url", served.url, "--model", f"half-{name}"]
     command = ["summarize", "--data-root", str(DEMO / "photos"), "--mission", MISSION]
     assert exit_code([*command, "--output-dir", str(tmp_path), *options]) == 1

@@ -36,7 +36,7 @@ START = '{"object_1": {"bbox_2d": ['
 def test_what_may_come(written: str, comes: str, allowed: bool) -> None:
     order = BoxOrder(1000)
     order.advance(START + written)
-    assert order.within
+    assert order.in_box
     assert order.allows(comes) == allowed
 
 
@@ -45,7 +45,7 @@ def test_elsewhere_everything_may_come() -> None:
     for text in ('{"图片_1": {', '"object_1": {"quad": [9, 9, ', "1", '], "desc": "3, 2'):
         assert order.allows("0")
         order.advance(text)
-        assert not order.within
+        assert not order.in_box
 
 
 def test_any_box_that_was_allowed_is_one() -> None:

@@ -12,7 +12,7 @@ import torch
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.engines.local.ngram_drafts import Drafts
+from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import FormatError
 from shenhe.formats import caption as caption_format
@@ -75,12 +75,12 @@ def test_the_few_tokens_of_a_place_are_all_that_may_come(
     assert request.grammar is not None
     constraint = free._grammars.constraint(request.grammar)
     tokens = free._tokenizer(text, add_special_tokens=False)["input_ids"]
-    narrow, taken = 0, len(constraint.forced())
+    narrow, taken = 0, len(constraint.forced_tokens())
     while taken < len(tokens):
-        few = constraint.few()
+        few = constraint.narrow_tokens()
         if few is not None:
             narrow += 1
-            assert few == (~constraint.refused()).nonzero()[:, 0].tolist()
+            assert few == (~constraint.refused_mask()).nonzero()[:, 0].tolist()
             assert tokens[taken] in few
             assert all(map(constraint.allows, few))
         taken += 1 + len(constraint.advance(tokens[taken]))
@@ -100,14 +100,14 @@ def test_guesses_change_nothing(free: LocalEngine, demo_photos: list[Path]) -> N
 
 
 def test_a_guess_is_what_always_followed() -> None:
-    drafts = Drafts()
+    drafts = NgramDrafts()
     drafts.learn([1, 2, 3, 4, 5, 6], 0)
-    assert drafts.guess([1, 2, 3, 4], 8) == []
+    assert drafts.propose([1, 2, 3, 4], 8) == []
     drafts.learn([9, 1, 2, 3, 4, 5, 6], 1)
-    assert drafts.guess([7, 1, 2, 3, 4], 8) == [5, 6]
-    assert drafts.guess([7, 1, 2, 3, 4], 1) == [5]
+    assert drafts.propose([7, 1, 2, 3, 4], 8) == [5, 6]
+    assert drafts.propose([7, 1, 2, 3, 4], 1) == [5]
     drafts.learn([1, 2, 3, 4, 8], 0)
-    assert drafts.guess([7, 1, 2, 3, 4], 8) == []
+    assert drafts.propose([7, 1, 2, 3, 4], 8) == []
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -176,7 +176,7 @@ def test_an_object_over_and_over_ends_the_answer(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "shenhe.engines.local.sequence.repeats", lambda text, grammar: "object_2" in text
+        "shenhe.engines.local.detokenizer.is_repeating", lambda text, grammar: "object_2" in text
     )
     (answer,) = engine.answer(_captions(demo_photos[:1]))
     assert isinstance(answer, Answer)
@@ -204,10 +204,10 @@ def test_the_head_of_a_prompt_is_computed_once(engine: LocalEngine) -> None:
         verdict_stage.request(f"v{n}", {"图片_1": f"标签/可以识别×{n}"}, MISSION, PROMPTS.verdict)
         for n in range(1, 9)
     ]
-    engine._heads.clear()
+    engine._prefix_cache.clear()
     expected = {r.key: next(iter(engine.answer([r]))) for r in requests[::-1]}
-    assert len(engine._heads) == 1
-    assert engine._heads.longest > 40
+    assert len(engine._prefix_cache) == 1
+    assert engine._prefix_cache.longest > 40
     said = _texts(engine, requests)
     assert len(said) == 8
     for key, answer in expected.items():

@@ -18,11 +18,11 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local import scheduler
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.engines.local.kv_cache import KeyValues
+from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.model_runner import ModelRunner, Scores
-from shenhe.engines.local.preprocessing import as_template_message
-from shenhe.engines.local.sequence import Writing
+from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.options import LocalOptions
+from shenhe.engines.prompts import as_template_message
 from shenhe.errors import EngineError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary, verdict
@@ -83,7 +83,7 @@ def test_the_same_text_as_plain_transformers(engine: LocalEngine, demo_photos: l
     inputs = loaded.processor(
         text=[text], images=[photo.image], do_resize=False, return_tensors="pt"
     )
-    prepared = base.prepared(request)
+    prepared = base.prepare(request)
     assert prepared.token_ids == inputs["input_ids"][0].tolist()
     assert torch.equal(prepared.pixels, inputs["pixel_values"])
     output = model.generate(**inputs, max_new_tokens=96, do_sample=False)
@@ -181,24 +181,24 @@ def test_memory_that_runs_out_halves_the_batch(
     forward = ModelRunner.forward
     widths: list[int] = []
 
-    def scarce(runner: ModelRunner, active: list[Writing], store: KeyValues) -> torch.Tensor:
+    def scarce(runner: ModelRunner, active: list[Sequence], store: KVCache) -> torch.Tensor:
         widths.append(len(active))
         # Two fit while they are short, as it is where memory runs out in the middle.
-        if len(active) > 2 or (len(active) == 2 and active[0].written[3:]):
+        if len(active) > 2 or (len(active) == 2 and active[0].output[3:]):
             raise torch.OutOfMemoryError("out of memory")
         return forward(runner, active, store)
 
     requests = _requests(demo_photos[:4])[:4]
     plenty = _by_key(engine, requests)
     monkeypatch.setattr(ModelRunner, "forward", scarce)
-    monkeypatch.setattr(engine, "_places", 4)
+    monkeypatch.setattr(engine, "_slots", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
         answers = _by_key(engine, requests)
     assert widths[:2] == [4, 2]
     assert set(widths[-8:]) == {1}
     assert answers == plenty
 
-    def never(runner: ModelRunner, active: list[Writing], store: KeyValues) -> torch.Tensor:
+    def never(runner: ModelRunner, active: list[Sequence], store: KVCache) -> torch.Tensor:
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(ModelRunner, "forward", never)
@@ -211,19 +211,19 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is the batch's to mend, not the fault of the answer that it happened to."""
-    choose, calls = scheduler._choose, 0
+    choose, calls = scheduler._choose_token, 0
 
-    def scarce(writing: Writing, scores: Scores) -> int:
+    def scarce(sequence: Sequence, scores: Scores) -> int:
         nonlocal calls
         calls += 1
         if calls == 3:
             raise torch.OutOfMemoryError("out of memory")
-        return choose(writing, scores)
+        return choose(sequence, scores)
 
     requests = _requests(demo_photos[:4])[:4]
     plenty = _by_key(engine, requests)
-    monkeypatch.setattr(scheduler, "_choose", scarce)
-    monkeypatch.setattr(engine, "_places", 4)
+    monkeypatch.setattr(scheduler, "_choose_token", scarce)
+    monkeypatch.setattr(engine, "_slots", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
         assert _by_key(engine, requests) == plenty
 

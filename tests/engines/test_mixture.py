@@ -20,8 +20,8 @@ from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_prompts
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.engines.local.preprocessing import as_template_message
 from shenhe.engines.options import LocalOptions
+from shenhe.engines.prompts import as_template_message
 from shenhe.messages import Answer
 from shenhe.stages import caption
 

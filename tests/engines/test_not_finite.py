@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from shenhe.checkpoints import find_checkpoint
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.likeliest import is_logprob, plausible
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import EngineError
 from shenhe.messages import Request
@@ -42,26 +43,31 @@ def _requests(photos: list[Path]) -> list[Request]:
     ]
 
 
+def _base(engine: LocalEngine) -> Any:
+    """The model's own class, whose layers have no types."""
+    return engine._base
+
+
 def _nan_weight(engine: LocalEngine) -> None:
-    engine._base.model.language_model.layers[0].mlp.down_proj.weight[3, 5] = NAN
+    _base(engine).model.language_model.layers[0].mlp.down_proj.weight[3, 5] = NAN
 
 
 def _overflow(engine: LocalEngine) -> None:
     """As a model that was trained in bfloat16 does in float16."""
-    engine._base.model.language_model.norm.weight.mul_(1e38)
+    _base(engine).model.language_model.norm.weight.mul_(1e38)
 
 
 def _one_score(engine: LocalEngine) -> None:
     """A token that is never the likeliest, and yet no number."""
-    head = torch.nn.Parameter(engine._base.lm_head.weight.clone())
+    head = torch.nn.Parameter(_base(engine).lm_head.weight.clone())
     head[7].fill_(-1e38)
     head[7].mul_(1e38)
-    engine._base.lm_head.weight = head
+    _base(engine).lm_head.weight = head
 
 
 def _eye(engine: LocalEngine) -> None:
     """Only where there is a photo."""
-    engine._base.model.visual.patch_embed.proj.bias[0] = NAN
+    _base(engine).model.visual.patch_embed.proj.bias[0] = NAN
 
 
 @pytest.mark.parametrize("spoil", [_nan_weight, _overflow, _one_score, _eye])
@@ -89,7 +95,7 @@ def test_also_when_a_later_token_is_the_first_to_show_it(
     (answer,) = engine.answer([request])
     third = engine._tokenizer(answer.text, add_special_tokens=False)["input_ids"][2]  # type: ignore[union-attr]
     with torch.inference_mode():
-        base = engine._base
+        base = _base(engine)
         base.lm_head.weight = torch.nn.Parameter(base.lm_head.weight.clone())
         base.get_input_embeddings().weight[third] = NAN
     stream = engine.stream(request)
@@ -124,12 +130,12 @@ def test_a_damaged_checkpoint_decides_nothing(tree: Path, tmp_path: Path) -> Non
 )
 def test_what_is_no_log_probability(value: object) -> None:
     assert not is_logprob(value)
-    assert not plausible([-0.1, value])
+    assert not are_plausible([-0.1, value])
 
 
 def test_what_cannot_be_the_likeliest_tokens() -> None:
-    assert plausible([-0.1, -2.4, -9999.0])
-    assert plausible([0.0, -30])
-    assert not plausible([])
-    assert not plausible([-9999.0, -9999.0])
-    assert not plausible([0.0, 0.0])
+    assert are_plausible([-0.1, -2.4, -9999.0])
+    assert are_plausible([0.0, -30])
+    assert not are_plausible([])
+    assert not are_plausible([-9999.0, -9999.0])
+    assert not are_plausible([0.0, 0.0])

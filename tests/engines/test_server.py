@@ -20,7 +20,7 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
-from shenhe.engines.server.wire import _choices
+from shenhe.engines.server.codec import choice_logprobs
 from shenhe.errors import EngineError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -143,9 +143,9 @@ def test_the_odds_of_a_verdict(make: Make, held: Served, served: Served) -> None
 
 def test_an_opening_that_two_choices_share_tells_nothing() -> None:
     likely = [(b"", -0.1), (b"x", -2.0)]
-    assert _choices((PASS, FAIL), likely) == {}
+    assert choice_logprobs((PASS, FAIL), likely) == {}
     half = [("不".encode()[:2], -0.5), *likely]
-    assert _choices((PASS, FAIL), half) == {PASS: -2.0, FAIL: -0.5}
+    assert choice_logprobs((PASS, FAIL), half) == {PASS: -2.0, FAIL: -0.5}
 
 
 def test_an_answer_at_its_limit_is_closed_where_it_was_held(

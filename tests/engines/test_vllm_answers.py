@@ -56,11 +56,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         module = ModuleType(name)
         module.__dict__.update(members)
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delitem(sys.modules, "shenhe.engines.vllm_process", raising=False)
-    from shenhe.engines.vllm_process import VllmEngine
+    monkeypatch.delitem(sys.modules, "shenhe.engines.vllm", raising=False)
+    from shenhe.engines.vllm import VllmEngine
 
     yield VllmEngine(EngineSpec(model="demo", engine=VllmOptions()))
-    monkeypatch.delitem(sys.modules, "shenhe.engines.vllm_process")
+    monkeypatch.delitem(sys.modules, "shenhe.engines.vllm")
 
 
 def test_only_an_answer_that_ended_is_one(engine: Engine) -> None:

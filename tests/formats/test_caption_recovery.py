@@ -12,6 +12,7 @@ from hypothesis import given
 from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.formats.caption_recovery import recover
+from shenhe.formats.repairs import Repair
 from shenhe.geometry import Box, Line, Quad, Size
 from shenhe.values import Caption, CaptionObject
 from tests.formats.test_caption import captions
@@ -30,7 +31,7 @@ def test_case(path: Path) -> None:
         return
     found = recover(text, 1)
     assert caption.to_grouped(found.caption) == expected["caption"]
-    assert list(found.repairs) == expected["repairs"]
+    assert [str(repair) for repair in found.repairs] == expected["repairs"]
     assert found.truncated == expected["truncated"]
 
 
@@ -71,7 +72,7 @@ def test_a_cut_anywhere_gives_the_first_objects_or_an_error() -> None:
         (objects,) = found.caption.photos
         assert objects == whole.photos[0][: len(objects)]
         assert found.truncated
-        assert any(repair.startswith("truncated") for repair in found.repairs)
+        assert any(repair.kind == "truncated" for repair in found.repairs)
 
 
 def test_ten_thousand_mutations_raise_nothing_but_format_errors() -> None:
@@ -171,7 +172,9 @@ def test_an_object_is_never_lost_without_a_word() -> None:
             continue
         (read,) = recovery.caption.photos
         assert len(read) == 3 or any(
-            repair.startswith(("dropped", "truncated", "trailing", "leading", "stray", "unknown"))
+            str(repair).startswith(
+                ("dropped", "truncated", "trailing", "leading", "stray", "unknown")
+            )
             for repair in recovery.repairs
         ), text
 
@@ -180,7 +183,7 @@ def test_joined_values_are_of_the_photos_that_were_asked_about() -> None:
     photo = '{"图片_N": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "a"}}}'
     recovery = recover(photo.replace("N", "1") + "\n" + photo.replace("N", "2"), 2)
     assert [len(objects) for objects in recovery.caption.photos] == [1, 1]
-    assert recovery.repairs == ("joined: 2 values",)
+    assert recovery.repairs == (Repair("joined", "2 values"),)
     with pytest.raises(FormatError) as caught:  # whose list is whose is not said
         recover('[{"bbox_2d": [1, 2, 3, 4], "label": "a"}]\n[{"bbox_2d": [5, 6, 7, 8]}]', 2)
     assert caught.value.code == "not_json"

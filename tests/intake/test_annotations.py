@@ -1,4 +1,4 @@
-"""Training rows and caption rows say the same in one frame."""
+"""Training rows and caption rows become annotations in one coordinate frame."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def _write(path: Path, *rows: object) -> Path:
 
 
 def test_a_training_row(tmp_path: Path) -> None:
-    (found,) = read_annotations(_write(tmp_path / "t.jsonl", ROW))
-    assert found.image == tmp_path / "照片" / "a.jpg"
-    assert found.size_wh == Size(640, 480)
+    (annotation,) = read_annotations(_write(tmp_path / "t.jsonl", ROW))
+    assert annotation.image == tmp_path / "照片" / "a.jpg"
+    assert annotation.size_wh == Size(640, 480)
     assert [
-        CaptionObject(round_coordinates(thing.shape), thing.desc) for thing in found.objects
+        CaptionObject(round_coordinates(entry.shape), entry.desc) for entry in annotation.objects
     ] == [
         CaptionObject(Box(50, 50, 500, 500), "BBU设备/华为"),
         CaptionObject(Line(((0, 0), (100, 100))), "光纤"),
     ]
-    assert found.summary == "BBU设备/华为×1"
+    assert annotation.summary == "BBU设备/华为×1"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_training_row(tmp_path: Path) -> None:
         ({"caption": {}}, "caption|sizes_wh"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_an_invalid_row_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     path = _write(tmp_path / "t.jsonl", ROW, ROW | change)
     with pytest.raises(IntakeError, match="line 2") as caught:
         list(read_annotations(path))

@@ -1,16 +1,16 @@
-"""Fingerprints of photos: which of their parts tell one look at them from another."""
+"""Fingerprints of photos: the parts that are compared."""
 
 from __future__ import annotations
 
 from shenhe.rows.fingerprints import untimed
 
 
-def test_times_tell_nothing_where_contents_are_known() -> None:
+def test_times_are_ignored_with_known_contents() -> None:
     assert untimed("names.times.held") == untimed("names.later.held") == "names.held"
     assert untimed("names.times.held") != untimed("names.times.other")
     assert untimed("names.times.held") != untimed("others.times.held")
 
 
-def test_times_or_tags_are_all_that_tells_where_contents_are_unknown() -> None:
+def test_times_or_tags_are_compared_with_unknown_contents() -> None:
     assert untimed("names.tags.-") != untimed("names.others.-")
     assert untimed("names.tags.-") != untimed("names.tags.held")

@@ -1,4 +1,4 @@
-"""Trees that are laid out otherwise than is looked for: told, with what was probably meant."""
+"""Trees in an unexpected layout: reported, with what was probably meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shenhe.config import load_missions
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
-from shenhe.intake.spelling import closest, label_meant, read_name, written_name
+from shenhe.intake.spelling import closest_name, escape_name, guess_label, unescape_name
 from tests.conftest import MISSION as NAME
 
 MISSIONS = load_missions()
@@ -28,7 +28,7 @@ def _faults(root: Path) -> tuple[list[str], list[tuple[str, str | None]]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"),
+    ("name", "label"),
     [
         *((name, "审核通过") for name in ("通过", "合格", "pass", "PASS", "OK", "審核通過")),
         *((name, "审核通过") for name in ("已审核通过", "审核 通过", "ＰＡＳＳ", "审核通过\u200b")),
@@ -41,8 +41,8 @@ def _faults(root: Path) -> tuple[list[str], list[tuple[str, str | None]]]:
         *((name, "") for name in ("QC-1", "待审核", "通过性测试站", "passage", "好", "")),
     ],
 )
-def test_labels_by_other_words(name: str, meant: str) -> None:
-    assert label_meant(name) == meant
+def test_synonyms_of_labels(name: str, label: str) -> None:
+    assert guess_label(name) == label
 
 
 @pytest.mark.parametrize("name", ["通过", "PASS", "审核未通过"])
@@ -123,7 +123,7 @@ def test_a_mission_in_another_spelling(make_group: Make, tmp_path: Path, name: s
     assert NAME in tree.misspelled_folders(MISSIONS)[name]
     assert f"{name!r} is probably meant" in str(_refusal(tree))
     assert not PhotoTree(make_group("x", mission="别的检查").parent.parent).missions(MISSIONS)
-    assert not closest("别的检查", [NAME])
+    assert not closest_name("别的检查", [NAME])
 
 
 def test_white_space_behind_a_mission(make_group: Make, tmp_path: Path) -> None:
@@ -148,22 +148,22 @@ def test_two_label_folders_stop_their_mission_alone(make_group: Make, tmp_path: 
         _faults(tmp_path / "tree")
 
 
-def test_written_names_can_be_read_back_and_are_told_apart() -> None:
+def test_escaped_names_are_reversible_and_distinct() -> None:
     names = ["QC-2\udcb2\udce2", "QC-2\\xb2\\xe2", "a\\b", "a\\\\b", "\udcff\\", "QC-1", "图"]
-    assert written_name(names[0]) == "QC-2\\xb2\\xe2"
-    assert written_name("a\\b") == "a\\b"
-    assert [read_name(written_name(name)) for name in names] == names
-    assert len({written_name(name) for name in names}) == len(names)
+    assert escape_name(names[0]) == "QC-2\\xb2\\xe2"
+    assert escape_name("a\\b") == "a\\b"
+    assert [unescape_name(escape_name(name)) for name in names] == names
+    assert len({escape_name(name) for name in names}) == len(names)
 
 
 @given(st.binary(max_size=12).filter(lambda name: b"/" not in name and b"\0" not in name))
-def test_any_name_can_be_read_back(name: bytes) -> None:
+def test_any_escaped_name_is_reversible(name: bytes) -> None:
     text = name.decode("utf-8", "surrogateescape")
-    assert read_name(written_name(text)) == text
-    written_name(text).encode("utf-8")
+    assert unescape_name(escape_name(text)) == text
+    escape_name(text).encode("utf-8")
 
 
 def _refusal(tree: PhotoTree) -> IntakeError:
-    with pytest.raises(IntakeError) as refused:
+    with pytest.raises(IntakeError) as caught:
         list(tree.groups(MISSION))
-    return refused.value
+    return caught.value

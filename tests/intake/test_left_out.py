@@ -1,4 +1,4 @@
-"""What may be a photo in a group's folder, and is not read, is named."""
+"""Files in a group's folder that may be photos and are not read are named."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _only(tmp_path: Path, passed_over: Counter[str] | None = None) -> Group:
     return group
 
 
-def _told(group: Group) -> dict[str, str]:
-    return {one.path: one.kind for one in group.left_out}
+def _left_out(group: Group) -> dict[str, str]:
+    return {file.path: file.kind for file in group.left_out}
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,12 @@ def _told(group: Group) -> dict[str, str]:
         ("old.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + BINARY, "OLE"),
     ],
 )
-def test_what_may_be_a_photo(
+def test_files_that_may_be_photos(
     make_group: Make, tmp_path: Path, name: str, content: bytes, kind: str
 ) -> None:
     (make_group("g", "1.jpg") / name).write_bytes(content)
     group = _only(tmp_path)
-    assert _told(group) == {name: kind}
+    assert _left_out(group) == {name: kind}
     assert [photo.name for photo in group.photos] == ["1.jpg"]
 
 
@@ -78,22 +78,22 @@ def test_what_may_be_a_photo(
         ("empty", b""),
     ],
 )
-def test_what_surely_is_none(make_group: Make, tmp_path: Path, name: str, content: bytes) -> None:
+def test_files_that_are_no_photos(
+    make_group: Make, tmp_path: Path, name: str, content: bytes
+) -> None:
     (make_group("g", "1.jpg") / name).write_bytes(content)
     assert not _only(tmp_path).left_out
 
 
-def test_office_documents_are_left_out_where_they_hold_pictures(
-    make_group: Make, tmp_path: Path
-) -> None:
+def test_office_documents_with_pictures_are_left_out(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "1.jpg")
     for name, member in (("plain.xlsx", "xl/workbook.xml"), ("shown.xlsx", "xl/media/image1.png")):
         with zipfile.ZipFile(folder / name, "w") as document:
             document.writestr(member, "x")
-    assert _told(_only(tmp_path)) == {"shown.xlsx": "XLSX"}
+    assert _left_out(_only(tmp_path)) == {"shown.xlsx": "XLSX"}
 
 
-def test_folders_are_gone_through_once(make_group: Make, tmp_path: Path) -> None:
+def test_folders_are_walked_once(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "1.jpg")
     (folder / "补充" / "更多").mkdir(parents=True)
     (folder / "empty").mkdir()
@@ -105,38 +105,38 @@ def test_folders_are_gone_through_once(make_group: Make, tmp_path: Path) -> None
     (folder / "again").symlink_to("补充")
     (folder / "@eaDir").mkdir()
     Image.new("RGB", (8, 8)).save(folder / "@eaDir" / "1.jpg")
-    told = _told(_only(tmp_path))
-    assert sorted(path.rpartition("/")[2] for path in told) == ["2.jpg", "3.jpg"]
-    assert set(told.values()) == {"photo_in_folder"}
+    left_out = _left_out(_only(tmp_path))
+    assert sorted(path.rpartition("/")[2] for path in left_out) == ["2.jpg", "3.jpg"]
+    assert set(left_out.values()) == {"photo_in_folder"}
 
 
-def test_links_that_lead_nowhere_and_pipes(make_group: Make, tmp_path: Path) -> None:
+def test_broken_links_and_pipes(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "1.jpg")
     (folder / "photo").symlink_to("gone")
     (folder / "circle").symlink_to("circle")
     (folder / "2.jpg").symlink_to("gone.jpg")
     os.mkfifo(folder / "pipe")
     group = _only(tmp_path)
-    assert _told(group) == {"circle": "broken_link", "photo": "broken_link"}
+    assert _left_out(group) == {"circle": "broken_link", "photo": "broken_link"}
     assert [photo.name for photo in group.photos] == ["1.jpg", "2.jpg"]  # it fails as missing
 
 
-def test_of_very_many_the_first_are_named(make_group: Make, tmp_path: Path) -> None:
+def test_the_first_files_left_out_are_named(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "1.jpg")
     (folder / "more").mkdir()
     for number in range(MAX_NAMED + 5):
         (folder / "more" / f"{number}.jpg").touch()
-    told = _told(_only(tmp_path))
-    assert len(told) == MAX_NAMED + 1
-    assert told["..."] == "5 more"
+    left_out = _left_out(_only(tmp_path))
+    assert len(left_out) == MAX_NAMED + 1
+    assert left_out["..."] == "5 more"
 
 
-def test_names_that_are_not_utf8_cost_their_group_alone(make_group: Make, tmp_path: Path) -> None:
-    good = make_group("QC-1", "1.jpg", label="审核通过")
-    other = make_group("QC-3", "1.jpg", label="审核通过")
+def test_a_name_that_is_not_utf8_fails_its_group_alone(make_group: Make, tmp_path: Path) -> None:
+    first = make_group("QC-1", "1.jpg", label="审核通过")
+    second = make_group("QC-3", "1.jpg", label="审核通过")
     gbk = "QC-2测试".encode("gbk")
-    os.makedirs(os.path.join(os.fsencode(good.parent), gbk))
-    with open(os.path.join(os.fsencode(other), "照片.jpg".encode("gbk")), "wb") as file:
+    os.makedirs(os.path.join(os.fsencode(first.parent), gbk))
+    with open(os.path.join(os.fsencode(second), "照片.jpg".encode("gbk")), "wb") as file:
         file.write(JPEG)
     groups = {group.group_id: group for group in PhotoTree(tmp_path / "tree").groups(MISSION)}
     assert list(groups) == ["QC-1", "QC-2\\xb2\\xe2\\xca\\xd4", "QC-3"]
@@ -148,7 +148,7 @@ def test_names_that_are_not_utf8_cost_their_group_alone(make_group: Make, tmp_pa
     assert PhotoTree(tmp_path / "tree").has_group(MISSION, "pass", bad.group_id)
 
 
-def test_captions_count_what_is_not_read(make_group: Make, tmp_path: Path) -> None:
+def test_captions_count_files_that_are_not_read(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "1.jpg")
     (folder / "a.pdf").write_bytes(b"%PDF-1.7\n")
     (folder / "notes.txt").write_text("x")

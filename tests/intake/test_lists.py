@@ -24,17 +24,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_gives_its_photos_in_natural_order(folder: Path) -> None:
-    found = PhotoLists([folder])
-    assert list(found) == [
+    lists = PhotoLists([folder])
+    assert list(lists) == [
         (folder / "img-2.png",),
         (folder / "img-10.JPG",),
         (folder / "sub" / "深 1.heic",),
     ]
-    assert len(found) == 3
-    assert found.passed_over == {"hidden": 1, "not_a_photo": 1}
+    assert len(lists) == 3
+    assert lists.passed_over == {"hidden": 1, "not_a_photo": 1}
 
 
-def test_a_list_gives_photos_that_are_seen_together(folder: Path) -> None:
+def test_a_list_gives_photos_that_share_a_prompt(folder: Path) -> None:
     path = folder / "list.jsonl"
     rows = [{"images": ["img-2.png", "sub/深 1.heic"], "id": 7}, {"images": ["/x/y.jpg"]}]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
@@ -44,11 +44,11 @@ def test_a_list_gives_photos_that_are_seen_together(folder: Path) -> None:
     ]
 
 
-def test_the_same_photo_named_twice_is_done_once(folder: Path) -> None:
+def test_a_photo_named_twice_is_listed_once(folder: Path) -> None:
     photo = folder / "img-2.png"
-    found = PhotoLists([photo, folder / "sub" / ".." / "img-2.png"])
-    assert list(found) == [(photo,)]
-    assert found.passed_over == {"named_again": 1}
+    lists = PhotoLists([photo, folder / "sub" / ".." / "img-2.png"])
+    assert list(lists) == [(photo,)]
+    assert lists.passed_over == {"named_again": 1}
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,14 @@ def test_the_same_photo_named_twice_is_done_once(folder: Path) -> None:
         ("[]", "line 1 is not"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_line_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "list.jsonl"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(IntakeError, match=message):
         PhotoLists([path])
 
 
-def test_sources_that_are_none(folder: Path) -> None:
+def test_sources_that_are_no_photos(folder: Path) -> None:
     with pytest.raises(IntakeError, match="neither a photo"):
         PhotoLists([folder / "notes.txt"])
     with pytest.raises(IntakeError, match="no such photo"):
@@ -77,15 +77,15 @@ def test_sources_that_are_none(folder: Path) -> None:
     assert list(PhotoLists([folder / "gone.jpg"])) == [(folder / "gone.jpg",)]
 
 
-def test_the_database_is_let_go_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = sqlite3.connect
-    opened: list[sqlite3.Connection] = []
+    connections: list[sqlite3.Connection] = []
 
-    def remembered(*args: Any, **options: Any) -> sqlite3.Connection:
-        opened.append(connect(*args, **options))
-        return opened[-1]
+    def record(*args: Any, **options: Any) -> sqlite3.Connection:
+        connections.append(connect(*args, **options))
+        return connections[-1]
 
-    monkeypatch.setattr(sqlite3, "connect", remembered)
+    monkeypatch.setattr(sqlite3, "connect", record)
     lists = PhotoLists([folder])
     del lists
     with pytest.raises(IntakeError):
@@ -94,14 +94,14 @@ def test_the_database_is_let_go_of(folder: Path, monkeypatch: pytest.MonkeyPatch
     collector = threading.Thread(target=named.close)  # garbage is collected in any thread
     collector.start()
     collector.join()
-    assert len(opened) == 3
-    for db in opened:
+    assert len(connections) == 3
+    for db in connections:
         with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
             db.execute("SELECT 1")
 
 
 @pytest.mark.parametrize(
-    ("image", "said"),
+    ("image", "message"),
     [
         ("nosuch://bucket/x.jpg", "nosuch:// is unknown"),
         ("gs://bucket/x.jpg", "gcsfs"),
@@ -109,10 +109,10 @@ def test_the_database_is_let_go_of(folder: Path, monkeypatch: pytest.MonkeyPatch
         ("s3://[bucket/x.jpg", "no URL"),
     ],
 )
-def test_a_list_that_names_what_cannot_be_reached(image: str, said: str, tmp_path: Path) -> None:
+def test_a_list_with_an_unreachable_path(image: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "list.jsonl"
     rows = [{"images": ["x.jpg"]}, {"images": ["y.jpg", image]}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(IntakeError, match=said) as wrong:
+    with pytest.raises(IntakeError, match=message) as caught:
         PhotoLists([path])
-    assert f"{path}: line 2: " in str(wrong.value)
+    assert f"{path}: line 2: " in str(caught.value)

@@ -1,4 +1,4 @@
-"""Natural order: in memory and on disk the same."""
+"""Natural order is equal in memory and on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shenhe.intake import ordering
-from shenhe.intake.ordering import natural_key, naturally
+from shenhe.intake.ordering import natural_key, sort_naturally
 
 NAMES = st.text(
     alphabet=st.one_of(
@@ -21,13 +21,13 @@ NAMES = st.text(
 
 
 @given(st.lists(NAMES, unique=True, max_size=40))
-def test_on_disk_as_in_memory(names: list[str]) -> None:
+def test_order_on_disk_equals_order_in_memory(names: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ordering, "IN_MEMORY", 3)
-        assert list(naturally(iter(names))) == sorted(names, key=natural_key)
+        assert list(sort_naturally(iter(names))) == sorted(names, key=natural_key)
 
 
-def test_names_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_are_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ordering, "IN_MEMORY", 1)
     names = [os.fsdecode(b"g-\xff10"), os.fsdecode(b"g-\xff9"), "g-1", "g-01"]
-    assert list(naturally(names)) == sorted(names, key=natural_key)
+    assert list(sort_naturally(names)) == sorted(names, key=natural_key)

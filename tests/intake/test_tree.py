@@ -61,7 +61,7 @@ def test_two_folders_of_one_mission_are_refused(make_group: Make, tmp_path: Path
     assert len(list(tree.groups(MISSION))) == 1
 
 
-def test_what_is_no_photo_is_counted(make_group: Make, tmp_path: Path) -> None:
+def test_files_that_are_no_photos_are_counted(make_group: Make, tmp_path: Path) -> None:
     folder = make_group("g", "a.JPG", "b.HeIc", ".hidden.jpg")
     (folder / "notes.txt").write_text("x")
     (folder / "sub").mkdir()

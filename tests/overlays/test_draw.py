@@ -10,7 +10,7 @@ from PIL import Image
 
 from shenhe.geometry import Box, Size, to_pixels
 from shenhe.overlays import draw_caption, overlay_path, write_overlay
-from shenhe.overlays.draw import COLOURS, LEAST_SIDE, colour_of
+from shenhe.overlays.draw import COLOURS, MIN_SIDE, colour_of
 from shenhe.values import CaptionObject
 from tests.annotated import RED, THINGS, near, paint
 
@@ -22,8 +22,8 @@ def test_shapes_lie_on_their_things_also_where_the_photo_is_stored_on_its_side(
     annotation = paint(tmp_path / "a.jpg", rotated=rotated)
     write_overlay(annotation.image, annotation.objects, tmp_path / "o.jpg")
     with Image.open(tmp_path / "o.jpg") as sheet:
-        assert sheet.width == LEAST_SIDE
-        size = Size(LEAST_SIDE, LEAST_SIDE * 3 // 4)
+        assert sheet.width == MIN_SIDE
+        size = Size(MIN_SIDE, MIN_SIDE * 3 // 4)
         box = to_pixels(THINGS[0].shape, size)
         assert isinstance(box, Box)
         inside = sheet.getpixel((round((box.x1 + box.x2) / 2), round((box.y1 + box.y2) / 2)))

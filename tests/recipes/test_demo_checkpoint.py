@@ -26,7 +26,7 @@ from recipes.demo_checkpoint.scenes import CANVAS, KINDS, TOP_GAP, make_scene
 from recipes.demo_checkpoint.train import _positions
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines.local.preprocessing import as_template_message
+from shenhe.engines.prompts import as_template_message
 from shenhe.formats import caption, verdict
 from shenhe.geometry import Size
 from shenhe.photos import PixelBudget, load

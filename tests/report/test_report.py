@@ -124,7 +124,7 @@ def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> 
 def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     row = read_run(run).shown[1][0]
     index = Index(run)
-    found = index.group_of(row.key)
+    found = index.group_by_key(row.key)
     assert found is not None
     said = Opinion(choice="不通过", comment=HOSTILE, fault="未拧紧")
     index.decisions.add(Decision.on(found.entry, said, "李工<b>"))

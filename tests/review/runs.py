@@ -73,14 +73,14 @@ def write_captions(folder: Path, photos: Sequence[Path], desc: str = "BBU设备/
         truncated=False,
         resized_wh=[(640, 512)],
     )
-    things: dict[str, Any] = {
+    objects: dict[str, Any] = {
         "object_1": {"bbox_2d": [100, 100, 500, 400], "desc": desc},
         "object_2": {"line": [10, 10, 700, 800], "line_points": 2, "desc": "电线/捆扎整齐"},
     }
     rows = (
         CaptionRow(
             images=[str(photo)],
-            caption={"图片_1": things},
+            caption={"图片_1": objects},
             sizes_wh=[(640, 512)],
             raw="",
             repairs=[],
@@ -119,9 +119,9 @@ def served(run_dir: Path, *options: str) -> Iterator[Served]:
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line
-        yield Served(found[0].rstrip("/"), process)
+        match = re.search(r"http://\S+", line)
+        assert match, line
+        yield Served(match[0].rstrip("/"), process)
     finally:
         process.terminate()
         process.wait(10)

@@ -37,8 +37,8 @@ def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
 
 @pytest.fixture
 def server(run_dir: Path) -> Iterator[Served]:
-    with served(run_dir, "--reviewer", "李工") as found:
-        yield found
+    with served(run_dir, "--reviewer", "李工") as running:
+        yield running
 
 
 @pytest.fixture
@@ -111,8 +111,8 @@ def test_thirty_groups_by_keyboard(page: Page, run_dir: Path, tmp_path: Path) ->
 
     page.locator('header a[href="/export"]').click()
     rows = list(map(json.loads, _downloaded(page, "decisions.jsonl", tmp_path).splitlines()))
-    said = {row["group_id"]: row["said"]["choice"] for row in rows}
-    assert said == {
+    choices = {row["group_id"]: row["said"]["choice"] for row in rows}
+    assert choices == {
         group.group_id: "待定" if group.verdict is None else FAIL if group.label == "fail" else PASS
         for group in thirty()
     }
@@ -123,7 +123,7 @@ def test_thirty_groups_by_keyboard(page: Page, run_dir: Path, tmp_path: Path) ->
         assert row["reviewer"] == "李工"
     text = _downloaded(page, "decisions.csv", tmp_path).decode("utf-8-sig")
     sheet = list(csv.DictReader(io.StringIO(text)))
-    assert {row["group_id"]: row["decision"] for row in sheet} == said
+    assert {row["group_id"]: row["decision"] for row in sheet} == choices
     assert sum(row["overruled"] == "yes" for row in sheet) == 5
     _downloaded(page, "decisions.xlsx", tmp_path)
     cells = list(load_workbook(tmp_path / "decisions.xlsx").active.values)
@@ -160,7 +160,7 @@ def test_what_the_model_had_wrong_is_corrected(page: Page, run_dir: Path, tmp_pa
     assert row["messages"][-2]["content"].count("<image>") == len(row["images"]) == 1
     (line,) = _downloaded(page, "captions.jsonl", tmp_path).splitlines()
     row = json.loads(line)
-    assert [thing["desc"] for thing in row["objects"]] == ["BBU设备/中兴"]
+    assert [item["desc"] for item in row["objects"]] == ["BBU设备/中兴"]
     assert (row["width"], row["height"]) == (640, 512)
     # A line that is none is refused, with what was written still there.
     page.goto("/group/3")
@@ -193,30 +193,30 @@ def test_photos_overlays_and_zoom(page: Page, demo_photos: list[Path]) -> None:
 
 
 def test_two_browsers(page: Page, browser: Browser, server: Served) -> None:
-    other = browser.new_context(locale="en-GB", base_url=server.url).new_page()
-    other.goto("/name")
-    other.fill("#reviewer", "王工")
-    other.click("main button")
-    other.wait_for_url(server.url + "/")
-    for one in (page, other):
-        one.goto("/group/4")
+    second = browser.new_context(locale="en-GB", base_url=server.url).new_page()
+    second.goto("/name")
+    second.fill("#reviewer", "王工")
+    second.click("main button")
+    second.wait_for_url(server.url + "/")
+    for tab in (page, second):
+        tab.goto("/group/4")
     page.keyboard.press("2")
     page.wait_for_url("**/group/5")
-    other.fill("input[name=comment]", "看过了")
-    other.click("button.pass")
-    told = other.locator(".told[role=alert]").last
-    expect(told).to_contain_text("李工 has just decided this group: 不通过")
-    expect(other.locator("input[name=comment]")).to_have_value("看过了")
-    other.click("button.pass")
-    other.wait_for_url("**/group/5")
-    other.goto("/group/4")
-    expect(other.locator(".history li")).to_have_count(2)
+    second.fill("input[name=comment]", "看过了")
+    second.click("button.pass")
+    alert = second.locator(".told[role=alert]").last
+    expect(alert).to_contain_text("李工 has just decided this group: 不通过")
+    expect(second.locator("input[name=comment]")).to_have_value("看过了")
+    second.click("button.pass")
+    second.wait_for_url("**/group/5")
+    second.goto("/group/4")
+    expect(second.locator(".history li")).to_have_count(2)
     # What somebody else has said since is not undone.
     page.keyboard.press("u")
     page.wait_for_url("**/group/4**")
     expect(page.locator(".told[role=status]")).to_contain_text("没有撤销")
     expect(page.locator("#current")).to_have_text("人工结论: 通过")
-    other.context.close()
+    second.context.close()
 
 
 def test_a_server_that_is_gone_is_told_of(page: Page, server: Served) -> None:
@@ -237,8 +237,8 @@ def test_accessible(page: Page, size: tuple[int, int]) -> None:
     page.wait_for_url("**/group/2")
     for path in ("/", "/group/1", "/group/4", "/trail", "/export", "/name", "/nothing"):
         page.goto(path)
-        found = Axe().run(page).response["violations"]
-        serious = [v for v in found if v["impact"] in ("serious", "critical")]
+        violations = Axe().run(page).response["violations"]
+        serious = [v for v in violations if v["impact"] in ("serious", "critical")]
         assert serious == [], path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
 
@@ -251,8 +251,8 @@ def test_what_models_and_files_say_stays_text(
     group = Group(HOSTILE, reason=f"图片_1{HOSTILE}图片_999", line=HOSTILE, mission="<b>任务</b>")
     folder = write_run(tmp_path / "<i>run</i>", [group], [photo])
     write_captions(folder, [photo], desc=HOSTILE)
-    with served(folder, "--reviewer", HOSTILE) as found:
-        page = browser.new_context(base_url=found.url).new_page()
+    with served(folder, "--reviewer", HOSTILE) as running:
+        page = browser.new_context(base_url=running.url).new_page()
         page.goto("/")
         expect(page.locator(".queue b")).to_have_text(HOSTILE)
         page.goto("/group/1")

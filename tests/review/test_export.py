@@ -11,7 +11,7 @@ import pytest
 from shenhe.config import load_missions, load_prompts
 from shenhe.formats import verdict
 from shenhe.review import Index, Prompting
-from shenhe.review.export import Made, export
+from shenhe.review.export import ExportFile, make_export
 from shenhe.review.index import Filters
 from shenhe.row_types import Failure
 from shenhe.rows.decision_rows import Decision, Opinion
@@ -53,15 +53,15 @@ def index(tmp_path: Path, demo_photos: list[Path]) -> Index:
     return Index(folder)
 
 
-def _say(index: Index, group_id: str, **said: Any) -> None:
+def _say(index: Index, group_id: str, **fields: Any) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
-    index.decisions.add(Decision.on(entry, Opinion.model_validate(said), "李工"))
+    index.decisions.add(Decision.on(entry, Opinion.model_validate(fields), "李工"))
 
 
-def _rows(made: Made) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in made.content.decode().splitlines()]
-    assert len(found) == made.rows
-    return found
+def _rows(export: ExportFile) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in export.content.decode().splitlines()]
+    assert len(rows) == export.rows
+    return rows
 
 
 def test_verdicts_that_were_overruled_are_learnt_in_the_words_of_the_prompt(index: Index) -> None:
@@ -71,13 +71,13 @@ def test_verdicts_that_were_overruled_are_learnt_in_the_words_of_the_prompt(inde
     _say(index, "silent", choice=FAIL)
     _say(index, "deferred", choice="待定", lines={"图片_1": BETTER})
     _say(index, "other", choice=FAIL, comment="错")
-    made = export("stage_b.jsonl", index, PROMPTING)
+    made = make_export("stage_b.jsonl", index, PROMPTING)
     overruled, lines = _rows(made)
     assert overruled["messages"][-1]["content"] == "不通过\n理由: 图片_1中螺丝 未拧紧"
     verdict.parse(overruled["messages"][-1]["content"])
-    asked = overruled["messages"][-2]["content"]
-    assert f"图片_1: {LINE}" in asked
-    assert MISSION in asked
+    prompt = overruled["messages"][-2]["content"]
+    assert f"图片_1: {LINE}" in prompt
+    assert MISSION in prompt
     assert f"图片_2: {BETTER}" in lines["messages"][-2]["content"]
     assert lines["messages"][-1]["content"].startswith("不通过\n理由: 图片_1显示")
     assert dict(made.left_out) == {
@@ -85,7 +85,7 @@ def test_verdicts_that_were_overruled_are_learnt_in_the_words_of_the_prompt(inde
         "待定: no verdict to learn": 1,
         "别的任务: no such mission": 1,
     }
-    assert len(_rows(export("stage_a.jsonl", index, PROMPTING))) == 2
+    assert len(_rows(make_export("stage_a.jsonl", index, PROMPTING))) == 2
 
 
 def test_what_the_model_left_undecided_is_learnt_and_a_pass_with_a_fault_is_not(
@@ -101,7 +101,7 @@ def test_what_the_model_left_undecided_is_learnt_and_a_pass_with_a_fault_is_not(
     assert photos is not None
     lines = {f"图片_{number}": BETTER for number, _ in enumerate(photos.images, 1)}
     _say(index, "failed", choice=FAIL, comment="图片_1中螺丝未拧紧", lines=lines)
-    made = export("stage_b.jsonl", index, PROMPTING)
+    made = make_export("stage_b.jsonl", index, PROMPTING)
     assert [row["messages"][-1]["content"] for row in _rows(made)] == [
         "不通过\n理由: 未拧紧",
         "不通过\n理由: 图片_1中螺丝未拧紧",
@@ -121,7 +121,7 @@ def test_lines_that_do_not_show_what_was_decided_on_teach_nothing(
     index = Index(write_run(tmp_path / "run", groups, demo_photos[:2]))
     for group in groups:
         _say(index, group.group_id, choice=PASS, comment="符合要求")
-    made = export("stage_b.jsonl", index, PROMPTING)
+    made = make_export("stage_b.jsonl", index, PROMPTING)
     assert made.rows == 1
     assert made.left_out == {
         "left_out: the lines do not show what was decided on": 1,
@@ -136,9 +136,9 @@ def test_lines_that_stage_a_never_wrote(index: Index, demo_photos: list[Path]) -
     assert str(demo_photos[0]) in group.images
     assert len(group.images) > 1
     _say(index, "failed", choice=FAIL, comment="图片_1中螺丝未拧紧", lines={"图片_1": BETTER})
-    (row,) = _rows(export("stage_a.jsonl", index, PROMPTING))
+    (row,) = _rows(make_export("stage_a.jsonl", index, PROMPTING))
     assert row["images"] == [group.images[0]]
-    made = export("stage_b.jsonl", index, PROMPTING)
+    made = make_export("stage_b.jsonl", index, PROMPTING)
     assert made.rows == 0
     assert made.left_out == {"a photo has no line": 1}
 
@@ -146,7 +146,7 @@ def test_lines_that_stage_a_never_wrote(index: Index, demo_photos: list[Path]) -
 def test_captions_that_were_corrected(index: Index, demo_photos: list[Path]) -> None:
     descs = {"图片_1": {"object_1": "BBU设备/中兴", "object_2": None}, "图片_2": {"object_1": "x"}}
     _say(index, "agreed", choice=PASS, descs=descs)
-    made = export("captions.jsonl", index, PROMPTING)
+    made = make_export("captions.jsonl", index, PROMPTING)
     (row,) = _rows(made)
     assert row["images"] == [str(demo_photos[0])]
     assert row["objects"] == [{"bbox_2d": [64, 51, 320, 205], "desc": "BBU设备/中兴"}]

@@ -208,13 +208,13 @@ def test_back_forward_and_reload_decide_nothing(page: Page, decided: Decided) ->
     assert len(decided()) == 1
 
 
-@pytest.mark.parametrize("where", ["comment", "fault", "line", "desc"])
-def test_a_pass_with_a_fault_is_asked_back(page: Page, decided: Decided, where: str) -> None:
+@pytest.mark.parametrize("source", ["comment", "fault", "line", "desc"])
+def test_a_pass_with_a_fault_is_asked_back(page: Page, decided: Decided, source: str) -> None:
     _at(page, 20)
-    if where == "fault":
+    if source == "fault":
         page.select_option("select[name=fault]", "生锈")
     else:
-        field = {"comment": FIELDS[0], "line": FIELDS[2], "desc": FIELDS[3]}[where]
+        field = {"comment": FIELDS[0], "line": FIELDS[2], "desc": FIELDS[3]}[source]
         page.fill(field, "BBU安装螺丝/生锈")
     page.locator("h1").click()
     page.keyboard.press("1")

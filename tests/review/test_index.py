@@ -34,8 +34,8 @@ def _ids(index: Index, filters: Filters, after: int = 0) -> list[str]:
 
 def _decide(index: Index, group_id: str, choice: str) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
-    said = Opinion.model_validate({"choice": choice})
-    index.decisions.add(Decision.on(entry, said, "李工"))
+    opinion = Opinion.model_validate({"choice": choice})
+    index.decisions.add(Decision.on(entry, opinion, "李工"))
 
 
 def test_the_order_is_that_of_need(run_dir: Path) -> None:
@@ -66,7 +66,7 @@ def test_filters(run_dir: Path) -> None:
     assert _ids(index, Filters(against=True)) == ["escaped"]
     assert _ids(index, Filters(mission="BBU接地线检查")) == ["escaped"]
     assert index.progress(Filters()) == (6, 3, 1)
-    assert index.matching(Filters(state="decided", text="unsure")) == 1
+    assert index.count_matching(Filters(state="decided", text="unsure")) == 1
 
 
 def test_decisions_of_earlier_versions_overrule_what_had_been_decided_alone(run_dir: Path) -> None:
@@ -76,13 +76,13 @@ def test_decisions_of_earlier_versions_overrule_what_had_been_decided_alone(run_
     with closing(sqlite3.connect(index.decisions.path)) as db, db:
         db.execute("UPDATE current SET overrules = 1")  # as they kept it
     assert index.progress(Filters()) == (6, 2, 1)
-    assert index.matching(Filters(state="overruled")) == 1
+    assert index.count_matching(Filters(state="overruled")) == 1
     assert _ids(index, Filters(state="overruled")) == ["sure"]
     assert [entry.group_id for entry in index.page(Filters()) if entry.overrules] == ["sure"]
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "group_ids"),
     [
         ("未拧紧", ["unsure-fail"]),
         ("拧", ["unsure-fail"]),
@@ -94,8 +94,8 @@ def test_decisions_of_earlier_versions_overrule_what_had_been_decided_alone(run_
         ("AND OR *", []),
     ],
 )
-def test_search_takes_words_as_they_are(run_dir: Path, text: str, found: list[str]) -> None:
-    assert _ids(Index(run_dir), Filters(text=text)) == found
+def test_search_takes_words_as_they_are(run_dir: Path, text: str, group_ids: list[str]) -> None:
+    assert _ids(Index(run_dir), Filters(text=text)) == group_ids
 
 
 def test_rows_that_change_make_the_index_anew(run_dir: Path, demo_photos: list[Path]) -> None:
@@ -111,15 +111,15 @@ def test_rows_that_change_make_the_index_anew(run_dir: Path, demo_photos: list[P
 def test_a_group_with_its_rows(run_dir: Path, demo_photos: list[Path]) -> None:
     write_captions(run_dir, demo_photos[:1])
     index = Index(run_dir)
-    found = index.group(2)
-    assert found is not None
-    assert found.verdict.group_id == found.entry.group_id == "escaped"
-    assert found.summary is not None
-    assert found.summary.images == [str(photo) for photo in demo_photos[:2]]
-    assert list(found.captions) == [str(demo_photos[0])]
+    group = index.group(2)
+    assert group is not None
+    assert group.verdict.group_id == group.entry.group_id == "escaped"
+    assert group.summary is not None
+    assert group.summary.images == [str(photo) for photo in demo_photos[:2]]
+    assert list(group.captions) == [str(demo_photos[0])]
     assert index.group(7) is None
-    assert index.group_of("nothing") is None
-    assert index.group_of(found.entry.key) == found
+    assert index.group_by_key("nothing") is None
+    assert index.group_by_key(group.entry.key) == group
 
 
 def test_what_is_no_run(tmp_path: Path, run_dir: Path) -> None:

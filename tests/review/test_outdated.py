@@ -17,7 +17,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.evaluation import read_outcomes
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
-from shenhe.review.export import EXPORTS, export
+from shenhe.review.export import EXPORTS, make_export
 from shenhe.review.index import Filters, QueueEntry
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
@@ -75,9 +75,9 @@ def _touch(photo: Path) -> None:
 
 
 def _copy(photo: Path) -> None:
-    fresh = photo.with_suffix(".new")
-    shutil.copyfile(photo, fresh)
-    fresh.replace(photo)
+    copy = photo.with_suffix(".new")
+    shutil.copyfile(photo, copy)
+    copy.replace(photo)
 
 
 def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
@@ -85,10 +85,10 @@ def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
     return entry
 
 
-def _decide(case: Case, group_id: str = "g1", version: int = 1, **said: Any) -> Decision:
+def _decide(case: Case, group_id: str = "g1", version: int = 1, **fields: Any) -> Decision:
     index = Index(case.out)
-    told = Opinion.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | said)
-    return index.decisions.add(Decision.on(_entry(index, group_id), told, "李工", version))
+    opinion = Opinion.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | fields)
+    return index.decisions.add(Decision.on(_entry(index, group_id), opinion, "李工", version))
 
 
 def _open(index: Index) -> list[str]:
@@ -118,18 +118,18 @@ def test_a_decision_on_other_photos_counts_nowhere(
     index = Index(case.out)
     assert _open(index) == ["g1"]
     assert index.progress(Filters()) == (2, 1, 1)
-    assert index.matching(Filters(state="open")) == 1
-    assert index.matching(Filters(state="decided")) == 1
-    assert index.matching(Filters(state="overruled")) == 1
+    assert index.count_matching(Filters(state="open")) == 1
+    assert index.count_matching(Filters(state="decided")) == 1
+    assert index.count_matching(Filters(state="overruled")) == 1
     assert _entry(index).choice is None
     outcomes = read_outcomes(case.out, "decisions")
-    labels = {one.key.rpartition("\x1f")[2]: one.label for one in outcomes}
+    labels = {outcome.key.rpartition("\x1f")[2]: outcome.label for outcome in outcomes}
     assert labels == {"g1": None, "g2": "fail"}
     text = write_report(case.out).read_text(encoding="utf-8")
     assert "<b>1</b>已复核 reviewed" in text
     assert text.count("复核: 不通过 · 李工") == 1
     for name in EXPORTS:
-        made = export(name, index, PROMPTING)
+        made = make_export(name, index, PROMPTING)
         assert made.rows == (0 if name in ("stage_a.jsonl", "captions.jsonl") else 1), name
         assert made.left_out["the photos have changed since it was decided"] == 1
     # Nothing is deleted.
@@ -185,7 +185,7 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
         assert client.post(address, data=_form(page) | form).status_code == 303
         assert 'id="outdated"' not in client.get(address).text
     assert _open(index) == ["g2"]
-    assert [one.version for one in Decisions(case.out).all_current()] == [2]
+    assert [decision.version for decision in Decisions(case.out).all_current()] == [2]
 
 
 def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
@@ -199,12 +199,12 @@ def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
     assert undone is not None
     assert (undone.opinion, undone.inputs, undone.version) == (first.opinion, first.inputs, 3)
     assert _open(index) == ["g1", "g2"]
-    assert list(index.decided()) == list(index.decisions.all_current()) == []
+    assert list(index.current_decisions()) == list(index.decisions.all_current()) == []
     undone = index.decisions.undo("李工")
     assert undone is not None
     assert (undone.opinion, undone.version) == (None, 4)
     again = _decide(case, version=5)
-    assert list(index.decided()) == [again]
+    assert list(index.current_decisions()) == [again]
 
 
 def test_decisions_that_know_no_photos_stay(case: Case) -> None:
@@ -224,8 +224,8 @@ def test_a_decision_on_a_group_that_is_gone_from_the_rows_is_exported(case: Case
     for stage in ("stage_a", "stage_b"):
         path = case.out / stage / f"{MISSION.name}.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        path.write_text("".join(one for one in lines if '"g1"' not in one), encoding="utf-8")
+        path.write_text("".join(line for line in lines if '"g1"' not in line), encoding="utf-8")
     index = Index(case.out)
-    assert list(index.decided()) == list(index.decisions.all_current()) == [first]
-    (row,) = export("decisions.jsonl", index, PROMPTING).content.decode().splitlines()
+    assert list(index.current_decisions()) == list(index.decisions.all_current()) == [first]
+    (row,) = make_export("decisions.jsonl", index, PROMPTING).content.decode().splitlines()
     assert json.loads(row)["inputs"] == first.inputs

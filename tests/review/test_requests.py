@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.review import Index, Prompting, Review, create_app
-from shenhe.review.faults import despite, stated_faults
+from shenhe.review.faults import faults_digest, find_faults
 from shenhe.review.index import Filters
 from shenhe.rows.decision_rows import Opinion
 from shenhe.rows.decisions import Decisions
@@ -118,12 +118,12 @@ def test_no_form_is_too_much(
     client: TestClient, run_dir: Path, form: dict[str, str], field: str
 ) -> None:
     # The rest is that of a page of rows that have been judged anew since.
-    others = {**form, "seen": "2025", "comment": "看过"} | (
+    fields = {**form, "seen": "2025", "comment": "看过"} | (
         {"version": "7"} if field == "seen" else {}
     )
-    others.pop(field, None)
+    fields.pop(field, None)
     for text in (*REFUSED, *ODD):
-        body = f"{urlencode(others)}&{field}={text}"
+        body = f"{urlencode(fields)}&{field}={text}"
         status = client.post("/group/1", content=body).status_code
         assert status in (400, 409), text[:30]
         broken = text in REFUSED[4:] or (text in REFUSED and field == "version")
@@ -151,12 +151,12 @@ def test_no_body_is_too_much(client: TestClient, run_dir: Path, address: str, bo
 def test_only_a_decision_that_is_named_once_decides(
     client: TestClient, run_dir: Path, form: dict[str, str]
 ) -> None:
-    other = {name: value for name, value in form.items() if name != "choice"}
+    undecided = {name: value for name, value in form.items() if name != "choice"}
     for body in (
-        urlencode(other),
-        *(urlencode({**other, "choice": choice}) for choice in ("", "1", "a", "pass", "通过 ")),
+        urlencode(undecided),
+        *(urlencode({**undecided, "choice": choice}) for choice in ("", "1", "a", "pass", "通过 ")),
         urlencode(form) + "&choice=" + quote("不通过"),
-        urlencode({**other, "despite": despite(("生锈",)), "agree": "1", "通过": "通过"}),
+        urlencode({**undecided, "despite": faults_digest(("生锈",)), "agree": "1", "通过": "通过"}),
         urlencode({**form, "version": "-1"}),
         urlencode({**form, "version": "9223372036854775807"}),
         urlencode({**form, "comment": "长" * 10_001}),
@@ -190,8 +190,8 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
         json = client.post("/group/1", data=whole, headers={"Accept": "application/json"}).json()
         assert set(json["faults"]) == set(faults)
         # An answer to another question is none.
-        asked = f"/group/1?despite={despite(('未拧紧', '生锈'))}"
-        assert client.post(asked, data=whole).status_code == 422
+        confirmed = f"/group/1?despite={faults_digest(('未拧紧', '生锈'))}"
+        assert client.post(confirmed, data=whole).status_code == 422
         assert client.post("/group/1?despite=1", data={**whole, "despite": "1"}).status_code == 422
     assert Decisions(run_dir).trail() == []
     assert client.post(json["despite"], data=whole).status_code == 303
@@ -202,7 +202,7 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
 
 
 @pytest.mark.parametrize(
-    ("said", "faults"),
+    ("opinion", "faults"),
     [
         (Opinion(choice=PASS), ()),
         (Opinion(choice=PASS, comment="BBU无需安装挡风板，符合要求"), ()),
@@ -211,8 +211,8 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
         (Opinion(choice=PASS, lines={"图片_2": "螺丝/生锈×2"}, comment="生锈"), ("生锈",)),
     ],
 )
-def test_faults_that_are_written(said: Opinion, faults: tuple[str, ...]) -> None:
-    assert stated_faults(said, ("生锈", "不符合要求")) == faults
+def test_faults_that_are_written(opinion: Opinion, faults: tuple[str, ...]) -> None:
+    assert find_faults(opinion, ("生锈", "不符合要求")) == faults
 
 
 def test_names_and_headers(client: TestClient) -> None:
@@ -273,8 +273,8 @@ def test_bytes_that_no_library_would_send(run_dir: Path) -> None:
         assert _ask(address, b"GET /" + tail + b"\r\n") == b"HTTP/1.1 200 OK"
 
 
-@pytest.mark.parametrize("held", ["nothing", "half"])
-def test_ctrl_c_ends_it_whatever_clients_hold(run_dir: Path, held: str) -> None:
+@pytest.mark.parametrize("requests", ["nothing", "half"])
+def test_ctrl_c_ends_it_whatever_clients_hold(run_dir: Path, requests: str) -> None:
     command = [sys.executable, "-m", "shenhe", "review", str(run_dir), "--port", "0"]
     command += ["--reviewer", "李工"]
 
@@ -298,7 +298,7 @@ def test_ctrl_c_ends_it_whatever_clients_hold(run_dir: Path, held: str) -> None:
     body = urlencode({"key": key, "version": "0", "seen": TIME, "choice": "不通过"}).encode()
     post = b"POST /group/6 HTTP/1.1\r\n" + head + b"Content-Length: %d\r\n\r\n" % len(body)
     with ExitStack() as open_connections:
-        if held == "half":
+        if requests == "half":
             version = len(Decisions(run_dir).history(key))
             whole = body.replace(b"version=0", b"version=%d" % version)
             length = b"Content-Length: %d\r\n\r\n" % len(whole)
@@ -307,7 +307,7 @@ def test_ctrl_c_ends_it_whatever_clients_hold(run_dir: Path, held: str) -> None:
             before += 1
         for raw in (
             ()
-            if held == "nothing"
+            if requests == "nothing"
             else (
                 *(b"", b"GET", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\n" + head),
                 *(post, post + body[:-9], post + body[:9]),

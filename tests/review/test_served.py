@@ -15,7 +15,7 @@ import pytest
 
 from shenhe.cli.main import main
 from shenhe.review.access import is_loopback
-from shenhe.review.export import safe_cell
+from shenhe.review.export.sheets import safe_cell
 from shenhe.review.index import Filters, Index
 from shenhe.rows.decisions import Decisions
 from tests.review.runs import TIME, Group, served, thirty, write_run
@@ -53,8 +53,8 @@ def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
 def test_only_its_own_pages_may_write(run_dir: Path) -> None:
     key = Index(run_dir).page(Filters())[0].key
     form = {"key": key, "version": "0", "seen": TIME, "choice": "通过"}
-    with served(run_dir) as found:
-        client = Client(found.url)
+    with served(run_dir) as running:
+        client = Client(running.url)
         for origin in (None, "null", "http://evil.example", f"http://{client.host}.evil.example"):
             headers = {"Origin": origin} if origin else {}
             assert client.send("POST", "/group/1", headers, **form)[0] == 403
@@ -69,8 +69,8 @@ def test_only_its_own_pages_may_write(run_dir: Path) -> None:
 
 def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -> None:
     key = Index(run_dir).page(Filters())[0].key
-    with served(run_dir) as found:
-        client = Client(found.url)
+    with served(run_dir) as running:
+        client = Client(running.url)
         # A page of another run, or of rows that were judged anew since, decides nothing here.
         assert client.decide(1, "挡风板安装检查\x1f\x1fanother") == 409
         headers = {"Origin": f"http://{client.host}"}
@@ -86,8 +86,8 @@ def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -
 
 
 def test_headers_and_what_is_not_there(run_dir: Path) -> None:
-    with served(run_dir) as found:
-        client = Client(found.url)
+    with served(run_dir) as running:
+        client = Client(running.url)
         for path in ("/", "/group/1", "/photo/1/1/small.jpg", "/nothing", "/static/app.js"):
             _, headers, _ = client.send("GET", path)
             policy = headers["content-security-policy"]
@@ -107,8 +107,8 @@ def test_headers_and_what_is_not_there(run_dir: Path) -> None:
         for form in ({}, {"version": "x"}, {"version": "0", "choice": "也许"}):
             assert client.send("POST", "/group/1", origin, key=key, **form)[0] == 400
         assert client.send("POST", "/group/1", origin, comment="长" * 400_000)[0] == 413
-        for here in ("//evil.example", "/\\evil.example", "http://evil.example"):
-            _, headers, _ = client.send("POST", "/language", origin, language="en", here=here)
+        for address in ("//evil.example", "/\\evil.example", "http://evil.example"):
+            _, headers, _ = client.send("POST", "/language", origin, language="en", here=address)
             assert headers["location"] == "/"
 
 
@@ -116,27 +116,27 @@ def test_no_photo_is_taken_for_another(
     run_dir: Path, tmp_path: Path, demo_photos: list[Path]
 ) -> None:
     path = "/photo/1/1/small.jpg"
-    with served(run_dir) as found:
-        client = Client(found.url)
+    with served(run_dir) as running:
+        client = Client(running.url)
         _, first, content = client.send("GET", path)
         assert "no-cache" in first["cache-control"]
-        known = {"If-None-Match": first["etag"]}
-        assert client.send("GET", path, known)[::2] == (304, b"")
-        assert client.send("GET", "/photo/1/2/small.jpg", known)[0] == 200
-        assert client.send("GET", "/photo/1/1/large.jpg", known)[0] == 200
+        condition = {"If-None-Match": first["etag"]}
+        assert client.send("GET", path, condition)[::2] == (304, b"")
+        assert client.send("GET", "/photo/1/2/small.jpg", condition)[0] == 200
+        assert client.send("GET", "/photo/1/1/large.jpg", condition)[0] == 200
         assert client.send("GET", f"{path}?of=000000000000")[0] == 404
     # Another run at the same address, or the same photo taken anew, is not what browsers kept.
-    other = write_run(tmp_path / "other", thirty(), demo_photos[5:7])
-    with served(other) as found:
-        status, _, instead = Client(found.url).send("GET", path, known)
+    second_run = write_run(tmp_path / "other", thirty(), demo_photos[5:7])
+    with served(second_run) as running:
+        status, _, instead = Client(running.url).send("GET", path, condition)
         assert status == 200
         assert instead != content
 
 
 def test_other_addresses_ask_for_a_token(run_dir: Path) -> None:
-    with served(run_dir, "--host", "0.0.0.0") as found:  # all addresses: loopback among them
-        port = urlsplit(found.url).port
-        token = urlsplit(found.url).query.partition("=")[2]
+    with served(run_dir, "--host", "0.0.0.0") as running:  # all addresses: loopback among them
+        port = urlsplit(running.url).port
+        token = urlsplit(running.url).query.partition("=")[2]
         assert len(token) >= 32
         client = Client(f"http://127.0.0.1:{port}")
         assert client.send("GET", "/", HTML)[:1] == (303,)
@@ -156,14 +156,14 @@ def test_other_addresses_ask_for_a_token(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "here"),
+    ("host", "loopback"),
     [
         *(("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True)),
         *(("0.0.0.0", False), ("10.0.0.8", False), ("localhost.evil.example", False), ("", False)),
     ],
 )
-def test_what_loopback_is(host: str, here: bool) -> None:
-    assert is_loopback(host) == here
+def test_what_loopback_is(host: str, loopback: bool) -> None:
+    assert is_loopback(host) == loopback
 
 
 def test_kill_nine_in_the_middle_of_five_hundred_decisions(
@@ -173,10 +173,10 @@ def test_kill_nine_in_the_middle_of_five_hundred_decisions(
     run_dir = write_run(tmp_path / "run", groups, demo_photos[:1])
     keys = [entry.key for entry in Index(run_dir).page(Filters(), count=500)]
     acknowledged: list[str] = []
-    with served(run_dir) as found:
+    with served(run_dir) as running:
 
         def work(mine: slice) -> None:
-            client = Client(found.url)
+            client = Client(running.url)
             for number, key in list(enumerate(keys, 1))[mine]:
                 try:
                     status = client.decide(number, key)
@@ -185,7 +185,7 @@ def test_kill_nine_in_the_middle_of_five_hundred_decisions(
                 assert status == 200
                 acknowledged.append(key)
                 if len(acknowledged) == 300:
-                    os.kill(found.process.pid, signal.SIGKILL)
+                    os.kill(running.process.pid, signal.SIGKILL)
 
         threads = [threading.Thread(target=work, args=(slice(n, None, 2),)) for n in (0, 1)]
         for thread in threads:
@@ -197,8 +197,8 @@ def test_kill_nine_in_the_middle_of_five_hundred_decisions(
     assert kept >= set(acknowledged)
     assert len(kept) <= len(acknowledged) + 2  # what was written, and not yet said
     # The same command goes on from there.
-    with served(run_dir) as found:
-        client = Client(found.url)
+    with served(run_dir) as running:
+        client = Client(running.url)
         for number, key in enumerate(keys, 1):
             if key not in kept:
                 assert client.decide(number, key) == 200
@@ -209,16 +209,16 @@ def test_kill_nine_in_the_middle_of_five_hundred_decisions(
 def test_exports_from_the_command_line(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with served(run_dir, "--reviewer", "=HYPERLINK(0)") as found:
-        client = Client(found.url)
+    with served(run_dir, "--reviewer", "=HYPERLINK(0)") as running:
+        client = Client(running.url)
         keys = [entry.key for entry in Index(run_dir).page(Filters())]
         assert client.decide(3, keys[2]) == 200  # overruled, and nobody said why
         assert client.decide(1, keys[0], choice="待定") == 200
     with pytest.raises(SystemExit) as left:
         main(["review", str(run_dir), "--export", str(tmp_path / "out")])
     assert left.value.code == 0
-    told = capsys.readouterr()
-    assert "no reason to learn" in told.err
+    output = capsys.readouterr()
+    assert "no reason to learn" in output.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("decisions.csv", "decisions.xlsx", "decisions.jsonl"),
         *("stage_a.jsonl", "stage_b.jsonl", "captions.jsonl"),
@@ -245,9 +245,9 @@ def test_cells_are_no_formulas(value: object, cell: str) -> None:
 def test_options_that_cannot_be(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with served(run_dir) as found:
-        port = str(urlsplit(found.url).port)
-        for arguments, told in (
+    with served(run_dir) as running:
+        port = str(urlsplit(running.url).port)
+        for arguments, message in (
             ([str(run_dir), "--port", port], "name another"),
             ([str(run_dir), "--port", "99999"], "name another"),
             ([str(tmp_path / "nothing")], "no verdicts"),
@@ -255,5 +255,5 @@ def test_options_that_cannot_be(
             with pytest.raises(SystemExit) as left:
                 main(["review", *arguments])
             assert left.value.code == 2
-            assert told in capsys.readouterr().err
+            assert message in capsys.readouterr().err
     assert not (tmp_path / "nothing").exists()

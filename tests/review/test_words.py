@@ -14,10 +14,10 @@ from shenhe.config import load_missions, load_prompts, load_vocabulary
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.export import EXPORTS
-from shenhe.review.index import States
-from shenhe.review.pages import TOLD
+from shenhe.review.index import STATES
+from shenhe.review.site import NOTICES
 from shenhe.review.views import CHOICES, FURTHER_FAULTS
-from shenhe.review.words import LANGUAGES, words
+from shenhe.review.words import LANGUAGES, load_words
 from shenhe.rows.decisions import Decisions
 from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
 
@@ -63,8 +63,8 @@ class Words(HTMLParser):
         if names.get("type") not in ("hidden", "checkbox") and tag == "input":
             self.all.append(names.get("value") or "")
         if tag not in VOID:
-            other = names.get("lang", self._language) != self._language
-            self._path.append((tag, self._path[-1][1] or other or tag in FOREIGN))
+            foreign = names.get("lang", self._language) != self._language
+            self._path.append((tag, self._path[-1][1] or foreign or tag in FOREIGN))
 
     def handle_endtag(self, tag: str) -> None:
         assert self._path.pop()[0] == tag
@@ -96,9 +96,9 @@ def client(run_dir: Path) -> Iterator[TestClient]:
 def _pages(client: TestClient, index: Index) -> Iterator[tuple[str, str]]:
     """Ask for a page of every kind and state; what is decided on the way is taken back."""
     yield "empty trail", client.get("/trail").text
-    for told in TOLD:
-        yield told, client.get(f"/?told={told}&about=QC-1").text
-    for state in States:
+    for notice in NOTICES:
+        yield notice, client.get(f"/?told={notice}&about=QC-1").text
+    for state in STATES:
         yield state, client.get(f"/?state={state}").text
     for path in (
         "/?text=nothing-like-it",
@@ -154,9 +154,9 @@ def test_what_pages_say(client: TestClient, run_dir: Path, language: str) -> Non
         if not text:
             continue  # sent on
         assert f'<html lang="{language}">' in text, page
-        said = Words(text, language)
-        whole, own = " ".join(said.all), " ".join(said.own)
-        assert not (found := NOT_WORDS.search(whole)), (page, found)
+        words = Words(text, language)
+        whole, own = " ".join(words.all), " ".join(words.own)
+        assert not (match := NOT_WORDS.search(whole)), (page, match)
         if language == "zh":
             left = [word for word in re.findall(r"[A-Za-z]{2,}", own) if word not in LATIN]
         else:
@@ -176,11 +176,11 @@ def _has_no_bare_marks(text: str, page: str) -> None:
 
 
 def test_words_are_there_in_both_languages() -> None:
-    chinese, english = (words(language) for language in ("zh", "en"))
+    chinese, english = (load_words(language) for language in ("zh", "en"))
     assert chinese.keys() == english.keys()
     for name, sentence in chinese.items():
-        places = re.findall(r"\{\w+\}", sentence)
-        assert sorted(places) == sorted(re.findall(r"\{\w+\}", english[name])), name
+        placeholders = re.findall(r"\{\w+\}", sentence)
+        assert sorted(placeholders) == sorted(re.findall(r"\{\w+\}", english[name])), name
     for name in EXPORTS:
         assert chinese["export_" + name.replace("decisions.", "").replace(".jsonl", "")]
 
@@ -223,7 +223,7 @@ def test_what_the_report_says(
             assert client.post(f"/group/{number}", data=form).status_code == 303
         assert len(list(Decisions(folder).all_current())) == 2
     text = write_report(folder, max_groups).read_text(encoding="utf-8")
-    said = Words(text, "zh")
-    assert not (found := NOT_WORDS.search(" ".join(said.all))), found
+    words = Words(text, "zh")
+    assert not (match := NOT_WORDS.search(" ".join(words.all))), match
     if labelled:
         assert "<b>1</b>改判 overruled" in text  # the other one the model had left undecided

@@ -102,5 +102,5 @@ def test_a_torn_row_is_done_again_and_other_options_are_refused(tmp_path: Path) 
 def test_rows_of_another_form_are_named(tmp_path: Path) -> None:
     path = tmp_path / "c.jsonl"
     path.write_text('{"images": ["a"], "caption": {}}\n', encoding="utf-8")
-    with pytest.raises(RunError, match="line 1 is no caption row"):
+    with pytest.raises(RunError, match="line 1 is not a caption row"):
         list(read_captions(path))

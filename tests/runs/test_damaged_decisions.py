@@ -47,12 +47,12 @@ def _anothers(path: Path) -> None:
     _sql("CREATE TABLE photos (a)")(path)
 
 
-@pytest.mark.parametrize("said", ["[" * 100_000, "{", "\0", "[]"])
-def test_what_was_said_that_cannot_be_read_is_told_as_damage(said: str) -> None:
+@pytest.mark.parametrize("cell", ["[" * 100_000, "{", "\0", "[]"])
+def test_what_was_said_that_cannot_be_read_is_told_as_damage(cell: str) -> None:
     cells = to_cells(decision("g").model_copy(update={"number": 1}))
-    place = COLUMNS.split(", ").index("said")
+    index = COLUMNS.split(", ").index("said")
     with pytest.raises(ValueError, match=r".+"):
-        from_cells((1, *cells[:place], said, *cells[place + 1 :]))
+        from_cells((1, *cells[:index], cell, *cells[index + 1 :]))
 
 
 HARMS: dict[str, Callable[[Path], object]] = {
@@ -84,7 +84,7 @@ def test_damaged_decisions_are_told_and_recovered(
     (aside,) = path.parent.glob("decisions.sqlite.before-*")
     assert aside.read_bytes() == before
     left = list(Decisions(tmp_path).all_current())
-    assert all(one in decided for one in left)
+    assert all(decision in decided for decision in left)
     assert fault.done.startswith(f"{len(left)} decisions can be read")
     assert fault.mendable == (len(left) == COUNT)
     if harm == "no table":
@@ -148,7 +148,7 @@ def test_a_file_of_layout_1_is_whole_and_is_recovered_where_it_is_not(tmp_path: 
     _sql("DELETE FROM current")(path)
     (fault,) = check_run(tmp_path, load_missions())
     assert "1 decisions can be read; they are written anew" in fault.done
-    assert [one.key for one in Decisions(tmp_path).all_current()] == ["g1"]
+    assert [decision.key for decision in Decisions(tmp_path).all_current()] == ["g1"]
 
 
 def test_what_a_decision_was_made_on_is_recovered(tmp_path: Path) -> None:

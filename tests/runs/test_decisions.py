@@ -63,7 +63,7 @@ def test_versions_are_kept_and_none_is_written_twice(tmp_path: Path) -> None:
         decisions.add(decision(version=3))
     second = decisions.add(decision(version=2, choice="通过", who="王工"))
     assert not second.overrules
-    assert [one.version for one in decisions.history("g1")] == [2, 1]
+    assert [version.version for version in decisions.history("g1")] == [2, 1]
     assert list(Decisions(tmp_path).all_current()) == [second]
 
 
@@ -79,7 +79,7 @@ def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
     assert undone is not None
     assert undone.opinion is not None
     assert (undone.key, undone.opinion.choice, undone.version) == ("g1", "不通过", 3)
-    assert [one.key for one in decisions.all_current()] == ["g1"]
+    assert [decision.key for decision in decisions.all_current()] == ["g1"]
     undone = decisions.undo("李工")
     assert undone is not None
     assert (undone.key, undone.opinion, undone.undoes, undone.version) == ("g1", None, 1, 4)
@@ -95,10 +95,10 @@ def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
 def test_what_somebody_else_said_since_is_not_undone(tmp_path: Path) -> None:
     decisions = Decisions(tmp_path)
     decisions.add(decision("g1", who="李工"))
-    theirs = decisions.add(decision("g1", 2, "待定", who="王工"))
+    second = decisions.add(decision("g1", 2, "待定", who="王工"))
     with pytest.raises(ConflictError):
         decisions.undo("李工")
-    assert decisions.current("g1") == theirs
+    assert decisions.current("g1") == second
 
 
 def test_of_many_at_once_one_writes_each_version(tmp_path: Path) -> None:
@@ -121,15 +121,17 @@ def test_of_many_at_once_one_writes_each_version(tmp_path: Path) -> None:
         thread.join()
     assert len(written) == 40
     assert len(refused) == 120
-    assert list(Decisions(tmp_path).all_current()) == sorted(written, key=lambda one: one.number)
+    assert list(Decisions(tmp_path).all_current()) == sorted(
+        written, key=lambda decision: decision.number
+    )
 
 
 def test_the_trail_in_pages(tmp_path: Path) -> None:
     decisions = Decisions(tmp_path)
     for number in range(5):
         decisions.add(decision(f"g{number}"))
-    assert [one.key for one in decisions.trail(count=2)] == ["g4", "g3"]
-    assert [one.key for one in decisions.trail(before=4, count=2)] == ["g2", "g1"]
+    assert [decision.key for decision in decisions.trail(count=2)] == ["g4", "g3"]
+    assert [decision.key for decision in decisions.trail(before=4, count=2)] == ["g2", "g1"]
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_a_file_of_layout_1_keeps_its_decisions_and_takes_new_ones(tmp_path: Pat
     undone = decisions.undo("李工")
     assert undone is not None
     assert (undone.opinion, undone.inputs, undone.version) == (older.opinion, None, 3)
-    assert [one.inputs for one in decisions.trail()] == [None, "a.b", None]
+    assert [decision.inputs for decision in decisions.trail()] == [None, "a.b", None]
 
 
 def test_many_who_open_a_file_of_layout_1_at_once(tmp_path: Path) -> None:
@@ -202,4 +204,4 @@ def test_many_who_open_a_file_of_layout_1_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(opened) == 8
-    assert [one.key for one in opened[0].all_current()] == ["g1"]
+    assert [decision.key for decision in opened[0].all_current()] == ["g1"]

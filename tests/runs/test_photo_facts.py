@@ -18,7 +18,7 @@ from shenhe.messages import Answer, ImagePart, Request, RequestFailed
 from shenhe.photos import PixelBudget, load
 from shenhe.report import write_report
 from shenhe.review.index import Filters, Index
-from shenhe.review.views import draft_of, photo_views
+from shenhe.review.views import Draft, lay_out_photos
 from shenhe.rows.readers import read_captions
 from shenhe.runs import RunOptions, find_stage_a, run_captions, run_summaries, run_verdicts
 from tests.photos.test_completeness import picture, saved
@@ -92,7 +92,7 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
     assert page.count("damaged inside") == 1
     index = Index(out)
     groups = [index.group(entry.number) for entry in index.page(Filters())]
-    views = [view for found in groups if found for view in photo_views(found, draft_of(None))]
+    views = [view for found in groups if found for view in lay_out_photos(found, Draft.of(None))]
     assert [bool(view.damaged_inside) for view in views if view.line] == [False, True]
     told = _doctor(out)
     assert [what for level, what in told if level == "error" and "QC-2/1.jpg" in what]

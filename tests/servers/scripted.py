@@ -24,11 +24,15 @@ import struct
 from collections import Counter
 from typing import Any
 
-from tests.servers import odd
+from tests.servers import malformed
 
 FAULTS = ("429", "500", "reset", "stall", "truncated", "not_json", "no_choices")
 MODEL = "scripted"
-ODD = odd.FINE | {name: answer for name, (answer, _) in (odd.LOST | odd.AGAIN).items()} | odd.MORE
+ODD = (
+    malformed.FINE
+    | {name: answer for name, (answer, _) in (malformed.LOST | malformed.AGAIN).items()}
+    | malformed.MORE
+)
 KINDS = PROBE, HALF, ONCE = "probe-", "half-", "once-"
 PROBE_TOKENS = 16
 KNOWN = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
@@ -124,7 +128,7 @@ class Server:
         cut = 20 if fault == "truncated" else 0
         return self.send(writer, completion, cut=cut, torn=fault == "not_json")
 
-    def oddity(self, asked: dict[str, Any]) -> odd.Odd | None:
+    def oddity(self, asked: dict[str, Any]) -> malformed.Odd | None:
         """Find in what way a question is answered oddly, if at all."""
         probe, name = asked["max_tokens"] <= PROBE_TOKENS, asked["model"]
         question = json.dumps(asked, sort_keys=True)

@@ -8,6 +8,7 @@ import pytest
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import FormatError
+from shenhe.formats.repairs import Repair
 from shenhe.geometry import Box, Size
 from shenhe.messages import Answer, ImagePart, PhotoSize
 from shenhe.stages import caption, summary, verdict
@@ -77,10 +78,12 @@ def test_a_caption_at_the_token_limit_is_flagged_even_if_it_is_whole() -> None:
     text = '{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}}'
     found = caption.read(_answer(text, "length"))
     assert found.truncated
-    assert found.repairs == ("truncated: the limit of 1 tokens was reached",)
+    assert found.repairs == (Repair("truncated", "the limit of 1 tokens was reached"),)
     looped = caption.read(_answer(text, "loop"))
     assert looped.truncated
-    assert looped.repairs[0].startswith("truncated: stopped after 1 tokens: one object was written")
+    assert str(looped.repairs[0]).startswith(
+        "truncated: stopped after 1 tokens: one object was written"
+    )
 
 
 def test_a_caption_cut_before_anything_was_whole_is_no_empty_caption() -> None:

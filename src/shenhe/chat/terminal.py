@@ -180,7 +180,7 @@ class Terminal:
         for path in paths:
             show(path)
         if found.repairs:
-            show(f"[repaired: {', '.join(found.repairs)}]")
+            show(f"[repaired: {', '.join(map(str, found.repairs))}]")
 
     def _system(self, rest: str) -> None:
         if rest:

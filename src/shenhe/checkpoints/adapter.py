@@ -1,32 +1,33 @@
-"""What an adapter holds, module by module, whatever trainer wrote it."""
+"""The contents of an adapter, module by module, whatever trainer wrote it."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shenhe.checkpoints import lora
 from shenhe.checkpoints.tensors import StoredTensor
 
 PREFIX = "base_model.model."
 LORA_PART = re.compile(
     r"\.(lora_(?:A|B|embedding_A|embedding_B|magnitude_vector))(?:\.weight|\.bias)?$"
 )
-_WRAPPING = re.compile(r"\.(?:base_layer|original_module|modules_to_save(?:\.default)?)(?=\.)")
-"""What PEFT puts between a module's name and its tensor's while it trains."""
-_DEFAULT = re.compile(r"\.(lora_\w+?)\.default(?=\.|$)")
-"""Where a trainer saved the model's own state, PEFT's name of the adapter stands within."""
+_WRAPPER = re.compile(r"\.(?:base_layer|original_module|modules_to_save(?:\.default)?)(?=\.)")
+"""Names that PEFT puts between a module's name and its tensor's during training."""
+_ADAPTER_NAME = re.compile(r"\.(lora_\w+?)\.default(?=\.|$)")
+"""PEFT's name of the adapter, which keys hold if a trainer saved the model's own state."""
 _SEGMENT = "language_model."
-"""Trainers of other times name the language model's modules with or without this."""
+"""Older and newer trainers name the language model's modules with or without this."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoraSettings:
-    """What decides how an adapter is merged; `plain` where nothing but A, B and a factor does.
+    """How an adapter is merged.
 
-    `ranks` and `alphas` are by module, as the base names it.
+    `ranks` and `alphas` are by module, named as in the base. `plain`: nothing but A, B and a factor
+    decides the result. `base` is the base that the adapter's configuration records.
     """
 
     ranks: Mapping[str, int]
@@ -37,69 +38,76 @@ class LoraSettings:
     base: str
 
     def scaling(self, name: str) -> float:
-        """Give what a module's B @ A is multiplied by (source: PEFT)."""
-        rank, alpha = self.ranks[name], self.alphas[name]
-        return alpha / math.sqrt(rank) if self.rslora else alpha / rank
+        """Compute the factor of a module's B @ A."""
+        return lora.scaling(self.ranks[name], self.alphas[name], rslora=self.rslora)
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterContents:
-    """An adapter by the names of its base: LoRA weights by module and by their names within it,
-    tensors that replace the base's whole, and what PEFT knows by other names (`others`).
+    """The tensors of an adapter by the names of its base.
 
-    `written` gives the name that each module has in the adapter's own file.
+    `modules` holds LoRA weights by module and by name within it (`lora_A.weight`), `replaced` the
+    tensors that take the place of the base's, and `peft_keys` those that only PEFT can interpret.
+    `stored_names` gives the name of each module in the adapter's own file.
     """
 
     folder: Path
     modules: dict[str, dict[str, StoredTensor]] = field(default_factory=dict)
     replaced: dict[str, StoredTensor] = field(default_factory=dict)
-    others: dict[str, StoredTensor] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
+    peft_keys: dict[str, StoredTensor] = field(default_factory=dict)
+    stored_names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """Where a key of an adapter belongs: a module of the base, and what of it (`part`).
+class KeyTarget:
+    """The part of the base that an adapter's key is about.
 
-    The part of a tensor that replaces the base's own is empty, its name then the tensor's.
+    `name` is a module and `part` a name within it; or a whole tensor, with an empty `part`.
     """
 
     name: str
     part: str
-    written: str
+    stored_name: str
 
 
-def locate(key: str, base_names: Container[str], prefixes: Container[str]) -> Located | None:
-    """Find what a key of an adapter is about in its base, or None.
+def resolve_key(
+    key: str, base_names: Container[str], module_names: Container[str]
+) -> KeyTarget | None:
+    """Find the module or tensor of the base that a key is about, or None.
 
-    `prefixes` are the names of all modules of the base, those that hold others too.
+    `module_names` are those of all modules of the base, containers included.
     """
-    name = _DEFAULT.sub(r".\1", _WRAPPING.sub("", key).removeprefix(PREFIX))
-    if whole := name_in_base(name, base_names):
-        return Located(whole, "", name)
-    head = name
-    while "." in head:
-        head = head.rpartition(".")[0]
-        if module := name_in_base(head, prefixes):
-            return Located(module, name[len(head) + 1 :], head)
+    name = _ADAPTER_NAME.sub(r".\1", _WRAPPER.sub("", key).removeprefix(PREFIX))
+    if tensor := name_in_base(name, base_names):
+        return KeyTarget(tensor, "", name)
+    parent = name
+    while "." in parent:
+        parent = parent.rpartition(".")[0]
+        if module := name_in_base(parent, module_names):
+            return KeyTarget(module, name[len(parent) + 1 :], parent)
     return None
 
 
 def name_in_base(name: str, base_names: Container[str]) -> str | None:
-    """Find what a module or a tensor is called in the base, or None."""
-    candidates = [name, name.replace("language_model.model.", "model.language_model.", 1)]
+    """Find the name of a module or a tensor in the base, or None."""
+    return next((spelling for spelling in _base_spellings(name) if spelling in base_names), None)
+
+
+def _base_spellings(name: str) -> Iterator[str]:
+    """Yield the names that a module may have in a base."""
+    names = [name, name.replace("language_model.model.", "model.language_model.", 1)]
     if _SEGMENT in name:
-        candidates.append(name.replace(_SEGMENT, "", 1))
-    head, dot, rest = name.partition("model.")
+        names.append(name.replace(_SEGMENT, "", 1))
+    head, dot, tail = name.partition("model.")
     if dot:
-        candidates.append(f"{head}model.{_SEGMENT}{rest}")
-    candidates += [candidate.removeprefix("model.") for candidate in candidates]
-    candidates += [f"model.{candidate}" for candidate in candidates]
-    return next((c for c in candidates if c in base_names), None)
+        names.append(f"{head}model.{_SEGMENT}{tail}")
+    names += [spelling.removeprefix("model.") for spelling in names]
+    yield from names
+    yield from (f"model.{spelling}" for spelling in names)
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Give what a module of a base has been called by transformers of other times, its own first.
+    """List the names of a base's module in this and in older versions of transformers.
 
     >>> spellings("model.language_model.layers.0")[2:4]
     ('model.layers.0', 'language_model.model.layers.0')
@@ -107,5 +115,5 @@ def spellings(name: str) -> tuple[str, ...]:
     inner = name.removeprefix("model.")
     if not inner.startswith(_SEGMENT):
         return name, inner
-    rest = inner.removeprefix(_SEGMENT)
-    return name, inner, f"model.{rest}", f"{_SEGMENT}model.{rest}", rest
+    tail = inner.removeprefix(_SEGMENT)
+    return name, inner, f"model.{tail}", f"{_SEGMENT}model.{tail}", tail

@@ -1,16 +1,16 @@
-"""What can be told of a checkpoint from its files alone, a few tensors at a time."""
+"""Checks of a checkpoint by its files alone, a few tensors at a time."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
-from shenhe.checkpoints.companions import CONFIG, INDEX, NEEDED, PROVENANCE
+from shenhe.checkpoints.companions import CONFIG, EXPECTED_FILES, INDEX, PROVENANCE
 from shenhe.checkpoints.gate import (
     AdmittedAdapter,
     admit_adapters,
@@ -23,7 +23,7 @@ from shenhe.checkpoints.inspect import (
     find_checkpoint,
     fingerprint,
 )
-from shenhe.checkpoints.merge import HEAD
+from shenhe.checkpoints.merge_plan import LM_HEAD
 from shenhe.checkpoints.tensors import StoredTensor, read_table, read_tables
 from shenhe.errors import AdapterError, CheckpointError
 
@@ -33,7 +33,7 @@ VIDEO = "video_preprocessor_config.json"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at, and what to do where it is not well."""
+    """The result of one check, and the remedy if it failed."""
 
     level: Level
     message: str
@@ -43,39 +43,38 @@ class Finding:
 def check_files(
     name: str, base: str | None = None, *, values: bool = True, quantised: bool = False
 ) -> Iterator[Finding]:
-    """Yield what is found in a checkpoint's files, and against those of its base.
+    """Check a checkpoint's files, and compare them with those of its base.
 
-    Without `values` nothing is read but the tables of the weights. `quantised` is for those who run
-    such checkpoints, as vLLM does.
+    Without `values` only the headers of the weights are read. `quantised` accepts quantised
+    checkpoints, which vLLM can run.
 
-    Raises: CheckpointError where it is no checkpoint at all, or a quantised one.
+    Raises: CheckpointError if it is not a checkpoint, or a quantised one.
     """
     files = find_checkpoint(name)
     if not quantised:
         refuse_quantised(files)
-    yield from _companions(files)
+    yield from _check_companions(files)
     tensors: dict[str, StoredTensor] = {}
     for path in files.weights:
         for tensor_name, stored in read_table(path).items():
             if tensor_name in tensors:
                 yield Finding("error", f"{tensor_name} stands in two files", "write it anew")
             tensors[tensor_name] = stored
-    nbytes = sum(stored.nbytes for stored in tensors.values())
-    told = f"{len(tensors)} tensors, {nbytes / 1e9:.3f} GB in {len(files.weights)} files"
-    yield Finding("ok", told)
-    yield from _index(files, tensors)
-    yield from _stray_weights(files)
+    gigabytes = _total_bytes(tensors) / 1e9
+    yield Finding("ok", f"{len(tensors)} tensors, {gigabytes:.3f} GB in {len(files.weights)} files")
+    yield from _check_index(files, tensors)
+    yield from _check_stray_weights(files)
     if base is not None:
-        yield from _against(tensors, find_checkpoint(base))
+        yield _compare_with_base(tensors, find_checkpoint(base))
     if values:
-        yield from _finite(tensors)
+        yield _check_finite(tensors)
     yield from check_stale(files)
 
 
 def check_adapters(base: str, adapters: Sequence[str]) -> Iterator[Finding]:
-    """Yield what the gate says of adapters: what loading and merging them would say too.
+    """Ask the gate about adapters: the refusals are those of loading and merging.
 
-    Raises: CheckpointError where the base is no checkpoint at all.
+    Raises: CheckpointError if the base is not a checkpoint.
     """
     files = find_checkpoint(base)
     try:
@@ -85,60 +84,65 @@ def check_adapters(base: str, adapters: Sequence[str]) -> Iterator[Finding]:
         yield Finding("error", str(error))
         return
     for name, adapter in zip(adapters, admitted, strict=True):
-        for told in adapter.warnings:
-            yield Finding("warning", told, "use a checkpoint from after some training")
-        yield Finding("ok", f"{name}: {_held(adapter)} fit the base")
-        yield from _other_base(name, adapter.settings.base, base)
+        for message in adapter.warnings:
+            yield Finding("warning", message, "use a checkpoint from after some training")
+        yield Finding("ok", f"{name}: {_describe_contents(adapter)} fit the base")
+        yield from _check_recorded_base(name, adapter.settings.base, base)
 
 
-def _held(adapter: AdmittedAdapter) -> str:
-    modules, whole = adapter.contents.modules, adapter.contents.replaced
-    held = f"{len(modules)} modules" if modules else f"{len(adapter.placed.weights)} tensors"
-    kind = "" if adapter.kind == "LoRA" else f" of {adapter.kind}"
-    return f"{held}{kind}" + (f", {len(whole)} tensors held whole" if whole else "")
+def _describe_contents(adapter: AdmittedAdapter) -> str:
+    contents = adapter.contents
+    if contents.modules:
+        text = f"{len(contents.modules)} modules"
+    else:
+        text = f"{len(contents.peft_keys) + len(contents.replaced) - len(adapter.whole)} tensors"
+    if adapter.kind != "LoRA":
+        text += f" of {adapter.kind}"
+    return text + (f", {len(contents.replaced)} tensors held whole" if contents.replaced else "")
 
 
-def _other_base(adapter: str, recorded: str, base: str) -> Iterator[Finding]:
-    """Warn where an adapter was trained on a base of another shape, or of another name."""
+def _check_recorded_base(adapter: str, recorded: str, base: str) -> Iterator[Finding]:
+    """Warn if an adapter was trained on a base of another shape or name."""
     if not recorded or Path(recorded).name == Path(base).name:
         return
-    known = Path(recorded) / CONFIG
-    ours = find_checkpoint(base).folder / CONFIG
-    if known.is_file() and known.read_bytes() == ours.read_bytes():
+    recorded_config = Path(recorded) / CONFIG
+    config = find_checkpoint(base).folder / CONFIG
+    if recorded_config.is_file() and recorded_config.read_bytes() == config.read_bytes():
         return
-    told = f"{adapter}: records {recorded} as its base, not {base}"
-    yield Finding("warning", told, "make sure that the two are the same weights")
+    message = f"{adapter}: records {recorded} as its base, not {base}"
+    yield Finding("warning", message, "make sure that the two are the same weights")
 
 
 def check_stale(files: CheckpointFiles) -> Iterator[Finding]:
-    """Tell whether what a merge was made of has changed since."""
+    """Check whether base or adapters of a merge have changed since."""
     path = files.folder / PROVENANCE
     if not path.exists():
         return
     try:
-        made_of = json.loads(path.read_text(encoding="utf-8"))
-        parts = [("base", made_of["base"])] + [("adapter", one) for one in made_of["adapters"]]
-        for kind, part in parts:
-            yield _still(kind, part["path"], part["fingerprint"])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        origins = [("base", content["base"])]
+        origins += [("adapter", adapter) for adapter in content["adapters"]]
+        for kind, origin in origins:
+            yield _compare_fingerprint(kind, origin["path"], origin["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         yield Finding("warning", f"{PROVENANCE} cannot be read: {error}", "merge again")
 
 
-def _still(kind: str, path: str, before: str) -> Finding:
+def _compare_fingerprint(kind: str, path: str, before: str) -> Finding:
     find = find_checkpoint if kind == "base" else find_adapter
     try:
-        now = fingerprint(find(path))
+        current = fingerprint(find(path))
     except CheckpointError:
         return Finding("ok", f"merged from the {kind} {path}, which is not there any more")
-    if now == before:
+    if current == before:
         return Finding("ok", f"merged from the {kind} {path}, unchanged since")
     return Finding(
         "error", f"stale: the {kind} {path} has changed since it was merged", "merge again"
     )
 
 
-def _companions(files: CheckpointFiles) -> Iterator[Finding]:
-    missing = [name for name in NEEDED if not (files.folder / name).exists()]
+def _check_companions(files: CheckpointFiles) -> Iterator[Finding]:
+    missing = [name for name in EXPECTED_FILES if not (files.folder / name).exists()]
     for name in missing:
         level: Level = "warning" if name in (VIDEO, "generation_config.json") else "error"
         remedy = f"copy {name} from the base checkpoint"
@@ -147,61 +151,70 @@ def _companions(files: CheckpointFiles) -> Iterator[Finding]:
         yield Finding("ok", "every file that servers and trainers look for")
 
 
-def _index(files: CheckpointFiles, tensors: dict[str, StoredTensor]) -> Iterator[Finding]:
+def _check_index(files: CheckpointFiles, tensors: Mapping[str, StoredTensor]) -> Iterator[Finding]:
     path = files.folder / INDEX
     if not path.exists():
         return
-    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    named: dict[str, str] = index.get("weight_map", {})
-    wrong = [
+    index = json.loads(path.read_text(encoding="utf-8"))
+    shards: dict[str, str] = index.get("weight_map", {})
+    mismatches = [
         name
-        for name in named.keys() | tensors.keys()
-        if name not in named or name not in tensors or tensors[name].path.name != named[name]
+        for name in shards.keys() | tensors.keys()
+        if name not in shards or name not in tensors or tensors[name].path.name != shards[name]
     ]
-    if wrong:
-        told = ", ".join(sorted(wrong)[:5])
-        yield Finding("error", f"{INDEX} and the shards disagree on {told}", "write it anew")
-    total = index.get("metadata", {}).get("total_size")
-    real = sum(stored.nbytes for stored in tensors.values())
-    if total is not None and total != real:
-        yield Finding("warning", f"{INDEX} tells of {total:,} bytes, there are {real:,}")
-    if not wrong:
+    if mismatches:
+        names = ", ".join(sorted(mismatches)[:5])
+        yield Finding("error", f"{INDEX} and the shards disagree on {names}", "write it anew")
+    recorded = index.get("metadata", {}).get("total_size")
+    total = _total_bytes(tensors)
+    if recorded is not None and recorded != total:
+        yield Finding("warning", f"{INDEX} tells of {recorded:,} bytes, there are {total:,}")
+    if not mismatches:
         yield Finding("ok", f"{INDEX} and the shards agree")
 
 
-def _stray_weights(files: CheckpointFiles) -> Iterator[Finding]:
-    known = {path.name for path in files.weights}
+def _check_stray_weights(files: CheckpointFiles) -> Iterator[Finding]:
+    names = {path.name for path in files.weights}
     for path in sorted(files.folder.glob("model*.safetensors")):
-        if path.name not in known:
-            told = f"{path.name} belongs to no index: an older checkpoint lies here too"
-            yield Finding("error", told, f"remove {path.name}")
+        if path.name not in names:
+            message = f"{path.name} belongs to no index: an older checkpoint lies here too"
+            yield Finding("error", message, f"remove {path.name}")
 
 
-def _against(tensors: dict[str, StoredTensor], base: CheckpointFiles) -> Iterator[Finding]:
+def _compare_with_base(tensors: Mapping[str, StoredTensor], base: CheckpointFiles) -> Finding:
     """Compare names, shapes and size with those of the base's own files."""
     expected = read_tables(base.weights)
-    odd = sorted((tensors.keys() ^ expected.keys()) - {HEAD + ".weight"})
-    odd += [
+    mismatches = sorted((tensors.keys() ^ expected.keys()) - {LM_HEAD})
+    mismatches += [
         name
         for name in sorted(tensors.keys() & expected.keys())
         if tensors[name].shape != expected[name].shape
     ]
-    if odd:
-        told = f"{len(odd)} tensors are not those of the base: {', '.join(odd[:5])}"
-        yield Finding("error", told, "merge again, with the base that the adapter was trained on")
-        return
-    ours, theirs = (sum(stored.nbytes for stored in some.values()) for some in (tensors, expected))
-    yield Finding("ok", f"names and shapes of the base; {ours:,} bytes, the base {theirs:,}")
+    if mismatches:
+        names = ", ".join(mismatches[:5])
+        return Finding(
+            "error",
+            f"{len(mismatches)} tensors are not those of the base: {names}",
+            "merge again, with the base that the adapter was trained on",
+        )
+    size, base_size = _total_bytes(tensors), _total_bytes(expected)
+    return Finding("ok", f"names and shapes of the base; {size:,} bytes, the base {base_size:,}")
 
 
-def _finite(tensors: dict[str, StoredTensor]) -> Iterator[Finding]:
-    bad = [
+def _check_finite(tensors: Mapping[str, StoredTensor]) -> Finding:
+    damaged = [
         name
         for name, stored in tensors.items()
         if stored.dtype.is_floating_point and not bool(torch.isfinite(stored.read().float()).all())
     ]
-    if bad:
-        told = f"{len(bad)} tensors hold NaN or infinity: {', '.join(bad[:5])}"
-        yield Finding("error", told, "go back to a checkpoint from before, or train again")
-    else:
-        yield Finding("ok", "every value is finite")
+    if not damaged:
+        return Finding("ok", "every value is finite")
+    return Finding(
+        "error",
+        f"{len(damaged)} tensors hold NaN or infinity: {', '.join(damaged[:5])}",
+        "go back to a checkpoint from before, or train again",
+    )
+
+
+def _total_bytes(tensors: Mapping[str, StoredTensor]) -> int:
+    return sum(stored.nbytes for stored in tensors.values())

@@ -1,14 +1,13 @@
-"""What lies beside a checkpoint's weights, and what a merge writes down of its origin."""
+"""The files beside a checkpoint's weights, and the record of a merge's origin."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint
 from shenhe.row_types import SCHEMA, utc_now
@@ -17,16 +16,16 @@ INDEX = "model.safetensors.index.json"
 PROVENANCE = "shenhe_merge.json"
 CONFIG = "config.json"
 COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.model")
-"""What of a base goes along beside its weights."""
-NEEDED = (
+"""Patterns of the files that are copied from the base."""
+EXPECTED_FILES = (
     *(CONFIG, "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
     *("chat_template.jinja", "preprocessor_config.json", "video_preprocessor_config.json"),
 )
-"""What servers and trainers look for; a base that lacks some of it is told of."""
+"""Files that servers and trainers look for; those that the base lacks are reported."""
 
 
 def copy_companions(base: CheckpointFiles, folder: Path) -> None:
-    """Copy all that a base has beside its weights, but its configuration and its index."""
+    """Copy the files beside a base's weights, except its configuration and its index."""
     for pattern in COMPANIONS:
         for path in sorted(base.folder.glob(pattern)):
             if path.is_file() and path.name not in (INDEX, CONFIG, PROVENANCE):
@@ -40,7 +39,7 @@ def write_provenance(
     combine: str,
     dtype: str,
 ) -> None:
-    """Write down what a checkpoint was merged from, and by what."""
+    """Write the base, the adapters and the versions that a checkpoint was merged with."""
     content = {
         "schema": SCHEMA,
         "merged": utc_now(),
@@ -53,8 +52,11 @@ def write_provenance(
     write_json(folder / PROVENANCE, content)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is on the disk when this returns."""
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write a JSON file; it is on disk on return.
+
+    Raises: OSError.
+    """
     with path.open("w", encoding="utf-8") as file:
         file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
         file.flush()

@@ -1,6 +1,6 @@
-"""No foreign code, ever: what in a folder would make a library run code of its own or from afar.
+"""Refusal of foreign code: files that would make a library run a folder's own or remote code.
 
-Looked at before anything of a checkpoint or an adapter is loaded, from its files' bytes alone.
+Checked from the files' bytes alone, before anything of a checkpoint or an adapter is loaded.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from shenhe.errors import CheckpointError, ItemError, item_wall
 
 REMOTE: Final = "auto_map"
 ATTENTION: Final = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal")
-"""A value with a slash is a kernel, which transformers would fetch from the Hub and import."""
+"""A value with a slash names a kernel, which transformers would fetch from the Hub and import."""
 VOCABULARIES: Final = ("tokenizer.json", "vocab.json", "added_tokens.json")
-"""Files whose keys are tokens: there the key with a token's number says nothing about code."""
+"""Files whose keys are tokens: such a key with a token's number does not ask for code."""
 GENERATION: Final = Path("custom_generate", "generate.py")
 _POSSIBLE = re.compile(
     rb"auto_map|attn_implementation|\\u00(?:61|75|74|6f|5f|6d|70|6e|69|6c|65)", re.IGNORECASE
 )
-"""What a file must hold for a key of it to read as one of those, be it spelled with escapes."""
+"""Bytes that a file with one of these keys contains, even if the key is spelled with escapes."""
 
 
 @contextmanager
 def foreign_library(what: object, error_type: type[CheckpointError]) -> Iterator[None]:
-    """Turn whatever a foreign library raises over a checkpoint into one line about it.
+    """Turn any exception of a foreign library into one line about the checkpoint.
 
     Raises: `error_type`; the project's own errors pass as they are.
 
@@ -43,12 +43,13 @@ def foreign_library(what: object, error_type: type[CheckpointError]) -> Iterator
 
 
 def refuse_foreign_code(folder: Path, name: str, error_type: type[CheckpointError]) -> None:
-    """Refuse a folder that asks a library to run its own code; `name` is what it was called.
+    """Refuse a folder that asks a library to run its own code.
 
+    `name` is the option and its value, for the message.
     Raises: `error_type` that names the file.
     """
     for path in sorted(folder.glob("*.json")):
-        for key, value in _telling_pairs(path, error_type) if path.is_file() else ():
+        for key, value in _find_pairs(path, error_type) if path.is_file() else ():
             if key == REMOTE and not (type(value) is int and path.name in VOCABULARIES):
                 raise error_type(
                     f"{name}: {path.name} asks for remote code ({REMOTE}), which is refused"
@@ -61,16 +62,16 @@ def refuse_foreign_code(folder: Path, name: str, error_type: type[CheckpointErro
         raise error_type(f"{name}: {GENERATION} is code of its own, which is refused")
 
 
-def _telling_pairs(path: Path, error_type: type[CheckpointError]) -> list[tuple[str, Any]]:
+def _find_pairs(path: Path, error_type: type[CheckpointError]) -> list[tuple[str, object]]:
     """Collect the pairs that ask for code, at any depth; files without any are not parsed."""
-    telling: list[tuple[str, Any]] = []
+    matches: list[tuple[str, object]] = []
 
-    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        telling.extend(pair for pair in pairs if pair[0] == REMOTE or pair[0] in ATTENTION)
+    def collect(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        matches.extend(pair for pair in pairs if pair[0] == REMOTE or pair[0] in ATTENTION)
         return dict(pairs)
 
     with foreign_library(f"{path}: cannot be read", error_type):
         data = path.read_bytes()
         if _POSSIBLE.search(data):
-            json.loads(data.decode("utf-8"), object_pairs_hook=look)
-    return telling
+            json.loads(data.decode("utf-8"), object_pairs_hook=collect)
+    return matches

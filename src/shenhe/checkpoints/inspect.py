@@ -1,4 +1,4 @@
-"""What lies in a checkpoint folder, before anything of it is loaded."""
+"""Finding the files of checkpoints and adapters, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "checkpoint"
 MODEL_TYPES = frozenset({"qwen3_vl", "qwen3_vl_moe"})
 TOWER = "vit.safetensors"
-"""Where ms-swift's recipe keeps, beside an adapter, a vision tower that was trained whole."""
+"""File of a vision tower that was trained whole, beside the adapter (ms-swift's recipe)."""
 SAMPLES, SAMPLE_BYTES = 64, 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """A checkpoint folder that has what it takes to be loaded."""
+    """A checkpoint folder and its weight files, complete enough to be loaded."""
 
     folder: Path
     weights: tuple[Path, ...]
@@ -30,6 +30,8 @@ class CheckpointFiles:
 
 def find_checkpoint(name: str) -> CheckpointFiles:
     """Find a base or merged checkpoint; `demo` names the bundled one.
+
+        find_checkpoint("demo").weights[0].name == "model.safetensors"
 
     Raises: CheckpointError that names what is missing or unsafe.
     """
@@ -40,7 +42,7 @@ def find_checkpoint(name: str) -> CheckpointFiles:
     if (folder / "adapter_config.json").exists():
         if not config:
             raise CheckpointError(f"--model {name}: this is an adapter; give it as --adapters")
-        # transformers would apply it unasked.
+        # transformers would apply it without being asked.
         raise CheckpointError(
             f"--model {name}: adapter_config.json lies in it: it is a checkpoint and an adapter at"
             " once; move the adapter's files to a folder of their own, and give that as --adapters"
@@ -50,16 +52,18 @@ def find_checkpoint(name: str) -> CheckpointFiles:
         raise CheckpointError(
             f"--model {name}: model_type {config.get('model_type')!r} is not Qwen3-VL"
         )
-    for needed in ("tokenizer_config.json", "preprocessor_config.json"):
-        if not (folder / needed).exists():
+    for required in ("tokenizer_config.json", "preprocessor_config.json"):
+        if not (folder / required).exists():
             raise CheckpointError(
-                f"--model {name}: {needed} is missing; copy it from the base checkpoint"
+                f"--model {name}: {required} is missing; copy it from the base checkpoint"
             )
-    return CheckpointFiles(folder, _weights(folder, "model", CheckpointError))
+    return CheckpointFiles(folder, _find_weights(folder, "model", CheckpointError))
 
 
 def find_adapter(name: str) -> CheckpointFiles:
     """Find a PEFT adapter; `demo` names the bundled one.
+
+        find_adapter("demo").weights[0].name == "adapter_model.safetensors"
 
     Raises: AdapterError that names what is missing or unsafe.
     """
@@ -72,12 +76,12 @@ def find_adapter(name: str) -> CheckpointFiles:
         raise AdapterError(f"--adapters {name}: adapter_config.json is missing{hint}")
     refuse_foreign_code(folder, f"--adapters {name}", AdapterError)
     tower = folder / TOWER
-    beside = (tower,) if tower.is_file() else ()
-    return CheckpointFiles(folder, _weights(folder, "adapter_model", AdapterError) + beside)
+    towers = (tower,) if tower.is_file() else ()
+    return CheckpointFiles(folder, _find_weights(folder, "adapter_model", AdapterError) + towers)
 
 
 def read_budget(files: CheckpointFiles) -> PixelBudget:
-    """Read how many pixels of a photo a checkpoint takes.
+    """Read the range of pixels that a checkpoint resizes photos to.
 
     Raises: CheckpointError.
     """
@@ -90,10 +94,12 @@ def read_budget(files: CheckpointFiles) -> PixelBudget:
 
 
 def fingerprint(*parts: CheckpointFiles) -> str:
-    """Fingerprint checkpoints in order, 16 hex digits, in time that does not grow with their size.
+    """Fingerprint checkpoints in order, in time that does not grow with their size.
 
-    Hashed are configuration files whole, and of each weight file its size, its first 64 kB and
-    64 kB at 64 places spread evenly: any retraining changes all of them.
+    Configuration files are hashed whole; of each weight file its size and 64 samples of 64 kB,
+    spread evenly from its start: any retraining changes all of them.
+
+        len(fingerprint(find_checkpoint("demo"), find_adapter("demo"))) == 16  # hex digits
     """
     digest = hashlib.sha256()
     for files in parts:
@@ -110,7 +116,7 @@ def fingerprint(*parts: CheckpointFiles) -> str:
     return digest.hexdigest()[:16]
 
 
-def _weights(folder: Path, stem: str, error: type[CheckpointError]) -> tuple[Path, ...]:
+def _find_weights(folder: Path, stem: str, error: type[CheckpointError]) -> tuple[Path, ...]:
     index = folder / f"{stem}.safetensors.index.json"
     if index.exists():
         shards = _read_json(index, error).get("weight_map")

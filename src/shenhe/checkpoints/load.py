@@ -1,4 +1,4 @@
-"""Loading a checkpoint with its own processor, and adapters through PEFT."""
+"""Loading a checkpoint with its own processor, and adapters by PEFT."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from transformers import (
 
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.gate import (
-    AdmittedAdapter,
-    admit_adapters,
+    PeftAdapter,
+    admit_for_peft,
     refuse_quantised,
     refuse_together,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.interfaces import AdaptedModel, ImageProcessor, Model, Processor, Tokenizer
 from shenhe.checkpoints.quantize import quantize_int8
+from shenhe.checkpoints.tensors import shorten
 from shenhe.errors import AdapterError, CheckpointError, UsageError
 from shenhe.photos import PixelBudget
 
@@ -35,7 +36,7 @@ DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 class PhotoProcessor(Qwen3VLProcessor):  # type: ignore[misc]
-    """The checkpoint's own processor without its video part, which would need torchvision."""
+    """A checkpoint's own processor without its video part, which would need torchvision."""
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class PhotoProcessor(Qwen3VLProcessor):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
-    """A model ready to answer, its processor and its own pixel budget."""
+    """A model in evaluation mode, its processor and its own pixel budget."""
 
     model: Model
     processor: Processor
@@ -67,38 +68,41 @@ def load_checkpoint(
 ) -> LoadedCheckpoint:
     """Load a base or merged checkpoint and apply adapters in order.
 
-    Raises: CheckpointError or AdapterError, in one line that names what does not fit; UsageError
-    for a dtype, a device or a quantisation that is not to be had.
+        load_checkpoint("demo", ["demo"], dtype="float32").model
+
+    Raises: CheckpointError or AdapterError, in one line that names the fault; UsageError for a
+    dtype, a device or a quantisation that is not available.
     """
     if "/" in attn_impl:
         raise UsageError(f"--attn-impl {attn_impl}: a kernel of the Hub is foreign code, refused")
     base = find_checkpoint(model)
     refuse_quantised(base)
-    extras = [find_adapter(name) for name in adapters]
-    admitted = admit_adapters(base, extras)
+    files = [find_adapter(name) for name in adapters]
+    admitted = admit_for_peft(base, files)
     refuse_together(admitted)
     processor = _load_processor(base)
-    loaded: Model = load_model(base, _dtype(dtype), attn_impl)
+    loaded: Model = load_model(base, _parse_dtype(dtype), attn_impl)
     for number, adapter in enumerate(admitted):
-        for told in adapter.warnings:
-            warnings.warn(told, stacklevel=2)
-        loaded = apply_adapter(loaded, adapter, f"adapter_{number}")
-    if len(extras) > 1 and isinstance(loaded, PeftModel):
+        for message in adapter.warnings:
+            warnings.warn(message, stacklevel=2)
+        tuned = apply_adapter(loaded, adapter, f"adapter_{number}")
+        loaded = tuned
+    if len(admitted) > 1:
         with foreign_library("--adapters: cannot be used together; merge them", AdapterError):
-            loaded.base_model.set_adapter([f"adapter_{number}" for number in range(len(extras))])
-    loaded.to(_device(device)).eval()
+            tuned.base_model.set_adapter([f"adapter_{number}" for number in range(len(admitted))])
+    loaded.to(_parse_device(device)).eval()
     _flatten_patch_embedding(loaded)
     if quantize == "int8":
         loaded = quantize_int8(loaded)
     size = processor.image_processor.size
     budget = PixelBudget(size["shortest_edge"], size["longest_edge"])
-    return LoadedCheckpoint(loaded, processor, budget, fingerprint(base, *extras))
+    return LoadedCheckpoint(loaded, processor, budget, fingerprint(base, *files))
 
 
 class _PatchMatrix(nn.Module):
-    """A convolution whose kernel never overlaps, as the matrix product that it is.
+    """A convolution without overlap, computed as a matrix product.
 
-    Some versions of torch and cuDNN take a thousand times as long for it as a convolution.
+    Some versions of torch and cuDNN take a thousand times as long for the convolution.
     """
 
     def __init__(self, convolution: nn.Conv3d) -> None:
@@ -111,7 +115,7 @@ class _PatchMatrix(nn.Module):
 
 
 def _flatten_patch_embedding(model: Model) -> None:
-    """Replace the convolution over patches, unless an adapter has put something in its place."""
+    """Replace the convolution over patches, unless an adapter has wrapped it."""
     for module in list(model.modules()):
         projection = getattr(module, "proj", None)
         if type(projection) is nn.Conv3d and projection.stride == projection.kernel_size:
@@ -120,7 +124,7 @@ def _flatten_patch_embedding(model: Model) -> None:
 
 def _load_processor(files: CheckpointFiles) -> Processor:
     with foreign_library(f"{files.folder}: processor files are damaged", CheckpointError):
-        # The same pixels whether torchvision is there or not: its backend rounds differently.
+        # torchvision, if installed, would round pixels differently.
         image_processor = AutoImageProcessor.from_pretrained(
             files.folder, backend="pil", trust_remote_code=False
         )
@@ -135,9 +139,9 @@ def _load_processor(files: CheckpointFiles) -> Processor:
 
 
 def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str) -> Model:
-    """Load a checkpoint's weights, all of them and no others, on the CPU.
+    """Load a checkpoint's weights on the CPU.
 
-    Raises: CheckpointError.
+    Raises: CheckpointError, also if a weight is missing or unknown.
     """
     with foreign_library(f"{files.folder}: cannot be loaded", CheckpointError):
         model: Model
@@ -151,22 +155,22 @@ def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str)
         )
     if missing := sorted(report["missing_keys"]):
         raise CheckpointError(
-            f"{files.folder}: {len(missing)} weights are missing: {_some(missing)}"
+            f"{files.folder}: {len(missing)} weights are missing: {shorten(missing)}"
         )
-    if odd := sorted(report["unexpected_keys"]):
-        raise CheckpointError(f"{files.folder}: {len(odd)} unknown weights: {_some(odd)}")
+    if unknown := sorted(report["unexpected_keys"]):
+        raise CheckpointError(f"{files.folder}: {len(unknown)} unknown weights: {shorten(unknown)}")
     return model
 
 
-def apply_adapter(model: Model, adapter: AdmittedAdapter, name: str) -> AdaptedModel:
-    """Apply one adapter that the gate has let in.
+def apply_adapter(model: Model, adapter: PeftAdapter, name: str) -> AdaptedModel:
+    """Apply an admitted adapter, under PEFT's name for it.
 
-    Raises: AdapterError if PEFT does not take it.
+    Raises: AdapterError if PEFT does not accept it.
     """
     folder, config = adapter.files.folder, copy.deepcopy(adapter.config)
-    for tensor_name, stored in adapter.placed.whole.items():
-        _replace_whole(model, tensor_name, stored.read())
-    weights = {key: stored.read() for key, stored in adapter.placed.weights.items()}
+    for tensor_name, stored in adapter.whole.items():
+        _replace_tensor(model, tensor_name, stored.read())
+    weights = {key: stored.read() for key, stored in adapter.weights.items()}
     what = f"{folder}: does not fit the base"
     with foreign_library(what, AdapterError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -175,34 +179,31 @@ def apply_adapter(model: Model, adapter: AdmittedAdapter, name: str) -> AdaptedM
             tuned: AdaptedModel = model
         else:
             tuned = PeftModel(model, config, adapter_name=name)
-        odd = set_peft_model_state_dict(tuned, weights, adapter_name=name).unexpected_keys
-    if odd:
-        raise AdapterError(f"{folder}: {len(odd)} weights match nothing in the base: {_some(odd)}")
+        unmatched = set_peft_model_state_dict(tuned, weights, adapter_name=name).unexpected_keys
+    if unmatched:
+        raise AdapterError(
+            f"{folder}: {len(unmatched)} weights match nothing in the base: {shorten(unmatched)}"
+        )
     return tuned
 
 
-def _replace_whole(model: Model, name: str, value: torch.Tensor) -> None:
-    """Put a tensor in the place of the base's own; what was tied to that stays as it was."""
-    head, _, leaf = name.rpartition(".")
+def _replace_tensor(model: Model, name: str, value: torch.Tensor) -> None:
+    """Replace a tensor of the base; tensors that were tied to it stay as they are."""
+    parent, _, leaf = name.rpartition(".")
     base = model.get_base_model() if isinstance(model, PeftModel) else model
-    module = base.get_submodule(head)
+    module = base.get_submodule(parent)
     module = getattr(module, "base_layer", module)
     parameter = getattr(module, leaf)
     setattr(module, leaf, nn.Parameter(value.to(parameter), requires_grad=False))
 
 
-def _some(names: Sequence[str], count: int = 5) -> str:
-    rest = len(names) - count
-    return ", ".join(names[:count]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _dtype(name: str) -> torch.dtype | str:
+def _parse_dtype(name: str) -> torch.dtype | str:
     if name not in DTYPES:
         raise UsageError(f"--dtype {name}: use one of {', '.join(DTYPES)}")
     return "auto" if name == "auto" else getattr(torch, name)
 
 
-def _device(name: str) -> torch.device:
+def _parse_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

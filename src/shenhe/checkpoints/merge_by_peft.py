@@ -1,10 +1,9 @@
-"""Merging one module by PEFT itself, in a model that holds nothing else: DoRA, convolutions, ..."""
+"""Merging one module by PEFT, in a model that holds nothing else: DoRA, convolutions, ..."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel
@@ -12,26 +11,21 @@ from peft.utils import set_peft_model_state_dict
 from torch import nn
 
 from shenhe.checkpoints.adapter import PREFIX
-from shenhe.checkpoints.gate import AdmittedAdapter
+from shenhe.checkpoints.gate import PeftAdapter
 from shenhe.errors import AdapterError
 
 
 def merge_by_peft(
-    name: str, tensors: dict[str, torch.Tensor], adapter: AdmittedAdapter
+    name: str, tensors: dict[str, torch.Tensor], adapter: PeftAdapter
 ) -> dict[str, torch.Tensor]:
-    """Merge a module's tensors, given and returned by their names in the base.
+    """Merge an adapter into a module; tensors are given and returned by their names in the base.
 
-    Raises: AdapterError if PEFT does not take the adapter's weights for this module.
+    Raises: AdapterError if PEFT does not accept the adapter's weights for this module.
     """
-    root = nn.Module()
-    *parents, leaf = name.split(".")
-    place = root
-    for parent in parents:
-        place.add_module(parent, nn.Module())
-        place = place.get_submodule(parent)
     weights = adapter.contents.modules[name]
-    parts = {full.rpartition(".")[2]: tensor for full, tensor in tensors.items()}
-    place.add_module(leaf, _layer(parts, "lora_embedding_A" in weights))
+    params = {full.rpartition(".")[2]: tensor for full, tensor in tensors.items()}
+    layer = _create_layer(params, embedding="lora_embedding_A" in weights)
+    root = _nest(name, layer)
     state = {f"{PREFIX}{name}.{part}": stored.read() for part, stored in weights.items()}
     try:
         with warnings.catch_warnings():
@@ -44,14 +38,26 @@ def merge_by_peft(
                 )
             merged = tuned.merge_and_unload()
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
-        first = " ".join(str(error).split())[:300]
-        raise AdapterError(f"{adapter.files.folder}: {name} cannot be merged: {first}") from error
-    done = merged.get_submodule(name)
-    return {f"{name}.{part}": getattr(done, part).data for part in parts}
+        problem = " ".join(str(error).split())[:300]
+        raise AdapterError(f"{adapter.files.folder}: {name} cannot be merged: {problem}") from error
+    module = merged.get_submodule(name)
+    return {f"{name}.{param}": getattr(module, param).data for param in params}
 
 
-def _config_for(adapter: AdmittedAdapter, name: str) -> LoraConfig:
-    """Keep of a configuration what decides how one module is merged."""
+def _nest(name: str, layer: nn.Module) -> nn.Module:
+    """Create a model that holds a layer under its dotted name."""
+    root = parent = nn.Module()
+    *path, leaf = name.split(".")
+    for segment in path:
+        child = nn.Module()
+        parent.add_module(segment, child)
+        parent = child
+    parent.add_module(leaf, layer)
+    return root
+
+
+def _config_for(adapter: PeftAdapter, name: str) -> LoraConfig:
+    """Narrow a configuration to one module."""
     config = adapter.config
     assert isinstance(config, LoraConfig)
     return replace(
@@ -64,21 +70,25 @@ def _config_for(adapter: AdmittedAdapter, name: str) -> LoraConfig:
     )
 
 
-def _layer(weights: dict[str, torch.Tensor], embedding: bool) -> nn.Module:
-    """Make the layer that holds given weights, without filling others first."""
-    weight = weights["weight"]
+def _create_layer(params: dict[str, torch.Tensor], *, embedding: bool) -> nn.Module:
+    """Create the layer that holds these parameters, without initialising others first."""
+    weight, bias = params["weight"], "bias" in params
     layer: nn.Module
     with torch.device("meta"):
         if embedding:
             layer = nn.Embedding(*weight.shape)
         elif weight.ndim == 2:
-            layer = nn.Linear(weight.shape[1], weight.shape[0], bias="bias" in weights)
-        elif weight.ndim in (4, 5):
-            kind: Any = nn.Conv2d if weight.ndim == 4 else nn.Conv3d
-            out, inner, *kernel = weight.shape
-            layer = kind(inner, out, tuple(kernel), tuple(kernel), bias="bias" in weights)
+            layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias)
+        elif weight.ndim == 4:
+            channels_out, channels_in, height, width = weight.shape
+            area = (height, width)
+            layer = nn.Conv2d(channels_in, channels_out, area, area, bias=bias)
+        elif weight.ndim == 5:
+            channels_out, channels_in, frames, height, width = weight.shape
+            volume = (frames, height, width)
+            layer = nn.Conv3d(channels_in, channels_out, volume, volume, bias=bias)
         else:
             raise AdapterError(f"a weight of shape {list(weight.shape)} takes no LoRA")
-    for part, value in weights.items():
-        setattr(layer, part, nn.Parameter(value, requires_grad=False))
+    for param, value in params.items():
+        setattr(layer, param, nn.Parameter(value, requires_grad=False))
     return layer

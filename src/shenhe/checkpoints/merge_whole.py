@@ -1,32 +1,26 @@
-"""Merging adapters of kinds that touch more than one tensor at a time: the whole model, by PEFT."""
+"""Merging adapters that reach beyond one module: the whole model in memory, by PEFT."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from shenhe.checkpoints.foreign_code import foreign_library
-from shenhe.checkpoints.gate import AdmittedAdapter
-from shenhe.checkpoints.inspect import CheckpointFiles
+from shenhe.checkpoints.gate import PeftAdapter
 from shenhe.checkpoints.load import apply_adapter, load_model
+from shenhe.checkpoints.merge_plan import MergePlan
 from shenhe.errors import AdapterError
 
 
-def merge_whole(
-    base: CheckpointFiles,
-    adapters: Sequence[AdmittedAdapter],
-    dtype: torch.dtype | None,
-    folder: Path,
-    max_shard_bytes: int,
-) -> None:
-    """Load a base, merge adapters into it one after the other, and save weights and configuration.
+def merge_whole(plan: MergePlan, folder: Path, max_shard_bytes: int) -> None:
+    """Load a base, merge adapters one after the other, and save weights and configuration.
 
     Raises: CheckpointError or AdapterError.
     """
-    model = load_model(base, dtype or "auto", "sdpa")
-    for adapter in adapters:
+    model = load_model(plan.base, plan.dtype or "auto", "sdpa")
+    for adapter in plan.adapters:
+        assert isinstance(adapter, PeftAdapter)  # the gate asks PEFT about all but plain LoRA
         tuned = apply_adapter(model, adapter, "default")
         with foreign_library(f"{adapter.files.folder}: cannot be merged", AdapterError):
             model = tuned.merge_and_unload()

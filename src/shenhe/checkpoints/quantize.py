@@ -1,4 +1,4 @@
-"""Weights in int8: half the memory of bfloat16, a quarter of float32, by torchao."""
+"""Weights rounded to int8 by torchao: half the memory of bfloat16, a quarter of float32."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ REMEDY = "pip install 'shenhe[int8]'"
 def quantize_int8(model: Model) -> Model:
     """Round the weights of linear layers to int8, with one scale for each row of a matrix.
 
-    Adapters are merged into the model in memory first: there is nothing to add them to afterwards.
-    Embeddings, the head, norms and convolutions stay as they are. Activations are not quantised.
+    Adapters are merged first, since nothing can be added to rounded weights. Embeddings, the LM
+    head, norms and convolutions stay as they are. Activations are not quantised.
     Raises: UsageError without torchao.
     """
     try:

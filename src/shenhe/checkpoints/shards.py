@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -18,12 +18,15 @@ from shenhe.checkpoints.tensors import NAMES, StoredTensor, TensorSpec
 from shenhe.errors import CheckpointError
 
 BLOCK_BYTES = 4 << 20
-"""Written at a time: a multiple of what any disk asks for."""
+"""Size of a write, a multiple of any disk's sector."""
 DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 def plan_shards(planned: Sequence[TensorSpec], max_shard_bytes: int) -> dict[str, list[TensorSpec]]:
-    """Share tensors out over files by name; one that is larger than a shard has one of its own."""
+    """Distribute tensors over files, in order; a tensor larger than a shard has its own.
+
+    Returns: the tensors by file name.
+    """
     shards: list[list[TensorSpec]] = [[]]
     size = 0
     for tensor in planned:
@@ -42,10 +45,10 @@ def plan_shards(planned: Sequence[TensorSpec], max_shard_bytes: int) -> dict[str
 
 
 class ShardWriter:
-    """Writes one file, its tensors in the order that was planned.
+    """Writer of one safetensors file, its tensors in the planned order.
 
-    Past the system's cache, where the file system allows that: filling it takes more of the
-    processor's time than merging does, and pushes the base out of it.
+    Writes bypass the page cache if the file system allows it: filling the cache takes more CPU time
+    than merging, and evicts the base from it.
     """
 
     def __init__(self, path: Path, planned: Sequence[TensorSpec]) -> None:
@@ -53,15 +56,15 @@ class ShardWriter:
 
         Raises: OSError, also from every other method.
         """
-        at = 0
-        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        header: dict[str, object] = {"__metadata__": {"format": "pt"}}
         for tensor in planned:
             header[tensor.name] = {
                 "dtype": NAMES[tensor.dtype],
                 "shape": list(tensor.shape),
-                "data_offsets": [at, at + tensor.nbytes],
+                "data_offsets": [end, end + tensor.nbytes],
             }
-            at += tensor.nbytes
+            end += tensor.nbytes
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -71,7 +74,7 @@ class ShardWriter:
             if error.errno != errno.EINVAL:
                 raise
             self._file = os.open(path, flags, 0o666)
-        # Direct writes ask for memory on the border of a page.
+        # Direct writes need memory aligned to a page.
         self._block = memoryview(mmap.mmap(-1, BLOCK_BYTES))
         self._filled = 0
         self._add(len(text).to_bytes(8, "little") + text)
@@ -87,22 +90,25 @@ class ShardWriter:
     ) -> None:
         try:
             if kind is None:
-                self._write_through_cache()  # the rest is no whole number of sectors
+                self._use_page_cache()  # the remainder is not a whole number of sectors
                 self._flush()
                 os.fsync(self._file)
         finally:
             os.close(self._file)
 
     def copy(self, stored: StoredTensor) -> None:
-        """Write a tensor as it is stored elsewhere."""
-        left, start = stored.nbytes, stored.start
+        """Copy the bytes of a stored tensor.
+
+        Raises: CheckpointError if its file has become shorter.
+        """
+        remaining, start = stored.nbytes, stored.start
         with stored.path.open("rb", buffering=0) as file:
-            while left:
-                room = self._block[self._filled : self._filled + left]
+            while remaining:
+                room = self._block[self._filled : self._filled + remaining]
                 count = os.preadv(file.fileno(), [room], start)
                 if not count:
                     raise CheckpointError(f"{stored.path}: ends inside {stored.name}")
-                left, start = left - count, start + count
+                remaining, start = remaining - count, start + count
                 self._advance(count)
 
     def write(self, tensor: torch.Tensor) -> None:
@@ -113,10 +119,10 @@ class ShardWriter:
     def _add(self, data: bytes | memoryview) -> None:
         view, done = memoryview(data), 0
         while done < len(view):
-            piece = view[done : done + BLOCK_BYTES - self._filled]
-            self._block[self._filled : self._filled + len(piece)] = piece
-            done += len(piece)
-            self._advance(len(piece))
+            part = view[done : done + BLOCK_BYTES - self._filled]
+            self._block[self._filled : self._filled + len(part)] = part
+            done += len(part)
+            self._advance(len(part))
 
     def _advance(self, count: int) -> None:
         self._filled += count
@@ -129,13 +135,13 @@ class ShardWriter:
             try:
                 done += os.write(self._file, self._block[done : self._filled])
             except OSError as error:
-                # Some file systems take the flag and refuse the write.
-                if error.errno != errno.EINVAL or not self._write_through_cache():
+                # Some file systems accept the flag and refuse the write.
+                if error.errno != errno.EINVAL or not self._use_page_cache():
                     raise
         self._filled = 0
 
-    def _write_through_cache(self) -> bool:
-        """Write as files are commonly written from now on; say whether that is news."""
+    def _use_page_cache(self) -> bool:
+        """Write through the page cache from now on; False if that is so already."""
         flags = fcntl.fcntl(self._file, fcntl.F_GETFL)
         if not flags & DIRECT:
             return False

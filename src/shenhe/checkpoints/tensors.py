@@ -1,6 +1,6 @@
-"""Safetensors files, read a tensor at a time: never a whole file in memory.
+"""Safetensors files, read a tensor at a time: a whole file is never in memory.
 
-Reads are plain reads, not a memory map, so that what was read is not held as resident memory.
+Reads are plain reads, not a memory map, so that what was read does not count as resident memory.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 class Scratch:
-    """Memory that is used again: fresh pages cost more than what is computed in them."""
+    """Memory for reuse: fresh pages cost more than the computation in them."""
 
     def __init__(self) -> None:
         self._bytes = torch.empty(0, dtype=torch.uint8)
 
     def take(self, nbytes: int) -> torch.Tensor:
-        """Give so many bytes, whatever they hold."""
+        """Return `nbytes` of memory with arbitrary content. Shape: (nbytes,), uint8."""
         if len(self._bytes) < nbytes:
             self._bytes = torch.empty(nbytes, dtype=torch.uint8)
         return self._bytes[:nbytes]
@@ -50,7 +50,7 @@ class Scratch:
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a tensor is, wherever it lies or will lie."""
+    """Name, dtype and shape of a tensor, stored or planned."""
 
     name: str
     dtype: torch.dtype
@@ -58,29 +58,29 @@ class TensorSpec:
 
     @property
     def nbytes(self) -> int:
-        """Its size in bytes."""
+        """Size in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor(TensorSpec):
-    """A tensor and where it lies: `start` is its first byte in the file."""
+    """A tensor in a file: `start` is the offset of its first byte."""
 
     path: Path
     start: int
 
     def read(self, scratch: Scratch | None = None) -> torch.Tensor:
-        """Read it, into scratch memory where that is given: then only until the next such read.
+        """Read the tensor; into scratch memory it is valid until the next such read.
 
         Raises: CheckpointError if the file cannot be read or has become shorter.
         """
         if not self.nbytes:
             return torch.empty(self.shape, dtype=self.dtype)
         # Not filled first, as a bytearray is.
-        whole = (
+        memory = (
             scratch.take(self.nbytes) if scratch else torch.empty(self.nbytes, dtype=torch.uint8)
         )
-        buffer = whole.numpy().data
+        buffer = memory.numpy().data
         try:
             with self.path.open("rb", buffering=0) as file:
                 file.seek(self.start)
@@ -91,13 +91,13 @@ class StoredTensor(TensorSpec):
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror}") from error
         if done < self.nbytes:
             raise CheckpointError(f"{self.path}: ends inside {self.name}")
-        return whole.view(self.dtype).view(self.shape)
+        return memory.view(self.dtype).view(self.shape)
 
 
 def read_table(path: Path) -> dict[str, StoredTensor]:
-    """Read what a file holds, in the order of its bytes, and check it against the file's size.
+    """Read the header of a file: its tensors in the order of their bytes, checked for gaps.
 
-    Raises: CheckpointError that says what is wrong with the file.
+    Raises: CheckpointError that names the fault of the file.
     Source: the safetensors format.
     """
     try:
@@ -111,26 +111,34 @@ def read_table(path: Path) -> dict[str, StoredTensor]:
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
                 raise CheckpointError(f"{path}: no safetensors file, or cut off in its header")
-            header = json.loads(file.read(length), object_pairs_hook=once)
-            members = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
-            found = [_stored(path, 8 + length, name, entry) for name, entry in members]
+            header = json.loads(file.read(length), object_pairs_hook=refuse_repeated_keys)
+            entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
+            tensors = [_parse_entry(path, 8 + length, name, entry) for name, entry in entries]
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its header is damaged: {error}") from error
-    found.sort(key=lambda tensor: tensor.start)
-    at = 8 + length
-    for tensor in found:
-        if tensor.start != at:
+    tensors.sort(key=lambda tensor: tensor.start)
+    end = 8 + length
+    for tensor in tensors:
+        if tensor.start != end:
             raise CheckpointError(f"{path}: {tensor.name} does not begin where the last one ends")
-        at += tensor.nbytes
-    if at != size:
-        raise CheckpointError(f"{path}: has {size:,} bytes, its header tells of {at:,}")
-    return {tensor.name: tensor for tensor in found}
+        end += tensor.nbytes
+    if end != size:
+        raise CheckpointError(f"{path}: has {size:,} bytes, its header tells of {end:,}")
+    return {tensor.name: tensor for tensor in tensors}
 
 
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of JSON of its pairs, for `json.loads`: of two with one key, neither is right.
+def read_tables(paths: Iterable[Path]) -> dict[str, StoredTensor]:
+    """Read the headers of a checkpoint's files together.
+
+    Raises: CheckpointError, see `read_table`.
+    """
+    return {name: stored for path in paths for name, stored in read_table(path).items()}
+
+
+def refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Build a JSON object, as `object_pairs_hook`; neither of two values of one key is right.
 
     Raises: ValueError.
     """
@@ -141,12 +149,18 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def read_tables(paths: Iterable[Path]) -> dict[str, StoredTensor]:
-    """Read what the files of a checkpoint hold together; see `read_table`."""
-    return {name: stored for path in paths for name, stored in read_table(path).items()}
+def shorten(names: Iterable[str], count: int = 5) -> str:
+    """Join the first few names, and the number of the others.
+
+    >>> shorten(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    listed = list(names)
+    hidden = len(listed) - count
+    return ", ".join(listed[:count]) + (f" and {hidden} more" if hidden > 0 else "")
 
 
-def _stored(path: Path, offset: int, name: str, entry: dict[str, Any]) -> StoredTensor:
+def _parse_entry(path: Path, offset: int, name: str, entry: dict[str, Any]) -> StoredTensor:
     if entry["dtype"] not in DTYPES:
         raise CheckpointError(f"{path}: {name} has an unknown dtype {entry['dtype']!r}")
     start, end = entry["data_offsets"]

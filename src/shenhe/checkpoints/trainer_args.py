@@ -1,4 +1,4 @@
-"""What ms-swift writes beside a checkpoint: the base it was trained on and the system prompt."""
+"""The arguments that ms-swift writes beside a checkpoint: base and system prompt of training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ARGS = "args.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainerArgs:
-    """What was trained; empty where it is not told."""
+    """Base and system prompt of training; empty if not recorded."""
 
     path: Path
     model: str
@@ -21,7 +21,7 @@ class TrainerArgs:
 
 
 def read_trainer_args(folder: Path) -> TrainerArgs | None:
-    """Read a checkpoint's args.json, or that of the run it lies in; None where there is none.
+    """Read the args.json of a checkpoint or of the run that contains it; None without one.
 
     Raises: CheckpointError if it is there and cannot be read.
     """
@@ -32,8 +32,8 @@ def read_trainer_args(folder: Path) -> TrainerArgs | None:
         if not path.is_file():
             continue
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            model, system = found.get("model"), found.get("system")
+            content = json.loads(path.read_text(encoding="utf-8"))
+            model, system = content.get("model"), content.get("system")
         except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
         return TrainerArgs(

@@ -13,7 +13,7 @@ from shenhe.errors import FormatError, UsageError, spelled
 from shenhe.options import Name, argument, option_class
 from shenhe.printable import json_line
 
-Checked = tuple[object, Sequence[str]]
+Checked = tuple[object, Sequence[object]]
 """The value of a text, as JSON has it, and the repairs that it took."""
 MAX_PHOTOS = 1000
 
@@ -84,7 +84,7 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
         result: dict[str, object] = {"ok": True, "value": None, "repairs": [], "error": None}
         try:
             value, repairs = parse(raw)
-            result |= {"value": value, "repairs": list(repairs)}
+            result |= {"value": value, "repairs": [str(repair) for repair in repairs]}
         except FormatError as error:
             code = 1
             result |= {"ok": False, "error": {"code": error.code, "message": str(error)}}

@@ -44,12 +44,12 @@ def compare_engines(subject: Subject) -> Iterator[Finding]:
 
 def _look(spec: EngineSpec[LocalOptions], requests: Sequence[Request]) -> _Seen:
     engine = LocalEngine(replace(spec, constrain=False))
-    prompts = {request.key: engine.prepared(request) for request in requests}
+    prompts = {request.key: engine.prepare(request) for request in requests}
     texts = {
         answer.key: answer.text if isinstance(answer, Answer) else answer.message
         for answer in engine.answer(requests)
     }
-    tokens = {key: engine.tokens(prompt.token_ids) for key, prompt in prompts.items()}
+    tokens = {key: engine.token_names(prompt.token_ids) for key, prompt in prompts.items()}
     del engine
     gc.collect()
     return _Seen(prompts, tokens, texts)

@@ -52,7 +52,7 @@ def check_photos(subject: Subject) -> Iterator[Finding]:
         return
     walk = _walk(tree, missions, subject.max_photos)
     yield from _not_looked_at(walk)
-    sample, total = sorted(walk.chosen.kept, key=str), walk.chosen.seen
+    sample, total = sorted(walk.chosen.items, key=str), walk.chosen.total
     if not sample:
         yield Finding("error", f"{subject.data_root}: no photos below it", "name another folder")
         return

@@ -24,7 +24,7 @@ def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
         return LocalEngine(spec)
     if is_for(spec, VllmOptions):
         with needs("vllm", f"{spelled('engine', 'vllm')}: "):
-            from shenhe.engines.vllm_process import VllmEngine
+            from shenhe.engines.vllm import VllmEngine
 
         return VllmEngine(spec)
     if is_for(spec, ServerOptions):
@@ -33,7 +33,7 @@ def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
         return ServerEngine(spec)
     if is_for(spec, RayOptions):
         with needs("ray", f"{spelled('engine', 'ray')}: "):
-            from shenhe.engines.ray_cluster import RayEngine
+            from shenhe.engines.ray import RayEngine
 
         return RayEngine(spec, create_engine)
     raise TypeError(f"no engine has options like {spec.engine!r}")

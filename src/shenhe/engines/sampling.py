@@ -1,4 +1,4 @@
-"""Sampling that depends on the request alone, never on what else is in its batch."""
+"""Sampling that depends on the request alone, never on the rest of its batch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shenhe.messages import Request
 class Sampler:
     """Turns greedy decoding into sampling by the Gumbel-max rule.
 
-    argmax(logits / temperature + Gumbel noise) is a draw from the softmax. Each request has a
-    random generator of its own, seeded by the seed, the request's key and its attempt, so that the
-    same request gets the same answer in any batch and after any resume.
+    argmax(logits / temperature + Gumbel noise) is a draw from the softmax. Each request has its own
+    random generator, seeded by the seed, the request's key and its attempt: it gets the same answer
+    in any batch and after any resume.
     """
 
     def __init__(self, request: Request, spec: EngineSpec[EngineOptions]) -> None:
@@ -25,11 +25,14 @@ class Sampler:
 
     @property
     def greedy(self) -> bool:
-        """Whether the likeliest token is always taken."""
+        """Whether the best token is always taken."""
         return self._temperature == 0
 
-    def drawn(self, scores: torch.Tensor) -> torch.Tensor:
-        """Add noise to scores: the largest is the one drawn. Shape: (vocabulary,)."""
+    def add_noise(self, scores: torch.Tensor) -> torch.Tensor:
+        """Scale scores and add noise: the argmax is the drawn token.
+
+        Shape: (vocabulary,) in and out, float32.
+        """
         scaled = scores.float() / self._temperature
         if self._top_p < 1:
             ordered, order = scaled.softmax(-1).sort(descending=True)
@@ -41,6 +44,6 @@ class Sampler:
 
 
 def seed_of(seed: int, request: Request) -> int:
-    """Seed one attempt at one request, whatever else is asked."""
+    """Derive the seed of one attempt at one request. Units: 63 bits."""
     text = f"{seed}\0{request.key}\0{request.attempt}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -18,10 +18,12 @@ from shenhe.evaluation.average_precision import (
 )
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.formats.desc import category, levels
+from shenhe.formats.repairs import kind_in_text
 from shenhe.geometry import Line, iou, kind_of
 from shenhe.locations import Location
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import read_rows
+from shenhe.rows.readers import read_failures
 from shenhe.values import Annotation, CaptionObject
 
 AREAS = ("bbox_2d", "quad")
@@ -156,9 +158,9 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
 
     Raises: RunError if the file is no JSONL.
     """
-    failures = Counter(str(row.get("code")) for row in read_rows(failures_file(predictions)))
+    failures = Counter(failure.code for failure in read_failures(failures_file(predictions)))
     repairs = Counter(
-        str(repair).partition(":")[0]
+        kind_in_text(str(repair))
         for row in read_rows(predictions)
         for repair in row.get("repairs", ())
     )

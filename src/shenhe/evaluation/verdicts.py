@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import ValidationError
-
 from shenhe.errors import RunError
 from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decisions import Decisions, decisions_file
-from shenhe.rows.ledger import read_rows
+from shenhe.rows.readers import read_verdicts
 from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, FAIL, PASS, Label
 
@@ -279,12 +277,7 @@ def _decided(run_dir: Path) -> dict[str, Label]:
 def _outcomes(run_dir: Path) -> Iterator[Outcome]:
     folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
     for path in list_rows_files(folder):
-        for row in read_rows(path):
-            try:
-                found = VerdictRow.model_validate(row)
-            except ValidationError as error:
-                raise RunError(f"{path}: not a verdict: {error.errors()[0]['msg']}") from error
-            yield Outcome.of(found)
+        yield from map(Outcome.of, read_verdicts(path))
 
 
 def _passes(outcome: Outcome, pass_above: float) -> bool:

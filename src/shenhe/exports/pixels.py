@@ -24,7 +24,7 @@ PLAIN = {"JPEG", "PNG", "BMP"}
 def shape_in_pixels(annotation: Annotation, thing: CaptionObject) -> Shape:
     """Place a thing on the upright photo, cut off at its edges. Units: pixels, to 1/100."""
     placed = to_pixels(clip(thing.shape), annotation.size_wh)
-    return placed.moved(lambda x, y: (round(x, DIGITS), round(y, DIGITS)))
+    return placed.map_points(lambda x, y: (round(x, DIGITS), round(y, DIGITS)))
 
 
 def points_of(shape: Shape) -> list[list[float]]:

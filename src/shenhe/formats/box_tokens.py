@@ -6,115 +6,139 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from shenhe.errors import FormatError
 from shenhe.formats.caption import frame_at, read_object, refuse_fractions
+from shenhe.formats.repairs import Repair
 from shenhe.geometry import Size
 from shenhe.values import Caption, CaptionObject
 
 _NUMBER = re.compile(r"[0-9]{1,5}(?:\.[0-9]{1,20})?")
 _CORNER = rf"\(\s?{_NUMBER.pattern}\s?,\s?{_NUMBER.pattern}\s?\)"
-# All corners that stand together. Begins with a bracket, so that the search is linear.
+# Corners in a row. Begins with a bracket, so that the search is linear.
 _CORNERS = re.compile(rf"{_CORNER}(?:\s?,?\s?{_CORNER})++")
 _SPECIAL = re.compile(r"<\|(?:object_ref|box|quad)_(?:start|end)\|>|</?(?:ref|box|quad)>")
 _OPENING = re.compile(r"<\|(?P<old>box|quad)_start\|>|<(?P<older>box|quad)>")
 _REF = re.compile(r"<\|object_ref_start\|>|<ref>")
 _BLANK = " \t\r\n,，;；、"
 
+Geometry = Mapping[str, list[int]]
+"""The coordinates of one shape by its key, bbox_2d or quad."""
+
 
 class Boxes(NamedTuple):
-    """What was read, further repairs that it took, and whether its end is missing."""
+    """The caption, the repairs made, and whether the text was truncated."""
 
     caption: Caption
-    repairs: tuple[str, ...]
+    repairs: tuple[Repair, ...]
     truncated: bool
 
 
 def looks_like(text: str) -> bool:
-    """Whether a text is written so: corners in brackets, and none of JSON's."""
+    """Whether a text is written in this notation: corners in brackets, and no JSON."""
     return "{" not in text and _CORNERS.search(text) is not None
 
 
 def read(text: str, photo_count: int | None = None, frames: Sequence[Size] | None = None) -> Boxes:
     """Read the boxes of one photo; units as in `caption.parse`.
 
-    Several boxes in one pair of tokens, or several pairs behind one name, all have that name.
-    Raises: FormatError as there; desc_empty where a server stripped the names too, structure for
-    text that belongs to no box, geometry for corners that may be several things, photo_count if
-    several photos were asked about.
+    Boxes in one pair of tokens, and pairs that follow one name, share that name.
+    Raises: FormatError as there; also with code desc_empty if a server stripped the names,
+    structure for text that belongs to no box, geometry for ambiguous corners, photo_count if
+    several photos are expected.
+
+        >>> read("标签(1,2),(3,4)").caption.photos[0][0].desc
+        '标签'
     """
     if photo_count not in (None, 1):
         raise FormatError("photo_count", f"expected {photo_count} photos, got boxes of one")
     frame = frame_at(frames, 0)
     objects: list[CaptionObject] = []
-    repairs: dict[str, None] = {}
-    name, at = "", 0
+    repairs: dict[Repair, None] = {}
+    name, end = "", 0
     for corners in _CORNERS.finditer(text):
-        before, at = text[at : corners.start()], corners.end()
+        before, end = text[end : corners.start()], corners.end()
         openings = list(_OPENING.finditer(before))
-        where = f"图片_1/object_{len(objects) + 1}"
+        path = _path(len(objects) + 1)
         if len(openings) > 1:
-            raise FormatError("structure", f"{where}: a box without two corners stands before it")
+            raise FormatError("structure", f"{path}: a box without two corners stands before it")
         own_name = _SPECIAL.sub("", before).strip(_BLANK)
         if own_name or not openings or not name or _REF.search(before):
             name = own_name
         else:
-            repairs["name_carried_on"] = None
+            repairs[Repair("name_carried_on")] = None
         kind = (openings[0]["old"] or openings[0]["older"]) if openings else ""
-        numbers = _whole_numbers(where, _NUMBER.findall(corners[0]), repairs)
-        shapes = _shapes(where, kind, numbers, frame)
+        numbers = _read_numbers(path, _NUMBER.findall(corners[0]), repairs)
+        shapes = _split_shapes(path, kind, numbers, frame)
         if len(shapes) > 1:
-            repairs[f"boxes_joined: {len(shapes)} from {where} on"] = None
-        for fields in shapes:
-            where = f"图片_1/object_{len(objects) + 1}"
-            objects.append(read_object(where, fields | {"desc": name}, frame))
-    rest = text[at:]
-    truncated = bool(_OPENING.search(rest) or _REF.search(rest))
+            repairs[Repair("boxes_joined", f"{len(shapes)} from {path} on")] = None
+        for shape in shapes:
+            objects.append(read_object(_path(len(objects) + 1), {**shape, "desc": name}, frame))
+    truncated = _is_truncated(text[end:])
     if truncated:
-        repairs[f"truncated: the text ends behind 图片_1/object_{len(objects)}"] = None
-    elif words := _SPECIAL.sub("", rest).strip(_BLANK + "。."):
-        raise FormatError("structure", f"text behind the last box: {words[:40]!r}")
+        detail = f"the text ends behind {_path(len(objects))}"
+        repairs[Repair("truncated", detail)] = None
     return Boxes(Caption((tuple(objects),)), tuple(repairs), truncated)
 
 
-def _whole_numbers(where: str, written: list[str], repairs: dict[str, None]) -> list[int]:
-    """Read numbers, rounding what is no whole one, as in JSON.
+def _path(number: int) -> str:
+    return f"图片_1/object_{number}"
+
+
+def _is_truncated(tail: str) -> bool:
+    """Whether the text behind the last box begins another one.
+
+    Raises: FormatError with code structure for other words.
+    """
+    if _OPENING.search(tail) or _REF.search(tail):
+        return True
+    if words := _SPECIAL.sub("", tail).strip(_BLANK + "。."):
+        raise FormatError("structure", f"text behind the last box: {words[:40]!r}")
+    return False
+
+
+def _read_numbers(path: str, texts: list[str], repairs: dict[Repair, None]) -> list[int]:
+    """Read numbers, and round fractions as in JSON.
 
     Raises: FormatError with code range for coordinates from 0 to 1.
     """
-    numbers = [float(number) if "." in number else int(number) for number in written]
+    numbers = [float(text) if "." in text else int(text) for text in texts]
     if any(isinstance(number, float) for number in numbers):
-        refuse_fractions(where, numbers)
-        repairs[f"rounded: {where}"] = None
+        refuse_fractions(path, numbers)
+        repairs[Repair("rounded", path)] = None
     return [round(number) for number in numbers]
 
 
-def _shapes(where: str, kind: str, numbers: list[int], frame: Size) -> list[dict[str, Any]]:
-    """Part the corners that stand together into shapes, as their tokens say.
+def _split_shapes(path: str, kind: str, numbers: list[int], frame: Size) -> list[Geometry]:
+    """Split corners in a row into shapes; `kind` is that of their tokens, if there are any.
 
-    Raises: FormatError with code geometry where they may be a quad, or two boxes, or neither.
+    Raises: FormatError with code geometry if they may be a quad or two boxes, or are neither.
     """
-    as_boxes = [{"bbox_2d": numbers[at : at + 4]} for at in range(0, len(numbers), 4)]
-    as_quads = [{"quad": numbers[at : at + 8]} for at in range(0, len(numbers), 8)]
+    as_boxes: list[Geometry] = [
+        {"bbox_2d": numbers[start : start + 4]} for start in range(0, len(numbers), 4)
+    ]
+    as_quads: list[Geometry] = [
+        {"quad": numbers[start : start + 8]} for start in range(0, len(numbers), 8)
+    ]
     if kind == "box" or len(numbers) == 4:
         return as_boxes
     if kind == "quad":
         return as_quads
     if len(numbers) == 8:
-        readable = [shapes for shapes in (as_quads, as_boxes) if _are_read(shapes, frame)]
+        readable = [shapes for shapes in (as_quads, as_boxes) if _are_valid(shapes, frame)]
         if len(readable) == 1:
             return readable[0]
     raise FormatError(
-        "geometry", f"{where}: {len(numbers) // 2} corners are no box, and no tokens say what"
+        "geometry", f"{path}: {len(numbers) // 2} corners are no box, and no tokens say what"
     )
 
 
-def _are_read(shapes: list[dict[str, Any]], frame: Size) -> bool:
+def _are_valid(shapes: list[Geometry], frame: Size) -> bool:
     try:
-        for fields in shapes:
-            read_object("", fields | {"desc": "-"}, frame)
+        for shape in shapes:
+            read_object("", {**shape, "desc": "-"}, frame)
     except FormatError:
         return False
     return True

@@ -1,6 +1,6 @@
 """Grouped JSON: {"图片_1": {"object_1": {"bbox_2d": [...], "desc": "..."}}}. Strict both ways.
 
-`caption_recovery` reads what models write beside it; here nothing is forgiven.
+`caption_recovery` reads what models write instead; this module repairs nothing.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeGuard
 
 from shenhe.errors import FormatError, GeometryError
 from shenhe.geometry import (
@@ -28,13 +28,16 @@ from shenhe.values import Caption, CaptionObject, photo_key
 
 GEOMETRIES = ("bbox_2d", "quad", "line")
 Coordinates = Literal["norm1000", "norm100", "pixel"]
-"""What the numbers of a training are relative to; `pixel` is the photo as the model saw it."""
+"""What a model's coordinates are relative to; `pixel` is the photo as the model saw it."""
+Grouped = dict[str, dict[str, dict[str, object]]]
+"""Grouped JSON in memory: the fields of objects by the object's key, by the photo's key."""
 NORM1000 = Size(FRAME, FRAME)
+NORM100 = Size(100, 100)
 SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half a character: no file can hold it."""
+"""Half a character: UTF-8 cannot encode it."""
 PHOTO_KEY = re.compile(r"图片_([1-9][0-9]{0,3})")
 OBJECT_KEY = re.compile(r"object_([0-9]{1,6})")
-_OTHER_FRAMES = "say what the model was trained on: --coordinates norm1000, norm100 or pixel"
+_COORDINATES_HINT = "say what the model was trained on: --coordinates norm1000, norm100 or pixel"
 
 
 def is_key(key: str) -> bool:
@@ -43,23 +46,35 @@ def is_key(key: str) -> bool:
 
 
 def frames_of(coordinates: Coordinates, resized_wh: Sequence[Size]) -> tuple[Size, ...]:
-    """Give the frame that the numbers of each photo lie in. Units: of those numbers."""
+    """Return the frame of each photo's coordinates. Units: those of the coordinates.
+
+    >>> frames_of("norm100", [Size(640, 480)])
+    (Size(width=100, height=100),)
+    """
     if coordinates == "pixel":
         return tuple(resized_wh)
-    side = FRAME if coordinates == "norm1000" else 100
-    return (Size(side, side),) * len(resized_wh)
+    return (NORM1000 if coordinates == "norm1000" else NORM100,) * len(resized_wh)
+
+
+def frame_at(frames: Sequence[Size] | None, index: int) -> Size:
+    """Return the frame of the photo at an index, 0-1000 by default and beyond the last frame."""
+    return frames[index] if frames is not None and index < len(frames) else NORM1000
 
 
 def render(value: Caption) -> str:
-    """Write a caption as models must: integers 0-1000, keys in sequence, one line."""
+    """Write a caption as models must: integers 0-1000, keys in sequence, one line.
+
+    >>> render(Caption(((CaptionObject(Box(1, 2, 3, 4), "标签"),),)))
+    '{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}}'
+    """
     return json.dumps(to_grouped(value), ensure_ascii=False)
 
 
-def to_grouped(value: Caption) -> dict[str, dict[str, dict[str, Any]]]:
-    """Turn a caption into the members of grouped JSON, coordinates rounded."""
+def to_grouped(value: Caption) -> Grouped:
+    """Turn a caption into grouped JSON, coordinates rounded."""
     return {
         photo_key(index): {
-            f"object_{number}": _fields(thing) for number, thing in enumerate(objects, 1)
+            f"object_{number}": _to_fields(item) for number, item in enumerate(objects, 1)
         }
         for index, objects in enumerate(value.photos)
     }
@@ -68,31 +83,37 @@ def to_grouped(value: Caption) -> dict[str, dict[str, dict[str, Any]]]:
 def parse(
     text: str, photo_count: int | None = None, frames: Sequence[Size] | None = None
 ) -> Caption:
-    """Read grouped JSON, naming the object and the key of whatever is wrong.
+    """Read grouped JSON; errors name the object and the key that are wrong.
 
     Shape: one tuple of objects a photo; zero objects is valid.  Units: `frames` in, one a photo,
     0-1000 by default; 0-1000 out.
     Raises: FormatError with code empty (also for `{}`, which names no photo), not_json,
     duplicate_key, structure, key_sequence, geometry_count, geometry, quad_crossing, quad_order,
     range, line_points, desc_empty, surrogate or photo_count.
+
+        >>> parse('{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}}').photos
+        ((CaptionObject(shape=Box(x1=1, y1=2, x2=3, y2=4), desc='标签'),),)
     """
     if not text.strip():
         raise FormatError("empty", "the caption is empty")
     try:
-        grouped = json.loads(text, object_pairs_hook=_no_duplicates)
+        grouped = json.loads(text, object_pairs_hook=_refuse_duplicates)
     except json.JSONDecodeError as error:
         raise FormatError("not_json", f"not JSON: {error.msg} at character {error.pos}") from error
     except RecursionError as error:
         raise FormatError("not_json", "not grouped JSON: nested too deeply") from error
-    except ValueError as error:  # Python's own limit on the digits of a number
+    except ValueError as error:  # Python limits the digits of an integer
         raise FormatError("not_json", f"not grouped JSON: {error}") from error
     return from_grouped(grouped, photo_count, frames)
 
 
 def from_grouped(
-    grouped: Any, photo_count: int | None = None, frames: Sequence[Size] | None = None
+    grouped: object, photo_count: int | None = None, frames: Sequence[Size] | None = None
 ) -> Caption:
-    """Read the members of grouped JSON; see `parse`."""
+    """Read grouped JSON in memory; shape and units as in `parse`.
+
+    Raises: FormatError, see `parse`.
+    """
     if grouped == {}:
         raise FormatError(
             "empty", "the caption names no photo: a photo without objects is 图片_1: {}"
@@ -105,7 +126,7 @@ def from_grouped(
         photos.append(
             tuple(
                 read_object(f"{key}/{name}", _members(item, f"{key}/{name}"), frame)
-                for name, item in _numbered(key, objects)
+                for name, item in _numbered_members(key, objects)
             )
         )
     if photo_count is not None and len(photos) != photo_count:
@@ -113,129 +134,133 @@ def from_grouped(
     return Caption(tuple(photos))
 
 
-def frame_at(frames: Sequence[Size] | None, index: int) -> Size:
-    """Give the frame of the photo at an index; photos that nobody asked about have no own."""
-    return frames[index] if frames is not None and index < len(frames) else NORM1000
+def read_object(path: str, fields: Mapping[str, object], frame: Size = NORM1000) -> CaptionObject:
+    """Read the fields of one object; `path` names it in errors.
 
-
-def read_object(where: str, fields: dict[str, Any], frame: Size = NORM1000) -> CaptionObject:
-    """Read the fields of one object; `where` names it in errors.
-
+    Units: `frame` in, 0-1000 out.
     Raises: FormatError, see `parse`.
     """
-    kinds = [kind for kind in GEOMETRIES if kind in fields]
-    if not kinds:
-        raise FormatError("geometry_count", f"{where} has no geometry, needs one of {GEOMETRIES}")
-    if len(kinds) > 1:
-        raise FormatError("geometry_count", f"{where} needs one of {GEOMETRIES}, has {kinds}")
-    numbers = fields[kinds[0]]
-    if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
-        if isinstance(numbers, list):
-            refuse_fractions(f"{where}/{kinds[0]}", numbers)
-        raise FormatError("geometry", f"{where}/{kinds[0]} must be a list of integers")
-    _refuse_out_of_range(f"{where}/{kinds[0]}", numbers, frame)
-    numbers = [round(n * FRAME / frame[at % 2]) for at, n in enumerate(numbers)]
+    kind = _geometry_key(path, fields)
+    numbers = _read_coordinates(f"{path}/{kind}", fields[kind], frame)
     try:
-        shape = from_numbers(kinds[0], numbers)
+        shape = from_numbers(kind, numbers)
     except GeometryError as error:
-        raise FormatError("geometry", f"{where}: {error}") from error
+        raise FormatError("geometry", f"{path}: {error}") from error
     if isinstance(shape, Quad):
-        _refuse_bad_corners(f"{where}/quad", shape, numbers)
-    expected = {kinds[0], "desc"} | ({"line_points"} if isinstance(shape, Line) else set())
+        _refuse_bad_corners(f"{path}/quad", shape, numbers)
+    expected = {kind, "desc"} | ({"line_points"} if isinstance(shape, Line) else set())
     if missing := sorted(expected - fields.keys()):
-        raise FormatError("structure", f"{where} has no {' and no '.join(missing)}")
+        raise FormatError("structure", f"{path} has no {' and no '.join(missing)}")
     if unknown := sorted(fields.keys() - expected):
-        raise FormatError("structure", f"{where}: unknown keys: {unknown}")
+        raise FormatError("structure", f"{path}: unknown keys: {unknown}")
     if isinstance(shape, Line) and fields["line_points"] != len(shape.points):
         raise FormatError(
-            "line_points", f"{where}: line_points {fields['line_points']} != {len(shape.points)}"
+            "line_points", f"{path}: line_points {fields['line_points']} != {len(shape.points)}"
         )
     desc = fields["desc"]
     if not isinstance(desc, str) or not desc.strip():
-        raise FormatError("desc_empty", f"{where}/desc must be a non-empty string")
+        raise FormatError("desc_empty", f"{path}/desc must be a non-empty string")
     if SURROGATE.search(desc):
-        raise FormatError("surrogate", f"{where}/desc holds half a character: {desc[:40]!a}")
+        raise FormatError("surrogate", f"{path}/desc holds half a character: {desc[:40]!a}")
     return CaptionObject(shape, desc)
 
 
 def refuse_unit_boxes(value: Caption, frames: Sequence[Size] | None = None) -> None:
-    """Refuse a caption of boxes whose every number was 0 or 1: no photo holds only such.
+    """Refuse a caption whose boxes hold no number above 1: its coordinates were shares.
 
     Units: `frames` as in `parse`, the caption in 0-1000.
     Raises: FormatError with code range.
     """
     corners = [
-        (thing.shape.x2, thing.shape.y2, frame_at(frames, index))
-        if isinstance(thing.shape, Box)
+        (item.shape.x2, item.shape.y2, frame_at(frames, index))
+        if isinstance(item.shape, Box)
         else (FRAME, FRAME, NORM1000)
         for index, objects in enumerate(value.photos)
-        for thing in objects
+        for item in objects
     ]
     if corners and all(
         x <= round(FRAME / frame.width) and y <= round(FRAME / frame.height)
         for x, y, frame in corners
     ):
-        raise FormatError("range", f"all coordinates are 0 or 1; {_OTHER_FRAMES}")
+        raise FormatError("range", f"all coordinates are 0 or 1; {_COORDINATES_HINT}")
 
 
-def refuse_fractions(where: str, numbers: Sequence[Any]) -> None:
-    """Refuse coordinates from 0 to 1, or a little beyond: rounded, a box of one thousandth.
+def refuse_fractions(path: str, numbers: Sequence[object]) -> None:
+    """Refuse coordinates that are shares (0-1, with some tolerance); rounding would lose them.
 
     Raises: FormatError with code range.
     """
-    if (
-        any(type(n) is float and not n.is_integer() for n in numbers)
-        and all(type(n) in (int, float) and -1 < n < 2 for n in numbers)
-    ):  # fmt: skip
+    has_fraction = any(isinstance(n, float) and not n.is_integer() for n in numbers)
+    if has_fraction and all(_is_number(n) and -1 < n < 2 for n in numbers):
         raise FormatError(
-            "range", f"{where}: all of {numbers[:8]} are from 0 to 1; {_OTHER_FRAMES}"
+            "range", f"{path}: all of {numbers[:8]} are from 0 to 1; {_COORDINATES_HINT}"
         )
 
 
-def _refuse_bad_corners(where: str, quad: Quad, numbers: list[int]) -> None:
-    if crosses_itself(quad):
-        raise FormatError("quad_crossing", f"{where} crosses itself or has no area: {numbers}")
-    if not is_clockwise_from_top_left(quad):
-        raise FormatError(
-            "quad_order", f"{where} must go clockwise from its top-left corner: {numbers}"
-        )
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return type(value) in (int, float)
 
 
-def _refuse_out_of_range(where: str, numbers: list[int], frame: Size) -> None:
-    for at, number in enumerate(numbers):
-        if not 0 <= number <= frame[at % 2]:
-            other = "pixel" if frame in (NORM1000, Size(100, 100)) else "norm1000"
+def _geometry_key(path: str, fields: Mapping[str, object]) -> str:
+    kinds = [kind for kind in GEOMETRIES if kind in fields]
+    if not kinds:
+        raise FormatError("geometry_count", f"{path} has no geometry, needs one of {GEOMETRIES}")
+    if len(kinds) > 1:
+        raise FormatError("geometry_count", f"{path} needs one of {GEOMETRIES}, has {kinds}")
+    return kinds[0]
+
+
+def _read_coordinates(path: str, numbers: object, frame: Size) -> list[int]:
+    """Check coordinates. Units: `frame` in, 0-1000 out."""
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        if isinstance(numbers, list):
+            refuse_fractions(path, numbers)
+        raise FormatError("geometry", f"{path} must be a list of integers")
+    for index, number in enumerate(numbers):
+        limit = frame[index % 2]
+        if not 0 <= number <= limit:
+            alternative = "pixel" if frame in (NORM1000, NORM100) else "norm1000"
             raise FormatError(
                 "range",
-                f"{where}: {number} is outside 0-{frame[at % 2]}; if the model was trained on other"
-                f" coordinates, say so: --coordinates {other}",
+                f"{path}: {number} is outside 0-{limit}; if the model was trained on other"
+                f" coordinates, say so: --coordinates {alternative}",
             )
+    return [round(number * FRAME / frame[index % 2]) for index, number in enumerate(numbers)]
 
 
-def _fields(thing: CaptionObject) -> dict[str, Any]:
-    numbers = [round(number) for number in to_numbers(thing.shape)]
-    fields: dict[str, Any] = {kind_of(thing.shape): numbers}
-    if isinstance(thing.shape, Line):
-        fields["line_points"] = len(thing.shape.points)
-    return fields | {"desc": thing.desc}
+def _refuse_bad_corners(path: str, quad: Quad, numbers: list[int]) -> None:
+    if crosses_itself(quad):
+        raise FormatError("quad_crossing", f"{path} crosses itself or has no area: {numbers}")
+    if not is_clockwise_from_top_left(quad):
+        raise FormatError(
+            "quad_order", f"{path} must go clockwise from its top-left corner: {numbers}"
+        )
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _to_fields(item: CaptionObject) -> dict[str, object]:
+    numbers = [round(number) for number in to_numbers(item.shape)]
+    fields: dict[str, object] = {kind_of(item.shape): numbers}
+    if isinstance(item.shape, Line):
+        fields["line_points"] = len(item.shape.points)
+    return fields | {"desc": item.desc}
+
+
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key, count in Counter(keys).items() if count > 1)
-        raise FormatError("duplicate_key", f"the key {twice!r} stands twice in one object")
+        counts = Counter(key for key, _ in pairs)
+        duplicate = next(key for key, count in counts.items() if count > 1)
+        raise FormatError("duplicate_key", f"the key {duplicate!r} stands twice in one object")
     return members
 
 
-def _members(value: Any, where: str) -> dict[str, Any]:
+def _members(value: object, path: str) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise FormatError("structure", f"{where} must be a JSON object")
+        raise FormatError("structure", f"{path} must be a JSON object")
     return value
 
 
-def _numbered(photo: str, objects: Any) -> list[tuple[str, Any]]:
+def _numbered_members(photo: str, objects: object) -> list[tuple[str, object]]:
     items = list(_members(objects, photo).items())
     for number, (key, _) in enumerate(items, 1):
         if key != f"object_{number}":

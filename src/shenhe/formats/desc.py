@@ -1,10 +1,14 @@
-"""A desc: a path of levels. Some trainings part levels by `/` throughout, some by `/` and `,`."""
+"""A desc is a path of levels: separated by `/` in some trainings, by `/` and `,` in others."""
 
 from __future__ import annotations
 
 
 def as_path(desc: str) -> str:
-    """Write a desc with `/` between all its levels."""
+    """Separate all levels of a desc by `/`.
+
+    >>> as_path("BBU设备/华为,显示完整")
+    'BBU设备/华为/显示完整'
+    """
     return desc.replace(",", "/").replace("，", "/")
 
 
@@ -14,5 +18,9 @@ def levels(desc: str) -> list[str]:
 
 
 def category(desc: str) -> str:
-    """Give the first level, or the whole of a desc that begins with none."""
+    """Return the first level, or the whole desc if that is empty.
+
+    >>> category("标签/可以识别")
+    '标签'
+    """
     return levels(desc)[0] or desc

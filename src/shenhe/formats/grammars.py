@@ -1,8 +1,8 @@
-"""The formats as grammars: a model that is held to one cannot write anything else.
+"""The formats as grammars: a constrained model cannot write anything else.
 
-Lark, as llguidance reads it. What the parsers refuse and no grammar can (a quad that crosses
-itself, a pixel beyond a photo's side) is found by them afterwards; boxes are put right by the
-engine, digit by digit.
+Lark, as llguidance reads it. Parsers refuse afterwards what no grammar can (a quad that crosses
+itself, a pixel beyond a photo's side); the engine keeps the corners of boxes in order, digit by
+digit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
+from typing import NamedTuple
 
 from shenhe.formats import verdict
 from shenhe.formats.caption import Coordinates
@@ -17,7 +18,7 @@ from shenhe.messages import Grammar
 from shenhe.values import FAIL, PASS, photo_key
 
 MAX_OBJECTS, MAX_POINTS = 200, 64
-"""More on one photo, or on one line, is a model that does not find its end."""
+"""Objects of a photo, points of a line; a model that writes more does not find its end."""
 MAX_DESC, MAX_LINE, MAX_REASON = 200, 600, 400
 """Units: characters."""
 _NUMBERS: dict[Coordinates, tuple[int, str]] = {
@@ -25,46 +26,66 @@ _NUMBERS: dict[Coordinates, tuple[int, str]] = {
     "norm100": (100, "0|[1-9][0-9]?|100"),
     "pixel": (99_999, "0|[1-9][0-9]{0,4}"),
 }
-"""The highest number, and how numbers are written."""
-# JSON leaves out control characters; of the escapes, those that models write.
+"""The largest number, and the regular expression of all."""
+# JSON forbids control characters; of the escapes, these are the ones that models write.
 _CHARACTER = r'([^"\\\x00-\x1f\x7f]|\\["\\\/])'
 _VISIBLE = r'([^"\\\x00-\x20\x7f\u3000]|\\["\\\/])'
 _BREAKS = r"\x00-\x1f\x7f\x85\u2028\u2029"
 _NO_TOKEN = rf"<+[^{_BREAKS}<|]"
-"""What may follow on `<`, so that no special token can be spelled."""
-STYLES = {"spaced": (", ", ": "), "compact": (",", ":")}
-"""Between members and behind keys: json.dumps' own way, and the one without white space."""
+"""A `<` and the character behind it: no special token can be spelled."""
+
+
+class Style(NamedTuple):
+    """White space of JSON: between members, and behind keys."""
+
+    name: str
+    comma: str
+    colon: str
+
+    def rule(self, name: str) -> str:
+        """Return the name of a rule of this style."""
+        return f"{self.name}_{name}"
+
+
+SPACED = Style("spaced", ", ", ": ")
+"""The default of `json.dumps`."""
+COMPACT = Style("compact", ",", ":")
+STYLES = (SPACED, COMPACT)
 
 
 @lru_cache(maxsize=256)
 def of_caption(
     photos: int, coordinates: Coordinates = "norm1000", descs: tuple[str, ...] = ()
 ) -> Grammar:
-    """Grouped JSON of exactly so many photos, in either style, with keys in either order.
+    """Return the grammar of grouped JSON of a number of photos, in either style.
 
-    `descs` are regular expressions: with any, a desc is what one of them matches, whole.
+    An object's geometry and desc come in either order. `descs` are regular expressions: if there
+    are any, each desc must match one of them whole.
+
+        >>> of_caption(2).photos
+        2
     """
     highest, number = _NUMBERS[coordinates]
-    given = "|".join(f"({pattern})" for pattern in descs).replace("/", r"\/")
+    pattern = "|".join(f"({desc})" for desc in descs).replace("/", r"\/")
     desc = f"/{_VISIBLE}{_CHARACTER}{{0,{MAX_DESC - 1}}}/"
-    # A pattern's own `.` must not run beyond the string.
-    desc = f"/{given}/ & /{_CHARACTER}*/" if given else desc
+    # A pattern's own `.` must not match beyond the string.
+    desc = f"/{pattern}/ & /{_CHARACTER}*/" if pattern else desc
     lines = [
-        "start: " + " | ".join(STYLES),
+        "start: " + " | ".join(style.name for style in STYLES),
         f"NUMBER: /{number}/",
         f"DESC: {desc}",
     ]
-    for style, (comma, colon) in STYLES.items():
-        lines += _caption_rules(style, comma, colon, photos)
-    regex = _caption_regex(photos, number, given)
+    for style in STYLES:
+        lines += _photo_rules(style, photos) + _object_rules(style) + _line_rules(style)
+    regex = _caption_regex(photos, number, pattern)
     return Grammar("caption", "\n".join(lines) + "\n", regex, photos, highest)
 
 
 @lru_cache(maxsize=1)
 def of_summary() -> Grammar:
-    """One line without coordinates and special tokens, as `summary.parse` has it."""
+    """Return the grammar of a line that `summary.parse` accepts."""
     number = r"[0-9]+(\.[0-9]+)?"
-    # Brackets may hold a number, and may not go on to a second one.
+    # Brackets may hold one number, and no second one.
     open_brackets = rf"([\[(（][ \u3000]*({number}[ \u3000]*)?)+"
     behind = rf"([^{_BREAKS}<\[(（0-9 \u3000.,，]|{_NO_TOKEN})"
     item = rf"([^{_BREAKS}<\[(（]|{_NO_TOKEN}|{open_brackets}{behind})"
@@ -75,7 +96,7 @@ def of_summary() -> Grammar:
 
 @lru_cache(maxsize=1)
 def of_verdict() -> Grammar:
-    """Two lines and nothing else: what `verdict.parse` takes."""
+    """Return the grammar of the two lines that `verdict.parse` accepts."""
     first, item = (rf"([^{_BREAKS}<{blank}]|{_NO_TOKEN})" for blank in (r" \u3000", ""))
     reason = f"{first}{item}{{0,{MAX_REASON - 1}}}"
     rules = [
@@ -86,14 +107,14 @@ def of_verdict() -> Grammar:
     return Grammar("verdict", "\n".join(rules) + "\n", regex)
 
 
-def _caption_regex(photos: int, number: str, given: str) -> str:
-    """Say what a regular expression can: objects may be numbered oddly, lines counted wrongly.
+def _caption_regex(photos: int, number: str, pattern: str) -> str:
+    """Return a regular expression, which does not check the numbers of objects and of points.
 
-    Without counted repetitions and look-around, which some servers do not take. Written with white
-    space as `json.dumps` does; geometry and desc come in either order.
+    It has no counted repetitions and no look-around, which some servers refuse. White space as
+    `json.dumps` writes it; geometry and desc in either order.
     """
     number = f"({number})"
-    desc = f'"desc": "({given or _VISIBLE + _CHARACTER + "*"})"'
+    desc = f'"desc": "({pattern or _VISIBLE + _CHARACTER + "*"})"'
     box, quad, pair = (
         ", ".join([number] * 4),
         ", ".join([number] * 8),
@@ -108,70 +129,72 @@ def _caption_regex(photos: int, number: str, given: str) -> str:
         f"{count}, {line}",
     )
     shape = "(" + "|".join(shapes) + ")"
-    thing = rf'"object_[1-9][0-9]?[0-9]?": \{{({shape}, {desc}|{desc}, {shape})\}}'
-    photo = rf"\{{({thing}(, {thing})*)?\}}"
+    item = rf'"object_[1-9][0-9]?[0-9]?": \{{({shape}, {desc}|{desc}, {shape})\}}'
+    photo = rf"\{{({item}(, {item})*)?\}}"
     members = ", ".join(f'"{photo_key(index)}": {photo}' for index in range(photos))
     return _portable(rf"\{{{members}\}}")
 
 
 def _portable(regex: str) -> str:
-    """Spell a regular expression so that engines of every kind read it alike."""
-    # Counted repetitions of long alternatives make automata that take minutes to build.
+    """Write a regular expression so that all engines read it alike."""
+    # Counted repetitions of long alternatives become automata that take minutes to build.
     regex = re.sub(r"\{0,[0-9]{3}\}", "*", regex)
-    regex = re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), regex)
+    regex = re.sub(r"\\u([0-9a-f]{4})", lambda match: chr(int(match[1], 16)), regex)
     return regex.replace(r"\/", "/")
 
 
-def _caption_rules(style: str, comma: str, colon: str, photos: int) -> list[str]:
-    def word(text: str) -> str:
-        return json.dumps(text, ensure_ascii=False)
-
-    def named(rule: str) -> str:
-        return f"{style}_{rule}"
-
+def _photo_rules(style: Style, photos: int) -> list[str]:
+    """Return the rules of a caption's photos, and of a photo's numbered objects."""
+    rule = style.rule
     members = []
     for index in range(photos):
-        opening = ("{" if index == 0 else comma) + f'"{photo_key(index)}"{colon}'
-        members.append(f"{word(opening)} {named('photo')}")
-    rules = [f"{style}: " + " ".join([*members, '"}"'])]
-    first = f'{{"object_1"{colon}'
-    rules.append(f'{named("photo")}: "{{}}" | {word(first)} {named("object")} {named("more_2")}')
+        opening = ("{" if index == 0 else style.comma) + f'"{photo_key(index)}"{style.colon}'
+        members.append(f"{_literal(opening)} {rule('photo')}")
+    rules = [f"{style.name}: " + " ".join([*members, '"}"'])]
+    first = _literal(f'{{"object_1"{style.colon}')
+    rules.append(f'{rule("photo")}: "{{}}" | {first} {rule("object")} {rule("more_2")}')
     for number in range(2, MAX_OBJECTS + 1):
-        further = f'{comma}"object_{number}"{colon}'
+        key = _literal(f'{style.comma}"object_{number}"{style.colon}')
         rules.append(
-            f'{named(f"more_{number}")}: "}}"'
-            f" | {word(further)} {named('object')} {named(f'more_{number + 1}')}"
+            f'{rule(f"more_{number}")}: "}}" | {key} {rule("object")} {rule(f"more_{number + 1}")}'
         )
-    rules.append(f'{named(f"more_{MAX_OBJECTS + 1}")}: "}}"')
-    said = f"{word(f'{chr(34)}desc{chr(34)}{colon}{chr(34)}')} DESC {word(chr(34))}"
-    shape, between = named("shape"), word(comma)
-    rules.append(
-        f'{named("object")}: "{{" ({shape} {between} {said} | {said} {between} {shape}) "}}"'
-    )
-    box, quad, line = (f'"{kind}"{colon}[' for kind in ("bbox_2d", "quad", "line"))
-    rules.append(
-        f"{shape}: {word(box)} {_numbers(4, comma)} {word(']')}"
-        f" | {word(quad)} {_numbers(8, comma)} {word(']')}"
-        f" | {word(line)} {_numbers(4, comma)} {named('points_2')}"
-        f" | {named('counted')}"
-    )
-    counts = []
-    for points in range(2, MAX_POINTS + 1):
-        end = word(f']{comma}"line_points"{colon}{points}')
-        longer = f" | {between} {_numbers(2, comma)} {named(f'points_{points + 1}')}"
-        rules.append(
-            f"{named(f'points_{points}')}: {end}" + (longer if points < MAX_POINTS else "")
-        )
-        # The other way round the count comes first, and the points are as many as it says.
-        left = (
-            f"{between} {_numbers(2, comma)} {named(f'left_{points - 1}')}" if points > 2 else '"]"'
-        )
-        rules.append(f"{named(f'left_{points}')}: {left}")
-        start = word(f'"line_points"{colon}{points}{comma}"line"{colon}[')
-        counts.append(f"{start} {_numbers(4, comma)} {named(f'left_{points}')}")
-    rules.append(f"{named('counted')}: " + " | ".join(counts))
+    rules.append(f'{rule(f"more_{MAX_OBJECTS + 1}")}: "}}"')
     return rules
 
 
-def _numbers(count: int, comma: str) -> str:
-    return f" {json.dumps(comma)} ".join(["NUMBER"] * count)
+def _object_rules(style: Style) -> list[str]:
+    """Return the rules of an object: geometry and desc in either order."""
+    shape, comma = style.rule("shape"), _literal(style.comma)
+    desc = f"""{_literal(f'"desc"{style.colon}"')} DESC {_literal('"')}"""
+    box, quad, line = (_literal(f'"{kind}"{style.colon}[') for kind in ("bbox_2d", "quad", "line"))
+    four, eight, end = _numbers(4, style), _numbers(8, style), _literal("]")
+    return [
+        f'{style.rule("object")}: "{{" ({shape} {comma} {desc} | {desc} {comma} {shape}) "}}"',
+        f"{shape}: {box} {four} {end}"
+        f" | {quad} {eight} {end}"
+        f" | {line} {four} {style.rule('points_2')}"
+        f" | {style.rule('counted')}",
+    ]
+
+
+def _line_rules(style: Style) -> list[str]:
+    """Return the rules of a line's points: counted behind them (`points`), or before (`left`)."""
+    rule, pair = style.rule, f"{_literal(style.comma)} {_numbers(2, style)}"
+    rules, counts = [], []
+    for points in range(2, MAX_POINTS + 1):
+        end = _literal(f']{style.comma}"line_points"{style.colon}{points}')
+        longer = f" | {pair} {rule(f'points_{points + 1}')}" if points < MAX_POINTS else ""
+        rules.append(f"{rule(f'points_{points}')}: {end}{longer}")
+        left = f"{pair} {rule(f'left_{points - 1}')}" if points > 2 else '"]"'
+        rules.append(f"{rule(f'left_{points}')}: {left}")
+        start = _literal(f'"line_points"{style.colon}{points}{style.comma}"line"{style.colon}[')
+        counts.append(f"{start} {_numbers(4, style)} {rule(f'left_{points}')}")
+    return [*rules, f"{rule('counted')}: " + " | ".join(counts)]
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _numbers(count: int, style: Style) -> str:
+    return f" {_literal(style.comma)} ".join(["NUMBER"] * count)

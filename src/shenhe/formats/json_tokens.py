@@ -1,6 +1,6 @@
-"""The tokens of JSON as models write it: also in single quotes, with full-width punctuation, cut.
+"""Tokens of JSON as models write it: also single-quoted, with full-width punctuation, or cut.
 
-One pass, linear in the length of the text, whatever the text.
+One pass, linear in the length of any text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["string", "number", "mark", "other", "cut"]
+TokenKind = Literal["string", "number", "mark", "other", "cut"]
+Oddity = Literal["single_quotes", "control_characters", "full_width_punctuation"]
+"""How a token departs from JSON."""
 _TOKEN = re.compile(
     r"""\s++
     | (?P<string> "[^"\\]*+ (?:\\.[^"\\]*+)*+ " | '[^'\\]*+ (?:\\.[^'\\]*+)*+ ')
@@ -23,63 +25,63 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _HALF_WIDTH = {"：": ":", "，": ","}
-LONGEST_NUMBER = 12
-"""Characters; a longer number is text: no coordinate is written so."""
+MAX_NUMBER_LENGTH = 12
+"""Characters of a number; a longer one is no coordinate and counts as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: `value` is the string, the number or the mark; `cut` is a string without end."""
+    """One token; `value` is the string, the number or the mark, `cut` a string without an end."""
 
-    kind: Kind
+    kind: TokenKind
     value: str | int | float
     start: int
     end: int
-    oddity: str = ""
-    """How it departs from JSON: single_quotes, control_characters or full_width_punctuation."""
+    oddity: Oddity | None = None
 
     def is_mark(self, marks: str) -> bool:
-        """Whether this is one of some brackets, commas or colons, and no string that holds one."""
+        """Whether this is one of the given brackets, commas or colons, outside a string."""
         return self.kind == "mark" and str(self.value) in marks
 
 
 def tokens(text: str, start: int = 0) -> Iterator[Token]:
-    """Yield the tokens of a text; after a string that never ends there is nothing to tell."""
-    for found in _TOKEN.finditer(text, start):
-        kind, piece = found.lastgroup, found[0]
-        at, end = found.span()
+    """Yield the tokens of a text from an index on; a string without an end is the last one."""
+    for match in _TOKEN.finditer(text, start):
+        kind, piece = match.lastgroup, match[0]
+        begin, end = match.span()
         if kind == "string":
-            string = _unescaped(piece)
+            string = _unescape(piece)
             if string is None:
-                yield Token("other", piece, at, end)
+                yield Token("other", piece, begin, end)
             else:
-                yield Token("string", string, at, end, _oddity(piece))
+                yield Token("string", string, begin, end, _string_oddity(piece))
         elif kind == "number":
-            yield _number(piece, at, end)
+            yield _number(piece, begin, end)
         elif kind == "mark":
             half = _HALF_WIDTH.get(piece)
-            yield Token("mark", half or piece, at, end, "full_width_punctuation" if half else "")
+            oddity: Oddity | None = "full_width_punctuation" if half else None
+            yield Token("mark", half or piece, begin, end, oddity)
         elif kind == "quote":
-            yield Token("cut", text[at:], at, len(text))
+            yield Token("cut", text[begin:], begin, len(text))
             return
         elif kind == "other":
-            yield Token("other", piece, at, end)
+            yield Token("other", piece, begin, end)
 
 
-def _oddity(piece: str) -> str:
+def _string_oddity(piece: str) -> Oddity | None:
     if piece[0] == "'":
         return "single_quotes"
-    return "control_characters" if any(character < " " for character in piece) else ""
+    return "control_characters" if any(character < " " for character in piece) else None
 
 
-def _number(piece: str, at: int, end: int) -> Token:
-    if len(piece) > LONGEST_NUMBER:
-        return Token("other", piece, at, end)
+def _number(piece: str, begin: int, end: int) -> Token:
+    if len(piece) > MAX_NUMBER_LENGTH:
+        return Token("other", piece, begin, end)
     value = float(piece)
-    return Token("number", value if set(piece) & set(".eE") else int(piece), at, end)
+    return Token("number", value if set(piece) & set(".eE") else int(piece), begin, end)
 
 
-def _unescaped(piece: str) -> str | None:
+def _unescape(piece: str) -> str | None:
     body = piece[1:-1]
     if piece[0] == "'":
         body = body.replace("\\'", "'").replace('"', '\\"')

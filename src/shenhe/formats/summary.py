@@ -22,16 +22,19 @@ _COORDINATES = re.compile(
 _NOTHING = frozenset({"{}", "[]", '""', "null", "None", "{{}}", "[{}]"})
 _KEY = re.compile(r"""["']\s*[:：]""")
 _JSON = re.compile(r"""^[{\[]|[{\[]\s*["'{\[]|""" + _KEY.pattern)
-"""Where a line holds JSON: it begins so, a bracket before a string or a bracket, or a key."""
+"""Signs of JSON: a line that begins with a bracket, a bracket before a quote or bracket, a key."""
 _UNREADABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
 
 
 def parse(text: str) -> str:
-    """Read a summary line; white space around it is no part of it.
+    r"""Read a summary line, white space around it stripped.
 
     Raises: FormatError with code empty, thinking, multiple_lines, special_token, characters,
     coordinates, truncated (JSON without its end) or loop.
     Source: `render`, and the summary prompt.
+
+        >>> parse(" 标签/可以识别×2\n")
+        '标签/可以识别×2'
     """
     line = text.strip()
     if not line:
@@ -43,8 +46,8 @@ def parse(text: str) -> str:
         raise FormatError("multiple_lines", "the summary must be one line")
     if token := _SPECIAL_TOKEN.search(line):
         raise FormatError("special_token", f"the summary holds the special token {token[0]}")
-    if found := _COORDINATES.search(line):
-        raise FormatError("coordinates", f"the summary holds coordinates: {found[0]}")
+    if match := _COORDINATES.search(line):
+        raise FormatError("coordinates", f"the summary holds coordinates: {match[0]}")
     if mark := _UNREADABLE.search(line):
         raise FormatError("characters", f"the summary holds the control character {mark[0]!a}")
     _refuse_cut_json(line)
@@ -54,7 +57,7 @@ def parse(text: str) -> str:
 
 
 def _refuse_cut_json(line: str) -> None:
-    """Refuse JSON whose end is missing, or whose beginning is: half of what the model said."""
+    """Refuse JSON whose end or beginning is missing: half of an answer."""
     if not _JSON.search(line):
         return
     values = lenient_json.read(line)
@@ -66,7 +69,11 @@ def _refuse_cut_json(line: str) -> None:
 
 
 def render(descs: Iterable[str], remark: str = "") -> str:
-    """Write the line of a photo: equal descs counted as ×N in order of first appearance."""
+    """Write the line of a photo: equal descs counted as ×N, in order of first appearance.
+
+    >>> render(["标签/4G", "BBU设备/华为", "标签/5G"])
+    '标签/可以识别×2，BBU设备/华为×1'
+    """
     counts: dict[str, int] = {}
     for desc in descs:
         path = summary_path(desc)
@@ -78,7 +85,11 @@ def render(descs: Iterable[str], remark: str = "") -> str:
 
 
 def summary_path(desc: str) -> str:
-    """Turn a caption's desc into its path in a summary: commas become /, a label's text goes."""
+    """Turn a desc into its path in a summary, with `/` alone and without a label's text.
+
+    >>> summary_path("标签/4G-RRU1")
+    '标签/可以识别'
+    """
     path = as_path(desc)
     if path.startswith("标签/"):
         return "标签/无法识别" if path == "标签/无法识别" else "标签/可以识别"

@@ -1,4 +1,4 @@
-"""What a model thought before it answered: never a part of its answer."""
+"""The thinking of a model, which is never part of its answer."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ REMEDY = "switch the thinking off, or give the server a reasoning parser"
 
 
 def split(text: str) -> tuple[str, str]:
-    """Part a text behind its last end of thinking: what was thought, and the answer.
+    """Split a text into its thinking and its answer, at the last end of thinking.
 
-    Also a text whose beginning was left to the prompt, so that only `</think>` stands in it.
-    Raises: FormatError with code thinking where the thinking never ends, or nothing is behind it.
+    The start of thinking may be missing: some prompts hold it, and the answer only `</think>`.
+    Raises: FormatError with code thinking if the thinking never ends, or no answer follows it.
 
         >>> split("<think>two boxes?</think>one")
         ('<think>two boxes?</think>', 'one')
     """
-    answer_at = 0
+    answer_start = 0
     is_open = False
     for mark in _MARK.finditer(text):
         is_open = not (mark["end"] or mark["other_end"])
         if not is_open:
-            answer_at = mark.end()
+            answer_start = mark.end()
     if is_open:
         raise FormatError("thinking", f"the thinking never ends: {REMEDY}, or raise the limit")
-    if answer_at and not text[answer_at:].strip():
+    if answer_start and not text[answer_start:].strip():
         raise FormatError("thinking", f"nothing stands behind the thinking: {REMEDY}")
-    return text[:answer_at], text[answer_at:]
+    return text[:answer_start], text[answer_start:]
 
 
 def refuse(text: str) -> None:
-    """Refuse a text that holds any thinking: what is never repaired must not be cut out of it.
+    """Refuse a text that holds thinking, where formats are never repaired.
 
     Raises: FormatError with code thinking.
     """

@@ -1,7 +1,7 @@
-"""Folder tree, photos, folders or JSONL lists -> what is to be done."""
+"""Intake: a folder tree, photos, folders or JSONL lists -> the work of a run."""
 
 from shenhe.intake.annotations import read_annotations
-from shenhe.intake.folder import group_photos
+from shenhe.intake.folder import list_photos
 from shenhe.intake.lists import PhotoLists, Photos
 from shenhe.intake.ordering import natural_key
 from shenhe.intake.spelling import LABELS
@@ -12,7 +12,7 @@ __all__ = [
     "PhotoLists",
     "PhotoTree",
     "Photos",
-    "group_photos",
+    "list_photos",
     "natural_key",
     "read_annotations",
 ]

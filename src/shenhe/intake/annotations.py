@@ -1,8 +1,8 @@
-"""Captions and training rows -> what is on each photo, in one frame.
+"""Annotations of photos, from caption rows and training rows, in one coordinate frame.
 
-Two kinds of row, told apart by their keys: what `shenhe caption` writes, and what such models are
-trained from: {"images": [one], "objects": [{"bbox_2d"|"quad"|"line": [...], "desc": "..."}],
-"width": W, "height": H, "summary": "..."}, in pixels of the upright original.
+A row with the key `caption` was written by `shenhe caption`. Any other is a training row:
+{"images": [path], "objects": [{"bbox_2d"|"quad"|"line": [...], "desc": "..."}], "width": W,
+"height": H, "summary": "..."}, in pixels of the upright original.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
 from shenhe.formats.caption import GEOMETRIES, from_grouped
 from shenhe.geometry import Size, from_numbers, from_pixels
-from shenhe.locations import absolute, locate, locate_beside
-from shenhe.row_types import CaptionRow
+from shenhe.locations import absolute, locate_beside
+from shenhe.row_types import CaptionRow, describe_invalid
 from shenhe.shards import list_shards
 from shenhe.values import Annotation, CaptionObject
 
@@ -36,7 +35,7 @@ class TrainingObject(BaseModel):
 
 
 class TrainingRow(BaseModel):
-    """A row that models are trained from; keys of other tools are passed over."""
+    """A training row; keys of other tools are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -48,64 +47,63 @@ class TrainingRow(BaseModel):
 
 
 def read_annotations(path: Path) -> Iterator[Annotation]:
-    """Yield what is on each photo of a file of caption rows or training rows, and of its shards.
+    """Yield the annotation of each photo in a file of caption or training rows, or in its shards.
 
-    Raises: IntakeError that names the line that is neither.
+    {annotation.image: annotation.objects for annotation in read_annotations(Path("train.jsonl"))}
+    Raises: IntakeError that names the line of an invalid row.
     """
-    for one in list_shards(path) or [path]:
-        yield from _of_file(one)
+    for shard in list_shards(path) or [path]:
+        yield from _read_file(shard)
 
 
-def _of_file(path: Path) -> Iterator[Annotation]:
+def _read_file(path: Path) -> Iterator[Annotation]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield from _of_line(path, number, line)
+                    yield from _read_line(path, number, line)
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise IntakeError(f"{path}: not UTF-8 text: {error}") from error
 
 
-def _of_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
+def _read_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
     try:
         row = json.loads(line)
         if not isinstance(row, dict):
             raise TypeError("not a JSON object")
         if "caption" in row:
-            yield from _of_caption(CaptionRow.model_validate(row))
+            yield from _from_caption(CaptionRow.model_validate(row))
         else:
-            yield _of_training(path, TrainingRow.model_validate(row))
+            yield _from_training(path, TrainingRow.model_validate(row))
     except RecursionError as error:
         raise IntakeError(f"{path}: line {number}: nested too deeply") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise IntakeError(f"{path}: line {number}: {where}: {first['msg']}") from error
+        raise IntakeError(f"{path}: line {number}: {describe_invalid(error)}") from error
     except (ValueError, TypeError, FormatError, GeometryError, UsageError) as error:
         raise IntakeError(f"{path}: line {number}: {error}") from error
 
 
-def _of_caption(row: CaptionRow) -> Iterator[Annotation]:
+def _from_caption(row: CaptionRow) -> Iterator[Annotation]:
     value = from_grouped(row.caption, len(row.images))
-    for image, size_wh, objects in zip(row.images, row.sizes_wh, value.photos, strict=True):
-        yield Annotation(absolute(locate(image)), Size(*size_wh), objects)
+    for photo, size_wh, objects in zip(row.photos, row.sizes_wh, value.photos, strict=True):
+        yield Annotation(absolute(photo), Size(*size_wh), objects)
 
 
-def _of_training(file: Path, row: TrainingRow) -> Annotation:
+def _from_training(file: Path, row: TrainingRow) -> Annotation:
     size = Size(row.width, row.height)
-    objects = tuple(_object(number, thing, size) for number, thing in enumerate(row.objects, 1))
+    objects = tuple(_object(number, entry, size) for number, entry in enumerate(row.objects, 1))
     return Annotation(absolute(locate_beside(file, row.images[0])), size, objects, row.summary)
 
 
-def _object(number: int, thing: TrainingObject, size_wh: Size) -> CaptionObject:
-    given: dict[str, Any] = {
-        kind: numbers for kind in GEOMETRIES if (numbers := getattr(thing, kind)) is not None
-    }
-    if len(given) != 1:
+def _object(number: int, entry: TrainingObject, size_wh: Size) -> CaptionObject:
+    numbers_by_kind: list[tuple[str, list[float]]] = [
+        (kind, numbers) for kind in GEOMETRIES if (numbers := getattr(entry, kind)) is not None
+    ]
+    if len(numbers_by_kind) != 1:
         raise FormatError("geometry_count", f"object {number} needs one of {GEOMETRIES}")
-    ((kind, numbers),) = given.items()
-    if thing.line_points is not None and 2 * thing.line_points != len(numbers):
-        raise FormatError("line_points", f"object {number}: line_points {thing.line_points}")
-    return CaptionObject(from_pixels(from_numbers(kind, numbers), size_wh), thing.desc)
+    ((kind, numbers),) = numbers_by_kind
+    if entry.line_points is not None and 2 * entry.line_points != len(numbers):
+        raise FormatError("line_points", f"object {number}: line_points {entry.line_points}")
+    return CaptionObject(from_pixels(from_numbers(kind, numbers), size_wh), entry.desc)

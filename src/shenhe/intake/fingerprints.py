@@ -1,9 +1,9 @@
-"""What tells a group's photos from what lies there later, cheaply where it can be cheap.
+"""Fingerprints of a group's photos, which detect changes after a run at the lowest cost.
 
-A fingerprint has three parts, joined by dots: the names and sizes of the photos with the names of
-what is left out; the times (or a store's tags) of the photos; and what the photos hold. The first
-two come from one listing of the folder. The third is read only where times alone differ, as after
-a restored backup, so that a copy of the same photos does not cost a model's work again.
+A fingerprint has three parts, joined by dots: a hash of the names and sizes of the photos and the
+names of files left out; a hash of the photos' times (or a store's tags); and a hash of the photos'
+contents. The first two come from one listing of the folder. The contents are read only if the times
+alone differ, as after a restored backup, so that copied photos are not answered again.
 """
 
 from __future__ import annotations
@@ -19,53 +19,53 @@ from shenhe.locations import Location, open_location
 from shenhe.rows.fingerprints import UNKNOWN
 from shenhe.values import Group
 
-HEX: Final = 16
-READERS: Final = 4
-"""Threads that read photos ahead of the model."""
-BLOCK: Final = 1 << 20
+HEX_DIGITS: Final = 16
+READER_THREADS: Final = 4
+BLOCK_BYTES: Final = 1 << 20
 
 
-def listed(contents: Contents) -> str:
-    """Fingerprint what a folder holds by its listing: the first two parts, and no third."""
+def fingerprint_listing(contents: Contents) -> str:
+    """Fingerprint a folder by its listing: the first two parts, the third is `UNKNOWN`."""
     names = [f"{entry.name}\0{entry.size}" for entry in contents.photos]
-    left_out = [f"{one.path}\0{one.kind}" for one in contents.left_out]
+    left_out = [f"{file.path}\0{file.kind}" for file in contents.left_out]
     stamps = [entry.stamp for entry in contents.photos]
     return f"{_hash(['photos', *names, 'left_out', *left_out])}.{_hash(stamps)}.{UNKNOWN}"
 
 
 def add_content_hash(inputs: str, photos: Sequence[Location]) -> str:
-    """Put what photos hold into the fingerprint of their listing, where they can be read here."""
-    digest = hashlib.blake2b(digest_size=HEX // 2)
+    """Complete the fingerprint of a listing; unchanged for photos not on disk or not readable."""
+    digest = hashlib.blake2b(digest_size=HEX_DIGITS // 2)
     try:
         for photo in photos:
             if not isinstance(photo, Path):
                 return inputs
-            digest.update(_of_file(photo))
+            digest.update(_hash_file(photo))
     except OSError:
         return inputs
     return f"{inputs.rpartition('.')[0]}.{digest.hexdigest()}"
 
 
 def with_fingerprints(groups: Iterable[Group]) -> Iterator[tuple[Group, str]]:
-    """Yield groups with their whole fingerprints, in order; their photos are read meanwhile.
+    """Yield groups with their complete fingerprints, in order; photos are read ahead in threads.
 
-    They are hashed before a model opens them: what is replaced in between is found the next time.
+    Photos are hashed before the model opens them, so a photo replaced in between differs at the
+    next comparison.
     """
     return prefetch(
-        lambda group: (group, add_content_hash(group.inputs, group.photos)), groups, READERS
+        lambda group: (group, add_content_hash(group.inputs, group.photos)), groups, READER_THREADS
     )
 
 
-def _of_file(path: Path) -> bytes:
-    digest = hashlib.blake2b(digest_size=HEX // 2)
+def _hash_file(path: Path) -> bytes:
+    digest = hashlib.blake2b(digest_size=HEX_DIGITS // 2)
     with open_location(path) as file:
-        while block := file.read(BLOCK):
+        while block := file.read(BLOCK_BYTES):
             digest.update(block)
     return digest.digest()
 
 
 def _hash(texts: Sequence[str]) -> str:
-    whole = "\0".join([str(len(texts)), *texts])
+    joined = "\0".join([str(len(texts)), *texts])
     return hashlib.blake2b(
-        whole.encode("utf-8", "surrogateescape"), digest_size=HEX // 2
+        joined.encode("utf-8", "surrogateescape"), digest_size=HEX_DIGITS // 2
     ).hexdigest()

@@ -1,8 +1,8 @@
-"""One folder of photos: which files are photos, which may be and are not read, which are none.
+"""One folder of photos: its photos, the files left out that may be photos, and all other files.
 
-By its name a file is taken for a photo, by its first bytes for what is none. What may be a photo
-and is not read (a film, a PDF, an archive, a kind that is not known) is told by name: a group that
-was not looked at whole is no group that passes.
+A file is a photo by its suffix; any other file is judged by its first bytes. A file that may show
+the site and is not decoded (a video, a PDF, an archive, an unknown kind) is left out and recorded,
+because a group that was not seen completely never passes.
 """
 
 from __future__ import annotations
@@ -18,168 +18,171 @@ from typing import NamedTuple
 
 from shenhe.errors import IntakeError, ItemError, item_wall
 from shenhe.intake.ordering import natural_key
-from shenhe.intake.spelling import is_system, written_name
+from shenhe.intake.spelling import escape_name, is_system_name
 from shenhe.locations import FolderEntry, Location, absolute, open_location, read_head, scan_folder
 from shenhe.photos.kinds import HEAD_BYTES, SUFFIXES, is_photo, kind_of
 from shenhe.values import LeftOut
 
-NO_PHOTOS = frozenset(
+NON_VISUAL_KINDS = frozenset(
     (
         *("HTML", "XML", "JSON", "LFS", "RTF", "SQLITE", "ELF"),
         *("MP3", "WAV", "OGG", "AMR"),
     )
 )
-"""Kinds that show nothing."""
-NO_PHOTO_SUFFIXES = frozenset(
+"""Kinds without pictures."""
+NON_VISUAL_SUFFIXES = frozenset(
     (
         *(".txt", ".md", ".csv", ".tsv", ".log", ".ini", ".cfg", ".json", ".jsonl", ".xml"),
         *(".yaml", ".yml", ".toml", ".xmp", ".aae", ".lnk", ".url", ".db", ".md5", ".sha256"),
         *(".wav", ".mp3", ".amr", ".m4a", ".aac", ".ogg", ".py", ".sh", ".bat", ".exe", ".dll"),
     )
 )
-"""Names of what shows nothing, where the bytes do not say otherwise."""
-SHEETS = frozenset({".xlsx", ".xlsm", ".docx", ".pptx", ".ods", ".odt", ".odp", ".wps", ".et"})
-"""Office documents that are ZIP: their pictures can be seen from the list of what they hold."""
-SHOWING = frozenset(
+"""Suffixes of files without pictures, used if the bytes do not identify the kind."""
+OFFICE_SUFFIXES = frozenset(
+    {".xlsx", ".xlsm", ".docx", ".pptx", ".ods", ".odt", ".odp", ".wps", ".et"}
+)
+"""Office documents in ZIP format, whose list of members shows whether they contain pictures."""
+VISUAL_SUFFIXES = frozenset(
     (
         *(".avif", ".gif", ".jxl", ".jp2", ".psd", ".livp", ".pdf", ".zip", ".rar", ".7z", ".tar"),
         *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".gz", ".tgz"),
         *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp"),
     )
 )
-"""Names of what shows something. One that holds a web page or a pointer of Git LFS stands where a
-photo should: it was not fetched."""
+"""Suffixes of files with pictures. Such a file that contains a web page or a Git LFS pointer is a
+picture that was not fetched."""
 MAX_NAMED = 200
-"""So many files are named of one group; the rest is only known to be there."""
+"""Most files left out that are named for one group; the others are counted."""
 MAX_DEPTH = 16
 
 
 @dataclass(slots=True)
 class Contents:
-    """What a folder holds: photos in natural order, what was left out, and what was passed over."""
+    """Contents of a group's folder: photos in natural order, files left out, files passed over."""
 
     photos: list[FolderEntry] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
-class Sorted(NamedTuple):
-    """The entries of a folder by what they are, each in natural order; hidden ones are gone."""
+class Listing(NamedTuple):
+    """The visible entries of a folder by type, each in natural order; `files` are no photos."""
 
     folders: list[FolderEntry]
     photos: list[FolderEntry]
-    others: list[FolderEntry]
+    files: list[FolderEntry]
 
 
-def sort(folder: Location, passed_over: Counter[str]) -> Sorted:
-    """List a folder; what is hidden, or of a system's making, is passed over and counted.
+def list_folder(folder: Location, passed_over: Counter[str]) -> Listing:
+    """List a folder; hidden and system entries are counted in `passed_over`.
 
     Raises: IntakeError if it cannot be listed.
     """
-    found = Sorted([], [], [])
+    listing = Listing([], [], [])
     try:
         for entry in scan_folder(folder, facts=True):
             if entry.name.startswith("."):
                 passed_over["hidden"] += 1
-            elif is_system(entry.name):
+            elif is_system_name(entry.name):
                 passed_over["system"] += 1
             elif entry.is_folder:
-                found.folders.append(entry)
+                listing.folders.append(entry)
             elif is_photo(entry.name):
-                found.photos.append(entry)
+                listing.photos.append(entry)
             else:
-                found.others.append(entry)
+                listing.files.append(entry)
     except OSError as error:
         raise IntakeError(f"{folder}: cannot be listed: {error.strerror}") from error
-    for some in found:
-        some.sort(key=lambda entry: natural_key(entry.name))
-    return found
+    for entries in listing:
+        entries.sort(key=lambda entry: natural_key(entry.name))
+    return listing
 
 
-def group_photos(folder: Location, passed_over: Counter[str] | None = None) -> tuple[Location, ...]:
+def list_photos(folder: Location, passed_over: Counter[str] | None = None) -> tuple[Location, ...]:
     """List the photos of a group's folder in natural order, as absolute paths.
 
+    list_photos(Path("photos/挡风板安装检查/审核通过/QC-1"))
     Raises: IntakeError if it cannot be listed.
     """
-    found = sort(folder, Counter() if passed_over is None else passed_over)
-    whole = absolute(folder)
-    return tuple(whole / entry.name for entry in found.photos)
+    listing = list_folder(folder, Counter() if passed_over is None else passed_over)
+    parent = absolute(folder)
+    return tuple(parent / entry.name for entry in listing.photos)
 
 
-def look(folder: Location) -> Contents:
-    """Look at a group's folder: its photos, and all that may be one.
+def read_contents(folder: Location) -> Contents:
+    """List a group's folder, and the folders below it for files left out.
 
     Raises: IntakeError if it cannot be listed.
     """
     contents = Contents()
-    found = sort(folder, contents.passed_over)
-    contents.photos.extend(found.photos)
-    for entry in found.others:
-        if kind := kind_left_out(folder, entry):
-            contents.left_out.append(LeftOut(path=written_name(entry.name), kind=kind))
+    listing = list_folder(folder, contents.passed_over)
+    contents.photos.extend(listing.photos)
+    for entry in listing.files:
+        if kind := left_out_kind(folder, entry):
+            contents.left_out.append(LeftOut(path=escape_name(entry.name), kind=kind))
         else:
             contents.passed_over["not_a_photo"] += 1
-    contents.passed_over.update({"folder_in_group": len(found.folders)} if found.folders else {})
-    if found.folders:
-        seen = _identities(folder)
-        for entry in found.folders:
-            contents.left_out.extend(_below(folder / entry.name, entry.name, seen))
+    if listing.folders:
+        contents.passed_over["folder_in_group"] += len(listing.folders)
+        visited = _ancestors(folder)
+        for entry in listing.folders:
+            contents.left_out.extend(_left_out_below(folder / entry.name, entry.name, visited))
     if len(contents.left_out) > MAX_NAMED:
-        rest = len(contents.left_out) - MAX_NAMED
-        contents.left_out[MAX_NAMED:] = [LeftOut(path="...", kind=f"{rest} more")]
+        count = len(contents.left_out) - MAX_NAMED
+        contents.left_out[MAX_NAMED:] = [LeftOut(path="...", kind=f"{count} more")]
     return contents
 
 
-def kind_left_out(folder: Location, entry: FolderEntry) -> str:
-    """Say of a file that is no photo by its name what it is, nothing where it surely shows nothing.
+def left_out_kind(folder: Location, entry: FolderEntry) -> str:
+    """Return the kind of a file that may show the site, "" for a file that certainly does not.
 
-    A photo by its bytes is one, whatever it is called. What cannot be read may be anything.
+    A photo by its bytes counts whatever its suffix; an unreadable file may be a photo.
     """
-    suffix = posixpath.splitext(entry.name)[1].casefold()
-    if entry.size is None and isinstance(folder, Path):
+    path, suffix = folder / entry.name, posixpath.splitext(entry.name)[1].casefold()
+    if entry.size is None and isinstance(path, Path):
         try:
-            regular = (folder / entry.name).is_file()
-            leads = regular or (folder / entry.name).exists()
+            regular = path.is_file()
+            exists = regular or path.exists()
         except OSError:
-            leads = False
-        if not leads:
-            return "" if suffix in NO_PHOTO_SUFFIXES else "broken_link"
+            exists = False
+        if not exists:
+            return "" if suffix in NON_VISUAL_SUFFIXES else "broken_link"
         if not regular:  # a pipe, a device
             return ""
     try:
         with item_wall("unreadable", entry.name):
-            # A store has no first bytes of nothing to give.
-            head = read_head(folder / entry.name, HEAD_BYTES) if entry.size != 0 else b""
+            # Object stores reject a range request for an empty object.
+            head = read_head(path, HEAD_BYTES) if entry.size != 0 else b""
     except ItemError:
-        return "" if suffix in NO_PHOTO_SUFFIXES else "unreadable"
-    return _kind(folder / entry.name, head, suffix)
+        return "" if suffix in NON_VISUAL_SUFFIXES else "unreadable"
+    return _kind(path, head, suffix)
 
 
 def _kind(file: Location, head: bytes, suffix: str) -> str:
     if not head:
-        # An upload that was broken off leaves such files: 1.jpg.part, 1.avif.
+        # An interrupted upload leaves empty files: 1.jpg.part, 1.avif.
         inner = posixpath.splitext(posixpath.splitext(file.name)[0])[1].casefold()
-        shows = inner in SUFFIXES or (suffix and suffix not in NO_PHOTO_SUFFIXES)
-        return "unfinished" if shows else ""
+        may_show = inner in SUFFIXES or (suffix and suffix not in NON_VISUAL_SUFFIXES)
+        return "unfinished" if may_show else ""
     kind = kind_of(head)
-    if suffix in SHOWING:
+    if suffix in VISUAL_SUFFIXES:
         return kind or "unknown"
-    if kind in NO_PHOTOS:
+    if kind in NON_VISUAL_KINDS:
         return ""
-    if kind == "ZIP" and suffix in SHEETS:
-        return "" if _no_pictures(file) else suffix[1:].upper()
+    if kind == "ZIP" and suffix in OFFICE_SUFFIXES:
+        return "" if _has_no_pictures(file) else suffix[1:].upper()
     if kind is not None:
         return kind
-    return "" if suffix in NO_PHOTO_SUFFIXES or _is_text(head) else "unknown"
+    return "" if suffix in NON_VISUAL_SUFFIXES or _is_text(head) else "unknown"
 
 
-def _no_pictures(file: Location) -> bool:
-    """Whether an office document holds no picture, by the list of what it holds."""
+def _has_no_pictures(path: Location) -> bool:
+    """Whether the list of members of an office document names no picture."""
     try:
         with (
-            item_wall("unreadable", file),
-            open_location(file) as here,
-            zipfile.ZipFile(io.BytesIO(here.read()) if not here.seekable() else here) as document,
+            item_wall("unreadable", path),
+            open_location(path) as file,
+            zipfile.ZipFile(io.BytesIO(file.read()) if not file.seekable() else file) as document,
         ):
             names = [name.casefold() for name in document.namelist()]
     except ItemError:
@@ -188,7 +191,7 @@ def _no_pictures(file: Location) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether bytes are text, in UTF-8, GBK or UTF-16; a character may be cut at their end."""
+    """Whether bytes are text in UTF-8, GBK or UTF-16; the last character may be incomplete."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
     if any(byte < 0x20 and byte not in b"\t\n\r\f\x1b" for byte in head):
@@ -203,47 +206,49 @@ def _is_text(head: bytes) -> bool:
     return False
 
 
-def _below(folder: Location, told: str, seen: set[tuple[int, int]]) -> Iterator[LeftOut]:
-    """Yield all that may be a photo in a folder and below it; no folder is gone through twice.
+def _left_out_below(
+    folder: Location, inner_path: str, visited: set[tuple[int, int]]
+) -> Iterator[LeftOut]:
+    """Yield the files of a folder tree that may be photos; `visited` folders are skipped.
 
-    `told` is its path from the group's folder.
+    `inner_path` is the path of the folder relative to the group's.
     """
-    if told.count("/") >= MAX_DEPTH:
-        yield LeftOut(path=written_name(told), kind="folder")
+    if inner_path.count("/") >= MAX_DEPTH:
+        yield LeftOut(path=escape_name(inner_path), kind="folder")
         return
     if isinstance(folder, Path):
         try:
             facts = folder.stat()
         except OSError:
-            yield LeftOut(path=written_name(told), kind="unreadable")
+            yield LeftOut(path=escape_name(inner_path), kind="unreadable")
             return
-        if (facts.st_dev, facts.st_ino) in seen:
+        if (facts.st_dev, facts.st_ino) in visited:
             return
-        seen.add((facts.st_dev, facts.st_ino))
+        visited.add((facts.st_dev, facts.st_ino))
     try:
-        found = sort(folder, Counter())
+        listing = list_folder(folder, Counter())
     except IntakeError:
-        yield LeftOut(path=written_name(told), kind="unreadable")
+        yield LeftOut(path=escape_name(inner_path), kind="unreadable")
         return
-    for entry in found.photos:
-        yield LeftOut(path=written_name(f"{told}/{entry.name}"), kind="photo_in_folder")
-    for entry in found.others:
-        if kind := kind_left_out(folder, entry):
-            yield LeftOut(path=written_name(f"{told}/{entry.name}"), kind=kind)
-    for entry in found.folders:
-        yield from _below(folder / entry.name, f"{told}/{entry.name}", seen)
+    for entry in listing.photos:
+        yield LeftOut(path=escape_name(f"{inner_path}/{entry.name}"), kind="photo_in_folder")
+    for entry in listing.files:
+        if kind := left_out_kind(folder, entry):
+            yield LeftOut(path=escape_name(f"{inner_path}/{entry.name}"), kind=kind)
+    for entry in listing.folders:
+        yield from _left_out_below(folder / entry.name, f"{inner_path}/{entry.name}", visited)
 
 
-def _identities(folder: Location) -> set[tuple[int, int]]:
-    """Tell a folder and all above it, so that a link up the tree is not gone through."""
+def _ancestors(folder: Location) -> set[tuple[int, int]]:
+    """Identify a folder and its parents by device and inode, to skip links that lead upwards."""
     if not isinstance(folder, Path):
         return set()
-    seen = set()
-    here = folder.resolve()
-    for above in (here, *here.parents):
+    identities = set()
+    resolved = folder.resolve()
+    for parent in (resolved, *resolved.parents):
         try:
-            facts = above.stat()
+            facts = parent.stat()
         except OSError:
             continue
-        seen.add((facts.st_dev, facts.st_ino))
-    return seen
+        identities.add((facts.st_dev, facts.st_ino))
+    return identities

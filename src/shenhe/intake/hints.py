@@ -1,7 +1,7 @@
-"""A tree that is laid out otherwise than is looked for: what people probably meant, in one line.
+"""Hints about a photo tree in an unexpected layout: one line with the problem and its probable fix.
 
-Nothing is taken for what it probably is: that would put groups under a label that nobody gave
-them. It is told, and not looked at until somebody has renamed it.
+A misspelled folder is reported and not read until somebody renames it: reading it by guess would
+give groups a label that no person gave them.
 """
 
 from __future__ import annotations
@@ -11,123 +11,126 @@ from itertools import islice
 from typing import Final
 
 from shenhe.config.missions import normalize_name
-from shenhe.intake.spelling import closest, label_meant, label_of, not_utf8, written_name
+from shenhe.intake.spelling import (
+    closest_name,
+    describe_encoding,
+    escape_name,
+    guess_label,
+    normalize_label,
+)
 from shenhe.locations import FolderEntry, Location, absolute, is_utf8, scan_folder
 from shenhe.photos.kinds import is_photo
 
-NAMED: Final = 3
-"""So many of several are named."""
-LOOKED_THROUGH: Final = 50
-"""Folders that are opened to find a mission's one level deeper."""
+MAX_NAMED: Final = 3
+"""Names in one hint."""
+MAX_SEARCHED: Final = 50
+"""Folders that are searched for a mission one level deeper."""
+MAX_ASCENT: Final = 4
+"""Levels above the data root that are compared with the names of missions."""
 
 
-def of_label(folder: Location, name: str, meant: str) -> str:
-    """Say that a folder is probably a label's."""
-    inside = sum(entry.is_folder for entry in _entries(folder / name))
-    told = f"{folder / name}: a label folder in another spelling?"
-    if label_of(folder.name):
-        told = f"{folder / name}: a label folder in a label folder?"
-        return f"{told} Its {_count(inside, 'folder')} are not looked at: move them one level up"
-    return f"{told} Its {_count(inside, 'folder')} are not looked at: rename it to {meant}"
+def describe_label_folder(folder: Location, name: str, label: str) -> str:
+    """Describe a folder that is probably a misspelled label folder."""
+    count = sum(entry.is_folder for entry in _scan(folder / name))
+    inside = f"{count} folder" + ("s" if count != 1 else "")
+    if normalize_label(folder.name):
+        problem = f"{folder / name}: a label folder in a label folder?"
+        return f"{problem} Its {inside} are not looked at: move them one level up"
+    problem = f"{folder / name}: a label folder in another spelling?"
+    return f"{problem} Its {inside} are not looked at: rename it to {label}"
 
 
-def of_spaces(folder: Location, name: str, meant: str) -> str:
-    """Say that white space stands round a name that was understood without it."""
-    return f"{folder}: the folder {name!r} is taken for {meant}: rename it, without white space"
+def describe_outer_space(folder: Location, name: str, meaning: str) -> str:
+    """Describe a folder that was read although its name begins or ends with white space."""
+    return f"{folder}: the folder {name!r} is taken for {meaning}: rename it, without white space"
 
 
-def of_strays(folder: Location, names: Sequence[str], count: int) -> str:
-    """Say that photos lie where groups' folders do."""
-    told = ", ".join(written_name(name) for name in names)
-    told += f" and {count - len(names)} more" if count > len(names) else ""
+def describe_stray_photos(folder: Location, names: Sequence[str], count: int) -> str:
+    """Describe `count` photos that lie beside the groups' folders, the first of them by `names`."""
+    listed = ", ".join(escape_name(name) for name in names)
+    listed += f" and {count - len(names)} more" if count > len(names) else ""
     return (
-        f"{folder}: {told} in no group's folder, and not looked at: put the photos of each group"
+        f"{folder}: {listed} in no group's folder, and not looked at: put the photos of each group"
         " into a folder of its own"
     )
 
 
-def of_missions(folders: Iterable[str], known: Sequence[str]) -> dict[str, str]:
-    """Tell of unknown folders that are probably a mission's, a line for each."""
-    told = {}
+def describe_unknown_folders(folders: Iterable[str], missions: Sequence[str]) -> dict[str, str]:
+    """Describe unknown folders that are probably misspelled missions, by folder."""
+    hints = {}
     for name in folders:
         if not is_utf8(name):
-            told[name] = f"folder {written_name(name)} is not looked at: {not_utf8(name)}"
-        elif meant := closest(name, known):
-            told[name] = (
-                f"folder {name} is no known mission, and not looked at: rename it if {meant} is"
+            hints[name] = f"folder {escape_name(name)} is not looked at: {describe_encoding(name)}"
+        elif mission := closest_name(name, missions):
+            hints[name] = (
+                f"folder {name} is no known mission, and not looked at: rename it if {mission} is"
                 " meant, or add it by --missions FILE"
             )
-    return told
+    return hints
 
 
-def of_mission(data_root: Location, folders: Sequence[str], mission: str) -> str:
-    """Say which folder was probably meant for a mission that has none."""
-    named = ", ".join(sorted(map(written_name, folders))) or "none"
-    found = f"folders found: {named}"
+def suggest_mission_folder(data_root: Location, folders: Sequence[str], mission: str) -> str:
+    """Suggest the folder that was probably meant for a mission without a folder."""
+    names = ", ".join(sorted(map(escape_name, folders))) or "none"
+    listed = f"folders found: {names}"
     readable = [name for name in folders if is_utf8(name)]
-    if near := next((name for name in readable if closest(name, [mission])), ""):
-        return f"{near!r} is probably meant: rename it; {found}"
-    hint = of_root(data_root, [mission])
-    return f"{hint}; {found}" if hint else found
+    if name := next((name for name in readable if closest_name(name, [mission])), ""):
+        return f"{name!r} is probably meant: rename it; {listed}"
+    hint = suggest_data_root(data_root, [mission])
+    return f"{hint}; {listed}" if hint else listed
 
 
-def of_root(data_root: Location, missions: Sequence[str]) -> str:
-    """Say which folder was probably meant as data root, nothing where none is near."""
-    known = {normalize_name(name) for name in missions}
-    here = absolute(data_root)
-    for _ in range(4):
-        if not here.name or here == here.parent:
+def suggest_data_root(data_root: Location, missions: Sequence[str]) -> str:
+    """Suggest the folder that was probably meant as data root, "" without a candidate."""
+    normalized = {normalize_name(name) for name in missions}
+    folder = absolute(data_root)
+    for _ in range(MAX_ASCENT):
+        if not folder.name or folder == folder.parent:
             break
-        if normalize_name(here.name) in known:
-            return f"{here.name} is a mission's own folder: use --data-root {here.parent}"
-        here = here.parent
-    folders = [entry.name for entry in _entries(data_root) if entry.is_folder]
-    labels = [name for name in folders if label_of(name) or label_meant(name)]
+        if normalize_name(folder.name) in normalized:
+            return f"{folder.name} is a mission's own folder: use --data-root {folder.parent}"
+        folder = folder.parent
+    names = [entry.name for entry in _scan(data_root) if entry.is_folder]
+    labels = [name for name in names if normalize_label(name) or guess_label(name)]
     if labels:
+        listed = ", ".join(sorted(labels)[:MAX_NAMED])
         return (
-            f"it holds {_some(labels)}, as a mission's own folder does: name it after its mission,"
+            f"it holds {listed}, as a mission's own folder does: name it after its mission,"
             " and use the folder above it"
         )
-    if label_of(data_root.name):
+    if normalize_label(data_root.name):
         return "it is a label's folder: use the folder above its mission's"
-    for name in islice(folders, LOOKED_THROUGH):
-        if any(normalize_name(entry.name) in known for entry in _entries(data_root / name)):
+    for name in islice(names, MAX_SEARCHED):
+        if any(normalize_name(entry.name) in normalized for entry in _scan(data_root / name)):
             return f"there is one in {name}: use --data-root {data_root / name}"
-    if any(is_photo(entry.name) for entry in _entries(data_root)):
+    if any(is_photo(entry.name) for entry in _scan(data_root)):
         return "it holds photos: a group's own folder? Use the folder above its mission's"
-    return "; ".join(of_missions(folders, missions).values())
+    return "; ".join(describe_unknown_folders(names, missions).values())
 
 
-def is_shelf(folder: Location, *, certain: bool) -> bool:
-    """Whether a folder that is called like a label holds groups, and is not a group of that name.
+def is_label_folder(folder: Location, *, certain: bool) -> bool:
+    """Whether a folder with the name of a label holds groups, and is not a group of that name.
 
-    `certain` where no group is called so: then also if photos lie straight in it.
+    `certain` says that no group can have this name, so photos directly inside do not matter.
     """
     if certain:
         return True
-    found = list(_entries(folder))
-    return any(entry.is_folder for entry in found) and not any(is_photo(e.name) for e in found)
+    entries = list(_scan(folder))
+    return any(entry.is_folder for entry in entries) and not any(is_photo(e.name) for e in entries)
 
 
-def same(names: Sequence[str]) -> str:
-    """Name folders that differ in writing alone, so that the difference can be seen."""
+def join_alike(names: Sequence[str]) -> str:
+    """Join folder names that normalize to one, with the invisible differences escaped."""
     return " and ".join(map(ascii if len({*names}) > 1 and _look_alike(names) else str, names))
 
 
 def _look_alike(names: Sequence[str]) -> bool:
-    return len({normalize_name(name) for name in names}) == 1 and any(n != n.strip() for n in names)
+    normalized = {normalize_name(name) for name in names}
+    return len(normalized) == 1 and any(name != name.strip() for name in names)
 
 
-def _entries(folder: Location) -> Iterator[FolderEntry]:
+def _scan(folder: Location) -> Iterator[FolderEntry]:
     try:
         yield from scan_folder(folder)
-    except OSError:  # there is nothing to tell of what cannot be listed
+    except OSError:  # a folder that cannot be listed gives no hint
         return
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(sorted(names)[:NAMED])
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" + ("s" if number != 1 else "")

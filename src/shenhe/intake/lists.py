@@ -1,4 +1,4 @@
-"""Photos, folders and JSONL lists -> the photos that are looked at together, in order."""
+"""Photos, folders and JSONL lists -> tuples of photos that share a prompt, in order."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from pathlib import Path
 from typing import TypeAlias
 
 from shenhe.errors import IntakeError, UsageError
-from shenhe.intake.folder import kind_left_out, sort
+from shenhe.intake.folder import left_out_kind, list_folder
 from shenhe.locations import Location, absolute, is_folder, locate, locate_beside, open_location
 from shenhe.photos import is_photo
 
 Photos: TypeAlias = tuple[Location, ...]
 BATCH = 20_000
-"""So many are written to the database at once."""
+"""Rows of one database transaction."""
 
 
 class PhotoLists:
-    """What is looked at together: a photo alone, each of a folder, those of a list's line.
+    """Tuples of photos that share a prompt: single photos, or the photos of a list's line.
 
-    Folders are gone through with all below them, in natural order; links to folders are not
-    followed. The same photos named again are passed over, and counted like what is no photo, or is
-    of a kind that is not read. Few or millions, they lie in a database of SQLite's that goes to
-    disk when it grows. `faults` names the folders that cannot be listed.
+    Folders are walked recursively in natural order; links to folders are not followed. Duplicates
+    and files that are not read are counted in `passed_over`; `faults` names the folders that
+    cannot be listed. The tuples are stored in a temporary SQLite database, which spills to disk, so
+    millions of photos fit.
+
+    [photos for photos in PhotoLists([Path("site-photos")])]
     """
 
     def __init__(self, sources: Iterable[Location]) -> None:
-        """Gather everything that the sources name.
+        """Collect the photos of all sources.
 
         Raises: IntakeError that names the source, or the line of a list.
         """
@@ -42,19 +44,19 @@ class PhotoLists:
         self.faults: list[str] = []
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self.close = weakref.finalize(self, self._db.close)
-        """Lets go of the database; happens by itself, in any thread, when nobody has the lists."""
+        """Closes the database; called on garbage collection, from any thread."""
         self._db.execute("CREATE TABLE lists (number INTEGER PRIMARY KEY, name BLOB, photos BLOB)")
         self._db.execute("CREATE UNIQUE INDEX names ON lists (name)")
-        named = 0
-        every = (photos for source in sources for photos in self._of_source(source))
-        while some := [_encoded(photos) for photos in islice(every, BATCH)]:
+        total = 0
+        rows = (_encoded(photos) for source in sources for photos in self._of_source(source))
+        while batch := list(islice(rows, BATCH)):
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT OR IGNORE INTO lists (name, photos) VALUES (?, ?)", some)
+            self._db.executemany("INSERT OR IGNORE INTO lists (name, photos) VALUES (?, ?)", batch)
             self._db.execute("COMMIT")
-            named += len(some)
+            total += len(batch)
         (self._count,) = self._db.execute("SELECT count(*) FROM lists").fetchone()
-        if again := named - self._count:
-            self.passed_over["named_again"] += again
+        if duplicates := total - self._count:
+            self.passed_over["named_again"] += duplicates
 
     def __len__(self) -> int:
         return int(self._count)
@@ -67,7 +69,7 @@ class PhotoLists:
         if _is_folder(source):
             yield from ((photo,) for photo in self._of_folder(source))
         elif source.suffix.casefold() == ".jsonl":
-            yield from _of_list(source)
+            yield from _read_list(source)
         elif is_photo(source.name):
             yield (source,)
         elif isinstance(source, Path) and not source.exists():
@@ -80,17 +82,17 @@ class PhotoLists:
         while folders:
             folder = folders.pop()
             try:
-                found = sort(folder, self.passed_over)
+                listing = list_folder(folder, self.passed_over)
             except IntakeError as error:
                 if folder == source:
                     raise
                 self.faults.append(str(error))
                 continue
-            yield from (folder / entry.name for entry in found.photos)
-            for entry in found.others:
-                kind = kind_left_out(folder, entry)
+            yield from (folder / entry.name for entry in listing.photos)
+            for entry in listing.files:
+                kind = left_out_kind(folder, entry)
                 self.passed_over[f"{kind} not read" if kind else "not_a_photo"] += 1
-            for entry in reversed(found.folders):
+            for entry in reversed(listing.folders):
                 if _is_link(folder / entry.name):
                     self.passed_over["linked_folder"] += 1
                 else:
@@ -102,14 +104,14 @@ def _is_link(folder: Location) -> bool:
 
 
 def _encoded(photos: Photos) -> tuple[bytes, bytes]:
-    """Write photos as their names, which hold no zero byte, and a hash to tell them by."""
+    """Encode photos as their NUL-separated paths, with a hash as the unique key."""
     text = "\0".join(str(absolute(photo)) for photo in photos)
     names = text.encode("utf-8", "surrogateescape")
     return hashlib.blake2b(names, digest_size=16).digest(), names
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text may name a photo: no file system takes NUL or half a character."""
+    """Whether a text is a valid path: no NUL, no unpaired surrogate."""
     try:
         return "\0" not in text and bool(os.fsencode(text))
     except UnicodeEncodeError:
@@ -123,20 +125,20 @@ def _is_folder(source: Location) -> bool:
         raise IntakeError(f"{source}: {error.strerror}") from error
 
 
-def _of_list(path: Location) -> Iterator[Photos]:
-    """Read {"images": [...], ...} rows; paths are relative to the list's folder."""
+def _read_list(path: Location) -> Iterator[Photos]:
+    """Read rows of {"images": [...]}, with paths relative to the list's folder."""
     try:
         with open_location(path) as file, io.TextIOWrapper(file, encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    yield _of_line(path, number, line)
+                    yield _read_line(path, number, line)
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise IntakeError(f"{path}: not UTF-8 text: {error}") from error
 
 
-def _of_line(path: Location, number: int, line: str) -> Photos:
+def _read_line(path: Location, number: int, line: str) -> Photos:
     try:
         images = json.loads(line)["images"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:

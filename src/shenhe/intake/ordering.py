@@ -1,4 +1,4 @@
-"""Names in the order that people put them in, however many there are."""
+"""Natural order of names, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from contextlib import closing
 from itertools import chain, islice
 
 IN_MEMORY = 100_000
-"""More names than this are put in order on disk."""
+"""Most names that are sorted in memory; more are sorted on disk."""
 _NUMBER = re.compile(r"(\d+)")
 
 
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """Order names as people do: img-2 before img-10; equal ones by their exact spelling."""
+    """Key of natural order: img-2 before img-10; the exact spelling breaks ties.
+
+    sorted(["img-10.jpg", "img-2.jpg"], key=natural_key) == ["img-2.jpg", "img-10.jpg"]
+    """
     parts = (
         (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())
         for part in _NUMBER.split(name)
@@ -24,38 +27,36 @@ def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     return tuple(parts), name
 
 
-def naturally(names: Iterable[str]) -> Iterator[str]:
-    """Yield names in natural order; many of them are sorted by SQLite, in a file that is gone
-    afterwards."""
-    rest = iter(names)
-    first = list(islice(rest, IN_MEMORY + 1))
-    if len(first) <= IN_MEMORY:
-        yield from sorted(first, key=natural_key)
+def sort_naturally(names: Iterable[str]) -> Iterator[str]:
+    """Yield names in natural order; more than `IN_MEMORY` are sorted in a temporary database."""
+    remaining = iter(names)
+    batch = list(islice(remaining, IN_MEMORY + 1))
+    if len(batch) <= IN_MEMORY:
+        yield from sorted(batch, key=natural_key)
         return
     with closing(sqlite3.connect("", isolation_level=None)) as db:
         db.execute(
             "CREATE TABLE names (key BLOB, name BLOB, PRIMARY KEY (key, name)) WITHOUT ROWID"
         )
-        every = chain(first, rest)
-        while some := list(islice(every, IN_MEMORY)):
+        remaining = chain(batch, remaining)
+        while batch := list(islice(remaining, IN_MEMORY)):
             db.execute("BEGIN")
             db.executemany(
                 "INSERT OR IGNORE INTO names VALUES (?, ?)",
-                ((_sortable(name), os.fsencode(name)) for name in some),
+                ((_sortable(name), os.fsencode(name)) for name in batch),
             )
             db.execute("COMMIT")
-        first.clear()
         for (name,) in db.execute("SELECT name FROM names ORDER BY key, name"):
             yield os.fsdecode(name)
 
 
 def _sortable(name: str) -> bytes:
-    """Write a natural key so that the order of its bytes is that of the key."""
+    """Encode a natural key as bytes of the same order."""
     parts, _ = natural_key(name)
-    # A number: how many digits it has, then those. A text: an end that comes before all that
-    # could follow in a longer one.
-    written = (
+    # A number is prefixed with its count of digits. A text ends with NUL, which sorts before every
+    # character of a longer text.
+    encoded = (
         f"0{len(str(number)):05d}{number}" if kind == 0 else f"1{text}\0"
         for kind, number, text in parts
     )
-    return "".join(written).encode("utf-8", "surrogatepass")
+    return "".join(encoded).encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Work that waits for a disk or a network, begun a little before it is asked for."""
+"""Prefetching of work that waits for a disk or a network."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-AHEAD: Final = 32
-"""So many items are begun before they are asked for."""
+DEPTH: Final = 32
+"""Number of items in progress before the first of them is consumed."""
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def prefetch(work: Callable[[Given], Made], given: Iterable[Given], threads: int) -> Iterator[Made]:
-    """Do some work in threads, a little ahead of whoever asks; what is made comes in order."""
-    pending: deque[Future[Made]] = deque()
-    pool = ThreadPoolExecutor(threads, "ahead")
+def prefetch(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """Map items in threads, up to `DEPTH` ahead of the consumer; results are in order."""
+    pending: deque[Future[Result]] = deque()
+    pool = ThreadPoolExecutor(threads, "prefetch")
     try:
-        for one in given:
-            pending.append(pool.submit(work, one))
-            if len(pending) > AHEAD:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > DEPTH:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -1,8 +1,7 @@
-r"""How names of folders are written and read: those that are not UTF-8, and labels by other words.
+r"""Spelling of folder names: escapes of names that are not UTF-8, and synonyms of the labels.
 
-A name that is not UTF-8 (a GBK archive that was unpacked on Linux) cannot stand in a row as it is.
-It is written with a backslash before each odd byte: \xb2\xe2. That can be read back, and no other
-name is written so.
+A name that is not UTF-8 (a GBK archive unpacked on Linux) cannot be stored in a JSON row. Its
+invalid bytes are escaped as \xb2\xe2; the escape is reversible and unambiguous.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from shenhe.locations import is_utf8
 from shenhe.values import Label
 
 LABELS: Final[dict[str, Label]] = {"审核通过": "pass", "审核不通过": "fail"}
-SYSTEM: Final = frozenset(
+SYSTEM_NAMES: Final = frozenset(
     (
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),
         *("@eadir", "__macosx", "#recycle", "$recycle.bin", "lost+found"),
         "system volume information",
     )
 )
-"""What systems and network drives put beside photos, without regard to case."""
-ALIKE: Final = 0.75
-"""Names of missions that have so much in common are taken for two spellings of one."""
+"""Files and folders that operating systems and network drives create, in lower case."""
+MIN_SIMILARITY: Final = 0.75
+"""Least similarity of two names that are taken for spellings of one mission."""
 
 _ESCAPED = re.compile(r"\\(\\|x[0-9a-f]{2})")
 _SIMPLE = str.maketrans(
@@ -45,13 +44,13 @@ _PASS = re.compile(
     f"{_STEP}(?:通过|合格|过|成功|达标)(?:的)?"
     "|pass(?:ed|es)?|ok|okay|good|qualified|accept(?:ed)?|approved?|shenhetongguo|tongguo|hege"
 )
-_AROUND = re.compile(r"(?:副本|copy|照片|图片|样本|数据|工单|文件夹)+$")
+_SUFFIX_WORDS = re.compile(r"(?:副本|copy|照片|图片|样本|数据|工单|文件夹)+$")
 
 
-def written_name(name: str) -> str:
-    r"""Write a folder's name so that it is UTF-8; one that is so already stays as it is.
+def escape_name(name: str) -> str:
+    r"""Escape the bytes of a name that are not UTF-8; a name in UTF-8 is unchanged.
 
-    >>> written_name("QC-2\udcb2\udce2")
+    >>> escape_name("QC-2\udcb2\udce2")
     'QC-2\\xb2\\xe2'
     """
     if is_utf8(name) and not _ESCAPED.search(name):
@@ -62,8 +61,8 @@ def written_name(name: str) -> str:
     )
 
 
-def read_name(text: str) -> str:
-    """Read what `written_name` wrote."""
+def unescape_name(text: str) -> str:
+    """Invert `escape_name`."""
 
     def unescape(match: re.Match[str]) -> str:
         return "\\" if match[1] == "\\" else chr(0xDC00 + int(match[1][1:], 16))
@@ -71,54 +70,57 @@ def read_name(text: str) -> str:
     return _ESCAPED.sub(unescape, text)
 
 
-def not_utf8(name: str) -> str:
-    """Say that a name is not UTF-8, how it is read as GBK, and what to do."""
-    told = f"the name {written_name(name)} is not UTF-8"
+def describe_encoding(name: str) -> str:
+    """Describe a name that is not UTF-8: its escape, its reading as GBK, and the remedy."""
+    problem = f"the name {escape_name(name)} is not UTF-8"
     try:
-        meant = name.encode("utf-8", "surrogateescape").decode("gb18030")
+        as_gbk = name.encode("utf-8", "surrogateescape").decode("gb18030")
     except UnicodeDecodeError:
-        return f"{told}: rename it"
-    return f"{told}, as GBK it is {meant}: rename it, or unpack the archive with `unzip -O GBK`"
+        return f"{problem}: rename it"
+    return f"{problem}, as GBK it is {as_gbk}: rename it, or unpack the archive with `unzip -O GBK`"
 
 
-def label_of(name: str) -> str:
-    """Give the label that a folder's name is, in its usual spelling; nothing for another name."""
+def normalize_label(name: str) -> str:
+    """Return the label that a folder name spells exactly, but for width and spaces, else ""."""
     folded = normalize_name(name)
     return folded if folded in LABELS else ""
 
 
-def label_meant(name: str) -> str:
-    """Give the label folder that a name is another word for, nothing where it is none.
+def guess_label(name: str) -> str:
+    """Return the label that a folder name is probably a synonym of, else "".
 
-    >>> label_meant("PASS"), label_meant("审核未通过"), label_meant("QC-1")
+    >>> guess_label("PASS"), guess_label("审核未通过"), guess_label("QC-1")
     ('审核通过', '审核不通过', '')
     """
     core = _core(name)
-    core = _AROUND.sub("", core) or core
+    core = _SUFFIX_WORDS.sub("", core) or core
     if _FAIL.fullmatch(core):
         return "审核不通过"
     return "审核通过" if _PASS.fullmatch(core) else ""
 
 
-def spaced(name: str) -> bool:
-    """Whether white space stands before or behind a name, which few see and some systems drop."""
+def has_outer_space(name: str) -> bool:
+    """Whether a name begins or ends with white space, which is invisible in most file managers."""
     return name != name.strip()
 
 
-def is_system(name: str) -> bool:
-    """Whether a system or a network drive put it there, and nobody means it."""
-    return name.casefold() in SYSTEM
+def is_system_name(name: str) -> bool:
+    """Whether an operating system or a network drive creates entries of this name."""
+    return name.casefold() in SYSTEM_NAMES
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """Give the known name that a name is most probably another spelling of, nothing where none."""
+def closest_name(name: str, candidates: Iterable[str]) -> str:
+    """Return the candidate that a name is probably another spelling of, else ""."""
     core = _core(name)
-    rated = [(SequenceMatcher(None, core, _core(other)).ratio(), other) for other in known]
-    best, other = max(rated, default=(0.0, ""))
-    return other if best >= ALIKE else ""
+    rated = [
+        (SequenceMatcher(None, core, _core(candidate)).ratio(), candidate)
+        for candidate in candidates
+    ]
+    similarity, candidate = max(rated, default=(0.0, ""))
+    return candidate if similarity >= MIN_SIMILARITY else ""
 
 
 def _core(name: str) -> str:
-    """Fold a name to its letters: width, case, script, marks and numbers do not count."""
+    """Reduce a name to its letters, without width, case, script, marks and numbers."""
     folded = unicodedata.normalize("NFKC", name).casefold().translate(_SIMPLE)
     return re.sub(r"[\W_\d]+", "", folded)

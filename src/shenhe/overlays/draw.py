@@ -21,7 +21,7 @@ from shenhe.locations import Location
 from shenhe.values import CaptionObject
 
 FONT = "NotoSansSC-GB2312.otf"
-LEAST_SIDE = 960
+MIN_SIDE = 960
 """A smaller photo is enlarged to this, so that numbers and legend can be read."""
 TEXT_SHARE = 36
 """The legend's text is this part of the longer side high: 10 pixels in a 360-pixel thumbnail."""
@@ -47,7 +47,7 @@ def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.
     Shape: an upright RGB photo of any size in; the photo, enlarged if small, on its legend out.
     Units: shapes are in the 0-1000 frame.
     """
-    grow = max(1.0, LEAST_SIDE / max(photo.size))
+    grow = max(1.0, MIN_SIDE / max(photo.size))
     size = Size(round(photo.width * grow), round(photo.height * grow))
     photo = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS) if grow > 1 else photo
     legend = _legend(size.width, max(size), objects)

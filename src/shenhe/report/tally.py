@@ -7,13 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from shenhe.errors import RunError
 from shenhe.evaluation.verdicts import Outcome
 from shenhe.reservoir import Reservoir
 from shenhe.row_types import SummaryRow, VerdictRow
-from shenhe.rows.ledger import Json, read_rows
+from shenhe.rows.need import need_of
+from shenhe.rows.readers import read_summaries, read_verdicts
 from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, PASS
 
@@ -93,8 +92,7 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
     order = 0
     for path in verdict_files:
         tally: MissionTally | None = None
-        for json_row in read_rows(path):
-            row = _parse_verdict(path, json_row)
+        for row in read_verdicts(path):
             if tally is None or tally.mission != row.mission:
                 tally = next((t for t in missions if t.mission == row.mission), None)
                 if tally is None:
@@ -104,40 +102,23 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
             if row.label is not None:
                 outcomes.add(Outcome.of(row))
             order += 1
-            entry = (-_need(row), -order, row)
+            entry = (-need_of(row), -order, row)
             if len(nearest) < max_groups:
                 heapq.heappush(nearest, entry)
             else:
                 heapq.heappushpop(nearest, entry)
     chosen = [row for _, _, row in sorted(nearest, key=lambda entry: (-entry[0], -entry[1]))]
-    return RunReading(missions, _with_summaries(run_dir, chosen), outcomes.kept)
-
-
-def _need(row: VerdictRow) -> int:
-    """0 for what needs a look most."""
-    if row.verdict is None:
-        return 0
-    return 1 if row.label and EXPECTED[row.label] != row.verdict else 2
+    return RunReading(missions, _with_summaries(run_dir, chosen), outcomes.items)
 
 
 def _with_summaries(
     run_dir: Path, chosen: list[VerdictRow]
 ) -> list[tuple[VerdictRow, SummaryRow | None]]:
-    wanted = {row.key for row in chosen}
-    found: dict[str, SummaryRow] = {}
-    for path in list_rows_files(run_dir / "stage_a"):
-        for json_row in read_rows(path):
-            try:
-                row = SummaryRow.model_validate(json_row)
-            except ValidationError as error:
-                raise RunError(f"{path}: not a Stage-A row: {error.errors()[0]['msg']}") from error
-            if row.key in wanted:
-                found[row.key] = row
-    return [(row, found.get(row.key)) for row in chosen]
-
-
-def _parse_verdict(path: Path, row: Json) -> VerdictRow:
-    try:
-        return VerdictRow.model_validate(row)
-    except ValidationError as error:
-        raise RunError(f"{path}: not a verdict row: {error.errors()[0]['msg']}") from error
+    keys = {row.key for row in chosen}
+    summaries = {
+        row.key: row
+        for path in list_rows_files(run_dir / "stage_a")
+        for row in read_summaries(path)
+        if row.key in keys
+    }
+    return [(row, summaries.get(row.key)) for row in chosen]

@@ -1,8 +1,8 @@
-"""A local web app in which people look at what a model judged, and overrule it."""
+"""A local web app in which people review what a model judged, and overrule it."""
 
 from shenhe.review.app import create_app, default_reviewer
 from shenhe.review.export import Prompting, write_exports
 from shenhe.review.index import Index
-from shenhe.review.pages import Review
+from shenhe.review.site import Review
 
 __all__ = ["Index", "Prompting", "Review", "create_app", "default_reviewer", "write_exports"]

@@ -1,4 +1,4 @@
-"""Who may read and write: loopback or a token, only from this site's own pages, nothing foreign."""
+"""Access rules: loopback or a token, writes from this site's own pages only, no foreign content."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from shenhe.review.forms import host_of, is_readable
+from shenhe.review.forms import is_readable, read_host
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language")
+"""Paths that are answered without a token."""
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self';"
     " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -30,7 +31,7 @@ Next = Callable[[Request], Awaitable[Response]]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine alone."""
+    """Whether a name or address is that of this machine alone."""
     if host == "localhost":
         return True
     try:
@@ -40,47 +41,47 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """The rules, as a middleware. Without a token only loopback's own names are answered."""
+    """A middleware that holds the rules; without a token it answers the names of loopback only."""
 
     def __init__(self, token: str | None) -> None:
-        """Ask for a token, or, with None, for nothing."""
+        """Require a token; None requires none."""
         self._token = token
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
-        """Refuse what may not be, and give every answer its headers."""
-        response = self._refusal(request) or await call_next(request)
+        """Refuse a forbidden request, and add the security headers to every response."""
+        response = self._refuse(request) or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    def knows(self, token: str) -> bool:
-        """Whether this is the token."""
+    def accepts(self, token: str) -> bool:
+        """Whether a token is the required one."""
         return self._token is not None and secrets.compare_digest(
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
-    def _refusal(self, request: Request) -> Response | None:
+    def _refuse(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        name = host_of(f"//{host}")
+        name = read_host(f"//{host}")
         if name is None or not is_readable(request):
             return PlainTextResponse("no address that can be read\n", 400)
         if self._token is None and not is_loopback(name):
-            # Else a page anywhere could give its own name this machine's address, and read on.
+            # DNS rebinding: a foreign page could give its own name this machine's address.
             return PlainTextResponse("unknown host\n", 421)
-        if request.method not in ("GET", "HEAD") and not _of_this_site(request, host):
+        if request.method not in ("GET", "HEAD") and not _is_same_site(request, host):
             return PlainTextResponse("only this site's own pages may write\n", 403)
         path = request.scope["path"]
         if self._token is None or path.startswith(OPEN_PATHS):
             return None
-        if self.knows(request.cookies.get(TOKEN_COOKIE, "")):
+        if self.accepts(request.cookies.get(TOKEN_COOKIE, "")):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/login", 303)
         return PlainTextResponse("the token is missing\n", 401)
 
 
-def _of_this_site(request: Request, host: str) -> bool:
-    """Whether a write comes from a page of this site: browsers say so themselves."""
+def _is_same_site(request: Request, host: str) -> bool:
+    """Whether a write comes from a page of this site, by the Origin that browsers send."""
     origin = request.headers.get("origin")
-    return origin is not None and bool(host_of(origin)) and urlsplit(origin).netloc == host
+    return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host

@@ -1,4 +1,4 @@
-"""The faults that a decision states: with them, 通过 is asked back before it is stored."""
+"""Faults that an opinion states: a 通过 in spite of one must be confirmed before it is stored."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from collections.abc import Iterator, Sequence
 
 from shenhe.rows.decision_rows import Opinion
 
-AGAINST = (
+FAULT_WORDS = (
     *("不通过", "不合格", "不符合", "未按要求", "未安装"),
     *("缺少", "缺失", "松动", "脱落", "破损"),
 )
-"""Words of a fault that no vocabulary has to list."""
+"""Words of a fault that are searched for whatever the vocabulary lists."""
 
 
-def stated_faults(said: Opinion, vocabulary: Sequence[str]) -> tuple[str, ...]:
-    """List the faults that were chosen, or written in the comment, a line or a desc.
+def find_faults(opinion: Opinion, vocabulary: Sequence[str]) -> tuple[str, ...]:
+    """List the faults that were chosen, or written in the comment, a line or a desc, each once.
 
-    Each is named once. A word is looked for as it stands, "没有未拧紧" too: a question too many
-    costs a click, one too few a false pass.
+    Negations count as well ("没有未拧紧"): a needless question costs a click, a missing one may
+    cost a false pass.
 
-        >>> stated_faults(Opinion(choice="通过", comment="螺丝未 拧紧"), ["未拧紧"])
+        >>> find_faults(Opinion(choice="通过", comment="螺丝未 拧紧"), ["未拧紧"])
         ('未拧紧',)
     """
-    words = sorted({*vocabulary, *AGAINST}, key=lambda word: (-len(word), word))
-    faults = [said.fault] if said.fault else []
-    for text in _written(said):
-        squeezed = "".join(unicodedata.normalize("NFKC", text).split())
+    words = sorted({*vocabulary, *FAULT_WORDS}, key=lambda word: (-len(word), word))
+    faults = [opinion.fault] if opinion.fault else []
+    for text in _list_texts(opinion):
+        compact = "".join(unicodedata.normalize("NFKC", text).split())
         for word in words:
-            if word in squeezed:
+            if word in compact:
                 faults.append(word)
-                squeezed = squeezed.replace(word, "\0")
+                compact = compact.replace(word, "\0")
     return tuple(dict.fromkeys(faults))
 
 
-def despite(faults: Sequence[str]) -> str:
-    """Name a set of faults in an address: who passes despite these has been asked about these."""
+def faults_digest(faults: Sequence[str]) -> str:
+    """Identify a set of faults in an address: a confirmation holds for these faults alone."""
     return hashlib.sha256("\0".join(faults).encode()).hexdigest()[:12]
 
 
-def _written(said: Opinion) -> Iterator[str]:
-    yield said.comment
-    yield from said.lines.values()
-    for descs in said.descs.values():
+def _list_texts(opinion: Opinion) -> Iterator[str]:
+    yield opinion.comment
+    yield from opinion.lines.values()
+    for descs in opinion.descs.values():
         yield from (desc for desc in descs.values() if desc is not None)

@@ -1,4 +1,4 @@
-"""What browsers send: addresses, numbers and forms, all of them checked before anything is done."""
+"""What browsers send: addresses, numbers and forms, all validated before anything is done."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from collections.abc import Mapping
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from fastapi import HTTPException, Path, Query, Request
+from fastapi import Depends, HTTPException, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
-from shenhe.review.index import VERDICTS, Filters, States
+from shenhe.review.index import STATES, VERDICTS, Filters
 
 Form = Mapping[str, str]
 MAX_BODY = 1_000_000
-"""Units: bytes of a form: comments and lines, no files."""
+"""Maximum size of a form of comments and lines. Units: bytes."""
 MAX_VALUE = 10_000
-"""Units: characters of one field."""
+"""Maximum length of one field. Units: characters."""
 MAX_ADDRESS = 16_000
-"""Units: bytes of a path or a query: the longest key of a group is far below."""
+"""Maximum length of a path or a query; the longest key of a group is far below. Units: bytes."""
 MAX_SEARCH = 1000
 MAX_NAME = 80
-LARGEST = 2**63 - 1
-"""The largest number that SQLite knows."""
-InPath = Annotated[int, Path(ge=-LARGEST, le=LARGEST)]
-InQuery = Annotated[int, Query(ge=-LARGEST, le=LARGEST)]
+MAX_INTEGER = 2**63 - 1
+"""Largest integer that SQLite stores."""
+PathNumber = Annotated[int, Path(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+QueryNumber = Annotated[int, Query(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 _VERSION = re.compile(r"[0-9]{1,18}")
 
 
 def is_readable(request: Request) -> bool:
-    """Whether an address is text of bearable length: no NUL, no torn UTF-8, half a character."""
+    """Whether an address is UTF-8 without NUL and not too long."""
     query = request.scope["query_string"].decode("latin-1")
     path = request.scope.get("raw_path") or request.scope["path"].encode("utf-8", "replace")
     try:
-        whole = unquote(path.decode("ascii"), errors="strict") + unquote(query, errors="strict")
+        text = unquote(path.decode("ascii"), errors="strict") + unquote(query, errors="strict")
     except UnicodeDecodeError:
         return False
-    return "\0" not in whole and max(len(path), len(query)) <= MAX_ADDRESS
+    return "\0" not in text and max(len(path), len(query)) <= MAX_ADDRESS
 
 
-def host_of(address: str) -> str | None:
-    """Give the name in an address without its port, lower case; None for no address at all."""
+def read_host(address: str) -> str | None:
+    """Give the host of an address without its port, in lower case; None for an invalid address."""
     try:
         return urlsplit(address).hostname or ""
-    except ValueError:  # "[", or characters that Unicode turns into others
+    except ValueError:  # "[", or characters that Unicode normalises to delimiters
         return None
 
 
 async def read_form(request: Request) -> Form:
-    """Read a form in which every field stands once.
+    """Read a form in which no field is repeated.
 
-    Raises: HTTPException 413 for one that is too large, 400 for what is none: torn UTF-8, a NUL,
-    a field twice, a value of more than MAX_VALUE characters, half a body.
+    Raises: HTTPException 413 for a body over MAX_BODY; 400 for invalid UTF-8, a NUL, a repeated
+    field, a value over MAX_VALUE, an incomplete body.
     """
     body = b""
     try:
-        async for piece in request.stream():
-            body += piece
+        async for chunk in request.stream():
+            body += chunk
             if len(body) > MAX_BODY:
                 raise HTTPException(413)
     except ClientDisconnect as error:
@@ -73,10 +73,13 @@ async def read_form(request: Request) -> Form:
     return form
 
 
-def version_of(form: Form) -> int:
-    """Give the version of a group that a page showed.
+SentForm = Annotated[Form, Depends(read_form)]
 
-    Raises: HTTPException 400 for what is no such number.
+
+def read_version(form: Form) -> int:
+    """Give the version of a group that the page showed.
+
+    Raises: HTTPException 400 for anything but such a number.
     """
     version = form.get("version", "")
     if not _VERSION.fullmatch(version):
@@ -84,16 +87,16 @@ def version_of(form: Form) -> int:
     return int(version)
 
 
-def reviewer_name(text: str) -> str:
-    """Give a name that can stand in the trail: white space single, nothing that does not show."""
+def clean_reviewer(text: str) -> str:
+    """Give the name of a reviewer for the trail: printable, with single spaces, not too long."""
     words = "".join(letter if letter.isprintable() else " " for letter in text).split()
     return " ".join(words)[:MAX_NAME]
 
 
-def filters_of(request: Request) -> Filters:
+def read_filters(request: Request) -> Filters:
     """Read the filters of an address.
 
-    Raises: HTTPException 400 for a verdict or state that there is none of, and endless words.
+    Raises: HTTPException 400 for an unknown verdict or state, or a text over MAX_SEARCH.
     """
     query = request.query_params
     filters = Filters(
@@ -103,18 +106,18 @@ def filters_of(request: Request) -> Filters:
         bool(query.get("against")),
         " ".join(query.get("text", "").split()),
     )
-    known = filters.verdict in ("", *VERDICTS) and filters.state in ("", *States)
-    if not known or len(filters.text) > MAX_SEARCH:
+    is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", *STATES)
+    if not is_valid or len(filters.text) > MAX_SEARCH:
         raise HTTPException(400)
     return filters
 
 
-def tail_of(filters: Filters) -> str:
-    """Write filters as the end of an address."""
-    query = urlencode(filters.query())
+def query_suffix(filters: Filters) -> str:
+    """Write filters as the end of an address, with its question mark; empty without filters."""
+    query = urlencode(filters.to_query())
     return f"?{query}" if query else ""
 
 
 def wants_json(request: Request) -> bool:
-    """Whether the page's script asks, or the browser by itself."""
+    """Whether the page's script sends the request, and not the browser by itself."""
     return "application/json" in request.headers.get("accept", "")

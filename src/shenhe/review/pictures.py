@@ -1,4 +1,4 @@
-"""Photos as the pages show them: upright JPEGs of two sizes, with or without their captions."""
+"""Photos as the pages show them: upright JPEGs in two sizes, plain or with their captions drawn."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from shenhe.locations import locate
 from shenhe.overlays import draw_caption
 from shenhe.row_types import CaptionRow
 
-SIDES = {"small": 720, "large": 2000}
-"""Units: pixels of the longer side, at most."""
+MAX_SIDES = {"small": 720, "large": 2000}
+"""Maximum length of the longer side. Units: pixels."""
 QUALITY = 82
-Size = Literal["small", "large"]
+PictureSize = Literal["small", "large"]
 
 
-def tag(image: str) -> str:
-    """Name a photo in addresses, so that a page never shows another that has come to its place."""
+def photo_tag(image: str) -> str:
+    """Identify a photo in addresses, so that no page shows another one under the same number."""
     return hashlib.sha256(image.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def fingerprint(image: str, size: Size, caption: CaptionRow | None = None) -> str:
-    """Tell a picture from every other, and from what it was before its photo was changed."""
-    told = [image, size, caption.timestamp if caption else ""]
+def picture_etag(image: str, size: PictureSize, caption: CaptionRow | None = None) -> str:
+    """Identify a picture and the state of its file and its caption."""
+    parts = [image, size, caption.timestamp if caption else ""]
     location = locate(image)
     if isinstance(location, Path):
-        with suppress(OSError):  # told of when it is opened
-            told.append(str(location.stat().st_mtime_ns))
-    return tag("\0".join(told))
+        with suppress(OSError):  # reported when the photo is opened
+            parts.append(str(location.stat().st_mtime_ns))
+    return photo_tag("\0".join(parts))
 
 
-def jpeg(image: str, size: Size, caption: CaptionRow | None = None) -> bytes:
-    """Give a photo as a JPEG; with its caption, drawn on it, numbered, and a legend below.
+def render_jpeg(image: str, size: PictureSize, caption: CaptionRow | None = None) -> bytes:
+    """Render a photo as JPEG; a caption is drawn on it, numbered, with a legend below.
 
     Raises: PhotoError.
     """
     if caption is None:
-        picture = photos.preview(locate(image), SIDES[size])
+        picture = photos.preview(locate(image), MAX_SIDES[size])
     else:
-        whole = photos.preview(locate(image), SIDES["large"])
-        picture = draw_caption(whole, from_grouped(caption.caption).photos[0])
-        picture.thumbnail((SIDES[size], 2 * SIDES[size]))
+        preview = photos.preview(locate(image), MAX_SIDES["large"])
+        picture = draw_caption(preview, from_grouped(caption.caption).photos[0])
+        picture.thumbnail((MAX_SIDES[size], 2 * MAX_SIDES[size]))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()

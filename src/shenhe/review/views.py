@@ -1,45 +1,45 @@
-"""What the page of a group shows."""
+"""What the page of a group shows, and the opinion that its form sends."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self, get_args
 
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
 from shenhe.printable import printable
-from shenhe.review.index import Found
-from shenhe.review.pictures import tag
-from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
+from shenhe.review.index import GroupRows
+from shenhe.review.pictures import photo_tag
+from shenhe.rows.decision_rows import DecisionChoice, Opinion
 from shenhe.values import photo_key
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
-"""What people fail groups for beside the vocabulary's faults."""
-CHOICES: tuple[DecisionChoice, ...] = ("通过", "不通过", "待定")
+"""Reasons for 不通过 beside the faults of the vocabulary."""
+CHOICES: tuple[DecisionChoice, ...] = get_args(DecisionChoice)
 
 
-class Piece(NamedTuple):
-    """A part of a reason: a photo's name, with its 1-based place, or words between them (0)."""
+class ReasonPart(NamedTuple):
+    """A part of a reason: the name of a photo with its number from 1 on, or other text with 0."""
 
     text: str
     photo: int
 
 
 class ObjectView(NamedTuple):
-    """An object of a caption, and what a person made of it."""
+    """An object of a caption, and the correction of a person."""
 
     key: str
     desc: str
     corrected: str
-    there: bool
+    present: bool
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoView:
-    """A photo of a group with its line; `corrected` is what a person made of that."""
+class ReviewPhoto:
+    """A photo of a group with its line, and the correction of a person."""
 
     key: str
     name: str
@@ -48,91 +48,74 @@ class PhotoView:
     corrected: str
     named: bool
     damaged_inside: str
-    """What its decoder said of damage, empty where it said nothing."""
-    things: list[ObjectView] | None
-    """Those of its caption; None where the run has none."""
+    """Damage that the decoder reported, or empty."""
+    objects: list[ObjectView] | None
+    """Objects of its caption; None where the run has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What stands in the fields: what was said last, or what was being written."""
+    """Contents of the form: the last opinion, or one that has not been stored."""
 
     comment: str = ""
     fault: str = ""
     lines: Mapping[str, str] = field(default_factory=dict)
     descs: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, opinion: Opinion | None) -> Self:
+        """Begin with an opinion, or with an empty form."""
+        if opinion is None:
+            return cls()
+        return cls(opinion.comment, opinion.fault, opinion.lines, opinion.descs)
 
-def draft_of(current: Decision | None) -> Draft:
-    """Go on from what was said last."""
-    if current is None or current.opinion is None:
-        return Draft()
-    said = current.opinion
-    return Draft(said.comment, said.fault, said.lines, said.descs)
 
-
-def photo_views(found: Found, draft: Draft) -> list[PhotoView]:
+def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
     """Lay out the photos of a group."""
-    named = photos_named(found.verdict.reason)
-    views = []
-    for index, image in enumerate(found.images):
+    named_keys = photos_named(group.verdict.reason)
+    photos = []
+    for index, image in enumerate(group.images):
         key = photo_key(index)
-        line = found.lines.get(key, "")
-        things = None
-        if image in found.captions:
-            changed = draft.descs.get(key, {})
-            things = [
-                ObjectView(
-                    name,
-                    desc,
-                    changed.get(name) or desc,
-                    name not in changed or changed[name] is not None,
-                )
-                for name, desc in descs_of(found, image).items()
-            ]
-        views.append(
-            PhotoView(
+        line = group.lines.get(key, "")
+        photos.append(
+            ReviewPhoto(
                 key,
                 printable(locate(image).name),
-                tag(image),
+                photo_tag(image),
                 line,
                 draft.lines.get(key, line),
-                key in named,
-                found.summary.damaged_inside(key) if found.summary else "",
-                things,
+                key in named_keys,
+                group.summary.damaged_inside(key) if group.summary else "",
+                _lay_out_objects(group, image, draft.descs.get(key, {})),
             )
         )
-    return views
+    return photos
 
 
-def descs_of(found: Found, image: str) -> dict[str, str]:
-    """Give the descs of a photo's caption, object_1 on."""
-    (objects,) = from_grouped(found.captions[image].caption).photos
-    return {f"object_{number}": thing.desc for number, thing in enumerate(objects, 1)}
+def split_reason(reason: str, photos: int) -> list[ReasonPart]:
+    """Split a reason at the names of photos that the group has."""
+    parts = []
+    for text in re.split(r"(图片_\d+)", reason):
+        number = int(text[3:]) if re.fullmatch(r"图片_\d{1,6}", text) else 0
+        parts.append(ReasonPart(text, number if number <= photos else 0))
+    return [part for part in parts if part.text]
 
 
-def pieces(reason: str, photos: int) -> list[Piece]:
-    """Cut a reason where it names a photo that the group has."""
-    found = []
-    for part in re.split(r"(图片_\d+)", reason):
-        place = int(part[3:]) if re.fullmatch(r"图片_\d{1,6}", part) else 0
-        found.append(Piece(part, place if place <= photos else 0))
-    return [piece for piece in found if piece.text]
+def read_opinion(form: Mapping[str, str], group: GroupRows) -> Opinion:
+    """Read the opinion that a form sends; lines and descs that were not changed are left out.
 
-
-def said_of(form: Mapping[str, str], found: Found) -> Opinion:
-    """Read what the page's form sends; lines and descs that were not changed are left out.
-
-    Raises: ValueError, of pydantic, for a choice that there is none of.
+    Raises: pydantic.ValidationError for an unknown choice.
     """
     lines, descs = {}, {}
-    for index, image in enumerate(found.images):
+    for index, image in enumerate(group.images):
         key = photo_key(index)
         line = " ".join(form.get(f"line-{key}", "").split())
-        if line and line != found.lines.get(key, ""):
+        if line and line != group.lines.get(key, ""):
             lines[key] = line
-        if image in found.captions and (changed := _changed(form, key, descs_of(found, image))):
-            descs[key] = changed
+        if image in group.captions:
+            changes = _read_desc_changes(form, key, _descs_by_object(group, image))
+            if changes:
+                descs[key] = changes
     return Opinion.model_validate(
         {
             "choice": form.get("choice", ""),
@@ -144,12 +127,36 @@ def said_of(form: Mapping[str, str], found: Found) -> Opinion:
     )
 
 
-def _changed(form: Mapping[str, str], key: str, descs: Mapping[str, str]) -> dict[str, str | None]:
-    changed: dict[str, str | None] = {}
+def _lay_out_objects(
+    group: GroupRows, image: str, changes: Mapping[str, str | None]
+) -> list[ObjectView] | None:
+    if image not in group.captions:
+        return None
+    return [
+        ObjectView(
+            key,
+            desc,
+            changes.get(key) or desc,
+            key not in changes or changes[key] is not None,
+        )
+        for key, desc in _descs_by_object(group, image).items()
+    ]
+
+
+def _descs_by_object(group: GroupRows, image: str) -> dict[str, str]:
+    """Give the descs of a photo's caption by their object, from object_1 on."""
+    (objects,) = from_grouped(group.captions[image].caption).photos
+    return {f"object_{number}": item.desc for number, item in enumerate(objects, 1)}
+
+
+def _read_desc_changes(
+    form: Mapping[str, str], key: str, descs: Mapping[str, str]
+) -> dict[str, str | None]:
+    changes: dict[str, str | None] = {}
     for name, desc in descs.items():
-        said = " ".join(form.get(f"desc-{key}-{name}", desc).split())
+        corrected = " ".join(form.get(f"desc-{key}-{name}", desc).split())
         if form.get(f"gone-{key}-{name}"):
-            changed[name] = None
-        elif said and said != desc:
-            changed[name] = said
-    return changed
+            changes[name] = None
+        elif corrected and corrected != desc:
+            changes[name] = corrected
+    return changes

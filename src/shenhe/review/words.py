@@ -1,4 +1,4 @@
-"""What the pages say, in Chinese and English."""
+"""The words of the pages, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Words = Mapping[str, str]
 
 
 @cache
-def words(language: str) -> Words:
-    """Give the words of a language."""
+def load_words(language: str) -> Words:
+    """Load the words of a language."""
     text = (files("shenhe.review") / "words.toml").read_text(encoding="utf-8")
-    found: Words = tomllib.loads(text)[language]
-    return found
+    words: Words = tomllib.loads(text)[language]
+    return words
 
 
-def chosen(cookie: str | None, accepted: str) -> str:
-    """Choose a language: the one that was chosen, else the first that the browser asks for."""
+def choose_language(cookie: str | None, accepted: str) -> str:
+    """Choose the language of the cookie, else the first supported one that the browser accepts."""
     if cookie in LANGUAGES:
         return cookie
-    asked = (part.strip()[:2].casefold() for part in accepted.split(","))
-    return next((language for language in asked if language in LANGUAGES), LANGUAGES[0])
+    codes = (part.strip()[:2].casefold() for part in accepted.split(","))
+    return next((language for language in codes if language in LANGUAGES), LANGUAGES[0])

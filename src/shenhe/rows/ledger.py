@@ -24,6 +24,7 @@ from shenhe.shards import list_shards, shard_path
 Json = dict[str, Any]
 SYNC_SECONDS = 1.0
 """So often rows are written to disk, for the day on which the power goes: killing loses none."""
+BLOCK = 1 << 20
 BOM = b"\xef\xbb\xbf"
 
 
@@ -172,6 +173,13 @@ def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def count_lines(path: Path, end: int) -> int:
+    """Count the lines of the first `end` bytes of a file."""
+    with path.open("rb") as file:
+        blocks = (file.read(min(BLOCK, end - start)) for start in range(0, end, BLOCK))
+        return sum(block.count(b"\n") for block in blocks)
 
 
 def parse_row(path: Path, number: int, line: bytes) -> Json:

@@ -20,7 +20,7 @@ from shenhe.files import write_error
 from shenhe.rows import index_tables
 from shenhe.rows.entries import IndexEntry, read_entry
 from shenhe.rows.index_tables import DAMAGED, Counted, counted
-from shenhe.rows.ledger import Json, Place, set_aside
+from shenhe.rows.ledger import Json, Place, count_lines, set_aside
 from shenhe.rows.torn import is_row
 from shenhe.shards import list_shards, shard_path
 
@@ -28,7 +28,6 @@ TAIL = 64
 """So many bytes before the place that was read up to tell whether they are still the same rows."""
 PENDING, SCANNED = 1000, 20_000
 """Rows that are written to the index at once: of a run, of a scan."""
-BLOCK = 1 << 20
 Result = TypeVar("Result")
 
 
@@ -189,7 +188,7 @@ class RowIndex:
                     start += sum(len(line) for _, line in whole)
                     self._end = Place(shard_number, start)
         except DamagedRowError as error:
-            number = error.number + _lines(path, skipped)
+            number = error.number + count_lines(path, skipped)
             raise DamagedRowError(path, number, error.problem, zeroed=error.zeroed) from error
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from error
@@ -281,10 +280,3 @@ def drop_index(rows_path: Path) -> None:
             set_aside(path)
         for end in ("", "-journal", "-wal", "-shm"):
             path.with_name(path.name + end).unlink(missing_ok=True)
-
-
-def _lines(path: Path, end: int) -> int:
-    """Count the lines of the first `end` bytes of a file."""
-    with path.open("rb") as file:
-        blocks = (file.read(min(BLOCK, end - at)) for at in range(0, end, BLOCK))
-        return sum(block.count(b"\n") for block in blocks)

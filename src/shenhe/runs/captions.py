@@ -15,7 +15,7 @@ from shenhe.errors import PhotoError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
-from shenhe.locations import locate, location_text
+from shenhe.locations import location_text
 from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
@@ -48,8 +48,7 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
     drawn, failures = 0, []
     for row in read_captions(rows_path):
         value = from_grouped(row.caption)
-        for image, objects in zip(row.images, value.photos, strict=True):
-            photo = locate(image)
+        for photo, objects in zip(row.photos, value.photos, strict=True):
             path = overlay_path(folder, photo, row.key)
             if is_drawn(objects, path):
                 continue
@@ -141,7 +140,7 @@ def _record(
         output.add_failures(photos_key(images), [_failure(images, outcome)])
         return
     found = outcome.value
-    counts.repairs.update(repair.partition(":")[0] for repair in found.repairs)
+    counts.repairs.update(repair.kind for repair in found.repairs)
     output.add(_row(images, outcome, prompt_hash, checkpoint), photos_key(images))
 
 
@@ -154,7 +153,7 @@ def _row(
         caption=to_grouped(found.caption),
         sizes_wh=[size.original_wh for size in answer.sizes],
         raw=answer.text,
-        repairs=list(found.repairs),
+        repairs=[str(repair) for repair in found.repairs],
         timestamp=utc_now(),
         meta=CaptionMeta(
             prompt_hash=prompt_hash,

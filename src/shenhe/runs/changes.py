@@ -11,8 +11,8 @@ from shenhe.config import Mission
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
 from shenhe.intake.fingerprints import add_content_hash
+from shenhe.intake.label_folder import BAD_NAME
 from shenhe.intake.spelling import LABELS
-from shenhe.intake.tree import BAD_NAME
 from shenhe.locations import location_text
 from shenhe.rows import fingerprints
 from shenhe.rows.keys import failures_file, key_of

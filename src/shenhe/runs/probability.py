@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from shenhe.engines.likeliest import is_logprob
+from shenhe.engines.logprobs import is_logprob
 from shenhe.messages import Answer
 from shenhe.values import FAIL, PASS
 

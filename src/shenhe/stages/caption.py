@@ -9,15 +9,17 @@ from shenhe.errors import FormatError
 from shenhe.formats import grammars
 from shenhe.formats.caption import Coordinates, frames_of
 from shenhe.formats.caption_recovery import Recovery, recover
+from shenhe.formats.repairs import Repair
 from shenhe.locations import Location
 from shenhe.messages import Answer, Request
 from shenhe.stages.photo_prompt import photo_messages
 
 MAX_NEW_TOKENS = 2048
-CUT: dict[str, str] = {
+TRUNCATIONS: dict[str, str] = {
     "length": "the limit of {} tokens was reached",
     "loop": "stopped after {} tokens: one object was written over and over",
 }
+"""Why an answer ended early, by its finish reason; filled with its count of tokens."""
 
 
 def request(
@@ -28,9 +30,9 @@ def request(
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
 ) -> Request:
-    """Ask for the objects of the photos; several photos make 图片_1, 图片_2, ...
+    """Ask for the objects of the photos, which are 图片_1, 图片_2, ...
 
-    With a vocabulary an engine that holds answers to their format holds descs to it.
+    An engine that constrains answers holds descs to the vocabulary, if there is one.
     """
     messages = photo_messages(template.system, template.fill(), photos)
     descs = vocabulary.patterns if vocabulary is not None else ()
@@ -39,16 +41,16 @@ def request(
 
 
 def read(answer: Answer, coordinates: Coordinates = "norm1000") -> Recovery:
-    """Read the answer, and list what had to be done for it.
+    """Read the answer, and list the repairs that it needed.
 
-    Raises: FormatError; an answer that cannot be read, or was cut before anything was whole, is
-    never an empty caption.
+    Raises: FormatError; an answer that cannot be read, or was truncated before its first whole
+    object, is never an empty caption.
     """
     frames = frames_of(coordinates, [size.resized_wh for size in answer.sizes])
-    found = recover(answer.text, len(answer.sizes), frames)
-    if answer.finish_reason == "stop" or found.truncated:
-        return found
-    why = CUT[answer.finish_reason].format(answer.new_tokens)
-    if not any(found.caption.photos):
-        raise FormatError(answer.finish_reason, f"{why}, and no object was whole")
-    return Recovery(found.caption, (*found.repairs, f"truncated: {why}"), True)
+    recovery = recover(answer.text, len(answer.sizes), frames)
+    if answer.finish_reason == "stop" or recovery.truncated:
+        return recovery
+    cause = TRUNCATIONS[answer.finish_reason].format(answer.new_tokens)
+    if not any(recovery.caption.photos):
+        raise FormatError(answer.finish_reason, f"{cause}, and no object was whole")
+    return Recovery(recovery.caption, (*recovery.repairs, Repair("truncated", cause)), True)

@@ -1,4 +1,4 @@
-"""Letting an adapter in: every question that load, merge, verify and doctor have, asked once."""
+"""Admission of an adapter by PEFT: built on the base's configuration, without any weights."""
 
 from __future__ import annotations
 
@@ -6,150 +6,101 @@ import dataclasses
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from peft import PeftConfig
 from peft.utils.other import get_pattern_key
 
 from shenhe.checkpoints.adapter import AdapterContents, LoraSettings, spellings
 from shenhe.checkpoints.foreign_code import foreign_library
+from shenhe.checkpoints.gate.admitted import PeftAdapter
 from shenhe.checkpoints.gate.configuration import (
     CONFIG,
     LORA,
-    kind_of,
+    describe_kind,
     read_configuration,
+    read_numbers,
+    recorded_base,
     refuse_unknown_options,
 )
 from shenhe.checkpoints.gate.side_files import refuse_side_files
 from shenhe.checkpoints.gate.structure import (
-    Placed,
-    empty_model,
-    place,
-    with_names_of_base,
+    create_empty_model,
+    match_peft_names,
+    use_base_names,
 )
 from shenhe.checkpoints.gate.weights import (
-    look_at_values,
+    check_values,
     read_contents,
     refuse_halves,
     refuse_ranks,
-    some,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles
-from shenhe.checkpoints.tensors import read_tables
+from shenhe.checkpoints.interfaces import Model
+from shenhe.checkpoints.tensors import read_tables, shorten
 from shenhe.errors import AdapterError, CheckpointError
 
+_Number = TypeVar("_Number")
 
-@dataclass(frozen=True, slots=True)
-class AdmittedAdapter:
-    """An adapter that is whole, is of a kind that can be loaded and merged, and fits its base.
 
-    `config` is PEFT's, with the base's names; `placed` are its tensors by PEFT's names; `contents`
-    the same by the base's. `warnings` are what is to be told of it.
+def admit_by_peft(base: CheckpointFiles, files: CheckpointFiles) -> PeftAdapter:
+    """Admit an adapter by what PEFT would save of this base.
+
+    Raises: AdapterError; CheckpointError if the base is at fault.
     """
-
-    files: CheckpointFiles
-    kind: str
-    settings: LoraSettings
-    config: PeftConfig
-    contents: AdapterContents
-    placed: Placed
-    warnings: tuple[str, ...]
-
-
-def admit_adapters(
-    base: CheckpointFiles, adapters: Sequence[CheckpointFiles]
-) -> list[AdmittedAdapter]:
-    """Let adapters in, in order, or refuse the first one that is not what it should be.
-
-    No weights of the base are read, those of the adapters once.
-    Raises: AdapterError in one line that names the thing and what to do; CheckpointError where the
-    base is at fault.
-    """
-    if not adapters:
-        return []
-    admitted = [_admit(base, files) for files in adapters]
-    for number, later in enumerate(admitted):
-        whole = {name.rpartition(".")[0] for name in later.placed.whole}
-        for earlier in admitted[:number]:
-            if both := sorted(whole & earlier.contents.modules.keys()):
-                raise AdapterError(
-                    f"{later.files.folder}: holds {some(both)} whole, which {earlier.files.folder}"
-                    " before it adapts: one of the two would be lost"
-                )
-    return admitted
-
-
-def refuse_together(adapters: Sequence[AdmittedAdapter]) -> None:
-    """Refuse adapters that can't be at work at the same time; they can be merged one by one.
-
-    Raises: AdapterError that names the two.
-    """
-    for number, later in enumerate(adapters):
-        for earlier in adapters[:number]:
-            whole = later.contents.replaced.keys() & earlier.contents.replaced.keys()
-            if later.config.peft_type != earlier.config.peft_type:
-                why = f"one is {earlier.kind}, the other {later.kind}"
-            elif whole:
-                why = f"both hold {some(sorted(whole))} whole"
-            else:
-                continue
-            raise AdapterError(
-                f"{earlier.files.folder} and {later.files.folder} can't be at work together: {why};"
-                " merge one (shenhe merge), and give the other on top of the result"
-            )
-
-
-def _admit(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedAdapter:
     values = read_configuration(files.folder)
     refuse_side_files(files.folder, files.weights)
     lora = values["peft_type"] == LORA
     across = bool(values.get("target_parameters"))
-    config = _peft_config(files)
-    known = {field.name for field in dataclasses.fields(config)}
-    told = [refuse_unknown_options(files.folder / CONFIG, values, known)]
-    model = empty_model(base)
-    _refuse_other_base(base, model)
+    config = _read_peft_config(files)
+    options = {field.name for field in dataclasses.fields(config)}
+    messages = [refuse_unknown_options(files.folder / CONFIG, values, options)]
+    model = create_empty_model(base)
+    _refuse_other_shapes_of_base(base, model)
     contents = read_contents(files, model.state_dict().keys(), lora=lora, across=across)
-    settings = _settings(values, contents)
+    settings = _read_settings(values, contents)
     if lora:
         refuse_halves(contents)
         refuse_ranks(contents, settings.ranks)
         _refuse_loose_bias(contents, model)
-        config = _with_modules(config, settings)
+        _name_modules(config, settings)
     with foreign_library(f"{files.folder}: does not fit the base", AdapterError):
-        config = with_names_of_base(config, model, contents)
-    placed = place(model, config, contents, files.folder)
-    idle = not any(settings.alphas.values()) and not (contents.replaced or contents.others)
-    if not look_at_values(contents) or idle:
-        told.append(
-            f"{files.folder}: all its weights are zero: it changes nothing, the base answers"
-        )
-    return AdmittedAdapter(
-        files, kind_of(values), settings, config, contents, placed, tuple(filter(None, told))
+        config = use_base_names(config, model, contents)
+    weights, whole = match_peft_names(model, config, contents, files.folder)
+    messages.append(check_values(contents, settings))
+    return PeftAdapter(
+        files,
+        str(values["peft_type"]),
+        describe_kind(values),
+        settings,
+        contents,
+        whole,
+        tuple(filter(None, messages)),
+        config,
+        weights,
     )
 
 
-def _refuse_other_base(base: CheckpointFiles, model: Any) -> None:
-    """Refuse a base whose tensors are not those that its configuration speaks of.
+def _refuse_other_shapes_of_base(base: CheckpointFiles, model: Model) -> None:
+    """Refuse a base whose tensors have other shapes than its configuration says.
 
     Raises: CheckpointError.
     """
     expected = model.state_dict()
-    odd = [
+    mismatches = [
         f"{name} is {list(stored.shape)}, the configuration's {list(expected[name].shape)}"
         for name, stored in read_tables(base.weights).items()
         if name in expected and stored.shape != expected[name].shape
     ]
-    if odd:
+    if mismatches:
         raise CheckpointError(
-            f"{base.folder}: cannot be loaded: {len(odd)} weights do not fit its own config.json:"
-            f" {some(odd)}"
+            f"{base.folder}: cannot be loaded: {len(mismatches)} weights do not fit its own"
+            f" config.json: {shorten(mismatches)}"
         )
 
 
-def _peft_config(files: CheckpointFiles) -> PeftConfig:
-    """Read the configuration as PEFT does; how training began is of no account any more."""
+def _read_peft_config(files: CheckpointFiles) -> PeftConfig:
+    """Read the configuration as PEFT does; options for the start of training are reset."""
     what = f"{files.folder / CONFIG}: cannot be read"
     with foreign_library(what, AdapterError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -164,52 +115,53 @@ def _peft_config(files: CheckpointFiles) -> PeftConfig:
     return config
 
 
-def _settings(values: Mapping[str, Any], contents: AdapterContents) -> LoraSettings:
-    """Tell rank and factor of each module, by the pattern that names it as PEFT matches them.
+def _read_settings(values: Mapping[str, object], contents: AdapterContents) -> LoraSettings:
+    """Read rank and alpha of each module, by the pattern that matches it as PEFT would.
 
     Patterns are written with the names that the modules had in training: those come first.
     """
-
-    def by_module(option: str, usual: str) -> dict[str, Any]:
-        patterns = values.get(option) or {}
-        return {
-            name: _matched(
-                patterns, (contents.written[name], *spellings(name)), values.get(usual, 0)
-            )
-            for name in contents.modules
-        }
-
+    numbers = read_numbers(values)
     return LoraSettings(
-        ranks=by_module("rank_pattern", "r"),
-        alphas=by_module("alpha_pattern", "lora_alpha"),
+        ranks=_by_module(numbers.rank_pattern, numbers.rank, contents),
+        alphas=_by_module(numbers.alpha_pattern, numbers.alpha, contents),
         rslora=bool(values.get("use_rslora")),
         dora=bool(values.get("use_dora")),
         plain=not any(values.get(name) for name in ("use_dora", "fan_in_fan_out", "lora_bias")),
-        base=str(values.get("base_model_name_or_path") or ""),
+        base=recorded_base(values),
     )
 
 
-def _matched(patterns: Mapping[str, Any], names: Sequence[str], usual: Any) -> Any:
+def _by_module(
+    patterns: Mapping[str, _Number], default: _Number, contents: AdapterContents
+) -> dict[str, _Number]:
+    return {
+        name: _match_pattern(patterns, default, (contents.stored_names[name], *spellings(name)))
+        for name in contents.modules
+    }
+
+
+def _match_pattern(
+    patterns: Mapping[str, _Number], default: _Number, names: Sequence[str]
+) -> _Number:
     for name in names:
         if (pattern := get_pattern_key(patterns.keys(), name)) in patterns:
             return patterns[pattern]
-    return usual
+    return default
 
 
-def _with_modules(config: Any, settings: LoraSettings) -> Any:
-    """Say each module's rank and factor by its name in the base, where patterns say them."""
+def _name_modules(config: PeftConfig, settings: LoraSettings) -> None:
+    """Replace the configuration's patterns by the rank and alpha of each module of the base."""
     if config.rank_pattern:
-        config.rank_pattern = _unlike(settings.ranks, config.r)
+        config.rank_pattern = _exceptions(settings.ranks, config.r)
     if config.alpha_pattern:
-        config.alpha_pattern = _unlike(settings.alphas, config.lora_alpha)
-    return config
+        config.alpha_pattern = _exceptions(settings.alphas, config.lora_alpha)
 
 
-def _unlike(values: Mapping[str, Any], usual: Any) -> dict[str, Any]:
-    return {re.escape(name): value for name, value in values.items() if value != usual}
+def _exceptions(values: Mapping[str, _Number], default: _Number) -> dict[str, _Number]:
+    return {re.escape(name): value for name, value in values.items() if value != default}
 
 
-def _refuse_loose_bias(contents: AdapterContents, model: Any) -> None:
+def _refuse_loose_bias(contents: AdapterContents, model: Model) -> None:
     names = model.state_dict().keys()
     loose = sorted(
         name
@@ -218,6 +170,6 @@ def _refuse_loose_bias(contents: AdapterContents, model: Any) -> None:
     )
     if loose:
         raise AdapterError(
-            f"{contents.folder}: lora_bias: {some(loose)} has no bias in the base to add one to,"
+            f"{contents.folder}: lora_bias: {shorten(loose)} has no bias in the base to add one to,"
             " and PEFT can't merge it"
         )

@@ -1,10 +1,10 @@
-"""A base whose weights are quantised: nothing can be added to them, so it is refused by name."""
+"""Refusal of quantised bases: nothing can be added to rounded weights."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import Final
 
 import torch
 
@@ -15,7 +15,7 @@ from shenhe.errors import CheckpointError
 
 SETTINGS: Final = ("quantization_config", "compression_config")
 BESIDE: Final = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
-"""Where ModelOpt, GPTQ and AWQ write theirs, if not into config.json."""
+"""Files of ModelOpt, GPTQ and AWQ for what is not in config.json."""
 _SUFFIX = re.compile(
     r"-(?:unsloth-)?(?:bnb-4bit|fp8|awq|gptq|int4|int8|4bit|8bit|nvfp4|w\d+a\d+)\b.*", re.I
 )
@@ -24,9 +24,9 @@ _SUFFIX = re.compile(
 def refuse_quantised(files: CheckpointFiles) -> None:
     """Refuse a base that is quantised, by its configuration or by its tensors.
 
-    Raises: CheckpointError that says how it is quantised and what to take instead.
+    Raises: CheckpointError that names the method and the checkpoint to use instead.
     """
-    method = _method(files) or _stored(files)
+    method = _read_method(files) or _find_rounded_dtype(files)
     if not method:
         return
     plain = _SUFFIX.sub("", files.folder.name)
@@ -38,11 +38,11 @@ def refuse_quantised(files: CheckpointFiles) -> None:
     )
 
 
-def _method(files: CheckpointFiles) -> str:
+def _read_method(files: CheckpointFiles) -> str:
     path = files.folder / "config.json"
     with foreign_library(f"{path}: cannot be read", CheckpointError):
         config = json.loads(path.read_text(encoding="utf-8"))
-    for settings in _settings(config):
+    for settings in _collect_settings(config):
         if not isinstance(settings, dict):
             return f"quantization_config {str(settings)[:40]}"
         method = settings.get("quant_method") or settings.get("quant_algo")
@@ -53,18 +53,19 @@ def _method(files: CheckpointFiles) -> str:
     return next((name for name in BESIDE if (files.folder / name).is_file()), "")
 
 
-def _settings(config: Any) -> list[Any]:
+def _collect_settings(config: object) -> list[object]:
     """Collect quantisation settings at any depth of a configuration."""
     if isinstance(config, list):
-        return [found for part in config for found in _settings(part)]
+        return [settings for part in config for settings in _collect_settings(part)]
     if not isinstance(config, dict):
         return []
-    here = [config[key] for key in SETTINGS if config.get(key)]
-    return here + [found for part in config.values() for found in _settings(part)]
+    direct = [config[key] for key in SETTINGS if config.get(key)]
+    nested = [settings for part in config.values() for settings in _collect_settings(part)]
+    return direct + nested
 
 
-def _stored(files: CheckpointFiles) -> str:
-    """Tell by the tensors, where the configuration does not."""
+def _find_rounded_dtype(files: CheckpointFiles) -> str:
+    """Find a tensor whose dtype is that of quantised weights."""
     for path in files.weights:
         for name, stored in read_table(path).items():
             if stored.dtype in (torch.float8_e4m3fn, torch.float8_e5m2):

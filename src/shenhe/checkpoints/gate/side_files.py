@@ -1,7 +1,7 @@
-"""Weights that trainers keep beside an adapter: refused by name, unless they are read as well.
+"""Refusal of weights that trainers keep beside an adapter and that nothing here would apply.
 
-What is read is in the adapter's own list of files (`inspect.find_adapter`): its safetensors, and
-the vision tower that ms-swift keeps whole.
+Applied are the files in the adapter's own list (`inspect.find_adapter`): its safetensors, and the
+vision tower that ms-swift keeps whole.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ OF_TRAINING: Final = (
     "training_args",
     "sampler",
 )
-"""What a trainer keeps to go on from, none of it weights of the model; never opened."""
+"""Prefixes of a trainer's own state, none of it weights of the model; never opened."""
 
 
-def refuse_side_files(folder: Path, read: tuple[Path, ...]) -> None:
-    """Refuse weights that lie beside an adapter and that no command here would apply.
+def refuse_side_files(folder: Path, applied: tuple[Path, ...]) -> None:
+    """Refuse weights beside an adapter that are not applied.
 
     Raises: AdapterError that names them.
     """
-    names = {path.name for path in read}
+    names = {path.name for path in applied}
     beside = sorted(
         path.name
         for path in folder.iterdir()

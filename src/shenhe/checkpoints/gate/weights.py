@@ -1,4 +1,4 @@
-"""An adapter's tensors: each has its place in the base, both halves are there, all can be added."""
+"""Checks of an adapter's tensors: each fits the base, both halves are there, all can be added."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from typing import Final
 
 import torch
 
-from shenhe.checkpoints.adapter import LORA_PART, PREFIX, AdapterContents, Located, locate
+from shenhe.checkpoints.adapter import (
+    LORA_PART,
+    PREFIX,
+    AdapterContents,
+    KeyTarget,
+    LoraSettings,
+    resolve_key,
+)
 from shenhe.checkpoints.inspect import CheckpointFiles
-from shenhe.checkpoints.tensors import StoredTensor, read_table
+from shenhe.checkpoints.tensors import StoredTensor, read_table, shorten
 from shenhe.errors import AdapterError, CheckpointError
 
 HALVES: Final = (
@@ -18,166 +25,169 @@ HALVES: Final = (
     ("lora_embedding_A", "lora_embedding_B"),
 )
 OUTER: Final = ("lora_B", "lora_embedding_B", "lora_magnitude_vector")
-AT_ONCE: Final = 1 << 24
-"""Values looked at together."""
+CHUNK_VALUES: Final = 1 << 24
+"""Values checked at a time."""
 FLOAT8: Final = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
 def read_contents(
     files: CheckpointFiles, names: Iterable[str], *, lora: bool, across: bool
 ) -> AdapterContents:
-    """Find the place of every tensor of an adapter in a base, by the names of the base's tensors.
+    """Assign every tensor of an adapter to a base, given the names of the base's tensors.
 
-    Where an adapter reaches `across` modules (target_parameters), PEFT alone knows its names.
-    Raises: AdapterError that names what has no place, stands twice, is empty or is no plain number.
+    For an adapter that reaches `across` modules (target_parameters) only PEFT knows the names.
+    Raises: AdapterError that names tensors that match nothing, stand twice, are empty or rounded.
     """
     base_names = frozenset(names)
-    prefixes = {
+    module_names = {
         name.rsplit(".", dots)[0] for name in base_names for dots in range(name.count(".") + 1)
     }
     contents = AdapterContents(files.folder)
-    odd: list[str] = []
-    tables = _tables(files)
+    unmatched: list[str] = []
+    tables = _read_tables(files)
     if not tables:
         raise AdapterError(
             f"{files.folder}: holds no tensor: it was saved without its weights being gathered"
             " (ZeRO-3, FSDP); save it again"
         )
     for key, stored in tables.items():
-        _refuse_stored(files, key, stored, lora=lora)
-        located = None if across else locate(key, base_names, prefixes)
-        if lora and not across and not _known(located):
-            odd.append(key)
-        elif twice := _put(contents, key, located, stored):
-            raise AdapterError(f"{files.folder}: {twice} stands twice, under two names; keep one")
-    if odd:
+        _refuse_empty_or_rounded(files, key, stored, lora=lora)
+        target = None if across else resolve_key(key, base_names, module_names)
+        if lora and not across and not _is_of_lora(target):
+            unmatched.append(key)
+        elif repeated := _assign(contents, key, target, stored):
+            raise AdapterError(
+                f"{files.folder}: {repeated} stands twice, under two names; keep one"
+            )
+    if unmatched:
         raise AdapterError(
-            f"{files.folder}: {len(odd)} weights match nothing in the base: {some(odd)}; was it"
-            " trained on another base?"
+            f"{files.folder}: {len(unmatched)} weights match nothing in the base:"
+            f" {shorten(unmatched)}; was it trained on another base?"
         )
     return contents
 
 
 def refuse_halves(contents: AdapterContents) -> None:
-    """Refuse LoRA that has one of its two matrices only.
+    """Refuse LoRA modules with only one of the two matrices.
 
     Raises: AdapterError that names the missing ones.
     """
-    lacking = [
-        f"{name}.{lost}"
+    missing = [
+        f"{name}.{absent}"
         for name, parts in contents.modules.items()
         for pair in HALVES
-        for kept, lost in (pair, pair[::-1])
-        if kept in parts and lost not in parts
+        for present, absent in (pair, pair[::-1])
+        if present in parts and absent not in parts
     ]
-    lacking += [
+    missing += [
         f"{name}.{HALVES[0][0]}"
         for name, parts in contents.modules.items()
         if not any(half in parts for pair in HALVES for half in pair)
     ]
-    if lacking:
+    if missing:
         raise AdapterError(
-            f"{contents.folder}: lacks weights for {len(lacking)} places: {some(lacking)}: half of"
-            " a LoRA adds nothing; save it again"
+            f"{contents.folder}: lacks weights for {len(missing)} places: {shorten(missing)}: half"
+            " of a LoRA adds nothing; save it again"
         )
 
 
 def refuse_ranks(contents: AdapterContents, ranks: Mapping[str, int]) -> None:
-    """Refuse LoRA whose matrices have another rank than the configuration says.
+    """Refuse LoRA matrices of another rank than the configuration says.
 
     Raises: AdapterError.
     """
     for name, parts in contents.modules.items():
-        for inner, outer in HALVES:
-            if inner not in parts:
+        for half_a, half_b in HALVES:
+            if half_a not in parts:
                 continue
-            shapes = parts[inner].shape, parts[outer].shape
-            if min(map(len, shapes)) < 2:
+            shape_a, shape_b = parts[half_a].shape, parts[half_b].shape
+            if min(len(shape_a), len(shape_b)) < 2:
                 raise AdapterError(
-                    f"{contents.folder}: {name}.{inner} and its other half have the shapes"
-                    f" {list(shapes[0])} and {list(shapes[1])}: no matrices; save it again"
+                    f"{contents.folder}: {name}.{half_a} and its other half have the shapes"
+                    f" {list(shape_a)} and {list(shape_b)}: no matrices; save it again"
                 )
-            stored = shapes[0][0], shapes[1][1]
-            if set(stored) != {ranks[name]}:
-                told = stored[0] if stored[0] == stored[1] else f"{stored[0]} and {stored[1]}"
+            rank_a, rank_b = shape_a[0], shape_b[1]
+            if {rank_a, rank_b} != {ranks[name]}:
+                stored = rank_a if rank_a == rank_b else f"{rank_a} and {rank_b}"
                 raise AdapterError(
-                    f"{contents.folder}: does not fit the base: {name} has rank {told}, the"
+                    f"{contents.folder}: does not fit the base: {name} has rank {stored}, the"
                     f" configuration says {ranks[name]} (r, rank_pattern): scaled by that, it is"
                     " not what was trained; take the adapter_config.json that was saved with it"
                 )
 
 
-def look_at_values(contents: AdapterContents) -> bool:
-    """Read every tensor once, and tell whether the adapter changes anything.
+def check_values(contents: AdapterContents, settings: LoraSettings) -> str:
+    """Read every tensor once.
 
-    Raises: AdapterError where one holds NaN or infinity.
+    Returns: a warning if the adapter changes nothing, or an empty text.
+    Raises: AdapterError if a tensor holds NaN or infinity.
     """
-    bad: list[str] = []
+    damaged: list[str] = []
     changes = False
     for name, parts in contents.modules.items():
-        nonzero = {part: _nonzero(stored, f"{name}.{part}", bad) for part, stored in parts.items()}
+        nonzero = {
+            part: _has_nonzero(stored, f"{name}.{part}", damaged) for part, stored in parts.items()
+        }
         outer = any(value for part, value in nonzero.items() if part.startswith(OUTER[:2]))
         inner = any(value for part, value in nonzero.items() if not part.startswith(OUTER))
         changes |= outer and inner
-    for name, stored in (contents.replaced | contents.others).items():
-        changes |= _nonzero(stored, name, bad)
-    if bad:
+    for name, stored in (contents.replaced | contents.peft_keys).items():
+        changes |= _has_nonzero(stored, name, damaged)
+    if damaged:
         raise AdapterError(
-            f"{contents.folder}: {len(bad)} tensors hold NaN or infinity: {some(bad)}: the training"
-            " went wrong; go back to a checkpoint from before"
+            f"{contents.folder}: {len(damaged)} tensors hold NaN or infinity: {shorten(damaged)}:"
+            " the training went wrong; go back to a checkpoint from before"
         )
-    return changes
+    scaled_to_zero = not any(settings.alphas.values())
+    if changes and not (scaled_to_zero and not contents.replaced and not contents.peft_keys):
+        return ""
+    return f"{contents.folder}: all its weights are zero: it changes nothing, the base answers"
 
 
-def some(names: Iterable[str], count: int = 5) -> str:
-    """Name the first few, and how many there are beside them."""
-    listed = list(names)
-    rest = len(listed) - count
-    return ", ".join(listed[:count]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _tables(files: CheckpointFiles) -> dict[str, StoredTensor]:
+def _read_tables(files: CheckpointFiles) -> dict[str, StoredTensor]:
     tables: dict[str, StoredTensor] = {}
     for path in files.weights:
         try:
             table = read_table(path)
         except CheckpointError as error:
             raise AdapterError(str(error)) from error
-        if twice := tables.keys() & table.keys():
-            raise AdapterError(f"{files.folder}: {some(sorted(twice))} stands in two files")
+        if repeated := tables.keys() & table.keys():
+            raise AdapterError(f"{files.folder}: {shorten(sorted(repeated))} stands in two files")
         tables |= table
     return tables
 
 
-def _known(located: Located | None) -> bool:
+def _is_of_lora(target: KeyTarget | None) -> bool:
     """Whether a key is of a whole tensor, of LoRA on a module, or of trained tokens."""
-    if located is None:
+    if target is None:
         return False
-    part = f".{located.part}"
+    part = f".{target.part}"
     return part == "." or bool(LORA_PART.fullmatch(part)) or part.startswith(".token_adapter.")
 
 
-def _put(
-    contents: AdapterContents, key: str, located: Located | None, stored: StoredTensor
+def _assign(
+    contents: AdapterContents, key: str, target: KeyTarget | None, stored: StoredTensor
 ) -> str | None:
-    """Put a tensor in its place; give its name if that is taken."""
-    if located is None:
-        place, name = contents.others, key
-    elif not located.part:
-        place, name = contents.replaced, located.name
-    elif LORA_PART.fullmatch(f".{located.part}"):
-        place, name = contents.modules.setdefault(located.name, {}), located.part
+    """Put a tensor where it belongs; return its name if another has that already."""
+    if target is None:
+        tensors, name = contents.peft_keys, key
+    elif not target.part:
+        tensors, name = contents.replaced, target.name
+    elif LORA_PART.fullmatch(f".{target.part}"):
+        tensors, name = contents.modules.setdefault(target.name, {}), target.part
     else:
-        place, name = contents.others, f"{PREFIX}{located.name}.{located.part}"
-    if name in place:
+        tensors, name = contents.peft_keys, f"{PREFIX}{target.name}.{target.part}"
+    if name in tensors:
         return name
-    place[name] = stored
-    if located and located.part:
-        contents.written.setdefault(located.name, located.written)
+    tensors[name] = stored
+    if target and target.part:
+        contents.stored_names.setdefault(target.name, target.stored_name)
     return None
 
 
-def _refuse_stored(files: CheckpointFiles, key: str, stored: StoredTensor, *, lora: bool) -> None:
+def _refuse_empty_or_rounded(
+    files: CheckpointFiles, key: str, stored: StoredTensor, *, lora: bool
+) -> None:
     if not math.prod(stored.shape):
         raise AdapterError(
             f"{files.folder}: {key} has the shape {list(stored.shape)}: empty, as ZeRO-3 leaves"
@@ -192,10 +202,11 @@ def _refuse_stored(files: CheckpointFiles, key: str, stored: StoredTensor, *, lo
         )
 
 
-def _nonzero(stored: StoredTensor, name: str, bad: list[str]) -> bool:
-    """Tell whether a tensor holds anything; one that is not finite is added to `bad`."""
+def _has_nonzero(stored: StoredTensor, name: str, damaged: list[str]) -> bool:
+    """Whether a tensor holds anything but 0; its name joins `damaged` if a value is not finite."""
     flat = stored.read().view(-1)
-    pieces = [flat[start : start + AT_ONCE] for start in range(0, len(flat), AT_ONCE)]
-    if stored.dtype.is_floating_point and not all(bool(torch.isfinite(p).all()) for p in pieces):
-        bad.append(name)
-    return any(bool(piece.any()) for piece in pieces)
+    chunks = [flat[start : start + CHUNK_VALUES] for start in range(0, len(flat), CHUNK_VALUES)]
+    floating = stored.dtype.is_floating_point
+    if floating and not all(bool(torch.isfinite(chunk).all()) for chunk in chunks):
+        damaged.append(name)
+    return any(bool(chunk.any()) for chunk in chunks)

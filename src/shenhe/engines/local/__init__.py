@@ -1,1 +1,1 @@
-"""transformers in this process: preprocessing, scheduling, the model, its caches."""
+"""The local engine: continuous batching over the checkpoint's own transformers classes."""

@@ -1,12 +1,12 @@
-"""Boxes whose second corner lies beyond the first: what no grammar can say, said digit by digit."""
+"""Order of box corners, digit by digit: a grammar cannot require x1 < x2 and y1 < y2."""
 
 from __future__ import annotations
 
 import re
 
-_BOX = re.compile(r'"bbox_2d": ?\[([0-9, ]*)$')
-_TAIL = 64
-"""Characters within which a box begins and ends."""
+_OPEN_BOX = re.compile(r'"bbox_2d": ?\[([0-9, ]*)$')
+_MAX_BOX_TEXT = 64
+"""Length of a whole box. Units: characters."""
 
 
 class BoxOrder:
@@ -16,44 +16,43 @@ class BoxOrder:
         self._highest, self._tail = highest, ""
 
     def advance(self, text: str) -> None:
-        """Take what was written."""
-        self._tail = (self._tail + text)[-_TAIL:]
+        """Append text to the answer."""
+        self._tail = (self._tail + text)[-_MAX_BOX_TEXT:]
 
     @property
-    def within(self) -> bool:
-        """Whether a box is being written, so that every step counts."""
-        return _BOX.search(self._tail) is not None
+    def in_box(self) -> bool:
+        """Whether the answer ends inside a box."""
+        return _OPEN_BOX.search(self._tail) is not None
 
     def allows(self, text: str) -> bool:
-        """Whether the box can still come right when this comes next."""
-        found = _BOX.search(self._tail)
-        if found is None:
+        """Whether the open box can still become valid with this text next."""
+        match = _OPEN_BOX.search(self._tail)
+        if match is None:
             return True
-        written, closed, _ = (found[1] + text).partition("]")
-        numbers = written.split(",")
-        for at, number in enumerate(numbers[:4]):
-            digits, whole = number.strip(), at < len(numbers) - 1 or bool(closed)
-            if at < 2:
-                least = 0
-                most = self._highest - 1
+        numbers_text, closed, _ = (match[1] + text).partition("]")
+        numbers = numbers_text.split(",")
+        for index, number in enumerate(numbers[:4]):
+            digits, complete = number.strip(), index < len(numbers) - 1 or bool(closed)
+            if index < 2:
+                low, high = 0, self._highest - 1
             else:
-                first = numbers[at - 2].strip()
-                least, most = int(first or 0) + 1, self._highest
-            if whole and digits:
-                if not least <= int(digits) <= most:
+                first = numbers[index - 2].strip()
+                low, high = int(first or 0) + 1, self._highest
+            if complete and digits:
+                if not low <= int(digits) <= high:
                     return False
-            elif digits and not _reachable(digits, least, most):
+            elif digits and not _can_reach(digits, low, high):
                 return False
         return True
 
 
-def _reachable(digits: str, least: int, most: int) -> bool:
-    """Whether a number from least to most begins with these digits, or is them."""
-    low = high = int(digits)
-    if low == 0:
-        return least == 0
-    while low <= most:
-        if high >= least:
+def _can_reach(digits: str, low: int, high: int) -> bool:
+    """Whether a number from `low` to `high` equals these digits or starts with them."""
+    smallest = largest = int(digits)
+    if smallest == 0:
+        return low == 0
+    while smallest <= high:
+        if largest >= low:
             return True
-        low, high = low * 10, high * 10 + 9
+        smallest, largest = smallest * 10, largest * 10 + 9
     return False

@@ -1,46 +1,51 @@
-"""An answer held to its grammar by llguidance: which tokens may come, which must."""
+"""Constrained decoding with llguidance: which tokens a grammar allows next, and which it forces."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from llguidance import LLMatcher
 from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
+from numpy.typing import NDArray
 
+from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.local.box_order import BoxOrder
 from shenhe.errors import EngineError
 from shenhe.messages import Grammar
 
-FEW = 256
-"""Where no more tokens than this may come, only their scores are computed."""
+MAX_NARROW = 256
+"""Up to this many allowed tokens, only their scores are computed."""
 
 
 class Grammars:
     """The grammars of one checkpoint's tokenizer, each compiled once."""
 
-    def __init__(self, tokenizer: Any, ends: Sequence[int], vocabulary: int) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, end_tokens: Sequence[int], vocabulary_size: int
+    ) -> None:
         """Read a tokenizer, which takes a second for a large one.
 
-        Raises: EngineError for one that llguidance does not take.
+        Raises: EngineError for a tokenizer that llguidance does not take.
         """
         try:
-            self._tokenizer = from_tokenizer(tokenizer, n_vocab=vocabulary, eos_token=list(ends))
+            self._tokenizer = from_tokenizer(
+                tokenizer, n_vocab=vocabulary_size, eos_token=list(end_tokens)
+            )
         except ValueError as error:
             raise EngineError(
                 f"answers cannot be held to their format with this tokenizer: {error};"
                 " --no-constrain lets them be free"
             ) from error
-        self.ends, self.vocabulary = frozenset(ends), vocabulary
+        self.end_tokens, self.vocabulary_size = frozenset(end_tokens), vocabulary_size
         self._decode = tokenizer.decode
         self._compiled: dict[Grammar, LLMatcher] = {}
         self._texts: dict[int, str] = {}
 
     def constraint(self, grammar: Grammar) -> Constraint:
-        """Begin an answer.
+        """Start the constraint of one answer.
 
         Raises: EngineError for a grammar that llguidance does not take.
         """
@@ -50,80 +55,74 @@ class Grammars:
                 raise EngineError(f"the grammar of a {grammar.kind} cannot be used: {problem}")
             self._compiled[grammar] = matcher
         matcher = self._compiled[grammar].deep_copy()
-        order = BoxOrder(grammar.highest) if grammar.kind == "caption" else None
-        return Constraint(matcher, self, order)
+        box_order = BoxOrder(grammar.highest) if grammar.kind == "caption" else None
+        return Constraint(matcher, self, box_order)
 
     def text(self, token: int) -> str:
-        """Read a token alone; what is not whole characters reads as the sign of that."""
+        """Decode a single token; incomplete characters become U+FFFD."""
         if token not in self._texts:
             self._texts[token] = self._decode([token], skip_special_tokens=False)
         return self._texts[token]
 
 
 class Constraint:
-    """One answer that is being written."""
+    """The state of one answer in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, grammars: Grammars, order: BoxOrder | None) -> None:
-        self._matcher, self._grammars, self._order = matcher, grammars, order
+    def __init__(self, matcher: LLMatcher, grammars: Grammars, box_order: BoxOrder | None) -> None:
+        self._matcher, self._grammars, self._box_order = matcher, grammars, box_order
 
     def allows(self, token: int) -> bool:
         """Whether a token may come next."""
-        if token in self._grammars.ends:
+        if token in self._grammars.end_tokens:
             return bool(self._matcher.is_accepting())
         if self._matcher.validate_tokens([token]) != 1:
             return False
-        return self._order is None or self._order.allows(self._grammars.text(token))
+        return self._box_order is None or self._box_order.allows(self._grammars.text(token))
 
-    def few(self) -> list[int] | None:
-        """Give the tokens that may come next, in their order; None if they are many, or none.
+    def narrow_tokens(self) -> list[int] | None:
+        """List the allowed tokens in order; None if there are more than MAX_NARROW, or none.
 
-        Only captions are looked at: lines and reasons are free text, where asking costs time alone.
+        Captions alone are narrow: lines and reasons are free text, where the list only costs time.
         """
-        if self._order is None:
+        if self._box_order is None:
             return None
-        words = self._bits()
-        (taken,) = words.nonzero()
-        if len(taken) > FEW:
+        words = self._allowed_bits()
+        (nonzero,) = words.nonzero()
+        if len(nonzero) > MAX_NARROW:
             return None
-        bits = np.unpackbits(words[taken, None].view(np.uint8), axis=1, bitorder="little")
+        bits = np.unpackbits(words[nonzero, None].view(np.uint8), axis=1, bitorder="little")
         word, bit = bits.nonzero()
-        if len(word) > FEW:
+        if len(word) > MAX_NARROW:
             return None
-        tokens: list[int] = (taken[word] * 32 + bit).tolist()
-        if self._order.within:
-            text, order = self._grammars.text, self._order
-            tokens = [token for token in tokens if order.allows(text(token))]
+        tokens: list[int] = (nonzero[word] * 32 + bit).tolist()
+        if self._box_order.in_box:
+            text, box_order = self._grammars.text, self._box_order
+            tokens = [token for token in tokens if box_order.allows(text(token))]
         return tokens or None
 
-    def refused(self) -> torch.Tensor:
-        """Tell what may not come next. Shape: (vocabulary,), on the CPU."""
-        vocabulary = self._grammars.vocabulary
-        allowed = np.unpackbits(self._bits().view(np.uint8), bitorder="little")[:vocabulary]
-        if self._order is not None and self._order.within:
+    def refused_mask(self) -> torch.Tensor:
+        """Mark the tokens that may not come next. Shape: (vocabulary,), bool, on the CPU."""
+        size = self._grammars.vocabulary_size
+        allowed = np.unpackbits(self._allowed_bits().view(np.uint8), bitorder="little")[:size]
+        if self._box_order is not None and self._box_order.in_box:
             for token in allowed.nonzero()[0]:
-                allowed[token] = self._order.allows(self._grammars.text(int(token)))
+                allowed[token] = self._box_order.allows(self._grammars.text(int(token)))
         return torch.from_numpy(allowed == 0)
 
-    def _bits(self) -> Any:
-        """Ask for what may come next, a bit a token. Shape: (words,), int32."""
-        bits = allocate_token_bitmask(1, self._grammars.vocabulary)
-        fill_next_token_bitmask(self._matcher, bits)
-        return bits[0]
-
     def advance(self, token: int) -> list[int]:
-        """Take a token that was allowed, and those that the grammar forces behind it.
+        """Take an allowed token, and return the tokens that the grammar forces behind it.
 
-        Raises: EngineError if it was not.
+        Raises: EngineError if the grammar refuses the token.
         """
         if not self._matcher.consume_token(token):
             raise EngineError(
                 f"the grammar refuses a token it allowed: {self._matcher.get_error()}"
             )
         self._follow([token])
-        return self.forced()
+        return self.forced_tokens()
 
-    def forced(self) -> list[int]:
-        """Take what the grammar forces from here on."""
+    def forced_tokens(self) -> list[int]:
+        """Take and return the tokens that the grammar forces next."""
         if self._matcher.is_stopped():
             return []
         tokens: list[int] = self._matcher.compute_ff_tokens()
@@ -132,11 +131,18 @@ class Constraint:
             self._follow(tokens)
         return tokens
 
-    def _follow(self, tokens: list[int]) -> None:
-        if self._order is not None:
-            self._order.advance("".join(map(self._grammars.text, tokens)))
-
     @property
     def complete(self) -> bool:
-        """Whether nothing but the end may come."""
+        """Whether nothing but the end may follow."""
         return bool(self._matcher.is_stopped())
+
+    def _allowed_bits(self) -> NDArray[np.int32]:
+        """Compute the allowed tokens, one bit each. Shape: (words,)."""
+        bitmask = allocate_token_bitmask(1, self._grammars.vocabulary_size)
+        fill_next_token_bitmask(self._matcher, bitmask)
+        words: NDArray[np.int32] = bitmask[0]
+        return words
+
+    def _follow(self, tokens: list[int]) -> None:
+        if self._box_order is not None:
+            self._box_order.advance("".join(map(self._grammars.text, tokens)))

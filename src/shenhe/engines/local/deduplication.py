@@ -1,4 +1,4 @@
-"""Requests that ask the same of the same pixels share one answer."""
+"""Deduplication: requests with the same prompt and the same pixels share one answer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local.preprocessing import Opened
+from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Grammar, Request, RequestFailed
 
-REMEMBERED = 4096
-"""So many answers are kept for requests to come."""
+MAX_ANSWERS = 4096
+"""Answers that are kept for later requests."""
 
 
-class _Question(NamedTuple):
-    """Everything that decides an answer, where nothing is drawn."""
+class _Content(NamedTuple):
+    """Everything that decides an answer without sampling."""
 
     digest: bytes
     max_new_tokens: int
@@ -25,56 +25,59 @@ class _Question(NamedTuple):
     grammar: Grammar | None
 
 
-class Sharing:
-    """Which requests are being answered, and which wait for the answer of another."""
+class Deduplicator:
+    """Requests under way by content, and the requests that wait for their answers."""
 
-    def __init__(self, spec: EngineSpec[LocalOptions], most: int) -> None:
-        """Let at most so many requests wait: whoever asks for more is told to come again."""
-        self._spec, self._most = spec, most
-        self._asked: dict[str, _Question] = {}
-        self._waiting: dict[_Question, list[Request]] = {}
-        self._answers: OrderedDict[_Question, Answer] = OrderedDict()
+    def __init__(self, spec: EngineSpec[LocalOptions], max_waiting: int) -> None:
+        """Let at most `max_waiting` requests wait for the answers of others."""
+        self._spec, self._max_waiting = spec, max_waiting
+        self._running: dict[str, _Content] = {}
+        self._waiting: dict[_Content, list[Request]] = {}
+        self._answers: OrderedDict[_Content, Answer] = OrderedDict()
 
-    def asked(
-        self, source: Iterator[Opened | RequestFailed]
-    ) -> Iterator[Opened | Answer | RequestFailed | None]:
-        """Yield what must be answered, what is answered already, and None for: later."""
-        for opened in source:
-            if isinstance(opened, RequestFailed):
-                yield opened
+    def filter(
+        self, source: Iterator[PreparedRequest | RequestFailed]
+    ) -> Iterator[PreparedRequest | Answer | RequestFailed | None]:
+        """Yield requests that must be answered, and results that are there already.
+
+        None means that nothing can be taken now, as too many requests wait.
+        """
+        for prepared in source:
+            if isinstance(prepared, RequestFailed):
+                yield prepared
                 continue
-            request = opened.request
+            request = prepared.request
             if self._spec.temperature_of(request):
-                yield opened
+                yield prepared
                 continue
-            question = _Question(
-                opened.digest, request.max_new_tokens, request.choices, request.grammar
+            content = _Content(
+                prepared.digest, request.max_new_tokens, request.choices, request.grammar
             )
-            if question in self._answers:
-                self._answers.move_to_end(question)
-                yield _for(request, self._answers[question])
-            elif question in self._waiting:
-                self._waiting[question].append(request)
-                while sum(map(len, self._waiting.values())) >= self._most:
+            if content in self._answers:
+                self._answers.move_to_end(content)
+                yield _result_for(request, self._answers[content])
+            elif content in self._waiting:
+                self._waiting[content].append(request)
+                while sum(map(len, self._waiting.values())) >= self._max_waiting:
                     yield None
             else:
-                self._waiting[question] = []
-                self._asked[request.key] = question
-                yield opened
+                self._waiting[content] = []
+                self._running[request.key] = content
+                yield prepared
 
-    def told(self, result: Answer | RequestFailed) -> Iterator[Answer | RequestFailed]:
-        """Yield an answer, and those of all who waited for it."""
+    def share(self, result: Answer | RequestFailed) -> Iterator[Answer | RequestFailed]:
+        """Yield a result, and a copy for each request that waited for it."""
         yield result
-        question = self._asked.pop(result.key, None)
-        if question is None:
+        content = self._running.pop(result.key, None)
+        if content is None:
             return
-        for request in self._waiting.pop(question):
-            yield _for(request, result)
+        for request in self._waiting.pop(content):
+            yield _result_for(request, result)
         if isinstance(result, Answer):
-            self._answers[question] = result
-            if len(self._answers) > REMEMBERED:
+            self._answers[content] = result
+            if len(self._answers) > MAX_ANSWERS:
                 self._answers.popitem(last=False)
 
 
-def _for(request: Request, result: Answer | RequestFailed) -> Answer | RequestFailed:
+def _result_for(request: Request, result: Answer | RequestFailed) -> Answer | RequestFailed:
     return replace(result, key=request.key, attempt=request.attempt)

@@ -1,42 +1,42 @@
-"""transformers in this process: the checkpoint's own classes, many answers at once."""
+"""The local engine: a checkpoint's own transformers classes in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from peft import PeftModel
 
+from shenhe.checkpoints.interfaces import Model, Tokenizer
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.constraint import Grammars
-from shenhe.engines.local.deduplication import Sharing
+from shenhe.engines.local.deduplication import Deduplicator
+from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.model_runner import ModelRunner
-from shenhe.engines.local.ngram_drafts import Drafts
-from shenhe.engines.local.prefix_cache import Heads
-from shenhe.engines.local.preprocessing import Opener
-from shenhe.engines.local.scheduler import Batch
-from shenhe.engines.local.sequence import Reader
+from shenhe.engines.local.ngram_drafts import NgramDrafts
+from shenhe.engines.local.prefix_cache import PrefixCache
+from shenhe.engines.local.preprocessing import Preprocessor
+from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import EngineError, ItemError, UsageError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
-AHEAD = 16
-"""Photos are opened for so many requests to come: 3 MB each at Qwen3-VL's own pixel budget."""
+PREFETCH = 16
+"""Requests that are prepared ahead. A photo takes 3 MB at Qwen3-VL's own pixel budget."""
 FATAL = (RuntimeError, ValueError, IndexError)
-"""What transformers and torch raise when they cannot go on."""
+"""Exceptions of transformers and torch after which the engine cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
-    """What a model is given: token ids, patches of all photos, (frames, rows, columns) of each.
+    """Input of the model for one request; `grids` are (frames, rows, columns) per photo.
 
-    Shape: pixels (patches, channels x patch), float32; empty without photos.
+    Shape: pixels (patches, channels x frames x size x size), float32; empty without photos.
     """
 
     token_ids: list[int]
@@ -45,7 +45,11 @@ class PreparedPrompt:
 
 
 class LocalEngine:
-    """An Engine over one loaded checkpoint."""
+    """An Engine over one loaded checkpoint.
+
+    >>> engine = LocalEngine(EngineSpec("demo", ("demo",)))  # doctest: +SKIP
+    >>> [answer.text for answer in engine.answer(requests)]  # doctest: +SKIP
+    """
 
     def __init__(self, spec: EngineSpec[LocalOptions]) -> None:
         """Load the checkpoint.
@@ -62,140 +66,143 @@ class LocalEngine:
             quantize=spec.engine.quantize,
         )
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
-        budget = _budget(loaded.budget, spec.max_pixels)
-        self._opener = Opener(loaded.processor, self._base, budget)
-        self._runner = ModelRunner(self._base, self._opener.patches)
-        ends = self._model.generation_config.eos_token_id
-        self._reader = Reader(self._tokenizer, _end_tokens(ends, self._tokenizer))
-        self._heads, self._drafts = Heads(), Drafts()
-        self._places = spec.max_batch_size
+        budget = _pixel_budget(loaded.budget, spec.max_pixels)
+        self._preprocessor = Preprocessor(loaded.processor, self._base, budget)
+        self._runner = ModelRunner(self._base, self._preprocessor.patches)
+        configured = self._model.generation_config.eos_token_id
+        self._detokenizer = Detokenizer(self._tokenizer, _end_tokens(configured, self._tokenizer))
+        self._prefix_cache, self._drafts = PrefixCache(), NgramDrafts()
+        self._slots = spec.max_batch_size
         self.fingerprint = loaded.fingerprint
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer many requests at a time, those first that end first; see Engine.
+        """Answer requests by continuous batching, in the order in which they end; see Engine.
 
-        Requests that ask the same of the same pixels are answered once, where nothing is drawn.
+        Without sampling, requests with equal prompts about equal pixels are answered once.
         """
-        batch = self._batch()
-        ahead = self._opener.ahead(iter(requests), AHEAD)
-        sharing = Sharing(self.spec, most=AHEAD)
+        scheduler = self._scheduler()
+        prepared = self._preprocessor.prefetch(iter(requests), PREFETCH)
+        deduplicator = Deduplicator(self.spec, max_waiting=PREFETCH)
         try:
-            for result in batch.write(sharing.asked(ahead)):
-                yield from sharing.told(result)
+            for result in scheduler.run(deduplicator.filter(prepared)):
+                yield from deduplicator.share(result)
         except FATAL as error:
             raise EngineError(f"the model failed: {error}") from error
         finally:
-            ahead.close()
-            if batch.halved:
-                self._places = batch.places
+            prepared.close()
+            if scheduler.shrunk:
+                self._slots = scheduler.slots
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer as it is written; see Engine."""
-        batch = self._batch()
-        told = ""
+        """Yield the text of one answer while it is generated; see Engine."""
+        scheduler = self._scheduler()
+        streamed = ""
         try:
             with item_wall("library_error", "the question"):
-                opened = self._opener.open(request)
-            writing = batch.begin(opened, row=0)
-            while not writing.ended:
-                batch.step([writing])
-                text = told
-                with writing.alone():
-                    text = self._reader.text(writing.written).rstrip("\ufffd")
-                if text.startswith(told) and text != told:
-                    yield text[len(told) :]
-                    told = text
-            answer = self._reader.result(writing)
+                prepared = self._preprocessor.prepare(request)
+            sequence = scheduler.admit(prepared)
+            while not sequence.ended:
+                scheduler.advance()
+                text = streamed
+                with sequence.isolated():
+                    # U+FFFD stands for a character whose tokens are not complete yet.
+                    text = self._detokenizer.text(sequence.output).rstrip("\ufffd")
+                if text.startswith(streamed) and text != streamed:
+                    yield text[len(streamed) :]
+                    streamed = text
+            answer = self._detokenizer.result(sequence)
         except FATAL as error:
             raise EngineError(f"the model failed while it wrote: {error}") from error
         if isinstance(answer, RequestFailed):
             raise ItemError(answer.code, answer.message)
-        if answer.text.startswith(told) and answer.text != told:
-            yield answer.text[len(told) :]
+        if answer.text.startswith(streamed) and answer.text != streamed:
+            yield answer.text[len(streamed) :]
         return answer
 
     def next_logits(self, request: Request) -> torch.Tensor:
-        """Give the logits of the first token of an answer, before anything is made of them.
+        """Compute the logits of the first token of an answer, free of its grammar.
 
         Shape: (vocabulary,), float32, on the CPU.
         Raises: PhotoError, EngineError.
         """
-        opened = self._opener.open(replace(request, grammar=None))
+        prepared = self._preprocessor.prepare(replace(request, grammar=None))
         try:
-            batch = self._batch()
-            hidden = self._runner.forward([batch.begin(opened, row=0)], batch.store)
-            first = self._runner.logits(hidden)[0].float().cpu()
+            scheduler = self._scheduler()
+            hidden = self._runner.forward([scheduler.admit(prepared)], scheduler.cache)
+            logits = self._runner.logits(hidden)[0].float().cpu()
         except FATAL as error:
             raise EngineError(f"the model failed: {error}") from error
-        return first
+        return logits
 
-    def prepared(self, request: Request) -> PreparedPrompt:
-        """Give what the model would be given for a request, before it is.
+    def prepare(self, request: Request) -> PreparedPrompt:
+        """Compute the input of the model for a request.
 
         Raises: PhotoError.
         """
-        opened = self._opener.open(request)
+        prepared = self._preprocessor.prepare(request)
         return PreparedPrompt(
-            opened.token_ids.tolist(),
+            prepared.token_ids.tolist(),
             torch.empty(0)
-            if opened.patches is None
-            else self._opener.patches.floats(opened.patches),
-            [] if opened.grids is None else opened.grids.tolist(),
+            if prepared.patches is None
+            else self._preprocessor.patches.floats(prepared.patches),
+            [] if prepared.grids is None else prepared.grids.tolist(),
         )
 
-    def tokens(self, token_ids: Sequence[int]) -> list[str]:
-        """Give the tokenizer's own names of tokens."""
-        return list(self._tokenizer.convert_ids_to_tokens(list(token_ids)))
+    def token_names(self, token_ids: Sequence[int]) -> list[str]:
+        """Look up the tokenizer's own names of tokens."""
+        return self._tokenizer.convert_ids_to_tokens(list(token_ids))
 
     @property
     def weight_bytes(self) -> int:
-        """What the weights take in memory, each counted once."""
+        """Memory of the weights, shared ones counted once. Units: bytes."""
         weights = {id(w): w for w in (*self._model.parameters(), *self._model.buffers())}
-        return sum(_bytes_of(weight) for weight in weights.values())
+        return sum(_nbytes(weight) for weight in weights.values())
 
     def merge_adapters(self) -> None:
-        """Merge the adapters into the weights in memory; there is no way back."""
+        """Merge the adapters into the weights in memory, for good."""
         if isinstance(self._model, PeftModel):
             self._model = self._model.merge_and_unload()
             self._runner.base = self._model
-            self._heads.clear()
+            self._prefix_cache.clear()
 
     @property
     def forward_passes(self) -> int:
-        """How often the model has been run."""
+        """Number of forward passes so far."""
         return self._runner.forward_passes
 
     @property
-    def _base(self) -> Any:
-        """The checkpoint's own class, whatever adapters were put into it."""
-        return self._model.get_base_model() if isinstance(self._model, PeftModel) else self._model
+    def _base(self) -> Model:
+        """The checkpoint's own class, with or without adapters in it."""
+        model = self._model
+        base: Model = model.get_base_model() if isinstance(model, PeftModel) else model
+        return base
 
     @cached_property
     def _grammars(self) -> Grammars:
-        vocabulary = self._base.config.text_config.vocab_size
-        return Grammars(self._tokenizer, sorted(self._reader.ends), vocabulary)
+        vocabulary_size = self._base.config.text_config.vocab_size
+        return Grammars(self._tokenizer, sorted(self._detokenizer.end_tokens), vocabulary_size)
 
-    def _batch(self) -> Batch:
-        return Batch(
+    def _scheduler(self) -> Scheduler:
+        return Scheduler(
             self._runner,
             self.spec,
-            self._reader,
+            self._detokenizer,
             grammars=self._grammars if self.spec.constrain else None,
-            heads=self._heads,
+            prefix_cache=self._prefix_cache,
             drafts=self._drafts,
-            places=self._places,
+            slots=self._slots,
         )
 
 
-def _bytes_of(weight: Any) -> int:
-    """Count the bytes of a weight; a quantised one is made of several tensors."""
+def _nbytes(weight: torch.Tensor) -> int:
+    """Return the size of a weight; a quantised one consists of several tensors. Units: bytes."""
     if not is_quantized(weight):
         return int(weight.nbytes)
-    parts, _ = weight.__tensor_flatten__()
-    return sum(_bytes_of(getattr(weight, part)) for part in parts)
+    names, _ = getattr(weight, "__tensor_flatten__")()  # noqa: B009 - tensors do not declare it
+    return sum(_nbytes(getattr(weight, name)) for name in names)
 
 
-def _budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
+def _pixel_budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
     if max_pixels is None:
         return own
     if max_pixels < own.min_pixels:
@@ -205,7 +212,9 @@ def _budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
     return PixelBudget(own.min_pixels, max_pixels)
 
 
-def _end_tokens(configured: int | list[int] | None, tokenizer: Any) -> list[int]:
-    """The tokens that end an answer: the checkpoint's, and its tokenizer's own."""
-    ends = [configured] if isinstance(configured, int) else list(configured or [])
-    return list(dict.fromkeys([*ends, tokenizer.eos_token_id]))
+def _end_tokens(configured: int | list[int] | None, tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens that end an answer: the checkpoint's, and its tokenizer's own."""
+    tokens = [configured] if isinstance(configured, int) else list(configured or [])
+    if tokenizer.eos_token_id is not None:
+        tokens.append(tokenizer.eos_token_id)
+    return list(dict.fromkeys(tokens))

@@ -1,4 +1,4 @@
-"""The keys and values of what is being written: a row for each sequence, in every layer."""
+"""The KV cache: keys and values of all layers, one slot for each sequence."""
 
 from __future__ import annotations
 
@@ -7,20 +7,26 @@ from dataclasses import dataclass
 import torch
 
 GROWTH = 256
-"""Columns are added so many at a time: every addition moves what is there."""
+"""Capacity is added in steps of this many tokens: growing copies the whole cache."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What the tokens have that a prompt begins with. Shape of each: (tokens, heads, size)."""
+class Prefix:
+    """Keys and values of the first tokens of a prompt.
+
+    Shape: keys, values: per layer (tokens, heads, size).
+    """
 
     tokens: tuple[int, ...]
     keys: tuple[torch.Tensor, ...]
     values: tuple[torch.Tensor, ...]
 
 
-class KeyValues:
-    """Keys and values by layer. Shape of each: (rows, columns, heads, size)."""
+class KVCache:
+    """Keys and values by layer.
+
+    Shape: keys, values: per layer (slots, capacity, heads, size).
+    """
 
     def __init__(
         self, layers: int, heads: int, size: int, dtype: torch.dtype, device: torch.device
@@ -33,46 +39,43 @@ class KeyValues:
 
     @property
     def bytes_per_token(self) -> int:
-        """What a token takes in all layers."""
+        """Memory that one token takes over all layers. Units: bytes."""
         return 2 * len(self.keys) * self.heads * self.size * self.keys[0].element_size()
 
-    def reserve(self, rows: int, columns: int) -> None:
-        """Make room for so many sequences of such a length; what is there stays.
+    def reserve(self, slots: int, tokens: int) -> None:
+        """Grow to at least this many slots of at least this many tokens; contents stay.
 
         Raises: torch.OutOfMemoryError.
         """
-        had_rows, had_columns = self.keys[0].shape[:2]
-        if rows <= had_rows and columns <= had_columns:
+        old_slots, old_capacity = self.keys[0].shape[:2]
+        if slots <= old_slots and tokens <= old_capacity:
             return
-        rows = max(rows, had_rows)
-        if columns > had_columns:
-            had, columns = had_columns, -(-columns // GROWTH) * GROWTH
-        else:
-            had, columns = had_columns, had_columns
-        for kept in (self.keys, self.values):
-            for layer, old in enumerate(kept):
-                # Zeros: what nothing was written to is masked out, and NaN would not be.
-                fresh = old.new_zeros(rows, columns, self.heads, self.size)
-                fresh[:had_rows, :had] = old
-                kept[layer] = fresh
+        slots = max(slots, old_slots)
+        capacity = old_capacity if tokens <= old_capacity else -(-tokens // GROWTH) * GROWTH
+        for tensors in (self.keys, self.values):
+            for layer, old in enumerate(tensors):
+                # Zeros: unwritten entries are masked out, which NaN would survive.
+                grown = old.new_zeros(slots, capacity, self.heads, self.size)
+                grown[:old_slots, :old_capacity] = old
+                tensors[layer] = grown
 
     def clear(self) -> None:
-        """Give the memory back."""
-        for kept in (self.keys, self.values):
-            for layer, old in enumerate(kept):
-                kept[layer] = old.new_empty(0, 0, self.heads, self.size)
+        """Free the memory."""
+        for tensors in (self.keys, self.values):
+            for layer, old in enumerate(tensors):
+                tensors[layer] = old.new_empty(0, 0, self.heads, self.size)
 
-    def head(self, row: int, tokens: tuple[int, ...]) -> Head:
-        """Copy what the first tokens of a row have."""
+    def copy_prefix(self, slot: int, tokens: tuple[int, ...]) -> Prefix:
+        """Copy the entries of a slot's first tokens."""
         count = len(tokens)
-        return Head(
+        return Prefix(
             tokens,
-            tuple(key[row, :count].clone() for key in self.keys),
-            tuple(value[row, :count].clone() for value in self.values),
+            tuple(key[slot, :count].clone() for key in self.keys),
+            tuple(value[slot, :count].clone() for value in self.values),
         )
 
-    def put(self, row: int, head: Head, count: int) -> None:
-        """Begin a row with the first so many tokens of a head."""
-        for kept, given in ((self.keys, head.keys), (self.values, head.values)):
-            for layer, part in enumerate(given):
-                kept[layer][row, :count] = part[:count]
+    def load_prefix(self, slot: int, prefix: Prefix, count: int) -> None:
+        """Fill the start of a slot with the first `count` tokens of a prefix."""
+        for tensors, parts in ((self.keys, prefix.keys), (self.values, prefix.values)):
+            for layer, part in enumerate(parts):
+                tensors[layer][slot, :count] = part[:count]

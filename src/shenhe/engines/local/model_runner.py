@@ -1,141 +1,152 @@
-"""The model's forward pass over what answers ask next."""
+"""Forward passes of the checkpoint's own classes over packed tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import abc
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from shenhe.checkpoints.interfaces import Model
 from shenhe.engines.local import packed_attention
-from shenhe.engines.local.kv_cache import KeyValues
+from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
-from shenhe.engines.local.sequence import Writing
-from shenhe.engines.local.skinny_linear import ThinLinear, is_quantized, make_thin
+from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
 from shenhe.errors import EngineError
 
 
 class Scores(NamedTuple):
-    """What the model gives to the tokens that may come at one place.
+    """Logits of the candidates for one token.
 
-    Shape: values (tokens,); `tokens` are their ids, None: the whole vocabulary, in order.
+    `best` is the id with the highest logit; `tokens` are the ids of `values`, None for the whole
+    vocabulary in order.
+    Shape: values (candidates,).
     """
 
     values: torch.Tensor
-    likeliest: int
+    best: int
     tokens: list[int] | None
 
 
-class ModelRunner:
-    """A checkpoint's own classes, run over packed_attention tokens."""
+class _VisionInputs(NamedTuple):
+    """Image embeddings put into a pass.
 
-    def __init__(self, base: Any, patches: Patches) -> None:
-        """Take a Qwen3VLForConditionalGeneration; its language model gets packed attention."""
+    Shape: embedded (1, tokens, hidden), mask (1, tokens), deepstack (image tokens, hidden) each.
+    """
+
+    embedded: torch.Tensor
+    mask: torch.Tensor | None
+    deepstack: list[torch.Tensor] | None
+
+
+class ModelRunner:
+    """A Qwen3-VL model with packed attention and skinny linear layers."""
+
+    def __init__(self, base: Model, patches: Patches) -> None:
+        """Switch the language model of `base` to packed attention, in place."""
         base.model.language_model.config._attn_implementation = packed_attention.NAME
-        make_thin(base.model.language_model)
-        make_thin(base.lm_head)
+        use_skinny_linear(base.model.language_model.modules())
+        use_skinny_linear(base.lm_head.modules())
         self.base, self._patches = base, patches
-        self.device: torch.device = base.device
+        self.device = base.device
         self.image_token = int(base.config.image_token_id)
         self.forward_passes = 0
 
-    def store(self) -> KeyValues:
-        """Make an empty store for this model."""
-        text = self.base.config.text_config
-        return KeyValues(
-            text.num_hidden_layers,
-            text.num_key_value_heads,
-            text.head_dim,
+    def new_cache(self) -> KVCache:
+        """Create an empty KV cache for this model."""
+        config = self.base.config.text_config
+        return KVCache(
+            config.num_hidden_layers,
+            config.num_key_value_heads,
+            config.head_dim,
             self.base.dtype,
             self.device,
         )
 
-    def forward(self, active: Sequence[Writing], store: KeyValues) -> torch.Tensor:
-        """Run the model over what is asked, but for its head.
+    def forward(self, sequences: abc.Sequence[Sequence], cache: KVCache) -> torch.Tensor:
+        """Run the model over the next tokens of each sequence, without the LM head.
 
-        Shape: (places, hidden): of each answer the place behind what is pending, then those behind
-        its guesses.
+        Shape: (rows, hidden): for each sequence the hidden state of its last pending token, and
+        those of its draft tokens.
         """
-        packing = packed_attention.pack(store, [writing.piece for writing in active])
-        ids = torch.tensor([token for writing in active for token in writing.asked])
-        positions = torch.cat([writing.positions() for writing in active], dim=1)
+        packing = packed_attention.pack(cache, [sequence.span for sequence in sequences])
+        ids = torch.tensor([token for sequence in sequences for token in sequence.next_tokens])
+        positions = torch.cat([sequence.positions() for sequence in sequences], dim=1)
         with torch.inference_mode():
             embedded = self.base.get_input_embeddings()(ids[None].to(self.device))
-            embedded, seen = self._with_photos(active, embedded)
+            vision = self._embed_photos(sequences, embedded)
             hidden = self.base.model.language_model(
-                inputs_embeds=embedded,
+                inputs_embeds=vision.embedded,
                 position_ids=positions[:, None].to(self.device),
                 use_cache=False,
                 packing=packing,
-                **seen,
+                visual_pos_masks=vision.mask,
+                deepstack_visual_embeds=vision.deepstack,
             ).last_hidden_state[0]
-            wanted: torch.Tensor = hidden[_wanted(active).to(self.device)]
+            sampled = hidden[_sampled_tokens(sequences).to(self.device)]
         self.forward_passes += 1
-        return wanted
+        return sampled
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Run the head. Shape: (places, hidden) in, (places, vocabulary) out.
+        """Run the LM head. Shape: (rows, hidden) in, (rows, vocabulary) out.
 
-        Raises: EngineError if a score is no number.
+        Raises: EngineError for logits that are not finite.
         """
         with torch.inference_mode():
-            found: torch.Tensor = self.base.lm_head(hidden)
-        self._refuse_no_numbers(found)
-        return found
+            logits: torch.Tensor = self.base.lm_head(hidden)
+        self._require_finite(logits)
+        return logits
 
-    def scores(self, hidden: torch.Tensor, allowed: Sequence[Sequence[int] | None]) -> list[Scores]:
-        """Run the head for the tokens that may come at each place; None: for all.
+    def scores(self, hidden: torch.Tensor, allowed: abc.Sequence[list[int] | None]) -> list[Scores]:
+        """Compute the logits of the allowed tokens of each row; None allows all.
 
-        Where only few may come, as within a number, most of a large head would be in vain.
-        Shape: hidden (places, hidden), allowed one a place.
-        Raises: EngineError if a score is no number.
+        A narrow choice, as within a number, needs few rows of a large LM head.
+        Shape: hidden (rows, hidden).
+        Raises: EngineError for logits that are not finite.
         """
-        narrow = [at for at, tokens in enumerate(allowed) if tokens is not None]
-        if not self._plain_head:
-            narrow = []
-        found: dict[int, Scores] = {}
-        if narrow:
-            found = self._narrow_scores(hidden, {at: list(allowed[at] or ()) for at in narrow})
-        if whole := [at for at in range(len(allowed)) if at not in found]:
-            logits = self.logits(hidden if not found else hidden[whole])
-            for at, values, likeliest in zip(
-                whole, logits, logits.argmax(-1).tolist(), strict=True
-            ):
-                found[at] = Scores(values, likeliest, None)
-        return [found[at] for at in range(len(allowed))]
+        narrow = {row: tokens for row, tokens in enumerate(allowed) if tokens is not None}
+        scores: dict[int, Scores] = {}
+        if narrow and self._has_plain_head:
+            scores = self._narrow_scores(hidden, narrow)
+        if full := [row for row in range(len(allowed)) if row not in scores]:
+            logits = self.logits(hidden[full] if scores else hidden)
+            for row, values, best in zip(full, logits, logits.argmax(-1).tolist(), strict=True):
+                scores[row] = Scores(values, best, None)
+        return [scores[row] for row in range(len(allowed))]
 
     @property
-    def _plain_head(self) -> bool:
-        """Whether the head is its weights and nothing else: no adapter, not quantised."""
+    def _has_plain_head(self) -> bool:
+        """Whether the LM head is a matrix without adapters and quantisation."""
         head = self.base.lm_head
-        return type(head) in (nn.Linear, ThinLinear) and not is_quantized(head.weight)
+        return type(head) in (nn.Linear, SkinnyLinear) and not is_quantized(head.weight)
 
     def _narrow_scores(
         self, hidden: torch.Tensor, allowed: dict[int, list[int]]
     ) -> dict[int, Scores]:
-        """Run the head's rows of all tokens that may come at any of these places, at once."""
-        tokens = sorted({token for few in allowed.values() for token in few})
-        column = {token: at for at, token in enumerate(tokens)}
+        """Compute the logits of all tokens that any of these rows allows, in one product."""
+        tokens = sorted({token for row_tokens in allowed.values() for token in row_tokens})
+        column = {token: index for index, token in enumerate(tokens)}
         with torch.inference_mode():
             head = self.base.lm_head
-            rows = torch.tensor(tokens, device=self.device)
-            bias = None if head.bias is None else head.bias[rows]
-            logits = nn.functional.linear(hidden[list(allowed)], head.weight[rows], bias)
+            weights = torch.tensor(tokens, device=self.device)
+            bias = None if head.bias is None else head.bias[weights]
+            logits = nn.functional.linear(hidden[list(allowed)], head.weight[weights], bias)
             logits = logits.float().cpu()
-        self._refuse_no_numbers(logits)
-        found = {}
-        for values, (at, few) in zip(logits, allowed.items(), strict=True):
-            those = values[[column[token] for token in few]]
-            found[at] = Scores(those, few[int(those.argmax())], few)
-        return found
+        self._require_finite(logits)
+        scores = {}
+        for row_logits, (row, row_tokens) in zip(logits, allowed.items(), strict=True):
+            values = row_logits[[column[token] for token in row_tokens]]
+            scores[row] = Scores(values, row_tokens[int(values.argmax())], row_tokens)
+        return scores
 
-    def _refuse_no_numbers(self, logits: torch.Tensor) -> None:
-        """Refuse scores that are NaN or infinite: whatever is chosen by them means nothing.
+    def _require_finite(self, logits: torch.Tensor) -> None:
+        """Refuse logits that are NaN or infinite: a choice among them means nothing.
 
         Raises: EngineError.
         """
-        # The least and the highest are NaN where any is.
+        # Minimum and maximum are NaN if any value is.
         if bool(torch.stack(tuple(logits.aminmax())).isfinite().all()):
             return
         dtype = str(self.base.dtype).removeprefix("torch.")
@@ -146,39 +157,46 @@ class ModelRunner:
             f"the model's scores are no numbers (NaN or infinite, in {dtype}): {remedy}"
         )
 
-    def _with_photos(
-        self, active: Sequence[Writing], embedded: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Put photos in the places that prompts keep for them; give what else of them is seen."""
-        seeing = [w.opened for w in active if w.begins and w.opened.patches is not None]
-        if not seeing:
-            return embedded, {}
-        grids = torch.cat([opened.grids for opened in seeing if opened.grids is not None])
-        patches = torch.cat([opened.patches for opened in seeing if opened.patches is not None])
+    def _embed_photos(
+        self, sequences: abc.Sequence[Sequence], embedded: torch.Tensor
+    ) -> _VisionInputs:
+        """Run the vision tower over new photos, and put its output at their image tokens."""
+        prepared = [
+            sequence.prepared
+            for sequence in sequences
+            if sequence.in_prefill and sequence.prepared.patches is not None
+        ]
+        if not prepared:
+            return _VisionInputs(embedded, None, None)
+        grids = torch.cat([request.grids for request in prepared if request.grids is not None])
+        patches = torch.cat(
+            [request.patches for request in prepared if request.patches is not None]
+        )
         features = self.base.model.get_image_features(
             self._patches.floats(patches.to(self.device)), grids.to(self.device), return_dict=True
         )
-        places = torch.cat([self._places(writing) for writing in active])[None].to(self.device)
+        mask = torch.cat([self._image_mask(sequence) for sequence in sequences])[None]
+        mask = mask.to(self.device)
         values = torch.cat(list(features.pooler_output)).to(embedded.dtype)
-        embedded = embedded.masked_scatter(places[..., None], values)
-        deep = [torch.cat(list(parts)) for parts in features.deepstack_features]
-        return embedded, {"visual_pos_masks": places, "deepstack_visual_embeds": deep}
+        embedded = embedded.masked_scatter(mask[..., None], values)
+        deepstack = [torch.cat(list(parts)) for parts in features.deepstack_features]
+        return _VisionInputs(embedded, mask, deepstack)
 
-    def _places(self, writing: Writing) -> torch.Tensor:
-        """Tell which of the pending tokens are places of photos. Shape: (tokens,)."""
-        found = torch.zeros(len(writing.asked), dtype=torch.bool)
-        if writing.begins:
-            left = writing.opened.token_ids[writing.past :]
-            found[: len(left)] = left == self.image_token
-        return found
+    def _image_mask(self, sequence: Sequence) -> torch.Tensor:
+        """Mark the image tokens among a sequence's next tokens. Shape: (tokens,)."""
+        mask = torch.zeros(len(sequence.next_tokens), dtype=torch.bool)
+        if sequence.in_prefill:
+            prompt = sequence.prepared.token_ids[sequence.cached :]
+            mask[: len(prompt)] = prompt == self.image_token
+        return mask
 
 
-def _wanted(active: Sequence[Writing]) -> torch.Tensor:
-    """Find the tokens behind which something is to be chosen, in the order of all."""
-    found: list[int] = []
+def _sampled_tokens(sequences: abc.Sequence[Sequence]) -> torch.Tensor:
+    """Index the tokens of a pass behind which a token is sampled. Shape: (rows,)."""
+    rows: list[int] = []
     start = 0
-    for writing in active:
-        stop = start + len(writing.asked)
-        found += range(stop - 1 - len(writing.draft), stop)
+    for sequence in sequences:
+        stop = start + len(sequence.next_tokens)
+        rows += range(stop - 1 - len(sequence.draft), stop)
         start = stop
-    return torch.tensor(found)
+    return torch.tensor(rows)

@@ -1,7 +1,7 @@
-"""Guesses at what comes next, from what was written before: the model checks them all at once.
+"""N-gram speculation: drafts of the next tokens from earlier answers, verified in one pass.
 
-Answers about the same kind of photos are made of the same phrases. A guess that is right costs no
-pass of its own, one that is wrong changes nothing: the model's own token is taken instead.
+Answers about photos of one kind repeat the same phrases. A correct draft token costs no forward
+pass of its own; a wrong one changes nothing, since the model's own token is taken instead.
 """
 
 from __future__ import annotations
@@ -9,36 +9,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 ORDER = 4
-"""A phrase is known by its last so many tokens."""
-SURE = 2
-"""What followed so often in a row is guessed to follow again."""
-LONGEST = 8
-REMEMBERED = 200_000
+"""Length of the context that predicts the next token. Units: tokens."""
+MIN_REPEATS = 2
+"""A continuation is proposed after this many occurrences in a row."""
+MAX_DRAFT = 8
+MAX_NGRAMS = 200_000
 
 
-class Drafts:
-    """Which token followed on which, over all answers of an engine."""
+class NgramDrafts:
+    """N-gram statistics over all answers of an engine."""
 
     def __init__(self) -> None:
         self._next: dict[tuple[int, ...], tuple[int, int]] = {}
 
-    def learn(self, written: Sequence[int], since: int) -> None:
-        """Note what follows on what, from the token at `since` on."""
-        if len(self._next) > REMEMBERED:
+    def learn(self, tokens: Sequence[int], start: int) -> None:
+        """Count the continuations of an answer, from the token at `start` on."""
+        if len(self._next) > MAX_NGRAMS:
             self._next.clear()
-        for at in range(max(since, ORDER), len(written)):
-            context, token = tuple(written[at - ORDER : at]), written[at]
-            before, times = self._next.get(context, (token, 0))
-            self._next[context] = (token, times + 1 if before == token else 1)
+        for index in range(max(start, ORDER), len(tokens)):
+            context, token = tuple(tokens[index - ORDER : index]), tokens[index]
+            previous, repeats = self._next.get(context, (token, 0))
+            self._next[context] = (token, repeats + 1 if previous == token else 1)
 
-    def guess(self, written: Sequence[int], most: int) -> list[int]:
-        """Guess at most so many tokens; none where nothing is sure."""
-        found: list[int] = []
-        context = tuple(written[-ORDER:])
-        while len(context) == ORDER and len(found) < min(most, LONGEST):
-            token, times = self._next.get(context, (0, 0))
-            if times < SURE:
+    def propose(self, tokens: Sequence[int], limit: int) -> list[int]:
+        """Propose at most `limit` tokens behind an answer; none without a sure continuation."""
+        draft: list[int] = []
+        context = tuple(tokens[-ORDER:])
+        while len(context) == ORDER and len(draft) < min(limit, MAX_DRAFT):
+            token, repeats = self._next.get(context, (0, 0))
+            if repeats < MIN_REPEATS:
                 break
-            found.append(token)
+            draft.append(token)
             context = (*context[1:], token)
-        return found
+        return draft

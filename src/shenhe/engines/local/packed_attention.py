@@ -1,203 +1,217 @@
-"""One forward pass over tokens of many sequences, laid end to end without padding.
+"""One forward pass over the tokens of many sequences, concatenated without padding.
 
-A sequence may bring its whole prompt, the one token it wrote last, or that and those which its
-grammar forces. All but attention works on single tokens; attention is given its own function here,
-by transformers' registry, which keeps keys and values and looks at each sequence alone.
+A sequence contributes its whole prompt (prefill), or its last token with the tokens that the
+grammar forces and a draft (decode). All layers but attention work on single tokens; attention is
+replaced through transformers' registry by a function that writes to the KV cache and attends within
+each sequence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from shenhe.engines.local.kv_cache import KeyValues
+from shenhe.engines.local.kv_cache import KVCache
 
 NAME = "shenhe_packed"
-SHORT = 48
-"""Sequences that bring at most so many tokens are looked at together, padded to the longest."""
-CHEAP_BYTES = 1 << 20
-"""A CPU pays for padding: those that bring one token are apart there from those that bring some,
-and the latter are together only where taking their rows out costs less than a call for each."""
-SPARSE = 2
-"""Rows between are looked at in vain, up to so many times as many: taking rows out copies them."""
+MAX_PADDED_TOKENS = 48
+"""Spans up to this length are batched and padded to the longest."""
+MAX_COPY_BYTES = 1 << 20
+"""Limit on the copy of keys for a batch of several-token spans on a CPU, which pays for padding:
+single tokens are batched apart there, and longer spans only while selecting their slots costs less
+than a call for each."""
+MAX_SLOT_RATIO = 2
+"""Unused slots are attended in vain up to this ratio; beyond it, used slots are copied out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Some tokens of one sequence: its row, how many are there before, how many come."""
+class Span:
+    """Tokens of one sequence in a pass: its slot, the cached tokens before, and the count."""
 
-    row: int
+    slot: int
     past: int
     count: int
 
 
-_Placed = tuple[Piece, int]
-"""A piece, and its first token's place among all tokens."""
+class AttentionLayer(Protocol):
+    """The attention module of a decoder layer."""
+
+    layer_idx: int
+
+
+_PlacedSpan = tuple[Span, int]
+"""A span and the index of its first token in the pass."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Together:
-    """Short pieces, padded. Shapes: tokens (rows, longest), mask (rows, 1, longest, columns)."""
+class _PaddedSpans:
+    """Spans padded to one length.
 
-    rows: list[int]
+    Shape: tokens, valid (slots, longest), order (valid tokens,), mask (slots, 1, longest, keys).
+    """
+
+    slots: list[int]
     tokens: torch.Tensor
-    real: torch.Tensor
+    valid: torch.Tensor
     order: torch.Tensor
     mask: torch.Tensor
-    columns: int
+    keys: int
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Where the tokens of a pass belong. Shapes: rows, columns (tokens,)."""
+    """Layout of a pass. Shape: slots, cache_positions (tokens,)."""
 
-    store: KeyValues
-    rows: torch.Tensor
-    columns: torch.Tensor
-    alone: list[_Placed]
-    together: list[_Together]
+    cache: KVCache
+    slots: torch.Tensor
+    cache_positions: torch.Tensor
+    long: list[_PlacedSpan]
+    padded: list[_PaddedSpans]
 
 
-def pack(store: KeyValues, pieces: Sequence[Piece]) -> Packing:
-    """Lay pieces out in their order; `store` must have room for them."""
-    device = store.keys[0].device
-    rows = [piece.row for piece in pieces for _ in range(piece.count)]
-    columns = [piece.past + at for piece in pieces for at in range(piece.count)]
-    starts, at = [], 0
-    for piece in pieces:
-        starts.append(at)
-        at += piece.count
-    placed = list(zip(pieces, starts, strict=True))
-    groups, alone = _groups(store, placed)
+def pack(cache: KVCache, spans: Sequence[Span]) -> Packing:
+    """Lay spans out in their order; `cache` must have room for them."""
+    device = cache.keys[0].device
+    slots = [span.slot for span in spans for _ in range(span.count)]
+    positions = [span.past + index for span in spans for index in range(span.count)]
+    starts, start = [], 0
+    for span in spans:
+        starts.append(start)
+        start += span.count
+    batches, long = _split_spans(cache, list(zip(spans, starts, strict=True)))
     return Packing(
-        store,
-        torch.tensor(rows, device=device),
-        torch.tensor(columns, device=device),
-        alone,
-        [_pad(group, device) for group in groups if group],
+        cache,
+        torch.tensor(slots, device=device),
+        torch.tensor(positions, device=device),
+        long,
+        [_pad(batch, device) for batch in batches if batch],
     )
 
 
 def packed_attention(
-    module: Any,
+    module: AttentionLayer,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float,
     packing: Packing,
-    **_: Any,
+    **_: object,
 ) -> tuple[torch.Tensor, None]:
-    """Attend, each sequence to its own past. Shapes: query (1, heads, tokens, size); key and value
-    with fewer heads; the result (1, tokens, heads, size).
+    """Write keys and values to the cache, and attend each sequence to its own.
+
+    Shape: query (1, heads, tokens, size), key and value (1, key heads, tokens, size) in;
+    (1, tokens, heads, size) out.
     """
-    store, layer = packing.store, module.layer_idx
-    keys, values = store.keys[layer], store.values[layer]
-    keys[packing.rows, packing.columns] = key[0].transpose(0, 1)
-    values[packing.rows, packing.columns] = value[0].transpose(0, 1)
-    found = torch.empty_like(query[0].transpose(0, 1), memory_format=torch.contiguous_format)
-    for together in packing.together:
-        _attend_together(query[0].transpose(0, 1), keys, values, together, scaling, found)
-    for piece, start in packing.alone:
-        stop, seen = start + piece.count, piece.past + piece.count
-        found[start:stop] = _attend_alone(
+    keys = packing.cache.keys[module.layer_idx]
+    values = packing.cache.values[module.layer_idx]
+    keys[packing.slots, packing.cache_positions] = key[0].transpose(0, 1)
+    values[packing.slots, packing.cache_positions] = value[0].transpose(0, 1)
+    by_token = query[0].transpose(0, 1)
+    output = torch.empty_like(by_token, memory_format=torch.contiguous_format)
+    for spans in packing.padded:
+        _attend_padded(by_token, keys, values, spans, scaling, output)
+    for span, start in packing.long:
+        stop, length = start + span.count, span.past + span.count
+        output[start:stop] = _attend_long(
             query[:, :, start:stop],
-            keys[piece.row, :seen].transpose(0, 1)[None],
-            values[piece.row, :seen].transpose(0, 1)[None],
+            keys[span.slot, :length].transpose(0, 1)[None],
+            values[span.slot, :length].transpose(0, 1)[None],
             scaling,
         )
-    return found[None], None
+    return output[None], None
 
 
 AttentionInterface.register(NAME, packed_attention)
 
 
-def _groups(store: KeyValues, placed: list[_Placed]) -> tuple[list[list[_Placed]], list[_Placed]]:
-    """Part pieces into those that are looked at together, and those looked at alone."""
-    short = [one for one in placed if one[0].count <= SHORT]
-    long = [one for one in placed if one[0].count > SHORT]
-    if store.keys[0].device.type != "cpu":
+def _split_spans(
+    cache: KVCache, spans: list[_PlacedSpan]
+) -> tuple[list[list[_PlacedSpan]], list[_PlacedSpan]]:
+    """Split spans into batches that are padded, and spans that are attended one by one."""
+    short = [placed for placed in spans if placed[0].count <= MAX_PADDED_TOKENS]
+    long = [placed for placed in spans if placed[0].count > MAX_PADDED_TOKENS]
+    if cache.keys[0].device.type != "cpu":
         return [short], long
-    single = [one for one in short if one[0].count == 1]
-    some = [one for one in short if one[0].count > 1]
-    layer_bytes = store.bytes_per_token // len(store.keys)
-    if max((piece.past for piece, _ in some), default=0) * layer_bytes > CHEAP_BYTES:
-        return [single], some + long
-    return [single, some], long
+    single = [placed for placed in short if placed[0].count == 1]
+    several = [placed for placed in short if placed[0].count > 1]
+    layer_bytes = cache.bytes_per_token // len(cache.keys)
+    if max((span.past for span, _ in several), default=0) * layer_bytes > MAX_COPY_BYTES:
+        return [single], several + long
+    return [single, several], long
 
 
-def _pad(short: list[_Placed], device: torch.device) -> _Together:
-    longest = max(piece.count for piece, _ in short)
-    columns = max(piece.past + piece.count for piece, _ in short)
+def _pad(batch: list[_PlacedSpan], device: torch.device) -> _PaddedSpans:
+    longest = max(span.count for span, _ in batch)
+    keys = max(span.past + span.count for span, _ in batch)
     steps = torch.arange(longest)
-    by_row = {piece.row: (piece, start) for piece, start in short}
-    rows = list(range(max(by_row) + 1))
-    if len(rows) > SPARSE * len(short):
-        rows = list(by_row)
-    starts, counts, pasts = torch.zeros(3, len(rows), 1, dtype=torch.long)
-    for at, row in enumerate(rows):
-        if row in by_row:
-            piece, starts[at] = by_row[row]
-            counts[at], pasts[at] = piece.count, piece.past
-    real = steps < counts
-    tokens = torch.where(real, starts + steps, 0)
-    # A place that holds no token sees what is there: of nothing at all NaN would come.
-    seen = torch.arange(columns) <= (pasts + torch.minimum(steps, counts - 1).clamp(0))[:, :, None]
-    return _Together(
-        rows,
+    by_slot = {span.slot: (span, start) for span, start in batch}
+    slots = list(range(max(by_slot) + 1))
+    if len(slots) > MAX_SLOT_RATIO * len(batch):
+        slots = list(by_slot)
+    starts, counts, pasts = torch.zeros(3, len(slots), 1, dtype=torch.long)
+    for index, slot in enumerate(slots):
+        if slot in by_slot:
+            span, starts[index] = by_slot[slot]
+            counts[index], pasts[index] = span.count, span.past
+    valid = steps < counts
+    tokens = torch.where(valid, starts + steps, 0)
+    # Padding attends to something as well: attention over no keys would be NaN.
+    last_keys = (pasts + torch.minimum(steps, counts - 1).clamp(0))[:, :, None]
+    mask = torch.arange(keys) <= last_keys
+    return _PaddedSpans(
+        slots,
         tokens.to(device),
-        real.to(device),
-        tokens[real].to(device),
-        seen[:, None].to(device),
-        columns,
+        valid.to(device),
+        tokens[valid].to(device),
+        mask[:, None].to(device),
+        keys,
     )
 
 
-def _attend_together(
+def _attend_padded(
     query: torch.Tensor,
     keys: torch.Tensor,
     values: torch.Tensor,
-    together: _Together,
+    spans: _PaddedSpans,
     scaling: float,
-    found: torch.Tensor,
+    output: torch.Tensor,
 ) -> None:
-    """Shapes: query, found (tokens, heads, size), keys, values (rows, columns, heads, size)."""
-    pieces, longest = together.tokens.shape
+    """Shape: query, output (tokens, heads, size), keys, values (slots, capacity, heads, size)."""
+    count, longest = spans.tokens.shape
     heads, size = query.shape[1:]
     groups = heads // keys.shape[2]
-    if together.rows == list(range(pieces)):
-        own = (keys[:pieces, : together.columns], values[:pieces, : together.columns])
-    else:
-        own = (keys[together.rows, : together.columns], values[together.rows, : together.columns])
-    # Heads that share keys become further questions to them: nothing is repeated in memory.
-    asked = query[together.tokens].view(pieces, longest, -1, groups, size)
-    asked = asked.permute(0, 2, 3, 1, 4).reshape(pieces, -1, groups * longest, size)
-    mask = together.mask[:, :, None].expand(-1, -1, groups, -1, -1)
+    # A slice is a view; any other choice of slots is a copy.
+    chosen = slice(count) if spans.slots == list(range(count)) else spans.slots
+    # Query heads that share a key head become further queries to it: no key is repeated in memory.
+    grouped = query[spans.tokens].view(count, longest, -1, groups, size)
+    grouped = grouped.permute(0, 2, 3, 1, 4).reshape(count, -1, groups * longest, size)
+    mask = spans.mask[:, :, None].expand(-1, -1, groups, -1, -1)
     result = scaled_dot_product_attention(
-        asked,
-        own[0].transpose(1, 2),
-        own[1].transpose(1, 2),
-        attn_mask=mask.reshape(pieces, 1, groups * longest, -1),
+        grouped,
+        keys[chosen, : spans.keys].transpose(1, 2),
+        values[chosen, : spans.keys].transpose(1, 2),
+        attn_mask=mask.reshape(count, 1, groups * longest, -1),
         scale=scaling,
     )
-    result = result.view(pieces, -1, groups, longest, size).permute(0, 3, 1, 2, 4)
-    found[together.order] = result.reshape(pieces, longest, heads, size)[together.real]
+    result = result.view(count, -1, groups, longest, size).permute(0, 3, 1, 2, 4)
+    output[spans.order] = result.reshape(count, longest, heads, size)[spans.valid]
 
 
-def _attend_alone(
+def _attend_long(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling: float
 ) -> torch.Tensor:
-    """Shapes: query (1, heads, tokens, size), key and value (1, heads, seen, size)."""
-    tokens, seen = query.shape[2], key.shape[2]
+    """Shape: query (1, heads, tokens, size), key and value (1, key heads, keys, size)."""
+    tokens, keys = query.shape[2], key.shape[2]
     mask = None
-    if seen > tokens:
-        steps = torch.arange(seen, device=query.device)
-        mask = steps <= steps[seen - tokens :, None]
+    if keys > tokens:
+        positions = torch.arange(keys, device=query.device)
+        mask = positions <= positions[keys - tokens :, None]
     result = scaled_dot_product_attention(
         query,
         key,

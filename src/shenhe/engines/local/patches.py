@@ -1,18 +1,17 @@
-"""Photos cut into patches, one byte a value until the model needs them.
+"""Photos cut into patches, one byte a value until the model needs floats.
 
-A checkpoint's image processor does the same thing to every byte of a channel. So it is asked once
-what it makes of each of the 256 values: the patches are its own to the bit, in a tenth of its time
-and an eighth of its memory.
+A checkpoint's image processor maps every byte of a channel in the same way. It is run once over all
+256 values of each channel: the patches equal its own bit by bit, in a tenth of its time and an
+eighth of its memory.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from shenhe.checkpoints.interfaces import ImageProcessor
 from shenhe.errors import CheckpointError
 
 CHANNELS, VALUES = 3, 256
@@ -21,8 +20,8 @@ CHANNELS, VALUES = 3, 256
 class Patches:
     """Cuts photos as a checkpoint's image processor does."""
 
-    def __init__(self, processor: Any) -> None:
-        """Ask the processor.
+    def __init__(self, processor: ImageProcessor) -> None:
+        """Measure what the processor does to each byte.
 
         Raises: CheckpointError if it does something else than Qwen3-VL's does.
         """
@@ -38,10 +37,10 @@ class Patches:
         expected = processor([image], do_resize=False, return_tensors="pt")["pixel_values"]
         patches, _ = self.cut(image)
         table = torch.full((CHANNELS, VALUES), torch.nan)
-        firsts = expected.view(len(patches), CHANNELS, self.frames, -1)[:, :, 0]
+        first_frames = expected.view(len(patches), CHANNELS, self.frames, -1)[:, :, 0]
         for channel in range(CHANNELS):
             values = patches.view(len(patches), CHANNELS, -1)[:, channel].reshape(-1).long()
-            table[channel, values] = firsts[:, channel].reshape(-1)
+            table[channel, values] = first_frames[:, channel].reshape(-1)
         self._table = table
         if not torch.equal(self.floats(patches), expected):
             raise CheckpointError(
@@ -52,7 +51,7 @@ class Patches:
     def cut(self, image: Image.Image) -> tuple[torch.Tensor, tuple[int, int, int]]:
         """Cut an RGB photo whose sides are multiples of patch x merge, in the model's order.
 
-        Shapes: (patches, channels, size, size) bytes; (frames, rows, columns) of patches.
+        Shape: (patches, channels, size, size) bytes; (frames, rows, columns) of patches.
         """
         size, merge = self.size, self.merge
         pixels = np.asarray(image)
@@ -64,7 +63,11 @@ class Patches:
         return torch.from_numpy(patches), (1, rows, columns)
 
     def floats(self, patches: torch.Tensor) -> torch.Tensor:
-        """Give what the model takes. Shape: (patches, channels x frames x size x size), float32."""
+        """Convert patches to the model's input.
+
+        Shape: (patches, channels, size, size) bytes in, (patches, channels x frames x size x size)
+        float32 out.
+        """
         count = len(patches)
         table = self._table.to(patches.device)
         flat = patches.view(count, CHANNELS, -1)

@@ -1,55 +1,56 @@
-"""The beginnings of prompts, computed once: what many requests say alike before they differ."""
+"""The prefix cache: keys and values of prompt beginnings that many requests share."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
 
-from shenhe.engines.local.kv_cache import Head, KeyValues
+from shenhe.engines.local.kv_cache import KVCache, Prefix
 
-KEPT, SHORTEST = 8, 16
-"""So many beginnings are kept; a shorter one is not worth it. Units: tokens."""
+MAX_PREFIXES = 8
+MIN_TOKENS = 16
+"""A shorter prefix is not worth a copy. Units: tokens."""
 
 
-class Heads:
-    """The keys and values of beginnings, the last ones that were new."""
+class PrefixCache:
+    """The most recent new prefixes, with their keys and values."""
 
     def __init__(self) -> None:
-        self._kept: deque[Head] = deque(maxlen=KEPT)
+        self._prefixes: deque[Prefix] = deque(maxlen=MAX_PREFIXES)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._prefixes)
 
     @property
     def longest(self) -> int:
-        """The tokens of the longest one."""
-        return max((len(head.tokens) for head in self._kept), default=0)
+        """Length of the longest prefix. Units: tokens."""
+        return max((len(prefix.tokens) for prefix in self._prefixes), default=0)
 
-    def begin(self, store: KeyValues, row: int, tokens: Sequence[int]) -> int:
-        """Begin a row with what is known of these tokens, and count them."""
-        count, head = self._find(tokens)
-        if head is not None:
-            store.put(row, head, count)
+    def load(self, cache: KVCache, slot: int, tokens: Sequence[int]) -> int:
+        """Fill the start of a slot with the cached part of these tokens, and return its length."""
+        count, prefix = self._match(tokens)
+        if prefix is not None:
+            cache.load_prefix(slot, prefix, count)
         return count
 
-    def keep(self, store: KeyValues, row: int, tokens: Sequence[int]) -> None:
-        """Keep the beginning of a row, if none like it is kept."""
-        if len(tokens) >= SHORTEST and self._find(tokens)[1] is None:
-            self._kept.append(store.head(row, tuple(tokens)))
+    def store(self, cache: KVCache, slot: int, tokens: Sequence[int]) -> None:
+        """Keep the first tokens of a slot, unless a prefix of them is cached already."""
+        if len(tokens) >= MIN_TOKENS and self._match(tokens)[1] is None:
+            self._prefixes.append(cache.copy_prefix(slot, tuple(tokens)))
 
     def clear(self) -> None:
-        """Forget all, and give their memory back."""
-        self._kept.clear()
+        """Drop all prefixes and free their memory."""
+        self._prefixes.clear()
 
-    def _find(self, tokens: Sequence[int]) -> tuple[int, Head | None]:
-        """Find the head that has most tokens in common with these, and how many."""
-        longest, found = 0, None
-        for head in self._kept:
-            same = 0
-            for ours, theirs in zip(tokens, head.tokens, strict=False):
-                if ours != theirs:
+    def _match(self, tokens: Sequence[int]) -> tuple[int, Prefix | None]:
+        """Find the prefix with the longest common beginning, and the length of that."""
+        longest, best = 0, None
+        for prefix in self._prefixes:
+            common = 0
+            for token, cached in zip(tokens, prefix.tokens, strict=False):
+                if token != cached:
                     break
-                same += 1
-            if same > longest:
-                longest, found = same, head
-        return (longest, found) if longest >= SHORTEST else (0, None)
+                common += 1
+            if common > longest:
+                longest, best = common, prefix
+        return (longest, best) if longest >= MIN_TOKENS else (0, None)

@@ -1,4 +1,4 @@
-"""From requests to what a model is given: photos opened, prompts tokenised, patches laid out."""
+"""Preprocessing: photos opened and cut into patches, prompts rendered and tokenised."""
 
 from __future__ import annotations
 
@@ -8,157 +8,119 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import torch
-from jinja2 import TemplateError
 
-from shenhe import photos
+from shenhe.checkpoints.interfaces import Model, Processor
 from shenhe.engines.local.patches import Patches
-from shenhe.errors import EngineError, ItemError, item_wall
-from shenhe.messages import ImagePart, Message, PhotoSize, Request, RequestFailed
+from shenhe.engines.prompts import load_photos, prompt_text
+from shenhe.errors import ItemError, item_wall
+from shenhe.messages import PhotoSize, Request, RequestFailed
 from shenhe.photos import LoadedPhoto, PixelBudget
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A request as the model is given it.
+class PreparedRequest:
+    """A request as the model takes it.
 
-    Shapes: token_ids (tokens,), positions (3, tokens) for time, rows and columns, patches (patches,
-    channels, size, size) in bytes, grids (photos, 3); the last two are None without photos.
-    `beyond` is added to the place of what is written to get its position. `digest` tells equal
-    questions.
+    `position_offset` plus the index of an answer token gives its position id. `digest` is equal for
+    equal prompts about equal pixels. `patches` and `grids` are None without photos.
+    Shape: token_ids (tokens,), positions (3, tokens) for time, rows and columns, patches (patches,
+    channels, size, size) as bytes, grids (photos, 3).
     """
 
     request: Request
     token_ids: torch.Tensor
     positions: torch.Tensor
-    beyond: int
+    position_offset: int
     patches: torch.Tensor | None
     grids: torch.Tensor | None
     sizes: tuple[PhotoSize, ...]
     digest: bytes
 
-    def failed(self, error: ItemError) -> RequestFailed:
-        """Say that the request gets no answer, and why."""
-        return RequestFailed(self.request.key, error.code, str(error), self.request.attempt)
+    @property
+    def max_tokens(self) -> int:
+        """Length of the prompt and of the longest answer to it. Units: tokens."""
+        return len(self.token_ids) + self.request.max_new_tokens
 
 
-class Opener:
-    """Opens requests with a checkpoint's own chat template, tokenizer and image processor."""
+class Preprocessor:
+    """Prepares requests with a checkpoint's chat template, tokenizer and image processor."""
 
-    def __init__(self, processor: Any, base: Any, budget: PixelBudget) -> None:
+    def __init__(self, processor: Processor, base: Model, budget: PixelBudget) -> None:
         self._tokenizer, self._base, self._budget = processor.tokenizer, base, budget
         self.patches = Patches(processor.image_processor)
-        self._place = self._tokenizer.convert_ids_to_tokens(base.config.image_token_id)
+        self._image_token = self._tokenizer.convert_ids_to_tokens(base.config.image_token_id)
 
-    def ahead(
+    def prefetch(
         self, requests: Iterator[Request], count: int
-    ) -> Generator[Opened | RequestFailed, None, None]:
-        """Yield requests in their order, the next so many being opened meanwhile.
+    ) -> Generator[PreparedRequest | RequestFailed, None, None]:
+        """Yield requests in order while the next `count` are prepared in threads.
 
-        Raises: EngineError for a chat template that cannot be used.
+        Raises: EngineError for a chat template that fails.
         """
-        waiting: deque[Future[Opened | RequestFailed]] = deque()
+        futures: deque[Future[PreparedRequest | RequestFailed]] = deque()
         with ThreadPoolExecutor(2, "photos") as pool:
             try:
                 while True:
-                    for request in islice(requests, max(0, count - len(waiting))):
-                        waiting.append(pool.submit(self._open_or_fail, request))
-                    if not waiting:
+                    for request in islice(requests, max(0, count - len(futures))):
+                        futures.append(pool.submit(self._prepare_or_fail, request))
+                    if not futures:
                         return
-                    yield waiting.popleft().result()
+                    yield futures.popleft().result()
             finally:
-                for future in waiting:
+                for future in futures:
                     future.cancel()
 
-    def open(self, request: Request) -> Opened:
-        """Open one request.
+    def prepare(self, request: Request) -> PreparedRequest:
+        """Prepare one request.
 
-        Raises: PhotoError.
+        Raises: PhotoError; EngineError for a chat template that fails.
         """
         loaded = load_photos(request, self._budget)
         text = prompt_text(request, self._tokenizer)
         cut = [self.patches.cut(photo.image) for photo in loaded]
         grids = torch.tensor([grid for _, grid in cut]) if cut else None
-        text = self._with_places(text, [rows * columns for _, (_, rows, columns) in cut])
+        text = self._expand_image_tokens(text, [rows * columns for _, (_, rows, columns) in cut])
         ids = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        kinds = (ids == self._base.config.image_token_id).int()
-        positions, beyond = self._base.model.get_rope_index(ids, kinds, image_grid_thw=grids)
-        return Opened(
+        token_types = (ids == self._base.config.image_token_id).int()
+        positions, offset = self._base.model.get_rope_index(ids, token_types, image_grid_thw=grids)
+        return PreparedRequest(
             request,
             ids[0],
             positions[:, 0],
-            int(beyond),
+            int(offset),
             torch.cat([patches for patches, _ in cut]) if cut else None,
             grids,
             tuple(photo.sizes for photo in loaded),
             _digest(text, loaded),
         )
 
-    def _with_places(self, text: str, patches: list[int]) -> str:
-        """Keep as many places for each photo as the model makes tokens of it.
+    def _expand_image_tokens(self, text: str, patch_counts: list[int]) -> str:
+        """Repeat each photo's token as often as the model has embeddings for the photo.
 
-        Raises: ValueError where a prompt has other places than photos.
+        Raises: ValueError if a prompt has another number of image tokens than of photos.
         """
-        parts = text.split(self._place)
-        if len(parts) != len(patches) + 1:
-            raise ValueError(f"{len(patches)} photos, and {len(parts) - 1} places for them")
+        parts = text.split(self._image_token)
+        if len(parts) != len(patch_counts) + 1:
+            raise ValueError(f"{len(patch_counts)} photos, and {len(parts) - 1} places for them")
         merged = self.patches.merge**2
-        places = [self._place * (count // merged) for count in patches]
+        expanded = [self._image_token * (count // merged) for count in patch_counts]
         return parts[0] + "".join(
-            place + part for place, part in zip(places, parts[1:], strict=True)
+            tokens + part for tokens, part in zip(expanded, parts[1:], strict=True)
         )
 
-    def _open_or_fail(self, request: Request) -> Opened | RequestFailed:
+    def _prepare_or_fail(self, request: Request) -> PreparedRequest | RequestFailed:
         try:
             with item_wall("library_error", "the question"):
-                return self.open(request)
+                return self.prepare(request)
         except ItemError as error:
-            return RequestFailed(request.key, error.code, str(error), request.attempt)
-
-
-def load_photos(request: Request, budget: PixelBudget) -> list[LoadedPhoto]:
-    """Load the photos of a request, in their order.
-
-    Raises: PhotoError.
-    """
-    return [
-        photos.load(part.path, budget)
-        for message in request.messages
-        for part in message.parts
-        if isinstance(part, ImagePart)
-    ]
-
-
-def prompt_text(request: Request, tokenizer: Any) -> str:
-    """Write a request by a checkpoint's own chat template.
-
-    Raises: EngineError where the template is at fault: it is the same for every request.
-    """
-    try:
-        text: str = tokenizer.apply_chat_template(
-            [as_template_message(message) for message in request.messages],
-            tokenize=False,
-            add_generation_prompt=True,
-        )
-    except TemplateError as error:
-        raise EngineError(f"the checkpoint's chat template cannot be used: {error}") from error
-    return text
-
-
-def as_template_message(message: Message) -> dict[str, Any]:
-    """Give a message in the form that chat templates take."""
-    parts = [
-        {"type": "image"} if isinstance(part, ImagePart) else {"type": "text", "text": part}
-        for part in message.parts
-    ]
-    return {"role": message.role, "content": parts}
+            return RequestFailed.of(request, error)
 
 
 def _digest(text: str, loaded: list[LoadedPhoto]) -> bytes:
-    found = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
     for photo in loaded:
-        found.update(repr(photo.sizes).encode())
-        found.update(photo.image.tobytes())
-    return found.digest()
+        digest.update(repr(photo.sizes).encode())
+        digest.update(photo.image.tobytes())
+    return digest.digest()

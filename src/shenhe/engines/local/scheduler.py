@@ -1,4 +1,8 @@
-"""Many answers at once: a place that is free is filled at once, whatever the others still write."""
+"""Continuous batching: a slot is refilled as soon as its sequence ends.
+
+Each step schedules waiting requests into free slots, runs prefill of the new sequences and decode
+of the others in one packed forward pass, samples, and yields the sequences that ended.
+"""
 
 from __future__ import annotations
 
@@ -11,268 +15,300 @@ import torch
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.constraint import Grammars
+from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.model_runner import ModelRunner, Scores
-from shenhe.engines.local.ngram_drafts import Drafts
-from shenhe.engines.local.prefix_cache import Heads
-from shenhe.engines.local.preprocessing import Opened
-from shenhe.engines.local.sequence import Reader, Writing
+from shenhe.engines.local.ngram_drafts import NgramDrafts
+from shenhe.engines.local.prefix_cache import PrefixCache
+from shenhe.engines.local.preprocessing import PreparedRequest
+from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
 from shenhe.messages import Answer, RequestFailed
 
-STEP_TOKENS = 8192
-"""Prompts go through the model together up to so many tokens."""
-DRAFTING = {"cpu": 4, "cuda": 32}
-"""Guesses pay while no more answers than this are written at once: then a pass costs more by its
-being one than by what is in it. A CPU is soon at the other end, with a large vocabulary above all:
-each guess takes a row of the head."""
-MOST_PLACES = 64
-"""So many answers at once where nobody says how many, and memory allows."""
+MAX_STEP_TOKENS = 8192
+"""Prompts are prefilled together up to this many tokens."""
+MAX_SPECULATING = {"cpu": 4, "cuda": 32}
+"""Largest batch that speculates, by device. Drafts pay while a pass costs more by its being one
+than by its tokens; on a CPU that ends soon, with a large vocabulary above all: each draft token
+takes a row of the LM head."""
+MAX_SLOTS = 64
+"""Maximum batch size when none is given; free memory may allow less."""
 MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
-"""What of the free memory keys and values may take then."""
-READY = 64
-"""So many requests that need no place are passed on before the others write on."""
-Asked = Opened | Answer | RequestFailed | None
-"""A request that is to be answered, one that needs no place any more, or: nothing now."""
+"""Share of the free memory that the KV cache may take when no batch size is given."""
+MAX_RESULTS = 64
+"""Results without a slot that are passed on before the next forward pass."""
+
+Result = Answer | RequestFailed
+Entry = PreparedRequest | Result | None
+"""A request to answer, a result that needs no slot, or None: nothing at the moment."""
 
 
-class Batch:
-    """The model, the store of its keys and values, and the answers under way."""
+class Scheduler:
+    """The running sequences of a model, their KV cache, and the queue of waiting requests."""
 
     def __init__(
         self,
         runner: ModelRunner,
         spec: EngineSpec[LocalOptions],
-        reader: Reader,
+        detokenizer: Detokenizer,
         *,
         grammars: Grammars | None,
-        heads: Heads,
-        drafts: Drafts,
-        places: int | None,
+        prefix_cache: PrefixCache,
+        drafts: NgramDrafts,
+        slots: int | None,
     ) -> None:
-        """Answer so many at once; None: as many as memory allows."""
-        self._runner, self._spec, self._reader, self._grammars = runner, spec, reader, grammars
-        self._heads, self._drafts = heads, drafts
-        self.store = runner.store()
-        self.places, self.halved = places or MOST_PLACES, False
-        self._budget_bytes = None if places else _free_bytes(runner.device)
+        """Run at most `slots` sequences at once; None: as many as memory allows."""
+        self._runner, self._spec, self._grammars = runner, spec, grammars
+        self._detokenizer, self._prefix_cache, self._drafts = detokenizer, prefix_cache, drafts
+        self.cache = runner.new_cache()
+        self.slots, self.shrunk = slots or MAX_SLOTS, False
+        self._budget_bytes = None if slots else _memory_budget(runner.device)
+        self.running: list[Sequence] = []
+        self._waiting: deque[PreparedRequest] = deque()
+        self._exhausted = False
 
-    def write(self, source: Iterator[Asked]) -> Iterator[Answer | RequestFailed]:
-        """Yield answers as they end, and what needs none as it comes.
+    def run(self, source: Iterator[Entry]) -> Iterator[Result]:
+        """Yield results as sequences end.
 
-        Raises: what torch and transformers raise, but for memory that runs out: then what is under
-        way begins anew, in half as many places.
+        Raises: exceptions of torch and transformers, except for memory that runs out: the running
+        sequences are then restarted in half as many slots.
         """
-        waiting: deque[Opened] = deque()
-        active: list[Writing] = []
-        while True:
-            ready, more = self._admit(active, waiting, source)
-            yield from ready
-            if not active:
-                if more:
-                    continue
-                return
+        while self.running or self._waiting or not self._exhausted:
+            yield from self.step(source)
+
+    def step(self, source: Iterator[Entry]) -> Iterator[Result]:
+        """Schedule, prefill and decode, sample, postprocess; yield results as in `run`."""
+        yield from self.schedule(source)
+        if not self.running:
+            return
+        try:
+            self.advance()
+        except torch.OutOfMemoryError as error:
+            yield from self._preempt(error)
+        yield from self.postprocess()
+
+    def schedule(self, source: Iterator[Entry]) -> list[Result]:
+        """Admit requests to free slots while the tokens of the pass and the memory stay bounded.
+
+        Returns the results that need no slot.
+        """
+        results: list[Result] = []
+        while self._has_room() and len(results) < MAX_RESULTS:
             try:
-                self.step(active)
-            except torch.OutOfMemoryError as error:
-                waiting.extendleft(reversed([writing.opened for writing in active]))
-                many, active = len(active), []
-                if failed := self._make_room(many, waiting, error):
-                    yield failed
-                continue
-            for writing in active:
-                if writing.ended:
-                    yield self._reader.result(writing)
-            active = [writing for writing in active if not writing.ended]
-
-    def begin(self, opened: Opened, row: int) -> Writing:
-        """Give a request its row, and what of its prompt is known already.
-
-        Raises: ItemError where its grammar cannot be begun.
-        """
-        grammar = opened.request.grammar
-        constraint, forced = None, list[int]()
-        if self._grammars is not None and grammar is not None:
-            with item_wall("library_error", f"the grammar of a {grammar.kind}"):
-                constraint = self._grammars.constraint(grammar)
-                # What it forces from the start goes through the model together with the prompt.
-                forced = constraint.forced()[: opened.request.max_new_tokens - 1]
-        prompt = opened.token_ids.tolist()
-        self.store.reserve(self._rows(row), len(prompt) + len(forced) + 1)
-        known = self._heads.begin(self.store, row, prompt[: self._head_length(opened)])
-        return Writing(
-            opened,
-            Sampler(opened.request, self._spec),
-            constraint,
-            row,
-            past=known,
-            pending=[*prompt[known:], *forced],
-            written=forced,
-        )
-
-    def step(self, active: list[Writing]) -> None:
-        """Put what is pending through the model and choose the next tokens of each answer."""
-        most = DRAFTING.get(self._runner.device.type, DRAFTING["cpu"])
-        guessing = self._spec.engine.speculate and len(active) <= most
-        for writing in active if guessing else ():
-            if writing.sampler.greedy and not writing.begins:
-                left = writing.opened.request.max_new_tokens - len(writing.written)
-                writing.draft = self._drafts.guess(writing.written, left - 1)
-        self.store.reserve(
-            self._rows(max(writing.row for writing in active)),
-            max(writing.past + len(writing.asked) for writing in active),
-        )
-        hidden = self._runner.forward(active, self.store)
-        scores = self._runner.scores(hidden, [few for w in active for few in _few(w)])
-        at = 0
-        for writing in active:
-            fresh, known = writing.begins, len(writing.written)
-            writing.seen(len(writing.pending))
-            if fresh:
-                head = writing.opened.token_ids[: self._head_length(writing.opened)]
-                self._heads.keep(self.store, writing.row, head.tolist())
-            if writing.opened.request.choices and fresh:
-                writing.opening = scores[at].values.float().log_softmax(-1).cpu()
-            answers = 1 + len(writing.draft)
-            with writing.alone():
-                self._take(writing, scores[at : at + answers])
-            if self._spec.engine.speculate:
-                self._drafts.learn(writing.written, known)
-            at += answers
-
-    def _take(self, writing: Writing, scores: list[Scores]) -> None:
-        """Choose a token, and go on as far as the model has seen what follows, guessed rightly."""
-        draft, right = writing.draft, 0
-        writing.draft = []
-        while not writing.ended and not writing.pending:
-            token = _choose(writing, scores[right])
-            self._reader.take(writing, token)
-            fresh = writing.pending
-            same = 0
-            while same < len(fresh) and fresh[same : same + 1] == draft[right : right + 1]:
-                same, right = same + 1, right + 1
-            writing.seen(same)
-
-    def _admit(
-        self, active: list[Writing], waiting: deque[Opened], source: Iterator[Asked]
-    ) -> tuple[list[Answer | RequestFailed], bool]:
-        """Fill the free places, as far as what goes through the model at once stays bounded.
-
-        Gives what needs no place, and whether there may be more to come.
-        """
-        taken = {writing.row for writing in active}
-        free = deque(row for row in range(self.places) if row not in taken)
-        tokens = sum(len(writing.pending) for writing in active)
-        ready: list[Answer | RequestFailed] = []
-        more = True
-        while free and len(ready) < READY and not (active and tokens > STEP_TOKENS):
-            try:
-                asked = waiting.popleft() if waiting else next(source)
+                entry = self._waiting.popleft() if self._waiting else next(source)
             except StopIteration:
-                more = False
+                self._exhausted = True
                 break
-            if asked is None:
+            if entry is None:
                 break
-            if not isinstance(asked, Opened):
-                ready.append(asked)
+            if not isinstance(entry, PreparedRequest):
+                results.append(entry)
                 continue
-            if active and not self._has_room(active, asked):
-                waiting.appendleft(asked)
+            if not self._fits(entry):
+                self._waiting.appendleft(entry)
                 break
             try:
-                writing = self.begin(asked, free[0])
+                self.admit(entry)
             except ItemError as error:
-                ready.append(asked.failed(error))
-                continue
+                results.append(RequestFailed.of(entry.request, error))
             except torch.OutOfMemoryError:
-                if not active:
+                if not self.running:
                     raise
-                waiting.appendleft(asked)
-                self._fewer(len(active))
+                self._waiting.appendleft(entry)
+                self._shrink(len(self.running))
                 break
-            free.popleft()
-            active.append(writing)
-            tokens += len(writing.pending)
-        active.sort(key=lambda writing: writing.row)
-        return ready, more
+        self.running.sort(key=lambda sequence: sequence.slot)
+        return results
 
-    def _rows(self, row: int) -> int:
-        """Count the rows to make room for: twice as many each time, as moving has its price."""
-        return min(self.places, 1 << row.bit_length())
+    def admit(self, prepared: PreparedRequest) -> Sequence:
+        """Start a sequence in the first free slot, from the cached prefix of its prompt.
 
-    def _has_room(self, active: list[Writing], opened: Opened) -> bool:
-        """Whether one more answer fits into the memory, should all become as long as they may."""
-        if self._budget_bytes is None:
+        Raises: ItemError if its grammar cannot be started; torch.OutOfMemoryError.
+        """
+        slot, request = self._free_slots()[0], prepared.request
+        constraint, forced = None, list[int]()
+        if self._grammars is not None and request.grammar is not None:
+            with item_wall("library_error", f"the grammar of a {request.grammar.kind}"):
+                constraint = self._grammars.constraint(request.grammar)
+                # Tokens forced from the start are prefilled together with the prompt.
+                forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
+        prompt = prepared.token_ids.tolist()
+        self._reserve(slot, len(prompt) + len(forced) + 1)
+        cached = self._prefix_cache.load(self.cache, slot, self._prefix(prepared))
+        sequence = Sequence(
+            prepared,
+            Sampler(request, self._spec),
+            constraint,
+            slot,
+            cached=cached,
+            pending=[*prompt[cached:], *forced],
+            output=forced,
+        )
+        self.running.append(sequence)
+        return sequence
+
+    def advance(self) -> None:
+        """Run prefill and decode in one packed forward pass, and sample the next tokens."""
+        prefill = [sequence for sequence in self.running if sequence.in_prefill]
+        decode = [sequence for sequence in self.running if not sequence.in_prefill]
+        self._speculate(decode)
+        scores = self._forward()
+        for sequence in self.running:
+            sequence.advance(len(sequence.pending))
+        for sequence in prefill:
+            self._end_prefill(sequence, scores[sequence.slot][0])
+        for sequence in self.running:
+            self._sample(sequence, scores[sequence.slot])
+
+    def postprocess(self) -> Iterator[Result]:
+        """Yield the results of ended sequences, and free their slots."""
+        for sequence in self.running:
+            if sequence.ended:
+                yield self._detokenizer.result(sequence)
+        self.running = [sequence for sequence in self.running if not sequence.ended]
+
+    def _speculate(self, decode: list[Sequence]) -> None:
+        """Draft tokens by n-gram speculation, for greedy sequences of a small batch."""
+        limit = MAX_SPECULATING.get(self._runner.device.type, MAX_SPECULATING["cpu"])
+        if not self._spec.engine.speculate or len(self.running) > limit:
+            return
+        for sequence in decode:
+            if sequence.sampler.greedy:
+                left = sequence.prepared.request.max_new_tokens - len(sequence.output)
+                sequence.draft = self._drafts.propose(sequence.output, left - 1)
+
+    def _forward(self) -> dict[int, list[Scores]]:
+        """Run the model over all next tokens.
+
+        Returns, by slot, the scores behind the last pending token and behind each draft token.
+        """
+        self._reserve(
+            max(sequence.slot for sequence in self.running),
+            max(sequence.cached + len(sequence.next_tokens) for sequence in self.running),
+        )
+        hidden = self._runner.forward(self.running, self.cache)
+        allowed = [tokens for sequence in self.running for tokens in _allowed_tokens(sequence)]
+        scores = iter(self._runner.scores(hidden, allowed))
+        return {
+            sequence.slot: [next(scores) for _ in range(1 + len(sequence.draft))]
+            for sequence in self.running
+        }
+
+    def _end_prefill(self, sequence: Sequence, scores: Scores) -> None:
+        """Cache the prefix of a prompt, and keep the first log-probabilities for choices."""
+        self._prefix_cache.store(self.cache, sequence.slot, self._prefix(sequence.prepared))
+        if sequence.prepared.request.choices:
+            sequence.first_logprobs = scores.values.float().log_softmax(-1).cpu()
+
+    def _sample(self, sequence: Sequence, scores: list[Scores]) -> None:
+        """Sample the next token, and further ones as long as the draft agrees."""
+        length = len(sequence.output)
+        with sequence.isolated():
+            self._accept(sequence, scores)
+        if self._spec.engine.speculate:
+            self._drafts.learn(sequence.output, length)
+
+    def _accept(self, sequence: Sequence, scores: list[Scores]) -> None:
+        draft, accepted = sequence.draft, 0
+        sequence.draft = []
+        while not sequence.ended and not sequence.pending:
+            self._detokenizer.append(sequence, _choose_token(sequence, scores[accepted]))
+            pending, verified = sequence.pending, 0
+            # Equal draft tokens went through the model already: they are cached.
+            while (
+                verified < len(pending)
+                and pending[verified : verified + 1] == draft[accepted : accepted + 1]
+            ):
+                verified, accepted = verified + 1, accepted + 1
+            sequence.advance(verified)
+
+    def _has_room(self) -> bool:
+        """Whether a slot is free, and the tokens of the next pass are not too many."""
+        tokens = sum(len(sequence.pending) for sequence in self.running)
+        return bool(self._free_slots()) and (not self.running or tokens <= MAX_STEP_TOKENS)
+
+    def _free_slots(self) -> list[int]:
+        taken = {sequence.slot for sequence in self.running}
+        return [slot for slot in range(self.slots) if slot not in taken]
+
+    def _fits(self, prepared: PreparedRequest) -> bool:
+        """Whether one more sequence fits in memory if all become as long as they may."""
+        if not self.running or self._budget_bytes is None:
             return True
-        columns = max(_columns(one) for one in [opened, *(writing.opened for writing in active)])
-        taken = (len(active) + 1) * columns * self.store.bytes_per_token
-        return taken <= self._budget_bytes
+        requests = [prepared, *(sequence.prepared for sequence in self.running)]
+        tokens = len(requests) * max(request.max_tokens for request in requests)
+        return tokens * self.cache.bytes_per_token <= self._budget_bytes
 
-    def _head_length(self, opened: Opened) -> int:
-        """Count the tokens before the first photo; at least one token is always asked anew."""
-        places = (opened.token_ids == self._runner.image_token).nonzero()
-        return int(places[0]) if len(places) else len(opened.token_ids) - 1
+    def _reserve(self, slot: int, tokens: int) -> None:
+        """Grow the KV cache; slots double each time, as growing copies it."""
+        self.cache.reserve(min(self.slots, 1 << slot.bit_length()), tokens)
 
-    def _make_room(
-        self, many: int, waiting: deque[Opened], error: torch.OutOfMemoryError
-    ) -> RequestFailed | None:
-        """Halve the places; a request that is too large alone is given up."""
-        self.store.clear()
-        self._heads.clear()
+    def _prefix(self, prepared: PreparedRequest) -> list[int]:
+        """Return the prompt up to its first photo, without its last token, which is always run."""
+        images = (prepared.token_ids == self._runner.image_token).nonzero()
+        stop = int(images[0]) if len(images) else len(prepared.token_ids) - 1
+        tokens: list[int] = prepared.token_ids[:stop].tolist()
+        return tokens
+
+    def _preempt(self, error: torch.OutOfMemoryError) -> Iterator[RequestFailed]:
+        """Put the running sequences back in the queue and halve the slots.
+
+        Yields the failure of a request that is too large alone.
+        """
+        preempted, self.running = [sequence.prepared for sequence in self.running], []
+        self.cache.clear()
+        self._prefix_cache.clear()
         torch.cuda.empty_cache()
-        if many > 1:
-            self._fewer(-(-many // 2))
-            return None
-        request = waiting.popleft().request
+        if len(preempted) > 1:
+            self._waiting.extendleft(reversed(preempted))
+            self._shrink(-(-len(preempted) // 2))
+            return
         message = f"one request alone is too large; lower --max-pixels: {error}"
-        return RequestFailed(request.key, "out_of_memory", message, request.attempt)
+        yield RequestFailed.of(preempted[0].request, ItemError("out_of_memory", message))
 
-    def _fewer(self, places: int) -> None:
-        self.places, self.halved = places, True
-        warnings.warn(f"out of memory: the batch size is now {places}", stacklevel=4)
+    def _shrink(self, slots: int) -> None:
+        self.slots, self.shrunk = slots, True
+        warnings.warn(f"out of memory: the batch size is now {slots}", stacklevel=4)
 
 
-def _few(writing: Writing) -> list[list[int] | None]:
-    """Give, of each place that is asked about, the few tokens that may come there; None: many.
+def _allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
+    """List the allowed tokens behind the last pending and each draft token; None for no limit.
 
-    Where the odds of all choices are asked for, or behind guesses, nothing is known yet.
+    Log-probabilities of choices need the whole vocabulary, and behind a draft the state of the
+    grammar is unknown.
     """
-    asked = 1 + len(writing.draft)
+    rows = 1 + len(sequence.draft)
     if (
-        writing.constraint is None
-        or asked > 1
-        or (writing.opened.request.choices and writing.begins)
+        sequence.constraint is None
+        or rows > 1
+        or (sequence.prepared.request.choices and sequence.in_prefill)
     ):
-        return [None] * asked
-    few = None
-    with writing.alone():
-        few = writing.constraint.few()
-    return [few]
+        return [None] * rows
+    tokens = None
+    with sequence.isolated():
+        tokens = sequence.constraint.narrow_tokens()
+    return [tokens]
 
 
-def _choose(writing: Writing, scores: Scores) -> int:
-    """Choose a token: the likeliest one that is allowed, or one drawn of those."""
-    values, constraint = scores.values, writing.constraint
-    # Nearly always what the model wants is allowed: only else is a mask worth its time.
-    right = scores.tokens or constraint is None or constraint.allows(scores.likeliest)
-    if writing.sampler.greedy and right:
-        return scores.likeliest
+def _choose_token(sequence: Sequence, scores: Scores) -> int:
+    """Choose the best allowed token, or draw one of the allowed."""
+    values, constraint = scores.values, sequence.constraint
+    # The best token is nearly always allowed: only otherwise a mask is worth its time.
+    best_allowed = scores.tokens or constraint is None or constraint.allows(scores.best)
+    if sequence.sampler.greedy and best_allowed:
+        return scores.best
     if constraint is not None and scores.tokens is None:
-        refused = constraint.refused().to(values.device)
+        refused = constraint.refused_mask().to(values.device)
         values = values.float().masked_fill(refused, -torch.inf)
-    if not writing.sampler.greedy:
-        values = writing.sampler.drawn(values)
-    place = int(values.argmax())
-    return place if scores.tokens is None else scores.tokens[place]
+    if not sequence.sampler.greedy:
+        values = sequence.sampler.add_noise(values)
+    index = int(values.argmax())
+    return index if scores.tokens is None else scores.tokens[index]
 
 
-def _columns(opened: Opened) -> int:
-    return len(opened.token_ids) + opened.request.max_new_tokens
-
-
-def _free_bytes(device: torch.device) -> int:
-    """Give what of a device's free memory may be taken."""
+def _memory_budget(device: torch.device) -> int:
+    """Return the share of a device's free memory for the KV cache. Units: bytes."""
     share = MEMORY_SHARE.get(device.type, MEMORY_SHARE["cpu"])
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * share)

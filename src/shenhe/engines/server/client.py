@@ -1,224 +1,229 @@
-"""One server, asked again where that helps: what can pass is waited for, what cannot is told."""
+"""Requests to one server, with retries: failures that may pass are retried, others reported."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import ServerOptions
+from shenhe.engines.server.codec import Codec, EncodedRequest
 from shenhe.engines.server.completions import Body
-from shenhe.engines.server.contact import (
-    AGAIN,
+from shenhe.engines.server.concurrency import AdaptiveLimit, CircuitBreaker
+from shenhe.engines.server.endpoint import (
     COMPLETIONS,
-    NO_WAY_IN,
-    TOO_MUCH,
-    Contact,
-    remedy,
+    DENIED,
+    OVERLOADED,
+    Endpoint,
+    describe_denial,
+    is_retryable,
 )
-from shenhe.engines.server.events import Events
-from shenhe.engines.server.faults import AgainError, BadAnswerError, UnreachedError
-from shenhe.engines.server.pacing import Breaker, Pace
-from shenhe.engines.server.streaming import Streamed, Teller, is_events, read_body
-from shenhe.engines.server.transport import Reply
-from shenhe.engines.server.wire import Letter, Wire
+from shenhe.engines.server.events import EventParser
+from shenhe.engines.server.faults import BadAnswerError, RetryableError, UnreachableError
+from shenhe.engines.server.streaming import (
+    StreamedCompletion,
+    StreamRedactor,
+    read_body,
+    starts_events,
+)
+from shenhe.engines.server.transport import HttpReply
 from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.secrecy import LEAST_IN_ANSWERS
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS
 
 log = logging.getLogger("shenhe.server")
-MOST = 64
-"""Requests under way at most, where --batch-size says nothing."""
-TRIES = 12
-"""A request is given up after so many failures that might have passed."""
-NOBODY_HOME = frozenset({502, 503, 504})
-"""What a gateway says while the server behind it is gone."""
-NEVER, IN_A_ROW = 16, 200
-"""A server that failed so often before its first answer, or since its last one, is given up."""
+MAX_CONCURRENT = 64
+"""Maximum of concurrent requests when no batch size is given."""
+MAX_TRIES = 12
+"""Failures that may pass after which a request is given up."""
+GATEWAY_ERRORS = frozenset({502, 503, 504})
+"""Statuses of a gateway whose server is gone."""
+MAX_FAILURES_AT_FIRST, MAX_FAILURES = 16, 200
+"""Failures in a row after which a server is given up: before its first answer, and later."""
 
 
 class Client:
-    """Asks one server; lives in one event loop."""
+    """Sends requests to one server; lives in one event loop."""
 
     def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
-        """Connect to nothing yet.
+        """Set up without connecting.
 
-        Raises: UsageError for an address or a key that cannot be.
+        Raises: UsageError for an invalid address or key.
         """
-        self.contact = Contact(spec)
-        self._address = self.contact.address
-        self.pace = Pace(spec.max_batch_size or MOST)
-        self._breaker = Breaker(self._address, self.contact.problem, spec.engine.server_patience)
-        self._photos = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
-        self._answered, self._failed, self._lost = False, 0, 0
+        self.endpoint = Endpoint(spec)
+        self._address = self.endpoint.address
+        self.limit = AdaptiveLimit(spec.max_batch_size or MAX_CONCURRENT)
+        self._breaker = CircuitBreaker(
+            self._address, self.endpoint.problem, spec.engine.server_patience
+        )
+        self._photo_threads = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
+        self._answered, self._failures, self._bad_requests = False, 0, 0
 
     async def close(self) -> None:
-        """Let go of the connections."""
-        self._photos.shutdown(wait=False, cancel_futures=True)
-        await self.contact.transport.close()
+        """Close the connections."""
+        self._photo_threads.shutdown(wait=False, cancel_futures=True)
+        await self.endpoint.transport.close()
 
-    async def answer(self, request: Request, wire: Wire) -> Answer | RequestFailed:
-        """Ask until there is an answer, or none is to be had.
+    async def answer(self, request: Request, codec: Codec) -> Answer | RequestFailed:
+        """Send a request until it is answered or given up.
 
         Raises: EngineError when no request can be answered any more.
         """
         loop = asyncio.get_running_loop()
         try:
-            letter = await loop.run_in_executor(self._photos, wire.write, request)
-            answer = await self._until_answered(letter, wire)
-        except BadAnswerError as error:
-            self._tell_of_a_loss(error)
-            return RequestFailed(
-                request.key, error.code, self.contact.words(error), request.attempt
-            )
+            encoded = await loop.run_in_executor(self._photo_threads, codec.encode, request)
+            answer = await self._send_until_answered(encoded, codec)
         except ItemError as error:
-            return RequestFailed(
-                request.key, error.code, self.contact.words(error), request.attempt
-            )
-        self._answered, self._failed, self._lost = True, 0, 0
+            if isinstance(error, BadAnswerError):
+                self._count_bad_request(error)
+            return RequestFailed.of(request, error, self.endpoint.describe(error))
+        self._answered, self._failures, self._bad_requests = True, 0, 0
         return answer
 
-    async def _until_answered(self, letter: Letter, wire: Wire) -> Answer:
-        """Ask again and again.
+    async def stream(self, encoded: EncodedRequest, emit: Callable[[str], object]) -> Body:
+        """Request one answer as a stream, pass each piece to `emit`, and return the completion.
 
-        Raises: ItemError when that is in vain; EngineError.
+        Raises: EngineError if the server is not there; ItemError for a bad answer.
         """
-        tries = bad = 0
+        seconds, transport = self.endpoint.seconds, self.endpoint.transport
+        try:
+            async with (
+                asyncio.timeout(seconds) as limit,
+                transport.open_response(COMPLETIONS, encoded.body) as response,
+            ):
+                limit.reschedule(None)  # an answer may take any time while it goes on
+                chunks = transport.chunks(response, seconds)
+                start = await transport.read_start(chunks)
+                if not starts_events(start):
+                    raw = start + b"".join([chunk async for chunk in chunks])
+                    return self._read_unstreamed(HttpReply(response.status, response.headers, raw))
+                completion, parser = StreamedCompletion(), EventParser()
+                redactor = StreamRedactor(self.endpoint.secrets.at_least(MIN_LENGTH_IN_ANSWERS))
+                for event in parser.feed(start):
+                    emit(redactor.feed(completion.add(event)))
+                async for chunk in chunks:
+                    for event in parser.feed(chunk):
+                        emit(redactor.feed(completion.add(event)))
+                for event in parser.end():
+                    emit(redactor.feed(completion.add(event)))
+        except (TimeoutError, UnreachableError) as error:
+            problem = self.endpoint.describe(error)
+            if isinstance(error, TimeoutError):
+                problem = f"no answer in {seconds:g} s"
+            raise EngineError(f"--base-url {self._address}: {problem}") from error
+        emit(redactor.end())
+        return completion.body()
+
+    async def _send_until_answered(self, encoded: EncodedRequest, codec: Codec) -> Answer:
+        """Send a request again and again.
+
+        Raises: ItemError when it is given up; EngineError.
+        """
+        tries = bad_answers = 0
         while True:
             await self._breaker.wait()
             try:
-                async with self.pace:
-                    answer = await self._ask(letter, wire)
-            except AgainError as error:
-                if error.no_fault:
+                async with self.limit:
+                    answer = await self._send(encoded, codec)
+            except RetryableError as error:
+                if error.maybe_gone:
                     continue
-                tries, why, told = tries + 1, str(error), error.told
-                self._give_up_a_sick_server(why, error.most)
-                if tries == TRIES:
-                    message = f"the server failed {TRIES} times, at last: {why}"
+                tries, problem, retry_after = tries + 1, str(error), error.retry_after
+                self._count_failure(problem, error.max_failures)
+                if tries == MAX_TRIES:
+                    message = f"the server failed {MAX_TRIES} times, at last: {problem}"
                     raise ItemError("server_failed", message) from error
-                pause = self.contact.patience.pause(tries, told)
+                pause = self.endpoint.backoff.pause(tries, retry_after)
             except BadAnswerError as error:
-                bad, why = bad + 1, self.contact.words(error)
-                if bad >= error.tries:
+                bad_answers, problem = bad_answers + 1, self.endpoint.describe(error)
+                if bad_answers >= error.tries:
                     raise
-                pause = self.contact.patience.short(bad)
+                pause = self.endpoint.backoff.short_pause(bad_answers)
             else:
-                self.pace.widen()
+                self.limit.grow()
                 return answer
-            log.info("%s: try %d: %s", letter.request.key, tries + bad, why)
+            log.info("%s: try %d: %s", encoded.request.key, tries + bad_answers, problem)
             await asyncio.sleep(pause)
 
-    async def stream(self, letter: Letter, told: Callable[[str], object]) -> Body:
-        """Ask for one answer piece by piece, each handed to `told`; give the whole completion.
+    async def _send(self, encoded: EncodedRequest, codec: Codec) -> Answer:
+        """Send a request once, and map everything that can come instead of an answer.
 
-        Raises: EngineError if there is no server; ItemError for what is no answer.
+        Raises: BadAnswerError, RetryableError if a retry may help; ItemError if not.
         """
-        whole, events = Streamed(), Events()
-        teller = Teller(self.contact.secrets.longer(LEAST_IN_ANSWERS))
-
-        def tell(some: Iterable[str]) -> None:
-            for event in some:
-                told(teller.feed(whole.add(event)))
-
+        seconds = self.endpoint.seconds
         try:
-            async with (
-                asyncio.timeout(self.contact.seconds) as limit,
-                self.contact.transport.opened(COMPLETIONS, letter.body) as response,
-            ):
-                limit.reschedule(None)  # an answer may be long, as long as it goes on
-                pieces = self.contact.transport.pieces(response, self.contact.seconds)
-                start = await self.contact.transport.beginning(pieces)
-                if not is_events(start):
-                    raw = start + b"".join([piece async for piece in pieces])
-                    return self._whole(Reply(response.status, response.headers, raw))
-                tell(events.feed(start))
-                async for piece in pieces:
-                    tell(events.feed(piece))
-                tell(events.end())
-        except (TimeoutError, UnreachedError) as error:
-            why = self.contact.words(error)
-            if isinstance(error, TimeoutError):
-                why = f"no answer in {self.contact.seconds:g} s"
-            raise EngineError(f"--base-url {self._address}: {why}") from error
-        told(teller.end())
-        return whole.body()
-
-    async def _ask(self, letter: Letter, wire: Wire) -> Answer:
-        """Ask once; the table of what can come instead of an answer.
-
-        Raises: ItemError where asking again is in vain; BadAnswerError, AgainError where not.
-        """
-        try:
-            async with asyncio.timeout(self.contact.seconds):
-                reply = await self.contact.transport.send(COMPLETIONS, letter.body)
-        except (UnreachedError, TimeoutError) as error:
+            async with asyncio.timeout(seconds):
+                reply = await self.endpoint.transport.send(COMPLETIONS, encoded.body)
+        except (UnreachableError, TimeoutError) as error:
             late = isinstance(error, TimeoutError)
             if late or getattr(error, "late", False):
-                self.pace.narrow()
-            why = f"no answer in {self.contact.seconds:g} s" if late else self.contact.words(error)
-            raise AgainError(why, no_fault=self._breaker.missed()) from error
+                self.limit.shrink()
+            problem = f"no answer in {seconds:g} s" if late else self.endpoint.describe(error)
+            raise RetryableError(problem, maybe_gone=self._breaker.note_missed()) from error
         except BadAnswerError:
-            self._breaker.reached()
+            self._breaker.note_reached()
             raise
-        if not reply.fine:
-            raise self._of_status(reply)
-        self._breaker.reached()
+        if not reply.ok:
+            raise self._error_of_status(reply)
+        self._breaker.note_reached()
         with item_wall("bad_answer", "the server's answer", BadAnswerError):
-            return wire.read(letter, read_body(reply.body))
+            return codec.decode(encoded, read_body(reply.body))
 
-    def _of_status(self, reply: Reply) -> Exception:
-        status, why = reply.status, f"status {reply.status}: {self.contact.said(reply)}"
-        gone = status in NOBODY_HOME and self._breaker.missed()
-        if status not in NOBODY_HOME:
-            self._breaker.reached()
-        if status in NO_WAY_IN:
-            # There was a way in when the first questions were asked: one such reply is only odd.
-            return AgainError(f"{why}: {remedy(status)}", most=NEVER)
-        if status not in AGAIN and status < 500:
-            return ItemError("refused", why)
-        if status in TOO_MUCH:
-            self.pace.narrow()
-        return AgainError(why, reply.headers.get("Retry-After"), no_fault=gone)
+    def _error_of_status(self, reply: HttpReply) -> Exception:
+        status, problem = reply.status, self.endpoint.describe_status(reply)
+        gone = status in GATEWAY_ERRORS and self._breaker.note_missed()
+        if status not in GATEWAY_ERRORS:
+            self._breaker.note_reached()
+        if status in DENIED:
+            # The probes had access: a single denial may be a glitch.
+            message = f"{problem}: {describe_denial(status)}"
+            return RetryableError(message, max_failures=MAX_FAILURES_AT_FIRST)
+        if not is_retryable(status):
+            return ItemError("refused", problem)
+        if status in OVERLOADED:
+            self.limit.shrink()
+        return RetryableError(problem, reply.headers.get("Retry-After"), maybe_gone=gone)
 
-    def _whole(self, reply: Reply) -> Body:
-        """Read an answer that came in one piece though it was to be streamed.
+    def _read_unstreamed(self, reply: HttpReply) -> Body:
+        """Read a response that came whole although a stream was requested.
 
         Raises: EngineError, ItemError.
         """
-        if not reply.fine:
-            why = f"status {reply.status}: {self.contact.said(reply)}"
-            if reply.status not in NO_WAY_IN:
-                raise ItemError("refused", why)
-            raise EngineError(f"--base-url {self._address}: {why}: {remedy(reply.status)}")
+        if not reply.ok:
+            problem = self.endpoint.describe_status(reply)
+            if reply.status not in DENIED:
+                raise ItemError("refused", problem)
+            remedy = describe_denial(reply.status)
+            raise EngineError(f"--base-url {self._address}: {problem}: {remedy}")
         return read_body(reply.body)
 
-    def _give_up_a_sick_server(self, why: str, most: int | None) -> None:
-        """Count failures in a row, of whatever requests: thousands that all fail help nobody.
+    def _count_failure(self, problem: str, max_failures: int | None) -> None:
+        """Count failures in a row over all requests, and give up the server after too many.
 
         Raises: EngineError.
         """
-        self._failed += 1
-        if self._failed >= (most or (IN_A_ROW if self._answered else NEVER)):
+        self._failures += 1
+        limit = max_failures or (MAX_FAILURES if self._answered else MAX_FAILURES_AT_FIRST)
+        if self._failures >= limit:
             raise EngineError(
-                f"--base-url {self._address}: the server failed {self._failed} times in a row:"
-                f" {why}; see its own log, then run the same command again"
+                f"--base-url {self._address}: the server failed {self._failures} times in a row:"
+                f" {problem}; see its own log, then run the same command again"
             )
 
-    def _tell_of_a_loss(self, error: BadAnswerError) -> None:
-        """Tell of the first question that was lost to odd answers, and give up after very many.
+    def _count_bad_request(self, error: BadAnswerError) -> None:
+        """Count requests lost to bad answers, log the first, give up the server after too many.
 
         Raises: EngineError.
         """
-        why = self.contact.words(error)
-        if not self._lost:
-            log.warning("%s answers oddly: %s", self._address, why)
-        self._lost += 1
-        if self._lost >= IN_A_ROW:
+        problem = self.endpoint.describe(error)
+        if not self._bad_requests:
+            log.warning("%s answers oddly: %s", self._address, problem)
+        self._bad_requests += 1
+        if self._bad_requests >= MAX_FAILURES:
             raise EngineError(
-                f"--base-url {self._address}: {self._lost} questions in a row got no answer that"
-                f" can be used: {why}"
+                f"--base-url {self._address}: {self._bad_requests} questions in a row got no answer"
+                f" that can be used: {problem}"
             )

@@ -1,73 +1,77 @@
-"""What of a completion is needed, read from whatever shape a server gives it."""
+"""Chat completions, read from whatever form a server gives them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from shenhe.engines.likeliest import is_logprob, plausible
-from shenhe.engines.server.faults import UselessAnswerError, torn
+from shenhe.engines.logprobs import are_plausible, is_logprob
+from shenhe.engines.server.faults import UselessAnswerError, torn_answer
 from shenhe.messages import FinishReason
 
-Body = dict[str, Any]
+Body = dict[str, object]
+"""A JSON object to or from a server; its values are checked where they are read."""
 
 FINISHES: Final[dict[str, FinishReason]] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "max_length"), "length"),
 }
-"""By what name servers tell that an answer ended by itself, or at the limit."""
-MOST_TOKENS: Final = 1 << 31
-SHOWN: Final = 1000
-"""Characters of an odd text that go into a message, which is cut again when nothing in it is secret
-any more."""
+"""Names that servers give to an answer's own end and to the limit."""
+MAX_TOKENS: Final = 1 << 31
+MAX_EXCERPT: Final = 1000
+"""Characters of a malformed body in a message, which is cut again once its secrets are hidden."""
 REASONING: Final = ("reasoning_content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The answer in a body. `likeliest` are its first token's candidates, (opening, log-prob)."""
+    """The answer in a body; `top_tokens` are the first token's candidates: bytes, log-prob."""
 
     text: str
     finish: FinishReason
     prompt_tokens: int
     new_tokens: int
-    likeliest: tuple[tuple[bytes, float], ...]
+    top_tokens: tuple[tuple[bytes, float], ...]
 
 
-def read_json(raw: bytes | str) -> Any:
-    """Read JSON that somebody else wrote.
+def read_json(raw: bytes | str) -> object:
+    """Parse foreign JSON.
 
     Raises: BadAnswerError.
     """
     try:
-        return json.loads(raw)
+        value: object = json.loads(raw)
     except UnicodeDecodeError as error:
-        raise torn("no JSON: it is not UTF-8") from error
+        raise torn_answer("no JSON: it is not UTF-8") from error
     except RecursionError as error:
         raise UselessAnswerError("JSON that is nested too deeply") from error
     except ValueError as error:
-        start = raw[:SHOWN].decode("utf-8", "replace") if isinstance(raw, bytes) else raw[:SHOWN]
-        what = f"no JSON: {error}: {start.strip()!r}" if start.strip() else "an empty answer"
-        raise torn(what) from error
+        start = raw[:MAX_EXCERPT]
+        start = start.decode("utf-8", "replace") if isinstance(start, bytes) else start
+        excerpt = start.strip()
+        raise torn_answer(
+            f"no JSON: {error}: {excerpt!r}" if excerpt else "an empty answer"
+        ) from error
+    return value
 
 
 def read_completion(body: Body) -> Completion:
-    """Read the answer of a completion; whatever else a server tells is taken or left.
+    """Read the answer of a completion; everything else in it is optional.
 
     Raises: BadAnswerError.
     """
     choice = first_choice(body)
     if choice is None:
-        raise torn("no completion: no choices")
+        raise torn_answer("no completion: no choices")
     message = choice.get("message")
     if not isinstance(message, dict):
-        raise torn("no completion: no message")
-    text, finish = _text(message), choice.get("finish_reason")
+        raise torn_answer("no completion: no message")
+    text, finish = _message_text(message), choice.get("finish_reason")
     name = finish.casefold() if isinstance(finish, str) else ""
     if name not in FINISHES:
-        raise UselessAnswerError(f"finish_reason {str(finish)[:SHOWN]}")
+        raise UselessAnswerError(f"finish_reason {str(finish)[:MAX_EXCERPT]}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -79,21 +83,21 @@ def read_completion(body: Body) -> Completion:
     return Completion(
         text,
         FINISHES[name],
-        _count(counts.get("prompt_tokens")),
-        _count(counts.get("completion_tokens")),
-        tuple(first_likeliest(body)),
+        _token_count(counts.get("prompt_tokens")),
+        _token_count(counts.get("completion_tokens")),
+        tuple(first_top_tokens(body)),
     )
 
 
 def first_choice(body: Body) -> Body | None:
-    """Give the first choice of a body; None where there is none."""
+    """Return the first choice of a body; None if there is none."""
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) else None
 
 
-def plain_text(content: Any) -> str | None:
-    """Join a content, which may be a list of parts; None where it is no text.
+def plain_text(content: object) -> str | None:
+    """Join a content, which may be a list of parts; None if it is no text.
 
     >>> plain_text([{"type": "text", "text": "通过"}])
     '通过'
@@ -102,42 +106,41 @@ def plain_text(content: Any) -> str | None:
         return content
     if not isinstance(content, list):
         return None
-    pieces: list[str] = []
+    texts: list[str] = []
     for part in content:
         if isinstance(part, dict) and part.get("type") in ("thinking", "reasoning"):
             continue
         text = part.get("text") if isinstance(part, dict) else part
         if not isinstance(text, str):
             return None
-        pieces.append(text)
-    return "".join(pieces)
+        texts.append(text)
+    return "".join(texts)
 
 
-def first_likeliest(body: Body) -> Iterator[tuple[bytes, float]]:
-    """Give the likeliest tokens at the start of an answer; none unless all of them are known."""
-    found: Any = first_choice(body)
-    for key, kind in (("logprobs", dict), ("content", list)):
-        found = found.get(key) if isinstance(found, dict) else None
-        if not isinstance(found, kind):
+def first_top_tokens(body: Body) -> Iterator[tuple[bytes, float]]:
+    """Yield the top tokens at the start of an answer; none unless all can be read."""
+    choice = first_choice(body)
+    logprobs = choice.get("logprobs") if choice is not None else None
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content else None
+    candidates = first.get("top_logprobs") if isinstance(first, dict) else None
+    if not isinstance(candidates, list):
+        return
+    top_tokens: dict[tuple[bytes, float], None] = {}  # a token that comes twice counts once
+    for candidate in candidates:
+        token = _token_bytes(candidate) if isinstance(candidate, dict) else None
+        logprob = candidate.get("logprob") if isinstance(candidate, dict) else None
+        if token is None or not is_logprob(logprob):
             return
-    first = found[0] if found else None
-    tokens = first.get("top_logprobs") if isinstance(first, dict) else None
-    if not isinstance(tokens, list) or not all(isinstance(token, dict) for token in tokens):
-        return
-    openings = [_opening(token) for token in tokens]
-    values = [token.get("logprob") for token in tokens]
-    if None in openings or not all(map(is_logprob, values)):
-        return
-    # A token that is told twice is one token.
-    told = dict.fromkeys(zip(openings, values, strict=True))
-    if plausible(value for _, value in told):
-        yield from ((opening or b"", float(value)) for opening, value in told)
+        top_tokens[token, logprob] = None
+    if are_plausible(logprob for _, logprob in top_tokens):
+        yield from ((token, float(logprob)) for token, logprob in top_tokens)
 
 
-def _text(message: Body) -> str:
-    """Give the text of a message.
+def _message_text(message: Body) -> str:
+    """Return the text of a message.
 
-    Raises: UselessAnswerError that says what became of it.
+    Raises: UselessAnswerError that says what became of the text.
     """
     text = plain_text(message.get("content"))
     if text:
@@ -156,17 +159,19 @@ def _text(message: Body) -> str:
     raise UselessAnswerError(f"no completion: content is {kind}, not a text")
 
 
-def _count(value: Any) -> int:
-    """Give a number of tokens; 0 where a server tells none."""
+def _token_count(value: object) -> int:
+    """Read a number of tokens; 0 if the server gives none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
-    return int(value) if 0 <= value < MOST_TOKENS else 0
+    return int(value) if 0 <= value < MAX_TOKENS else 0
 
 
-def _opening(token: Body) -> bytes | None:
-    """Give the bytes of a token; None where they cannot be read."""
+def _token_bytes(token: Mapping[str, object]) -> bytes | None:
+    """Return the bytes of a token; None if they cannot be read."""
     try:
-        told = token.get("bytes")
-        return bytes(told) if isinstance(told, list) and told else str(token["token"]).encode()
+        values = token.get("bytes")
+        return (
+            bytes(values) if isinstance(values, list) and values else str(token["token"]).encode()
+        )
     except (KeyError, TypeError, ValueError):
         return None

@@ -1,4 +1,4 @@
-"""What a server can do, found by asking it: each takes a format in its own way, or not at all."""
+"""What a server can do, found by probing: each accepts formats in its own way, or not at all."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Literal
 
 from PIL import Image
 
-from shenhe.engines.server.completions import Body, first_choice, first_likeliest, plain_text
+from shenhe.engines.server.completions import Body, first_choice, first_top_tokens, plain_text
 from shenhe.messages import Grammar
 
-Ask = Callable[[Body], Body | None]
-"""Asks for a completion; None where the server refuses the request."""
+Probe = Callable[[Body], Body | None]
+"""Requests a completion; None if the server refuses the request."""
 
-PROBE = "ok7ok7"
-"""What no model says by itself: a server whose answer is this was held to it."""
+PROBE_TEXT = "ok7ok7"
+"""No model writes this by itself: an answer equal to it was constrained to it."""
 FORMS: dict[str, Callable[[str], Body]] = {
     "structured_outputs": lambda regex: {"structured_outputs": {"regex": regex}},
     "guided_regex": lambda regex: {"guided_regex": regex},
@@ -26,36 +26,37 @@ FORMS: dict[str, Callable[[str], Body]] = {
         "response_format": {"type": "regex_schema", "regex_schema": regex}
     },
 }
-"""How to hold an answer to a regular expression: vLLM, vLLM before 0.11, SGLang, LMDeploy."""
+"""Fields that constrain an answer to a regular expression: vLLM, vLLM before 0.11, SGLang,
+LMDeploy."""
 EXTRAS: Body = {"skip_special_tokens": False, "repetition_penalty": 1.0}
-"""Box tokens are part of an answer, and greedy means greedy, whatever the checkpoint's own
-generation settings say."""
+"""Box tokens are part of an answer, and greedy decoding ignores the checkpoint's own generation
+settings."""
 TOP_LOGPROBS = (20, 5)
 Packing = Literal["PNG", "BMP"]
-"""How photos travel, pixel for pixel: BMP takes an eighth of the time, and two or three times the
-bytes, which on loopback cost nothing."""
+"""Lossless format of photos on the wire: BMP takes an eighth of the time, and two or three times
+the bytes, which are free on loopback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one server is spoken to. `form` is a key of FORMS, None: it cannot be held to formats."""
+    """How one server is addressed. `form` is a key of FORMS, None if it cannot constrain."""
 
     extras: bool
     form: str | None
     top_logprobs: int
     packing: Packing
 
-    def of_grammar(self, grammar: Grammar | None) -> Body:
-        """Say what the answer must be, as far as the server can be told."""
+    def constrain(self, grammar: Grammar | None) -> Body:
+        """Return the fields that constrain an answer, as far as the server can."""
         if self.form is None or grammar is None:
             return {}
         return FORMS[self.form](grammar.regex)
 
 
-def find_dialect(model: str, ask: Ask, *, constrain: bool, packing: Packing) -> Dialect:
-    """Ask a server a few short questions, to see what it takes and what it does with it.
+def find_dialect(model: str, probe: Probe, *, constrain: bool, packing: Packing) -> Dialect:
+    """Send a server a few short requests, to see what it accepts and what it does with it.
 
-    A packing that it does not take becomes PNG, which all take.
+    A packing that it does not accept is replaced by PNG, which all accept.
     """
     plain: Body = {
         "model": model,
@@ -63,37 +64,47 @@ def find_dialect(model: str, ask: Ask, *, constrain: bool, packing: Packing) -> 
         "max_tokens": 16,
         "temperature": 0,
     }
-    extras = ask(plain | {"max_tokens": 1} | EXTRAS) is not None
-    top = 0
-    for count in TOP_LOGPROBS:
-        found = ask(plain | {"max_tokens": 1, "logprobs": True, "top_logprobs": count})
-        if found is not None and any(first_likeliest(found)):
-            top = count
-            break
-    form = None
-    for name, say in FORMS.items() if constrain else ():
-        found = ask(plain | say(PROBE))
-        if found is not None and _text(found).strip() == PROBE:
-            form = name
-            break
-    if packing != "PNG":
-        photo = {
-            "type": "image_url",
-            "image_url": {"url": data_url(Image.new("RGB", (64, 64)), packing)},
-        }
-        seen = ask(plain | {"max_tokens": 1, "messages": [{"role": "user", "content": [photo]}]})
-        packing = packing if seen is not None else "PNG"
-    return Dialect(extras, form, top, packing)
+    short = plain | {"max_tokens": 1}
+    return Dialect(
+        extras=probe(short | EXTRAS) is not None,
+        top_logprobs=_find_top_logprobs(short, probe),
+        form=_find_form(plain, probe) if constrain else None,
+        packing=packing if packing == "PNG" or _accepts(packing, short, probe) else "PNG",
+    )
 
 
 def data_url(image: Image.Image, packing: Packing) -> str:
-    """Write a photo into an address of its own."""
-    packed = io.BytesIO()
-    image.save(packed, packing, **({"compress_level": 1} if packing == "PNG" else {}))
-    return f"data:image/{packing.lower()};base64,{base64.b64encode(packed.getvalue()).decode()}"
+    """Encode a photo as a data URL."""
+    file = io.BytesIO()
+    image.save(file, packing, **({"compress_level": 1} if packing == "PNG" else {}))
+    return f"data:image/{packing.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _text(body: Body) -> str:
+def _find_top_logprobs(short: Body, probe: Probe) -> int:
+    """Find the largest number of top log-probabilities that the server reports; 0 for none."""
+    for count in TOP_LOGPROBS:
+        completion = probe(short | {"logprobs": True, "top_logprobs": count})
+        if completion is not None and any(first_top_tokens(completion)):
+            return count
+    return 0
+
+
+def _find_form(plain: Body, probe: Probe) -> str | None:
+    """Find the form in which the server constrains an answer."""
+    for name, fields in FORMS.items():
+        completion = probe(plain | fields(PROBE_TEXT))
+        if completion is not None and _answer_text(completion).strip() == PROBE_TEXT:
+            return name
+    return None
+
+
+def _accepts(packing: Packing, short: Body, probe: Probe) -> bool:
+    url = data_url(Image.new("RGB", (64, 64)), packing)
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    return probe(short | {"messages": [{"role": "user", "content": content}]}) is not None
+
+
+def _answer_text(body: Body) -> str:
     message = (first_choice(body) or {}).get("message")
     content = message.get("content") if isinstance(message, dict) else None
     return plain_text(content) or ""

@@ -1,4 +1,4 @@
-"""Server-sent events, read by their specification (WHATWG HTML, 9.2.6) as the bytes come."""
+"""Server-sent events, parsed by their specification (WHATWG HTML, 9.2.6) as bytes arrive."""
 
 from __future__ import annotations
 
@@ -7,44 +7,44 @@ import io
 from collections.abc import Iterator
 
 
-class Events:
+class EventParser:
     r"""The data of each event.
 
-    Lines may end by CR, LF or both; the blank behind a colon may be missing; comments, other fields
-    and a byte order mark are passed over. An event that the stream ends in is given as well.
+    Lines may end in CR, LF or both; the space behind a colon is optional; comments, other fields
+    and a byte order mark are skipped. An event that ends with the stream counts as complete.
 
-        >>> list(Events().feed(b"data:1\n\n: still there\ndata: 2\ndata: 3\n\n"))
+        >>> list(EventParser().feed(b"data:1\n\n: still there\ndata: 2\ndata: 3\n\n"))
         ['1', '2\n3']
     """
 
     def __init__(self) -> None:
         text = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._decoder = io.IncrementalNewlineDecoder(text, translate=True)
-        self._rest: list[str] = []
+        self._partial_line: list[str] = []
         self._data: list[str] = []
 
     def feed(self, raw: bytes) -> Iterator[str]:
-        """Take some bytes, and give the events that are whole with them."""
-        yield from self._lines(self._decoder.decode(raw))
+        """Take bytes, and yield the events that they complete."""
+        yield from self._split(self._decoder.decode(raw))
 
     def end(self) -> Iterator[str]:
-        """Give what the end of the stream completes."""
-        yield from self._lines(self._decoder.decode(b"", final=True) + "\n\n")
+        """Yield the event that the end of the stream completes."""
+        yield from self._split(self._decoder.decode(b"", final=True) + "\n\n")
 
-    def _lines(self, text: str) -> Iterator[str]:
-        *lines, rest = text.split("\n")
+    def _split(self, text: str) -> Iterator[str]:
+        *lines, partial = text.split("\n")
         if lines:
-            lines[0] = "".join(self._rest) + lines[0]
-            self._rest = []
-        self._rest.append(rest)
+            lines[0] = "".join(self._partial_line) + lines[0]
+            self._partial_line = []
+        self._partial_line.append(partial)
         for line in lines:
             if line:
-                self._field(line)
+                self._read_field(line)
             elif self._data:
                 event, self._data = "\n".join(self._data), []
                 yield event
 
-    def _field(self, line: str) -> None:
+    def _read_field(self, line: str) -> None:
         name, _, value = line.partition(":")
-        if name in ("data", "error"):  # llama.cpp tells errors by a field of that name
+        if name in ("data", "error"):  # llama.cpp reports errors in a field of that name
             self._data.append(value.removeprefix(" "))

@@ -1,8 +1,6 @@
-"""A completion that comes in pieces."""
+"""Completions that arrive in pieces."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from shenhe.engines.server.completions import (
     REASONING,
@@ -11,66 +9,65 @@ from shenhe.engines.server.completions import (
     plain_text,
     read_json,
 )
-from shenhe.engines.server.events import Events
-from shenhe.engines.server.faults import UselessAnswerError, complaint, torn
+from shenhe.engines.server.events import EventParser
+from shenhe.engines.server.faults import UselessAnswerError, error_message, torn_answer
 from shenhe.secrecy import Secrets
 
 
-def is_events(start: bytes) -> bool:
-    """Whether a body that begins so is made of events."""
+def starts_events(start: bytes) -> bool:
+    """Whether a body that starts like this is an event stream."""
     fields = (b":", b"data:", b"event:", b"id:", b"retry:", b"error:")
     return start.lstrip(b"\xef\xbb\xbf\r\n ").startswith(fields)
 
 
 def read_body(raw: bytes) -> Body:
-    """Read a completion, also one that was streamed though nobody asked for that.
+    """Read a completion, including one that was streamed without being asked to.
 
-    Raises: BadAnswerError, with the server's own words where it tells of an error.
+    Raises: BadAnswerError, with the server's own error message if there is one.
     """
-    if is_events(raw):
-        whole = Streamed()
-        events = Events()
-        for event in (*events.feed(raw), *events.end()):
-            whole.add(event)
-        return whole.body()
+    if starts_events(raw):
+        completion, parser = StreamedCompletion(), EventParser()
+        for event in (*parser.feed(raw), *parser.end()):
+            completion.add(event)
+        return completion.body()
     body = read_json(raw)
-    if (words := complaint(body)) is not None:
-        raise torn(f"an error instead of an answer: {words}")
+    if (message := error_message(body)) is not None:
+        raise torn_answer(f"an error instead of an answer: {message}")
     if not isinstance(body, dict):
         raise UselessAnswerError("no completion: no JSON object")
     return body
 
 
-class Streamed:
-    """A completion that comes in pieces."""
+class StreamedCompletion:
+    """A completion assembled from the events of a stream."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._finish: Any = None
-        self._usage: Any = None
+        self._finish: object = None
+        self._usage: object = None
         self._reasoned = self._ended = False
 
     def add(self, event: str) -> str:
-        """Take an event, and give the text in it.
+        """Take an event, and return its text.
 
-        Raises: BadAnswerError, with the server's own words where it tells of an error.
+        Raises: BadAnswerError, with the server's own error message if there is one.
         """
         if self._ended or event.strip() == "[DONE]":
-            self._ended = True  # what comes behind the end is no part of the answer
+            self._ended = True  # anything behind the end is no part of the answer
             return ""
-        part = read_json(event)
-        if (words := complaint(part)) is not None:
-            raise UselessAnswerError(f"the server broke off: {words}")
-        if not isinstance(part, dict):
+        chunk = read_json(event)
+        if (message := error_message(chunk)) is not None:
+            raise UselessAnswerError(f"the server broke off: {message}")
+        if not isinstance(chunk, dict):
             raise UselessAnswerError("an event that is no JSON object")
-        self._usage = part.get("usage") or self._usage
-        choice = first_choice(part)
+        self._usage = chunk.get("usage") or self._usage
+        choice = first_choice(chunk)
         if choice is None or choice.get("index", 0) not in (0, "0", None):
             return ""
         self._finish = choice.get("finish_reason") or self._finish
         delta = choice.get("delta")
         if not isinstance(delta, dict) and not any(self._pieces):
-            delta = choice.get("message")  # the whole answer, in one event
+            delta = choice.get("message")  # the whole answer in one event
         if not isinstance(delta, dict):
             return ""
         self._reasoned |= any(delta.get(name) for name in REASONING)
@@ -79,39 +76,41 @@ class Streamed:
         return piece
 
     def body(self) -> Body:
-        """Give the whole, as it would have come in one piece.
+        """Return the whole completion, as without streaming.
 
         Raises: BadAnswerError if its end is missing.
         """
         if self._finish is None and not self._ended:
-            raise torn("the stream ended before the answer did")
+            raise torn_answer("the stream ended before the answer did")
         if self._finish is None and not any(self._pieces) and not self._reasoned:
-            raise torn("an empty answer: no event of the stream held any of it")
-        message = {"content": joined("".join(self._pieces))}
+            raise torn_answer("an empty answer: no event of the stream held any of it")
+        message = {"content": join_surrogates("".join(self._pieces))}
         if self._reasoned:
             message[REASONING[0]] = "..."
         choice = {"message": message, "finish_reason": self._finish}
         return {"choices": [choice], "usage": self._usage}
 
 
-class Teller:
-    """Passes on a text that comes in pieces: no half characters, and nothing of a secret."""
+class StreamRedactor:
+    """Passes on streamed text without half characters and without secrets."""
 
     def __init__(self, secrets: Secrets) -> None:
-        self._secrets, self._held = secrets, ""
+        self._secrets, self._pending = secrets, ""
 
     def feed(self, piece: str) -> str:
-        """Take a piece, and give what can be told by now."""
-        text = self._secrets.hide(joined(self._held + piece))
-        held = self._secrets.begins(text) or bool(text and "\ud800" <= text[-1] <= "\udbff")
-        self._held = text[len(text) - held :]
-        return text[: len(text) - held]
+        """Take a piece, and return the text that is safe to show."""
+        text = self._secrets.hide(join_surrogates(self._pending + piece))
+        kept = self._secrets.partial_match_length(text) or bool(
+            text and "\ud800" <= text[-1] <= "\udbff"
+        )
+        self._pending = text[len(text) - kept :]
+        return text[: len(text) - kept]
 
     def end(self) -> str:
-        """Give what was held back."""
-        return self._held
+        """Return the text that was kept back."""
+        return self._pending
 
 
-def joined(text: str) -> str:
-    """Join halves of characters that came apart."""
+def join_surrogates(text: str) -> str:
+    """Join surrogate pairs that arrived apart."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

@@ -1,7 +1,7 @@
-"""HTTP with one server: bounded answers, redirects within the host, faults of few kinds.
+"""HTTP with one server: bounded responses, redirects within the host, few kinds of errors.
 
-Every question has a connection of its own. What a server sends too much, or twice, ends with its
-connection, and cannot be taken for the answer to the next question.
+Every request has its own connection: surplus bytes of a response end with the connection, and
+cannot be taken for the response to the next request.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ import aiohttp
 
 from shenhe.engines.server.faults import (
     BadAnswerError,
-    UnreachedError,
+    UnreachableError,
     UselessAnswerError,
-    one_line,
-    torn,
+    to_one_line,
+    torn_answer,
 )
 from shenhe.errors import ItemError, UsageError, item_wall
 from shenhe.secrecy import KEY_VARIABLES, Secrets, api_key, redact_url
 
-MOST_BYTES: Final = 16 << 20
-"""A larger answer, also one that becomes larger when it is unpacked, is given up."""
+MAX_BYTES: Final = 16 << 20
+"""Size limit of a response, before and after decompression."""
 CONNECT_SECONDS: Final = 10.0
 IDLE_SECONDS: Final = 10.0
-"""A body whose length was announced comes without such pauses, or not at all."""
-TELLING: Final = 8
-LONGEST_HEADER: Final = 1 << 16
+"""Longest pause within a body of announced length."""
+START_BYTES: Final = 8
+MAX_HEADER_BYTES: Final = 1 << 16
 REDIRECTS: Final = frozenset({301, 302, 307, 308})
-MOST_REDIRECTS: Final = 4
+MAX_REDIRECTS: Final = 4
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class Reply(NamedTuple):
-    """What came back, whole."""
+class HttpReply(NamedTuple):
+    """A complete response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @property
-    def fine(self) -> bool:
-        """Whether it is meant as an answer."""
+    def ok(self) -> bool:
+        """Whether the status is a success."""
         return 200 <= self.status < 300
 
 
@@ -56,50 +56,51 @@ class Transport:
     """Connections to one server; lives in one event loop."""
 
     def __init__(self, base_url: str) -> None:
-        """Connect to nothing yet.
+        """Set up without connecting.
 
-        Raises: UsageError for an address that is none, or a key that no header can hold.
+        Raises: UsageError for an invalid address, or a key that no header can hold.
         """
         self.address = redact_url(base_url)
-        self._base = _split(base_url)
-        proxy = _proxy(self._base)
+        self._base = _split_url(base_url)
+        proxy = _find_proxy(self._base)
         self.secrets = Secrets.of(base_url, *([proxy] if proxy else []))
         self._proxy = proxy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, force_close=True),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # How long an answer may take is for whoever asks to say.
+            # The time limit of an answer is the caller's.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             headers={"Authorization": _authorization(self._base), "Accept-Encoding": "identity"},
-            max_line_size=LONGEST_HEADER,
-            max_field_size=LONGEST_HEADER,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._session.close()
 
-    async def send(self, path: str, body: bytes | None = None) -> Reply:
-        """Ask, by POST where there is a body, and read the whole reply, whatever its status.
+    async def send(self, path: str, body: bytes | None = None) -> HttpReply:
+        """Send a request, POST if there is a body, and read the whole response of any status.
 
-        Raises: UnreachedError, BadAnswerError; ItemError for a redirect to elsewhere.
+        Raises: UnreachableError, BadAnswerError; ItemError for a redirect to another host.
         """
-        async with self.opened(path, body) as response:
-            announced = response.headers.get("Content-Length")
-            pause = IDLE_SECONDS if announced else None
-            pieces = [piece async for piece in self.pieces(response, pause)]
-            return Reply(response.status, response.headers, b"".join(pieces))
+        async with self.open_response(path, body) as response:
+            pause = IDLE_SECONDS if response.headers.get("Content-Length") else None
+            chunks = [chunk async for chunk in self.chunks(response, pause)]
+            return HttpReply(response.status, response.headers, b"".join(chunks))
 
     @asynccontextmanager
-    async def opened(self, path: str, body: bytes | None) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask, and give the response as soon as its head is there.
+    async def open_response(
+        self, path: str, body: bytes | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request, and yield the response as soon as its headers are there.
 
         Raises: as `send`.
         """
         path = f"{self._base.path.rstrip('/')}/{path}"
-        url = self._base._replace(netloc=_host(self._base), path=path, fragment="")
-        with self._told():
-            for _ in range(MOST_REDIRECTS):
+        url = self._base._replace(netloc=_host_and_port(self._base), path=path, fragment="")
+        with self._map_errors():
+            for _ in range(MAX_REDIRECTS):
                 response = await self._session.request(
                     "GET" if body is None else "POST",
                     url.geturl(),
@@ -112,18 +113,18 @@ class Transport:
                 if response.status not in REDIRECTS or not target:
                     break
                 response.close()
-                url = self._within(url, response.status, target)
+                url = self._follow_redirect(url, response.status, target)
             else:
-                raise ItemError("refused", f"more than {MOST_REDIRECTS - 1} redirects")
+                raise ItemError("refused", f"more than {MAX_REDIRECTS - 1} redirects")
             try:
                 yield response
             finally:
                 response.close()
 
-    async def pieces(
+    async def chunks(
         self, response: aiohttp.ClientResponse, pause: float | None
     ) -> AsyncIterator[bytes]:
-        """Read a body as it comes. Units: `pause` between two pieces in seconds.
+        """Read a body as it arrives. Units: `pause` between two chunks in seconds.
 
         Raises: BadAnswerError if it is too large, or stops before its end.
         """
@@ -131,86 +132,83 @@ class Transport:
         while True:
             try:
                 async with asyncio.timeout(pause):
-                    piece = await response.content.readany()
+                    chunk = await response.content.readany()
             except TimeoutError as error:
                 announced = response.headers.get("Content-Length", "more")
-                raise torn(f"{size} bytes of {announced} came, then nothing") from error
-            if not piece:
+                raise torn_answer(f"{size} bytes of {announced} came, then nothing") from error
+            if not chunk:
                 return
-            size += len(piece)
-            if size > MOST_BYTES:
-                raise UselessAnswerError(f"an answer of more than {MOST_BYTES >> 20} MiB")
-            yield piece
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise UselessAnswerError(f"an answer of more than {MAX_BYTES >> 20} MiB")
+            yield chunk
 
     @staticmethod
-    async def beginning(pieces: AsyncIterator[bytes]) -> bytes:
-        """Read as much of a body as tells what it is."""
+    async def read_start(chunks: AsyncIterator[bytes]) -> bytes:
+        """Read as much of a body as shows its kind."""
         start = b""
-        async for piece in pieces:
-            start += piece
-            if len(start.strip()) >= TELLING:
+        async for chunk in chunks:
+            start += chunk
+            if len(start.strip()) >= START_BYTES:
                 break
         return start
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what the HTTP library raises into one of our faults."""
+    def _map_errors(self) -> Iterator[None]:
+        """Map exceptions of the HTTP library to the errors of `faults`."""
         with item_wall("bad_answer", "the server's answer", BadAnswerError):
             try:
                 yield
             except (aiohttp.ClientPayloadError, aiohttp.ContentTypeError) as error:
-                raise torn(f"no whole answer: {self._words(error)}") from error
+                raise torn_answer(f"no whole answer: {self._describe(error)}") from error
             except aiohttp.ClientResponseError as error:
-                said = self._words(error.message)
-                what = "no HTTP"
-                if said.startswith("Bad status line"):
-                    what += ", or a body that is longer than it was announced"
-                raise torn(f"{what}: {said}") from error
+                message = self._describe(error.message)
+                problem = "no HTTP"
+                if message.startswith("Bad status line"):
+                    problem += ", or a body that is longer than it was announced"
+                raise torn_answer(f"{problem}: {message}") from error
             except TimeoutError as error:
-                raise UnreachedError(self._words(error), late=True) from error
+                raise UnreachableError(self._describe(error), late=True) from error
             except aiohttp.ServerDisconnectedError as error:
-                raise UnreachedError("the connection ended before there was an answer") from error
+                raise UnreachableError("the connection ended before there was an answer") from error
             except (aiohttp.ClientError, ConnectionError) as error:
-                raise UnreachedError(self._words(error)) from error
+                raise UnreachableError(self._describe(error)) from error
 
-    def _words(self, error: object) -> str:
-        return one_line(error, self.secrets) or type(error).__name__
+    def _describe(self, error: object) -> str:
+        return to_one_line(error, self.secrets) or type(error).__name__
 
-    def _within(self, url: SplitResult, status: int, target: str) -> SplitResult:
-        """Follow a redirect, which may lead to another place of the same server alone.
+    def _follow_redirect(self, url: SplitResult, status: int, target: str) -> SplitResult:
+        """Resolve a redirect, which must stay on the same server.
 
         Raises: ItemError.
         """
         try:
-            found = urlsplit(urljoin(url.geturl(), target))
-            same = _origin(found) == _origin(url)
-            safer = (url.scheme, found.scheme) == ("http", "https") and (
-                url.hostname == found.hostname and {_origin(url)[2], _origin(found)[2]} == {80, 443}
-            )
+            resolved = urlsplit(urljoin(url.geturl(), target))
+            allowed = _origin(resolved) == _origin(url) or _is_upgrade(url, resolved)
         except ValueError:
-            same = safer = False
-        if same or safer:
-            return found._replace(netloc=_host(found), fragment="")
-        where = one_line(redact_url(target), self.secrets)
+            allowed = False
+        if allowed:
+            return resolved._replace(netloc=_host_and_port(resolved), fragment="")
+        address = to_one_line(redact_url(target), self.secrets)
         raise ItemError(
             "refused",
-            f"status {status}: it sends us on to {where}, where nothing is sent: give that address"
-            " as --base-url if it is right",
+            f"status {status}: it sends us on to {address}, where nothing is sent: give that"
+            " address as --base-url if it is right",
         )
 
 
-def _split(url: str) -> SplitResult:
+def _split_url(url: str) -> SplitResult:
     try:
-        found = urlsplit(url)
-        if found.hostname and found.port != 0 and found.scheme in _PORTS:
-            return found
+        parts = urlsplit(url)
+        if parts.hostname and parts.port != 0 and parts.scheme in _PORTS:
+            return parts
     except ValueError:
         pass
     raise UsageError(f"--base-url {redact_url(url)}: no address; write http://HOST:PORT/v1")
 
 
-def _host(url: SplitResult) -> str:
-    """Give host and port, without what opens them."""
+def _host_and_port(url: SplitResult) -> str:
+    """Return host and port, without user and password."""
     return url.netloc.rpartition("@")[2]
 
 
@@ -218,11 +216,20 @@ def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
     return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme)
 
 
+def _is_upgrade(url: SplitResult, target: SplitResult) -> bool:
+    """Whether a redirect leads from HTTP to HTTPS of the same host, on the usual ports."""
+    return (
+        (url.scheme, target.scheme) == ("http", "https")
+        and url.hostname == target.hostname
+        and {_origin(url)[2], _origin(target)[2]} == {80, 443}
+    )
+
+
 def _authorization(base: SplitResult) -> str:
-    """Give the header that opens: user and password of the address, or the key."""
+    """Return the Authorization header: user and password of the address, or the key."""
     if base.username is not None:
-        both = f"{unquote(base.username)}:{unquote(base.password or '')}"
-        return f"Basic {base64.b64encode(both.encode()).decode()}"
+        credentials = f"{unquote(base.username)}:{unquote(base.password or '')}"
+        return f"Basic {base64.b64encode(credentials.encode()).decode()}"
     key = api_key() or "none"
     if not key.isascii() or not key.isprintable():
         names = " or ".join(KEY_VARIABLES)
@@ -230,17 +237,17 @@ def _authorization(base: SplitResult) -> str:
     return f"Bearer {key}"
 
 
-def _proxy(base: SplitResult) -> str | None:
-    """Find the proxy that the environment names for a server elsewhere.
+def _find_proxy(base: SplitResult) -> str | None:
+    """Find the proxy that the environment names for a remote server.
 
     Raises: UsageError for one that does not speak HTTP.
     """
     host = base.hostname or ""
     proxies = getproxies()
-    found = proxies.get(base.scheme) or proxies.get("all")
-    if not found or is_loopback(host) or proxy_bypass(host):
+    address = proxies.get(base.scheme) or proxies.get("all")
+    if not address or is_loopback(host) or proxy_bypass(host):
         return None
-    proxy = found if "://" in found else f"http://{found}"
+    proxy = address if "://" in address else f"http://{address}"
     if not proxy.startswith(("http://", "https://")):
         raise UsageError(
             f"the proxy {redact_url(proxy)}: only http proxies can be used; take the server out by"

@@ -1,4 +1,4 @@
-// Keys press what stands on the page: whatever a key does, a click or a tap does too.
+// Keys press elements of the page: everything that a key does, a click or a tap does as well.
 "use strict";
 const byId = (id) => document.getElementById(id);
 const TYPED = "input:not([type=hidden]), select, textarea";
@@ -10,7 +10,7 @@ function press(target) {
   } else target.click();
 }
 
-// Dialogs lie over the page wherever it is scrolled to; the first button of one has the focus.
+// A dialog is visible wherever the page is scrolled to; its first button gets the focus.
 function open(id) {
   if (!byId(id)) {
     document.body.append(byId(`${id}-template`).content.cloneNode(true));
@@ -27,14 +27,14 @@ function moveInQueue(step) {
   if (next) next.focus();
 }
 
-// Nothing decides but the keys 1, 2, 3, a and a click on a decision: no key that is held down, none
-// of an input method or a shortcut, none that a field, a list or a dialog has, no second click.
+// Only the keys 1, 2, 3, a and a click on a decision decide: never a key that is held down, one of an
+// input method or a shortcut, one pressed in a field, a list or a dialog, or a second click.
 const REPEATABLE = ["j", "k", "+", "=", "-"];
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.keyCode === 229) return;
   const focused = event.target instanceof Element ? event.target : document.body;
   if (event.repeat && !REPEATABLE.includes(event.key)) {
-    // A button that is held down is not pressed again and again.
+    // Holding a key down presses the focused button once.
     if (focused.closest("button, a, summary")) event.preventDefault();
     return;
   }
@@ -53,11 +53,11 @@ document.addEventListener("keydown", (event) => {
   press(target);
 });
 
-// A decision is on disk when the server has answered; until then the page stays, and says so.
+// A decision is on disk once the server has answered; until then the page stays.
 const decide = byId("decide");
 let sending = false;
 let byItself = false;
-const PATIENCE = 60_000; // milliseconds: twice as long as the server waits for its disk
+const PATIENCE = 60_000; // milliseconds: twice the time that the server waits for its disk
 document.addEventListener("click", (event) => {
   const again = event.detail > 1 && event.target.closest("[name=choice], .moves button");
   if (!again && !(sending && event.target.closest("a, button"))) return;
@@ -73,7 +73,7 @@ async function send(button) {
   const told = await answer.json().catch(() => ({}));
   sending = false;
   if (told.faults) return askBack(told);
-  // A conflict, or a line that is none: the page that says so comes as an answer to the form itself.
+  // A conflict or an invalid line: submitting the form itself shows the page that explains it.
   byItself = true;
   decide.requestSubmit(button);
 }
@@ -99,10 +99,10 @@ for (const undo of document.querySelectorAll(".moves"))
     if (sending) event.preventDefault();
     sending = true;
   });
-// A page out of the browser's memory shows what was, not what is.
+// A page from the browser's back/forward cache is out of date.
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 
-// What is being written is kept in this browser until it has been saved; it decides nothing.
+// Drafts: unsaved input is kept in this browser until it has been saved; a draft decides nothing.
 const drafts = {
   fields: decide ? [...decide.elements].filter((field) => field.name && field.matches(TYPED)) : [],
   name: decide && `draft ${decide.dataset.draft}`,
@@ -111,7 +111,7 @@ const drafts = {
   fill(field, value) {
     if (field.type === "checkbox") field.checked = Boolean(value);
     else field.value = value;
-    // A fault that the list no longer has is no reason to choose nothing.
+    // A fault that the list no longer has must not clear the selection.
     if (drafts.value(field) !== value) field.value = drafts.saved[field.name];
     field.closest("details")?.setAttribute("open", "");
   },
@@ -129,13 +129,13 @@ const drafts = {
   forget() {
     try {
       localStorage.removeItem(drafts.name);
-    } catch {} // nothing was kept
+    } catch {} // no storage: nothing was kept
   },
   restore() {
     let kept = {};
     try {
       kept = JSON.parse(localStorage.getItem(drafts.name)) ?? {};
-    } catch {} // no draft, or none that can be read
+    } catch {} // no draft, or an invalid one
     for (const field of drafts.fields) {
       const value = kept[field.name];
       if (typeof value === "string" && value !== drafts.value(field)) drafts.fill(field, value);
@@ -143,9 +143,9 @@ const drafts = {
   },
 };
 if (decide) {
-  // What the browser has put into fields is not what anybody wrote here.
+  // Browsers restore fields after a reload; that is not input of the reviewer.
   decide.reset();
-  // A page that answers with what was being written shows no saved state to compare with.
+  // A page that was rejected shows unsaved input: there is no saved state to compare with.
   for (const field of drafts.fields) drafts.saved[field.name] = "unsaved" in decide.dataset ? null : drafts.value(field);
   if (!("unsaved" in decide.dataset)) drafts.restore();
   drafts.keep();
@@ -157,7 +157,7 @@ if (decide) {
   });
 }
 
-// Photos that cannot be opened say so in words.
+// A photo that cannot be opened is replaced by a sentence.
 for (const image of document.querySelectorAll(".picture img")) {
   const tell = () => {
     const told = Object.assign(document.createElement("span"), { className: "broken", textContent: image.dataset.broken });
@@ -167,7 +167,7 @@ for (const image of document.querySelectorAll(".picture img")) {
   else image.addEventListener("error", tell);
 }
 
-// Overlays in the place of photos.
+// Overlays replace the photos.
 const overlays = byId("overlays");
 const drawn = [...document.querySelectorAll(".picture[data-overlay]")];
 if (overlays && drawn.length) {
@@ -184,7 +184,7 @@ if (overlays && drawn.length) {
   });
 }
 
-// Zoom: one photo over the whole page, as large as wanted.
+// Zoom: one photo over the whole page, enlarged up to eight times.
 const zoom = byId("zoom");
 const pictures = [...document.querySelectorAll(".picture")];
 let shown = 0;
@@ -224,11 +224,11 @@ if (zoom) {
   zoom.querySelector(".scroll").addEventListener("dblclick", () => resize(scale > 1 ? 1 : 3));
 }
 
-// The next group's first photo is fetched while this one is looked at.
+// The first photo of the next group is fetched ahead.
 const ahead = document.querySelector("[data-ahead]");
 if (ahead) addEventListener("load", () => (new Image().src = ahead.dataset.ahead));
 
-// The keys, over the page.
+// The list of keys.
 const openKeys = byId("open-keys");
 if (openKeys) {
   openKeys.hidden = false;

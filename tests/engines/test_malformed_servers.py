@@ -14,12 +14,12 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine, transport
-from shenhe.engines.server.waiting import Patience, seconds_of
+from shenhe.engines.server.backoff import Backoff, parse_retry_after
 from shenhe.errors import EngineError, ItemError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.probability import p_pass
 from shenhe.stages import summary, verdict
-from tests.servers import odd
+from tests.servers import malformed
 from tests.servers.specs import server_spec
 from tests.servers.starting import Served, scripted
 
@@ -67,7 +67,7 @@ def _streamed(engine: ServerEngine) -> tuple[list[str], Answer]:
             return pieces, end.value
 
 
-@pytest.mark.parametrize("name", odd.FINE)
+@pytest.mark.parametrize("name", malformed.FINE)
 def test_what_nobody_needs_may_be_odd(
     name: str, make: Make, served: Served, demo_photos: list[Path]
 ) -> None:
@@ -80,7 +80,7 @@ def test_what_nobody_needs_may_be_odd(
     assert served.get("counts")["asked"] == before + 1
 
 
-@pytest.mark.parametrize("name", [*odd.LOST, *odd.AGAIN])
+@pytest.mark.parametrize("name", [*malformed.LOST, *malformed.AGAIN])
 def test_an_answer_that_is_none_costs_its_question(
     name: str,
     make: Make,
@@ -88,9 +88,9 @@ def test_an_answer_that_is_none_costs_its_question(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     (failed,) = make(name).answer([_line(demo_photos[0])])
-    _, words = (odd.LOST | odd.AGAIN)[name]
+    _, words = (malformed.LOST | malformed.AGAIN)[name]
     assert isinstance(failed, RequestFailed), failed
     assert words in failed.message
     assert failed.message.isprintable()
@@ -98,7 +98,7 @@ def test_an_answer_that_is_none_costs_its_question(
     assert words in caplog.text or failed.code == "refused"
 
 
-@pytest.mark.parametrize("name", odd.UNKNOWN)
+@pytest.mark.parametrize("name", malformed.UNKNOWN)
 def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
     (answer,) = make(name).answer([_verdict()])
     assert isinstance(answer, Answer)
@@ -106,13 +106,15 @@ def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
     assert p_pass(answer) is None
 
 
-@pytest.mark.parametrize("name", [*odd.LOST, *odd.AGAIN, *odd.UNKNOWN, "elsewhere"])
+@pytest.mark.parametrize(
+    "name", [*malformed.LOST, *malformed.AGAIN, *malformed.UNKNOWN, "elsewhere"]
+)
 def test_odd_answers_to_the_first_questions_end_nothing(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     engine = make(f"probe-{name}")
-    if name in odd.UNKNOWN:
+    if name in malformed.UNKNOWN:
         assert engine.dialect.top_logprobs == 0
     (answer,) = engine.answer([_line(demo_photos[0])])
     assert isinstance(answer, Answer)
@@ -122,7 +124,7 @@ def test_odd_answers_to_the_first_questions_end_nothing(
 def test_what_is_odd_once_is_asked_again(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     engine = make(f"once-{name}")
     assert engine.dialect == make("scripted").dialect
     (answer,) = engine.answer([_line(demo_photos[0])])
@@ -176,7 +178,7 @@ def test_a_body_that_stops_before_its_length_is_not_waited_for(
     make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     (failed,) = make("held_back").answer([_line(demo_photos[0])])
     assert isinstance(failed, RequestFailed)
     assert failed.message == "1 bytes of 400 came, then nothing"
@@ -202,7 +204,7 @@ def test_what_opens_a_server_is_told_to_nobody(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("shenhe.engines.server.waiting.PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     caplog.set_level("DEBUG")
     url, secrets = served.url, ["sk-geheim"]
     if opener == "password":
@@ -257,23 +259,23 @@ def test_a_key_that_no_header_can_hold(make: Make, monkeypatch: pytest.MonkeyPat
     + [("Mon, 99 Foo 2015", None), ("\x00", None)],
 )
 def test_how_long_a_server_says_to_wait(told: str, seconds: float | None) -> None:
-    assert seconds_of(told) == seconds
+    assert parse_retry_after(told) == seconds
 
 
 def test_a_date_to_wait_for() -> None:
-    seconds = seconds_of("Fri, 31 Dec 2999 23:59:59 GMT")
+    seconds = parse_retry_after("Fri, 31 Dec 2999 23:59:59 GMT")
     assert seconds is not None
     assert seconds > 1e9
 
 
 def test_nobody_waits_longer_than_two_minutes(caplog: pytest.LogCaptureFixture) -> None:
-    patience = Patience("http://host/v1", 1800)
-    assert patience.pause(1, "1000000000") == 120
-    assert patience.pause(1, "inf") == 120
+    backoff = Backoff("http://host/v1", 1800)
+    assert backoff.pause(1, "1000000000") == 120
+    assert backoff.pause(1, "inf") == 120
     assert caplog.text.count("says to wait for 1e+09 s (Retry-After): asked again after 120 s") == 1
-    assert Patience("x", 3).pause(1, "60") == 3
-    assert 2 <= Patience("x", 1800).pause(1, "2") <= 3
-    assert 0 < Patience("x", 1800).pause(1, "nan") < 1
+    assert Backoff("x", 3).pause(1, "60") == 3
+    assert 2 <= Backoff("x", 1800).pause(1, "2") <= 3
+    assert 0 < Backoff("x", 1800).pause(1, "nan") < 1
 
 
 def test_a_server_that_says_to_wait_for_ever_is_told_of(

@@ -8,17 +8,22 @@ import pytest
 import torch
 from torch import nn
 
-from shenhe.engines.local.skinny_linear import FEW_ROWS_OF_HEAD, HEAD, ThinLinear, make_thin
+from shenhe.engines.local.skinny_linear import (
+    LM_HEAD_ROWS,
+    MAX_ROWS_OF_LM_HEAD,
+    SkinnyLinear,
+    use_skinny_linear,
+)
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("inside", "outside"), [(512, 1024), (64, HEAD)])
+@pytest.mark.parametrize(("inside", "outside"), [(512, 1024), (64, LM_HEAD_ROWS)])
 def test_the_same_but_for_rounding(inside: int, outside: int, bias: bool) -> None:
     layer = nn.Linear(inside, outside, bias=bias)
     thin = deepcopy(layer)
-    make_thin(thin)
-    assert isinstance(thin, ThinLinear)
-    for rows in range(1, FEW_ROWS_OF_HEAD + 2):
+    use_skinny_linear(thin.modules())
+    assert isinstance(thin, SkinnyLinear)
+    for rows in range(1, MAX_ROWS_OF_LM_HEAD + 2):
         given = torch.randn(rows, inside)
         torch.testing.assert_close(thin(given), layer(given), rtol=1e-4, atol=1e-5)
         assert thin(given[None]).shape == (1, rows, outside)
@@ -33,5 +38,5 @@ def test_layers_that_compute_in_their_own_way_are_left_alone() -> None:
         Other(512, 1024),
         nn.Linear(512, 1024, dtype=torch.bfloat16),
     )
-    make_thin(model)
-    assert not any(isinstance(layer, ThinLinear) for layer in model)
+    use_skinny_linear(model.modules())
+    assert not any(isinstance(layer, SkinnyLinear) for layer in model)

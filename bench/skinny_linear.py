@@ -1,6 +1,6 @@
 """Few rows through a large matrix: torch and `shenhe.engines.local.skinny_linear`, in float32.
 
-python -m bench.thin_matrices
+python -m bench.skinny_linear
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from shenhe.engines.local.skinny_linear import make_thin
+from shenhe.engines.local.skinny_linear import use_skinny_linear
 
 SHAPES = ((512, 1536), (1024, 3072), (3072, 1024), (1024, 151_936))
 ROWS = (1, 2, 4, 8, 16)
@@ -28,7 +28,7 @@ def main() -> None:
         plain = [nn.Linear(inside, outside, bias=False) for _ in range(max(1, BYTES // size))]
         thin = deepcopy(plain)
         for layer in thin:
-            make_thin(layer)
+            use_skinny_linear(layer.modules())
         for rows in ROWS:
             given = torch.randn(rows, inside)
             first, second = _seconds(plain, given), _seconds(thin, given)

@@ -1,4 +1,4 @@
-"""From a request to what goes over the wire, and from what comes back to an answer."""
+"""Requests encoded as JSON bodies for one server, and completions decoded to answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
-from shenhe.secrecy import LEAST_IN_ANSWERS, Secrets
+from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS, Secrets
 
-ENDS = ("<|im_end|>", "<|endoftext|>")
-"""What servers leave at the end of an answer when they are told to keep special tokens."""
+END_TOKENS = ("<|im_end|>", "<|endoftext|>")
+"""Tokens that servers leave at the end of an answer when told to keep special tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class EncodedRequest:
     """A request ready to be sent, and the sizes of its photos."""
 
     request: Request
@@ -34,8 +34,8 @@ class Letter:
     constrained: bool
 
 
-class Wire:
-    """Writes requests to one model of one server, and reads what it answers."""
+class Codec:
+    """Encodes requests to one model of one server, and decodes its completions."""
 
     def __init__(
         self,
@@ -45,17 +45,17 @@ class Wire:
         budget: PixelBudget,
         secrets: Secrets,
     ) -> None:
-        """Leave `secrets` out of answers: servers have been seen to repeat what they are sent."""
+        """Hide `secrets` in answers: some servers repeat the headers that they receive."""
         self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
-        self._secrets = secrets.longer(LEAST_IN_ANSWERS)
+        self._secrets = secrets.at_least(MIN_LENGTH_IN_ANSWERS)
 
-    def write(self, request: Request, *, stream: bool = False) -> Letter:
-        """Open the photos of a request and lay it out.
+    def encode(self, request: Request, *, stream: bool = False) -> EncodedRequest:
+        """Open the photos of a request and write its body.
 
         Raises: PhotoError; ItemError for a text that cannot be sent.
         """
         sizes: list[PhotoSize] = []
-        messages = [self._message(message, sizes) for message in request.messages]
+        messages = [self._encode_message(message, sizes) for message in request.messages]
         temperature = self._spec.temperature_of(request)
         body: Body = {
             "model": self._model,
@@ -64,7 +64,7 @@ class Wire:
             "temperature": temperature,
         }
         if temperature:
-            # Servers take 63 bits, some of them 32.
+            # Seeds have 63 bits; some servers take 31.
             body |= {"top_p": self._spec.top_p, "seed": seed_of(self._spec.seed, request) % 2**31}
         if self._dialect.extras:
             body |= EXTRAS
@@ -72,33 +72,34 @@ class Wire:
             body |= {"logprobs": True, "top_logprobs": self._dialect.top_logprobs}
         if stream:
             body["stream"] = True
-        held = self._dialect.of_grammar(request.grammar)
+        constraint = self._dialect.constrain(request.grammar)
         with item_wall("not_sent", "the question", ItemError):
-            return Letter(request, to_json(body | held), tuple(sizes), bool(held))
+            encoded = to_json(body | constraint)
+        return EncodedRequest(request, encoded, tuple(sizes), bool(constraint))
 
-    def read(self, letter: Letter, body: Body) -> Answer:
-        """Read a completion.
+    def decode(self, encoded: EncodedRequest, body: Body) -> Answer:
+        """Decode a completion.
 
-        Raises: BadAnswerError for what is no whole answer.
+        Raises: BadAnswerError if it is no complete answer.
         """
-        found, request = read_completion(body), letter.request
-        text = self._secrets.hide(found.text)
-        for end in ENDS:
-            text = text.removesuffix(end)
-        if found.finish == "length" and letter.constrained and request.grammar:
+        completion, request = read_completion(body), encoded.request
+        text = self._secrets.hide(completion.text)
+        for token in END_TOKENS:
+            text = text.removesuffix(token)
+        if completion.finish == "length" and encoded.constrained and request.grammar:
             text = close_truncated(text, request.grammar)
         return Answer(
             key=request.key,
             text=text,
-            finish_reason=found.finish,
-            prompt_tokens=found.prompt_tokens,
-            new_tokens=found.new_tokens,
-            sizes=letter.sizes,
-            choice_logprobs=_choices(request.choices, found.likeliest),
+            finish_reason=completion.finish,
+            prompt_tokens=completion.prompt_tokens,
+            new_tokens=completion.new_tokens,
+            sizes=encoded.sizes,
+            choice_logprobs=choice_logprobs(request.choices, completion.top_tokens),
             attempt=request.attempt,
         )
 
-    def _message(self, message: Message, sizes: list[PhotoSize]) -> Body:
+    def _encode_message(self, message: Message, sizes: list[PhotoSize]) -> Body:
         if all(isinstance(part, str) for part in message.parts):
             text = "".join(part for part in message.parts if isinstance(part, str))
             return {"role": message.role, "content": text}
@@ -107,30 +108,33 @@ class Wire:
             if isinstance(part, ImagePart):
                 loaded = photos.load(part.path, self._budget)
                 sizes.append(loaded.sizes)
-                content.append({"type": "image_url", "image_url": {"url": self._url(part, loaded)}})
+                url = self._photo_url(part, loaded)
+                content.append({"type": "image_url", "image_url": {"url": url}})
             else:
                 content.append({"type": "text", "text": part})
         return {"role": message.role, "content": content}
 
-    def _url(self, part: ImagePart, loaded: LoadedPhoto) -> str:
-        """Name a photo that the server may open as it is; send any other."""
+    def _photo_url(self, part: ImagePart, loaded: LoadedPhoto) -> str:
+        """Name a photo that the server can open unchanged by its path; encode any other."""
         if self._spec.engine.local_media and isinstance(part.path, Path) and loaded.as_stored:
             return part.path.absolute().as_uri()
         return data_url(loaded.image, self._dialect.packing)
 
 
-def _choices(choices: Sequence[str], likeliest: Sequence[tuple[bytes, float]]) -> dict[str, float]:
-    """Give the log-probability of each choice as the opening.
+def choice_logprobs(
+    choices: Sequence[str], top_tokens: Sequence[tuple[bytes, float]]
+) -> dict[str, float]:
+    """Compute the log-probability of each choice as the start of an answer.
 
-    Of several tokens that open a choice the longest counts. A choice that is not among the
-    likeliest tokens is at most as likely as the last of them, and is taken to be just that.
+    The longest of the tokens that start a choice counts. A choice without a top token is at most as
+    likely as the last of them, and gets its value.
     """
-    found: dict[str, tuple[int, float]] = {}
-    for opening, logprob in likeliest:
-        fitting = [choice for choice in choices if choice.encode().startswith(opening)]
-        if len(fitting) == 1 and len(opening) > found.get(fitting[0], (0, 0.0))[0]:
-            found[fitting[0]] = (len(opening), logprob)
-    if not found:
+    best: dict[str, tuple[int, float]] = {}
+    for token, logprob in top_tokens:
+        matches = [choice for choice in choices if choice.encode().startswith(token)]
+        if len(matches) == 1 and len(token) > best.get(matches[0], (0, 0.0))[0]:
+            best[matches[0]] = (len(token), logprob)
+    if not best:
         return {}
-    least = min(logprob for _, logprob in likeliest)
-    return {choice: found.get(choice, (0, least))[1] for choice in choices}
+    lowest = min(logprob for _, logprob in top_tokens)
+    return {choice: best.get(choice, (0, lowest))[1] for choice in choices}

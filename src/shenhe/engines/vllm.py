@@ -17,9 +17,9 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from shenhe.checkpoints.gate import AdmittedAdapter, admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.likeliest import is_logprob, plausible
-from shenhe.engines.local.preprocessing import load_photos, prompt_text
+from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.options import VllmOptions
+from shenhe.engines.prompts import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.vllm_options import read_vllm_options
 from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall
@@ -221,7 +221,7 @@ class VllmEngine:
         if len(set(firsts.values())) < len(firsts) or not likely:
             return {}
         told = {token: getattr(found, "logprob", None) for token, found in likely.items()}
-        if not plausible(told.values()):
+        if not are_plausible(told.values()):
             return {}
         known = {token: float(value) for token, value in told.items() if is_logprob(value)}
         least = min(known.values())

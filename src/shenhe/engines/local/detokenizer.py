@@ -1,0 +1,92 @@
+"""From tokens to text: where an answer ends, when it repeats itself, what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from shenhe.checkpoints.interfaces import Tokenizer
+from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.prompts import first_tokens
+from shenhe.formats.closing import close_truncated
+from shenhe.formats.repetition import is_repeating
+from shenhe.messages import Answer, RequestFailed
+
+
+class Detokenizer:
+    """Reads sequences with a checkpoint's tokenizer; `end_tokens` end an answer."""
+
+    def __init__(self, tokenizer: Tokenizer, end_tokens: Iterable[int]) -> None:
+        self._tokenizer, self.end_tokens = tokenizer, frozenset(end_tokens)
+        self._closes_item: dict[int, bool] = {}
+
+    def append(self, sequence: Sequence, token: int) -> None:
+        """Append a chosen token and those that the grammar forces, and check for the end."""
+        limit = sequence.prepared.request.max_new_tokens
+        if token in self.end_tokens:
+            sequence.finish = "stop"
+            return
+        tokens = [token]
+        if sequence.constraint is not None:
+            tokens += sequence.constraint.advance(token)
+        room = limit - len(sequence.output)
+        sequence.pending = tokens[:room]
+        sequence.output += sequence.pending
+        if len(tokens) > room:
+            sequence.finish = "length"
+        elif sequence.constraint is not None and sequence.constraint.complete:
+            sequence.finish = "stop"
+        elif len(sequence.output) >= limit:
+            sequence.finish = "length"
+        elif self._close_item(tokens) and self._repeats(sequence):
+            sequence.finish = "loop"
+
+    def result(self, sequence: Sequence) -> Answer | RequestFailed:
+        """Read an ended sequence, or return its failure."""
+        answer = None
+        if sequence.failure is None:
+            with sequence.isolated():
+                answer = self._answer(sequence)
+        result = answer or sequence.failure
+        assert result is not None
+        return result
+
+    def text(self, tokens: list[int]) -> str:
+        """Decode tokens, special ones included: some checkpoints write boxes with them."""
+        return self._tokenizer.decode(tokens, skip_special_tokens=False)
+
+    def _answer(self, sequence: Sequence) -> Answer:
+        request, finish = sequence.prepared.request, sequence.finish or "length"
+        text = self.text(sequence.output)
+        if finish != "stop" and sequence.constraint is not None and request.grammar is not None:
+            text = close_truncated(text, request.grammar)
+        return Answer(
+            key=request.key,
+            text=text,
+            finish_reason=finish,
+            prompt_tokens=len(sequence.prepared.token_ids),
+            new_tokens=len(sequence.output),
+            sizes=sequence.prepared.sizes,
+            choice_logprobs=self._choice_logprobs(sequence),
+            attempt=request.attempt,
+        )
+
+    def _choice_logprobs(self, sequence: Sequence) -> dict[str, float]:
+        logprobs = sequence.first_logprobs
+        if logprobs is None:
+            return {}
+        tokens = first_tokens(sequence.prepared.request.choices, self._tokenizer)
+        return {choice: logprobs[token].item() for choice, token in tokens.items()}
+
+    def _close_item(self, tokens: list[int]) -> bool:
+        """Whether one of these tokens ends an object or a list item, which may be a repetition."""
+        for token in tokens:
+            if token not in self._closes_item:
+                self._closes_item[token] = bool(re.search("[}，]", self.text([token])))
+            if self._closes_item[token]:
+                return True
+        return False
+
+    def _repeats(self, sequence: Sequence) -> bool:
+        grammar = sequence.prepared.request.grammar
+        return grammar is not None and is_repeating(self.text(sequence.output), grammar)

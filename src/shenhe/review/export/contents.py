@@ -1,0 +1,31 @@
+"""What exports are made from, and what they consist of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from shenhe.config import Missions, Prompts
+from shenhe.review.index import GroupRows
+from shenhe.rows.decision_rows import Decision
+
+DecidedGroups = Iterator[tuple[Decision, GroupRows | None]]
+"""Decisions and the rows of their groups; None where the run no longer has the group."""
+
+
+class Prompting(NamedTuple):
+    """Missions and prompts of the run: rows to train from use the same words."""
+
+    missions: Missions
+    prompts: Prompts
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """Content of a file, the number of its rows, and how many were left out for which reason."""
+
+    content: bytes
+    rows: int
+    left_out: Counter[str] = field(default_factory=Counter)

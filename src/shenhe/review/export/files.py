@@ -1,0 +1,65 @@
+"""The files that a review exports, by their names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from shenhe.files import whole_file
+from shenhe.review.export.contents import DecidedGroups, ExportFile, Prompting
+from shenhe.review.export.sheets import write_csv, write_jsonl, write_xlsx
+from shenhe.review.export.training import caption_rows, stage_a_rows, stage_b_rows
+from shenhe.review.index import Index
+
+_SHEETS: dict[str, Callable[[DecidedGroups], ExportFile]] = {
+    "decisions.csv": write_csv,
+    "decisions.xlsx": write_xlsx,
+    "decisions.jsonl": write_jsonl,
+}
+_TRAINING: dict[str, Callable[[DecidedGroups, Prompting, Counter[str]], Iterator[str]]] = {
+    "stage_a.jsonl": stage_a_rows,
+    "stage_b.jsonl": stage_b_rows,
+    "captions.jsonl": caption_rows,
+}
+EXPORTS = {
+    "decisions.csv": "text/csv; charset=utf-8",
+    "decisions.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    **dict.fromkeys(("decisions.jsonl", *_TRAINING), "application/x-ndjson"),
+}
+"""Media types of the files by their names."""
+
+
+def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
+    """Make one of the files in `EXPORTS`.
+
+        >>> make_export("decisions.csv", index, prompting).rows
+        40
+
+    Raises: RunError if decisions or rows cannot be read.
+    """
+    groups = (
+        (decision, index.group_by_key(decision.key)) for decision in index.current_decisions()
+    )
+    left_out: Counter[str] = Counter()
+    if outdated := index.count_outdated():
+        left_out["the photos have changed since it was decided"] = outdated
+    if name in _SHEETS:
+        return replace(_SHEETS[name](groups), left_out=left_out)
+    lines = list(_TRAINING[name](groups, prompting, left_out))
+    return ExportFile("".join(f"{line}\n" for line in lines).encode(), len(lines), left_out)
+
+
+def write_exports(folder: Path, index: Index, prompting: Prompting) -> dict[Path, ExportFile]:
+    """Write all files to a folder, and give them by their paths.
+
+    Raises: RunError if they cannot be written, or decisions or rows cannot be read.
+    """
+    exports = {}
+    for name in EXPORTS:
+        export, path = make_export(name, index, prompting), folder / name
+        with whole_file(path) as partial_path:
+            partial_path.write_bytes(export.content)
+        exports[path] = export
+    return exports

@@ -1,0 +1,97 @@
+"""Decisions beside the model's verdicts, as CSV, XLSX and JSONL."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
+
+from shenhe.review.export.contents import DecidedGroups, ExportFile
+from shenhe.review.index import GroupRows
+from shenhe.rows.decision_rows import Decision
+
+_COLUMN_WIDTHS = {
+    "group_id": 24,
+    "mission": 26,
+    "label": 8,
+    "model": 10,
+    "p_pass": 10,
+    "model_reason": 48,
+    "decision": 10,
+    "overruled": 10,
+    "fault": 18,
+    "comment": 48,
+    "reviewer": 14,
+    "at": 28,
+    "version": 8,
+}
+"""Columns of a sheet. Units: characters."""
+MAX_CELL = 32_000
+"""Characters that a cell of XLSX holds."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""Characters with which a formula begins in a spreadsheet, or that it skips before one."""
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Characters that XLSX does not allow."""
+
+
+def safe_cell(value: object) -> str:
+    """Write a value so that no spreadsheet takes it for a formula."""
+    text = "" if value is None else UNPRINTABLE.sub("\ufffd", str(value))
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def write_csv(groups: DecidedGroups) -> ExportFile:
+    """Write a CSV with a byte order mark, which Excel reads as UTF-8 in every language."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(_COLUMN_WIDTHS)
+    rows = [_cells(decision, group) for decision, group in groups]
+    writer.writerows(rows)
+    return ExportFile(b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "replace"), len(rows))
+
+
+def write_xlsx(groups: DecidedGroups) -> ExportFile:
+    """Write a workbook of one sheet whose cells are all text."""
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("decisions")
+    sheet.freeze_panes = "A2"
+    for letter, width in zip("ABCDEFGHIJKLM", _COLUMN_WIDTHS.values(), strict=True):
+        sheet.column_dimensions[letter].width = width
+    header = [WriteOnlyCell(sheet, name) for name in _COLUMN_WIDTHS]
+    for cell in header:
+        cell.font = Font(bold=True)
+    sheet.append(header)
+    rows = 0
+    for rows, (decision, group) in enumerate(groups, 1):  # noqa: B007 - the last number is the count
+        cells = [WriteOnlyCell(sheet, text[:MAX_CELL]) for text in _cells(decision, group)]
+        for cell in cells:
+            cell.data_type = "s"  # text, even if it looks like a number or a formula
+        sheet.append(cells)
+    content = io.BytesIO()
+    book.save(content)
+    return ExportFile(content.getvalue(), rows)
+
+
+def write_jsonl(groups: DecidedGroups) -> ExportFile:
+    """Write the rows of the decisions."""
+    lines = [decision.to_json() + "\n" for decision, _ in groups]
+    return ExportFile("".join(lines).encode(), len(lines))
+
+
+def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
+    opinion = decision.opinion
+    if opinion is None:
+        raise AssertionError("taken back")
+    row = group.verdict if group else None
+    p_pass = "" if row is None or row.p_pass is None else f"{row.p_pass:.6f}"
+    values = (
+        *(decision.group_id, decision.mission, decision.label, decision.verdict),
+        *(p_pass, row.reason if row else ""),
+        *(opinion.choice, "yes" if decision.overrules else "no", opinion.fault),
+        *(opinion.comment, decision.reviewer, decision.at, decision.version),
+    )
+    return list(map(safe_cell, values))

@@ -1,0 +1,199 @@
+"""Corrections of the model as rows to train from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from shenhe.config import Mission, load_vocabulary
+from shenhe.errors import FormatError
+from shenhe.exports import training
+from shenhe.formats import verdict as verdict_format
+from shenhe.formats.caption import from_grouped
+from shenhe.geometry import Size
+from shenhe.locations import locate
+from shenhe.messages import ImagePart, Message
+from shenhe.review.export.contents import DecidedGroups, Prompting
+from shenhe.review.faults import find_faults
+from shenhe.review.index import GroupRows
+from shenhe.row_types import CaptionRow
+from shenhe.rows.decision_rows import DEFERRED, Decision, Opinion
+from shenhe.stages import summary, verdict
+from shenhe.values import (
+    DUPLICATE_GROUP,
+    FAIL,
+    LEFT_OUT,
+    PASS,
+    Annotation,
+    CaptionObject,
+    Judgement,
+    photo_key,
+)
+
+
+class _UntrainableError(Exception):
+    """A group gives no row to train from; the message is counted as the reason."""
+
+
+def stage_a_rows(
+    groups: DecidedGroups, prompting: Prompting, left_out: Counter[str]
+) -> Iterator[str]:
+    """Yield the corrected lines, each as a conversation about its photo."""
+    for decision, group in groups:
+        lines = decision.opinion.lines if decision.opinion else {}
+        if not lines:
+            continue
+        try:
+            mission = _find_mission(decision, prompting)
+            images = _images_by_key(group)
+        except _UntrainableError as error:
+            left_out[str(error)] += 1
+            continue
+        for key, image in images.items():
+            if key in lines:
+                template = prompting.prompts.summary
+                request = summary.request(key, locate(image), mission, template, 1)
+                yield _conversation(request.messages, lines[key], [image])
+
+
+def stage_b_rows(
+    groups: DecidedGroups, prompting: Prompting, left_out: Counter[str]
+) -> Iterator[str]:
+    """Yield the verdicts of groups that were overruled, or whose lines were corrected."""
+    faults = load_vocabulary().faults
+    for decision, group in groups:
+        opinion = decision.opinion
+        if opinion is None or not (_differs(decision, opinion) or opinion.lines):
+            continue
+        try:
+            row = _stage_b_row(decision, opinion, group, prompting, faults)
+        except _UntrainableError as error:
+            left_out[str(error)] += 1
+        except FormatError as error:
+            left_out[f"{error.code}: {error}"] += 1
+        else:
+            yield row
+
+
+def caption_rows(
+    groups: DecidedGroups,
+    prompting: Prompting,
+    left_out: Counter[str],
+) -> Iterator[str]:
+    """Yield the corrected captions, as rows with coordinates in pixels."""
+    for decision, group in groups:
+        opinion = decision.opinion
+        if opinion is None or not opinion.descs:
+            continue
+        try:
+            images = _images_by_key(group)
+        except _UntrainableError as error:
+            left_out[str(error)] += 1
+            continue
+        for key, image in images.items():
+            if group is None or key not in opinion.descs:
+                continue
+            caption = group.captions.get(image)
+            if caption is None:
+                left_out["the caption is not there any more"] += 1
+                continue
+            objects = _correct_objects(caption, opinion.descs[key])
+            size_wh = Size(*caption.sizes_wh[0])
+            line = opinion.lines.get(key, "")
+            yield training.row(Annotation(locate(image), size_wh, objects, line), image)
+
+
+def _stage_b_row(
+    decision: Decision,
+    opinion: Opinion,
+    group: GroupRows | None,
+    prompting: Prompting,
+    faults: Sequence[str],
+) -> str:
+    """Give the verdict of a person as a conversation about the corrected lines.
+
+    Raises: _UntrainableError; FormatError for a reason or a line that no prompt can hold.
+    """
+    _require_clear(opinion, faults)
+    _require_shown(group)
+    mission = _find_mission(decision, prompting)
+    images = _images_by_key(group)
+    model_reason, model_lines = (group.verdict.reason, group.lines) if group else ("", {})
+    reason = " ".join((opinion.comment or opinion.fault).split())
+    if not _differs(decision, opinion):
+        reason = reason or model_reason
+    if not reason:
+        raise _UntrainableError("overruled without a comment or a fault: no reason to learn")
+    answer = verdict_format.render(Judgement(PASS if opinion.choice == PASS else FAIL, reason))
+    verdict_format.parse(answer)
+    lines = {**model_lines, **opinion.lines}
+    if not images.keys() <= lines.keys():
+        raise _UntrainableError("a photo has no line")
+    messages = verdict.messages(lines, mission, prompting.prompts.verdict)
+    return _conversation(messages, answer, [])
+
+
+def _differs(decision: Decision, opinion: Opinion) -> bool:
+    """Whether a person decided otherwise than the model, or what the model had left undecided."""
+    return opinion.choice not in (DEFERRED, decision.verdict)
+
+
+def _require_clear(opinion: Opinion, faults: Sequence[str]) -> None:
+    if opinion.choice == DEFERRED:
+        raise _UntrainableError("待定: no verdict to learn")
+    if opinion.choice == PASS and find_faults(opinion, faults):
+        raise _UntrainableError("通过 with a fault: no verdict to learn")
+
+
+def _require_shown(group: GroupRows | None) -> None:
+    """Require that the lines of a group show all that a person decided on."""
+    codes = group.verdict.meta.why if group else ()
+    code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE_GROUP)), "")
+    if code:
+        raise _UntrainableError(f"{code}: the lines do not show what was decided on")
+
+
+def _find_mission(decision: Decision, prompting: Prompting) -> Mission:
+    mission = prompting.missions.find(decision.mission)
+    if mission is None:
+        raise _UntrainableError(f"{decision.mission}: no such mission")
+    return mission
+
+
+def _images_by_key(group: GroupRows | None) -> dict[str, str]:
+    if group is None or not group.images:
+        raise _UntrainableError("the group's photos are not there any more")
+    return {photo_key(index): image for index, image in enumerate(group.images)}
+
+
+def _correct_objects(
+    caption: CaptionRow, descs: Mapping[str, str | None]
+) -> tuple[CaptionObject, ...]:
+    """Replace the descs of a caption's objects, and drop objects whose desc is None."""
+    (objects,) = from_grouped(caption.caption).photos
+    corrected = []
+    for number, item in enumerate(objects, 1):
+        desc = descs.get(f"object_{number}", item.desc)
+        if desc is not None:
+            corrected.append(replace(item, desc=desc))
+    return tuple(corrected)
+
+
+def _conversation(messages: Sequence[Message], answer: str, images: Sequence[str]) -> str:
+    """Write a conversation in the format that ms-swift trains on."""
+    turns = [
+        {
+            "role": message.role,
+            "content": "".join(
+                "<image>" if isinstance(part, ImagePart) else part for part in message.parts
+            ),
+        }
+        for message in messages
+    ]
+    turns.append({"role": "assistant", "content": answer})
+    row: dict[str, object] = {"messages": turns}
+    if images:
+        row["images"] = images
+    return json.dumps(row, ensure_ascii=False)

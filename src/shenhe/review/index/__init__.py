@@ -1,0 +1,10 @@
+"""The groups of a run in the order of the queue, in SQLite beside the decisions.
+
+It is built from the rows, and built again whenever they have changed.
+"""
+
+from shenhe.review.index.filters import STATES, VERDICTS, Filters
+from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
+from shenhe.review.index.queries import Index
+
+__all__ = ["STATES", "VERDICTS", "Filters", "GroupRows", "Index", "Progress", "QueueEntry"]

@@ -1,0 +1,144 @@
+"""Building of the index: all rows are read once, their offsets and their need kept in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from shenhe.files import put_in_place
+from shenhe.review.index.sources import Sources, stamp_file
+from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows import fingerprints
+from shenhe.rows.need import queue_position
+from shenhe.rows.readers import read_failures, read_with_offsets
+
+LAYOUT = 2
+
+
+def is_current(path: Path, sources: Sources) -> bool:
+    """Whether an index was built from these files in their present state."""
+    if not path.exists():
+        return False
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
+                return False
+            stamps = db.execute("SELECT path, size, changed FROM files").fetchall()
+        except sqlite3.DatabaseError:  # damaged; everything in it can be read from the rows again
+            return False
+    return sorted(stamps) == sorted(stamp_file(source) for source in sources.all())
+
+
+def build(path: Path, sources: Sources) -> None:
+    """Write an index beside the old one, then replace that.
+
+    Raises: RunError for rows of another form; sqlite3.Error.
+    """
+    new_path = path.with_suffix(".new")
+    new_path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(new_path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA synchronous = OFF")
+        db.executescript(_TABLES)
+        db.execute("BEGIN")
+        numbers = {source: number for number, source in enumerate(sources.all(), 1)}
+        db.executemany(
+            "INSERT INTO files VALUES (?, ?, ?, ?)",
+            ((number, *stamp_file(source)) for source, number in numbers.items()),
+        )
+        _insert_lines(db, sources, numbers)
+        _insert_verdicts(db, sources, numbers)
+        _insert_failures(db, sources)
+        _insert_captions(db, sources, numbers)
+        db.execute("COMMIT")
+        db.executescript(_ORDERED_TABLES)
+        db.execute(f"PRAGMA user_version = {LAYOUT}")
+    put_in_place(new_path, path)
+
+
+# Where a group or a photo has several rows, the last one counts.
+
+
+def _insert_lines(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
+    for path in sources.stage_a:
+        for offset, row in read_with_offsets(path, SummaryRow):
+            lines, inputs_hash = "\n".join(row.per_image.values()), row.meta.inputs_hash
+            inputs = inputs_hash and fingerprints.untimed(inputs_hash)
+            db.execute(
+                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
+                (row.key, numbers[path], offset, lines, inputs),
+            )
+
+
+def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
+    for path in sources.stage_b:
+        for offset, row in read_with_offsets(path, VerdictRow):
+            db.execute(
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    row.key,
+                    numbers[path],
+                    offset,
+                    row.group_id,
+                    row.mission,
+                    row.label,
+                    row.verdict,
+                    row.p_pass,
+                    row.reason,
+                    queue_position(row),
+                ),
+            )
+
+
+def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
+    for path in sources.stage_a_failures:
+        for failure in read_failures(path):
+            db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", (failure.key, failure.item))
+
+
+def _insert_captions(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
+    for path in sources.captions:
+        for offset, row in read_with_offsets(path, CaptionRow):
+            if len(row.images) == 1:
+                db.execute(
+                    "INSERT OR REPLACE INTO captions VALUES (?, ?, ?)",
+                    (row.images[0], numbers[path], offset),
+                )
+
+
+_TABLES = """
+CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
+CREATE TABLE lines (
+    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT, inputs TEXT
+) WITHOUT ROWID;
+CREATE TABLE verdicts (
+    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
+    verdict TEXT, p_pass REAL, reason TEXT, need REAL
+) WITHOUT ROWID;
+CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
+CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
+"""
+_ORDERED_TABLES = """
+BEGIN;
+CREATE TABLE groups (
+    number INTEGER PRIMARY KEY, key TEXT UNIQUE, group_id TEXT, mission TEXT, label TEXT,
+    verdict TEXT, p_pass REAL, reason TEXT, against INTEGER,
+    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER, inputs TEXT
+);
+INSERT INTO groups (key, group_id, mission, label, verdict, p_pass, reason, against,
+    verdict_file, verdict_at, summary_file, summary_at, inputs)
+SELECT v.key, v.group_id, v.mission, v.label, v.verdict, v.p_pass, v.reason,
+    v.need = 1.0, v.file, v.at, l.file, l.at, l.inputs
+FROM verdicts v LEFT JOIN lines l ON l.key = v.key ORDER BY v.need, v.mission, v.file, v.at;
+CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram');
+INSERT INTO texts (rowid, text)
+SELECT g.number, g.group_id || char(10) || g.reason || char(10) || coalesce(l.lines, '')
+FROM groups g LEFT JOIN lines l ON l.key = g.key;
+CREATE TABLE missions (name TEXT);
+INSERT INTO missions SELECT mission FROM groups GROUP BY mission ORDER BY mission;
+DROP TABLE lines;
+DROP TABLE verdicts;
+COMMIT;
+"""

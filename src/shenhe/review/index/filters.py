@@ -1,0 +1,75 @@
+"""Filters of the queue, as the query of an address and as a condition in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIN_TRIGRAM_LENGTH = 3
+"""Length of the shortest text that the trigram index can search. Units: characters."""
+STATES = ("open", "decided", "overruled", "deferred")
+VERDICTS = ("通过", "不通过", "undecided")
+OVERRULES = (
+    "(c.overrules AND (SELECT d.verdict FROM decided.decisions d WHERE d.number = c.number)"
+    " IS NOT NULL)"
+)
+"""Whether a decision overrules the model. Earlier versions also set `overrules` for groups that the
+model had left undecided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Conditions on the groups of the queue; an empty one lets all groups through.
+
+    `state` is open (nobody has decided), decided, overruled (against the model) or deferred (待定),
+    `verdict` 通过, 不通过 or undecided. `against` selects groups judged against their label.
+
+        >>> Filters(state="open", text="未拧紧").to_query()
+        {'state': 'open', 'text': '未拧紧'}
+    """
+
+    mission: str = ""
+    verdict: str = ""
+    state: str = ""
+    against: bool = False
+    text: str = ""
+
+    def to_query(self) -> dict[str, str]:
+        """Give the fields of an address, without the empty ones."""
+        fields = {
+            "mission": self.mission,
+            "verdict": self.verdict,
+            "state": self.state,
+            "against": "1" if self.against else "",
+            "text": self.text,
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+def to_condition(filters: Filters) -> tuple[str, tuple[object, ...]]:
+    """Give the condition in SQL on a group `g` and its decision `c`, and its parameters."""
+    parts: list[tuple[str, object]] = []
+    if filters.mission:
+        parts.append(("g.mission = ?", filters.mission))
+    if filters.verdict == "undecided":
+        parts.append(("g.verdict IS NULL AND ?", 1))
+    elif filters.verdict:
+        parts.append(("g.verdict = ?", filters.verdict))
+    if filters.against:
+        parts.append(("g.against = ?", 1))
+    match filters.state:
+        case "open":
+            parts.append(("c.choice IS NULL AND ?", 1))
+        case "decided":
+            parts.append(("c.choice IS NOT NULL AND ?", 1))
+        case "overruled":
+            parts.append((f"{OVERRULES} = ?", 1))
+        case "deferred":
+            parts.append(("c.choice = ?", "待定"))
+    if len(filters.text) >= MIN_TRIGRAM_LENGTH:
+        phrase = '"' + filters.text.replace('"', '""') + '"'
+        parts.append(("g.number IN (SELECT rowid FROM texts WHERE texts MATCH ?)", phrase))
+    elif filters.text:
+        scan = "g.number IN (SELECT rowid FROM texts WHERE instr(lower(text), lower(?)))"
+        parts.append((scan, filters.text))
+    conditions = [condition for condition, _ in parts] or ["1"]
+    return " AND ".join(conditions), tuple(value for _, value in parts)

@@ -1,0 +1,58 @@
+"""Groups as the index gives them: an entry of the queue, or all rows of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.values import Label, Ruling
+
+
+class QueueEntry(NamedTuple):
+    """A line of the queue: the group, the verdict of the model and the choice of a person.
+
+    `inputs` is the fingerprint of the photos, without their times. `choice` is None where nobody
+    has decided, or only on other photos.
+    """
+
+    number: int
+    key: str
+    group_id: str
+    mission: str
+    label: Label | None
+    verdict: Ruling | None
+    p_pass: float | None
+    reason: str
+    inputs: str | None
+    choice: str | None
+    overrules: bool
+
+
+class Progress(NamedTuple):
+    """Number of groups, of those that people decided, and of those that they overruled."""
+
+    groups: int
+    decided: int
+    overruled: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRows:
+    """A group with its rows; `captions` are by the path of their photo.
+
+    Where Stage-A is not complete, `summary` is None, there are no lines, and `images` are the
+    photos in the folder of the one that failed.
+    """
+
+    entry: QueueEntry
+    verdict: VerdictRow
+    summary: SummaryRow | None
+    images: Sequence[str]
+    captions: Mapping[str, CaptionRow]
+
+    @property
+    def lines(self) -> Mapping[str, str]:
+        """Stage-A lines by the key of their photo."""
+        return self.summary.per_image if self.summary else {}

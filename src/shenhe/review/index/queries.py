@@ -1,0 +1,199 @@
+"""Queries on the index of a run, together with the decisions of people."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from shenhe.errors import IntakeError, RunError
+from shenhe.intake import list_photos
+from shenhe.locations import locate, location_text
+from shenhe.photos import is_photo
+from shenhe.review.index.builder import build, is_current
+from shenhe.review.index.filters import OVERRULES, Filters, to_condition
+from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
+from shenhe.review.index.sources import find_sources
+from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows.decision_rows import Decision
+from shenhe.rows.decision_tables import STANDS
+from shenhe.rows.decisions import Decisions
+from shenhe.rows.readers import read_at
+
+_ENTRY = (
+    "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
+    f" c.choice, {OVERRULES}"
+)
+_JOINED = f"groups g LEFT JOIN decided.current c ON c.key = g.key AND {STANDS}"
+_DECIDED = f"decided.current c CROSS JOIN groups g ON g.key = c.key AND {STANDS}"
+"""Joined from the decisions on: only a small part of the groups has one."""
+
+
+class Index:
+    """The groups of a run, numbered from 1 in the order of the queue.
+
+    >>> index = Index(Path("out"))
+    >>> index.page(Filters(verdict="undecided"), count=1)[0].number
+    1
+    """
+
+    def __init__(self, run_dir: Path, captions: Sequence[Path] = ()) -> None:
+        """Open the index of a run folder, and build it again if the rows have changed.
+
+        Raises: RunError if the folder holds no verdicts, or rows of another form.
+        """
+        sources = find_sources(run_dir, captions)
+        self.decisions = Decisions(run_dir)
+        self.path = self.decisions.path.with_name("index.sqlite")
+        try:
+            if not is_current(self.path, sources):
+                build(self.path, sources)
+        except sqlite3.Error as error:
+            raise RunError(f"{self.path}: cannot be written: {error}") from error
+
+    def missions(self) -> list[str]:
+        """List the missions of the run."""
+        with self._connect() as db:
+            rows = db.execute("SELECT name FROM missions ORDER BY rowid").fetchall()
+        return [name for (name,) in rows]
+
+    def page(self, filters: Filters, after: int = 0, count: int = 50) -> list[QueueEntry]:
+        """List groups after a number in the order of the queue."""
+        return self._select_entries(filters, "g.number > ?", after, "ASC", count)
+
+    def following(
+        self, filters: Filters, number: int, *, open_only: bool = False
+    ) -> QueueEntry | None:
+        """Find the next group of the queue, or the next open one; None at the end."""
+        if open_only and not filters.state:
+            filters = replace(filters, state="open")
+        return next(iter(self._select_entries(filters, "g.number > ?", number, "ASC", 1)), None)
+
+    def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
+        """Find the previous group of the queue; None at the beginning."""
+        return next(iter(self._select_entries(filters, "g.number < ?", number, "DESC", 1)), None)
+
+    def progress(self, filters: Filters) -> Progress:
+        """Count the groups that match the filters, whatever their state."""
+        condition, values = to_condition(replace(filters, state=""))
+        with self._connect() as db:
+            (groups,) = db.execute(
+                f"SELECT count(*) FROM groups g WHERE {condition}", values
+            ).fetchone()
+            decided, overruled = db.execute(
+                f"SELECT count(c.choice), coalesce(sum({OVERRULES}), 0)"
+                f" FROM {_DECIDED} WHERE {condition}",
+                values,
+            ).fetchone()
+        return Progress(groups, decided, overruled)
+
+    def count_matching(self, filters: Filters, progress: Progress | None = None) -> int:
+        """Count the groups that match the filters; `progress` saves counting it again."""
+        condition, values = to_condition(filters)
+        if filters.state in ("", "open"):
+            progress = progress or self.progress(filters)
+            return progress.groups - (progress.decided if filters.state else 0)
+        with self._connect() as db:
+            query = f"SELECT count(*) FROM {_DECIDED} WHERE {condition}"
+            return int(db.execute(query, values).fetchone()[0])
+
+    def current_decisions(self) -> Iterator[Decision]:
+        """Yield the last decision on each group, in the order in which they were made."""
+        with self._connect() as db:
+            inputs = dict(db.execute("SELECT key, inputs FROM groups").fetchall())
+        return self.decisions.all_current(inputs)
+
+    def count_outdated(self) -> int:
+        """Count the decisions on photos that have changed since."""
+        condition = f"c.choice IS NOT NULL AND NOT {STANDS}"
+        with self._connect() as db:
+            query = (
+                "SELECT count(*) FROM decided.current c JOIN groups g USING (key)"
+                f" WHERE {condition}"
+            )
+            return int(db.execute(query).fetchone()[0])
+
+    def group(self, number: int) -> GroupRows | None:
+        """Read the rows of a group from their files; None for an unknown number.
+
+        Raises: RunError if the rows have changed since the index was built.
+        """
+        with self._connect() as db:
+            return self._read_group(db, "g.number = ?", number)
+
+    def group_by_key(self, key: str) -> GroupRows | None:
+        """Read the rows of a group from their files; None for an unknown key.
+
+        Raises: RunError if the rows have changed since the index was built.
+        """
+        with self._connect() as db:
+            return self._read_group(db, "g.key = ?", key)
+
+    def _read_group(
+        self, db: sqlite3.Connection, condition: str, value: object
+    ) -> GroupRows | None:
+        cells = db.execute(
+            "SELECT g.verdict_file, g.verdict_at, g.summary_file, g.summary_at,"
+            f" {_ENTRY} FROM {_JOINED} WHERE {condition}",
+            (value,),
+        ).fetchone()
+        if cells is None:
+            return None
+        entry = _to_entry(cells[4:])
+        verdict_file, verdict_offset, summary_file, summary_offset = cells[:4]
+        files = dict(db.execute("SELECT number, path FROM files").fetchall())
+        verdict = read_at(Path(files[verdict_file]), verdict_offset, VerdictRow)
+        summary = None
+        if summary_file:
+            summary = read_at(Path(files[summary_file]), summary_offset, SummaryRow)
+        if verdict.key != entry.key or (summary is not None and summary.key != entry.key):
+            raise RunError("the rows have changed since: start `shenhe review` again")
+        images = summary.images if summary else _find_failed_photos(db, entry.key)
+        captions: dict[str, CaptionRow] = {}
+        for image in images:
+            position = db.execute(
+                "SELECT file, at FROM captions WHERE image = ?", (image,)
+            ).fetchone()
+            if position is not None:
+                captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
+        return GroupRows(entry, verdict, summary, images, captions)
+
+    def _select_entries(
+        self, filters: Filters, bound: str, number: int, order: str, count: int
+    ) -> list[QueueEntry]:
+        condition, values = to_condition(filters)
+        with self._connect() as db:
+            rows = db.execute(
+                f"SELECT {_ENTRY} FROM {_JOINED} WHERE {condition} AND {bound}"
+                f" ORDER BY g.number {order} LIMIT ?",
+                (*values, number, count),
+            ).fetchall()
+        return [_to_entry(cells) for cells in rows]
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
+                db.execute("ATTACH ? AS decided", (str(self.decisions.path),))
+                yield db
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{self.path}: cannot be read: {error}: start `shenhe review` again"
+            ) from error
+
+
+def _find_failed_photos(db: sqlite3.Connection, key: str) -> list[str]:
+    """List the photos of a group whose Stage-A failed; empty if they no longer exist."""
+    cells = db.execute("SELECT item FROM failed WHERE key = ?", (key,)).fetchone()
+    if cells is None or not is_photo(cells[0]):
+        return []
+    try:
+        return [location_text(photo) for photo in list_photos(locate(cells[0]).parent)]
+    except IntakeError:
+        return []
+
+
+def _to_entry(cells: Sequence[object]) -> QueueEntry:
+    return QueueEntry._make(cells)._replace(overrules=bool(cells[-1]))

@@ -1,0 +1,5 @@
+"""The routes of the application, a module for each concern."""
+
+from shenhe.review.routes import export, group, people, photos, queue, static, trail
+
+ROUTERS = tuple(module.router for module in (queue, group, trail, export, photos, static, people))

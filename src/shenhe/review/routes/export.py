@@ -1,0 +1,26 @@
+"""Exports: their list, and the files, made when they are asked for."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from shenhe.review.export import EXPORTS, make_export
+from shenhe.review.site import CurrentSite
+
+router = APIRouter(prefix="/export")
+
+
+@router.get("")
+def list_exports(request: Request, site: CurrentSite) -> Response:
+    """Show the list of files."""
+    return site.render(request, "export.html", exports=list(EXPORTS))
+
+
+@router.get("/{name}")
+def download_export(site: CurrentSite, name: str) -> Response:
+    """Make a file and send it."""
+    if name not in EXPORTS:
+        raise HTTPException(404)
+    export = make_export(name, site.index, site.prompting)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(export.content, media_type=EXPORTS[name], headers=headers)

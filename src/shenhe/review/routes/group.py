@@ -1,0 +1,216 @@
+"""A group: its page, decisions on it, and taking the last decision back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import ValidationError
+
+from shenhe.errors import ConflictError, FormatError
+from shenhe.formats import summary
+from shenhe.review.faults import faults_digest, find_faults
+from shenhe.review.forms import (
+    Form,
+    PathNumber,
+    SentForm,
+    query_suffix,
+    read_filters,
+    read_version,
+    wants_json,
+)
+from shenhe.review.index import Filters, GroupRows, QueueEntry
+from shenhe.review.pictures import photo_tag
+from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.views import (
+    CHOICES,
+    FURTHER_FAULTS,
+    Draft,
+    lay_out_photos,
+    read_opinion,
+    split_reason,
+)
+from shenhe.review.words import load_words
+from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.templating import fill_sentence
+from shenhe.values import PASS
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a decision was not stored; the page shows it together with what was typed."""
+
+    draft: Draft
+    status: int
+    conflict: bool = False
+    """Somebody else has decided since."""
+    changed: bool = False
+    """The photos or the verdict have changed since."""
+    problem: str = ""
+    """An invalid line, in the reader's language."""
+    faults: Sequence[str] = ()
+    """Faults in spite of which the group would pass."""
+
+
+@router.get("/group/{number}")
+def show_group(request: Request, site: CurrentSite, number: PathNumber) -> Response:
+    """Show a group."""
+    return _render_group(request, site, number)
+
+
+@router.post("/group/{number}")
+def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentForm) -> Response:
+    """Store a decision and go on to the next group; show the group again where that fails."""
+    filters, reviewer = read_filters(request), site.reviewer(request)
+    if form.get("choice") not in CHOICES:
+        raise HTTPException(400)
+    if not reviewer:
+        return RedirectResponse("/name", 303)
+    if not form.get("key"):
+        raise HTTPException(400)
+    version = read_version(form)
+    # By its key: the number may now be that of another group, even of another run.
+    group = site.index.group_by_key(form["key"])
+    if group is None:
+        raise HTTPException(409)
+    try:
+        opinion = read_opinion(form, group)
+        decision = Decision.on(group.entry, opinion, reviewer, version + 1)
+    except ValidationError as error:
+        raise HTTPException(400) from error
+    rejection = _check(request, site, form, group, opinion) or _store(site, decision)
+    if rejection is None:
+        return _send_on(request, _next_address(site, filters, group.entry.number))
+    if rejection.faults and wants_json(request):
+        address = _confirmation_address(filters, group.entry.number, rejection.faults)
+        return JSONResponse({"faults": rejection.faults, "despite": address}, rejection.status)
+    return _render_group(request, site, group.entry.number, rejection)
+
+
+@router.post("/undo")
+def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
+    """Take the reader's last decision back, and show its group."""
+    filters, reviewer = read_filters(request), site.reviewer(request)
+    try:
+        undone = site.index.decisions.undo(reviewer) if reviewer else None
+    except ConflictError as error:
+        return _send_to_group(filters, "not_undone", site.index.group_by_key(error.key))
+    if undone is None:
+        return _send_to_group(filters, "nothing_to_undo", None)
+    return _send_to_group(filters, "undone", site.index.group_by_key(undone.key))
+
+
+def _check(
+    request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
+) -> Rejection | None:
+    """Check that the page showed the present rows, the lines, and that faults were confirmed."""
+    draft, inputs = Draft.of(opinion), group.entry.inputs or ""
+    if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
+        return Rejection(draft, 409, changed=True)
+    if problem := _find_invalid_line(request, opinion.lines):
+        return Rejection(draft, 422, problem=problem)
+    faults = find_faults(opinion, site.fault_vocabulary) if opinion.choice == PASS else ()
+    if faults and request.query_params.get("despite") != faults_digest(faults):
+        return Rejection(draft, 422, faults=faults)
+    return None
+
+
+def _store(site: Site, decision: Decision) -> Rejection | None:
+    try:
+        site.index.decisions.add(decision)
+    except ConflictError:
+        return Rejection(Draft.of(decision.opinion), 409, conflict=True)
+    return None
+
+
+def _find_invalid_line(request: Request, lines: Mapping[str, str]) -> str:
+    """Describe the first line that is no summary, in the reader's language; empty for none."""
+    for key, line in lines.items():
+        try:
+            summary.parse(line)
+        except FormatError as error:
+            words = load_words(read_language(request))
+            sentence = words.get(f"line_{error.code}", words["line_other"])
+            return fill_sentence(sentence, photo=key, code=error.code)
+    return ""
+
+
+def _render_group(
+    request: Request, site: Site, number: int, rejection: Rejection | None = None
+) -> Response:
+    group, index = site.index.group(number), site.index
+    if group is None:
+        raise HTTPException(404)
+    filters = read_filters(request)
+    history = index.decisions.history(group.entry.key)
+    current, outdated = history[0] if history else None, None
+    if current and current.opinion and not current.stands_on(group.entry.inputs):
+        outdated, current = current, None
+    draft = rejection.draft if rejection else Draft.of(current.opinion if current else None)
+    photos = lay_out_photos(group, draft)
+    preceding, following = index.preceding(filters, number), index.following(filters, number)
+    faults = rejection.faults if rejection else ()
+    return site.render(
+        request,
+        "group.html",
+        rejection.status if rejection else 200,
+        number=number,
+        group=group,
+        reason=split_reason(group.verdict.reason, len(photos)),
+        photos=photos,
+        current=current,
+        outdated=outdated,
+        history=history,
+        draft=draft,
+        rejection=rejection,
+        despite=_confirmation_address(filters, number, faults),
+        preceding=preceding.number if preceding else None,
+        following=following.number if following else None,
+        ahead=_first_photo_tag(site, following),
+        tail=query_suffix(filters),
+        choices=CHOICES,
+        faults=(*site.fault_vocabulary, *FURTHER_FAULTS),
+        progress=index.progress(filters),
+    )
+
+
+def _confirmation_address(filters: Filters, number: int, faults: Sequence[str]) -> str:
+    """Give the address at which a group passes in spite of faults."""
+    query = filters.to_query() | {"despite": faults_digest(faults)}
+    return f"/group/{number}?" + urlencode(query)
+
+
+def _next_address(site: Site, filters: Filters, number: int) -> str:
+    """Give the address of the next open group, of the first one after the last, or of the queue."""
+    following = site.index.following(filters, number, open_only=True)
+    if following is None and filters.state in ("", "open"):
+        following = site.index.following(filters, 0, open_only=True)
+    if following is None:
+        return "/?" + urlencode(filters.to_query() | {"told": "end"})
+    return f"/group/{following.number}{query_suffix(filters)}"
+
+
+def _first_photo_tag(site: Site, entry: QueueEntry | None) -> str:
+    """Identify the first photo of the next group, which the browser fetches ahead."""
+    group = site.index.group(entry.number) if entry else None
+    return photo_tag(group.images[0]) if group and group.images else ""
+
+
+def _send_to_group(filters: Filters, notice: str, group: GroupRows | None) -> Response:
+    """Redirect to a group, or to the queue where it is None, with a notice."""
+    query = filters.to_query() | {"told": notice}
+    if group is None:
+        return RedirectResponse("/?" + urlencode(query), 303)
+    query["about"] = group.entry.group_id
+    return RedirectResponse(f"/group/{group.entry.number}?" + urlencode(query), 303)
+
+
+def _send_on(request: Request, address: str) -> Response:
+    if wants_json(request):
+        return JSONResponse({"next": address})
+    return RedirectResponse(address, 303)

@@ -1,0 +1,63 @@
+"""What a browser remembers of a person: the token, the name, the language."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from shenhe.review.access import TOKEN_COOKIE
+from shenhe.review.forms import SentForm, clean_reviewer
+from shenhe.review.site import CurrentSite, Site, set_cookie
+from shenhe.review.words import LANGUAGES
+
+router = APIRouter()
+
+
+@router.get("/login")
+def show_login(request: Request, site: CurrentSite, token: str = "") -> Response:
+    """Ask for the token, or check the one in the address."""
+    return _log_in(request, site, token) if token else site.render(request, "login.html")
+
+
+@router.post("/login")
+def log_in(request: Request, site: CurrentSite, form: SentForm) -> Response:
+    """Check a token."""
+    return _log_in(request, site, form.get("token", ""))
+
+
+@router.get("/name")
+def show_name(request: Request, site: CurrentSite) -> Response:
+    """Ask for the name of the reviewer."""
+    return site.render(request, "name.html")
+
+
+@router.post("/name")
+def set_name(form: SentForm) -> Response:
+    """Remember the name of the reviewer."""
+    reviewer = clean_reviewer(form.get("reviewer", ""))
+    response = RedirectResponse("/" if reviewer else "/name", 303)
+    set_cookie(response, "reviewer", quote(reviewer))
+    return response
+
+
+@router.post("/language")
+def set_language(form: SentForm) -> Response:
+    """Remember a language, and go back to the page."""
+    address = form.get("here", "/")
+    # Only a path of this site: "//elsewhere" and "/\elsewhere" are addresses of another one.
+    is_path = address.startswith("/") and address[1:2] not in ("/", "\\")
+    response = RedirectResponse(address if is_path else "/", 303)
+    if form.get("language") in LANGUAGES:
+        set_cookie(response, "language", form["language"])
+    return response
+
+
+def _log_in(request: Request, site: Site, token: str) -> Response:
+    token = token.strip()
+    if not site.access.accepts(token):
+        return site.render(request, "login.html", status=403)
+    response = RedirectResponse("/", 303)
+    set_cookie(response, TOKEN_COOKIE, token)
+    return response

@@ -1,0 +1,105 @@
+"""What all routes share: the run under review, the reader's name and language, the templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse
+
+from shenhe.config import load_vocabulary
+from shenhe.review.access import Access
+from shenhe.review.export import Prompting
+from shenhe.review.forms import clean_reviewer
+from shenhe.review.index import Index
+from shenhe.review.pictures import photo_tag
+from shenhe.review.words import LANGUAGES, choose_language, load_words
+from shenhe.templating import environment
+
+NOTICES = ("undone", "not_undone", "nothing_to_undo", "end")
+"""Words that a page shows where `told` in its address names them."""
+YEAR = 365 * 24 * 3600
+"""How long a browser keeps a cookie. Units: seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A run under review: the index of its groups with the decisions, and its prompts.
+
+    >>> run_dir = Path("out")
+    >>> prompting = Prompting(load_missions(), load_prompts())
+    >>> review = Review(run_dir.name, Index(run_dir), prompting)
+    """
+
+    run_name: str
+    index: Index
+    prompting: Prompting
+
+
+class Site:
+    """A review with everything that its routes need to answer."""
+
+    def __init__(self, review: Review, access: Access, reviewer: str | None) -> None:
+        """Serve a review; `reviewer` signs for people who have not given a name."""
+        self.index, self.prompting = review.index, review.prompting
+        self.access = access
+        self.fault_vocabulary = load_vocabulary().faults
+        self._run_name, self._default_reviewer = review.run_name, reviewer
+        self._run_id = photo_tag(str(review.index.path.resolve()))
+        self._templates = environment("shenhe.review")
+
+    def render(
+        self, request: Request, template: str, status: int = 200, **values: object
+    ) -> Response:
+        """Render a template in the reader's language."""
+        language = read_language(request)
+        path, query = request.url.path, request.url.query
+        notice = request.query_params.get("told", "")
+        text = self._templates.get_template(template).render(
+            # Not the mapping itself: `w.keys` and `w.clear` are words here, not its methods.
+            w=SimpleNamespace(**load_words(language)),
+            language=language,
+            other_language=next(name for name in LANGUAGES if name != language),
+            run_name=self._run_name,
+            reviewer=self.reviewer(request),
+            run_id=self._run_id,
+            # The answer to a form about a group is shown at the address of that group.
+            address=f"{path}?{query}" if query else path,
+            notice=notice if notice in NOTICES else "",
+            about=request.query_params.get("about", ""),
+            **{"tail": "", **values},
+        )
+        return HTMLResponse(text, status)
+
+    def reviewer(self, request: Request) -> str:
+        """Give the name that signs the decisions of a browser; empty where there is none."""
+        cookie = unquote(request.cookies.get("reviewer", ""))
+        return clean_reviewer(cookie) or self._default_reviewer or ""
+
+
+def site_of(request: Request) -> Site:
+    """Give the site of the application that answers a request."""
+    site: Site = request.app.state.site
+    return site
+
+
+async def _current_site(request: Request) -> Site:
+    """Do the same as a dependency; one that is not async would take a thread of the pool."""
+    return site_of(request)
+
+
+CurrentSite = Annotated[Site, Depends(_current_site)]
+
+
+def read_language(request: Request) -> str:
+    """Give the language of a browser."""
+    accepted = request.headers.get("accept-language", "")
+    return choose_language(request.cookies.get("language"), accepted)
+
+
+def set_cookie(response: Response, name: str, value: str) -> None:
+    """Store a cookie that no script reads and no other site sends."""
+    response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")
