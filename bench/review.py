@@ -1,11 +1,11 @@
-"""How long people wait for the review app: a large run, in a real browser.
+"""Waiting times in the review app: a large run in a real browser.
 
     python -m bench.review --folder SOMEWHERE [--groups 10000] [--steps 40]
 
 Writes the rows of a run whose groups have three photos each (of 12 megapixels, 24 different ones),
-starts `shenhe review`, and drives Chromium, which must be installed. A page counts as there when
-its text and its first photo are shown; the first photo of the next group was fetched ahead, as
-always. Prints a table in Markdown.
+starts `shenhe review`, and drives Chromium, which must be installed. A page is ready when its text
+and its first photo are shown; the first photo of the next group is fetched ahead, as in real use.
+Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main() -> None:
         page.goto("/group/1")
         nexts, decided = [], []
         for _ in range(options.steps):
-            page.wait_for_load_state("networkidle")  # a look at the photos
+            page.wait_for_load_state("networkidle")  # as a person looks at the photos
             nexts.append(_step(page, "n"))
             page.wait_for_load_state("networkidle")
             decided.append(_step(page, "2"))
@@ -89,7 +89,7 @@ def _groups(count: int) -> list[Group]:
 
 
 def _three_photos_each(run_dir: Path, photos: list[Path]) -> None:
-    """Leave each group three of the photos."""
+    """Give each group three of the photos."""
     whole = ",".join(f'"{photo}"' for photo in photos)
     (path,) = (run_dir / "stage_a").glob("*.jsonl")
     lines = []

@@ -17,8 +17,8 @@ from shenhe.engines.options import LocalOptions
 from shenhe.errors import spelling
 
 # How long an example takes says more of the machine than of the code.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("without_times", deadline=None)
+settings.load_profile("without_times")
 
 DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"

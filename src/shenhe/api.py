@@ -24,7 +24,7 @@ from shenhe.engines.options import (
 from shenhe.errors import ItemError, UsageError
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
-from shenhe.rows.verdict_inputs import lacks
+from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.runs.drive import drive
 from shenhe.runs.jobs import Job, Outcome, Rejection, Success
 from shenhe.runs.probability import p_pass
@@ -133,7 +133,7 @@ class Model:
         """
         found = self.missions.get(mission)
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
-            lacking = f"{STAGE_A_INCOMPLETE}: {lacks(len(lines), lines)}"
+            lacking = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
             return Verdict(None, lacking, None, "undecided", "")
         template = self.teaching.taught(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)

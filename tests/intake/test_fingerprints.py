@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from shenhe.rows.fingerprints import untimed
+from shenhe.rows.fingerprints import without_times
 
 
 def test_times_are_ignored_with_known_contents() -> None:
-    assert untimed("names.times.held") == untimed("names.later.held") == "names.held"
-    assert untimed("names.times.held") != untimed("names.times.other")
-    assert untimed("names.times.held") != untimed("others.times.held")
+    assert without_times("names.times.held") == without_times("names.later.held") == "names.held"
+    assert without_times("names.times.held") != without_times("names.times.other")
+    assert without_times("names.times.held") != without_times("others.times.held")
 
 
 def test_times_or_tags_are_compared_with_unknown_contents() -> None:
-    assert untimed("names.tags.-") != untimed("names.others.-")
-    assert untimed("names.tags.-") != untimed("names.tags.held")
+    assert without_times("names.tags.-") != without_times("names.others.-")
+    assert without_times("names.tags.-") != without_times("names.tags.held")

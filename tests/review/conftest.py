@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Playwright."""
+"""Browser fixture: Debian's Chromium, driven by Playwright."""
 
 from __future__ import annotations
 

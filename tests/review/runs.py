@@ -1,4 +1,4 @@
-"""Run folders to review, written row by row as runs write them, and the server in front of them."""
+"""Run folders to review, written row by row like those of real runs, and a server for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIME = "2026-11-20T08:00:00.000000Z"
 
 
 class Group(NamedTuple):
-    """What a row says of a group."""
+    """Contents of the rows of a group."""
 
     group_id: str
     verdict: Ruling | None = PASS
@@ -34,7 +34,7 @@ class Group(NamedTuple):
 
 
 def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> Path:
-    """Write the rows of both stages."""
+    """Write the rows of both stages of groups that all have the same photos."""
     rows: dict[Path, list[str]] = {}
     images = [str(photo) for photo in photos]
     for group in groups:
@@ -94,7 +94,7 @@ def write_captions(folder: Path, photos: Sequence[Path], desc: str = "BBU设备/
 
 
 def thirty() -> list[Group]:
-    """Thirty groups of which five are judged against their label, and two are undecided."""
+    """List thirty groups: five are judged against their label, two are undecided."""
     groups = [Group(f"QC-20261101-{n:07d}", label="pass", p_pass=0.99) for n in range(1, 24)]
     groups += [Group(f"QC-20261102-{n:07d}", label="fail", p_pass=0.7) for n in range(1, 6)]
     reason = "empty: the verdict is empty"
@@ -103,7 +103,7 @@ def thirty() -> list[Group]:
 
 
 class Served(NamedTuple):
-    """A server that runs."""
+    """A running server."""
 
     url: str
     process: subprocess.Popen[str]

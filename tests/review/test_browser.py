@@ -1,4 +1,4 @@
-"""Thirty groups in a real browser, by keyboard, and what the exported files hold then."""
+"""Review of thirty groups in a real browser, by keyboard, and the exported files."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_what_the_model_had_wrong_is_corrected(page: Page, run_dir: Path, tmp_pa
     row = json.loads(line)
     assert [item["desc"] for item in row["objects"]] == ["BBU设备/中兴"]
     assert (row["width"], row["height"]) == (640, 512)
-    # A line that is none is refused, with what was written still there.
+    # An invalid line is refused, and the page keeps what was typed.
     page.goto("/group/3")
     page.fill("textarea[name=line-图片_1]", "螺丝 [10, 20, 30, 40]")
     page.click("button.pass")
@@ -211,7 +211,7 @@ def test_two_browsers(page: Page, browser: Browser, server: Served) -> None:
     second.wait_for_url("**/group/5")
     second.goto("/group/4")
     expect(second.locator(".history li")).to_have_count(2)
-    # What somebody else has said since is not undone.
+    # A later decision of somebody else is not undone.
     page.keyboard.press("u")
     page.wait_for_url("**/group/4**")
     expect(page.locator(".told[role=status]")).to_contain_text("没有撤销")

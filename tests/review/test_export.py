@@ -1,4 +1,4 @@
-"""What people corrected, as rows to train from; what cannot be learnt is left out, and counted."""
+"""Corrections as rows to train from; groups that give no row are left out and counted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def index(tmp_path: Path, demo_photos: list[Path]) -> Index:
         Group("failed", None, p_pass=None),
     ]
     folder = write_run(tmp_path / "run", groups, demo_photos[:2])
-    # Stage-A of one group was not completed: it has photos, and no lines.
+    # Stage-A of one group is not complete: it has photos, but no lines.
     rows = folder / "stage_a" / f"{MISSION}.jsonl"
     kept = [line for line in rows.read_text("utf-8").splitlines() if '"failed"' not in line]
     rows.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
@@ -53,7 +53,7 @@ def index(tmp_path: Path, demo_photos: list[Path]) -> Index:
     return Index(folder)
 
 
-def _say(index: Index, group_id: str, **fields: Any) -> None:
+def _say(index: Index, group_id: str, **fields: object) -> None:
     (entry,) = (e for e in index.page(Filters()) if e.group_id == group_id)
     index.decisions.add(Decision.on(entry, Opinion.model_validate(fields), "李工"))
 
@@ -107,7 +107,7 @@ def test_what_the_model_left_undecided_is_learnt_and_a_pass_with_a_fault_is_not(
         "不通过\n理由: 图片_1中螺丝未拧紧",
     ]
     assert made.left_out == {"通过 with a fault: no verdict to learn": 2}
-    # What the model had left undecided has been decided, and nothing been overruled.
+    # Deciding a group that the model left undecided overrules nothing.
     assert index.progress(Filters()) == (7, 4, 2)
     overruled = {entry.group_id for entry in index.page(Filters(state="overruled"))}
     assert overruled == {"overruled", "lines"}

@@ -1,4 +1,4 @@
-"""Slips of the hand in a real browser: nothing decides but a decision, nothing typed is lost."""
+"""Slips of the hand in a real browser: they decide nothing, and no input is lost."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def page(window: Page) -> Iterator[Page]:
 
 @pytest.fixture
 def decided(run_dir: Path, page: Page) -> Iterator[Callable[[], list[Decision]]]:
-    """Gives what has been decided since the test began, the last one first."""
+    """Lists the decisions since the test began, the last one first."""
     before = len(Decisions(run_dir).trail(count=1000))
     sent: list[Request] = []
 
@@ -69,7 +69,7 @@ def decided(run_dir: Path, page: Page) -> Iterator[Callable[[], list[Decision]]]
     page.on("request", note)
 
     def since() -> list[Decision]:
-        page.evaluate("0")  # whatever a key sets off has been sent by now
+        page.evaluate("0")  # the requests of a key have been sent after this
         for request in sent:
             if request.method == "POST":
                 request.response()
@@ -131,7 +131,7 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
         "document.body.dispatchEvent("
         "new KeyboardEvent('keydown', {key: '1', isComposing: true, bubbles: true}))"
     )
-    # A candidate of an input method is picked by its number.
+    # Numbers pick a candidate of an input method.
     page.focus(FIELDS[0])
     devtools.send(
         "Input.imeSetComposition", {"text": "luoshuan", "selectionStart": 8, "selectionEnd": 8}
@@ -144,7 +144,7 @@ def test_shortcuts_input_methods_and_held_keys_decide_nothing(page: Page, decide
     assert decided() == []
     expect(page.locator(FIELDS[0])).to_have_value("螺栓")
     _discard(page)
-    # Held down, a key decides the group that was on the screen when it was pressed, and no other.
+    # A key that is held down decides only the group on which it was pressed.
     page.keyboard.down("3")
     page.wait_for_url("**/group/2")
     for _ in range(3):
@@ -180,7 +180,7 @@ def test_a_focused_button_is_pressed_by_the_keyboard_once(page: Page, decided: D
         page.keyboard.down("Enter")
     page.keyboard.up("Enter")
     page.wait_for_url("**/group/15")
-    # What else has the focus does what it says.
+    # Enter on a link with the focus follows it.
     page.focus("a[rel=next]")
     page.keyboard.press("Enter")
     page.wait_for_url("**/group/16")
@@ -196,9 +196,9 @@ def test_back_forward_and_reload_decide_nothing(page: Page, decided: Decided) ->
     page.go_forward()
     page.reload()
     with page.expect_navigation():
-        # As browsers do that give a page back as it was.
+        # As from the back/forward cache of a browser.
         page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
-    # The page that tells of a conflict is an answer to a form: sent again, it tells it again.
+    # The page of a conflict answers a form: a reload sends the form again, with the same answer.
     _at(page, 17)
     page.evaluate("document.querySelector('[name=version]').value = 0")
     page.keyboard.press("2")
@@ -284,7 +284,7 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     expect(page.locator(FIELDS[4])).to_be_checked()
     expect(page.locator("#draft")).to_be_visible()
     assert decided() == []
-    # What answers instead of saving keeps it, too, and so does what is looked at after that.
+    # The page of a conflict keeps the draft, and so do pages visited after it.
     page.evaluate("document.querySelector('[name=version]').value = 7")
     page.keyboard.press("2")
     expect(page.locator(".told[role=alert]").last).to_contain_text("taken back")
@@ -302,7 +302,7 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     assert decision.opinion is not None
     assert decision.opinion.comment == "看着像是“松”的"
     assert decision.opinion.lines == {"图片_1": "螺丝/待看"}
-    # Another draft, thrown away.
+    # Another draft, which is discarded.
     page.fill(FIELDS[0], "别的")
     _discard(page)
     expect(page.locator(FIELDS[0])).to_have_value("看着像是“松”的")

@@ -1,4 +1,4 @@
-"""The queue: what needs a look comes first, filters and words find what they name."""
+"""The queue: its order by need, its filters and its search."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_decisions_of_earlier_versions_overrule_what_had_been_decided_alone(run_
     _decide(index, "unread", FAIL)
     _decide(index, "sure", FAIL)
     with closing(sqlite3.connect(index.decisions.path)) as db, db:
-        db.execute("UPDATE current SET overrules = 1")  # as they kept it
+        db.execute("UPDATE current SET overrules = 1")  # as those versions stored it
     assert index.progress(Filters()) == (6, 2, 1)
     assert index.count_matching(Filters(state="overruled")) == 1
     assert _ids(index, Filters(state="overruled")) == ["sure"]

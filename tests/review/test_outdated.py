@@ -1,4 +1,4 @@
-"""What people decided on photos that have changed since is kept, told, and counts no more."""
+"""Decisions on photos that have changed since are kept and shown, but no longer count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -52,7 +51,7 @@ def _photo(case: Case) -> Path:
 
 
 def _mend(photo: Path) -> None:
-    """Change a byte: name and size stay, and the rows after it say the same as before."""
+    """Change a byte: name and size stay, and later rows are equal to the earlier ones."""
     content = bytearray(photo.read_bytes())
     content[-3] ^= 1
     photo.write_bytes(content)
@@ -85,7 +84,7 @@ def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
     return entry
 
 
-def _decide(case: Case, group_id: str = "g1", version: int = 1, **fields: Any) -> Decision:
+def _decide(case: Case, group_id: str = "g1", version: int = 1, **fields: object) -> Decision:
     index = Index(case.out)
     opinion = Opinion.model_validate({"choice": "不通过", "comment": "图片_1未拧紧"} | fields)
     return index.decisions.add(Decision.on(_entry(index, group_id), opinion, "李工", version))
@@ -113,7 +112,7 @@ def test_a_decision_on_other_photos_counts_nowhere(
     first = _decide(case, lines={"图片_1": BETTER})
     _decide(case, "g2")
     change(_photo(case))
-    assert Index(case.out).progress(Filters()) == (2, 2, 2)  # nothing is known of it yet
+    assert Index(case.out).progress(Filters()) == (2, 2, 2)  # no run has seen the change yet
     _run(case)
     index = Index(case.out)
     assert _open(index) == ["g1"]
@@ -132,7 +131,7 @@ def test_a_decision_on_other_photos_counts_nowhere(
         made = make_export(name, index, PROMPTING)
         assert made.rows == (0 if name in ("stage_a.jsonl", "captions.jsonl") else 1), name
         assert made.left_out["the photos have changed since it was decided"] == 1
-    # Nothing is deleted.
+    # The decision itself is kept.
     assert first in index.decisions.trail()
     assert index.decisions.history(first.key) == [first]
 
@@ -172,12 +171,12 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
         assert 'id="outdated"' in page
         assert "之后有变化，请重新判定" in page
         assert 'id="current"' not in page
-        # What was put right in lines of other photos is not put into these.
+        # Corrections of the old photos' lines are not carried over.
         assert BETTER not in page
         assert 'value="旧的说明"' not in page
         client.cookies.set("language", "en")
         assert "The photos have changed since" in client.get(address).text
-        # The same lines and the same verdict as before: only the photos are others.
+        # Lines and verdict are as before; only the photos differ.
         form = {"choice": "通过"}
         refused = client.post(address, data=_form(stale) | {"version": "1"} | form)
         assert refused.status_code == 409

@@ -1,4 +1,4 @@
-"""Whatever is asked: what cannot be is refused, and nothing is decided by it."""
+"""Invalid requests of all kinds are refused, and decide nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REFUSED = (
     *("9223372036854775808", "-9223372036854775809", "18446744073709551616", "9" * 5000),
     *("%00", "1%00", "%ED%A0%80", "%FF", "%C3%28", "x" * 20_000),
 )
-"""Numbers that SQLite does not know, NUL, torn UTF-8 and half a character, as they are sent."""
+"""Numbers too large for SQLite, NUL, invalid UTF-8 and lone surrogates, percent-encoded."""
 ODD = (
     *(
         "-1",
@@ -96,7 +96,7 @@ def form(run_dir: Path) -> dict[str, str]:
 def test_no_address_is_too_much(client: TestClient, address: str) -> None:
     for text in REFUSED:
         status = client.get(address.replace("{}", text)).status_code
-        # A number in the place of a word names nothing, or is searched for.
+        # A number instead of a word matches nothing, or is a text to search for.
         assert status in (400, 404) or ("x" not in text and text.strip("-").isdigit()), text[:30]
         numbered = address.startswith(("/group/{}", "/?after", "/trail"))
         assert status == 400 or not numbered, text[:30]
@@ -117,7 +117,7 @@ def test_any_words_can_be_searched_for(client: TestClient, text: str) -> None:
 def test_no_form_is_too_much(
     client: TestClient, run_dir: Path, form: dict[str, str], field: str
 ) -> None:
-    # The rest is that of a page of rows that have been judged anew since.
+    # The other fields are those of a page of rows that have been judged again since.
     fields = {**form, "seen": "2025", "comment": "看过"} | (
         {"version": "7"} if field == "seen" else {}
     )
@@ -166,7 +166,7 @@ def test_only_a_decision_that_is_named_once_decides(
         assert client.request(method, "/group/1", params=form).status_code == 405
     assert client.get("/group/1", params=form).status_code == 200
     assert client.post("/group/1", params=form).status_code == 400
-    # A filter that is none is found out before anything is stored or taken back.
+    # An unknown filter is refused before anything is stored or taken back.
     assert client.post("/group/1?state=x", data=form).status_code == 400
     assert client.post("/undo?verdict=x").status_code == 400
     assert Decisions(run_dir).trail() == []
@@ -189,7 +189,7 @@ def test_a_pass_with_a_fault_is_asked_back_by_the_server(
         assert all(str(value) in answer.text for value in fields.values())
         json = client.post("/group/1", data=whole, headers={"Accept": "application/json"}).json()
         assert set(json["faults"]) == set(faults)
-        # An answer to another question is none.
+        # A confirmation of other faults does not count.
         confirmed = f"/group/1?despite={faults_digest(('未拧紧', '生锈'))}"
         assert client.post(confirmed, data=whole).status_code == 422
         assert client.post("/group/1?despite=1", data={**whole, "despite": "1"}).status_code == 422
@@ -279,7 +279,7 @@ def test_ctrl_c_ends_it_whatever_clients_hold(run_dir: Path, requests: str) -> N
     command += ["--reviewer", "李工"]
 
     def heed_interrupts() -> None:
-        # A shell's & has its children ignore them.
+        # A shell's & makes its children ignore SIGINT.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The server itself: who is answered, what is refused, and a kill in the middle of decisions."""
+"""The server itself: access, refusals, and kill -9 between decisions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HTML = {"Accept": "text/html"}
 
 
 class Client:
-    """Speaks HTTP word by word, so that no library mends what is sent."""
+    """An HTTP client that sends paths and headers unchanged."""
 
     def __init__(self, url: str) -> None:
         self.host = urlsplit(url).netloc
@@ -59,7 +59,7 @@ def test_only_its_own_pages_may_write(run_dir: Path) -> None:
             headers = {"Origin": origin} if origin else {}
             assert client.send("POST", "/group/1", headers, **form)[0] == 403
             assert client.send("POST", "/undo", headers)[0] == 403
-        # Another name for this machine: what a page elsewhere could make of its own name.
+        # DNS rebinding: a foreign page can give its own name this machine's address.
         assert client.send("GET", "/", {"Host": "evil.example"})[0] == 421
         assert client.send("GET", "/", {"Host": "localhost:1"})[0] == 200
         assert Decisions(run_dir).trail() == []
@@ -71,7 +71,7 @@ def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -
     key = Index(run_dir).page(Filters())[0].key
     with served(run_dir) as running:
         client = Client(running.url)
-        # A page of another run, or of rows that were judged anew since, decides nothing here.
+        # A page of another run, or of rows that have been judged again since, decides nothing.
         assert client.decide(1, "挡风板安装检查\x1f\x1fanother") == 409
         headers = {"Origin": f"http://{client.host}"}
         form = {"key": key, "version": "0", "choice": "通过", "comment": "看过了"}
@@ -79,7 +79,7 @@ def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -
         assert status == 409
         assert "看过了" in content.decode()
         assert Decisions(run_dir).trail() == []
-        # A number that has become another group's: the key counts.
+        # The number is another group's: the key counts.
         assert client.decide(9, key) == 200
         (decision,) = Decisions(run_dir).trail()
         assert decision.key == key
@@ -125,7 +125,7 @@ def test_no_photo_is_taken_for_another(
         assert client.send("GET", "/photo/1/2/small.jpg", condition)[0] == 200
         assert client.send("GET", "/photo/1/1/large.jpg", condition)[0] == 200
         assert client.send("GET", f"{path}?of=000000000000")[0] == 404
-    # Another run at the same address, or the same photo taken anew, is not what browsers kept.
+    # Another run may have another photo at the same address: the cached one must not be shown.
     second_run = write_run(tmp_path / "other", thirty(), demo_photos[5:7])
     with served(second_run) as running:
         status, _, instead = Client(running.url).send("GET", path, condition)
@@ -149,7 +149,7 @@ def test_other_addresses_ask_for_a_token(run_dir: Path) -> None:
         cookie = headers["set-cookie"].partition(";")[0]
         assert "HttpOnly" in headers["set-cookie"]
         assert client.send("GET", "/", {"Cookie": cookie})[0] == 200
-        # Nobody signs for somebody else: there is no name yet.
+        # There is no name yet, and no default one on a server for others.
         origin = {"Origin": f"http://{client.host}", "Cookie": cookie}
         status, headers, _ = client.send("POST", "/group/1", origin, version="0", choice="通过")
         assert (status, headers["location"]) == (303, "/name")
@@ -195,8 +195,8 @@ def test_kill_nine_in_the_middle_of_five_hundred_decisions(
     assert 300 <= len(acknowledged) < 500
     kept = {decision.key for decision in Decisions(run_dir).all_current()}
     assert kept >= set(acknowledged)
-    assert len(kept) <= len(acknowledged) + 2  # what was written, and not yet said
-    # The same command goes on from there.
+    assert len(kept) <= len(acknowledged) + 2  # written, but not yet acknowledged
+    # The same command continues.
     with served(run_dir) as running:
         client = Client(running.url)
         for number, key in enumerate(keys, 1):
@@ -212,7 +212,7 @@ def test_exports_from_the_command_line(
     with served(run_dir, "--reviewer", "=HYPERLINK(0)") as running:
         client = Client(running.url)
         keys = [entry.key for entry in Index(run_dir).page(Filters())]
-        assert client.decide(3, keys[2]) == 200  # overruled, and nobody said why
+        assert client.decide(3, keys[2]) == 200  # overruled without a reason
         assert client.decide(1, keys[0], choice="待定") == 200
     with pytest.raises(SystemExit) as left:
         main(["review", str(run_dir), "--export", str(tmp_path / "out")])

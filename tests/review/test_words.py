@@ -1,4 +1,4 @@
-"""The words of every page: none of Python's or a script's, and none of the other language."""
+"""The words of all pages: no values of Python or JavaScript, no words of the other language."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NOT_WORDS = re.compile(
     r"|Traceback|Error:|namespace\("
 )
 FOREIGN = ("bdi", "q", "code", "kbd", "textarea", "mark", "option", "style", "script", "b", "title")
-"""Elements that hold ids, names, texts of models and people, names of files and keys."""
+"""Elements of ids, names, texts of models and people, file names and keys."""
 SHOWN = ("aria-label", "placeholder", "title", "alt", "data-broken")
 VOID = ("input", "img", "link", "meta", "br")
 LATIN = {"Excel", "CSV", "JSONL", "English", "Enter", "Esc", "shenhe", "run", "BBU", "empty"} | {
     *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC")
 }
-"""What stands in Chinese pages as it is: names, and the codes of errors."""
+"""Latin words that Chinese pages may have: names, and codes of errors."""
 GROUPS = [
     Group("QC-1", None, p_pass=None, reason="empty: the verdict is empty"),
     Group("QC-2", PASS, label="fail"),
@@ -46,7 +46,7 @@ GROUPS = [
 
 
 class Words(HTMLParser):
-    """Gathers what a page says: all of it, and what of it is not foreign."""
+    """Collects all texts of a page, and its own ones, without foreign texts."""
 
     def __init__(self, page: str, language: str) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def client(run_dir: Path) -> Iterator[TestClient]:
 
 
 def _pages(client: TestClient, index: Index) -> Iterator[tuple[str, str]]:
-    """Ask for a page of every kind and state; what is decided on the way is taken back."""
+    """Yield pages of all kinds and states, with their names."""
     yield "empty trail", client.get("/trail").text
     for notice in NOTICES:
         yield notice, client.get(f"/?told={notice}&about=QC-1").text
@@ -166,7 +166,7 @@ def test_what_pages_say(client: TestClient, run_dir: Path, language: str) -> Non
 
 
 def _has_no_bare_marks(text: str, page: str) -> None:
-    """Marks that turn the direction stand only in elements and fields that keep them in."""
+    """Check that marks of direction occur only in elements and fields that isolate them."""
     kept_in = re.sub(
         r'data-draft="[^"]*"|<bdi>[^<]*</bdi>|<(textarea|option)[^>]*>[^<]*|<(input)[^>]*value="[^"]*"',
         "",

@@ -12,7 +12,7 @@ import pytest
 
 from shenhe.errors import RunError
 from shenhe.rows.keys import key_of
-from shenhe.rows.ledger import Place
+from shenhe.rows.ledger import Position
 from shenhe.rows.row_index import RowIndex, index_file
 from shenhe.values import group_key
 
@@ -83,7 +83,7 @@ def test_what_is_added_is_there_at_once_and_later(rows: Path) -> None:
         for n in range(1000, 2500):
             file.write(_line(n))
             file.flush()
-            index.add(_key(n), settled=n != 2000, inputs_hash=None, end=Place(1, file.tell()))
+            index.add(_key(n), settled=n != 2000, inputs_hash=None, end=Position(1, file.tell()))
             assert _key(n) in index
     assert (len(index), index.unsettled) == (2500, 101)
     # Killed here: what was pending is read from the rows.

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from shenhe.intake import PhotoTree
-from shenhe.rows.ledger import read_rows
+from shenhe.rows.readers import read_verdicts
 from shenhe.runs import RunOptions, plan_summaries
 from shenhe.runs.fsck import check_run
 from tests.runs.test_runs import MISSION, MISSIONS, Case
@@ -254,8 +254,8 @@ def test_moved_left_out_halted_and_in_several_files_every_group_is_judged_once(
     case.summarize(whole)
     case.judge(whole)
     verdicts = sorted(
-        (row["group_id"], row["label"], row["verdict"], row["meta"]["why"])
-        for row in read_rows(case.out / "b" / f"{MISSION.name}.jsonl")
+        (row.group_id, row.label, row.verdict, row.meta.why)
+        for row in read_verdicts(case.out / "b" / f"{MISSION.name}.jsonl")
     )
     assert verdicts == [
         ("g1", "fail", None, ["left_out"]),

@@ -1,4 +1,4 @@
-"""Decisions that are damaged are told of at once, never written over, and recovered by fsck."""
+"""Damaged decisions are reported at once, never overwritten, and recovered by fsck."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_empty_file_where_a_review_has_been_is_a_loss(tmp_path: Path) -> None
     path = decisions_file(tmp_path)
     path.parent.mkdir()
     path.write_bytes(b"")
-    Decisions(tmp_path)  # a process was killed before it wrote anything
+    Decisions(tmp_path)  # as if a process had been killed before it wrote anything
     path.write_bytes(b"")
     path.with_name("index.sqlite").write_bytes(b"")
     with pytest.raises(RunError, match="it is empty, and was not"):
@@ -125,7 +125,7 @@ def test_an_empty_file_where_a_review_has_been_is_a_loss(tmp_path: Path) -> None
 def test_what_stands_in_the_log_alone_is_checked_and_kept(tmp_path: Path) -> None:
     killed, run = tmp_path / "killed", tmp_path / "run"
     decisions = Decisions(run)
-    with closing(sqlite3.connect(decisions.path)) as holder:  # so that nothing is moved over
+    with closing(sqlite3.connect(decisions.path)) as holder:  # prevents a checkpoint of the log
         holder.execute("SELECT count(*) FROM decisions").fetchone()
         written = decisions.add(decision("g1"))
         shutil.copytree(run, killed)

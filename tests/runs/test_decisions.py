@@ -1,4 +1,4 @@
-"""Decisions: every version is kept, none overwrites another."""
+"""Decisions: all versions are kept, and none overwrites another."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
     assert decisions.undo("李工") is None
     assert list(decisions.all_current()) == []
     decisions.add(decision("g1", 5))
-    # A group that was taken back is open again, and goes on from its last version.
+    # A group whose decision was taken back is open again; versions continue from the last.
     decisions.add(decision("g2", 3))
     assert len(decisions.trail()) == 8
     assert decisions.undo("王工") is None
@@ -167,7 +167,7 @@ INSERT INTO decisions VALUES (1, 'g1', 'g1', '挡风板安装检查', NULL, '通
 INSERT INTO current VALUES ('g1', 1, '不通过', 1);
 PRAGMA user_version = 1;
 """
-"""A file as earlier versions wrote it."""
+"""A file of an earlier version."""
 
 
 def write_layout_1(run_dir: Path) -> Path:

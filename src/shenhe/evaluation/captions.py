@@ -21,6 +21,7 @@ from shenhe.formats.desc import category, levels
 from shenhe.formats.repairs import kind_in_text
 from shenhe.geometry import Line, iou, kind_of
 from shenhe.locations import Location
+from shenhe.rows.fields import list_of
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import read_rows
 from shenhe.rows.readers import read_failures
@@ -162,7 +163,7 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     repairs = Counter(
         kind_in_text(str(repair))
         for row in read_rows(predictions)
-        for repair in row.get("repairs", ())
+        for repair in list_of(row, "repairs")
     )
     return dict(failures), dict(repairs)
 

@@ -19,8 +19,8 @@ def create_app(review: Review, token: str | None = None, reviewer: str | None = 
 
     `reviewer` signs for people who have not given a name; None asks everybody.
 
-        >>> app = create_app(Review("out", Index(Path("out")), prompting))
-        >>> uvicorn.run(app, port=8765)
+        app = create_app(Review("out", Index(Path("out")), prompting))
+        uvicorn.run(app, port=8765)
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     access = Access(token)

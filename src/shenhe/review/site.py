@@ -29,9 +29,9 @@ YEAR = 365 * 24 * 3600
 class Review:
     """A run under review: the index of its groups with the decisions, and its prompts.
 
-    >>> run_dir = Path("out")
-    >>> prompting = Prompting(load_missions(), load_prompts())
-    >>> review = Review(run_dir.name, Index(run_dir), prompting)
+    run_dir = Path("out")
+    prompting = Prompting(load_missions(), load_prompts())
+    review = Review(run_dir.name, Index(run_dir), prompting)
     """
 
     run_name: str

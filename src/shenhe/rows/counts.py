@@ -1,4 +1,4 @@
-"""Counts of one run, and of what an output holds."""
+"""Counts of one run, and of the rows of an output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shenhe.messages import PhotoSize
 
 @dataclass(frozen=True, slots=True)
 class KeptCounts:
-    """What the output holds after a run."""
+    """Numbers of groups in the output after a run."""
 
     groups: int
     done: int
@@ -31,16 +31,17 @@ class RunCounts:
     photos: int = 0
     new_tokens: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
+    """Files of the photo tree that belong to no group, by why."""
     damaged_inside: int = 0
     """Photos that were read though their decoder warned of damage."""
     repairs: Counter[str] = field(default_factory=Counter)
-    """How often each kind of repair was needed to read a caption."""
+    """Repairs that captions needed, by kind."""
     done_anew: Counter[str] = field(default_factory=Counter)
     """Groups whose rows were dropped because their photos or label have changed, by why."""
     kept_as_is: Counter[str] = field(default_factory=Counter)
     """Groups whose rows were kept though they cannot be compared with their photos, by why."""
     faults: list[str] = field(default_factory=list)
-    """What is not where it is looked for, and so was not looked at, one line each."""
+    """Inputs that are missing or unreadable, and so were not looked at, one line each."""
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -50,7 +51,7 @@ class RunCounts:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing failed, nothing is undecided, and all was where it is looked for."""
+        """Whether nothing failed, nothing is undecided, and no input was missing."""
         return not self.failed and not self.undecided and not self.faults
 
     def note_damage(self, sizes: Iterable[PhotoSize]) -> None:
@@ -58,6 +59,6 @@ class RunCounts:
         self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
 
     def kept(self) -> KeptCounts:
-        """Sum up what the output holds."""
+        """Sum up the groups of the output."""
         done = self.already + self.done
         return KeptCounts(done + self.failed, done, self.failed, self.undecided)

@@ -5,33 +5,33 @@ from __future__ import annotations
 from typing import Final
 
 UNKNOWN: Final = "-"
-"""In place of what photos hold, where that was not read: they lie elsewhere, or cannot be read."""
+"""Stands for the contents of photos that were not read: on another machine, or unreadable."""
 
 
-def same_listing(before: str, now: str) -> bool:
-    """Whether names, sizes and times are as before."""
-    return before.rpartition(".")[0] == now.rpartition(".")[0]
+def same_listing(before: str, after: str) -> bool:
+    """Whether names, sizes and times are equal."""
+    return before.rpartition(".")[0] == after.rpartition(".")[0]
 
 
-def same_names(before: str, now: str) -> bool:
-    """Whether names and sizes are as before, and so the times alone may differ."""
-    return before.partition(".")[0] == now.partition(".")[0]
+def same_names(before: str, after: str) -> bool:
+    """Whether names and sizes are equal, so that at most the times differ."""
+    return before.partition(".")[0] == after.partition(".")[0]
 
 
-def same_contents(before: str, now: str) -> bool:
-    """Whether two fingerprints know what the photos hold, and that it is the same."""
-    return same_names(before, now) and _known(before) == _known(now) != UNKNOWN
+def same_contents(before: str, after: str) -> bool:
+    """Whether both fingerprints know the contents of the photos, and these are equal."""
+    return same_names(before, after) and _contents(before) == _contents(after) != UNKNOWN
 
 
-def untimed(inputs: str) -> str:
-    """Give what a look at the photos rests on: all but their times, which a mere copy changes.
+def without_times(inputs: str) -> str:
+    """Give all of a fingerprint but the times, which a mere copy of the photos changes.
 
-    Where it is unknown what they hold, the times (or a store's tags) are all that could tell.
+    If the contents are unknown, the times (or a store's tags) stay: nothing else could tell.
     """
-    if _known(inputs) == UNKNOWN:
+    if _contents(inputs) == UNKNOWN:
         return inputs
-    return f"{inputs.partition('.')[0]}.{_known(inputs)}"
+    return f"{inputs.partition('.')[0]}.{_contents(inputs)}"
 
 
-def _known(inputs: str) -> str:
+def _contents(inputs: str) -> str:
     return inputs.rpartition(".")[2]

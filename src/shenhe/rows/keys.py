@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from shenhe.errors import RunError
+from shenhe.rows.fields import label_of
 from shenhe.rows.ledger import Json
-from shenhe.values import Label, group_key, photos_key
+from shenhe.values import group_key, photos_key
 
 
 def rows_file(folder: Path, mission: str) -> Path:
-    """Name the rows file of a mission; a slash in its name cannot stand in a file's."""
+    """Name the rows file of a mission; file names have no slash, so one in its name is replaced."""
     return folder / f"{mission.replace('/', '_')}.jsonl"
 
 
@@ -27,12 +28,9 @@ def key_of(row: Json) -> str:
     for name in ("images",) if "group_id" not in row else ("group_id", "mission", "label"):
         if name not in row:
             raise RunError(f"a row lacks {name!r}: not written by shenhe")
-    if "group_id" not in row:
-        images = row["images"]
-        if not isinstance(images, list) or not all(isinstance(one, str) for one in images):
-            raise RunError("'images' of a row is no list of texts: not written by shenhe")
-        return photos_key(images)
-    label: Label | None = row["label"]
-    if label not in ("pass", "fail", None):
-        raise RunError(f"'label' of a row is {label!r}: not written by shenhe")
-    return group_key(str(row["mission"]), label, str(row["group_id"]))
+    if "group_id" in row:
+        return group_key(str(row["mission"]), label_of(row), str(row["group_id"]))
+    images = row["images"]
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise RunError("'images' of a row is no list of texts: not written by shenhe")
+    return photos_key(images)

@@ -1,5 +1,5 @@
-"""JSONL that survives anything: append and flush a row at a time, drop a torn end, refuse a
-second writer."""
+"""JSONL that survives a crash: rows are appended and flushed one at a time, a torn end is dropped,
+a second writer is refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 from filelock import FileLock, Timeout
 from pydantic_core import from_json
@@ -18,18 +18,18 @@ from pydantic_core import from_json
 from shenhe.errors import DamagedRowError, OutputBusyError, RunError
 from shenhe.files import put_in_place, sync_folder, write_error
 from shenhe.row_types import Row
-from shenhe.rows.torn import drop_torn_end, is_row, whole_end
+from shenhe.rows.torn import drop_torn_end, find_whole_end, is_row
 from shenhe.shards import list_shards, shard_path
 
-Json = dict[str, Any]
+Json = dict[str, object]
 SYNC_SECONDS = 1.0
-"""So often rows are written to disk, for the day on which the power goes: killing loses none."""
+"""Interval at which rows are written to disk, for a power cut: a kill loses none anyway."""
 BLOCK = 1 << 20
 BOM = b"\xef\xbb\xbf"
 
 
 class OutputLock:
-    """Holds an output for one process; the system lets go of it when the process dies."""
+    """Lock of an output for one process; the system releases it when the process dies."""
 
     def __init__(self, path: Path) -> None:
         """Name the output by its rows file."""
@@ -39,7 +39,7 @@ class OutputLock:
     def __enter__(self) -> Self:
         """Take the lock.
 
-        Raises: OutputBusyError when another process has it; RunError when it cannot be made.
+        Raises: OutputBusyError if another process has it; RunError if it cannot be made.
         """
         try:
             _make_folder(self._path.parent)
@@ -62,22 +62,22 @@ class OutputLock:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, on disk too: else what is in it has no place there."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    """Make a folder and its parents, on disk too: a power cut must not lose what is in it."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for one in missing:
-        sync_folder(one.parent)
+    for created in missing:
+        sync_folder(created.parent)
 
 
-class Place(NamedTuple):
-    """A place in rows: the number of the shard, from 1, and the bytes before it there."""
+class Position(NamedTuple):
+    """A position in rows: the number of the shard, from 1, and the byte offset in it."""
 
     shard: int
     offset: int
 
 
 class Ledger:
-    """Rows, open for appending; past a size the next shard is begun."""
+    """Rows, open for appending; after `shard_bytes` the next shard is begun."""
 
     def __init__(self, path: Path, shard_bytes: int | None = None) -> None:
         """Open a file, or the last of its shards, dropping a torn last line.
@@ -88,13 +88,13 @@ class Ledger:
         drop_torn_end(path)
         self._number = max(1, len(list_shards(path)))
         self._synced = time.monotonic()
-        self._file = self._opened()
+        self._file = self._open_shard()
 
     def append(self, *rows: Row) -> None:
-        """Write rows and hand them to the system, so that killing this process cannot lose them.
+        """Write rows and flush them to the system, so that a kill of this process loses none.
 
         Once a second they are written to disk, so that a power cut loses the last ones at most.
-        Raises: RunError, for instance on a full disk; what was written before stays valid.
+        Raises: RunError, for instance on a full disk; earlier rows stay valid.
         """
         text = "".join(row.to_json() + "\n" for row in rows)
         try:
@@ -106,12 +106,12 @@ class Ledger:
             self.sync()
             self.close()
             self._number += 1
-            self._file = self._opened()
+            self._file = self._open_shard()
         elif time.monotonic() - self._synced >= SYNC_SECONDS:
             self.sync()
 
     def sync(self) -> None:
-        """Have what was appended written to disk.
+        """Write the appended rows to disk.
 
         Raises: RunError if the disk refuses it.
         """
@@ -122,18 +122,18 @@ class Ledger:
         self._synced = time.monotonic()
 
     @property
-    def end(self) -> Place:
-        """Where the rows end."""
-        return Place(self._number, self._file.tell())
+    def end(self) -> Position:
+        """Position after the last row."""
+        return Position(self._number, self._file.tell())
 
     def close(self) -> None:
-        """Close the file; a row that the disk refused was reported by `append` already."""
+        """Close the file; `append` has reported a row that the disk refused."""
         try:
             self._file.close()
         except OSError:
             return
 
-    def _opened(self) -> IO[bytes]:
+    def _open_shard(self) -> IO[bytes]:
         path = shard_path(self.path, self._number)
         try:
             is_new = not path.exists()
@@ -146,24 +146,24 @@ class Ledger:
 
 
 def read_rows(path: Path) -> Iterator[Json]:
-    """Yield the rows of a file and of its further shards; a torn last line is passed over.
+    """Yield the rows of a file and of its further shards, unchecked; a torn last line is skipped.
 
     Raises: RunError that names the line that is no JSON object.
     """
-    for one in list_shards(path):
-        yield from read_shard(one)
+    for shard in list_shards(path):
+        yield from read_shard(shard)
 
 
 def read_shard(path: Path) -> Iterator[Json]:
     """Yield the rows of one file, one at a time; see `read_rows`."""
-    for number, line in whole_lines(path):
+    for number, line in read_lines(path):
         yield parse_row(path, number, line)
 
 
-def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file with their numbers, from 1; a torn last one is passed over.
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file with their numbers, from 1; a torn last line is skipped.
 
-    One that lacks nothing but its end is none.
+    A last row that lacks nothing but its line end is not torn.
     Raises: RunError if the file cannot be read.
     """
     try:
@@ -183,9 +183,9 @@ def count_lines(path: Path, end: int) -> int:
 
 
 def parse_row(path: Path, number: int, line: bytes) -> Json:
-    """Read one line of a file; the mark that some editors put before the first one is no matter.
+    """Read one line of a file; a byte order mark, as some editors write it, is ignored.
 
-    Raises: DamagedRowError that names the line, where it is no JSON object.
+    Raises: DamagedRowError that names the line, if it is no JSON object.
     """
     try:
         row = from_json(line.removeprefix(BOM).decode())
@@ -199,51 +199,52 @@ def parse_row(path: Path, number: int, line: bytes) -> Json:
 def rewrite(
     path: Path, keep: Callable[[Json], bool], change: Callable[[bytes], bytes] = bytes
 ) -> None:
-    """Drop the rows that `keep` refuses and `change` the lines of the others, each file in one
-    step; a file in which all is as it should be stays untouched. `keep` sees each row once.
+    """Drop the rows that `keep` refuses and `change` the lines of the others.
 
+    Each file is replaced in one step; a file without a difference stays untouched. `keep` sees each
+    row once.
     Raises: RunError.
     """
-    for one in list_shards(path):
-        unwanted: set[int] = set()
+    for shard in list_shards(path):
+        dropped: set[int] = set()
         changed = False
-        for number, line in whole_lines(one):
-            if not keep(parse_row(one, number, line)):
-                unwanted.add(number)
+        for number, line in read_lines(shard):
+            if not keep(parse_row(shard, number, line)):
+                dropped.add(number)
             elif change(line) != line:
                 changed = True
-        if unwanted or changed:
-            lines = whole_lines(one)
-            _write_anew(one, (change(line) for n, line in lines if n not in unwanted))
+        if dropped or changed:
+            lines = read_lines(shard)
+            _replace_lines(shard, (change(line) for n, line in lines if n not in dropped))
 
 
 def drop_lines(path: Path, numbers: Collection[int]) -> None:
-    """Write a file anew without some of its lines, from 1; the others keep every byte.
+    """Rewrite a file without some of its lines, numbered from 1; the others keep every byte.
 
     Raises: RunError.
     """
-    _write_anew(path, (line for number, line in whole_lines(path) if number not in numbers))
+    _replace_lines(path, (line for number, line in read_lines(path) if number not in numbers))
 
 
-def _write_anew(path: Path, lines: Iterable[bytes]) -> None:
-    fresh = path.with_suffix(".rewriting")
+def _replace_lines(path: Path, lines: Iterable[bytes]) -> None:
+    temporary = path.with_suffix(".rewriting")
     try:
-        with fresh.open("wb") as file:
+        with temporary.open("wb") as file:
             file.writelines(lines)
-        put_in_place(fresh, path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error
 
 
 def set_lines_aside(path: Path, numbers: Collection[int]) -> Path:
-    """Move lines of a file, from 1, to another beside it, which is named; every byte is kept.
+    """Move lines of a file, numbered from 1, to a new file beside it, and return its path.
 
     Raises: RunError.
     """
     aside = _unused(path, "damaged")
     try:
         with aside.open("xb") as file:
-            file.writelines(line for number, line in whole_lines(path) if number in numbers)
+            file.writelines(line for number, line in read_lines(path) if number in numbers)
             file.flush()
             os.fsync(file.fileno())
         sync_folder(path.parent)
@@ -253,19 +254,19 @@ def set_lines_aside(path: Path, numbers: Collection[int]) -> Path:
     return aside
 
 
-def set_torn_end_aside(path: Path, *, mend: bool = True) -> Path | None:
-    """Move what stands behind the last whole line of a file to another beside it; None if nothing.
+def set_torn_end_aside(path: Path, *, repair: bool = True) -> Path | None:
+    """Move the bytes after the last whole line of a file to a new file beside it; None if none.
 
     Raises: RunError.
     """
     aside = _unused(path, "damaged")
     try:
-        with path.open("rb+" if mend else "rb") as file:
+        with path.open("rb+" if repair else "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            cut = whole_end(file, size)
+            cut = find_whole_end(file, size)
             if cut == size:
                 return None
-            if mend:
+            if repair:
                 file.seek(cut)
                 aside.write_bytes(file.read())
                 file.truncate(cut)
@@ -276,7 +277,7 @@ def set_torn_end_aside(path: Path, *, mend: bool = True) -> Path | None:
 
 
 def set_aside(*paths: Path) -> list[Path]:
-    """Move earlier files away under a dated name, and list those: `--restart` loses nothing.
+    """Rename earlier files to dated names, and list these: a restart loses nothing.
 
     Raises: RunError.
     """
@@ -292,7 +293,7 @@ def set_aside(*paths: Path) -> list[Path]:
 
 
 def _unused(path: Path, why: str) -> Path:
-    """Name a file after another, the time and, as clocks say times twice, if need be a number."""
+    """Name a file after another, the time and, for a clock that stepped back, a number."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     names = (f"{path.name}.{why}-{stamp}{f'-{n}' if n else ''}" for n in count())
     return next(new for name in names if not (new := path.with_name(name)).exists())

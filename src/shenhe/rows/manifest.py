@@ -1,4 +1,4 @@
-"""The manifest beside a rows file: what it was made with, how much, how fast."""
+"""The manifest beside a rows file: its options, its counts, its speed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 import platform
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import from_json
 
@@ -17,34 +16,52 @@ from shenhe.errors import OptionsChangedError, RunError
 from shenhe.files import put_in_place, write_error
 from shenhe.row_types import SCHEMA, utc_now
 from shenhe.rows.counts import KeptCounts, RunCounts
+from shenhe.rows.fields import meta_of, object_of
 from shenhe.rows.ledger import BOM, Json, read_rows
 
 SUFFIX = ".manifest.json"
 
 
-class Manifest:
-    """Knows the options an output was begun with; written whole, in one step.
+@dataclass(frozen=True, slots=True)
+class ManifestContent:
+    """What a manifest holds; `options`, `counts` and `this_session` are known to be objects."""
 
-    `session` tells this run of the output from every other, whatever the clock says.
+    json: Json
+
+    @property
+    def options(self) -> Mapping[str, object]:
+        """The options that decide the rows."""
+        return object_of(self.json, "options")
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether it was made of the rows, and so may lack options."""
+        return bool(self.json.get("made_anew"))
+
+
+class Manifest:
+    """The manifest of an output under way; written whole, in one step.
+
+    `session` is a random name of this run of the output: clocks may step.
     """
 
-    def __init__(self, rows_path: Path, options: dict[str, Any]) -> None:
+    def __init__(self, rows_path: Path, options: Mapping[str, object]) -> None:
         """Describe an output by the options that decide its rows."""
         self._rows_path = rows_path
         self.path = manifest_file(rows_path)
-        self.options = options
+        self.options = dict(options)
         self.session = secrets.token_hex(8)
         self._started = utc_now()
 
     def check(self) -> None:
-        """Compare with the options the output was begun with, if it was.
+        """Compare with the options that an earlier run of the output had, if there was one.
 
-        Without a manifest, or with one that was made anew, by what the rows tell of themselves.
+        Without a manifest, or with a rebuilt one, the rows themselves say what they were made with.
         Raises: OptionsChangedError that names every difference; RunError if it cannot be read.
         """
         if self.path.exists():
             content = read_manifest(self.path)
-            before, whole = content["options"], not content.get("made_anew")
+            before, whole = content.options, not content.rebuilt
         else:
             before, whole = options_of_rows(self._rows_path), False
         names = before.keys() | self.options.keys() if whole else before.keys()
@@ -99,8 +116,8 @@ def manifest_file(rows_path: Path) -> Path:
     return rows_path.with_suffix(SUFFIX)
 
 
-def read_manifest(path: Path) -> Json:
-    """Read a manifest: `options`, `counts` and `this_session` are objects.
+def read_manifest(path: Path) -> ManifestContent:
+    """Read a manifest.
 
     Raises: RunError that names the file and says what to do.
     """
@@ -118,18 +135,17 @@ def read_manifest(path: Path) -> Json:
             raise RunError(
                 f"{path}: no manifest of shenhe's, it cannot be read: no object {name!r}; {remedy}"
             )
-    result: Json = content
-    return result
+    return ManifestContent(content)
 
 
-def make_anew(rows_path: Path, counts: KeptCounts) -> None:
-    """Write the manifest of rows whose own is lost: of the options, what the rows tell.
+def rebuild_manifest(rows_path: Path, counts: KeptCounts) -> None:
+    """Write the manifest of rows that lost theirs; its options are those that the rows name.
 
-    The next run is held to those, and writes down the others.
+    The next run must have these, and adds the others.
     Raises: RunError.
     """
-    now = utc_now()
-    session = {"id": "", "host": "", "pid": 0, "started": now, "ended": now, "seconds": 0.0}
+    time = utc_now()
+    session = {"id": "", "host": "", "pid": 0, "started": time, "ended": time, "seconds": 0.0}
     content = {
         "schema": SCHEMA,
         "state": "interrupted",
@@ -142,35 +158,34 @@ def make_anew(rows_path: Path, counts: KeptCounts) -> None:
     _write(manifest_file(rows_path), content)
 
 
-def correct(path: Path, counts: KeptCounts) -> None:
-    """Write what an output holds into its manifest, and leave the rest of it as it is.
+def correct_counts(path: Path, counts: KeptCounts) -> None:
+    """Write the counts of an output into its manifest, and leave everything else as it is.
 
     Raises: RunError.
     """
-    _write(path, read_manifest(path) | {"counts": asdict(counts)})
+    _write(path, {**read_manifest(path).json, "counts": asdict(counts)})
 
 
 def options_of_rows(rows_path: Path) -> Json:
-    """Give the options that rows tell of themselves; none where there are no rows.
+    """Give the options that the first row names; none without rows.
 
-    Raises: RunError for a row that is none.
+    Raises: RunError for a line that is no row.
     """
     row = next(read_rows(rows_path), None)
     if row is None:
         return {}
     stage = "summarize" if "per_image" in row else "judge" if "status" in row else "caption"
-    meta = row.get("meta")
-    made_with = meta if isinstance(meta, dict) else {}
-    told = {"stage": stage, "mission": row.get("mission")}
-    told |= {name: made_with.get(name) for name in ("prompt_hash", "checkpoint")}
-    return {name: value for name, value in told.items() if isinstance(value, str)}
+    meta = meta_of(row)
+    options = {"stage": stage, "mission": row.get("mission")}
+    options |= {name: meta.get(name) for name in ("prompt_hash", "checkpoint")}
+    return {name: value for name, value in options.items() if isinstance(value, str)}
 
 
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    fresh = path.with_suffix(".new")
+def _write(path: Path, content: Mapping[str, object]) -> None:
+    temporary = path.with_suffix(".new")
     try:
-        with fresh.open("w", encoding="utf-8") as file:
+        with temporary.open("w", encoding="utf-8") as file:
             file.write(json.dumps(content, ensure_ascii=False, indent=2) + "\n")
-        put_in_place(fresh, path)
+        put_in_place(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error

@@ -1,4 +1,4 @@
-"""Rows as Parquet, a file beside each shard, for whoever queries millions of them."""
+"""Rows as Parquet, a file beside each shard, to query millions of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from pyarrow.parquet import ParquetWriter, read_schema
@@ -26,71 +25,77 @@ _COLUMNS: dict[str, pa.DataType] = {name: pa.string() for name in _TEXTS} | {
     "repairs": pa.list_(pa.string()),
     "sizes_wh": pa.list_(pa.list_(pa.int64())),
 }
-"""What is nested deeper, as `caption` and `meta`, is JSON in a text."""
-_OF = b"shenhe.rows"
-"""Under this name a file tells which rows it was made of."""
+"""Fields that are nested deeper, as `caption` and `meta`, are JSON in a text."""
+_STAMP = b"shenhe.rows"
+"""Key of the metadata that says which rows a file was made of."""
 
 
 def write_parquet(rows_path: Path) -> list[Path]:
     """Write every shard that has no Parquet file, or one of other rows; whole or not at all.
 
-    Raises: RunError for rows that are none, or a disk that refuses.
+    Raises: RunError for a line that is no row, or a disk that refuses.
     """
     written = []
     for path in list_shards(rows_path):
         target = path.with_suffix(".parquet")
         if is_current(path):
             continue
-        fresh = target.with_suffix(".new")
+        temporary = target.with_suffix(".new")
         try:
-            _write(path, fresh)
-            put_in_place(fresh, target)
+            _write(path, temporary)
+            put_in_place(temporary, target)
         except (OSError, pa.ArrowException, AttributeError, TypeError) as error:
             raise RunError(f"{target}: cannot be written: {error}") from error
         finally:
-            fresh.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         written.append(target)
     return written
 
 
 def is_current(rows: Path) -> bool:
-    """Whether a shard has a Parquet file that can be read, and was made of it as it is now."""
+    """Whether a shard has a readable Parquet file that was made of its present rows."""
     try:
-        told = read_schema(rows.with_suffix(".parquet")).metadata or {}
+        metadata = read_schema(rows.with_suffix(".parquet")).metadata or {}
     except (OSError, pa.ArrowException):  # none, or torn
         return False
-    return bool(told.get(_OF) == _stamp(rows))
+    return bool(metadata.get(_STAMP) == _stamp(rows))
 
 
 def _stamp(path: Path) -> bytes:
-    """Tell a file from what it was: by equality, as clocks step back."""
+    """Give size and time of a file, to compare for equality: clocks step back."""
     facts = path.stat()
     return f"{facts.st_size} {facts.st_mtime_ns}".encode()
 
 
 def _write(path: Path, target: Path) -> None:
     rows, stamp = read_shard(path), _stamp(path)
-    some = list(islice(rows, BATCH))
-    fields = [_field(name) for name in (some[0] if some else {})]
-    schema = pa.schema(fields, metadata={_OF: stamp})
+    batch = list(islice(rows, BATCH))
+    fields = [_field(name) for name in (batch[0] if batch else {})]
+    schema = pa.schema(fields, metadata={_STAMP: stamp})
     with ParquetWriter(target, schema, compression="zstd") as writer:
-        while some:
-            writer.write_table(pa.Table.from_pylist(list(_flat(some)), schema))
-            some = list(islice(rows, BATCH))
+        while batch:
+            writer.write_table(pa.Table.from_pylist(list(_flat(batch)), schema))
+            batch = list(islice(rows, BATCH))
 
 
 def _field(name: str) -> pa.Field:
     return pa.field(name, _COLUMNS.get(name, pa.string()))
 
 
-def _flat(rows: list[Json]) -> Iterator[dict[str, Any]]:
+def _flat(rows: list[Json]) -> Iterator[Json]:
     for row in rows:
-        flat = {
+        flat: Json = {
             name: value if name in _COLUMNS else json.dumps(value, ensure_ascii=False)
             for name, value in row.items()
         }
         if "per_image" in row:
-            flat["per_image"] = list(row["per_image"].items())
+            flat["per_image"] = _items(row["per_image"])
         if "p_pass" in row:
             flat["p_pass"] = known_probability(row["p_pass"])
         yield flat
+
+
+def _items(lines: object) -> list[tuple[str, object]]:
+    if not isinstance(lines, dict):
+        raise TypeError("per_image is no object")
+    return list(lines.items())

@@ -28,4 +28,4 @@ def read_photo_inputs(run_dir: Path) -> dict[str, str | None]:
 def _photo_inputs(row: Json) -> str | None:
     meta = row.get("meta")
     inputs_hash = meta.get("inputs_hash") if isinstance(meta, dict) else None
-    return fingerprints.untimed(inputs_hash) if isinstance(inputs_hash, str) else None
+    return fingerprints.without_times(inputs_hash) if isinstance(inputs_hash, str) else None

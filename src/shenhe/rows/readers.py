@@ -22,7 +22,7 @@ from shenhe.row_types import (
     describe_invalid,
 )
 from shenhe.rows.keys import key_of
-from shenhe.rows.ledger import Json, count_lines, parse_row, whole_lines
+from shenhe.rows.ledger import Json, count_lines, parse_row, read_lines
 from shenhe.shards import list_rows_files, list_shards
 
 RowT = TypeVar("RowT", bound=Row)
@@ -84,7 +84,7 @@ def read_failures(path: Path) -> Iterator[Failure | CaptionFailure]:
     Only the key must be as shenhe writes it: missing texts are empty, unknown keys are ignored.
     Raises: RunError that names the first row without a key.
     """
-    for number, line in whole_lines(path) if path.exists() else ():
+    for number, line in read_lines(path) if path.exists() else ():
         row = parse_row(path, number, line)
         _key(path, number, row, Failure)
         yield _failure(row)
@@ -96,7 +96,7 @@ def read_keyed(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT]]:
     Raises: RunError that names the first row without a key.
     """
     for path in list_shards(rows_path):
-        for number, line in whole_lines(path):
+        for number, line in read_lines(path):
             row = parse_row(path, number, line)
             yield KeyedRow(_key(path, number, row, kind), row, kind, path, number)
 
@@ -107,7 +107,7 @@ def read_with_offsets(path: Path, kind: type[RowT]) -> Iterator[tuple[int, RowT]
     Raises: RunError that names the first row of another form.
     """
     offset = 0
-    for number, line in whole_lines(path):
+    for number, line in read_lines(path):
         yield offset, _parse(path, number, line, kind)
         offset += len(line)
 
@@ -136,7 +136,7 @@ def caption_files(run_dir: Path) -> list[Path]:
 
 def _read(rows_path: Path, kind: type[RowT]) -> Iterator[RowT]:
     for path in list_shards(rows_path):
-        for number, line in whole_lines(path):
+        for number, line in read_lines(path):
             yield _parse(path, number, line, kind)
 
 

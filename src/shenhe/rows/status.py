@@ -1,19 +1,19 @@
-"""How far outputs are, read from their manifests while they are written or long after."""
+"""Progress of outputs, read from their manifests while they are written or long after."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from shenhe.errors import RunError
-from shenhe.rows.ledger import Json
-from shenhe.rows.manifest import SUFFIX, read_manifest
+from shenhe.rows.fields import object_of
+from shenhe.rows.manifest import SUFFIX, ManifestContent, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class OutputStatus:
     left_seconds: float | None
     silent_seconds: float
     faults: tuple[str, ...] = ()
-    """What was not where it is looked for, and so was not looked at."""
+    """Inputs that are missing or unreadable, and so were not looked at."""
 
     @property
     def complete(self) -> bool:
-        """Whether all is done, nothing failed or is undecided, and all was where it belongs."""
+        """Whether all is done, nothing failed or is undecided, and no input was missing."""
         return self.state == "ended" and not (self.failed or self.undecided or self.faults)
 
 
 def read_status(folder: Path) -> list[OutputStatus]:
     """Read every output in a folder and below it, Stage-A before Stage-B.
 
-    Raises: RunError if there is none, or a manifest that cannot be read.
+    Raises: RunError if there is none, or a manifest cannot be read.
     """
     paths = sorted(path for path in folder.rglob(f"*{SUFFIX}") if path.is_file())
     if not paths:
@@ -54,58 +54,82 @@ def read_status(folder: Path) -> list[OutputStatus]:
 
 
 def status_of(path: Path, name: str = "") -> OutputStatus:
-    """Read how far an output is from its manifest.
+    """Read the progress of an output from its manifest.
 
     Raises: RunError if it cannot be read.
     """
     content = read_manifest(path)
     try:
-        return _told_by(content, name)
+        return _status(content, name)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RunError(
             f"{path}: no manifest of shenhe's: {error!r}; `shenhe fsck {path.parent}` makes it anew"
         ) from error
 
 
-def _told_by(content: Json, name: str) -> OutputStatus:
-    counts, session = content["counts"], content["this_session"]
-    total = None if content.get("total") is None else int(content["total"])
-    seconds, items = float(session["seconds"]), int(session.get("items", 0))
-    done, failed, undecided = (int(counts[one]) for one in ("done", "failed", "undecided"))
-    state = _state(str(content["state"]), session)
+def _status(content: ManifestContent, name: str) -> OutputStatus:
+    counts, session = object_of(content.json, "counts"), object_of(content.json, "this_session")
+    total = content.json.get("total")
+    total = None if total is None else _integer(total)
+    seconds, items = _number(session["seconds"]), _integer(session.get("items", 0))
+    done, failed, undecided = (_integer(counts[key]) for key in ("done", "failed", "undecided"))
+    state = _state(str(content.json["state"]), session)
     pace = items / seconds if seconds else 0.0
-    left = None
+    left_seconds = None
     if state == "running" and total is not None and pace:
-        left = max(0, total - done - failed) / pace
-    silent = datetime.now(UTC) - datetime.fromisoformat(session["ended"])
+        left_seconds = max(0, total - done - failed) / pace
+    silent = datetime.now(UTC) - datetime.fromisoformat(_text(session["ended"]))
+    faults = content.json.get("faults") or []
+    if not isinstance(faults, list):
+        raise TypeError(f"no list but {type(faults).__name__}")
     return OutputStatus(
         name=name,
-        stage=str(content["options"]["stage"]),
+        stage=str(content.options["stage"]),
         state=state,
         total=total,
         done=done,
         failed=failed,
         undecided=undecided,
         per_second=pace,
-        left_seconds=left,
+        left_seconds=left_seconds,
         # A clock that was set back makes nothing younger than new.
         silent_seconds=max(0.0, silent.total_seconds()),
-        faults=tuple(map(str, content.get("faults") or ())),
+        faults=tuple(map(str, faults)),
     )
 
 
-def _state(state: str, session: dict[str, Any]) -> str:
-    """Tell an output that is written from one whose process is no more, where that was here."""
-    here = session.get("host") == platform.node()
-    if state == "running" and here and not _alive(int(session["pid"])):
+def _state(state: str, session: Mapping[str, object]) -> str:
+    """Tell a running output from one whose process is gone, if that ran on this machine."""
+    is_local = session.get("host") == platform.node()
+    if state == "running" and is_local and not _is_alive(_integer(session["pid"])):
         return "killed"
     return state
 
 
-def _alive(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     if pid == os.getpid():
         return True
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
+
+
+def _integer(value: object) -> int:
+    return int(_number_or_text(value))
+
+
+def _number(value: object) -> float:
+    return float(_number_or_text(value))
+
+
+def _number_or_text(value: object) -> float | str:
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"no number but {type(value).__name__}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"no text but {type(value).__name__}")
+    return value

@@ -1,4 +1,4 @@
-"""Where the whole lines of a file end: what a process wrote when it died stands behind them."""
+"""The torn end of a file: what a process wrote when it died, after the last whole line."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from shenhe.shards import list_shards
 
 
 def is_row(line: bytes) -> bool:
-    """Whether a last line that lacks its end is a whole row all the same.
+    """Whether a last line without a line end is a whole row all the same.
 
-    Tools that join rows write none behind the last one; of a torn row at least the brace is gone.
+    Tools that join rows write no last line end; a torn row has lost at least its brace.
     """
     try:
         return isinstance(from_json(line), dict)
@@ -25,8 +25,8 @@ def is_row(line: bytes) -> bool:
         return False
 
 
-def torn_bytes(rows_path: Path) -> int:
-    """Count the bytes behind the last whole row of rows that somebody else may still write.
+def count_torn_bytes(rows_path: Path) -> int:
+    """Count the bytes after the last whole row of rows that another process may still write.
 
     Raises: RunError if they cannot be read.
     """
@@ -44,8 +44,9 @@ def torn_bytes(rows_path: Path) -> int:
 
 
 def drop_torn_end(rows_path: Path) -> None:
-    """Cut the last file after its last whole line: a line without its end, or a last one that is no
-    JSON, was being written when the process died.
+    """Cut the last file after its last whole line.
+
+    A line without its end, or a last line that is no JSON, was being written when the process died.
 
     Raises: RunError if the file cannot be written.
     """
@@ -55,27 +56,27 @@ def drop_torn_end(rows_path: Path) -> None:
     try:
         with path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
-            cut = whole_end(file, size)
+            cut = find_whole_end(file, size)
             if cut != size:
                 file.truncate(cut)
-                # Else what is appended next could outlive the cut, and follow the torn bytes.
+                # Without it the next rows could outlive the cut, and follow the torn bytes.
                 os.fsync(file.fileno())
     except OSError as error:
         raise write_error(path, error) from error
 
 
-def end_last_row(path: Path, *, mend: bool) -> bool:
-    """Write the end of a last row that lacks nothing else; whether there is, or was, such a one.
+def terminate_last_row(path: Path, *, repair: bool) -> bool:
+    """Write the line end of a last row that lacks nothing else; True if the file has such a row.
 
     Raises: RunError if the file cannot be read or written.
     """
     try:
-        with path.open("rb+" if mend else "rb") as file:
+        with path.open("rb+" if repair else "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(_after_last_newline(file, size))
             if not is_row(file.read()):
                 return False
-            if mend:
+            if repair:
                 file.write(b"\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -84,7 +85,7 @@ def end_last_row(path: Path, *, mend: bool) -> bool:
     return True
 
 
-def whole_end(file: IO[bytes], size: int) -> int:
+def find_whole_end(file: IO[bytes], size: int) -> int:
     """Find where the whole lines of a file end, in bytes."""
     cut = _after_last_newline(file, size)
     if cut and cut == size:
@@ -102,8 +103,8 @@ def _after_last_newline(file: IO[bytes], end: int, block: int = 65_536) -> int:
     while end:
         start = max(0, end - block)
         file.seek(start)
-        at = file.read(end - start).rfind(b"\n")
-        if at >= 0:
-            return start + at + 1
+        position = file.read(end - start).rfind(b"\n")
+        if position >= 0:
+            return start + position + 1
         end = start
     return 0

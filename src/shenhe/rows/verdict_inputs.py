@@ -1,4 +1,4 @@
-"""What a verdict is made from: the Stage-A lines of a group, and what they lack."""
+"""What a verdict is made from: the Stage-A lines of a group, and what is missing of them."""
 
 from __future__ import annotations
 
@@ -6,37 +6,41 @@ import hashlib
 import json
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
+from shenhe.rows.fields import meta_of
 from shenhe.rows.ledger import Json
 from shenhe.values import photo_key
 
-SHOWN: Final = 5
-"""So many keys of lines are named."""
+MAX_KEYS_SHOWN: Final = 5
+"""Maximum number of keys of lines that a message names."""
 
 
-def lines_hash(per_image: Any) -> str:
+def hash_lines(per_image: object) -> str:
     """Fingerprint the lines that a verdict rests on, 16 hex digits."""
     text = json.dumps(per_image, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def rests_on(row: Json) -> str:
+def hash_inputs(row: Json) -> str:
     """Fingerprint what a verdict on a Stage-A row rests on: its lines, and what they lack."""
-    meta, images = row.get("meta"), row.get("images")
-    left_out = meta.get("left_out") if isinstance(meta, dict) else None
-    lines = row.get("per_image")
-    whole: list[Any] = [left_out] if left_out else []
-    if isinstance(images, list) and isinstance(lines, dict) and lacks(len(images), lines):
-        whole.append(len(images))
-    return lines_hash([lines, *whole] if whole else lines)
+    left_out = meta_of(row).get("left_out")
+    images, lines = row.get("images"), row.get("per_image")
+    missing: list[object] = [left_out] if left_out else []
+    if (
+        isinstance(images, list)
+        and isinstance(lines, dict)
+        and describe_missing_lines(len(images), lines)
+    ):
+        missing.append(len(images))
+    return hash_lines([lines, *missing] if missing else lines)
 
 
-def lacks(photos: int, lines: Mapping[str, Any]) -> str:
-    """Say what lines lack to be one for each photo, in order; nothing where they are whole."""
+def describe_missing_lines(photos: int, lines: Mapping[str, object]) -> str:
+    """Say what lines lack to be one for each photo, in order; nothing if they are whole."""
     if not lines:
         return f"{photos} 张照片, 没有一行"
     if list(lines) != [photo_key(index) for index in range(photos)]:
-        return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, SHOWN))}"
+        return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, MAX_KEYS_SHOWN))}"
     blank = [key for key, line in lines.items() if not str(line).strip()]
-    return f"没有内容: {', '.join(blank[:SHOWN])}" if blank else ""
+    return f"没有内容: {', '.join(blank[:MAX_KEYS_SHOWN])}" if blank else ""

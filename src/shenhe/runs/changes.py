@@ -15,6 +15,7 @@ from shenhe.intake.label_folder import BAD_NAME
 from shenhe.intake.spelling import LABELS
 from shenhe.locations import location_text
 from shenhe.rows import fingerprints
+from shenhe.rows.fields import label_of, list_of, meta_of
 from shenhe.rows.keys import failures_file, key_of
 from shenhe.rows.ledger import Json, read_rows, rewrite
 from shenhe.rows.row_index import RowIndex
@@ -89,9 +90,8 @@ def drop_gone_failures(tree: PhotoTree, mission: Mission, rows_path: Path) -> No
     """Drop the failures of groups that are no longer there: renamed, moved or removed."""
 
     def is_there(row: Json) -> bool:
-        label: Label | None = row.get("label")
         try:
-            return tree.has_group(mission, label, str(row.get("group_id")))
+            return tree.has_group(mission, label_of(row), str(row.get("group_id")))
         except IntakeError:
             return True
 
@@ -142,7 +142,7 @@ def _compare_older(
         if done.inputs_hash(key) is not None or key in found.stale:
             continue
         try:
-            group = tree.group(mission, row["label"], str(row["group_id"]))
+            group = tree.group(mission, label_of(row), str(row["group_id"]))
         except IntakeError:  # told as one whose folder is gone, or cannot be read
             continue
         if group is None or group.problem:
@@ -167,15 +167,13 @@ def _difference(row: Json, group: Group) -> str:
     """Say what lies in a group's folder otherwise than its row tells, by names alone."""
     if group.code == BAD_NAME:
         return "a name that is not UTF-8"
-    before, now = set(row.get("images") or ()), {location_text(photo) for photo in group.photos}
+    before, now = set(list_of(row, "images")), {location_text(photo) for photo in group.photos}
     if now - before and before - now:
         return "photos added and removed"
     if now - before:
         return "photos added"
     if before - now:
         return "photos removed"
-    meta = row.get("meta")
-    left_out = meta.get("left_out", []) if isinstance(meta, dict) else []
-    if [asdict(file) for file in group.left_out] != left_out:
+    if [asdict(file) for file in group.left_out] != list_of(meta_of(row), "left_out"):
         return "something else beside the photos"
     return ""

@@ -18,10 +18,10 @@ from shenhe.rows.keys import failures_file, key_of
 from shenhe.rows.ledger import (
     Ledger,
     OutputLock,
+    read_lines,
     rewrite,
     set_aside,
     set_lines_aside,
-    whole_lines,
 )
 from shenhe.rows.manifest import Manifest
 from shenhe.rows.row_index import RowIndex, drop_index
@@ -152,7 +152,7 @@ def _without_zeros(read: Callable[[], Opened]) -> Opened:
         except DamagedRowError as error:
             if not error.zeroed:
                 raise
-            lines = [number for number, line in whole_lines(error.path) if b"\0" in line]
+            lines = [number for number, line in read_lines(error.path) if b"\0" in line]
             aside = set_lines_aside(error.path, lines)
             warnings.warn(
                 f"{error.path}: {len(lines)} lines hold zero bytes, as a power cut leaves them;"

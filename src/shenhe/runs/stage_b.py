@@ -18,12 +18,13 @@ from shenhe.errors import RunError
 from shenhe.locations import location_text
 from shenhe.row_types import SummaryRow
 from shenhe.rows.counts import RunCounts
+from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
+from shenhe.rows.fields import label_of
 from shenhe.rows.keys import failures_file, key_of, rows_file
 from shenhe.rows.ledger import Json, read_rows
-from shenhe.rows.repeats import Repeated, Repeats
 from shenhe.rows.row_index import RowIndex
-from shenhe.rows.torn import torn_bytes
-from shenhe.rows.verdict_inputs import rests_on
+from shenhe.rows.torn import count_torn_bytes
+from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.drive import drive
 from shenhe.runs.observing import Observed
 from shenhe.runs.options import RunOptions
@@ -48,7 +49,7 @@ class Compared(NamedTuple):
 
     groups: int
     stale: set[str]
-    repeated: Mapping[str, Repeated]
+    repeated: Mapping[str, DuplicateRows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
         first = next(read_rows(path), None) or next(read_rows(failures_file(path)), None)
         if first is not None:
             found.append(StageA(missions.get(str(first.get("mission"))), path))
-        elif torn := torn_bytes(path):
+        elif torn := count_torn_bytes(path):
             raise RunError(f"{path}: holds no whole row, and {torn} bytes of one: {_MAKE_WHOLE}")
     return found
 
@@ -125,9 +126,9 @@ def run_verdicts(
     }
     path = rows_file(output_dir, mission.name)
     groups = 0
-    repeated: Mapping[str, Repeated] = {}
+    repeated: Mapping[str, DuplicateRows] = {}
 
-    if torn_bytes(source.path):
+    if count_torn_bytes(source.path):
         counts.faults.append(f"{source.path}: ends in the middle of a row: {_MAKE_WHOLE}")
 
     def stale(done: RowIndex) -> set[str]:
@@ -169,22 +170,22 @@ def _compare(source: StageA, done: RowIndex) -> Compared:
     without_lines = {key for key, _ in _keyed(failures_file(source.path))}
     groups = known = 0
     stale: set[str] = set()
-    repeats = Repeats()
+    repeats = DuplicateFinder()
     for key, row in _keyed(source.path):
-        repeats.note(key)
+        repeats.add(key)
         without_lines.discard(key)
         groups += 1
         if key in done:
             known += 1
-            if done.inputs_hash(key) != rests_on(row):
+            if done.inputs_hash(key) != hash_inputs(row):
                 stale.add(key)
-    repeated = repeats.find(source.path, key_of, rests_on)
+    repeated = repeats.find(source.path, key_of, hash_inputs)
     for key, rows in repeated.items():  # counted row by row so far
-        groups -= len(rows.places) - 1
+        groups -= len(rows.rows) - 1
         if key in done:
-            known -= len(rows.places) - 1
+            known -= len(rows.rows) - 1
             stale.discard(key)
-            if done.inputs_hash(key) != rows.rests_on:
+            if done.inputs_hash(key) != rows.inputs_hash:
                 stale.add(key)
     for key in without_lines:
         if key in done:
@@ -212,7 +213,7 @@ def _keyed(path: Path) -> Iterator[tuple[str, Json]]:
 
 
 def _summaries(
-    source: StageA, done: RowIndex, repeated: Mapping[str, Repeated]
+    source: StageA, done: RowIndex, repeated: Mapping[str, DuplicateRows]
 ) -> Iterator[SummaryRow]:
     seen: set[str] = set()
     for row in read_rows(source.path):
@@ -241,7 +242,7 @@ def _incomplete(source: StageA, output: Output) -> Iterator[tuple[Group, list[st
     for row in read_rows(failures_file(source.path)):
         if key_of(row) in output.done:
             continue
-        group = Group(str(row["group_id"]), str(row["mission"]), row["label"], ())
+        group = Group(str(row["group_id"]), str(row["mission"]), label_of(row), ())
         _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
         if row.get("code") == LEFT_OUT:
             codes.append(LEFT_OUT)

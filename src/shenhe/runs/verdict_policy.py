@@ -99,7 +99,9 @@ class VerdictPolicy:
 
         Earlier versions accepted a 通过 whose probability was NaN.
         """
-        return not self._doubt(row.get("verdict"), known_probability(row.get("p_pass")))
+        ruling = row.get("verdict")
+        ruling = ruling if isinstance(ruling, str) else None
+        return not self._doubt(ruling, known_probability(row.get("p_pass")))
 
     def _doubt(self, ruling: str | None, probability: float | None) -> str:
         """Describe why a verdict misses its threshold; empty if it does not."""

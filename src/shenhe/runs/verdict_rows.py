@@ -9,8 +9,8 @@ from shenhe.config import Mission, Template
 from shenhe.errors import FormatError
 from shenhe.messages import Answer
 from shenhe.row_types import RunMeta, SummaryRow, VerdictRow, utc_now
-from shenhe.rows.repeats import Repeated
-from shenhe.rows.verdict_inputs import lacks, rests_on
+from shenhe.rows.duplicates import DuplicateRows
+from shenhe.rows.verdict_inputs import describe_missing_lines, hash_inputs
 from shenhe.runs.jobs import FinishedJob, Job, Rejection
 from shenhe.runs.output import Output
 from shenhe.runs.probability import p_pass
@@ -43,17 +43,19 @@ class VerdictWriter:
         mission: Mission,
         template: Template,
         max_new_tokens: int,
-        repeated: Mapping[str, Repeated],
+        repeated: Mapping[str, DuplicateRows],
     ) -> Iterator[Job[SummaryRow]]:
         """Ask for the verdicts of rows; those that cannot be judged are written as undecided."""
         for row in rows:
             inputs = _rests_on(row)
             if row.key in repeated:
-                inputs = repeated[row.key].rests_on
+                inputs = repeated[row.key].inputs_hash
                 if repeated[row.key].differ:
-                    self.undecided(_group(row), repeated[row.key].told, [DUPLICATE_GROUP], inputs)
+                    self.undecided(
+                        _group(row), repeated[row.key].description, [DUPLICATE_GROUP], inputs
+                    )
                     continue
-            if lacking := lacks(len(row.images), row.per_image):
+            if lacking := describe_missing_lines(len(row.images), row.per_image):
                 codes = [STAGE_A_INCOMPLETE, *_not_whole(row)]
                 self.undecided(_group(row), f"第一阶段未完成: {lacking}", codes, inputs)
                 continue
@@ -150,7 +152,7 @@ def _place(code: str) -> int:
 
 
 def _rests_on(row: SummaryRow) -> str:
-    return rests_on(row.model_dump(mode="json"))
+    return hash_inputs(row.model_dump(mode="json"))
 
 
 def _group(row: SummaryRow) -> Group:

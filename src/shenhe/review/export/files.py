@@ -34,8 +34,7 @@ EXPORTS = {
 def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
     """Make one of the files in `EXPORTS`.
 
-        >>> make_export("decisions.csv", index, prompting).rows
-        40
+        count = make_export("decisions.csv", index, prompting).rows
 
     Raises: RunError if decisions or rows cannot be read.
     """

@@ -65,7 +65,7 @@ def _insert_lines(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Pat
     for path in sources.stage_a:
         for offset, row in read_with_offsets(path, SummaryRow):
             lines, inputs_hash = "\n".join(row.per_image.values()), row.meta.inputs_hash
-            inputs = inputs_hash and fingerprints.untimed(inputs_hash)
+            inputs = inputs_hash and fingerprints.without_times(inputs_hash)
             db.execute(
                 "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
                 (row.key, numbers[path], offset, lines, inputs),

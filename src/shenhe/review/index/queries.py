@@ -34,9 +34,8 @@ _DECIDED = f"decided.current c CROSS JOIN groups g ON g.key = c.key AND {STANDS}
 class Index:
     """The groups of a run, numbered from 1 in the order of the queue.
 
-    >>> index = Index(Path("out"))
-    >>> index.page(Filters(verdict="undecided"), count=1)[0].number
-    1
+    index = Index(Path("out"))
+    first = index.page(Filters(verdict="undecided"), count=1)[0].number
     """
 
     def __init__(self, run_dir: Path, captions: Sequence[Path] = ()) -> None:

@@ -42,8 +42,8 @@ router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a decision was not stored; the page shows it together with what was typed."""
+class UnsavedDecision:
+    """A decision that was not stored, and why: its group is shown again with what was typed."""
 
     draft: Draft
     status: int
@@ -83,13 +83,13 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         decision = Decision.on(group.entry, opinion, reviewer, version + 1)
     except ValidationError as error:
         raise HTTPException(400) from error
-    rejection = _check(request, site, form, group, opinion) or _store(site, decision)
-    if rejection is None:
+    unsaved = _check(request, site, form, group, opinion) or _store(site, decision)
+    if unsaved is None:
         return _send_on(request, _next_address(site, filters, group.entry.number))
-    if rejection.faults and wants_json(request):
-        address = _confirmation_address(filters, group.entry.number, rejection.faults)
-        return JSONResponse({"faults": rejection.faults, "despite": address}, rejection.status)
-    return _render_group(request, site, group.entry.number, rejection)
+    if unsaved.faults and wants_json(request):
+        address = _confirmation_address(filters, group.entry.number, unsaved.faults)
+        return JSONResponse({"faults": unsaved.faults, "despite": address}, unsaved.status)
+    return _render_group(request, site, group.entry.number, unsaved)
 
 
 @router.post("/undo")
@@ -107,24 +107,24 @@ def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
 
 def _check(
     request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
-) -> Rejection | None:
+) -> UnsavedDecision | None:
     """Check that the page showed the present rows, the lines, and that faults were confirmed."""
     draft, inputs = Draft.of(opinion), group.entry.inputs or ""
     if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
-        return Rejection(draft, 409, changed=True)
+        return UnsavedDecision(draft, 409, changed=True)
     if problem := _find_invalid_line(request, opinion.lines):
-        return Rejection(draft, 422, problem=problem)
+        return UnsavedDecision(draft, 422, problem=problem)
     faults = find_faults(opinion, site.fault_vocabulary) if opinion.choice == PASS else ()
     if faults and request.query_params.get("despite") != faults_digest(faults):
-        return Rejection(draft, 422, faults=faults)
+        return UnsavedDecision(draft, 422, faults=faults)
     return None
 
 
-def _store(site: Site, decision: Decision) -> Rejection | None:
+def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
     try:
         site.index.decisions.add(decision)
     except ConflictError:
-        return Rejection(Draft.of(decision.opinion), 409, conflict=True)
+        return UnsavedDecision(Draft.of(decision.opinion), 409, conflict=True)
     return None
 
 
@@ -141,7 +141,7 @@ def _find_invalid_line(request: Request, lines: Mapping[str, str]) -> str:
 
 
 def _render_group(
-    request: Request, site: Site, number: int, rejection: Rejection | None = None
+    request: Request, site: Site, number: int, unsaved: UnsavedDecision | None = None
 ) -> Response:
     group, index = site.index.group(number), site.index
     if group is None:
@@ -151,14 +151,14 @@ def _render_group(
     current, outdated = history[0] if history else None, None
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
-    draft = rejection.draft if rejection else Draft.of(current.opinion if current else None)
+    draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
     photos = lay_out_photos(group, draft)
     preceding, following = index.preceding(filters, number), index.following(filters, number)
-    faults = rejection.faults if rejection else ()
+    faults = unsaved.faults if unsaved else ()
     return site.render(
         request,
         "group.html",
-        rejection.status if rejection else 200,
+        unsaved.status if unsaved else 200,
         number=number,
         group=group,
         reason=split_reason(group.verdict.reason, len(photos)),
@@ -167,7 +167,7 @@ def _render_group(
         outdated=outdated,
         history=history,
         draft=draft,
-        rejection=rejection,
+        unsaved=unsaved,
         despite=_confirmation_address(filters, number, faults),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,

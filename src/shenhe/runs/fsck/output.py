@@ -14,7 +14,7 @@ from shenhe.rows import index_tables, manifest
 from shenhe.rows.counts import KeptCounts
 from shenhe.rows.failures import Failures
 from shenhe.rows.keys import failures_file, key_of
-from shenhe.rows.ledger import OutputLock, parse_row, set_aside, whole_lines
+from shenhe.rows.ledger import OutputLock, parse_row, read_lines, set_aside
 from shenhe.rows.row_index import RowIndex, drop_index, index_file
 from shenhe.rows.status import status_of
 from shenhe.runs.fsck.faults import Fault
@@ -70,7 +70,9 @@ def _index_problem(path: Path, keys: Keys) -> str:
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as db:
         if db.execute("PRAGMA user_version").fetchone()[0] != index_tables.LAYOUT:
             return ""  # of an earlier shenhe: the next run makes it anew
-        if tuple(db.execute(index_tables.SEEN).fetchone()[3:]) != index_tables.counted(db):
+        if tuple(db.execute(index_tables.SELECT_STATE).fetchone()[3:]) != index_tables.count_keys(
+            db
+        ):
             return "does not hold what it says"
         for key, settled in db.execute("SELECT key, settled FROM rows"):
             if keys.settled(key) is not bool(settled):
@@ -84,7 +86,7 @@ def _check_failures(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Faul
     if path.exists():
         yield from check_torn_end(path, mend=mend)
         wrong = {}
-        for number, line in whole_lines(path):
+        for number, line in read_lines(path):
             try:
                 key = key_of(parse_row(path, number, line))
             except DamagedRowError as error:
@@ -119,7 +121,7 @@ def _without_failure(rows_path: Path, path: Path, keys: Keys, *, mend: bool) -> 
 def _told(path: Path) -> set[str]:
     """Give the groups that failures tell of; a line that is to be mended tells of none."""
     told = set()
-    for number, line in whole_lines(path) if path.exists() else ():
+    for number, line in read_lines(path) if path.exists() else ():
         with suppress(RunError):
             told.add(key_of(parse_row(path, number, line)))
     return told
@@ -148,7 +150,7 @@ def _check_manifest(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Faul
         yield Fault(path, None, what, remedy=remedy)
     elif (before.done, before.failed, before.undecided) != (done, failed, undecided):
         if mend:
-            manifest.correct(path, counts)
+            manifest.correct_counts(path, counts)
         what = f"counts {before.done} done, {before.failed} failed, {before.undecided} undecided"
         yield Fault(path, None, what, f"now {done}, {failed} and {undecided}, as the files hold")
 
@@ -157,7 +159,7 @@ def _anew(rows_path: Path, problem: str, counts: KeptCounts, *, mend: bool) -> F
     path = manifest.manifest_file(rows_path)
     if mend:
         set_aside(path)
-        manifest.make_anew(rows_path, counts)
+        manifest.rebuild_manifest(rows_path, counts)
     done = "made anew of the rows; the next run is held to their prompt and checkpoint"
     return Fault(path, None, problem, done)
 

@@ -14,9 +14,9 @@ from shenhe.errors import DamagedRowError, RunError
 from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
 from shenhe.rows.entries import is_settled
 from shenhe.rows.keys import key_of
-from shenhe.rows.ledger import Json, parse_row, set_lines_aside, set_torn_end_aside, whole_lines
-from shenhe.rows.torn import end_last_row
-from shenhe.rows.verdict_inputs import rests_on
+from shenhe.rows.ledger import Json, parse_row, read_lines, set_lines_aside, set_torn_end_aside
+from shenhe.rows.torn import terminate_last_row
+from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.fsck.faults import Fault
 from shenhe.shards import list_shards
 
@@ -87,13 +87,13 @@ def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
         yield from check_torn_end(path, mend=mend)
     wrong: defaultdict[Path, dict[int, str]] = defaultdict(dict)
     for number, path in enumerate(files, 1):
-        for line_number, line in whole_lines(path):
+        for line_number, line in read_lines(path):
             row, problem = _read(path, line_number, line)
             if problem:
                 wrong[path][line_number] = problem
                 continue
             settled = is_settled(row)
-            says = rests_on(row) if "per_image" in row else ""
+            says = hash_inputs(row) if "per_image" in row else ""
             before = keys.add(
                 key_of(row), settled=settled, shard=number, line=line_number, says=says
             )
@@ -114,10 +114,10 @@ def check_torn_end(path: Path, *, mend: bool) -> Iterator[Fault]:
 
     A last row that lacks nothing but its end is given one.
     """
-    if end_last_row(path, mend=mend):
+    if terminate_last_row(path, repair=mend):
         yield Fault(path, None, "its last row has no line end", "it has one now")
         return
-    aside = set_torn_end_aside(path, mend=mend)
+    aside = set_torn_end_aside(path, repair=mend)
     if aside is not None:
         done = f"what was being written is in {aside.name}"
         yield Fault(path, None, "ends in the middle of a row", done)

@@ -1,0 +1,81 @@
+"""Groups that have several rows in one file: counted once if the rows are equal."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from shenhe.rows.ledger import Json, read_shard
+from shenhe.shards import list_shards
+
+MAX_LINES_SHOWN = 5
+"""Maximum number of lines of one group that a message names."""
+
+
+class DuplicateRow(NamedTuple):
+    """The file and line of a row, and the hash of what a verdict on it rests on."""
+
+    file: str
+    line: int
+    inputs_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateRows:
+    """The rows of one group."""
+
+    rows: tuple[DuplicateRow, ...]
+
+    @property
+    def differ(self) -> bool:
+        """Whether they contradict each other, and nobody knows which is right."""
+        return len({row.inputs_hash for row in self.rows}) > 1
+
+    @property
+    def inputs_hash(self) -> str:
+        """Fingerprint of what a verdict on all of them rests on."""
+        hashes = sorted({row.inputs_hash for row in self.rows})
+        return hashes[0] if len(hashes) == 1 else sha256(" ".join(hashes).encode()).hexdigest()[:16]
+
+    @property
+    def description(self) -> str:
+        """The lines, for the reason of an undecided verdict."""
+        lines = ", ".join(f"{row.file}:{row.line}" for row in self.rows[:MAX_LINES_SHOWN])
+        hidden = len(self.rows) - MAX_LINES_SHOWN
+        text = f"同一组有 {len(self.rows)} 行, 内容不同: {lines}"
+        return f"{text}, +{hidden}" if hidden > 0 else text
+
+
+class DuplicateFinder:
+    """Finds the groups that have several rows, in eight bytes of memory a row."""
+
+    def __init__(self) -> None:
+        self._hashes = array("q")
+
+    def add(self, key: str) -> None:
+        """Take note of a row."""
+        self._hashes.append(hash(key))
+
+    def find(
+        self, rows_path: Path, key_of: Callable[[Json], str], hash_inputs: Callable[[Json], str]
+    ) -> dict[str, DuplicateRows]:
+        """Find them by their keys; only if hashes agree are the rows read again."""
+        hashes = np.frombuffer(self._hashes, dtype=np.int64)
+        values, counts = np.unique(hashes, return_counts=True)
+        suspects = set(values[counts > 1].tolist())
+        if not suspects:
+            return {}
+        rows: dict[str, list[DuplicateRow]] = defaultdict(list)
+        for path in list_shards(rows_path):
+            for number, row in enumerate(read_shard(path), 1):
+                key = key_of(row)
+                if hash(key) in suspects:
+                    rows[key].append(DuplicateRow(path.name, number, hash_inputs(row)))
+        return {key: DuplicateRows(tuple(group)) for key, group in rows.items() if len(group) > 1}
