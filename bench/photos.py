@@ -1,12 +1,12 @@
-"""Photos from disk to what a model is given: how many a second on one core, and how exactly.
+"""Throughput and accuracy of photo loading on one core.
 
     python -m bench.photos [--photos 24]
 
-12-megapixel JPEGs of a phone's kind (several scales of detail, noise, quality 90) into Qwen3-VL's
-default pixel budget, one thread. Then what it costs to look whether photos are whole, kind by kind:
-decoded by Pillow alone, and as `shenhe.photos` does. `Pillow` is the straight way: the whole photo
-decoded, Pillow's bicubic. Differences are of values from 0 to 255 against it. Prints tables in
-Markdown.
+12-megapixel JPEGs like a phone's (several scales of detail, noise, quality 90) are loaded into
+Qwen3-VL's default pixel budget in one thread. `Pillow` is the baseline: the photo decoded at full
+size and resized with Pillow's bicubic; differences are against it, on a scale of 0 to 255. Then the
+cost of completeness checks by kind: decoding with Pillow, and with `shenhe.photos`. Prints Markdown
+tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ from shenhe.photos.decoding import PLUGINS, decode
 
 SIZE = (4000, 3000)
 SCALES = (8, 32, 128, 512)
-KINDS: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
+KINDS: tuple[tuple[str, str, dict[str, int | str | bool], bool], ...] = (
     ("JPEG at half its size", "JPEG", {"quality": 90}, True),
     ("JPEG whole", "JPEG", {"quality": 90}, False),
     ("JPEG, progressive, at half its size", "JPEG", {"quality": 90, "progressive": True}, True),
@@ -39,7 +38,7 @@ KINDS: tuple[tuple[str, str, dict[str, Any], bool], ...] = (
     ("WebP", "WEBP", {"quality": 80, "method": 0}, False),
     ("TIFF, LZW", "TIFF", {"compression": "tiff_lzw"}, False),
 )
-"""Name, kind, how it is saved, and whether it is decoded at half its size."""
+"""Name, kind, options of `Image.save`, and whether it is decoded at half its size."""
 
 
 def main() -> None:
@@ -68,18 +67,18 @@ def main() -> None:
         print("|---|---|---|---|---|")
         exact = [np.asarray(ways["Pillow"](path)).astype(int) for path in paths]
         for name, way in ways.items():
-            began = time.perf_counter()
-            found = [way(path) for path in paths]
-            taken = time.perf_counter() - began
-            apart = np.stack(
+            start = time.perf_counter()
+            images = [way(path) for path in paths]
+            seconds = time.perf_counter() - start
+            difference = np.stack(
                 [
-                    np.abs(np.asarray(image) - other)
-                    for image, other in zip(found, exact, strict=True)
+                    np.abs(np.asarray(image) - reference)
+                    for image, reference in zip(images, exact, strict=True)
                 ]
             )
             print(
-                f"| {name} | {len(paths) / taken:.1f} | {apart.mean():.3f} |"
-                f" {np.percentile(apart, 99.9):.0f} | {apart.max()} |"
+                f"| {name} | {len(paths) / seconds:.1f} | {difference.mean():.3f} |"
+                f" {np.percentile(difference, 99.9):.0f} | {difference.max()} |"
             )
         image = load(paths[0], budget).image
         cuts: dict[str, Callable[[], object]] = {
@@ -90,43 +89,43 @@ def main() -> None:
         }
         for name, cut in cuts.items():
             cut()
-            began = time.perf_counter()
+            start = time.perf_counter()
             for _ in range(10):
                 cut()
-            print(f"\npatches by {name}: {(time.perf_counter() - began) * 100:.2f} ms a photo")
+            print(f"\npatches by {name}: {(time.perf_counter() - start) * 100:.2f} ms a photo")
         _checks(Path(folder), paths[0], options.rounds)
 
 
 def _checks(folder: Path, photo: Path, rounds: int) -> None:
-    """Print what looking whether photos are whole costs, beside decoding them."""
+    """Print the cost of completeness checks beside that of decoding."""
     print("\n| | Pillow, ms of a processor | looked at, ms | ratio |\n|---|---|---|---|")
-    with Image.open(photo) as opened:
-        image = opened.convert("RGB")
+    with Image.open(photo) as file:
+        image = file.convert("RGB")
     half = Size(SIZE[0] // 2, SIZE[1] // 2)
-    for name, kind, options, wanted in KINDS:
+    for name, kind, options, halved in KINDS:
         path = folder / f"check.{kind}"
         image.save(path, PLUGINS.get(kind, kind), **options)
-        size = half if wanted else Size(*SIZE)
-        taken = [float("inf")] * 2
+        size = half if halved else Size(*SIZE)
+        milliseconds = [float("inf")] * 2
         for _ in range(rounds):
-            for place, way in enumerate((_decoded, _looked_at)):
-                began = time.process_time()
+            for index, way in enumerate((_decode, _decode_and_check)):
+                start = time.process_time()
                 way(path, kind, size)
-                taken[place] = min(taken[place], (time.process_time() - began) * 1e3)
-        print(
-            f"| {name} | {taken[0]:.1f} | {taken[1]:.1f} | {taken[1] / taken[0]:.2f} |", flush=True
-        )
+                elapsed = (time.process_time() - start) * 1e3
+                milliseconds[index] = min(milliseconds[index], elapsed)
+        plain, checked = milliseconds
+        print(f"| {name} | {plain:.1f} | {checked:.1f} | {checked / plain:.2f} |", flush=True)
 
 
-def _decoded(path: Path, kind: str, wanted: Size) -> None:
+def _decode(path: Path, kind: str, size: Size) -> None:
     with Image.open(path) as image:
         if kind == "JPEG":
-            image.draft("RGB", wanted)
+            image.draft("RGB", size)
         image.convert("RGB").load()
 
 
-def _looked_at(path: Path, kind: str, wanted: Size) -> None:
-    decode(path, kind, path.read_bytes(), wanted)
+def _decode_and_check(path: Path, kind: str, size: Size) -> None:
+    decode(path, kind, path.read_bytes(), size)
 
 
 def _by_pillow(path: Path, budget: PixelBudget) -> Image.Image:

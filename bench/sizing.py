@@ -1,12 +1,11 @@
-"""How many photos a second a pipeline does: a model of it, a simulation, and measured points.
+"""Throughput of a pipeline in photos a second: a model, a simulation, and measurements.
 
     python -m bench.sizing [--gpu-rate 9.8] [--client-ms 36] [--photo-mb 4.0]
 
-The model: as fast as the slowest of opening photos (cores), sending them (network), answering them
-(GPUs), and of what is under way at once by how long an answer takes. The simulation lets photos
-queue for each of these, with answers of uneven length. Both are held against runs of this client
-and an instant server that answers after a while. Then: what 1, 8 and 64 GPUs need, by the figures
-given. Prints tables in Markdown.
+The model is the least of four rates: opening photos (cores), sending them (network), answering them
+(GPUs), and concurrent requests divided by the time of an answer. The simulation queues photos for
+each resource, with answers of varying length. Both are compared with runs of this client against a
+server that sleeps. A second table sizes 1, 8 and 64 GPUs. Prints Markdown tables.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from shenhe.engines.server import ServerEngine
 from tests.servers.starting import scripted
 
 SPREAD = 0.3
-"""Standard deviation of an answer's time, of its mean."""
+"""Standard deviation of an answer's time, relative to its mean."""
 SIMULATED, MEASURED = 20_000, 1500
 POINTS = ((4, 0.05), (8, 0.1), (16, 0.1), (32, 0.2), (64, 0.2), (64, 0.05))
-"""Requests at once, and seconds that the server takes for one."""
+"""Concurrent requests, and the server's seconds for one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Units: milliseconds of a core for each photo, megabytes, megabytes a second, seconds."""
+    """Resources of a pipeline. Units: core milliseconds a photo, MB, MB a second, seconds."""
 
     cores: float
     open_ms: float
@@ -49,29 +48,29 @@ class Pipeline:
         return min(
             self.cores * 1000 / self.open_ms,
             self.network_mb / self.photo_mb,
-            # What client and server do to a photo is part of its answer's time.
+            # The time of an answer includes opening the photo.
             self.at_once / (self.answer_seconds + self.open_ms / 1000),
         )
 
 
 def simulate(pipeline: Pipeline, count: int = SIMULATED) -> float:
-    """Let photos queue for a core, for the network and for an answer; give photos a second."""
-    drawn = random.Random(5)
+    """Queue photos for a core, the network and an answer. Returns photos a second."""
+    random_times = random.Random(5)
     opening, sending = pipeline.open_ms / 1000, pipeline.photo_mb / pipeline.network_mb
     cores = [0.0] * max(1, round(pipeline.cores))
     scale = max(1, round(pipeline.cores)) / pipeline.cores
-    places = [0.0] * pipeline.at_once
-    free_line = last = 0.0
+    slots = [0.0] * pipeline.at_once
+    line_free = last = 0.0
     for _ in range(count):
-        # A place is taken before its photo is opened: what is under way is bounded as a whole.
-        begun = max(heapq.heappop(cores), places[0] - opening * scale - sending)
-        opened = begun + opening * scale
-        heapq.heappush(cores, opened)
-        free_line = max(free_line, opened) + sending
-        taken = opening + max(pipeline.answer_seconds * drawn.gauss(1, SPREAD), 0.0)
-        last = max(free_line, heapq.heappop(places)) + taken
-        heapq.heappush(places, last)
-    return count / max(places)
+        # A slot is taken before its photo is opened: the total in progress is bounded.
+        start = max(heapq.heappop(cores), slots[0] - opening * scale - sending)
+        opened_at = start + opening * scale
+        heapq.heappush(cores, opened_at)
+        line_free = max(line_free, opened_at) + sending
+        seconds = opening + max(pipeline.answer_seconds * random_times.gauss(1, SPREAD), 0.0)
+        last = max(line_free, heapq.heappop(slots)) + seconds
+        heapq.heappush(slots, last)
+    return count / max(slots)
 
 
 def main() -> None:
@@ -87,12 +86,12 @@ def main() -> None:
 
 
 def _measure() -> None:
-    """Compare model, simulation and runs on this machine, whose two cores the server shares."""
+    """Compare model, simulation and runs on this machine, whose cores the server shares."""
     with tempfile.TemporaryDirectory() as folder:
-        _tell_points(draw_photos(Path(folder), "256x256"))
+        _print_points(draw_photos(Path(folder), "256x256"))
 
 
-def _tell_points(photos: list[Path]) -> None:
+def _print_points(photos: list[Path]) -> None:
     print("| at once | seconds an answer | model | simulation | measured | of the model |")
     print("|---|---|---|---|---|---|")
     both = sum(_seconds(photos, MEASURED, 64, 0.0)[1:]) * 1000
@@ -109,20 +108,20 @@ def _tell_points(photos: list[Path]) -> None:
 def _seconds(
     photos: list[Path], count: int, at_once: int, delay: float
 ) -> tuple[float, float, float]:
-    """Run; give the seconds, and the seconds of a core that client and server took for a photo."""
+    """Run. Returns the seconds, and the core seconds a photo of client and server."""
     with scripted("--delay", str(delay)) as served:
         spec = EngineSpec(
             model="scripted", batch_size=at_once, engine=ServerOptions(base_url=served.url)
         )
         engine = ServerEngine(spec)
         list(engine.answer(requests(photos, 3 * at_once)))
-        began, before = time.perf_counter(), cpu_ms(served.process.pid)
+        start, before = time.perf_counter(), cpu_ms(served.process.pid)
         list(engine.answer(requests(photos, count)))
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - start
         after = cpu_ms(served.process.pid)
         engine.close()
     client, server = (
-        (late - early) / count / 1000 for late, early in zip(after, before, strict=True)
+        (end - begin) / count / 1000 for end, begin in zip(after, before, strict=True)
     )
     return seconds, client, server
 
@@ -132,8 +131,8 @@ def _size(options: argparse.Namespace) -> None:
     print("| GPUs | photos/s | cores to open photos | network, MB/s | hours a million photos |")
     print("|---|---|---|---|---|")
     for gpus in (1, 8, 64):
-        wanted = gpus * options.gpu_rate
-        cores = wanted * options.client_ms / 1000
+        target = gpus * options.gpu_rate
+        cores = target * options.client_ms / 1000
         at_once = gpus * options.gpu_at_once
         pipeline = Pipeline(
             max(1.0, 1.25 * cores),

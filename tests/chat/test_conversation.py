@@ -24,33 +24,33 @@ def _run(pieces: Iterator[str]) -> str:
 def test_history_grows_and_the_system_prompt_comes_first() -> None:
     engine = ScriptedEngine(lambda request: f"answer {len(request.messages)}")
     talk = Conversation(engine, "规则")
-    asked: list[Request] = []
-    engine.script = lambda request: asked.append(request) or "好"  # type: ignore[func-returns-value]
+    requests: list[Request] = []
+    engine.script = lambda request: requests.append(request) or "好"  # type: ignore[func-returns-value]
     assert _run(talk.ask("一")) == "好"
     assert _run(talk.ask("二")) == "好"
-    roles = [message.role for message in asked[1].messages]
+    roles = [message.role for message in requests[1].messages]
     assert roles == ["system", "user", "assistant", "user"]
     talk.clear()
     _run(talk.ask("三"))
-    assert [message.role for message in asked[2].messages] == ["system", "user"]
+    assert [message.role for message in requests[2].messages] == ["system", "user"]
 
 
-def test_photos_go_where_their_tags_stand_and_only_once() -> None:
-    asked: list[Request] = []
-    engine = ScriptedEngine(lambda request: asked.append(request) or "好")  # type: ignore[func-returns-value]
+def test_photos_are_put_at_their_tags_once() -> None:
+    requests: list[Request] = []
+    engine = ScriptedEngine(lambda request: requests.append(request) or "好")  # type: ignore[func-returns-value]
     talk = Conversation(engine)
     talk.waiting = [Path("a.jpg"), Path("b.jpg")]
     _run(talk.ask("比较<image>和<image>"))
-    assert asked[0].messages[0].parts == (
+    assert requests[0].messages[0].parts == (
         *("比较", ImagePart(Path("a.jpg")), "和", ImagePart(Path("b.jpg"))),
     )
     assert talk.waiting == []
     talk.waiting = [Path("c.jpg")]
     _run(talk.ask("这张?"))
-    assert asked[1].messages[-1].parts == (ImagePart(Path("c.jpg")), "这张?")
+    assert requests[1].messages[-1].parts == (ImagePart(Path("c.jpg")), "这张?")
 
 
-def test_an_answer_that_fails_or_is_stopped_leaves_no_trace() -> None:
+def test_a_failed_or_stopped_answer_is_not_in_the_history() -> None:
     def fail(request: Request) -> str:
         raise EngineError("gone")
 
@@ -71,8 +71,8 @@ def test_draw_needs_a_caption_of_a_photo(tmp_path: Path) -> None:
         talk.draw(tmp_path)
     talk.waiting = [PHOTO]
     _run(talk.ask("标注"))
-    found, (path,) = talk.draw(tmp_path / "new")
-    assert found.repairs == ()
+    recovery, (path,) = talk.draw(tmp_path / "new")
+    assert recovery.repairs == ()
     assert path.is_file()
     talk.engine = ScriptedEngine(lambda _: "看不清")
     _run(talk.ask("再说一次"))

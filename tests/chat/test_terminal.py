@@ -1,4 +1,4 @@
-"""What a model writes is shown, never obeyed."""
+"""Text of a model cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ANSWER = "两台\x1b]0;title\x07设备\n\x9b2J\u202e过通"
 
 
 class Broken(ScriptedEngine):
-    """Breaks off in the middle of an answer."""
+    """Fails in the middle of an answer."""
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         yield "通过，"
         raise ItemError("bad_answer", "the server broke off")
 
 
-def test_an_error_stands_on_a_line_of_its_own_and_ends_no_conversation(
+def test_an_error_has_its_own_line_and_the_conversation_goes_on(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("说\n/image nosuch://a.jpg\n/system\n/exit\n"))
@@ -37,7 +37,7 @@ def test_an_error_stands_on_a_line_of_its_own_and_ends_no_conversation(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_an_answer_steers_no_terminal(
+def test_an_answer_cannot_control_the_terminal(
     stream: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("说\n/image /nowhere\x1b[2J.jpg\n/exit\n"))
@@ -46,18 +46,18 @@ def test_an_answer_steers_no_terminal(
     out = capsys.readouterr().out
     assert "两台\\x1b]0;title\\x07设备\n\\x9b2J\\u202e过通\n" in out
     assert "/nowhere\\x1b[2J.jpg: no such photo" in out
-    assert talk.last_answer == ANSWER  # only what is shown is changed
+    assert talk.last_answer == ANSWER  # only the output is escaped
 
 
 class TornEngine(ScriptedEngine):
-    """A server that is lost in the middle of an answer."""
+    """Loses its server in the middle of an answer."""
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         yield "两台"
         raise EngineError("the server broke off")
 
 
-def test_what_went_wrong_does_not_stand_behind_half_an_answer(
+def test_an_error_is_not_appended_to_half_an_answer(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     talk = Conversation(TornEngine(lambda _: ""))

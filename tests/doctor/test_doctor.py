@@ -1,4 +1,4 @@
-"""Every row of the troubleshooting table: what is wrong is told, with what to do."""
+"""Every check of the doctor reports its problem and a remedy."""
 
 from __future__ import annotations
 
@@ -35,23 +35,24 @@ def subject(demo_photos: list[Path]) -> Subject:
     return Subject(spec, load_prompts(), load_missions(), tuple(demo_photos[:2]), 400, load=False)
 
 
-def _found(subject: Subject, check: str) -> list[Diagnosis]:
-    return [one for one in diagnose(subject) if one.check == check]
+def _diagnoses(subject: Subject, check: str) -> list[Diagnosis]:
+    return [diagnosis for diagnosis in diagnose(subject) if diagnosis.check == check]
 
 
-def _told(subject: Subject, check: str, level: str) -> str:
-    found = [one.finding for one in _found(subject, check) if one.finding.level == level]
-    assert found, _found(subject, check)
-    return " ".join(f"{one.message} -> {one.remedy}" for one in found)
+def _messages(subject: Subject, check: str, level: str) -> str:
+    diagnoses = _diagnoses(subject, check)
+    findings = [each.finding for each in diagnoses if each.finding.level == level]
+    assert findings, diagnoses
+    return " ".join(f"{finding.message} -> {finding.remedy}" for finding in findings)
 
 
-def test_a_sound_checkpoint_has_no_errors(subject: Subject) -> None:
-    found = list(diagnose(replace(subject, load=True)))
-    assert not [one for one in found if one.finding.level == "error"]
-    said = " ".join(one.finding.message for one in found)
-    assert "2 captions of 2 have geometry" in said
-    assert "2 Stage-A lines of 2 can be read" in said
-    assert "with the adapters merged" in said
+def test_an_intact_checkpoint_has_no_errors(subject: Subject) -> None:
+    diagnoses = list(diagnose(replace(subject, load=True)))
+    assert not [each for each in diagnoses if each.finding.level == "error"]
+    messages = " ".join(each.finding.message for each in diagnoses)
+    assert "2 captions of 2 have geometry" in messages
+    assert "2 Stage-A lines of 2 can be read" in messages
+    assert "with the adapters merged" in messages
 
 
 def test_an_adapter_that_changes_nothing(subject: Subject, tmp_path: Path) -> None:
@@ -59,8 +60,8 @@ def test_an_adapter_that_changes_nothing(subject: Subject, tmp_path: Path) -> No
     weights = load_file(folder / "adapter_model.safetensors")
     zero = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     save_file(zero, folder / "adapter_model.safetensors")
-    spec = replace(subject.spec, adapters=(str(folder),))
-    assert "all its weights are zero" in _told(replace(subject, spec=spec), "adapters", "warning")
+    changed = replace(subject, spec=replace(subject.spec, adapters=(str(folder),)))
+    assert "all its weights are zero" in _messages(changed, "adapters", "warning")
 
 
 def test_an_adapter_of_another_base(subject: Subject, tmp_path: Path) -> None:
@@ -68,18 +69,19 @@ def test_an_adapter_of_another_base(subject: Subject, tmp_path: Path) -> None:
     config = json.loads((folder / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = "/models/another"
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    spec = replace(subject.spec, adapters=(str(folder),))
-    assert "records /models/another" in _told(replace(subject, spec=spec), "adapters", "warning")
+    changed = replace(subject, spec=replace(subject.spec, adapters=(str(folder),)))
+    assert "records /models/another" in _messages(changed, "adapters", "warning")
 
 
 def test_a_stale_merge(subject: Subject, tmp_path: Path) -> None:
     adapter = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
     merge_adapters("demo", [str(adapter)], tmp_path / "merged")
-    fresh = replace(subject, spec=EngineSpec(model=str(tmp_path / "merged"), engine=LocalOptions()))
-    assert not [one for one in _found(fresh, "files") if one.finding.level == "error"]
+    spec = EngineSpec(model=str(tmp_path / "merged"), engine=LocalOptions())
+    merged = replace(subject, spec=spec)
+    assert not [each for each in _diagnoses(merged, "files") if each.finding.level == "error"]
     path = adapter / "adapter_model.safetensors"
     save_file({name: weight + 1 for name, weight in load_file(path).items()}, path)
-    assert "stale" in _told(fresh, "files", "error")
+    assert "stale" in _messages(merged, "files", "error")
 
 
 @pytest.mark.parametrize(("system", "level"), [("你是另一位质检员。", "warning"), (None, "ok")])
@@ -90,26 +92,26 @@ def test_the_prompt_of_training(
     trained = system or subject.prompts.summary.system
     (folder / "args.json").write_text(json.dumps({"system": trained}), encoding="utf-8")
     spec = replace(subject.spec, adapters=(str(folder),))
-    said = _told(replace(subject, spec=spec), "prompt", level)
-    assert ("--prompts" if system else "summary") in said
+    messages = _messages(replace(subject, spec=spec), "prompt", level)
+    assert ("--prompts" if system else "summary") in messages
 
 
-def test_a_checkpoint_that_writes_no_geometry(subject: Subject) -> None:
-    # Asked for captions by the prompt of Stage-A, the model writes lines, as one trained on
+def test_a_checkpoint_without_geometry(subject: Subject) -> None:
+    # Asked for captions by the prompt of Stage-A, the model writes lines, as each trained on
     # summaries alone does.
     template = subject.prompts.summary
     user = template.user.replace("{mission}", MISSION).replace("{focus}", "BBU设备、挡风板")
     caption = template.model_copy(update={"user": user})
     prompts = subject.prompts.model_copy(update={"caption": caption})
-    said = _told(replace(subject, prompts=prompts, load=True), "answers", "warning")
-    assert "no geometry" in said
-    assert "summaries only" in said
+    messages = _messages(replace(subject, prompts=prompts, load=True), "answers", "warning")
+    assert "no geometry" in messages
+    assert "summaries only" in messages
 
 
-def test_a_limit_that_cuts_answers(subject: Subject) -> None:
-    said = _told(replace(subject, max_new_tokens=10, load=True), "answers", "warning")
-    assert "it cut 4" in said
-    assert "--max-new-tokens" in said
+def test_a_token_limit_that_cuts_answers(subject: Subject) -> None:
+    messages = _messages(replace(subject, max_new_tokens=10, load=True), "answers", "warning")
+    assert "it cut 4" in messages
+    assert "--max-new-tokens" in messages
 
 
 def test_the_share_of_cut_answers_in_a_run(subject: Subject, tmp_path: Path) -> None:
@@ -117,10 +119,10 @@ def test_the_share_of_cut_answers_in_a_run(subject: Subject, tmp_path: Path) -> 
     command += ["--data-root", str(DEMO / "photos"), "--output-dir", str(tmp_path / "stage_a")]
     command += ["--max-new-tokens", "8", "--limit", "3", "--max-attempts", "1"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 1
-    said = _told(replace(subject, run_dir=tmp_path), "run", "warning")
-    assert "cut at the token limit (" in said
+    messages = _messages(replace(subject, run_dir=tmp_path), "run", "warning")
+    assert "cut at the token limit (" in messages
     (tmp_path / "empty").mkdir()
-    assert "no rows" in _told(replace(subject, run_dir=tmp_path / "empty"), "run", "error")
+    assert "no rows" in _messages(replace(subject, run_dir=tmp_path / "empty"), "run", "error")
 
 
 def test_photos_that_cannot_be_opened(subject: Subject, tree: Path) -> None:
@@ -129,80 +131,82 @@ def test_photos_that_cannot_be_opened(subject: Subject, tree: Path) -> None:
     (group / "text.png").write_text("no photo")
     (group / "gone.jpg").symlink_to(tree / "nowhere.jpg")
     (tree / "别的检查").mkdir()
-    found = replace(subject, data_root=tree)
-    said = _told(found, "photos", "error")
-    for told in ("empty: ", "not_a_photo: ", "missing: ", "truncated: "):
-        assert told in said
-    assert "别的检查" in _told(found, "photos", "warning")
-    said = _told(found, "photos", "ok")
-    assert "looked at all" in said
-    assert "1 are HEIC" in said
-    assert "stored turned" in said
-    assert "5 of " in _told(replace(found, max_photos=5), "photos", "ok")
+    with_photos = replace(subject, data_root=tree)
+    messages = _messages(with_photos, "photos", "error")
+    for code in ("empty: ", "not_a_photo: ", "missing: ", "truncated: "):
+        assert code in messages
+    assert "别的检查" in _messages(with_photos, "photos", "warning")
+    messages = _messages(with_photos, "photos", "ok")
+    assert "looked at all" in messages
+    assert "1 are HEIC" in messages
+    assert "stored turned" in messages
+    assert "5 of " in _messages(replace(with_photos, max_photos=5), "photos", "ok")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
 def test_a_photo_without_permission(subject: Subject, tree: Path) -> None:
     photo = next(iter(sorted(tree.rglob("img-*"))))
     photo.chmod(0)
-    assert "unreadable: " in _told(replace(subject, data_root=tree), "photos", "error")
+    assert "unreadable: " in _messages(replace(subject, data_root=tree), "photos", "error")
 
 
-def _run_by(subject: Subject, engine: LocalOptions) -> EngineSpec[LocalOptions]:
-    return replace(subject.local, engine=engine)
+def _with_options(subject: Subject, options: LocalOptions) -> EngineSpec[LocalOptions]:
+    return replace(subject.local, engine=options)
 
 
-def test_attention_that_is_not_there(subject: Subject) -> None:
-    spec = _run_by(subject, LocalOptions(attn_impl="flash_attention_2"))
-    assert "not installed" in _told(replace(subject, spec=spec), "attention", "error")
-    spec = _run_by(subject, LocalOptions(attn_impl="eager"))
-    assert "--attn-impl sdpa" in _told(replace(subject, spec=spec), "attention", "warning")
+def test_attention_that_is_not_installed(subject: Subject) -> None:
+    spec = _with_options(subject, LocalOptions(attn_impl="flash_attention_2"))
+    assert "not installed" in _messages(replace(subject, spec=spec), "attention", "error")
+    spec = _with_options(subject, LocalOptions(attn_impl="eager"))
+    assert "--attn-impl sdpa" in _messages(replace(subject, spec=spec), "attention", "warning")
 
 
 def test_half_precision_on_a_cpu(subject: Subject) -> None:
-    spec = _run_by(subject, LocalOptions(dtype="float16", device="cpu"))
-    assert "bfloat16" in _told(replace(subject, spec=spec), "device", "warning")
+    spec = _with_options(subject, LocalOptions(dtype="float16", device="cpu"))
+    assert "bfloat16" in _messages(replace(subject, spec=spec), "device", "warning")
 
 
-def test_versions_that_do_not_suit(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_outside_the_requirements(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine_checks, "requires", lambda name: ["torch>=99", "nowhere>=1"])
-    said = _told(subject, "versions", "error")
-    assert "pip install 'torch>=99'" in said
-    assert "nowhere is not installed" in said
-    fault = machine_checks.KnownFault("pillow", ">=1", "is bad", "take another")
-    monkeypatch.setattr(machine_checks, "FAULTS", (fault,))
-    assert "is bad -> take another" in _told(subject, "versions", "warning")
+    messages = _messages(subject, "versions", "error")
+    assert "pip install 'torch>=99'" in messages
+    assert "nowhere is not installed" in messages
+    defect = machine_checks.KnownDefect("pillow", ">=1", "is bad", "take another")
+    monkeypatch.setattr(machine_checks, "KNOWN_DEFECTS", (defect,))
+    assert "is bad -> take another" in _messages(subject, "versions", "warning")
 
 
-def test_a_model_that_is_not_there_stops_nothing_else(subject: Subject, tree: Path) -> None:
+def test_a_missing_model_stops_no_other_check(subject: Subject, tree: Path) -> None:
     spec = EngineSpec(model="nowhere", engine=LocalOptions())
-    found = list(diagnose(replace(subject, spec=spec, data_root=tree, load=True)))
-    assert "no such folder" in _told(replace(subject, spec=spec), "files", "error")
-    assert any(one.check == "photos" for one in found)
+    diagnoses = list(diagnose(replace(subject, spec=spec, data_root=tree, load=True)))
+    assert "no such folder" in _messages(replace(subject, spec=spec), "files", "error")
+    assert any(each.check == "photos" for each in diagnoses)
 
 
-def _with(path: Path, change: Callable[[str], str]) -> None:
+def _rewrite(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Path) -> None:
-    asked = replace(subject, load=True)
+    loaded = replace(subject, load=True)
 
-    def compared(name: str, change: Callable[[Path], None]) -> Subject:
+    def compare_with(name: str, change: Callable[[Path], None]) -> Subject:
         folder = Path(shutil.copytree(BASE, tmp_path / name))
         change(folder)
-        return replace(asked, compare_with=replace(subject.local, model=str(folder)))
+        return replace(loaded, compare_with=replace(subject.local, model=str(folder)))
 
-    same = compared("same", lambda folder: None)
-    said = _told(same, "compare", "ok")
-    assert "4 of 4 greedy answers are the same" in said
-    template = compared(
+    copy = compare_with("same", lambda folder: None)
+    messages = _messages(copy, "compare", "ok")
+    assert "4 of 4 greedy answers are the same" in messages
+    template = compare_with(
         "template",
-        lambda f: _with(
+        lambda f: _rewrite(
             f / "chat_template.jinja", lambda text: text.replace("assistant", "helper")
         ),
     )
-    assert "prompt tokens differ: caption of" in _told(template, "compare", "error")
+    assert "prompt tokens differ: caption of" in _messages(template, "compare", "error")
 
     def smaller(text: str) -> str:
         config = json.loads(text)
@@ -210,12 +214,12 @@ def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Pat
         config["size"]["shortest_edge"] //= 4
         return json.dumps(config)
 
-    pixels = compared("pixels", lambda f: _with(f / "preprocessor_config.json", smaller))
-    assert "pixels differ: caption of" in _told(pixels, "compare", "error")
-    base = replace(asked, compare_with=replace(subject.local, adapters=()))
-    said = _told(base, "compare", "error")
-    assert "greedy answers are the same; caption of" in said
-    assert "at character" in said
+    pixels = compare_with("pixels", lambda f: _rewrite(f / "preprocessor_config.json", smaller))
+    assert "pixels differ: caption of" in _messages(pixels, "compare", "error")
+    base = replace(loaded, compare_with=replace(subject.local, adapters=()))
+    messages = _messages(base, "compare", "error")
+    assert "greedy answers are the same; caption of" in messages
+    assert "at character" in messages
 
 
 def test_the_command_as_lines_and_as_json(tree: Path) -> None:
@@ -223,30 +227,35 @@ def test_the_command_as_lines_and_as_json(tree: Path) -> None:
     run = subprocess.run(
         [*SHENHE, *words, "--no-load"], capture_output=True, text=True, check=False
     )
-    assert run.returncode == 1, run.stderr  # one photo of the demo's is damaged
+    assert run.returncode == 1, run.stderr  # one photo of the demo is damaged
     assert "ERROR   truncated: " in run.stdout
     run = subprocess.run([*SHENHE, *words, "--json"], capture_output=True, text=True, check=False)
-    said = json.loads(run.stdout)
-    assert not said["ok"]
-    assert {"check", "level", "what", "remedy"} == set(said["checks"][0])
-    assert {one["check"] for one in said["checks"]} >= {"versions", "files", "photos", "answers"}
+    report = json.loads(run.stdout)
+    assert not report["ok"]
+    assert {"check", "level", "what", "remedy"} == set(report["checks"][0])
+    assert {check["check"] for check in report["checks"]} >= {
+        "versions",
+        "files",
+        "photos",
+        "answers",
+    }
 
 
 def test_a_server(tmp_path: Path) -> None:
     with scripted() as served:
         command = [sys.executable, "-m", "shenhe", "doctor", "--model", "scripted", "--engine"]
         command += ["server", "--base-url", served.url, "--data-root", str(DEMO / "photos")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "does not hold answers to a format" in done.stdout
-    assert "verdicts have no p_pass" in done.stdout
-    assert "Stage-A lines of 4 can be read" in done.stdout
-    assert "captions of 4 cannot be read" not in done.stdout or "no geometry" in done.stdout
-    assert done.returncode == 1  # a photo of the demo cannot be read
-    gone = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "no OpenAI-compatible server there" in gone.stdout
+        running = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "does not hold answers to a format" in running.stdout
+    assert "verdicts have no p_pass" in running.stdout
+    assert "Stage-A lines of 4 can be read" in running.stdout
+    assert "captions of 4 cannot be read" not in running.stdout or "no geometry" in running.stdout
+    assert running.returncode == 1  # a photo of the demo cannot be read
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "no OpenAI-compatible server there" in stopped.stdout
 
 
-def test_the_doctor_sees_what_a_run_sees(
+def test_the_doctor_reads_the_tree_as_a_run_does(
     subject: Subject, make_group: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = make_group("QC-1", "1.jpg", label="审核通过")
@@ -254,11 +263,11 @@ def test_the_doctor_sees_what_a_run_sees(
     (folder / "1.jpg").rename(folder / "补充" / "1.jpg")
     make_group("QC-2", "1.jpg", label="审核通过")
     make_group("QC-3", "1.jpg", label="合格")
-    found = replace(subject, data_root=tmp_path / "tree")
-    assert "1 photos can be opened; looked at all 1" in _told(found, "photos", "ok")
-    assert "group QC-1: not looked at: 补充/1.jpg" in _told(found, "photos", "warning")
-    said = _told(found, "photos", "error")
-    assert "group QC-1 has no photo" in said
-    assert "合格: a label folder in another spelling?" in said
+    with_tree = replace(subject, data_root=tmp_path / "tree")
+    assert "1 photos can be opened; looked at all 1" in _messages(with_tree, "photos", "ok")
+    assert "group QC-1: not looked at: 补充/1.jpg" in _messages(with_tree, "photos", "warning")
+    messages = _messages(with_tree, "photos", "error")
+    assert "group QC-1 has no photo" in messages
+    assert "合格: a label folder in another spelling?" in messages
     nothing = replace(subject, data_root=tmp_path / "tree" / "挡风板安装检查")
-    assert "is a mission's own folder" in _told(nothing, "photos", "error")
+    assert "is a mission's own folder" in _messages(nothing, "photos", "error")

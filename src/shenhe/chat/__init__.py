@@ -1,4 +1,4 @@
-"""Talking to a checkpoint: the conversation, and the terminal that it is held in."""
+"""Chat with a checkpoint: the conversation and its terminal."""
 
 from shenhe.chat.conversation import Conversation
 from shenhe.chat.terminal import Terminal

@@ -43,14 +43,17 @@ SWIFT_WORDS = {
     "exit": "/exit",
     "quit": "/exit",
 }
-"""What ms-swift's users type, alone on a line."""
+"""Commands of ms-swift, alone on a line."""
 
 
 class Terminal:
-    """Reads from stdin and writes to stdout; on a real terminal with line editing and history."""
+    """Reads stdin and writes stdout, with line editing and history if stdin is a terminal.
+
+    Terminal(conversation, load_prompts().caption, stream=True).run()
+    """
 
     def __init__(self, conversation: Conversation, template: Template, *, stream: bool) -> None:
-        """Hold a conversation; `template` is the prompt of /caption."""
+        """Show a conversation; `template` is the prompt of /caption."""
         self._talk, self._template, self._stream = conversation, template, stream
         self._interactive = sys.stdin.isatty()
         self._several_lines = False
@@ -58,9 +61,9 @@ class Terminal:
             import readline  # noqa: F401 - gives `input` its line editing and history
 
     def run(self) -> int:
-        """Talk until the end of the input, and give the exit code.
+        """Read questions and commands until the end of the input. Returns the exit code.
 
-        That is 1 if something that was not typed at a terminal failed.
+        The code is 1 if a line failed that was not typed at a terminal.
         """
         commands: dict[str, Callable[[str], None]] = {
             "/image": self._image,
@@ -80,11 +83,11 @@ class Terminal:
         while True:
             try:
                 text = self._read_question()
-                word, _, rest = SWIFT_WORDS.get(text, text).partition(" ")
+                word, _, argument = SWIFT_WORDS.get(text, text).partition(" ")
                 if word in ("/exit", "/quit"):
                     return code
                 if word in commands:
-                    commands[word](rest.strip())
+                    commands[word](argument.strip())
                 elif word.startswith("/") and "/" not in word[1:]:
                     raise RunError(f"{word}: no such command; /help lists them")
                 elif text:
@@ -98,8 +101,8 @@ class Terminal:
                 show(f"[{error}]")
 
     def one_shot(self, text: str) -> int:
-        """Ask one question, print its answer alone, and give the exit code."""
-        self._say(lambda: self._talk.ask(text), told=False)
+        """Ask one question and print the answer alone. Returns the exit code."""
+        self._say(lambda: self._talk.ask(text), show_speed=False)
         return 0
 
     # --- reading ---
@@ -123,12 +126,14 @@ class Terminal:
 
     # --- answering ---
 
-    def _say(self, ask: Callable[[], Generator[str, None, Answer]], told: bool = True) -> None:
-        """Print an answer as it comes, then how fast it came."""
-        began = time.monotonic()
+    def _say(
+        self, ask: Callable[[], Generator[str, None, Answer]], *, show_speed: bool = True
+    ) -> None:
+        """Print the pieces of an answer, then its speed."""
+        start = time.monotonic()
         pieces = ask()
-        held: list[str] = []
-        begun = False
+        buffer: list[str] = []
+        printed = False
         while True:
             try:
                 piece = next(pieces)
@@ -137,18 +142,18 @@ class Terminal:
                 break
             except ShenheError as error:
                 if isinstance(error, ItemError):
-                    self._talk.waiting = []  # else the next question would fail of the same photo
-                if begun:
-                    show()  # what is said of the error is no part of the answer
+                    self._talk.waiting = []  # or the next question would fail on the same photo
+                if printed:
+                    show()  # the message of the error begins on its own line
                 raise
             if self._stream:
                 show(piece, end="")
-                begun = begun or bool(piece)
+                printed = printed or bool(piece)
             else:
-                held.append(piece)
-        show("".join(held))
-        if told:
-            seconds = max(time.monotonic() - began, 1e-9)
+                buffer.append(piece)
+        show("".join(buffer))
+        if show_speed:
+            seconds = max(time.monotonic() - start, 1e-9)
             cut = CUT[answer.finish_reason]
             show(
                 f"[{answer.new_tokens} tokens, {answer.new_tokens / seconds:.1f} tokens/s{cut}]",
@@ -156,15 +161,15 @@ class Terminal:
 
     # --- commands ---
 
-    def _image(self, rest: str) -> None:
-        if not rest:
+    def _image(self, argument: str) -> None:
+        if not argument:
             raise RunError("/image PATH: name a photo")
-        names = [rest]
-        if not Path(rest).expanduser().exists():
+        names = [argument]
+        if not Path(argument).expanduser().exists():
             try:
-                names = shlex.split(rest)
+                names = shlex.split(argument)
             except ValueError as error:
-                raise RunError(f"/image {rest}: {error}") from error
+                raise RunError(f"/image {argument}: {error}") from error
         for name in names:
             self._attach(name)
         show(f"[{len(self._talk.waiting)} photos wait for the next question]")
@@ -175,16 +180,16 @@ class Terminal:
             raise RunError(f"{photo}: no such photo")
         self._talk.waiting.append(photo)
 
-    def _draw(self, rest: str) -> None:
-        found, paths = self._talk.draw(Path(rest or "shenhe-overlays"))
+    def _draw(self, argument: str) -> None:
+        recovery, paths = self._talk.draw(Path(argument or "shenhe-overlays"))
         for path in paths:
             show(path)
-        if found.repairs:
-            show(f"[repaired: {', '.join(map(str, found.repairs))}]")
+        if recovery.repairs:
+            show(f"[repaired: {', '.join(map(str, recovery.repairs))}]")
 
-    def _system(self, rest: str) -> None:
-        if rest:
-            self._talk.system = rest
+    def _system(self, argument: str) -> None:
+        if argument:
+            self._talk.system = argument
         show(f"[system: {self._talk.system or 'none'}]")
 
     def _reset_system(self, _: str) -> None:
@@ -195,8 +200,8 @@ class Terminal:
         self._talk.clear()
         show("[cleared]")
 
-    def _save(self, rest: str) -> None:
-        if not rest:
+    def _save(self, argument: str) -> None:
+        if not argument:
             raise RunError("/save FILE: name a file")
         messages = [
             {
@@ -214,13 +219,13 @@ class Terminal:
             text = {"type": "text", "text": self._talk.system}
             messages.insert(0, {"role": "system", "content": [text]})
         try:
-            Path(rest).expanduser().write_text(
+            Path(argument).expanduser().write_text(
                 json.dumps({"messages": messages}, ensure_ascii=False, indent=2) + "\n",
                 encoding="utf-8",
             )
         except OSError as error:
-            raise RunError(f"{rest}: cannot be written: {error.strerror}") from error
-        show(f"[{len(messages)} messages written to {rest}]")
+            raise RunError(f"{argument}: cannot be written: {error.strerror}") from error
+        show(f"[{len(messages)} messages written to {argument}]")
 
     def _set_several_lines(self, on: bool) -> None:
         self._several_lines = on

@@ -1,4 +1,4 @@
-"""Why something is slow, malformed or missing: every row of a troubleshooting table as a check."""
+"""Checks of an installation, a checkpoint, photos and rows: a troubleshooting table as code."""
 
 from shenhe.doctor.diagnose import Diagnosis, diagnose
 from shenhe.doctor.subject import Subject

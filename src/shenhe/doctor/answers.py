@@ -1,44 +1,56 @@
-"""What the model does when it is asked: loads, writes what is wanted, how fast, cut or not."""
+"""Checks of a model's answers: loading, formats, the token limit, and the time of a token."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple, TypeAlias
 
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
+from shenhe.engines.base import Engine
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError
-from shenhe.messages import Answer, Request
+from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary
 
 TIMED_TOKENS, REPEATS = 32, 3
-WORTH_MERGING = 1.1
+MIN_SPEEDUP = 1.1
+"""Least speedup of merged adapters that is worth a warning."""
+Reply: TypeAlias = Answer | RequestFailed
 
 
 def check_answers(subject: Subject) -> Iterator[Finding]:
-    """Load the model and ask it for captions and lines."""
+    """Load the model and check its captions and Stage-A lines."""
     if not subject.load or not subject.photos:
         return
-    began = time.monotonic()
-    # What the model says by itself: held to a format it shows no fault; guesses hide its speed.
+    start = time.monotonic()
+    # A grammar would hide errors of the format, and speculation the time of a token.
     engine_options = replace(subject.local.engine, speculate=False)
     engine = LocalEngine(replace(subject.local, constrain=False, engine=engine_options))
-    yield Finding("ok", f"loads in {time.monotonic() - began:.1f} s")
-    captions, asked = caption_requests(subject), summary_requests(subject)
-    said = {result.key: result for result in engine.answer([*captions, *asked])}
-    written = [found for found in said.values() if isinstance(found, Answer)]
-    yield from geometry([said[request.key] for request in captions])
-    yield from lines([said[request.key] for request in asked])
-    yield budget(written, subject.max_new_tokens)
-    yield from _speed(engine, subject, captions[0])
+    yield Finding("ok", f"loads in {time.monotonic() - start:.1f} s")
+    yield from check_replies(subject, ask(engine, subject))
+    yield from _speed(engine, subject, caption_requests(subject)[0])
+
+
+def ask(engine: Engine, subject: Subject) -> dict[str, Reply]:
+    """Ask an engine for the caption and the Stage-A line of each photo. Returns replies by key."""
+    requests = [*caption_requests(subject), *summary_requests(subject)]
+    return {reply.key: reply for reply in engine.answer(requests)}
+
+
+def check_replies(subject: Subject, replies: dict[str, Reply]) -> Iterator[Finding]:
+    """Check the replies of `ask`: captions, lines and the token limit."""
+    yield from _captions([replies[request.key] for request in caption_requests(subject)])
+    yield from _lines([replies[request.key] for request in summary_requests(subject)])
+    answers = [reply for reply in replies.values() if isinstance(reply, Answer)]
+    yield _token_limit(answers, subject.max_new_tokens)
 
 
 def caption_requests(subject: Subject) -> list[Request]:
-    """Ask for the dense caption of each photo."""
+    """Make the request for the dense caption of each photo."""
     template, limit = subject.prompts.caption, subject.max_new_tokens
     return [
         caption.request(f"caption of {path}", [path], template, limit) for path in subject.photos
@@ -46,7 +58,7 @@ def caption_requests(subject: Subject) -> list[Request]:
 
 
 def summary_requests(subject: Subject) -> list[Request]:
-    """Ask for the line of each photo, for the first mission."""
+    """Make the request for the Stage-A line of each photo, for the first mission."""
     mission, template = next(iter(subject.missions)), subject.prompts.summary
     return [
         summary.request(f"line of {path}", path, mission, template, subject.max_new_tokens)
@@ -54,87 +66,96 @@ def summary_requests(subject: Subject) -> list[Request]:
     ]
 
 
-def geometry(found: list[Any]) -> Iterator[Finding]:
-    """Tell whether captions hold geometry that can be read."""
-    good, bad = _read(found, caption.read)
-    if not bad:
-        yield Finding("ok", f"{good} captions of {good} have geometry that can be read")
+def _captions(replies: Sequence[Reply]) -> Iterator[Finding]:
+    valid, malformed = _parse(replies, caption.read)
+    if not malformed:
+        yield Finding("ok", f"{valid} captions of {valid} have geometry that can be read")
         return
-    answer, error = bad[0]
-    told = f"{len(bad)} of {len(found)} captions cannot be read: {error}: {answer.text[:60]!r}"
-    if any("{" in answer.text for answer, _ in bad):
-        yield Finding("error", told, "see `prompt` above; shenhe check caption tells what is wrong")
+    problem = _describe(malformed, len(replies), "captions")
+    if any("{" in answer.text for answer, _ in malformed):
+        remedy = "see `prompt` above; shenhe check caption tells what is wrong"
+        yield Finding("error", problem, remedy)
         return
     remedy = "trained on summaries only? then summarize, judge and run are what it can do"
-    yield Finding("warning", f"no geometry: {told}", remedy)
+    yield Finding("warning", f"no geometry: {problem}", remedy)
 
 
-def lines(found: list[Any]) -> Iterator[Finding]:
-    """Tell whether Stage-A lines can be read."""
-    good, bad = _read(found, summary.read)
-    if bad:
-        answer, error = bad[0]
-        told = f"{len(bad)} of {len(found)} lines cannot be read: {error}: {answer.text[:60]!r}"
+def _lines(replies: Sequence[Reply]) -> Iterator[Finding]:
+    valid, malformed = _parse(replies, summary.read)
+    if malformed:
         remedy = "trained on captions only? then caption is what it can do; or see `prompt` above"
-        yield Finding("warning", told, remedy)
+        yield Finding("warning", _describe(malformed, len(replies), "lines"), remedy)
     else:
-        yield Finding("ok", f"{good} Stage-A lines of {good} can be read")
+        yield Finding("ok", f"{valid} Stage-A lines of {valid} can be read")
 
 
-def _read(
-    found: list[Any], read: Callable[[Answer], object]
-) -> tuple[int, list[tuple[Answer, FormatError]]]:
-    good, bad = 0, []
-    for answer in found:
-        if not isinstance(answer, Answer):
+class _Malformed(NamedTuple):
+    """An answer that cannot be parsed, and the error."""
+
+    answer: Answer
+    error: FormatError
+
+
+def _parse(
+    replies: Sequence[Reply], parse: Callable[[Answer], object]
+) -> tuple[int, list[_Malformed]]:
+    """Parse answers. Returns the count of valid ones and the others."""
+    valid, malformed = 0, []
+    for reply in replies:
+        if not isinstance(reply, Answer):
             continue
         try:
-            read(answer)
+            parse(reply)
         except FormatError as error:
-            bad.append((answer, error))
+            malformed.append(_Malformed(reply, error))
         else:
-            good += 1
-    return good, bad
+            valid += 1
+    return valid, malformed
 
 
-def budget(written: list[Answer], limit: int) -> Finding:
-    """Tell whether the token limit is large enough."""
-    cut = sum(answer.finish_reason == "length" for answer in written)
-    longest = max((answer.new_tokens for answer in written), default=0)
-    told = f"the longest of {len(written)} answers has {longest} tokens, the limit is {limit}"
+def _describe(malformed: Sequence[_Malformed], total: int, kind: str) -> str:
+    answer, error = malformed[0]
+    return f"{len(malformed)} of {total} {kind} cannot be read: {error}: {answer.text[:60]!r}"
+
+
+def _token_limit(answers: Sequence[Answer], limit: int) -> Finding:
+    cut = sum(answer.finish_reason == "length" for answer in answers)
+    longest = max((answer.new_tokens for answer in answers), default=0)
+    message = f"the longest of {len(answers)} answers has {longest} tokens, the limit is {limit}"
     if cut:
-        return Finding("warning", f"{told}: it cut {cut}", "raise --max-new-tokens")
-    return Finding("ok", told)
+        return Finding("warning", f"{message}: it cut {cut}", "raise --max-new-tokens")
+    return Finding("ok", message)
 
 
 def _speed(engine: LocalEngine, subject: Subject, request: Request) -> Iterator[Finding]:
-    """Measure a token's time, with adapters beside the weights and merged into them."""
-    apart = _seconds_per_token(engine, request)
-    told = f"{apart * 1e3:.1f} ms a token, one answer at a time"
+    """Measure the time of a token with adapters beside the weights and merged into them."""
+    seconds = _seconds_per_token(engine, request)
+    message = f"{seconds * 1e3:.1f} ms a token, one answer at a time"
     if not subject.spec.adapters or subject.local.engine.quantize:
-        yield Finding("ok", told)
+        yield Finding("ok", message)
         return
     engine.merge_adapters()
-    merged = _seconds_per_token(engine, request)
-    ratio = apart / merged
-    told += f"; with the adapters merged {merged * 1e3:.1f} ms"
-    if ratio > WORTH_MERGING:
-        yield Finding("warning", f"{told}: {ratio:.1f} times faster", "shenhe merge")
+    merged_seconds = _seconds_per_token(engine, request)
+    speedup = seconds / merged_seconds
+    message += f"; with the adapters merged {merged_seconds * 1e3:.1f} ms"
+    if speedup > MIN_SPEEDUP:
+        yield Finding("warning", f"{message}: {speedup:.1f} times faster", "shenhe merge")
     else:
-        yield Finding("ok", told)
+        yield Finding("ok", message)
 
 
 def _seconds_per_token(engine: LocalEngine, request: Request) -> float:
-    """Time the tokens after the first: what prefilling takes is not the matter here."""
-    tries = []
+    """Measure the time of decoding a token, without prefill."""
+    samples = []
     for _ in range(REPEATS):
-        first, _ = _timed(engine, replace(request, max_new_tokens=1))
-        whole, tokens = _timed(engine, replace(request, max_new_tokens=TIMED_TOKENS))
-        tries.append((whole - first) / max(tokens - 1, 1))
-    return max(statistics.median(tries), 1e-9)
+        prefill, _ = _timed(engine, replace(request, max_new_tokens=1))
+        total, tokens = _timed(engine, replace(request, max_new_tokens=TIMED_TOKENS))
+        samples.append((total - prefill) / max(tokens - 1, 1))
+    return max(statistics.median(samples), 1e-9)
 
 
 def _timed(engine: LocalEngine, request: Request) -> tuple[float, int]:
-    began = time.monotonic()
-    (answer,) = engine.answer([request])
-    return time.monotonic() - began, answer.new_tokens if isinstance(answer, Answer) else 0
+    """Answer one request. Returns seconds and tokens."""
+    start = time.monotonic()
+    (reply,) = engine.answer([request])
+    return time.monotonic() - start, reply.new_tokens if isinstance(reply, Answer) else 0

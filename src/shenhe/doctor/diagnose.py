@@ -1,4 +1,4 @@
-"""The checks, in the order in which a fault would show itself."""
+"""The checks, in the order in which a problem would appear in a run."""
 
 from __future__ import annotations
 
@@ -24,26 +24,29 @@ CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "answers": answers.check_answers,
     "compare": comparison.compare_engines,
 }
-OF_A_SERVER: dict[str, Callable[[Subject], Iterator[Finding]]] = {
+SERVER_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "versions": machine.check_versions,
     "server": served.check_server,
     "photos": photos.check_photos,
     "run": rows.check_truncation,
 }
-"""The weights are elsewhere: what can be asked of a server, and what lies here."""
+"""Checks of a server, whose weights and device are elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One finding, and the check that made it."""
+    """A finding and the name of its check."""
 
     check: str
     finding: Finding
 
 
 def diagnose(subject: Subject) -> Iterator[Diagnosis]:
-    """Run every check that the subject has something for; one that fails stops no other."""
-    checks = OF_A_SERVER if isinstance(subject.spec.engine, ServerOptions) else CHECKS
+    """Run all checks that apply to the subject; an error in one does not stop the others.
+
+    errors = [entry for entry in diagnose(subject) if entry.finding.level == "error"]
+    """
+    checks = SERVER_CHECKS if isinstance(subject.spec.engine, ServerOptions) else CHECKS
     for name, check in checks.items():
         try:
             for finding in check(subject):

@@ -1,4 +1,4 @@
-"""The machine: versions, device and dtype, attention, disk."""
+"""Checks of the machine: versions, device and dtype, attention, disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
 
 import psutil
 import torch
@@ -25,24 +24,25 @@ from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
 
 SPARE_BYTES = 1_000_000_000
+"""Disk space for the rows of a run."""
 WORKING_SHARE = 1.2
-"""Beside its weights a model needs room for what it computes: at least a fifth more."""
+"""Memory of a loaded model relative to its weights: activations take at least a fifth more."""
 
 
 @dataclass(frozen=True, slots=True)
-class KnownFault:
-    """Versions that were seen to be bad on a GPU or everywhere, what they do, and the way out."""
+class KnownDefect:
+    """A version range with a known defect, its effect, and the remedy."""
 
     package: str
     versions: str
-    what: str
+    effect: str
     remedy: str
     gpu_only: bool = False
 
 
-FAULTS = (
+KNOWN_DEFECTS = (
     # Source: pytorch/pytorch#174051.
-    KnownFault(
+    KnownDefect(
         "torch",
         ">=2.9,<2.10",
         "falls back to a slow Conv3d on a GPU: shenhe goes round it, trainers and servers in this"
@@ -54,43 +54,41 @@ FAULTS = (
 
 
 def check_versions(subject: Subject) -> Iterator[Finding]:
-    """Compare what is installed with what shenhe asks for, and with versions known to be bad."""
-    bad = False
+    """Compare installed versions with the requirements and with known defects."""
+    sound = True
     for line in requires("shenhe") or []:
-        needed = Requirement(line)
-        if needed.marker is not None and not needed.marker.evaluate({"extra": ""}):
+        required = Requirement(line)
+        if required.marker is not None and not required.marker.evaluate({"extra": ""}):
             continue
-        installed = _version(needed.name)
-        if installed is None or not needed.specifier.contains(installed, prereleases=True):
-            bad = True
-            told = f"{needed.name} {installed or 'is not installed'}, not {needed.specifier}"
-            yield Finding("error", told, f"pip install '{needed.name}{needed.specifier}'")
-    for fault in FAULTS:
-        installed = _version(fault.package)
-        if installed and SpecifierSet(fault.versions).contains(installed, prereleases=True):
-            if fault.gpu_only and not torch.cuda.is_available():
+        installed = _version(required.name)
+        if installed is None or not required.specifier.contains(installed, prereleases=True):
+            sound = False
+            problem = f"{required.name} {installed or 'is not installed'}, not {required.specifier}"
+            yield Finding("error", problem, f"pip install '{required.name}{required.specifier}'")
+    for defect in KNOWN_DEFECTS:
+        installed = _version(defect.package)
+        if installed and SpecifierSet(defect.versions).contains(installed, prereleases=True):
+            if defect.gpu_only and not torch.cuda.is_available():
                 continue
-            bad = True
-            yield Finding("warning", f"{fault.package} {installed} {fault.what}", fault.remedy)
-    if told := _broken_torchvision():
-        bad = True
+            sound = False
+            yield Finding("warning", f"{defect.package} {installed} {defect.effect}", defect.remedy)
+    if import_error := _torchvision_error():
+        sound = False
         remedy = "install the torchvision of this torch's own build, or uninstall it: it isn't used"
-        yield Finding(
-            "error", f"torchvision {_version('torchvision')} cannot be used: {told}", remedy
-        )
-    if not bad:
+        problem = f"torchvision {_version('torchvision')} cannot be used: {import_error}"
+        yield Finding("error", problem, remedy)
+    if sound:
         names = ("shenhe", "torch", "transformers", "peft")
         yield Finding("ok", ", ".join(f"{name} {_version(name)}" for name in names))
 
 
 def check_device(subject: Subject) -> Iterator[Finding]:
-    """Tell what the model would run on, in which dtype, and whether it fits."""
+    """Check the device and dtype of the model, and whether its weights fit the memory."""
     dtype, nbytes = _dtype_of(subject), _weight_bytes(subject)
-    on_gpu = torch.cuda.is_available() and not subject.local.engine.device.startswith("cpu")
+    device = subject.local.engine.device
+    on_gpu = torch.cuda.is_available() and not device.startswith("cpu")
     if on_gpu:
-        index = torch.device(
-            subject.local.engine.device if ":" in subject.local.engine.device else "cuda:0"
-        ).index
+        index = torch.device(device if ":" in device else "cuda:0").index
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
         yield Finding("ok", f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free; {dtype}")
@@ -99,14 +97,14 @@ def check_device(subject: Subject) -> Iterator[Finding]:
         free = psutil.virtual_memory().available
         yield Finding("ok", f"CPU, {threads} threads, {free / 1e9:.1f} GB of memory free; {dtype}")
         if threads < cores:
-            told = f"torch uses {threads} of {cores} cores"
-            yield Finding("warning", told, f"set OMP_NUM_THREADS={cores}, or unset it")
-        if not subject.local.engine.device.startswith("cpu") and shutil.which("nvidia-smi"):
-            told = f"there is a GPU, and torch {torch.__version__} cannot use it"
-            yield Finding("error", told, "install a CUDA build of torch that suits the driver")
+            problem = f"torch uses {threads} of {cores} cores"
+            yield Finding("warning", problem, f"set OMP_NUM_THREADS={cores}, or unset it")
+        if not device.startswith("cpu") and shutil.which("nvidia-smi"):
+            problem = f"there is a GPU, and torch {torch.__version__} cannot use it"
+            yield Finding("error", problem, "install a CUDA build of torch that suits the driver")
     if nbytes * WORKING_SHARE > free:
-        told = f"{nbytes / 1e9:.1f} GB of weights and {free / 1e9:.1f} GB free"
-        yield Finding("error", told, "--quantize int8, a smaller checkpoint or a larger machine")
+        problem = f"{nbytes / 1e9:.1f} GB of weights and {free / 1e9:.1f} GB free"
+        yield Finding("error", problem, "--quantize int8, a smaller checkpoint or a larger machine")
     if on_gpu and dtype == "float32":
         yield Finding(
             "warning",
@@ -122,30 +120,30 @@ def check_device(subject: Subject) -> Iterator[Finding]:
 
 
 def check_attention(subject: Subject) -> Iterator[Finding]:
-    """Tell which attention the model would use."""
-    wanted, flash = subject.local.engine.attn_impl, bool(is_flash_attn_2_available())
-    has = "flash-attention is installed" if flash else "flash-attention is not installed"
-    if wanted.startswith("flash_attention") and not flash:
-        yield Finding(
-            "error", f"--attn-impl {wanted}: {has}", "pip install flash-attn, or --attn-impl sdpa"
-        )
-    elif wanted == "eager":
-        told = "--attn-impl eager holds every attention matrix in memory"
-        yield Finding("warning", told, "--attn-impl sdpa")
+    """Check that the attention implementation is installed."""
+    implementation, flash = subject.local.engine.attn_impl, bool(is_flash_attn_2_available())
+    availability = "flash-attention is installed" if flash else "flash-attention is not installed"
+    if implementation.startswith("flash_attention") and not flash:
+        problem = f"--attn-impl {implementation}: {availability}"
+        yield Finding("error", problem, "pip install flash-attn, or --attn-impl sdpa")
+    elif implementation == "eager":
+        problem = "--attn-impl eager holds every attention matrix in memory"
+        yield Finding("warning", problem, "--attn-impl sdpa")
     else:
-        yield Finding("ok", f"{wanted}; {has}" + ("" if flash else ", and sdpa needs none"))
+        suffix = "" if flash else ", and sdpa needs none"
+        yield Finding("ok", f"{implementation}; {availability}{suffix}")
 
 
 def check_disk(subject: Subject) -> Iterator[Finding]:
-    """Tell whether rows, and a merge of this checkpoint, would find room here."""
-    free, needed = shutil.disk_usage(Path.cwd()).free, _stored_bytes(subject)
-    told = f"{free / 1e9:.1f} GB free here; a merge of this checkpoint takes {needed / 1e9:.1f} GB"
+    """Check that the disk has space for rows and for a merge of this checkpoint."""
+    free, merged = shutil.disk_usage(Path.cwd()).free, _stored_bytes(subject)
+    space = f"{free / 1e9:.1f} GB free here; a merge of this checkpoint takes {merged / 1e9:.1f} GB"
     if free < SPARE_BYTES:
-        yield Finding("error", told, "make room before a run: a full disk stops it")
-    elif free < needed + SPARE_BYTES:
-        yield Finding("warning", told, "merge to another disk: --output-dir")
+        yield Finding("error", space, "make room before a run: a full disk stops it")
+    elif free < merged + SPARE_BYTES:
+        yield Finding("warning", space, "merge to another disk: --output-dir")
     else:
-        yield Finding("ok", told)
+        yield Finding("ok", space)
 
 
 def _version(package: str) -> str | None:
@@ -155,31 +153,36 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _broken_torchvision() -> str:
-    """Say why torchvision cannot be imported, where it is installed and cannot.
+def _torchvision_error() -> str:
+    """Return the error of importing torchvision, "" if it is not installed or works.
 
-    In a process of its own: half an import cannot be taken back.
+    Imports in a separate process, because a failed import leaves partial modules behind.
     """
     if importlib.util.find_spec("torchvision") is None:
         return ""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, check=False
     )
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+    return process.stderr.strip().splitlines()[-1] if process.returncode else ""
 
 
-def _config_of(subject: Subject) -> dict[str, Any]:
+def _config_of(subject: Subject) -> dict[str, object]:
     path = find_checkpoint(subject.spec.model).folder / "config.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+    config: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return config
+
+
+def _saved_dtype(config: dict[str, object]) -> object:
+    return config.get("dtype") or config.get("torch_dtype")
 
 
 def _dtype_of(subject: Subject) -> str:
     if subject.local.engine.dtype != "auto":
         return subject.local.engine.dtype
     config = _config_of(subject)
-    saved = config.get("dtype") or config.get("torch_dtype")
-    return str(saved or (config.get("text_config") or {}).get("dtype") or "float32")
+    text_config = config.get("text_config")
+    text_dtype = text_config.get("dtype") if isinstance(text_config, dict) else None
+    return str(_saved_dtype(config) or text_dtype or "float32")
 
 
 def _stored_bytes(subject: Subject) -> int:
@@ -187,8 +190,7 @@ def _stored_bytes(subject: Subject) -> int:
 
 
 def _weight_bytes(subject: Subject) -> float:
-    """Estimate what the weights take in memory, in the dtype they would be loaded in."""
+    """Estimate the memory of the weights in the dtype they would be loaded in."""
     sizes = {"float32": 4, "bfloat16": 2, "float16": 2}
-    config = _config_of(subject)
-    saved = config.get("dtype") or config.get("torch_dtype") or "bfloat16"
-    return _stored_bytes(subject) * sizes.get(_dtype_of(subject), 2) / sizes.get(str(saved), 2)
+    saved = str(_saved_dtype(_config_of(subject)) or "bfloat16")
+    return _stored_bytes(subject) * sizes.get(_dtype_of(subject), 2) / sizes.get(saved, 2)

@@ -1,4 +1,4 @@
-"""The photos: which cannot be opened and why, and what other tools would see otherwise."""
+"""Checks of the photos: which cannot be opened, and which other tools read differently."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from shenhe.locations import Location
 from shenhe.photos import PhotoFacts, read_facts
 from shenhe.reservoir import Reservoir
 
-LISTED = 20
+MAX_LISTED = 20
 DAMAGED_INSIDE = "damaged_inside"
-"""What the rows of a run call a photo that is read though a part of its data makes no sense."""
+"""Code of a photo that is read although a part of its data is damaged."""
 REMEDIES = {
     "missing": "a link that leads nowhere: copy the photo",
     "unreadable": "give yourself the right to read it",
@@ -35,66 +35,75 @@ REMEDIES = {
 
 
 def check_photos(subject: Subject) -> Iterator[Finding]:
-    """Open the photos of a tree, or a sample of a large one."""
+    """Check the folders of a photo tree, then decode its photos or a sample of them."""
     if subject.data_root is None:
         return
     tree = PhotoTree(subject.data_root)
-    misspelled = tree.misspelled_folders(subject.missions)
-    for told in misspelled.values():
-        yield Finding("error", told, "a run does not look at it")
-    for folder in tree.unknown_folders(subject.missions):
-        if folder not in misspelled:
-            told = f"folder {folder} is no known mission: its photos are passed over"
-            yield Finding("warning", told, "--missions FILE adds a mission")
+    yield from _unknown_folders(tree, subject)
     missions = tree.missions(subject.missions)
     if not missions:
         yield Finding("error", str(tree.no_mission_error(subject.missions)), "name another folder")
         return
     walk = _walk(tree, missions, subject.max_photos)
-    yield from _not_looked_at(walk)
-    sample, total = sorted(walk.chosen.items, key=str), walk.chosen.total
+    yield from _not_read(walk)
+    sample, total = sorted(walk.sample.items, key=str), walk.sample.total
     if not sample:
         yield Finding("error", f"{subject.data_root}: no photos below it", "name another folder")
         return
+    yield from _decode(sample, total)
+
+
+def _unknown_folders(tree: PhotoTree, subject: Subject) -> Iterator[Finding]:
+    misspelled = tree.misspelled_folders(subject.missions)
+    for hint in misspelled.values():
+        yield Finding("error", hint, "a run does not look at it")
+    for folder in tree.unknown_folders(subject.missions):
+        if folder not in misspelled:
+            problem = f"folder {folder} is no known mission: its photos are passed over"
+            yield Finding("warning", problem, "--missions FILE adds a mission")
+
+
+def _decode(sample: Sequence[Location], total: int) -> Iterator[Finding]:
+    """Decode a sample of photos in threads and report the errors, the damage, and the kinds."""
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_facts, sample))
-    bad = [error for error in found if isinstance(error, PhotoError)]
-    some = f"{len(sample)} of {total}" if len(sample) < total else f"all {total}"
-    yield Finding("ok", f"{len(sample) - len(bad)} photos can be opened; looked at {some}")
-    for error in islice(bad, LISTED):
+        results = list(pool.map(_facts, sample))
+    errors = [error for error in results if isinstance(error, PhotoError)]
+    scope = f"{len(sample)} of {total}" if len(sample) < total else f"all {total}"
+    yield Finding("ok", f"{len(sample) - len(errors)} photos can be opened; looked at {scope}")
+    for error in islice(errors, MAX_LISTED):
         yield Finding("error", f"{error.code}: {error}", REMEDIES.get(error.code, ""))
-    if len(bad) > LISTED:
-        yield Finding("error", f"and {len(bad) - LISTED} more that cannot be opened")
+    if len(errors) > MAX_LISTED:
+        yield Finding("error", f"and {len(errors) - MAX_LISTED} more that cannot be opened")
     damaged = [
         f"{path}: {facts.damaged_inside}"
-        for path, facts in zip(sample, found, strict=True)
+        for path, facts in zip(sample, results, strict=True)
         if isinstance(facts, PhotoFacts) and facts.damaged_inside
     ]
-    yield from listed(DAMAGED_INSIDE, damaged, "warning")
-    yield from _seen_otherwise([facts for facts in found if isinstance(facts, PhotoFacts)])
+    yield from list_photos_at_fault(DAMAGED_INSIDE, damaged, "warning")
+    yield from _read_differently([facts for facts in results if isinstance(facts, PhotoFacts)])
 
 
-def listed(code: str, photos: Sequence[str], level: Level) -> Iterator[Finding]:
-    """Name photos of one fault, no more than a screen takes."""
-    for told in photos[:LISTED]:
-        yield Finding(level, f"{code}: {told}", REMEDIES.get(code, ""))
-    if len(photos) > LISTED:
-        yield Finding(level, f"{code}: and {len(photos) - LISTED} more photos")
+def list_photos_at_fault(code: str, photos: Sequence[str], level: Level) -> Iterator[Finding]:
+    """Report photos with one code, at most `MAX_LISTED` of them by name."""
+    for photo in photos[:MAX_LISTED]:
+        yield Finding(level, f"{code}: {photo}", REMEDIES.get(code, ""))
+    if len(photos) > MAX_LISTED:
+        yield Finding(level, f"{code}: and {len(photos) - MAX_LISTED} more photos")
 
 
 @dataclass(slots=True)
 class _Walk:
-    """What a run would see: photos, evenly chosen where they are many, and what it would not."""
+    """Result of walking a tree: a sample of its photos, and the groups that are not read."""
 
-    chosen: Reservoir[Location]
-    left_out: int = 0
-    listed: list[str] = field(default_factory=list)
-    """Groups that are not looked at whole, the first few."""
+    sample: Reservoir[Location]
+    left_out_groups: int = 0
+    left_out: list[str] = field(default_factory=list)
+    """The first groups with files left out, one line each."""
     faults: list[str] = field(default_factory=list)
 
 
 def _walk(tree: PhotoTree, missions: Iterable[Mission], count: int) -> _Walk:
-    """Go through the groups of a tree of any size as a run does; the same photos each time."""
+    """Walk the groups as a run does, with a reproducible sample of `count` photos."""
     walk = _Walk(Reservoir(count))
     for mission in missions:
         try:
@@ -104,26 +113,27 @@ def _walk(tree: PhotoTree, missions: Iterable[Mission], count: int) -> _Walk:
                 elif not group.photos:
                     walk.faults.append(f"group {group.group_id} has no photo")
                 for photo in group.photos:
-                    walk.chosen.add(photo)
+                    walk.sample.add(photo)
                 if group.left_out:
-                    walk.left_out += 1
-                    if walk.left_out <= LISTED:
-                        names = ", ".join(f"{one.path} ({one.kind})" for one in group.left_out)
-                        walk.listed.append(f"group {group.group_id}: not looked at: {names}")
+                    walk.left_out_groups += 1
+                    if walk.left_out_groups <= MAX_LISTED:
+                        names = ", ".join(f"{file.path} ({file.kind})" for file in group.left_out)
+                        walk.left_out.append(f"group {group.group_id}: not looked at: {names}")
         except IntakeError as error:
             walk.faults.append(str(error))
     return walk
 
 
-def _not_looked_at(walk: _Walk) -> Iterator[Finding]:
-    for told in islice(walk.faults, LISTED):
-        yield Finding("error", told)
-    if len(walk.faults) > LISTED:
-        yield Finding("error", f"and {len(walk.faults) - LISTED} more that are not looked at")
-    for told in walk.listed:
-        yield Finding("warning", told, "such a group is undecided (left_out)")
-    if walk.left_out > LISTED:
-        yield Finding("warning", f"and {walk.left_out - LISTED} more groups not looked at whole")
+def _not_read(walk: _Walk) -> Iterator[Finding]:
+    for fault in islice(walk.faults, MAX_LISTED):
+        yield Finding("error", fault)
+    if len(walk.faults) > MAX_LISTED:
+        yield Finding("error", f"and {len(walk.faults) - MAX_LISTED} more that are not looked at")
+    for line in walk.left_out:
+        yield Finding("warning", line, "such a group is undecided (left_out)")
+    if walk.left_out_groups > MAX_LISTED:
+        count = walk.left_out_groups - MAX_LISTED
+        yield Finding("warning", f"and {count} more groups not looked at whole")
 
 
 def _facts(path: Location) -> PhotoFacts | PhotoError:
@@ -133,14 +143,14 @@ def _facts(path: Location) -> PhotoFacts | PhotoError:
         return error
 
 
-def _seen_otherwise(found: list[PhotoFacts]) -> Iterator[Finding]:
-    turned = sum(facts.rotated for facts in found)
-    if turned:
-        told = (
-            f"{turned} are stored turned (EXIF); shenhe sets them upright, vLLM and ms-swift do not"
+def _read_differently(photos: Sequence[PhotoFacts]) -> Iterator[Finding]:
+    """Report photos that other tools rotate differently or cannot decode."""
+    if count := sum(facts.rotated for facts in photos):
+        yield Finding(
+            "ok",
+            f"{count} are stored turned (EXIF); shenhe sets them upright, vLLM and ms-swift do not",
         )
-        yield Finding("ok", told)
-    kinds = Counter(facts.kind for facts in found)
+    kinds = Counter(facts.kind for facts in photos)
     if heic := kinds["HEIC"]:
         yield Finding(
             "ok", f"{heic} are HEIC, whatever their names; most other tools cannot open them"

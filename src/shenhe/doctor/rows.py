@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.checkpoints.check import Finding
-from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, listed
+from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, list_photos_at_fault
 from shenhe.doctor.subject import Subject
 from shenhe.rows.fields import list_of, meta_of, object_of
 from shenhe.rows.keys import failures_file
@@ -43,8 +43,8 @@ def check_truncation(subject: Subject) -> Iterator[Finding]:
         facts = _read_facts(path)
         yield _check_limit(path, facts.finish_reasons)
         for code, photos in sorted(facts.failed.items()):
-            yield from listed(code, photos, "error")
-        yield from listed(DAMAGED_INSIDE, facts.damaged, "warning")
+            yield from list_photos_at_fault(code, photos, "error")
+        yield from list_photos_at_fault(DAMAGED_INSIDE, facts.damaged, "warning")
 
 
 def _read_facts(path: Path) -> _RowFacts:

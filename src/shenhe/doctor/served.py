@@ -1,4 +1,4 @@
-"""A server: what it has, what it takes, and what it answers, free and held to a format."""
+"""Checks of a server: its model, the request fields it accepts, and its answers."""
 
 from __future__ import annotations
 
@@ -8,19 +8,26 @@ from contextlib import closing
 from dataclasses import replace
 
 from shenhe.checkpoints.check import Finding
-from shenhe.doctor.answers import budget, caption_requests, geometry, lines, summary_requests
+from shenhe.doctor.answers import ask, check_replies
 from shenhe.doctor.subject import Subject
 from shenhe.engines.server import ServerEngine
+from shenhe.engines.server.dialect import Dialect
 from shenhe.messages import Answer, RequestFailed
 from shenhe.secrecy import redact_url
 
 
 def check_server(subject: Subject) -> Iterator[Finding]:
-    """Find out what a server can do, and ask it for captions and lines."""
+    """Check the capabilities of a server, then its captions and Stage-A lines."""
     with closing(ServerEngine(subject.server)) as engine:
         dialect, name = engine.dialect, engine.fingerprint
     address = redact_url(str(subject.server.engine.base_url))
     yield Finding("ok", f"{address} has {subject.spec.model}, known as {name}")
+    yield from _capabilities(dialect)
+    if subject.load and subject.photos:
+        yield from _answers(subject)
+
+
+def _capabilities(dialect: Dialect) -> Iterator[Finding]:
     if dialect.form is not None:
         yield Finding("ok", f"holds answers to a format, by {dialect.form}")
     else:
@@ -40,21 +47,22 @@ def check_server(subject: Subject) -> Iterator[Finding]:
             "no --pass-above and --fail-below with this server",
         )
     if not dialect.extras:
-        told = "takes no skip_special_tokens: a checkpoint that writes box tokens loses them here"
-        yield Finding("warning", told)
-    if not subject.load or not subject.photos:
-        return
-    # What the model says by itself: held to a format it shows no fault.
+        yield Finding(
+            "warning",
+            "takes no skip_special_tokens: a checkpoint that writes box tokens loses them here",
+        )
+
+
+def _answers(subject: Subject) -> Iterator[Finding]:
+    # A grammar would hide errors of the format.
     with closing(ServerEngine(replace(subject.server, constrain=False))) as engine:
-        captions, asked = caption_requests(subject), summary_requests(subject)
-        began = time.monotonic()
-        said = {result.key: result for result in engine.answer([*captions, *asked])}
-        seconds = time.monotonic() - began
-    for failed in (one for one in said.values() if isinstance(one, RequestFailed)):
-        yield Finding("error", f"{failed.key}: {failed.message}", "see the server's own log")
-    written = [one for one in said.values() if isinstance(one, Answer)]
-    yield from geometry([said[request.key] for request in captions])
-    yield from lines([said[request.key] for request in asked])
-    yield budget(written, subject.max_new_tokens)
-    tokens = sum(answer.new_tokens for answer in written)
-    yield Finding("ok", f"{len(written)} answers, {tokens} tokens in {seconds:.1f} s")
+        start = time.monotonic()
+        replies = ask(engine, subject)
+        seconds = time.monotonic() - start
+    for reply in replies.values():
+        if isinstance(reply, RequestFailed):
+            yield Finding("error", f"{reply.key}: {reply.message}", "see the server's own log")
+    yield from check_replies(subject, replies)
+    answers = [reply for reply in replies.values() if isinstance(reply, Answer)]
+    tokens = sum(answer.new_tokens for answer in answers)
+    yield Finding("ok", f"{len(answers)} answers, {tokens} tokens in {seconds:.1f} s")

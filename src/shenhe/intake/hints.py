@@ -47,10 +47,10 @@ def describe_outer_space(folder: Location, name: str, meaning: str) -> str:
 
 def describe_stray_photos(folder: Location, names: Sequence[str], count: int) -> str:
     """Describe `count` photos that lie beside the groups' folders, the first of them by `names`."""
-    listed = ", ".join(escape_name(name) for name in names)
-    listed += f" and {count - len(names)} more" if count > len(names) else ""
+    strays = ", ".join(escape_name(name) for name in names)
+    strays += f" and {count - len(names)} more" if count > len(names) else ""
     return (
-        f"{folder}: {listed} in no group's folder, and not looked at: put the photos of each group"
+        f"{folder}: {strays} in no group's folder, and not looked at: put the photos of each group"
         " into a folder of its own"
     )
 
@@ -72,12 +72,12 @@ def describe_unknown_folders(folders: Iterable[str], missions: Sequence[str]) ->
 def suggest_mission_folder(data_root: Location, folders: Sequence[str], mission: str) -> str:
     """Suggest the folder that was probably meant for a mission without a folder."""
     names = ", ".join(sorted(map(escape_name, folders))) or "none"
-    listed = f"folders found: {names}"
+    folder_names = f"folders found: {names}"
     readable = [name for name in folders if is_utf8(name)]
     if name := next((name for name in readable if closest_name(name, [mission])), ""):
-        return f"{name!r} is probably meant: rename it; {listed}"
+        return f"{name!r} is probably meant: rename it; {folder_names}"
     hint = suggest_data_root(data_root, [mission])
-    return f"{hint}; {listed}" if hint else listed
+    return f"{hint}; {folder_names}" if hint else folder_names
 
 
 def suggest_data_root(data_root: Location, missions: Sequence[str]) -> str:
@@ -93,9 +93,9 @@ def suggest_data_root(data_root: Location, missions: Sequence[str]) -> str:
     names = [entry.name for entry in _scan(data_root) if entry.is_folder]
     labels = [name for name in names if normalize_label(name) or guess_label(name)]
     if labels:
-        listed = ", ".join(sorted(labels)[:MAX_NAMED])
+        folder_names = ", ".join(sorted(labels)[:MAX_NAMED])
         return (
-            f"it holds {listed}, as a mission's own folder does: name it after its mission,"
+            f"it holds {folder_names}, as a mission's own folder does: name it after its mission,"
             " and use the folder above it"
         )
     if normalize_label(data_root.name):
@@ -132,5 +132,5 @@ def _look_alike(names: Sequence[str]) -> bool:
 def _scan(folder: Location) -> Iterator[FolderEntry]:
     try:
         yield from scan_folder(folder)
-    except OSError:  # a folder that cannot be listed gives no hint
+    except OSError:  # a folder that cannot be folder_names gives no hint
         return

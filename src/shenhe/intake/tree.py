@@ -156,9 +156,9 @@ class PhotoTree:
     def _list_label_folders(self, mission: Mission, notes: WalkNotes) -> list[LabelFolder]:
         """List the folders that hold groups, labels first; they are searched once per mission."""
         if mission.name not in self._label_folders:
-            found = WalkNotes()
-            folders = list(self._find_label_folders(mission, found))
-            self._label_folders[mission.name] = folders, found.faults
+            search = WalkNotes()
+            folders = list(self._find_label_folders(mission, search))
+            self._label_folders[mission.name] = folders, search.faults
         folders, faults = self._label_folders[mission.name]
         for fault in faults:
             notes.add_fault(fault)

@@ -158,17 +158,17 @@ def decode(path: Location, kind: str, data: bytes, target: Size) -> Pixels:
     with open_header(kind, io.BytesIO(data)) as image:
         stored = Size(*image.size)
         damage = check_heic(data) if kind == "HEIC" else check_whole(kind, data, image)
-        decoded: Image.Image | None = None
+        pixels: Image.Image | None = None
         if kind == "JPEG":
-            decoded, damage = jpeg.decode(data, image.mode, stored, target)
-            if decoded is None:
+            pixels, damage = jpeg.decode(data, image.mode, stored, target)
+            if pixels is None:
                 image.draft(image.mode, target)
-        if decoded is None:
+        if pixels is None:
             _load(path, kind, image, data)
-            decoded = image
-        srgb = _from_xyb(decoded, image.info.get("icc_profile"))
+            pixels = image
+        srgb = _from_xyb(pixels, image.info.get("icc_profile"))
         orientation, rgb = exif_orientation(image), to_rgb(srgb)
-        plain = rgb is decoded and image.mode == "RGB"
+        plain = rgb is pixels and image.mode == "RGB"
         transposition = _TRANSPOSITIONS.get(orientation)
         upright = rgb.transpose(transposition) if transposition is not None else rgb
         return Pixels(upright, orientation, damage, plain)

@@ -29,9 +29,10 @@ YEAR = 365 * 24 * 3600
 class Review:
     """A run under review: the index of its groups with the decisions, and its prompts.
 
-    run_dir = Path("out")
-    prompting = Prompting(load_missions(), load_prompts())
-    review = Review(run_dir.name, Index(run_dir), prompting)
+    `run_name` is shown on all pages.
+
+        prompting = Prompting(load_missions(), load_prompts())
+        review = Review("out", Index(Path("out")), prompting)
     """
 
     run_name: str

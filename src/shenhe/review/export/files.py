@@ -53,6 +53,9 @@ def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
 def write_exports(folder: Path, index: Index, prompting: Prompting) -> dict[Path, ExportFile]:
     """Write all files to a folder, and give them by their paths.
 
+        for path, export in write_exports(Path("decisions"), index, prompting).items():
+            print(path, export.rows)
+
     Raises: RunError if they cannot be written, or decisions or rows cannot be read.
     """
     exports = {}

@@ -15,6 +15,8 @@ class QueueEntry(NamedTuple):
 
     `inputs` is the fingerprint of the photos, without their times. `choice` is None where nobody
     has decided, or only on other photos.
+
+        [entry.choice for entry in index.page(Filters(state="open"), count=2)]  # [None, None]
     """
 
     number: int
@@ -44,6 +46,8 @@ class GroupRows:
 
     Where Stage-A is not complete, `summary` is None, there are no lines, and `images` are the
     photos in the folder of the one that failed.
+
+        list(index.group(1).lines)  # ['图片_1', '图片_2']
     """
 
     entry: QueueEntry

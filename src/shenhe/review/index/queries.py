@@ -34,8 +34,11 @@ _DECIDED = f"decided.current c CROSS JOIN groups g ON g.key = c.key AND {STANDS}
 class Index:
     """The groups of a run, numbered from 1 in the order of the queue.
 
-    index = Index(Path("out"))
-    first = index.page(Filters(verdict="undecided"), count=1)[0].number
+    Its methods may be called from any thread.
+
+        index = Index(Path("out"))
+        for entry in index.page(Filters(verdict="undecided")):
+            print(entry.number, entry.group_id, entry.reason)
     """
 
     def __init__(self, run_dir: Path, captions: Sequence[Path] = ()) -> None:
