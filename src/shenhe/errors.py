@@ -51,7 +51,9 @@ def in_python(name: str, value: object = None) -> str:
     >>> in_python("max_pixels"), in_python("quantize", "int4")
     ('max_pixels', "quantize='int4'")
     """
-    return name if value is None else f"{name}={value!r}"
+    if value is None:
+        return name
+    return f"{name}={value if isinstance(value, int | float) else str(value)!r}"
 
 
 _spelling: list[Spelling] = [in_python]
@@ -64,6 +66,16 @@ def spelled(name: str, value: object = None) -> str:
     `--max-pixels` where the command line runs.
     """
     return _spelling[-1](name, value)
+
+
+def current_spelling() -> Spelling:
+    """How options are written now: for processes that write messages on behalf of this one."""
+    return _spelling[-1]
+
+
+def spell_by(spelling: Spelling) -> None:
+    """Have options written in one way from now on, in a process that works for another."""
+    _spelling.append(spelling)
 
 
 @contextmanager

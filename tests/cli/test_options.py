@@ -210,7 +210,7 @@ def test_composed_classes_are_one_parser_and_one_value() -> None:
 
 def test_classes_are_frozen_and_made_by_keywords() -> None:
     with pytest.raises(TypeError):
-        DebugOptions(True)  # type: ignore[misc]
+        DebugOptions(True)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
         DebugOptions().debug = True  # type: ignore[misc]
     assert ModelOptions(model="m").max_batch_size is None

@@ -14,11 +14,12 @@ from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
 from shenhe.engines.options import LocalOptions
+from shenhe.errors import spelled
 from shenhe.messages import Answer, Request
 from shenhe.verification import describe_difference, first_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"
-PIXELS = "copy preprocessor_config.json from the base, and use the same --max-pixels"
+PIXELS = "copy preprocessor_config.json from the base, and use the same"
 WEIGHTS = "same prompts, same pixels: the weights differ; shenhe verify compares them"
 
 
@@ -77,11 +78,11 @@ def _same_pixels(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Fin
         first, other = ours.prompts[request.key], theirs.prompts[request.key]
         if first.grids != other.grids:
             told = f"pixels differ: {request.key}: patches {first.grids} against {other.grids}"
-            return Finding("error", told, PIXELS)
+            return Finding("error", told, f"{PIXELS} {spelled('max_pixels')}")
         if not torch.equal(first.pixels, other.pixels):
             largest = (first.pixels - other.pixels).abs().max().item()
             told = f"pixels differ: {request.key}: by at most {largest:.3g}, same size"
-            return Finding("error", told, PIXELS)
+            return Finding("error", told, f"{PIXELS} {spelled('max_pixels')}")
     return Finding("ok", f"the same pixels in {len(requests)} requests")
 
 

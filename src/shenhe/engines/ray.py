@@ -19,7 +19,14 @@ from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
-from shenhe.errors import EngineError, ShenheError, spelled
+from shenhe.errors import (
+    EngineError,
+    ShenheError,
+    Spelling,
+    current_spelling,
+    spell_by,
+    spelled,
+)
 from shenhe.messages import Answer, Request, RequestFailed
 
 log = logging.getLogger("shenhe.ray")
@@ -40,11 +47,12 @@ Create = Callable[[EngineSpec[EngineOptions]], Engine]
 class Worker:
     """An engine in a process of the cluster."""
 
-    def ready(self, spec: EngineSpec[EngineOptions], create: Create) -> str:
-        """Load the model, and give its fingerprint.
+    def ready(self, spec: EngineSpec[EngineOptions], create: Create, spelling: Spelling) -> str:
+        """Load the model, and give its fingerprint; messages write options as the driver does.
 
         Raises: what the engine raises when it cannot start.
         """
+        spell_by(spelling)
         self._engine = create(spec)
         return self._engine.fingerprint
 
@@ -100,7 +108,7 @@ class RayEngine:
                 )
             except (ConnectionError, RayError, ValueError, RuntimeError) as error:
                 raise EngineError(
-                    f"{spelled('ray_address', address)}: no Ray cluster there: {error}"
+                    f"{spelled('ray_address', str(address))}: no Ray cluster there: {error}"
                 ) from error
         self._stillborn = 0
         self._again: deque[Request] = deque()
@@ -156,7 +164,7 @@ class RayEngine:
         # A whole processor for each would keep workers off nodes whose processors are counted low.
         options = {"num_gpus": gpus, "num_cpus": 0.5, "scheduling_strategy": "SPREAD"}
         actor = ray.remote(Worker).options(**options, max_restarts=0).remote()
-        return _Place(actor, actor.ready.remote(self._inner, self._create))
+        return _Place(actor, actor.ready.remote(self._inner, self._create, current_spelling()))
 
     def _first_ready(self) -> str:
         while True:

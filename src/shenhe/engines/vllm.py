@@ -22,13 +22,13 @@ from shenhe.engines.options import VllmOptions
 from shenhe.engines.prompts import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.vllm_options import read_vllm_options
-from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall
+from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall, spelled
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
 AT_ONCE = 256
-"""So many requests are with vLLM, where --batch-size says nothing: its scheduler takes of them what
+"""So many requests are with vLLM, where `batch_size` says nothing: its scheduler takes of them what
 its memory holds."""
 TOP_LOGPROBS = 20
 SAME = 1e-6
@@ -249,14 +249,15 @@ class VllmEngine:
         with_it, without = told
         if any(map(math.isnan, [*with_it.values(), *without.values()])):
             raise EngineError(
-                "the model's scores are no numbers (NaN or infinite) in vLLM: try another --dtype;"
+                "the model's scores are no numbers (NaN or infinite) in vLLM: try another"
+                f" {spelled('dtype')};"
                 " else a weight is damaged, see shenhe verify"
             )
         moved = [abs(with_it[token] - without[token]) for token in with_it.keys() & without.keys()]
         if with_it.keys() == without.keys() and max(moved, default=0.0) <= SAME:
             raise AdapterError(
-                f"--adapters {self.spec.adapters[0]}: vLLM answers the same with and without it;"
-                " merge it (shenhe merge), and give the merged checkpoint"
+                f"{spelled('adapters', self.spec.adapters[0])}: vLLM answers the same with and"
+                " without it; merge it (shenhe merge), and give the merged checkpoint"
             )
 
 

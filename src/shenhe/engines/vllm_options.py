@@ -1,4 +1,4 @@
-"""What `--vllm-option` passes on to vLLM, read without vLLM."""
+"""What the option `vllm_options` passes on to vLLM, read without vLLM."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError
 
 FOREIGN_CODE: Final = ("trust_remote_code", "auto_map")
 
@@ -23,7 +23,7 @@ def read_vllm_options(options: Iterable[str]) -> dict[str, Any]:
     for option in options:
         name, equals, value = option.partition("=")
         if not equals:
-            raise UsageError(f"--vllm-option {option}: write NAME=VALUE")
+            raise OptionError("vllm_options", option, "write NAME=VALUE")
         key = _plain(name)
         try:
             passed_on[key] = json.loads(value)
@@ -31,7 +31,7 @@ def read_vllm_options(options: Iterable[str]) -> dict[str, Any]:
             passed_on[key] = value
     for name, value in _pairs(passed_on):
         if _plain(name).rpartition(".")[2] in FOREIGN_CODE and value is not False:
-            raise UsageError(f"--vllm-option {name}: foreign code is refused")
+            raise OptionError("vllm_options", name, "foreign code is refused")
     return passed_on
 
 

@@ -139,7 +139,7 @@ class VerdictScores:
 
 
 class Threshold(NamedTuple):
-    """A `--pass-above` that keeps a promise, and what it leaves to people."""
+    """A `pass_above` that keeps a promise, and what it leaves to people."""
 
     pass_above: float
     false_pass: Share
@@ -192,7 +192,7 @@ def score_verdicts(outcomes: Iterable[Outcome]) -> dict[str, VerdictScores]:
 def choose_threshold(
     outcomes: Iterable[Outcome], highest: float, confidence: float
 ) -> Threshold | None:
-    """Find the lowest `--pass-above` whose false-pass rate is at most `highest`, so confidently.
+    """Find the lowest `pass_above` whose false-pass rate is at most `highest`, so confidently.
 
     Over samples of groups like these, a threshold that breaks the promise is chosen in at most
     1 - `confidence` of them. None: no threshold can promise that, on so few groups that people

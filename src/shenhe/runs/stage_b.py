@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from shenhe.config import Mission, Missions, Template
 from shenhe.config.missions import normalize_name
 from shenhe.engines.base import Engine
-from shenhe.errors import RunError
+from shenhe.errors import RunError, spelled
 from shenhe.locations import location_text
 from shenhe.row_types import SummaryRow
 from shenhe.rows.counts import RunCounts
@@ -68,7 +68,7 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageA]:
     """
     paths = list_rows_files(source) if source.is_dir() else [source]
     if not paths or not paths[0].is_file():
-        raise RunError(f"--stage-a {source}: no rows there; run `shenhe summarize` first")
+        raise RunError(f"{spelled('stage_a', source)}: no rows there; run `shenhe summarize` first")
     found = []
     for path in paths:
         first = next(read_rows(path), None) or next(read_rows(failures_file(path)), None)

@@ -22,7 +22,7 @@ from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.engines.options import LocalOptions
-from shenhe.errors import EngineError, ItemError, UsageError, item_wall
+from shenhe.errors import EngineError, ItemError, OptionError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
@@ -206,9 +206,8 @@ def _pixel_budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
     if max_pixels is None:
         return own
     if max_pixels < own.min_pixels:
-        raise UsageError(
-            f"--max-pixels {max_pixels}: below the least of this checkpoint, {own.min_pixels}"
-        )
+        problem = f"below the least of this checkpoint, {own.min_pixels}"
+        raise OptionError("max_pixels", max_pixels, problem)
     return PixelBudget(own.min_pixels, max_pixels)
 
 

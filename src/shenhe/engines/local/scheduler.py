@@ -23,7 +23,7 @@ from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler
-from shenhe.errors import ItemError, item_wall
+from shenhe.errors import ItemError, item_wall, spelled
 from shenhe.messages import Answer, RequestFailed
 
 MAX_STEP_TOKENS = 8192
@@ -264,7 +264,7 @@ class Scheduler:
             self._waiting.extendleft(reversed(preempted))
             self._shrink(-(-len(preempted) // 2))
             return
-        message = f"one request alone is too large; lower --max-pixels: {error}"
+        message = f"one request alone is too large; lower {spelled('max_pixels')}: {error}"
         yield RequestFailed.of(preempted[0].request, ItemError("out_of_memory", message))
 
     def _shrink(self, slots: int) -> None:

@@ -20,7 +20,7 @@ from shenhe.engines.server.completions import Body
 from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.faults import to_one_line
 from shenhe.engines.server.transport import is_loopback
-from shenhe.errors import CheckpointError, EngineError, ItemError, OptionError, UsageError
+from shenhe.errors import CheckpointError, EngineError, ItemError, OptionError, UsageError, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
@@ -107,11 +107,13 @@ class ServerEngine:
                     yield piece
             answer = self._codec.decode(encoded, future.result())
         except CancelledError as error:
-            raise EngineError(f"--base-url {self._endpoint.address}: it was closed") from error
+            raise EngineError(
+                f"{spelled('base_url', self._endpoint.address)}: it was closed"
+            ) from error
         except ItemError as error:
             message = to_one_line(error, self._endpoint.secrets)
             address = self._endpoint.address
-            raise ItemError(error.code, f"--base-url {address}: {message}") from error
+            raise ItemError(error.code, f"{spelled('base_url', address)}: {message}") from error
         finally:
             future.cancel()
         if answer.text.startswith(streamed) and answer.text != streamed:
@@ -134,11 +136,12 @@ class ServerEngine:
             return base, None
         adapter = entries[self.spec.adapters[0]]
         if not self.spec.engine.tower_lora and _is_ignored_by_vllm(adapter, base):
-            raise UsageError(
-                f"--adapters {self.spec.adapters[0]}: it changes the vision tower, which vLLM"
-                " passes over unless it is started with --enable-tower-connector-lora: merge it"
-                " (shenhe merge), or say --tower-lora if it was started so"
+            problem = (
+                "it changes the vision tower, which vLLM passes over unless it is started with"
+                " --enable-tower-connector-lora: merge it (shenhe merge), or say"
+                f" {spelled('tower_lora', True)} if it was started so"
             )
+            raise OptionError("adapters", self.spec.adapters[0], problem)
         return adapter, base
 
 
