@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hin
 import pytest
 
 import shenhe
+from recipes.command_reference import DOCS, pages
 from shenhe.cli.command_line import DebugOptions, build_parser, parse, parsers_of
 from shenhe.cli.commands import COMMANDS, load_command
 from shenhe.cli.demo import DemoOptions
@@ -217,3 +218,9 @@ def test_classes_are_frozen_and_made_by_keywords() -> None:
     assert ModelOptions(model="m", batch_size="auto").max_batch_size is None
     assert ModelOptions(model="m", batch_size=3).max_batch_size == 3
     assert "s3cret" not in repr(ServerOptions(base_url="http://me:s3cret@host/v1"))
+
+
+@pytest.mark.parametrize("path", pages(), ids=lambda path: str(path.relative_to(DOCS)))
+def test_the_reference_is_as_the_declarations_are(path: Path) -> None:
+    """After a change: python -m recipes.command_reference."""
+    assert path.read_text(encoding="utf-8") == pages()[path]
