@@ -8,11 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import takewhile
-from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from shenhe import __version__
-from shenhe.cli import values
 from shenhe.cli.commands import COMMANDS, Command, load_command
 from shenhe.cli.options import add_options, options_of, read_options
 from shenhe.errors import ShenheError, closest
@@ -48,12 +46,7 @@ class Parser(argparse.ArgumentParser):
     It takes ms-swift's spellings: --max_new_tokens, and a switch with true or false behind it.
     """
 
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        # Readers of their own for options that name none, and for paths: no option can forget it.
-        self.register("type", None, values.text)
-        self.register("type", Path, values.path)
-        self._words: Sequence[str] = ()
+    _words: Sequence[str] = ()
 
     def parse_known_args(  # type: ignore[override]  # the namespace is always argparse's own
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -87,7 +80,7 @@ class Parser(argparse.ArgumentParser):
         names = (name for action in actions for name in action.option_strings)
         return {name for name in names if not name.startswith("--no-")}
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
+    def _check_value(self, action: argparse.Action, value: object) -> None:
         """Refuse a word that is no choice, and name the choice that it may be meant for."""
         try:
             super()._check_value(action, value)
@@ -98,7 +91,7 @@ class Parser(argparse.ArgumentParser):
                 error.message = error.message.replace(" (choose", meant, 1)
             raise
 
-    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+    def _get_value(self, action: argparse.Action, arg_string: str) -> object:
         """Read a value; an error that its reader does not foresee reads as those it does."""
         if isinstance(action, argparse._SubParsersAction):  # the words of a command, read by it
             return arg_string

@@ -69,13 +69,13 @@ def _subject(options: DoctorOptions) -> Subject:
     if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
         problem = "doctor looks at checkpoints here, or at a server"
         raise OptionError("engine", load.engine, problem)
-    other: EngineSpec[LocalOptions] | None = None
+    compare_with: EngineSpec[LocalOptions] | None = None
     if options.compare or options.compare_adapters:
         if not is_for(spec, LocalOptions):
             problem = "looks inside both checkpoints, which no server lets it do"
             raise OptionError("compare", None, problem)
         model = options.compare or spec.model
-        other = replace(spec, model=model, adapters=options.compare_adapters)
+        compare_with = replace(spec, model=model, adapters=options.compare_adapters)
     return Subject(
         spec,
         load_prompts(load.config.prompts),
@@ -85,7 +85,7 @@ def _subject(options: DoctorOptions) -> Subject:
         options.data_root,
         options.max_photos,
         options.run,
-        other,
+        compare_with,
         options.load,
     )
 

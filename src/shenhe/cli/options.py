@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
     Annotated,
@@ -122,6 +123,9 @@ def add_options(
 
     Options that are `repeated` have their defaults from a parser before this one.
     """
+    # Readers of their own for options that name none, and for paths: no option can forget it.
+    parser.register("type", None, values.text)
+    parser.register("type", Path, values.path)
     groups: dict[str, argparse._ActionsContainer] = {"": parser}
     for option in options_of(kind):
         title = option.section.title

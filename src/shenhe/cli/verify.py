@@ -80,7 +80,7 @@ def _compare(options: VerifyOptions, base: str, photos: Sequence[Location]) -> i
 
     show("comparing ...", file=sys.stderr)
     comparison = compare_models(options.checkpoint, base, options.adapters, photos, options.dtype)
-    same = comparison.prompts - len(comparison.different_answers)
+    same_count = comparison.prompts - len(comparison.different_answers)
     show(
         f"{MARKS['ok' if comparison.matches else 'error']} next-token logits differ by at most"
         f" {comparison.max_difference:.4g}; rounding explains {comparison.tolerance:.4g}"
@@ -88,7 +88,7 @@ def _compare(options: VerifyOptions, base: str, photos: Sequence[Location]) -> i
     level = (
         "ok" if not comparison.different_answers else "warning" if comparison.matches else "error"
     )
-    show(f"{MARKS[level]} {same} of {comparison.prompts} greedy answers are the same")
+    show(f"{MARKS[level]} {same_count} of {comparison.prompts} greedy answers are the same")
     for difference in comparison.different_answers[:SHOWN_DIFFERENCES]:
         show(f"        {difference}")
     return 0 if comparison.matches else 1
