@@ -31,7 +31,7 @@ def fsck(options: FsckOptions) -> int:
 
     missions = load_missions(options.missions)
     faults: list[Fault] = []
-    for fault in check_run(options.run_dir, missions, mend=not options.dry_run):
+    for fault in check_run(options.run_dir, missions, repair=not options.dry_run):
         faults.append(fault)
         if not options.json:
             show(on_one_line(_line(fault, dry_run=options.dry_run)))

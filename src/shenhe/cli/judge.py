@@ -57,7 +57,7 @@ def judge(options: JudgeOptions) -> int:
         counts = run_verdicts(
             engine,
             source,
-            teaching.taught(prompts, source.mission).verdict,
+            teaching.apply(prompts, source.mission).verdict,
             options.output_dir,
             options=decisive_options(load),
             run=run,

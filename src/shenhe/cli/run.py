@@ -114,7 +114,7 @@ class _Stages:
                 self.engine,
                 tree,
                 mission,
-                self.teaching.taught(self.prompts, mission).summary,
+                self.teaching.apply(self.prompts, mission).summary,
                 folder,
                 options=decisive_options(self.options.load),
                 run=self.how,
@@ -133,7 +133,7 @@ class _Stages:
                 counts = run_verdicts(
                     self.engine,
                     source,
-                    self.teaching.taught(self.prompts, source.mission).verdict,
+                    self.teaching.apply(self.prompts, source.mission).verdict,
                     folder,
                     options=decisive_options(self.options.load),
                     run=self.how,

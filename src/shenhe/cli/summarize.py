@@ -67,7 +67,7 @@ def summarize(options: SummarizeOptions) -> int:
         print_plan("Stage-A", mission.name, plan.groups, f"{plan.items} photos", plan.already)
         return 0
     tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
-    prompts = teaching_of(options.teaching, missions).taught(prompts, mission)
+    prompts = teaching_of(options.teaching, missions).apply(prompts, mission)
     counts = run_summaries(
         make_engine(with_usual_batch_size(load, BATCH_SIZE)),
         tree,

@@ -14,7 +14,7 @@ from shenhe.options import Count, Whole, option, option_class
 if TYPE_CHECKING:
     from shenhe.config import Missions, Teaching
     from shenhe.runs import RunOptions, VerdictPolicy
-    from shenhe.runs.options import Observer
+    from shenhe.runs.observers import Observer
 
 DATA_ROOT_HELP = "photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>; a folder, or a URL"
 ROWS_HELP = "where rows go"
@@ -133,16 +133,16 @@ def _observers(work: WorkOptions) -> Iterator[Observer]:
     Raises: UsageError for one that cannot be had.
     """
     if work.log_file is not None:
-        from shenhe.runs.logs import JsonLog
+        from shenhe.runs.observers.json_log import JsonLog
 
         yield JsonLog(work.log_file)
     if work.metrics_port is not None:
         with needs("metrics"):
-            from shenhe.runs.metrics import Metrics
+            from shenhe.runs.observers.metrics import Metrics
         yield Metrics(work.metrics_port)
     if work.traces:
         with needs("metrics"):
-            from shenhe.runs.tracing import Tracing
+            from shenhe.runs.observers.tracing import Tracing
         tracing = Tracing()
         atexit.register(tracing.close)
         yield tracing
