@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shenhe.cli.parser import build_parser, normalized
+from shenhe.cli.command_line import parse
+from shenhe.cli.run import RunCommandOptions
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -34,9 +35,9 @@ def test_the_kubernetes_job() -> None:
             assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
     command, *words = entrypoint()
     assert command == "shenhe"
-    parser = build_parser()
-    options = parser.parse_args(normalized(words, parser))
-    assert options.engine == "ray"
+    options = parse(words).options
+    assert isinstance(options, RunCommandOptions)
+    assert options.load.engine == "ray"
     assert str(options.output_dir).startswith("/data/")
 
 
@@ -47,7 +48,7 @@ def test_the_slurm_job() -> None:
     text = script.read_text(encoding="utf-8")
     (said,) = re.findall(r"#   sbatch examples/slurm.sh (.*)", text)
     (run,) = re.findall(r'on "\$head" shenhe (.*) "\$@"', text)
-    parser = build_parser()
     words = shlex.split(run.replace('"$address"', "head:6379")) + shlex.split(said)
-    options = parser.parse_args(normalized(words, parser))
-    assert (options.engine, options.ray_address) == ("ray", "head:6379")
+    options = parse(words).options
+    assert isinstance(options, RunCommandOptions)
+    assert (options.load.engine, options.load.cluster.ray_address) == ("ray", "head:6379")

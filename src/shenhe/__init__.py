@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.2.0"
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Model", "Reply", "Summary", "Verdict", "__version__", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the API only when it is used: `shenhe --help` must not wait for torch."""
     if name in __all__:
         from shenhe import api

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from shenhe.config import load_missions, load_prompts, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
@@ -37,7 +37,7 @@ PhotoPath = str | Path | Remote
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model said in a conversation."""
+    """An answer in a conversation. Units: tokens."""
 
     text: str
     finish_reason: FinishReason
@@ -63,7 +63,7 @@ class Verdict:
 
 
 class Model:
-    """A loaded checkpoint."""
+    """A loaded checkpoint, with the missions and prompts of its jobs."""
 
     def __init__(
         self,
@@ -79,34 +79,44 @@ class Model:
         self.prompts = load_prompts(prompts)
         self.teaching = load_teaching(examples, guidance, self.missions)
 
-    def chat(self, messages: Sequence[Mapping[str, Any]], max_new_tokens: int = 2048) -> Reply:
+    def chat(self, messages: Sequence[Mapping[str, object]], max_new_tokens: int = 2048) -> Reply:
         """Answer a conversation; messages as in transformers: role, and text or content parts.
 
         Raises: UsageError for a message of another form; ItemError for a photo that cannot be read.
+
+        Example:
+            model.chat([{"role": "user", "content": "你好"}], max_new_tokens=64).text
+
         """
         request = Request("chat", _messages(messages), max_new_tokens)
         answer = self._ask([request], lambda answer: answer, 1)[0].answer
         return Reply(answer.text, answer.finish_reason, answer.new_tokens)
 
     def stream(
-        self, messages: Sequence[Mapping[str, Any]], max_new_tokens: int = 2048
+        self, messages: Sequence[Mapping[str, object]], max_new_tokens: int = 2048
     ) -> Iterator[str]:
-        """Answer a conversation piece by piece; see `chat`."""
+        """Answer a conversation piece by piece; see `chat`.
+
+        Raises: as `chat` does.
+        """
         return self.engine.stream(Request("chat", _messages(messages), max_new_tokens))
 
     def caption(self, photos: Sequence[PhotoPath], max_new_tokens: int = 2048) -> Caption:
-        """Write the dense caption of photos seen together; a warning lists what was repaired.
+        """Write the dense caption of photos seen together; a warning lists its repairs.
 
         Raises: ItemError for a photo or an answer that cannot be read.
+
+        Example:
+            model.caption(["a.jpg", "b.jpg"]).photos[0]
+
         """
         paths = [locate(str(photo)) for photo in photos]
         request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
-        found = self._ask([request], caption.read)[0].value
-        if found.repairs:
-            warnings.warn(
-                f"the caption was repaired: {', '.join(map(str, found.repairs))}", stacklevel=2
-            )
-        return found.caption
+        parsed = self._ask([request], caption.read)[0].value
+        if parsed.repairs:
+            repairs = ", ".join(map(str, parsed.repairs))
+            warnings.warn(f"the caption was repaired: {repairs}", stacklevel=2)
+        return parsed.caption
 
     def summarize(
         self, photos: Sequence[PhotoPath], mission: str, max_new_tokens: int = 512
@@ -116,32 +126,37 @@ class Model:
         Raises: UsageError for an unknown mission; ItemError for a photo or a line that cannot be
         read.
         """
-        found = self.missions.get(mission)
-        template = self.teaching.apply(self.prompts, found).summary
+        entry = self.missions.get(mission)
+        template = self.teaching.apply(self.prompts, entry).summary
         requests = [
-            summary.request(photo_key(index), locate(str(photo)), found, template, max_new_tokens)
+            summary.request(photo_key(index), locate(str(photo)), entry, template, max_new_tokens)
             for index, photo in enumerate(photos)
         ]
         lines = self._ask(requests, summary.read)
-        return Summary({photo_key(index): good.value for index, good in enumerate(lines)})
+        return Summary({photo_key(index): line.value for index, line in enumerate(lines)})
 
     def judge(self, lines: Mapping[str, str], mission: str, max_new_tokens: int = 128) -> Verdict:
-        """Judge a group from its lines alone (Stage-B); what cannot be read is undecided.
+        """Judge a group from its lines alone (Stage-B).
 
-        So is a group without a line, or with a gap between them: 图片_1, 图片_3.
+        An answer that cannot be read leaves the group undecided; so do no lines at all, and a gap
+        between them: 图片_1, 图片_3.
         Raises: UsageError for an unknown mission; FormatError for a line that is no summary.
+
+        Example:
+            model.judge({"图片_1": "螺丝/符合要求"}, mission="挡风板安装检查").status
+
         """
-        found = self.missions.get(mission)
+        entry = self.missions.get(mission)
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
-            lacking = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
-            return Verdict(None, lacking, None, "undecided", "")
-        template = self.teaching.apply(self.prompts, found).verdict
-        request = verdict.request("verdict", lines, found, template, max_new_tokens)
+            reason = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
+            return Verdict(None, reason, None, "undecided", "")
+        template = self.teaching.apply(self.prompts, entry).verdict
+        request = verdict.request("verdict", lines, entry, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]
         if isinstance(outcome, Success):
-            said: Judgement = outcome.value
-            answer = outcome.answer
-            return Verdict(said.verdict, said.reason, p_pass(answer), "decided", answer.text)
+            judgement: Judgement = outcome.value
+            ruling, reason, answer = judgement.verdict, judgement.reason, outcome.answer
+            return Verdict(ruling, reason, p_pass(answer), "decided", answer.text)
         raw = outcome.answer.text if outcome.answer else ""
         return Verdict(None, f"{outcome.code}: {outcome.message}", None, "undecided", raw)
 
@@ -156,12 +171,12 @@ class Model:
     def _ask(
         self, requests: list[Request], read: Callable[[Answer], Value], attempts: int = 3
     ) -> list[Success[Value]]:
-        good = []
+        successes = []
         for outcome in self._outcomes(requests, read, attempts):
             if isinstance(outcome, Rejection):
                 raise ItemError(outcome.code, outcome.message)
-            good.append(outcome)
-        return good
+            successes.append(outcome)
+        return successes
 
 
 def load(
@@ -242,11 +257,11 @@ def load(
     return Model(create_engine(spec), *(Path(file) if file is not None else None for file in files))
 
 
-def _messages(messages: Sequence[Mapping[str, Any]]) -> tuple[Message, ...]:
+def _messages(messages: Sequence[Mapping[str, object]]) -> tuple[Message, ...]:
     return tuple(_message(message) for message in messages)
 
 
-def _message(message: Mapping[str, Any]) -> Message:
+def _message(message: Mapping[str, object]) -> Message:
     role, content = message.get("role"), message.get("content")
     if role not in ("system", "user", "assistant"):
         raise UsageError(f"a message's role must be system, user or assistant, got {role!r}")
@@ -257,7 +272,7 @@ def _message(message: Mapping[str, Any]) -> Message:
     return Message(role, tuple(_part(part) for part in content))
 
 
-def _part(part: Any) -> str | ImagePart:
+def _part(part: object) -> str | ImagePart:
     if isinstance(part, Mapping):
         if isinstance(text := part.get("text"), str):
             return text

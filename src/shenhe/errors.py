@@ -24,13 +24,13 @@ Every ItemError carries a `code`, the stable word that stands in failure rows.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-MAX_FOREIGN_WORDS: Final = 300
-"""Characters that are kept of what a foreign library says."""
+MAX_FOREIGN_CHARACTERS: Final = 300
+"""The length that the message of a foreign library is cut to."""
 
 
 class ShenheError(Exception):
@@ -51,7 +51,9 @@ def in_python(name: str, value: object = None) -> str:
     >>> in_python("max_pixels"), in_python("quantize", "int4")
     ('max_pixels', "quantize='int4'")
     """
-    return name if value is None else f"{name}={value!r}"
+    if value is None:
+        return name
+    return f"{name}={value if isinstance(value, int | float) else str(value)!r}"
 
 
 _spelling: list[Spelling] = [in_python]
@@ -64,6 +66,16 @@ def spelled(name: str, value: object = None) -> str:
     `--max-pixels` where the command line runs.
     """
     return _spelling[-1](name, value)
+
+
+def current_spelling() -> Spelling:
+    """How options are written now: for processes that write messages on behalf of this one."""
+    return _spelling[-1]
+
+
+def spell_by(spelling: Spelling) -> None:
+    """Have options written in one way from now on, in a process that works for another."""
+    _spelling.append(spelling)
 
 
 @contextmanager
@@ -93,17 +105,29 @@ class OptionError(UsageError):
         return f"{spelled(self.name, self.value)}: {self.problem}"
 
 
-@contextmanager
-def needs(extra: str, what: str = "") -> Iterator[None]:
-    """Say which extra of this package a missing module comes with; `what` goes before it.
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """Find the name that a misspelled word may be meant for, or None.
 
-    Raises: UsageError.
+    >>> closest("rum", ["run", "report"])
+    'run'
+    """
+    import difflib  # only misspelled words need it
+
+    matches = difflib.get_close_matches(word, list(names), n=1, cutoff=0.65)
+    return matches[0] if matches else None
+
+
+@contextmanager
+def needs(extra: str, prefix: str = "") -> Iterator[None]:
+    """Name the extra of this package that a missing module comes with.
+
+    Raises: UsageError, whose message begins with `prefix`.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{what}{error.name} is not installed; pip install 'shenhe[{extra}]'"
+            f"{prefix}{error.name} is not installed; pip install 'shenhe[{extra}]'"
         ) from error
 
 
@@ -138,7 +162,7 @@ class OutputBusyError(RunError):
 class DamagedRowError(RunError):
     """A line of a rows file that cannot be read; `number` counts from 1.
 
-    `zeroed` tells that it holds zero bytes, as a power cut leaves them, and as no JSON has them.
+    A `zeroed` line holds zero bytes, as a power cut leaves them.
     """
 
     def __init__(self, path: Path, number: int, problem: str, *, zeroed: bool = False) -> None:
@@ -173,7 +197,7 @@ class ItemError(ShenheError):
         self.code = code
 
     def __reduce__(self) -> tuple[type[ItemError], tuple[str, str]]:
-        """Travel from one process to another: a worker's error is told by the driver."""
+        """Pickle the code and the message: a driver reports the errors of its workers."""
         return type(self), (self.code, str(self))
 
 
@@ -192,12 +216,12 @@ def item_wall(
     error_type: type[ItemError] = ItemError,
     passing: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
-    """Turn whatever a foreign library raises over one item into the error of that item.
+    """Turn any exception of a foreign library over one item into the error of that item.
 
-    This is the wall of a run: what one photo, one answer or one row sets off costs that item and
-    nothing else. The project's own errors pass as they are; so do Ctrl-C and a full disk, which
-    no other item would escape, and what `passing` names: somebody above knows what to do.
-    Raises: `error_type` with `code`, or with `out_of_memory` where memory ran out.
+    An exception over one photo, answer or row costs that item alone. The project's own errors
+    pass unchanged; so do Ctrl-C and a full disk, which would hit every item, and the exceptions
+    in `passing`, which a caller handles.
+    Raises: `error_type` with `code`, or with `out_of_memory` if memory ran out.
 
         with item_wall("unreadable", path, PhotoError):
             image = Image.open(path)
@@ -215,10 +239,10 @@ def item_wall(
             raise
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        said = " ".join(str(error).split())[:MAX_FOREIGN_WORDS]
-        raise error_type(code, f"{item}: {type(error).__name__}: {said}") from error
+        problem = " ".join(str(error).split())[:MAX_FOREIGN_CHARACTERS]
+        raise error_type(code, f"{item}: {type(error).__name__}: {problem}") from error
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether a library written in Rust gave up; pyo3 keeps that apart from Exception."""
+    """Whether an exception is the panic of a Rust library, which is no Exception for pyo3."""
     return type(error).__module__ == "pyo3_runtime"

@@ -26,8 +26,8 @@ from typing import (
 Value = TypeVar("Value")
 Class = TypeVar("Class")
 Gathering = Literal["last", "each", "all"]
-"""What several uses of an option of several values give: those of the last use, one value of each
-use, or all values of all uses."""
+"""Where an option of several values is used more than once: the values of the last use count, each
+use has one value, or all values of all uses count."""
 DECLARATION: Final = "declaration"
 """The key of a field's metadata under which its declaration stands."""
 MAX_COUNT: Final = 2**31 - 1
@@ -50,11 +50,12 @@ Name = Annotated[str, FileName()]
 
 
 class Declaration(NamedTuple):
-    """What the command line and the reference know of a field beside its name, type and default.
+    """The facts of an option beside the name, type and default of its field.
 
-    `flag` stands for a name of another form than the field's; `after` names the field behind which
-    it stands in the help, where the order of declaration is another. `const` is the value of an
-    option that is given without one.
+    `flag` replaces a flag made of the field's name, `also` is a second one. In the help the option
+    stands behind the option `after`, else in the order of declaration. `const` is the value of an
+    option that is given without one. `default_text` is the default as the command line shows it;
+    empty: it shows none.
     """
 
     help: str
@@ -100,26 +101,53 @@ def option(
     help: str,
     *,
     default: object = MISSING,
+    metavar: str | None = None,
+    flag: str | None = None,
+    also: str | None = None,
+    after: str | None = None,
+    default_text: str | None = None,
+    gathering: Gathering = "all",
+    const: object = None,
     repr: bool = True,
-    **how: Any,
 ) -> object:
     """Declare an option; one without a default is required.
 
     Example:
-        seed: Seed = option("seed of sampling", default=0, metavar="N")
+        seed: int = option("seed of sampling", default=0, metavar="N")
 
     """
-    return field(default=default, repr=repr, metadata={DECLARATION: Declaration(help, **how)})
+    declaration = Declaration(
+        help, metavar, flag, also, after, default_text, gathering, const, positional=False
+    )
+    return field(default=default, repr=repr, metadata={DECLARATION: declaration})
 
 
 def argument(metavar: str | None, help: str) -> Any:
-    """Declare a positional argument; of a tuple it takes one value or several."""
+    """Declare a positional argument; a field that is a tuple takes one value or several."""
     return field(metadata={DECLARATION: Declaration(help, metavar, positional=True)})
 
 
-def section(title: str = "", description: str | None = None, after: str | None = None) -> Any:
+@overload
+def section(
+    title: str = "", description: str | None = None, *, after: str | None = None, default: Value
+) -> Value: ...
+
+
+@overload
+def section(
+    title: str = "", description: str | None = None, *, after: str | None = None
+) -> Any: ...
+
+
+def section(
+    title: str = "",
+    description: str | None = None,
+    *,
+    after: str | None = None,
+    default: object = MISSING,
+) -> object:
     """Declare a field whose options stand in a section of their own, or, untitled, among others."""
-    return field(metadata={DECLARATION: Section(title, description, after)})
+    return field(default=default, metadata={DECLARATION: Section(title, description, after)})
 
 
 @dataclass_transform(

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from shenhe.cli.command_line import parse
+from shenhe.cli.commands import COMMANDS
 from shenhe.cli.main import exit_code
-from shenhe.cli.parser import EXAMPLES, build_parser, normalized
+from shenhe.cli.report import ReportOptions
+from shenhe.cli.run import RunCommandOptions
 
 RUN = ["--model", "m", "--data-root", "d", "--output-dir", "o"]
 
 
-def _parse(*argv: str):  # type: ignore[no-untyped-def]
-    parser = build_parser()
-    return parser.parse_args(normalized(list(argv), parser))
+def _run(*argv: str) -> RunCommandOptions:
+    options = parse(["run", *argv]).options
+    assert isinstance(options, RunCommandOptions)
+    return options
 
 
 @pytest.mark.parametrize(
@@ -27,8 +32,9 @@ def _parse(*argv: str):  # type: ignore[no-untyped-def]
     ],
 )
 def test_both_spellings(argv: list[str]) -> None:
-    options = _parse("run", "--model", "m", *argv)
-    assert (str(options.data_root), options.batch_size, options.attn_impl) == ("d", 7, "eager")
+    options = _run("--model", "m", *argv)
+    assert str(options.data_root) == "d"
+    assert (options.load.batch_size, options.load.local.attn_impl) == (7, "eager")
 
 
 @pytest.mark.parametrize(
@@ -45,29 +51,31 @@ def test_both_spellings(argv: list[str]) -> None:
     ],
 )
 def test_switches(argv: list[str], value: bool) -> None:
-    assert _parse("run", *RUN, *argv).dry_run is value
+    assert _run(*RUN, *argv).work.dry_run is value
 
 
 def test_a_value_may_look_like_a_switch() -> None:
-    assert _parse("run", *RUN, "--mission", "true").mission == ["true"]
-    assert _parse("report", "--debug", "true", "my_run").run_dir.name == "my_run"
+    assert _run(*RUN, "--mission", "true").mission == ("true",)
+    assert parse(["report", "--debug", "true", "my_run"]).options == ReportOptions(
+        run_dir=Path("my_run")
+    )
 
 
 def test_values_keep_their_underscores() -> None:
-    assert str(_parse("run", *RUN[:2], "--data_root=a_b/c_d", *RUN[4:]).data_root) == "a_b/c_d"
+    assert str(_run(*RUN[:2], "--data_root=a_b/c_d", *RUN[4:]).data_root) == "a_b/c_d"
 
 
 def test_adapters_in_both_ways_and_in_order() -> None:
-    options = _parse("run", *RUN, "--adapters", "a", "b", "--adapters", "c")
-    assert options.adapters == [["a", "b"], ["c"]]
+    options = _run(*RUN, "--adapters", "a", "b", "--adapters", "c")
+    assert options.load.adapters == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        exit_code([command, "--help"])
+        exit_code([*command.split(), "--help"])
     assert caught.value.code == 0
     assert "Example:" in capsys.readouterr().out
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from shenhe.cli import values
+from shenhe.cli.caption import CaptionOptions
+from shenhe.cli.command_line import build_parser, parse, parsers_of
 from shenhe.cli.main import exit_code
-from shenhe.cli.parser import Parser, build_parser, normalized
 
 ODD = (
     *(
@@ -66,18 +66,7 @@ WHOLE = {
 """Commands that are whole, but for what they would read: it is not there."""
 
 
-def _commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, Parser]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for word, command in action.choices.items():
-                yield from _commands(command, f"{name} {word}".strip())
-            return
-    assert isinstance(parser, Parser)
-    yield name, parser
-
-
-PARSER = build_parser()
-COMMANDS = dict(_commands(PARSER))
+COMMANDS = parsers_of(build_parser())
 VALUED = [
     (name, action)
     for name, command in COMMANDS.items()
@@ -193,14 +182,12 @@ def test_values_that_are_right() -> None:
     assert values.size("1.5GiB") == 3 * 2**29
     assert values.size("2TiB") == 2**41
     assert values.whole(-3)("-3") == -3
-    assert values.batch_size("auto") == "auto"
+    assert values.either(["auto"], values.whole(1))("auto") == "auto"
     assert str(values.location("照\udcff.jpg")) == "照\udcff.jpg"
-    options = PARSER.parse_args(
-        normalized(["caption", "p", "--model", "m", "--output", "o"], PARSER)
-    )
-    assert options.vocabulary is None
-    built_in = ["caption", "p", "--model", "m", "--output", "o", "--vocabulary"]
-    assert PARSER.parse_args(built_in).vocabulary is True
+    for words, vocabulary in (([], None), (["--vocabulary"], True)):
+        options = parse(["caption", "p", "--model", "m", "--output", "o", *words]).options
+        assert isinstance(options, CaptionOptions)
+        assert options.vocabulary is vocabulary
 
 
 def test_a_text_for_ms_swift_may_be_longer_than_any_file_name(

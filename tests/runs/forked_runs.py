@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from shenhe.cli import commands
-from shenhe.cli.parser import build_parser
+from shenhe.cli import run
+from shenhe.cli.command_line import parse
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.options import LocalOptions
@@ -27,7 +27,7 @@ def main(tree: str, unbroken: str, broken: str, kills: int) -> None:
         model="demo", adapters=("demo",), batch_size=3, engine=LocalOptions(dtype="float32")
     )
     engine = LocalEngine(spec)
-    commands.make_engine = lambda options: engine  # type: ignore[attr-defined]
+    run.make_engine = lambda load: engine  # type: ignore[attr-defined]
 
     began = time.monotonic()
     assert os.waitpid(_start(tree, unbroken), 0)[1] >> 8 in (0, 1)
@@ -53,7 +53,8 @@ def _start(tree: str, output: str) -> int:
     arguments += ["--data-root", tree, "--output-dir", output]
     code = 99
     try:
-        code = commands.run(build_parser().parse_args(arguments))
+        line = parse(arguments)
+        code = line.run(line.options)
     finally:
         os._exit(code)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shenhe.checkpoints.foreign_code import refuse_foreign_code
-from shenhe.errors import AdapterError, CheckpointError
+from shenhe.errors import AdapterError, CheckpointError, spelled
 from shenhe.photos import PixelBudget
 
 DEMO = "demo"
@@ -37,25 +37,28 @@ def find_checkpoint(name: str) -> CheckpointFiles:
     """
     folder = DEMO_FOLDER / "base" if name == DEMO else Path(name)
     if not folder.is_dir():
-        raise CheckpointError(f"--model {name}: no such folder")
+        raise CheckpointError(f"{spelled('model', name)}: no such folder")
     config = _read_json(folder / "config.json", CheckpointError)
     if (folder / "adapter_config.json").exists():
         if not config:
-            raise CheckpointError(f"--model {name}: this is an adapter; give it as --adapters")
+            raise CheckpointError(
+                f"{spelled('model', name)}: this is an adapter; give it as {spelled('adapters')}"
+            )
         # transformers would apply it without being asked.
         raise CheckpointError(
-            f"--model {name}: adapter_config.json lies in it: it is a checkpoint and an adapter at"
-            " once; move the adapter's files to a folder of their own, and give that as --adapters"
+            f"{spelled('model', name)}: adapter_config.json lies in it: it is a checkpoint"
+            " and an adapter at once; move the adapter's files to a folder of their own, and give"
+            f" that as {spelled('adapters')}"
         )
-    refuse_foreign_code(folder, f"--model {name}", CheckpointError)
+    refuse_foreign_code(folder, spelled("model", name), CheckpointError)
     if config.get("model_type") not in MODEL_TYPES:
         raise CheckpointError(
-            f"--model {name}: model_type {config.get('model_type')!r} is not Qwen3-VL"
+            f"{spelled('model', name)}: model_type {config.get('model_type')!r} is not Qwen3-VL"
         )
     for required in ("tokenizer_config.json", "preprocessor_config.json"):
         if not (folder / required).exists():
             raise CheckpointError(
-                f"--model {name}: {required} is missing; copy it from the base checkpoint"
+                f"{spelled('model', name)}: {required} is missing; copy it from the base checkpoint"
             )
     return CheckpointFiles(folder, _find_weights(folder, "model", CheckpointError))
 
@@ -69,12 +72,12 @@ def find_adapter(name: str) -> CheckpointFiles:
     """
     folder = DEMO_FOLDER / "adapter" if name == DEMO else Path(name)
     if not folder.is_dir():
-        raise AdapterError(f"--adapters {name}: no such folder")
+        raise AdapterError(f"{spelled('adapters', name)}: no such folder")
     if not _read_json(folder / "adapter_config.json", AdapterError):
         inside = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
         hint = f"; adapters lie in it: {', '.join(inside)}" if inside else ": not an adapter"
-        raise AdapterError(f"--adapters {name}: adapter_config.json is missing{hint}")
-    refuse_foreign_code(folder, f"--adapters {name}", AdapterError)
+        raise AdapterError(f"{spelled('adapters', name)}: adapter_config.json is missing{hint}")
+    refuse_foreign_code(folder, spelled("adapters", name), AdapterError)
     tower = folder / TOWER
     towers = (tower,) if tower.is_file() else ()
     return CheckpointFiles(folder, _find_weights(folder, "adapter_model", AdapterError) + towers)

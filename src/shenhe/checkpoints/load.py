@@ -29,7 +29,7 @@ from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_check
 from shenhe.checkpoints.interfaces import AdaptedModel, ImageProcessor, Model, Processor, Tokenizer
 from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.checkpoints.tensors import shorten
-from shenhe.errors import AdapterError, CheckpointError, UsageError
+from shenhe.errors import AdapterError, CheckpointError, OptionError, spelled
 from shenhe.photos import PixelBudget
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
@@ -74,7 +74,7 @@ def load_checkpoint(
     dtype, a device or a quantisation that is not available.
     """
     if "/" in attn_impl:
-        raise UsageError(f"--attn-impl {attn_impl}: a kernel of the Hub is foreign code, refused")
+        raise OptionError("attn_impl", attn_impl, "a kernel of the Hub is foreign code, refused")
     base = find_checkpoint(model)
     refuse_quantised(base)
     files = [find_adapter(name) for name in adapters]
@@ -88,7 +88,8 @@ def load_checkpoint(
         tuned = apply_adapter(loaded, adapter, f"adapter_{number}")
         loaded = tuned
     if len(admitted) > 1:
-        with foreign_library("--adapters: cannot be used together; merge them", AdapterError):
+        problem = "cannot be used together; merge them"
+        with foreign_library(f"{spelled('adapters')}: {problem}", AdapterError):
             tuned.base_model.set_adapter([f"adapter_{number}" for number in range(len(admitted))])
     loaded.to(_parse_device(device)).eval()
     _flatten_patch_embedding(loaded)
@@ -199,7 +200,7 @@ def _replace_tensor(model: Model, name: str, value: torch.Tensor) -> None:
 
 def _parse_dtype(name: str) -> torch.dtype | str:
     if name not in DTYPES:
-        raise UsageError(f"--dtype {name}: use one of {', '.join(DTYPES)}")
+        raise OptionError("dtype", name, f"use one of {', '.join(DTYPES)}")
     return "auto" if name == "auto" else getattr(torch, name)
 
 
@@ -210,5 +211,5 @@ def _parse_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name}: not to be had on this machine: {error}") from error
+        raise OptionError("device", name, f"not to be had on this machine: {error}") from error
     return device

@@ -21,7 +21,7 @@ from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_check
 from shenhe.checkpoints.merge_plan import MergePlan, plan_merge
 from shenhe.checkpoints.merge_streamed import write_merged
 from shenhe.checkpoints.staged_folder import staged_folder
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError, spelled
 
 Combine = Literal["order", "sum"]
 
@@ -85,11 +85,13 @@ def _find_inputs(
     refuse_quantised(base)
     files = [find_adapter(name) for name in adapters]
     if not files:
-        raise UsageError("--adapters: name at least one")
+        raise OptionError("adapters", None, "name at least one")
     if output.exists() and not overwrite:
-        raise UsageError(f"--output-dir {output}: exists; use another, or --overwrite")
+        raise OptionError(
+            "output_dir", output, f"exists; use another, or {spelled('overwrite', True)}"
+        )
     if output.exists() and any(output.samefile(f.folder) for f in (base, *files)):
-        raise UsageError(f"--output-dir {output}: is the base or an adapter")
+        raise OptionError("output_dir", output, "is the base or an adapter")
     return base, files
 
 
@@ -113,5 +115,5 @@ def _parse_dtype(name: str) -> torch.dtype | None:
         "float32": torch.float32,
     }
     if name not in dtypes:
-        raise UsageError(f"--dtype {name}: use auto, bfloat16, float16 or float32")
+        raise OptionError("dtype", name, "use auto, bfloat16, float16 or float32")
     return dtypes[name]

@@ -13,7 +13,7 @@ from shenhe.checkpoints.gate import AdmittedAdapter
 from shenhe.checkpoints.inspect import CheckpointFiles
 from shenhe.checkpoints.shards import plan_shards
 from shenhe.checkpoints.tensors import StoredTensor, TensorSpec, read_tables
-from shenhe.errors import AdapterError
+from shenhe.errors import AdapterError, spelled
 
 LM_HEAD, EMBEDDING = "lm_head.weight", "model.language_model.embed_tokens.weight"
 
@@ -153,7 +153,8 @@ def _check_combination(adapters: Sequence[AdmittedAdapter], *, add_up: bool) -> 
         return []
     return [
         f"adapters record the same base, {repeated.pop()}: merging one after the other is right"
-        " only if each was trained on the merged result of those before; else --combine sum"
+        " only if each was trained on the merged result of those before; else"
+        f" {spelled('combine', 'sum')}"
     ]
 
 

@@ -6,7 +6,7 @@ from peft import PeftModel
 from torch import nn
 
 from shenhe.checkpoints.interfaces import Model
-from shenhe.errors import UsageError
+from shenhe.errors import UsageError, spelled
 
 REMEDY = "pip install 'shenhe[int8]'"
 
@@ -21,7 +21,7 @@ def quantize_int8(model: Model) -> Model:
     try:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError as error:
-        raise UsageError(f"--quantize int8 needs torchao: {REMEDY}") from error
+        raise UsageError(f"{spelled('quantize', 'int8')} needs torchao: {REMEDY}") from error
     plain: Model = model.merge_and_unload() if isinstance(model, PeftModel) else model
     head = plain.get_output_embeddings()
     quantize_(

@@ -1,238 +1,141 @@
-"""What each command composes."""
+"""All commands, in the order of the help: what each is for, and an example of it."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-
-from shenhe.cli import captions, checks, examining, measures, merging, talk, telling, verifying
-from shenhe.cli.composing import (
-    DEMO_PHOTOS,
-    decisive,
-    make_engine,
-    run_options,
-    teaching_of,
-    tell,
-    tell_faults,
-    verdict_policy_of,
-)
-from shenhe.cli.tables import print_table
-from shenhe.config import Mission, load_missions, load_prompts
-from shenhe.errors import IntakeError, RunError
-from shenhe.intake import PhotoTree
-from shenhe.printable import on_one_line, show
-from shenhe.report import RunReading, read_run, write_report
-from shenhe.report.tally import UNDECIDED
-from shenhe.runs import (
-    RunCounts,
-    find_stage_a,
-    plan_summaries,
-    plan_verdicts,
-    run_summaries,
-    run_verdicts,
-)
-from shenhe.shards import list_rows_files
-from shenhe.values import FAIL, PASS
+from collections.abc import Callable
+from importlib import import_module
+from typing import Final, NamedTuple, get_type_hints
 
 
-def summarize(options: argparse.Namespace) -> int:
-    """Stage-A."""
-    missions, prompts = load_missions(options.missions), load_prompts(options.prompts)
-    mission = missions.get(options.mission)
-    tree = PhotoTree(options.data_root)
-    run = run_options(options)
-    if options.dry_run:
-        plan = plan_summaries(tree, mission, options.output_dir, run)
-        _tell_plan("Stage-A", mission, plan.groups, f"{plan.items} photos", plan.already)
-        return 0
-    tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
-    prompts = teaching_of(options, missions).apply(prompts, mission)
-    counts = run_summaries(
-        make_engine(options),
-        tree,
-        mission,
-        prompts.summary,
-        options.output_dir,
-        options=decisive(options),
-        run=run,
-        max_new_tokens=options.max_new_tokens,
-    )
-    return _tell_stage("Stage-A", mission.name, counts, options.output_dir)
+class Command(NamedTuple):
+    """A command: its summary, an example, and the file of this folder that holds its function.
 
-
-def judge(options: argparse.Namespace) -> int:
-    """Stage-B."""
-    missions, prompts = load_missions(options.missions), load_prompts(options.prompts)
-    run, policy = run_options(options), verdict_policy_of(options)
-    sources = find_stage_a(options.stage_a, missions)
-    if not sources:
-        raise RunError(f"--stage-a {options.stage_a}: empty; `shenhe summarize` writes rows there")
-    if options.dry_run:
-        for source in sources:
-            plan = plan_verdicts(source, options.output_dir, run, policy)
-            _tell_plan("Stage-B", source.mission, plan.groups, "one verdict each", plan.already)
-        return 0
-    teaching = teaching_of(options, missions)
-    engine = make_engine(options)
-    codes = []
-    for source in sources:
-        counts = run_verdicts(
-            engine,
-            source,
-            teaching.apply(prompts, source.mission).verdict,
-            options.output_dir,
-            options=decisive(options),
-            run=run,
-            max_new_tokens=options.max_new_tokens,
-            policy=policy,
-        )
-        codes.append(_tell_stage("Stage-B", source.mission.name, counts, options.output_dir))
-    return max(codes, default=0)
-
-
-def run(options: argparse.Namespace) -> int:
-    """Stage-A and Stage-B of all missions, then the report."""
-    missions, prompts = load_missions(options.missions), load_prompts(options.prompts)
-    tree = PhotoTree(options.data_root)
-    wanted = [missions.get(name) for name in options.mission] or tree.missions(missions)
-    if not wanted:
-        raise tree.no_mission_error(missions)
-    misspelled = tree.misspelled_folders(missions)
-    _warn_of_unknown(
-        folder for folder in tree.unknown_folders(missions) if folder not in misspelled
-    )
-    codes = [tell_faults(misspelled.values())]
-    how, policy = run_options(options), verdict_policy_of(options)
-    stage_a, stage_b = options.output_dir / "stage_a", options.output_dir / "stage_b"
-    wanted, unreadable = _with_folders(tree, wanted)
-    codes.append(unreadable)
-    if options.dry_run:
-        for mission in wanted:
-            plan = plan_summaries(tree, mission, stage_a, how)
-            _tell_plan("Stage-A and B", mission, plan.groups, f"{plan.items} photos", plan.already)
-        return max(codes)
-    teaching = teaching_of(options, missions)
-    engine, rows = make_engine(options), decisive(options)
-    for mission in wanted:
-        template = teaching.apply(prompts, mission).summary
-        try:
-            counts = run_summaries(engine, tree, mission, template, stage_a, options=rows, run=how)
-        except IntakeError as error:  # its folder went away meanwhile; the others are there
-            codes.append(tell_faults([str(error)]))
-        else:
-            codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
-    for source in find_stage_a(stage_a, missions):
-        if source.mission in wanted:
-            template = teaching.apply(prompts, source.mission).verdict
-            counts = run_verdicts(
-                engine, source, template, stage_b, options=rows, run=how, policy=policy
-            )
-            codes.append(_tell_stage("Stage-B", source.mission.name, counts, stage_b))
-    if not list_rows_files(stage_b):
-        show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
-        return max(codes)
-    _print_verdicts(read_run(options.output_dir, max_groups=0))
-    show(f"report: {write_report(options.output_dir)}")
-    return max(codes)
-
-
-def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mission], int]:
-    """Choose the missions whose folders can be gone through; the others are told, and stop none.
-
-    Raises: IntakeError where there is none.
+    The function has the name of the command; the class of its only parameter declares the options.
+    A command without a file has commands of its own below it.
     """
-    good: list[Mission] = []
-    faults: list[IntakeError] = []
-    for mission in missions:
-        try:
-            tree.count_groups(mission)
-        except IntakeError as error:
-            faults.append(error)
-        else:
-            good.append(mission)
-    if not good:
-        raise faults[0]
-    return good, tell_faults(map(str, faults))
+
+    summary: str
+    example: str = ""
+    file: str = ""
+    is_swift: bool = False
+
+    @property
+    def description(self) -> str:
+        """The summary as a sentence."""
+        return f"{self.summary[0].upper()}{self.summary[1:]}."
 
 
-def report(options: argparse.Namespace) -> int:
-    """The report of a run."""
-    show(write_report(options.run_dir, options.max_groups))
-    return 0
+class Loaded(NamedTuple):
+    """What a command runs, and the class of its options."""
+
+    run: Callable[[object], int]
+    options: type[object]
 
 
-def fsck(options: argparse.Namespace) -> int:
-    """The check of a run's files."""
-    from shenhe.cli import mending  # its libraries are no other command's
-
-    return mending.fsck(options)
-
-
-def demo(options: argparse.Namespace) -> int:
-    """The main job on what is bundled."""
-    from shenhe.cli.parser import build_parser
-
-    arguments = ["run", "--model", "demo", "--adapters", "demo", "--dtype", "float32"]
-    arguments += ["--data-root", str(DEMO_PHOTOS), "--output-dir", str(options.output_dir)]
-    code = run(build_parser().parse_args(arguments))
-    # The demo's photos hold groups that cannot be decided, to show what becomes of them.
-    return 0 if code == 1 else code
-
-
-def review(options: argparse.Namespace) -> int:
-    """The review app."""
-    from shenhe.cli import reviewing  # its libraries are no other command's
-
-    return reviewing.review(options)
-
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "chat": talk.chat,
-    "infer": talk.chat,
-    "caption": captions.caption,
-    "summarize": summarize,
-    "judge": judge,
-    "run": run,
-    "fsck": fsck,
-    "report": report,
-    "review": review,
-    "status": telling.status,
-    "merge": merging.merge,
-    "export": merging.export,
-    "verify": verifying.verify,
-    "doctor": examining.doctor,
-    "convert": captions.convert,
-    "evaluate": measures.evaluate,
-    "check": checks.check,
-    "demo": demo,
+COMMANDS: Final = {
+    "chat": Command(
+        "talk to a checkpoint, about photos too",
+        "shenhe chat --model demo --prompt 图片里有什么 --image photo.jpg",
+        "chat",
+    ),
+    "infer": Command(
+        "chat, by the name and with the options of ms-swift",
+        "shenhe infer --model base --adapters lora --stream true --max_new_tokens 2048",
+        "chat",
+        is_swift=True,
+    ),
+    "caption": Command(
+        "write dense captions: boxes, quads, lines and descs",
+        "shenhe caption photos --model base --adapters lora --output out/captions.jsonl"
+        " --draw out/overlays",
+        "caption",
+    ),
+    "summarize": Command(
+        "Stage-A: one line of Chinese for every photo",
+        "shenhe summarize --model demo --data-root photos --mission 挡风板安装检查"
+        " --output-dir out/stage_a",
+        "summarize",
+    ),
+    "judge": Command(
+        "Stage-B: a verdict for every group, from its lines alone",
+        "shenhe judge --model demo --stage-a out/stage_a --output-dir out/stage_b",
+        "judge",
+    ),
+    "run": Command(
+        "Stage-A, Stage-B and the report, in one go",
+        "shenhe run --model base --adapters lora --data-root photos --output-dir out",
+        "run",
+    ),
+    "status": Command(
+        "how far a run is, while it is under way or later", "shenhe status out", "status"
+    ),
+    "fsck": Command(
+        "is what a run wrote whole; mend what can be made anew", "shenhe fsck out --dry-run", "fsck"
+    ),
+    "report": Command(
+        "write a run's report, one self-contained HTML page", "shenhe report out", "report"
+    ),
+    "review": Command(
+        "look at a run's groups in a browser, and overrule them",
+        "shenhe review out --port 8765",
+        "review",
+    ),
+    "merge": Command(
+        "merge adapters into one checkpoint",
+        "shenhe merge --model base --adapters lora --output-dir merged",
+        "merge",
+    ),
+    "export": Command(
+        "merge, by the name and with the options of ms-swift",
+        "shenhe export --model base --adapters lora --merge_lora true --output_dir merged",
+        "merge",
+        is_swift=True,
+    ),
+    "verify": Command(
+        "is a checkpoint whole, and the model it came from",
+        "shenhe verify merged --against base --adapters lora",
+        "verify",
+    ),
+    "doctor": Command(
+        "why something is slow, malformed or missing",
+        "shenhe doctor --model base --adapters lora --data-root photos --run out",
+        "doctor",
+    ),
+    "convert": Command(
+        "captions in the formats of labelling tools",
+        "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
+        "convert",
+    ),
+    "evaluate": Command(
+        "measure against truth",
+        "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
+    ),
+    "evaluate captions": Command(
+        "dense captions: where things are, what is said of them, both at once",
+        "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",
+        "evaluate",
+    ),
+    "evaluate verdicts": Command(
+        "verdicts against labels: what slips through, what is stopped in vain, how sure",
+        "shenhe evaluate verdicts out --max-false-pass 0.02 --against out-before",
+        "evaluate",
+    ),
+    "check": Command(
+        "validate texts that any tool wrote",
+        'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
+        "check",
+    ),
+    "demo": Command(
+        "the main job on the bundled checkpoint and photos",
+        "shenhe demo --output-dir shenhe-demo",
+        "demo",
+    ),
 }
+"""Commands that are `is_swift` ignore options of ms-swift that mean nothing here."""
 
 
-def _tell_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:
-    return tell(f"{stage} {mission}", "groups", counts, folder / "*.failures.jsonl")
-
-
-def _tell_plan(stage: str, mission: Mission, groups: int, items: str, already: int) -> None:
-    show(f"{stage} {mission.name}: would do {groups} groups ({items}); {already} are done")
-
-
-def _warn_of_unknown(folders: Iterable[str]) -> None:
-    for folder in folders:
-        warning = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
-        show(warning, file=sys.stderr)
-
-
-def _print_verdicts(reading: RunReading) -> None:
-    head = ("任务 mission", "组 groups", PASS, FAIL, "未决", "与人工一致", "误放行")
-    rows = []
-    for tally in reading.missions:
-        labelled = (
-            (f"{tally.agreed}/{tally.labelled}", f"{tally.false_passes}/{tally.failed_by_people}")
-            if tally.labelled
-            else ("-", "-")
-        )
-        counts = (str(tally.verdicts[name]) for name in (PASS, FAIL, UNDECIDED))
-        rows.append((tally.mission, str(tally.groups), *counts, *labelled))
-    print_table(head, rows)
+def load_command(name: str) -> Loaded:
+    """Import the file of a command, which imports nothing heavy before the command runs."""
+    module = import_module(f"shenhe.cli.{COMMANDS[name].file}")
+    function = getattr(module, name.rpartition(" ")[2])
+    return Loaded(function, get_type_hints(function)["options"])

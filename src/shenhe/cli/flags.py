@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Final
-
-from shenhe.engines.options import VllmOptions
-from shenhe.options import DECLARATION, Declaration
-
-_DECLARED: Final = {
-    field.name: declaration.flag
-    for field in fields(VllmOptions)
-    if isinstance(declaration := field.metadata.get(DECLARATION), Declaration) and declaration.flag
-}
-"""Flags of another form than their fields: only vLLM's options have one."""
+from functools import cache
 
 
 def on_the_command_line(name: str, value: object = None) -> str:
@@ -22,7 +11,16 @@ def on_the_command_line(name: str, value: object = None) -> str:
     >>> on_the_command_line("quantize", "int4"), on_the_command_line("constrain", False)
     ('--quantize int4', '--no-constrain')
     """
-    flag = _DECLARED.get(name) or f"--{name.replace('_', '-')}"
+    flag = _declared_flags().get(name) or f"--{name.replace('_', '-')}"
     if value is False:
         return f"--no-{flag[2:]}"
     return flag if value is None or value is True else f"{flag} {value}"
+
+
+@cache
+def _declared_flags() -> dict[str, str]:
+    """Find the flags of another form than their fields: only options of vLLM have one."""
+    from shenhe.cli.options import options_of
+    from shenhe.engines.options import VllmOptions
+
+    return {option.name: option.flags[0] for option in options_of(VllmOptions)}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
+from shenhe.cli.command_line import parse
 from shenhe.cli.flags import on_the_command_line
-from shenhe.cli.parser import SWIFT_COMMANDS, Parser, build_parser, normalized
-from shenhe.errors import ShenheError, is_panic, spelling
+from shenhe.errors import ShenheError, is_panic, spelled, spelling
 from shenhe.files import DISK_FULL
 from shenhe.printable import PrintableFormatter, show
 from shenhe.secrecy import Secrets
@@ -33,12 +32,11 @@ def exit_code(argv: Sequence[str]) -> int:
 def _exit_code(argv: Sequence[str]) -> int:
     secrets = Secrets.of(*argv)
     _prepare_streams(secrets)
-    parser = build_parser()
-    options = _parsed(parser, normalized(list(argv), parser))
-    from shenhe.cli import commands
-
+    line = parse(argv)
+    if line.ignored:
+        _say(f"warning: these options mean nothing here and are ignored: {line.ignored}", Secrets())
     try:
-        return commands.COMMANDS[options.command](options)
+        return line.run(line.options)
     except KeyboardInterrupt:
         _say("interrupted: what was written is valid; the same command goes on from there", secrets)
         return 130
@@ -46,49 +44,23 @@ def _exit_code(argv: Sequence[str]) -> int:
         # The reader of our output is gone: there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
-    except ShenheError as error:
-        if options.debug:
-            _show_traceback(secrets)
-        _say(str(error), secrets)
-        return 2
-    except OSError as error:
-        if options.debug:
-            _show_traceback(secrets)
-        remedy = "; free space, then run it again" if error.errno in DISK_FULL else ""
-        said = f"{error.filename or options.command}: {error.strerror or error}{remedy}"
-        _say(said, secrets)
-        return 2
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        if options.debug:
+        if line.debug:
             _show_traceback(secrets)
-        said = f"internal error: {type(error).__name__}: {error} (--debug shows where)"
-        _say(said, secrets)
+        _say(_describe(error, line.name.split()[0]), secrets)
         return 2
 
 
-def _parsed(parser: Parser, argv: list[str]) -> argparse.Namespace:
-    """Parse; options of ms-swift that mean nothing here are named, not refused."""
-    options, unknown = parser.parse_known_args(argv)
-    if unknown:
-        words = " ".join(_without_values(unknown))
-        if argv[0] not in SWIFT_COMMANDS:
-            parser.error(f"unrecognized arguments: {words}")
-        _say(f"warning: these options mean nothing here and are ignored: {words}", Secrets())
-    return options
-
-
-def _without_values(words: Sequence[str]) -> Iterator[str]:
-    """Give options by their names alone: a value may be a token, or a password."""
-    is_value = False
-    for word in words:
-        if word.startswith("--") or (len(word) == 2 and word[0] == "-"):
-            name, equals, _ = word.partition("=")
-            is_value = not equals
-            yield name
-        elif not is_value:
-            yield word
+def _describe(error: BaseException, command: str) -> str:
+    """Describe an error in a line that says what to do."""
+    if isinstance(error, ShenheError):
+        return str(error)
+    if isinstance(error, OSError):
+        remedy = "; free space, then run it again" if error.errno in DISK_FULL else ""
+        return f"{error.filename or command}: {error.strerror or error}{remedy}"
+    return f"internal error: {type(error).__name__}: {error} ({spelled('debug')} shows where)"
 
 
 def _say(message: str, secrets: Secrets) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Annotated, Final
 
 from shenhe.errors import UsageError
 from shenhe.locations import Location, locate
+from shenhe.options import MAX_COUNT
 
-MOST: int = 2**31 - 1
-"""The largest count: beyond it lie slips of the hand, and what other libraries cannot hold."""
-MOST_BYTES: int = 2**63 - 1
-MOST_OF_A_NAME, MOST_OF_A_PATH = 255, 4095
-"""What file systems take. Units: bytes."""
+MAX_BYTES: Final = 2**63 - 1
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4095
+"""The limits of file systems."""
 UNITS = {"": 0, "B": 0, "KB": 1, "MB": 2, "GB": 3, "TB": 4, "KIB": 1, "MIB": 2, "GIB": 3, "TIB": 4}
 
 
@@ -55,7 +55,7 @@ def location(value: str) -> Location:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+def whole(minimum: int, maximum: int = MAX_COUNT) -> Callable[[str], int]:
     """Make a reader of whole numbers within bounds, both included.
 
     whole(1)("7") == 7
@@ -65,11 +65,14 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
         try:
             number = int(value)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{_short(value)} is no whole number") from error
-        if number < least:
-            raise argparse.ArgumentTypeError(f"{_short(value)} must be {least} or more")
-        if number > most:
-            raise argparse.ArgumentTypeError(f"{_short(value)} must be {most} or less")
+            bound = "" if minimum < 0 else f" of {minimum} or more"
+            raise argparse.ArgumentTypeError(
+                f"{_short(value)} is no whole number{bound}"
+            ) from error
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{_short(value)} must be {minimum} or more")
+        if number > maximum:
+            raise argparse.ArgumentTypeError(f"{_short(value)} must be {maximum} or less")
         return number
 
     return read
@@ -78,12 +81,12 @@ def whole(least: int, most: int = MOST) -> Callable[[str], int]:
 def number(value: str) -> float:
     """Read a number that is one: neither NaN nor infinite."""
     try:
-        found = float(value)
+        amount = float(value)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{_short(value)} is no number") from error
-    if not math.isfinite(found):
+    if not math.isfinite(amount):
         raise argparse.ArgumentTypeError(f"{_short(value)} is no finite number")
-    return found
+    return amount
 
 
 def size(value: str) -> int:
@@ -95,17 +98,22 @@ def size(value: str) -> int:
     unit = value.upper()[len(amount) :]
     if unit not in UNITS or not amount.strip().replace(".", "", 1).isdecimal():
         raise argparse.ArgumentTypeError(f"{_short(value)} is no size like 5GB or 500MB")
-    found = float(amount) * float(1024 if "I" in unit else 1000) ** UNITS[unit]
-    if found < 1:
+    nbytes = float(amount) * float(1024 if "I" in unit else 1000) ** UNITS[unit]
+    if nbytes < 1:
         raise argparse.ArgumentTypeError(f"{_short(value)} must be more than nothing")
-    if found > MOST_BYTES:
+    if nbytes > MAX_BYTES:
         raise argparse.ArgumentTypeError(f"{_short(value)} is more than any disk holds")
-    return int(found)
+    return int(nbytes)
 
 
-def batch_size(value: str) -> int | str:
-    """Read how many at once; auto leaves it to the engine."""
-    return value if value == "auto" else whole(1)(value)
+def either(words: Iterable[str], read: Callable[[str], object]) -> Callable[[str], object]:
+    """Make a reader of some words, which stand for themselves, or of what another reader takes.
+
+    >>> either(["auto"], whole(1))("auto"), either(["auto"], whole(1))("8")
+    ('auto', 8)
+    """
+    chosen = frozenset(words)
+    return lambda value: value if value in chosen else read(value)
 
 
 def _not_empty(value: str) -> None:
@@ -117,11 +125,15 @@ def _not_empty(value: str) -> None:
 
 def _short_enough(value: str) -> None:
     """Refuse what no file system takes, before it is asked in many places."""
-    found = os.fsencode(value)
-    if len(found) > MOST_OF_A_PATH or max(map(len, found.split(b"/"))) > MOST_OF_A_NAME:
+    encoded = os.fsencode(value)
+    if len(encoded) > MAX_PATH_BYTES or max(map(len, encoded.split(b"/"))) > MAX_NAME_BYTES:
         raise argparse.ArgumentTypeError(f"{_short(value)} is too long for a file's name")
 
 
 def _short(value: str) -> str:
     """Spell out a value that is no number, which may be anything, and long."""
     return value if len(value) <= 40 and value.isprintable() else f"{value[:40]!a}..."
+
+
+ByteSize = Annotated[int, size]
+PhotoLocation = Annotated[Location, location]

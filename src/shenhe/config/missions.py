@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from shenhe.config.toml_file import Strict, read_toml
-from shenhe.errors import ConfigError, UsageError
+from shenhe.errors import ConfigError, UsageError, closest, spelled
 
 BUILT_IN = Path(__file__).with_name("missions.toml")
 
@@ -62,7 +62,10 @@ class Missions:
         if mission := self.find(name):
             return mission
         names = ", ".join(mission.name for mission in self.all)
-        raise UsageError(f"unknown mission {name!r}: use one of {names}, or add it by --missions")
+        match = closest(name, (mission.name for mission in self.all))
+        hint = "" if match is None else f"did you mean {match}? "
+        remedy = f"{hint}use one of {names}, or add it by {spelled('missions')}"
+        raise UsageError(f"unknown mission {name!r}: {remedy}")
 
 
 def load_missions(extra: Path | None = None) -> Missions:

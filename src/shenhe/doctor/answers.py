@@ -12,7 +12,7 @@ from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import Engine
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.errors import FormatError
+from shenhe.errors import FormatError, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary
 
@@ -126,7 +126,7 @@ def _token_limit(answers: Sequence[Answer], limit: int) -> Finding:
     longest = max((answer.new_tokens for answer in answers), default=0)
     message = f"the longest of {len(answers)} answers has {longest} tokens, the limit is {limit}"
     if cut:
-        return Finding("warning", f"{message}: it cut {cut}", "raise --max-new-tokens")
+        return Finding("warning", f"{message}: it cut {cut}", f"raise {spelled('max_new_tokens')}")
     return Finding("ok", message)
 
 

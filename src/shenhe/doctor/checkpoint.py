@@ -8,6 +8,7 @@ from pathlib import Path
 from shenhe.checkpoints.check import Finding, check_adapters, check_files
 from shenhe.checkpoints.trainer_args import TrainerArgs, read_trainer_args
 from shenhe.doctor.subject import Subject
+from shenhe.errors import spelled
 
 
 def check_checkpoint(subject: Subject) -> Iterator[Finding]:
@@ -36,7 +37,8 @@ def check_prompt(subject: Subject) -> Iterator[Finding]:
         f"{args.path}: trained with the system prompt {args.system[:60]!r}, which no job here has"
     )
     remedy = (
-        "put it, and the user text of training, into a file for --prompts; chat uses it already"
+        f"put it, and the user text of training, into a file for {spelled('prompts')};"
+        " chat uses it already"
     )
     yield Finding("warning", message, remedy)
 

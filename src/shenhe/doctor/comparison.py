@@ -14,11 +14,12 @@ from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
 from shenhe.engines.options import LocalOptions
+from shenhe.errors import spelled
 from shenhe.messages import Request
 from shenhe.verification import collect_texts, describe_difference, first_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"
-PIXELS = "copy preprocessor_config.json from the base, and use the same --max-pixels"
+PIXELS = "copy preprocessor_config.json from the base, and use the same"
 WEIGHTS = "same prompts, same pixels: the weights differ; shenhe verify compares them"
 
 
@@ -79,11 +80,11 @@ def _compare_pixels(requests: Sequence[Request], first: _ModelRun, second: _Mode
         prompt, expected = first.prompts[key], second.prompts[key]
         if prompt.grids != expected.grids:
             message = f"pixels differ: {key}: patches {prompt.grids} against {expected.grids}"
-            return Finding("error", message, PIXELS)
+            return Finding("error", message, f"{PIXELS} {spelled('max_pixels')}")
         if not torch.equal(prompt.pixels, expected.pixels):
             difference = (prompt.pixels - expected.pixels).abs().max().item()
             message = f"pixels differ: {key}: by at most {difference:.3g}, same size"
-            return Finding("error", message, PIXELS)
+            return Finding("error", message, f"{PIXELS} {spelled('max_pixels')}")
     return Finding("ok", f"the same pixels in {len(requests)} requests")
 
 

@@ -22,6 +22,7 @@ from transformers.utils import is_flash_attn_2_available
 from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
+from shenhe.errors import spelled
 
 SPARE_BYTES = 1_000_000_000
 """Disk space for the rows of a run."""
@@ -104,18 +105,22 @@ def check_device(subject: Subject) -> Iterator[Finding]:
             yield Finding("error", problem, "install a CUDA build of torch that suits the driver")
     if nbytes * WORKING_SHARE > free:
         problem = f"{nbytes / 1e9:.1f} GB of weights and {free / 1e9:.1f} GB free"
-        yield Finding("error", problem, "--quantize int8, a smaller checkpoint or a larger machine")
+        yield Finding(
+            "error",
+            problem,
+            f"{spelled('quantize', 'int8')}, a smaller checkpoint or a larger machine",
+        )
     if on_gpu and dtype == "float32":
         yield Finding(
             "warning",
             "float32 on a GPU: twice the memory, a fraction of the speed",
-            "--dtype bfloat16",
+            spelled("dtype", "bfloat16"),
         )
     if not on_gpu and dtype == "float16":
         yield Finding(
             "warning",
             "float16 on a CPU: slow, and it overflows where bfloat16 does not",
-            "--dtype bfloat16 or float32",
+            f"{spelled('dtype', 'bfloat16')} or float32",
         )
 
 
@@ -124,11 +129,12 @@ def check_attention(subject: Subject) -> Iterator[Finding]:
     implementation, flash = subject.local.engine.attn_impl, bool(is_flash_attn_2_available())
     availability = "flash-attention is installed" if flash else "flash-attention is not installed"
     if implementation.startswith("flash_attention") and not flash:
-        problem = f"--attn-impl {implementation}: {availability}"
-        yield Finding("error", problem, "pip install flash-attn, or --attn-impl sdpa")
+        problem = f"{spelled('attn_impl', implementation)}: {availability}"
+        remedy = f"pip install flash-attn, or {spelled('attn_impl', 'sdpa')}"
+        yield Finding("error", problem, remedy)
     elif implementation == "eager":
-        problem = "--attn-impl eager holds every attention matrix in memory"
-        yield Finding("warning", problem, "--attn-impl sdpa")
+        problem = f"{spelled('attn_impl', 'eager')} holds every attention matrix in memory"
+        yield Finding("warning", problem, spelled("attn_impl", "sdpa"))
     else:
         suffix = "" if flash else ", and sdpa needs none"
         yield Finding("ok", f"{implementation}; {availability}{suffix}")
@@ -141,7 +147,7 @@ def check_disk(subject: Subject) -> Iterator[Finding]:
     if free < SPARE_BYTES:
         yield Finding("error", space, "make room before a run: a full disk stops it")
     elif free < merged + SPARE_BYTES:
-        yield Finding("warning", space, "merge to another disk: --output-dir")
+        yield Finding("warning", space, f"merge to another disk: {spelled('output_dir')}")
     else:
         yield Finding("ok", space)
 

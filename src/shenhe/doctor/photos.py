@@ -11,7 +11,7 @@ from itertools import islice
 from shenhe.checkpoints.check import Finding, Level
 from shenhe.config import Mission
 from shenhe.doctor.subject import Subject
-from shenhe.errors import IntakeError, PhotoError
+from shenhe.errors import IntakeError, PhotoError, spelled
 from shenhe.intake import PhotoTree
 from shenhe.locations import Location
 from shenhe.photos import PhotoFacts, read_facts
@@ -60,7 +60,7 @@ def _unknown_folders(tree: PhotoTree, subject: Subject) -> Iterator[Finding]:
     for folder in tree.unknown_folders(subject.missions):
         if folder not in misspelled:
             problem = f"folder {folder} is no known mission: its photos are passed over"
-            yield Finding("warning", problem, "--missions FILE adds a mission")
+            yield Finding("warning", problem, f"{spelled('missions', 'FILE')} adds a mission")
 
 
 def _decode(sample: Sequence[Location], total: int) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, list_photos_at_fault
 from shenhe.doctor.subject import Subject
+from shenhe.errors import spelled
 from shenhe.rows.fields import list_of, meta_of, object_of
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import Json, read_rows
@@ -81,6 +82,7 @@ def _check_limit(path: Path, finish_reasons: Counter[str]) -> Finding:
     total, cut = finish_reasons.total(), finish_reasons[CUT]
     message = f"{path}: {cut} of {total} answers were cut at the token limit"
     if total and cut / total > MAX_CUT_SHARE:
-        remedy = "raise --max-new-tokens; where one object is repeated until then, train longer"
+        limit = spelled("max_new_tokens")
+        remedy = f"raise {limit}; where one object is repeated until then, train longer"
         return Finding("warning", f"{message} ({cut / total:.1%})", remedy)
     return Finding("ok", message)

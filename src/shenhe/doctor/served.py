@@ -12,6 +12,7 @@ from shenhe.doctor.answers import ask, check_replies
 from shenhe.doctor.subject import Subject
 from shenhe.engines.server import ServerEngine
 from shenhe.engines.server.dialect import Dialect
+from shenhe.errors import spelled
 from shenhe.messages import Answer, RequestFailed
 from shenhe.secrecy import redact_url
 
@@ -34,7 +35,8 @@ def _capabilities(dialect: Dialect) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "does not hold answers to a format: malformed ones are asked for again",
-            "vLLM, SGLang and LMDeploy do, or --engine local and --engine vllm",
+            "vLLM, SGLang and LMDeploy do, or"
+            f" {spelled('engine', 'local')} and {spelled('engine', 'vllm')}",
         )
     if dialect.top_logprobs:
         yield Finding(
@@ -44,7 +46,7 @@ def _capabilities(dialect: Dialect) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "tells no log-probabilities: verdicts have no p_pass",
-            "no --pass-above and --fail-below with this server",
+            f"no {spelled('pass_above')} and {spelled('fail_below')} with this server",
         )
     if not dialect.extras:
         yield Finding(

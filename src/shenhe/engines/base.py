@@ -1,4 +1,4 @@
-"""What every engine is, and how one is described before it exists."""
+"""The interface of every engine, and the spec that one is created from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shenhe.options import option_class
 Kind = TypeVar("Kind", bound=EngineOptions)
 
 RETRY_TEMPERATURES = (0.0, 0.3, 0.6, 0.9)
-"""At least this warm is attempt n: greedy decoding would only write the same text again."""
+"""Minimum temperature of attempt n: greedy decoding would repeat the malformed text."""
 
 
 @option_class
@@ -28,7 +28,7 @@ class EngineSpec(ModelOptions, Generic[OptionsType]):
     engine: OptionsType
 
     def __post_init__(self) -> None:
-        """Refuse what no engine can honour.
+        """Refuse values that the engine cannot honour.
 
         Raises: OptionError.
         """
@@ -36,7 +36,7 @@ class EngineSpec(ModelOptions, Generic[OptionsType]):
         self.engine.check()
 
     def temperature_of(self, request: Request) -> float:
-        """Give the temperature that a request is answered with."""
+        """The sampling temperature of a request."""
         retry = RETRY_TEMPERATURES[min(request.attempt, len(RETRY_TEMPERATURES) - 1)]
         return max(self.temperature, request.temperature, retry)
 
@@ -56,7 +56,7 @@ def is_for(spec: EngineSpec[EngineOptions], kind: type[Kind]) -> TypeGuard[Engin
 
 
 class Engine(Protocol):
-    """One synchronous surface; whatever concurrency there is stays inside."""
+    """One synchronous interface; concurrency stays inside."""
 
     @property
     def fingerprint(self) -> str:
@@ -73,5 +73,5 @@ class Engine(Protocol):
 
         Closing the generator, or an exception in it, stops the model.
         Raises: EngineError; PhotoError for a photo that cannot be read; ItemError for an answer
-        that is none.
+        that cannot be used.
         """

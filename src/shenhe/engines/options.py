@@ -14,6 +14,8 @@ from shenhe.secrecy import redact_url
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 EngineName = Literal["local", "vllm", "server", "ray"]
 WorkerName = Literal["local", "vllm", "server"]
+BatchSize = Count | Literal["auto"]
+BATCH_SIZE_HELP = "requests at once; auto: as many as memory allows, or as a server takes"
 MIN_PIXELS = 32 * 32
 """The area of one token of an image."""
 
@@ -30,8 +32,8 @@ class ModelOptions:
     adapters: tuple[Name, ...] = option(
         "LoRA adapters, applied in order; demo: the bundled one", default=(), metavar="A"
     )
-    batch_size: Count | Literal["auto"] | None = option(
-        "requests at once; auto: as many as memory allows, or as a server takes (default: auto)",
+    batch_size: BatchSize | None = option(
+        f"{BATCH_SIZE_HELP} (default: auto)",
         default=None,
         metavar="N|auto",
     )
@@ -137,7 +139,17 @@ class ServerOptions:
     )
 
     def check(self) -> None:
-        """Refuse values that the engine cannot honour.
+        """Refuse a server without an address, and values that the engine cannot honour.
+
+        Raises: OptionError.
+        """
+        if not self.base_url:
+            address = spelled("base_url", "http://HOST:PORT/v1")
+            raise OptionError("engine", "server", f"say where, with {address}")
+        self.check_values()
+
+    def check_values(self) -> None:
+        """Refuse values that no server can honour.
 
         Raises: OptionError.
         """
@@ -234,13 +246,14 @@ def choose_engine(
 def _choose_worker(
     name: str, option_name: str, local: LocalOptions, server: ServerOptions, vllm: VllmOptions
 ) -> WorkerOptions:
-    for options in (local, server):
-        options.check()
+    local.check()
+    server.check_values()
     if name == "local":
         if server.base_url is not None:
             raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
         return local
     if name == "server":
+        server.check()
         owner = f"is the server's to choose, with {spelled('engine', 'server')}"
         _refuse_changes(local, ("dtype", "attn_impl", "device", "quantize", "speculate"), owner)
         return server

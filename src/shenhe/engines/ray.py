@@ -18,7 +18,14 @@ from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
-from shenhe.errors import EngineError, ShenheError, spelled
+from shenhe.errors import (
+    EngineError,
+    ShenheError,
+    Spelling,
+    current_spelling,
+    spell_by,
+    spelled,
+)
 from shenhe.messages import Answer, Request, RequestFailed
 
 log = logging.getLogger("shenhe.ray")
@@ -37,11 +44,14 @@ CreateEngine = Callable[[EngineSpec[EngineOptions]], Engine]
 class Worker:
     """An engine in a process of the cluster."""
 
-    def ready(self, spec: EngineSpec[EngineOptions], create: CreateEngine) -> str:
-        """Load the model, and return its fingerprint.
+    def ready(
+        self, spec: EngineSpec[EngineOptions], create: CreateEngine, spelling: Spelling
+    ) -> str:
+        """Load the model, and return its fingerprint; messages spell options as the driver does.
 
         Raises: exceptions of the engine's start.
         """
+        spell_by(spelling)
         self._engine = create(spec)
         return self._engine.fingerprint
 
@@ -97,7 +107,7 @@ class RayEngine:
                 )
             except (ConnectionError, RayError, ValueError, RuntimeError) as error:
                 raise EngineError(
-                    f"{spelled('ray_address', address)}: no Ray cluster there: {error}"
+                    f"{spelled('ray_address', str(address))}: no Ray cluster there: {error}"
                 ) from error
         self._failed_starts = 0
         self._requeued: deque[Request] = deque()
@@ -155,7 +165,9 @@ class RayEngine:
         # A whole CPU each would keep workers off nodes that declare few.
         options = {"num_gpus": gpus, "num_cpus": 0.5, "scheduling_strategy": "SPREAD"}
         actor = ray.remote(Worker).options(**options, max_restarts=0).remote()
-        return _WorkerSlot(actor, actor.ready.remote(self._worker_spec, self._create))
+        return _WorkerSlot(
+            actor, actor.ready.remote(self._worker_spec, self._create, current_spelling())
+        )
 
     def _wait_for_worker(self) -> _WorkerSlot:
         """Wait until a worker is ready.

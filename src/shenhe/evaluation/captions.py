@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shenhe.errors import IntakeError
+from shenhe.errors import IntakeError, spelled
 from shenhe.evaluation.average_precision import (
     THRESHOLDS,
     PhotoOverlaps,
@@ -151,11 +151,11 @@ def score_captions(
     photos = [_score_photo(scores, annotation, answers) for annotation in truth]
     scores.not_in_truth = len(answers.keys() - {photo.truth.image for photo in photos})
     if not photos:
-        raise IntakeError("--truth: holds no photo")
+        raise IntakeError(f"{spelled('truth')}: holds no photo")
     if scores.unanswered == len(photos):
         raise IntakeError(
-            f"--predictions: none of the {len(photos)} photos of the truth is in it, for instance"
-            f" {photos[0].truth.image}"
+            f"{spelled('predictions')}: none of the {len(photos)} photos of the truth is in it, for"
+            f" instance {photos[0].truth.image}"
         )
     for kind in AREAS:
         scores.average_precision[kind] = _average_precision(photos, kind)

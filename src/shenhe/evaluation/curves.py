@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shenhe.errors import spelled
 from shenhe.evaluation.intervals import Share
 from shenhe.evaluation.thresholds import Threshold
 from shenhe.evaluation.verdicts import ReliabilityBin
@@ -68,9 +69,8 @@ def trade_off_curve(points: Sequence[Threshold]) -> Curve:
     for point in points:
         share, left = point.false_pass.value or 0.0, point.left_to_people.value or 0.0
         low, high = point.false_pass.interval()
-        title = (
-            f"--pass-above {point.pass_above:.6g}: {share:.1%} slip through, {left:.1%} are left"
-        )
+        threshold = spelled("pass_above", f"{point.pass_above:.6g}")
+        title = f"{threshold}: {share:.1%} slip through, {left:.1%} are left"
         marks.append(_mark(left, share / highest, low / highest, high / highest, 3, title))
     return Curve(
         "取舍 Trade-off",

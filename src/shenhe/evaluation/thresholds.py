@@ -12,7 +12,7 @@ from shenhe.values import FAIL, PASS
 
 
 class Threshold(NamedTuple):
-    """A `--pass-above`, its false passes, and the groups that it leaves to people."""
+    """A `pass_above`, its false passes, and the groups that it leaves to people."""
 
     pass_above: float
     false_pass: Share
@@ -30,7 +30,7 @@ class Threshold(NamedTuple):
 def choose_threshold(
     outcomes: Iterable[Outcome], highest: float, confidence: float
 ) -> Threshold | None:
-    """Find the lowest `--pass-above` whose false-pass rate is at most `highest`.
+    """Find the lowest `pass_above` whose false-pass rate is at most `highest`.
 
     Over samples of groups like these, a threshold that breaks the promise is chosen in at most
     1 - `confidence` of them. None: no threshold can promise that, on so few groups that people

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from shenhe.errors import RunError, UsageError
+from shenhe.errors import OptionError, RunError, spelled
 from shenhe.exports import coco, label_studio, labelme, training, x_anylabeling, yolo_obb
 from shenhe.exports.labels import Labels
 from shenhe.values import Annotation
@@ -39,7 +39,7 @@ def write_export(
         losses = write_export("coco", annotations, Path("coco.json"), category)
     """
     if output.exists() and not overwrite:
-        raise UsageError(f"--output {output}: exists; use another, or --overwrite")
+        raise OptionError("output", output, f"exists; use another, or {spelled('overwrite', True)}")
     temporary = output.with_name(output.name + ".new")
     losses: Counter[str] = Counter()
     try:

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from shenhe.errors import spelled
 from shenhe.exports.labels import Labels, whole_desc
 from shenhe.exports.pixels import add_photo, is_line, shape_in_pixels
 from shenhe.values import Annotation
 
 LINES = "lines: YOLO-OBB has none; left out"
-DESCS = "descs: YOLO-OBB holds no more than the label (--labels desc makes a class of each)"
 
 
 def write(
@@ -27,7 +27,7 @@ def write(
         photo = add_photo(annotation.image, images_folder, losses)
         lines = []
         for item in annotation.objects:
-            losses[DESCS] += labels is not whole_desc
+            losses[_describe_desc_loss()] += labels is not whole_desc
             if is_line(item):
                 losses[LINES] += 1
                 continue
@@ -46,3 +46,8 @@ def write(
     header = "train: images/train\nval: images/train\n"
     named = f"names:\n{names}" if names else "names: {}\n"
     (output / "data.yaml").write_text(header + named, encoding="utf-8")
+
+
+def _describe_desc_loss() -> str:
+    remedy = f"{spelled('labels', 'desc')} makes a class of each"
+    return f"descs: YOLO-OBB holds no more than the label ({remedy})"

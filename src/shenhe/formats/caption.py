@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeGuard
 
-from shenhe.errors import FormatError, GeometryError
+from shenhe.errors import FormatError, GeometryError, spelled
 from shenhe.geometry import (
     FRAME,
     Box,
@@ -37,7 +37,6 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 """Half a character: UTF-8 cannot encode it."""
 PHOTO_KEY = re.compile(r"图片_([1-9][0-9]{0,3})")
 OBJECT_KEY = re.compile(r"object_([0-9]{1,6})")
-_COORDINATES_HINT = "say what the model was trained on: --coordinates norm1000, norm100 or pixel"
 
 
 def is_key(key: str) -> bool:
@@ -182,7 +181,7 @@ def refuse_unit_boxes(value: Caption, frames: Sequence[Size] | None = None) -> N
         x <= round(FRAME / frame.width) and y <= round(FRAME / frame.height)
         for x, y, frame in corners
     ):
-        raise FormatError("range", f"all coordinates are 0 or 1; {_COORDINATES_HINT}")
+        raise FormatError("range", f"all coordinates are 0 or 1; {_coordinates_hint()}")
 
 
 def refuse_fractions(path: str, numbers: Sequence[object]) -> None:
@@ -193,7 +192,7 @@ def refuse_fractions(path: str, numbers: Sequence[object]) -> None:
     has_fraction = any(isinstance(n, float) and not n.is_integer() for n in numbers)
     if has_fraction and all(_is_number(n) and -1 < n < 2 for n in numbers):
         raise FormatError(
-            "range", f"{path}: all of {numbers[:8]} are from 0 to 1; {_COORDINATES_HINT}"
+            "range", f"{path}: all of {numbers[:8]} are from 0 to 1; {_coordinates_hint()}"
         )
 
 
@@ -223,7 +222,7 @@ def _read_coordinates(path: str, numbers: object, frame: Size) -> list[int]:
             raise FormatError(
                 "range",
                 f"{path}: {number} is outside 0-{limit}; if the model was trained on other"
-                f" coordinates, say so: --coordinates {alternative}",
+                f" coordinates, say so: {spelled('coordinates', alternative)}",
             )
     return [round(number * FRAME / frame[index % 2]) for index, number in enumerate(numbers)]
 
@@ -266,3 +265,9 @@ def _numbered_members(photo: str, objects: object) -> list[tuple[str, object]]:
         if key != f"object_{number}":
             raise FormatError("key_sequence", f"{photo}: expected object_{number}, got {key!r}")
     return items
+
+
+def _coordinates_hint() -> str:
+    return (
+        f"say what the model was trained on: {spelled('coordinates', 'norm1000')}, norm100 or pixel"
+    )

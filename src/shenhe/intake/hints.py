@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Final
 
 from shenhe.config.missions import normalize_name
+from shenhe.errors import spelled
 from shenhe.intake.spelling import (
     closest_name,
     describe_encoding,
@@ -64,7 +65,7 @@ def describe_unknown_folders(folders: Iterable[str], missions: Sequence[str]) ->
         elif mission := closest_name(name, missions):
             hints[name] = (
                 f"folder {name} is no known mission, and not looked at: rename it if {mission} is"
-                " meant, or add it by --missions FILE"
+                f" meant, or add it by {spelled('missions', 'FILE')}"
             )
     return hints
 
@@ -88,7 +89,8 @@ def suggest_data_root(data_root: Location, missions: Sequence[str]) -> str:
         if not folder.name or folder == folder.parent:
             break
         if normalize_name(folder.name) in normalized:
-            return f"{folder.name} is a mission's own folder: use --data-root {folder.parent}"
+            data_root_option = spelled("data_root", folder.parent)
+            return f"{folder.name} is a mission's own folder: use {data_root_option}"
         folder = folder.parent
     names = [entry.name for entry in _scan(data_root) if entry.is_folder]
     labels = [name for name in names if normalize_label(name) or guess_label(name)]
@@ -102,7 +104,7 @@ def suggest_data_root(data_root: Location, missions: Sequence[str]) -> str:
         return "it is a label's folder: use the folder above its mission's"
     for name in islice(names, MAX_SEARCHED):
         if any(normalize_name(entry.name) in normalized for entry in _scan(data_root / name)):
-            return f"there is one in {name}: use --data-root {data_root / name}"
+            return f"there is one in {name}: use {spelled('data_root', data_root / name)}"
     if any(is_photo(entry.name) for entry in _scan(data_root)):
         return "it holds photos: a group's own folder? Use the folder above its mission's"
     return "; ".join(describe_unknown_folders(names, missions).values())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalize_name
-from shenhe.errors import IntakeError
+from shenhe.errors import IntakeError, spelled
 from shenhe.intake import hints
 from shenhe.intake.label_folder import LabelFolder, WalkNotes, is_visible_folder, scan
 from shenhe.intake.ordering import sort_naturally
@@ -44,9 +44,9 @@ class PhotoTree:
         self.data_root = data_root
         try:
             if not is_folder(data_root):
-                raise IntakeError(f"--data-root {data_root}: no such folder")
+                raise IntakeError(f"{spelled('data_root', data_root)}: no such folder")
         except OSError as error:
-            raise IntakeError(f"--data-root {data_root}: {error.strerror}") from error
+            raise IntakeError(f"{spelled('data_root', data_root)}: {error.strerror}") from error
         self._missions: dict[str, list[str]] = {}
         self._label_folders: dict[str, tuple[list[LabelFolder], list[str]]] = {}
         folders = (entry.name for entry in scan(data_root) if is_visible_folder(entry))
@@ -76,7 +76,7 @@ class PhotoTree:
         """Make the error of a tree without a mission's folder, with what was probably meant."""
         names = [mission.name for mission in configured]
         hint = hints.suggest_data_root(self.data_root, names) or f"known: {', '.join(names)}"
-        return IntakeError(f"--data-root {self.data_root}: no mission's folder; {hint}")
+        return IntakeError(f"{spelled('data_root', self.data_root)}: no mission's folder; {hint}")
 
     def count_groups(self, mission: Mission) -> int:
         """Count the groups of a mission without listing their photos.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from shenhe.errors import OptionsChangedError, RunError
+from shenhe.errors import OptionsChangedError, RunError, spelled
 from shenhe.files import put_in_place, write_error
 from shenhe.row_types import SCHEMA, utc_now
 from shenhe.rows.counts import KeptCounts, RunCounts
@@ -71,9 +71,10 @@ class Manifest:
             if before.get(name) != self.options.get(name)
         ]
         if differences:
+            ways_out = f"another {spelled('output_dir')}, or {spelled('restart', True)}"
             raise OptionsChangedError(
                 f"{self.path.parent}: begun with other options: {'; '.join(differences)}."
-                " Use the same ones, another --output-dir, or --restart"
+                f" Use the same ones, {ways_out}"
             )
 
     def write(self, counts: RunCounts, state: str, total: int | None = None) -> None:
@@ -122,8 +123,8 @@ def read_manifest(path: Path) -> ManifestContent:
     Raises: RunError that names the file and says what to do.
     """
     remedy = (
-        f"`shenhe fsck {path.parent}` makes it anew of its rows, --restart sets all aside and"
-        " begins anew"
+        f"`shenhe fsck {path.parent}` makes it anew of its rows, {spelled('restart', True)} sets"
+        " all aside and begins anew"
     )
     try:
         content = from_json(path.read_bytes().removeprefix(BOM))

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from shenhe.config import Mission, Missions
 from shenhe.config.missions import normalize_name
-from shenhe.errors import RunError
+from shenhe.errors import RunError, spelled
 from shenhe.row_types import Failure, SummaryRow
 from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
 from shenhe.rows.keys import failures_file, key_of
@@ -67,7 +67,7 @@ def find_stage_a(source: Path, missions: Missions) -> list[StageASource]:
     """
     paths = list_rows_files(source) if source.is_dir() else [source]
     if not paths or not paths[0].is_file():
-        raise RunError(f"--stage-a {source}: no rows there; run `shenhe summarize` first")
+        raise RunError(f"{spelled('stage_a', source)}: no rows there; run `shenhe summarize` first")
     sources = []
     for path in paths:
         first = next(read_rows(path), None) or next(read_rows(failures_file(path)), None)

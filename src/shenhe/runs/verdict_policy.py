@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from shenhe.engines.logprobs import is_logprob
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError, spelled
 from shenhe.messages import Answer, Request
 from shenhe.row_types import known_probability
 from shenhe.rows.ledger import Json
@@ -57,21 +57,20 @@ class VerdictPolicy:
     def __post_init__(self) -> None:
         """Check the thresholds and the number of votes.
 
-        Raises: UsageError that names the option.
+        Raises: OptionError.
         """
-        for option, value in (("pass-above", self.pass_above), ("fail-below", self.fail_below)):
+        for name, value in (("pass_above", self.pass_above), ("fail_below", self.fail_below)):
             if value is not None and not 0 <= value <= 1:
-                raise UsageError(f"--{option} {value}: must be from 0 to 1")
+                raise OptionError(name, value, "must be from 0 to 1")
         if (
             self.pass_above is not None
             and self.fail_below is not None
             and self.pass_above < self.fail_below
         ):
-            raise UsageError(
-                f"--pass-above {self.pass_above}: is less than --fail-below {self.fail_below}"
-            )
+            problem = f"is less than {spelled('fail_below', self.fail_below)}"
+            raise OptionError("pass_above", self.pass_above, problem)
         if self.votes < 1:
-            raise UsageError(f"--votes {self.votes}: must be 1 or more")
+            raise OptionError("votes", self.votes, "must be 1 or more")
 
     @property
     def decisive_options(self) -> dict[str, float | int]:

@@ -11,7 +11,7 @@ import torch
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.inspect import CheckpointFiles
 from shenhe.checkpoints.tensors import read_table
-from shenhe.errors import CheckpointError
+from shenhe.errors import CheckpointError, spelled
 
 SETTINGS: Final = ("quantization_config", "compression_config")
 BESIDE: Final = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
@@ -34,7 +34,7 @@ def refuse_quantised(files: CheckpointFiles) -> None:
     raise CheckpointError(
         f"{files.folder}: the base is quantised ({method}), and adapters can't be added to rounded"
         f" weights: load and merge with the unquantised checkpoint that it was made from{named};"
-        " vLLM runs quantised ones (--engine vllm or server)"
+        f" vLLM runs quantised ones ({spelled('engine', 'vllm')} or server)"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from shenhe.errors import MAX_FOREIGN_WORDS, ItemError
+from shenhe.errors import MAX_FOREIGN_CHARACTERS, ItemError
 from shenhe.printable import printable
 from shenhe.secrecy import Secrets
 
@@ -67,7 +67,7 @@ def torn_answer(message: str) -> BadAnswerError:
 def to_one_line(text: object, secrets: Secrets) -> str:
     """Reduce foreign text to one line: short, without secrets, without control characters."""
     line = " ".join(secrets.hide(str(text)).split())
-    return printable(line[:MAX_FOREIGN_WORDS])
+    return printable(line[:MAX_FOREIGN_CHARACTERS])
 
 
 def error_message(body: object) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from shenhe.errors import RunError
+from shenhe.errors import RunError, spelled
 from shenhe.rows.keys import failures_file
 from shenhe.rows.readers import caption_files
 from shenhe.shards import list_rows_files, list_shards
@@ -49,7 +49,7 @@ def find_sources(run_dir: Path, captions: Sequence[Path]) -> Sources:
     ]
     for path in captions:
         if not path.is_file():
-            raise RunError(f"--captions {path}: no such file")
+            raise RunError(f"{spelled('captions', path)}: no such file")
     failures = [failures_file(path) for path in list_rows_files(run_dir / "stage_a")]
     kinds = (stage_a, filter(Path.exists, failures), stage_b, caption_shards)
     return Sources(*([path.absolute() for path in kind] for kind in kinds))

@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError
 from shenhe.printable import PrintableFormatter
 from shenhe.runs.observers import RunInfo
 from shenhe.runs.work import FinishedJob
@@ -27,7 +27,7 @@ class JsonLog:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handler = logging.FileHandler(path, encoding="utf-8")
         except OSError as error:
-            raise UsageError(f"--log-file {path}: {error.strerror}") from error
+            raise OptionError("log_file", path, str(error.strerror)) from error
         self._handler.setFormatter(_JsonLines())
         self._logger = logging.getLogger("shenhe")
         self._level = self._logger.level

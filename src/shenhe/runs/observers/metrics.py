@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError
 from shenhe.runs.observers import RunInfo
 from shenhe.runs.work import FinishedJob
 
@@ -31,7 +31,7 @@ class Metrics(Collector):
         try:
             self._server, self._thread = start_http_server(port, host, registry)
         except OSError as error:
-            raise UsageError(f"--metrics-port {port}: {error.strerror}") from error
+            raise OptionError("metrics_port", port, str(error.strerror)) from error
 
     def close(self) -> None:
         """Stop listening."""

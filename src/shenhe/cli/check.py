@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from typing import Any, TextIO
+from typing import Literal, TextIO
 
-from shenhe.errors import FormatError, UsageError
-from shenhe.formats import summary, verdict
-from shenhe.formats.caption import Coordinates, frames_of, to_grouped
-from shenhe.formats.caption_recovery import recover
-from shenhe.formats.repairs import Repair
-from shenhe.geometry import Size
+from shenhe.cli.caption import Coordinates, coordinates_option
+from shenhe.errors import FormatError, UsageError, spelled
+from shenhe.options import Name, argument, option_class
 from shenhe.printable import json_line
 
-Checked = tuple[Any, Sequence[Repair]]
+Checked = tuple[object, Sequence[object]]
 """The value of a text, as JSON has it, and the repairs that it took."""
-MOST_PHOTOS = 1000
+MAX_PHOTOS = 1000
 
 
-def check(options: argparse.Namespace) -> int:
+@option_class
+class CheckOptions:
+    """Options of a check of texts."""
+
+    kind: Literal["caption", "summary", "verdict"] = argument(None, "the format")
+    file: Name = argument("FILE.jsonl", 'rows of {"raw": "..."}; - for stdin')
+    coordinates: Coordinates = coordinates_option()
+
+
+def check(options: CheckOptions) -> int:
     """Validate texts; exit 1 if any is not ok."""
+    from shenhe.formats import summary
+
     if options.coordinates == "pixel":
-        raise UsageError("check knows no photo, so no --coordinates pixel: see shenhe caption")
+        pixel = spelled("coordinates", "pixel")
+        raise UsageError(f"check knows no photo, so no {pixel}: see shenhe caption")
     checks: dict[str, Callable[[str], Checked]] = {
-        "caption": lambda text: _caption(text, options.coordinates),
+        "caption": lambda text: _check_caption(text, options.coordinates),
         "summary": lambda text: (summary.parse(text), ()),
-        "verdict": _verdict,
+        "verdict": _check_verdict,
     }
     with ExitStack() as stack:
         if options.file == "-":
@@ -45,12 +53,18 @@ def check(options: argparse.Namespace) -> int:
             raise UsageError(f"{options.file}: not UTF-8 text: {error}") from error
 
 
-def _caption(text: str, coordinates: Coordinates) -> Checked:
-    found = recover(text, None, frames_of(coordinates, [Size(0, 0)] * MOST_PHOTOS))
-    return to_grouped(found.caption), found.repairs
+def _check_caption(text: str, coordinates: Coordinates) -> Checked:
+    from shenhe.formats.caption import frames_of, to_grouped
+    from shenhe.formats.caption_recovery import recover
+    from shenhe.geometry import Size
+
+    recovered = recover(text, None, frames_of(coordinates, [Size(0, 0)] * MAX_PHOTOS))
+    return to_grouped(recovered.caption), recovered.repairs
 
 
-def _verdict(text: str) -> Checked:
+def _check_verdict(text: str) -> Checked:
+    from shenhe.formats import verdict
+
     value = verdict.parse(text)
     return {"verdict": value.verdict, "reason": value.reason}, ()
 
@@ -67,7 +81,7 @@ def _check_lines(lines: Iterable[str], name: str, parse: Callable[[str], Checked
                 raise TypeError("raw is no string")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(f'{name}: line {number} is not {{"raw": "..."}}: {error}') from error
-        result: dict[str, Any] = {"ok": True, "value": None, "repairs": [], "error": None}
+        result: dict[str, object] = {"ok": True, "value": None, "repairs": [], "error": None}
         try:
             value, repairs = parse(raw)
             result |= {"value": value, "repairs": [str(repair) for repair in repairs]}

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shenhe.cli.tables import print_table
+from shenhe.options import argument, option, option_class
 from shenhe.printable import json_line, on_one_line, show
-from shenhe.rows.status import OutputStatus, read_status
+
+if TYPE_CHECKING:
+    from shenhe.rows.status import OutputStatus
+
+MAX_SILENT_SECONDS = 60
 
 
-def status(options: argparse.Namespace) -> int:
-    """Tell how far every output of a folder is."""
-    found = read_status(options.run_dir)
+@option_class
+class StatusOptions:
+    """Options of a status."""
+
+    run_dir: Path = argument("RUN_DIR", "a folder that rows go to")
+    json: bool = option("one JSON object for each output", default=False)
+
+
+def status(options: StatusOptions) -> int:
+    """Print how far every output of a folder is."""
+    from shenhe.rows.status import read_status
+
+    outputs = read_status(options.run_dir)
     if options.json:
-        for output in found:
+        for output in outputs:
             print(json_line(asdict(output)))
     else:
-        _print(found)
-    return 0 if all(output.complete for output in found) else 1
+        _print(outputs)
+    return 0 if all(output.complete for output in outputs) else 1
 
 
-def _print(found: list[OutputStatus]) -> None:
+def _print(outputs: list[OutputStatus]) -> None:
+    from shenhe.cli.tables import print_table
+
     head = ("output", "state", "done", "failed", "undecided", "a second", "left")
-    print_table(head, map(_row, found), left=2)
-    for output in found:
+    print_table(head, map(_row, outputs), left=2)
+    for output in outputs:
         for fault in output.faults:
             show(on_one_line(f"{output.name}: {fault}"))
 
@@ -43,8 +60,8 @@ def _row(output: OutputStatus) -> tuple[str, ...]:
 
 
 def _state(output: OutputStatus) -> str:
-    """A run that says it is under way, and has not been heard of, may be on a machine that died."""
-    if output.state == "running" and output.silent_seconds > 60:
+    """The state; a run that is silent for long may be on a machine that died."""
+    if output.state == "running" and output.silent_seconds > MAX_SILENT_SECONDS:
         return f"running, silent for {_time(output.silent_seconds)}"
     return output.state
 

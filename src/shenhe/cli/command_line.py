@@ -1,0 +1,231 @@
+"""The command line: from words to a command and the value of its options.
+
+Imports nothing heavy, and of all commands only the one that is named: `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
+from typing import Final, NamedTuple, NoReturn
+
+from shenhe import __version__
+from shenhe.cli.commands import COMMANDS, Command, load_command
+from shenhe.cli.options import add_options, options_of, read_options
+from shenhe.errors import ShenheError, closest
+from shenhe.options import option, option_class
+from shenhe.printable import printable
+
+_HIDDEN_DEFAULTS: Final = (None, "", argparse.SUPPRESS)
+
+
+@option_class
+class DebugOptions:
+    """What every command takes."""
+
+    debug: bool = option("show the traceback of an error", default=False)
+
+
+class CommandLine(NamedTuple):
+    """A command line that was read: the command's name, what runs it, and the options.
+
+    `ignored` are options that mean nothing here, of a command by ms-swift's name.
+    """
+
+    name: str
+    run: Callable[[object], int]
+    options: object
+    debug: bool
+    ignored: str
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line that says where the help is, whatever a value holds.
+
+    It takes ms-swift's spellings: --max_new_tokens, and a switch with true or false behind it.
+    """
+
+    _words: Sequence[str] = ()
+
+    def parse_known_args(  # type: ignore[override]  # the namespace is always argparse's own
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse words in either spelling."""
+        words = normalize(args or (), self._switches())
+        self._words = words
+        if self._subparsers is not None:  # the words of a command are the command's
+            self._words = list(takewhile(lambda word: word.startswith("-"), words))
+        return super().parse_known_args(words, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit 2."""
+        names = [word.partition("=")[0] for word in self._words]
+        unknown = [name for name in names if self.suggestion(name)]
+        message = "; ".join([message, *(f"{name}{self.suggestion(name)}" for name in unknown)])
+        message = " ".join(printable(message).split())
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+    def suggestion(self, name: str) -> str:
+        """Name the option that an unknown one may be meant for; empty where none is like it."""
+        if not name.startswith("--") or name in self._option_string_actions:
+            return ""
+        flags = {flag[2:]: flag for flag in self._option_string_actions if flag.startswith("--")}
+        match = closest(name[2:], flags)
+        return "" if match is None else f" (did you mean {flags[match]}?)"
+
+    def _switches(self) -> set[str]:
+        switches = argparse.BooleanOptionalAction
+        actions = (action for action in self._actions if isinstance(action, switches))
+        names = (name for action in actions for name in action.option_strings)
+        return {name for name in names if not name.startswith("--no-")}
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Refuse a word that is no choice, and name the choice that it may be meant for."""
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            match = closest(str(value), map(str, action.choices or ()))
+            if match is not None:
+                meant = f", did you mean {match!r}? (choose"
+                error.message = error.message.replace(" (choose", meant, 1)
+            raise
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> object:
+        """Read a value; an error that its reader does not foresee reads as those it does."""
+        if isinstance(action, argparse._SubParsersAction):  # the words of a command, read by it
+            return arg_string
+        try:
+            return super()._get_value(action, arg_string)
+        except (ShenheError, ArithmeticError, LookupError, OSError) as error:
+            raise argparse.ArgumentError(action, str(error)) from error
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the defaults of options that have one, and leaves examples in one piece."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        is_hidden = action.default in _HIDDEN_DEFAULTS or action.default is False
+        if is_hidden or action.default == [] or not action.option_strings:
+            return action.help
+        return f"{action.help} (default: %(default)s)"
+
+
+def parse(words: Sequence[str]) -> CommandLine:
+    """Read a command line, or exit: 0 after --help, 2 with a line that says what is wrong."""
+    parser = build_parser(next((word for word in words if word in COMMANDS), ""))
+    namespace, unknown = parser.parse_known_args(words)
+    taken = vars(namespace)
+    name = " ".join(filter(None, (taken["command"], taken.get("kind_of_command"))))
+    loaded, command_parser = load_command(name), parsers_of(parser)[name]
+    ignored = ""
+    if unknown:
+        names = _without_values(unknown)
+        ignored = " ".join(f"{name}{command_parser.suggestion(name)}" for name in names)
+        if not COMMANDS[name].is_swift:
+            parser.error(f"unrecognized arguments: {ignored}")
+    options = read_options(loaded.options, namespace)
+    debug = read_options(DebugOptions, namespace).debug
+    return CommandLine(name, loaded.run, options, debug, ignored)
+
+
+def build_parser(only: str | None = None) -> Parser:
+    """Build the parser of all commands; with `only`, others than that one have no options."""
+    parser = Parser(
+        prog="shenhe",
+        description="审核: reviews site-inspection photos with fine-tuned Qwen3-VL models.",
+        epilog="Exit codes: 0 all done; 1 done, but some items failed or are undecided;"
+        " 2 could not run; 130 interrupted: the same command goes on from there.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"shenhe {__version__}")
+    add_options(parser, DebugOptions)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parents = {"": commands}
+    for name, command in COMMANDS.items():
+        parent, _, word = name.rpartition(" ")
+        child = _add_command(parents[parent], word, command)
+        if not command.file:
+            parents[name] = child.add_subparsers(
+                dest="kind_of_command", metavar="KIND", required=True
+            )
+        add_options(child, DebugOptions, repeated=True)
+        if command.file and only in (None, name.split()[0]):
+            kind = load_command(name).options
+            add_options(child, kind)
+            child.usage = _usage(child.prog, kind)
+    return parser
+
+
+def parsers_of(parser: Parser, name: str = "") -> dict[str, Parser]:
+    """Find the parsers of all commands, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return {
+                path: command
+                for word, child in action.choices.items()
+                for path, command in parsers_of(child, f"{name} {word}".strip()).items()
+            }
+    return {name: parser}
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[Parser], name: str, command: Command
+) -> Parser:
+    return commands.add_parser(
+        name,
+        help=command.summary,
+        description=command.description,
+        epilog=f"Example:  {command.example}",
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _usage(prog: str, kind: type[object]) -> str:
+    """Write what a command needs; all else is [options]."""
+    parts = [prog]
+    for declared in options_of(kind):
+        if declared.is_required:
+            value = f"{declared.metavar}{'...' if declared.takes_many else ''}"
+            parts.append(" ".join([*declared.flags[:1], value]))
+    return " ".join([*parts, "[options]"]).replace("%", "%%")
+
+
+def normalize(words: Iterable[str], switches: set[str]) -> list[str]:
+    """Write words of ms-swift's spelling in this command line's own.
+
+    >>> normalize(["--dry_run", "false", "--max_new_tokens=8"], {"--dry-run"})
+    ['--no-dry-run', '--max-new-tokens=8']
+    """
+    result: list[str] = []
+    unread = iter(words)
+    for word in unread:
+        if word == "--":
+            return [*result, word, *unread]
+        # Also the value of the word before may look like this: only switches take it away.
+        if word.lower() in ("true", "false") and result and result[-1] in switches:
+            if word.lower() == "false":
+                result[-1] = f"--no-{result[-1][2:]}"
+            continue
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            name = name.replace("_", "-")
+            if name in switches and value.lower() in ("true", "false"):
+                word = name if value.lower() == "true" else f"--no-{name[2:]}"
+            else:
+                word = name + equals + value
+        result.append(word)
+    return result
+
+
+def _without_values(words: Sequence[str]) -> Iterator[str]:
+    """Give options by their names alone: a value may be a token, or a password."""
+    is_value = False
+    for word in words:
+        if word.startswith("--") or (len(word) == 2 and word[0] == "-"):
+            name, equals, _ = word.partition("=")
+            is_value = not equals
+            yield name
+        elif not is_value:
+            yield word

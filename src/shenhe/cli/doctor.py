@@ -1,0 +1,120 @@
+"""`shenhe doctor`: every check, as lines or as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shenhe.cli.loading import LoadOptions, engine_spec_of, max_new_tokens, quiet_transformers
+from shenhe.cli.probes import choose_photos
+from shenhe.cli.results import MARKS
+from shenhe.cli.values import PhotoLocation
+from shenhe.cli.work import DATA_ROOT_HELP
+from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.errors import OptionError
+from shenhe.options import Count, Name, option, option_class, section
+from shenhe.printable import json_line, on_one_line, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shenhe.doctor import Diagnosis, Subject
+    from shenhe.engines.base import EngineSpec
+
+PHOTOS = 4
+
+
+@option_class
+class DoctorOptions:
+    """Options of the checks."""
+
+    load_options: LoadOptions = section("model")
+    data_root: PhotoLocation | None = option(DATA_ROOT_HELP, default=None, metavar="DIR")
+    max_photos: Count = option("open so many of the tree", default=2000, metavar="N")
+    run: Path | None = option("look at what a run wrote, too", default=None, metavar="RUN_DIR")
+    compare: Name | None = option(
+        "a checkpoint that should answer the same", default=None, metavar="MODEL"
+    )
+    compare_adapters: tuple[Name, ...] = option(
+        "its adapters; without them and --compare: none", default=(), metavar="A"
+    )
+    photos: tuple[PhotoLocation, ...] = option(
+        "ask about these; default: some of the bundled ones",
+        default=(),
+        metavar="PATH",
+        gathering="last",
+    )
+    max_new_tokens: Count = max_new_tokens(512)
+    load: bool = option("load the model and ask it; without, only look", default=True)
+    json: bool = option("write one JSON object instead of lines", default=False)
+
+
+def doctor(options: DoctorOptions) -> int:
+    """Run the checks and print what they find; exit 1 when one finds an error."""
+    quiet_transformers()
+    from shenhe.doctor import diagnose
+
+    diagnoses = diagnose(_subject(options))
+    return _print_json(diagnoses) if options.json else _print_lines(diagnoses)
+
+
+def _subject(options: DoctorOptions) -> Subject:
+    from shenhe.config import load_missions, load_prompts
+    from shenhe.doctor import Subject
+    from shenhe.engines.base import is_for
+
+    load = options.load_options
+    spec = engine_spec_of(load)
+    if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
+        problem = "doctor looks at checkpoints here, or at a server"
+        raise OptionError("engine", load.engine, problem)
+    compare_with: EngineSpec[LocalOptions] | None = None
+    if options.compare or options.compare_adapters:
+        if not is_for(spec, LocalOptions):
+            problem = "looks inside both checkpoints, which no server lets it do"
+            raise OptionError("compare", None, problem)
+        model = options.compare or spec.model
+        compare_with = replace(spec, model=model, adapters=options.compare_adapters)
+    return Subject(
+        spec,
+        load_prompts(load.config.prompts),
+        load_missions(load.config.missions),
+        tuple(choose_photos(options.photos, PHOTOS)),
+        options.max_new_tokens,
+        options.data_root,
+        options.max_photos,
+        options.run,
+        compare_with,
+        options.load,
+    )
+
+
+def _print_lines(diagnoses: Iterable[Diagnosis]) -> int:
+    code, previous = 0, ""
+    for diagnosis in diagnoses:
+        finding = diagnosis.finding
+        name = "" if diagnosis.check == previous else diagnosis.check
+        previous = diagnosis.check
+        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.message}"))
+        if finding.remedy:
+            show(on_one_line(f"{'':18} -> {finding.remedy}"))
+        code = 1 if finding.level == "error" else code
+    return code
+
+
+def _print_json(diagnoses: Iterable[Diagnosis]) -> int:
+    from shenhe.row_types import SCHEMA
+
+    checks = [
+        {
+            "check": diagnosis.check,
+            "level": diagnosis.finding.level,
+            "what": diagnosis.finding.message,
+            "remedy": diagnosis.finding.remedy,
+        }
+        for diagnosis in diagnoses
+    ]
+    is_bad = any(check["level"] == "error" for check in checks)
+    print(json_line({"schema": SCHEMA, "ok": not is_bad, "checks": checks}, indent=2))
+    return int(is_bad)

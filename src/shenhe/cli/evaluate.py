@@ -1,0 +1,211 @@
+"""`shenhe evaluate`: figures on the terminal, as JSON and as a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from shenhe.errors import OptionError, spelled
+from shenhe.options import Count, argument, option, option_class
+from shenhe.printable import show
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shenhe.evaluation.outcomes import Outcome
+    from shenhe.evaluation.page import Table
+    from shenhe.evaluation.verdicts import VerdictScores
+
+JSON_HELP = "write the figures there too"
+CAPTION_COLUMNS, VERDICT_COLUMNS = 120, 160
+
+
+@option_class
+class CaptionsOptions:
+    """Options of the measures of captions."""
+
+    predictions: Path = option("rows of `caption`", metavar="FILE.jsonl")
+    truth: Path = option(
+        "training rows, in pixels, or corrected rows of `caption`", metavar="FILE.jsonl"
+    )
+    json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
+    html: Path | None = option(
+        "write a page with the worst photos drawn", default=None, metavar="FILE"
+    )
+    worst: Count = option("so many photos on the page", default=20, metavar="N")
+
+
+@option_class
+class VerdictsOptions:
+    """Options of the measures of verdicts."""
+
+    run_dir: Path = argument("RUN_DIR", "what `run` wrote")
+    against: Path | None = option(
+        "is it better than this other run?", default=None, metavar="RUN_DIR"
+    )
+    max_false_pass: float | None = option(
+        "choose a --pass-above that lets at most this share of bad groups through",
+        default=None,
+        metavar="SHARE",
+    )
+    confidence: float = option("of that promise", default=0.95, metavar="C")
+    truth: Literal["labels", "decisions"] = option(
+        "labels of the photo tree, or what people decided in `review`", default="labels"
+    )
+    json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
+    html: Path | None = option("write a page with curves", default=None, metavar="FILE")
+
+
+def captions(options: CaptionsOptions) -> int:
+    """Measure captions against truth."""
+    from shenhe.evaluation import count_problems, score_captions, tables, write_page
+    from shenhe.intake import read_annotations
+
+    scores, photos = score_captions(
+        read_annotations(options.predictions), read_annotations(options.truth)
+    )
+    scores.format_errors, scores.repairs = count_problems(options.predictions)
+    for table in tables(scores):
+        _print_table(table, CAPTION_COLUMNS)
+    line = f"{scores.photos} photos, {scores.unanswered} without a caption"
+    if scores.not_in_truth:
+        line += f"; {scores.not_in_truth} captions are of photos that the truth does not know"
+    show(line)
+    _write_json(options.json, scores.to_json())
+    if options.html is not None:
+        worst = photos[: options.worst]
+        write_page(
+            options.html, scores, worst, predictions=options.predictions, truth=options.truth
+        )
+        show(f"page: {options.html}")
+    return 0
+
+
+def verdicts(options: VerdictsOptions) -> int:
+    """Measure verdicts against labels, or against what people decided."""
+    from shenhe.evaluation import read_outcomes, score_verdicts, write_verdict_page
+
+    _check_shares(options)
+    outcomes = read_outcomes(options.run_dir, options.truth)
+    scores = score_verdicts(outcomes)
+    title = "Verdicts" if options.truth == "labels" else "Verdicts against people's decisions"
+    report = _VerdictReport()
+    report.add_table(title, scores)
+    report.figures |= _figures(scores)
+    if options.truth == "labels":
+        report.add_decisions(options.run_dir)
+    if options.max_false_pass is not None:
+        report.add_threshold(options.max_false_pass, options.confidence, outcomes, scores)
+    if options.against is not None:
+        report.add_comparison(
+            options.against, outcomes, read_outcomes(options.against, options.truth)
+        )
+    for line in report.lines:
+        show(line)
+    _write_json(options.json, report.figures)
+    if options.html is not None:
+        name = options.run_dir.resolve().name
+        further = report.tables[1:]
+        write_verdict_page(options.html, name, title, outcomes, scores, further, report.lines)
+        show(f"page: {options.html}")
+    return 0
+
+
+@dataclass(slots=True)
+class _VerdictReport:
+    """What is printed and written of the verdicts of a run: tables, figures, sentences."""
+
+    tables: list[Table] = field(default_factory=list)
+    figures: dict[str, object] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+    def add_table(self, title: str, scores: Mapping[str, VerdictScores]) -> None:
+        """Print a table."""
+        from shenhe.evaluation import verdict_table
+
+        table = verdict_table(title, scores)
+        self.tables.append(table)
+        _print_table(table, VERDICT_COLUMNS)
+
+    def add_decisions(self, run_dir: Path) -> None:
+        """Measure against people's decisions, if they have made some."""
+        from shenhe.evaluation import has_decisions, read_outcomes, score_verdicts
+
+        if not has_decisions(run_dir):
+            return
+        scores = score_verdicts(read_outcomes(run_dir, "decisions"))
+        if scores[""].coverage.total:
+            self.add_table("Against people's decisions in review", scores)
+            self.figures["decisions"] = _figures(scores)
+
+    def add_threshold(
+        self,
+        share: float,
+        confidence: float,
+        outcomes: Sequence[Outcome],
+        scores: Mapping[str, VerdictScores],
+    ) -> None:
+        """Choose the threshold that lets at most a share of bad groups through."""
+        from shenhe.evaluation import choose_threshold
+
+        threshold = choose_threshold(outcomes, share, confidence)
+        self.figures["threshold"] = None if threshold is None else threshold.to_json()
+        goal = f"at most {share:g} of bad groups, {confidence:g} sure"
+        if threshold is None:
+            total = scores[""].false_pass.total
+            self.lines.append(
+                f"{goal}: no threshold can promise that; {total} groups that people failed are too"
+                " few"
+            )
+            return
+        self.lines.append(
+            f"{goal}: {spelled('pass_above', f'{threshold.pass_above:g}')};"
+            f" {threshold.false_pass.count} of {threshold.false_pass.total} got through here,"
+            f" {threshold.left_to_people.value:.1%} of all are left to people"
+        )
+
+    def add_comparison(
+        self, run_dir: Path, outcomes: Sequence[Outcome], baseline: Sequence[Outcome]
+    ) -> None:
+        """Compare with another run on the groups that both have."""
+        from shenhe.evaluation import compare
+
+        result = compare(outcomes, baseline)
+        self.figures["comparison"] = result._asdict()
+        self.lines.append(
+            f"against {run_dir}: of {result.groups} labelled groups in both,"
+            f" {result.only_first_right} are right here alone, {result.only_second_right} there"
+            f" alone; McNemar's p = {result.p_value:.3g}"
+        )
+
+
+def _check_shares(options: VerdictsOptions) -> None:
+    for name, value in (
+        ("max_false_pass", options.max_false_pass),
+        ("confidence", options.confidence),
+    ):
+        if value is not None and not 0 < value < 1:
+            raise OptionError(name, value, "must be between 0 and 1")
+
+
+def _figures(scores: Mapping[str, VerdictScores]) -> dict[str, object]:
+    return {name or "all": score.to_json() for name, score in scores.items()}
+
+
+def _print_table(table: Table, width: int) -> None:
+    from shenhe.cli.tables import print_table
+
+    print_table(table.head, table.rows, title=table.title, width=width)
+
+
+def _write_json(path: Path | None, figures: Mapping[str, object]) -> None:
+    from shenhe.files import whole_file
+
+    if path is None:
+        return
+    text = json.dumps(figures, ensure_ascii=False, indent=2) + "\n"
+    with whole_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")

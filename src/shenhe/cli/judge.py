@@ -1,0 +1,68 @@
+"""`shenhe judge`: Stage-B."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
+from shenhe.cli.results import print_plan, print_stage
+from shenhe.cli.work import (
+    ROWS_HELP,
+    PolicyOptions,
+    TeachingOptions,
+    WorkOptions,
+    run_options,
+    teaching_of,
+    verdict_policy,
+)
+from shenhe.errors import RunError, spelled
+from shenhe.options import Count, option, option_class, section
+
+
+@option_class
+class JudgeOptions:
+    """Options of Stage-B."""
+
+    load: LoadOptions = section("model")
+    stage_a: Path = option("rows of `summarize`", metavar="FILE|DIR")
+    output_dir: Path = option(ROWS_HELP, metavar="DIR")
+    max_new_tokens: Count = max_new_tokens(128)
+    policy: PolicyOptions = section("deciding", default=PolicyOptions())
+    teaching: TeachingOptions = section(default=TeachingOptions())
+    work: WorkOptions = section("work", default=WorkOptions())
+
+
+def judge(options: JudgeOptions) -> int:
+    """Write the verdict of every group, from its lines alone."""
+    from shenhe.config import load_missions, load_prompts
+    from shenhe.runs import find_stage_a, plan_verdicts, run_verdicts
+
+    load = options.load
+    missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
+    run, policy = run_options(options.work), verdict_policy(options.policy)
+    sources = find_stage_a(options.stage_a, missions)
+    if not sources:
+        stage_a = spelled("stage_a", options.stage_a)
+        raise RunError(f"{stage_a}: empty; `shenhe summarize` writes rows there")
+    if options.work.dry_run:
+        for source in sources:
+            plan = plan_verdicts(source, options.output_dir, run, policy)
+            name = source.mission.name
+            print_plan("Stage-B", name, plan.groups, "one verdict each", plan.already)
+        return 0
+    teaching = teaching_of(options.teaching, missions)
+    engine = make_engine(load)
+    codes = []
+    for source in sources:
+        counts = run_verdicts(
+            engine,
+            source,
+            teaching.apply(prompts, source.mission).verdict,
+            options.output_dir,
+            options=decisive_options(load),
+            run=run,
+            max_new_tokens=options.max_new_tokens,
+            policy=policy,
+        )
+        codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
+    return max(codes, default=0)

@@ -1,0 +1,166 @@
+"""Options of a model and its engine, and from them to the engine."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shenhe.engines.options import (
+    ClusterOptions,
+    Dtype,
+    EngineName,
+    EngineOptions,
+    LocalOptions,
+    ModelOptions,
+    ServerOptions,
+    VllmOptions,
+    WorkerName,
+    choose_engine,
+)
+from shenhe.errors import OptionError
+from shenhe.options import Name, option, option_class, section
+from shenhe.printable import show
+from shenhe.secrecy import redact_url
+
+if TYPE_CHECKING:
+    from shenhe.engines.base import Engine, EngineSpec
+
+MODEL_HELP = "a checkpoint folder; demo: the bundled one"
+INFERRED_MODEL_HELP = f"{MODEL_HELP}; default: the adapter's args.json names it"
+DTYPE_HELP = "auto: as the checkpoint was saved"
+
+
+@option_class
+class ConfigOptions:
+    """Prompts and missions of the user's own."""
+
+    prompts: Path | None = option("your own prompts (TOML)", default=None, metavar="FILE")
+    missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
+
+
+@option_class
+class LoadOptions(ModelOptions):
+    """A model and its engine, as every command takes them that loads one."""
+
+    engine: EngineName = option(
+        "what runs the model: transformers or vLLM in this process, an OpenAI-compatible"
+        " server, or workers over a Ray cluster",
+        default="local",
+        after="adapters",
+    )
+    local: LocalOptions = section(after="engine", default=LocalOptions())
+    server: ServerOptions = section(
+        "server",
+        "with --engine server; the key is read from SHENHE_API_KEY or OPENAI_API_KEY",
+        default=ServerOptions(),
+    )
+    vllm: VllmOptions = section("vLLM and Ray", default=VllmOptions())
+    cluster: ClusterOptions = section("vLLM and Ray", default=ClusterOptions())
+    ray_engine: WorkerName = option(
+        "the engine of each worker", default="local", after="ray_address"
+    )
+    config: ConfigOptions = section("prompts", default=ConfigOptions())
+
+
+@option_class
+class InferLoadOptions(LoadOptions):
+    """A model and its engine, as ms-swift's users name them: the model may be left to args.json."""
+
+    model: Name = option(INFERRED_MODEL_HELP, default="", metavar="PATH")
+
+
+def engine_spec_of(load: LoadOptions) -> EngineSpec[EngineOptions]:
+    """Describe the engine that the options name.
+
+    Raises: OptionError for an option that the engine cannot honour.
+    """
+    from shenhe.engines.base import engine_spec
+
+    engine = choose_engine(
+        load.engine, load.ray_engine, load.local, load.server, load.vllm, load.cluster
+    )
+    return engine_spec(load, engine)
+
+
+def make_engine(load: LoadOptions) -> Engine:
+    """Load the model that the options name.
+
+    Raises: OptionError; CheckpointError, AdapterError or EngineError.
+    """
+    from shenhe.engines.create import create_engine
+
+    if load.engine == "server":
+        show(f"asking {redact_url(str(load.server.base_url))} ...", file=sys.stderr)
+    else:
+        quiet_transformers()
+        show(f"loading {load.model} ...", file=sys.stderr)
+    return create_engine(engine_spec_of(load))
+
+
+def quiet_transformers() -> None:
+    """Keep the libraries' own bars and remarks off the terminal."""
+    # torchao logs which kernels for other GPUs it cannot load.
+    for name in ("torchao", "torch.utils._pytree"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+
+
+def with_usual_batch_size(load: LoadOptions, size: int) -> LoadOptions:
+    """Have the local engine answer a number of requests at once, unless an option says more."""
+    if load.engine != "local" or load.batch_size is not None:
+        return load
+    return replace(load, batch_size=size)
+
+
+def with_model_of_args(load: LoadOptions) -> LoadOptions:
+    """Name the model, where it is not, as `model_of_args` does."""
+    return replace(load, model=model_of_args(load.model, load.adapters))
+
+
+def model_of_args(model: str, adapters: tuple[str, ...]) -> str:
+    """Give the model named, or the base that ms-swift wrote down beside the first adapter.
+
+    Raises: OptionError if neither is there.
+    """
+    if model:
+        return model
+    from shenhe.checkpoints.trainer_args import read_trainer_args
+
+    args = read_trainer_args(Path(adapters[0])) if adapters else None
+    if args is None or not args.model:
+        raise OptionError("model", None, "name the base; no args.json beside the adapter does")
+    show(f"base {args.model}, as {args.path} says", file=sys.stderr)
+    return args.model
+
+
+def decisive_options(load: LoadOptions) -> dict[str, object]:
+    """The options that decide what rows say; speed, device and amount do not."""
+    return {
+        "engine": load.engine,
+        "dtype": load.local.dtype,
+        "attn_impl": load.local.attn_impl,
+        "quantize": load.local.quantize,
+        "temperature": load.temperature,
+        "top_p": load.top_p,
+        "seed": load.seed,
+        "max_pixels": load.max_pixels,
+        "constrain": load.constrain,
+        "model": load.model,
+        "adapters": list(load.adapters),
+    }
+
+
+def max_new_tokens(default: int) -> int:
+    """Declare the limit of an answer."""
+    return option("limit of one answer", default=default, metavar="N")
+
+
+def dtype_option() -> Dtype:
+    """Declare the dtype of a command that loads a checkpoint without an engine's options."""
+    return option(DTYPE_HELP, default="auto", also="--torch-dtype")

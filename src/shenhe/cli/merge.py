@@ -1,0 +1,110 @@
+"""`shenhe merge`, and `shenhe export` for those who come from ms-swift."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from shenhe.cli.loading import (
+    INFERRED_MODEL_HELP,
+    MODEL_HELP,
+    dtype_option,
+    model_of_args,
+    quiet_transformers,
+)
+from shenhe.cli.values import ByteSize
+from shenhe.engines.options import Dtype
+from shenhe.errors import UsageError
+from shenhe.options import Name, option, option_class
+from shenhe.printable import show
+
+BESIDE_ADAPTER = Path("ADAPTER-merged")
+"""Stands for a folder beside the last adapter."""
+OUTPUT_HELP = "where the checkpoint goes"
+
+
+@option_class
+class MergeOptions:
+    """Options of a merge."""
+
+    model: Name = option(MODEL_HELP, metavar="BASE")
+    adapters: tuple[Name, ...] = option("LoRA adapters; demo: the bundled one", metavar="A")
+    combine: Literal["order", "sum"] = option(
+        "several adapters: one after the other, each trained on the result of those before;"
+        " or their sum, all trained on the same base",
+        default="order",
+    )
+    output_dir: Path = option(OUTPUT_HELP, metavar="OUT")
+    max_shard_size: ByteSize = option(
+        "largest file of weights: MB, GB, MiB or GiB",
+        default=5 * 10**9,
+        metavar="SIZE",
+        default_text="5GB",
+    )
+    dtype: Dtype = dtype_option()
+    overwrite: bool = option("replace the output if it exists", default=False)
+
+
+@option_class
+class ExportOptions(MergeOptions):
+    """Options of a merge by ms-swift's names: what is left out is named by args.json."""
+
+    model: Name = option(INFERRED_MODEL_HELP, default="", metavar="BASE")
+    output_dir: Path = option(
+        f"{OUTPUT_HELP}; default: ADAPTER-merged",
+        default=BESIDE_ADAPTER,
+        metavar="OUT",
+        default_text="",
+    )
+    merge_lora: bool = option("the one thing that export does here", default=False)
+    safe_serialization: bool = option(
+        "write safetensors; nothing else is written here", default=True
+    )
+
+
+def merge(options: MergeOptions) -> int:
+    """Merge adapters into one checkpoint."""
+    return _merge(options, options.model, options.output_dir)
+
+
+def export(options: ExportOptions) -> int:
+    """Merge, as `swift export --merge_lora true` does."""
+    if not options.merge_lora:
+        raise UsageError("export does one thing here: --merge_lora true")
+    if not options.safe_serialization:
+        raise UsageError("--safe_serialization false: only safetensors are written")
+    model = model_of_args(options.model, options.adapters)
+    output_dir = options.output_dir
+    if output_dir is BESIDE_ADAPTER:
+        output_dir = Path(f"{options.adapters[-1].rstrip('/')}-merged")
+    return _merge(options, model, output_dir)
+
+
+def _merge(options: MergeOptions, model: str, output_dir: Path) -> int:
+    quiet_transformers()
+    from shenhe.checkpoints.merge import merge_adapters
+    from shenhe.cli.bytes_written import BytesWritten
+
+    start = time.monotonic()
+    with BytesWritten() as progress:
+        report = merge_adapters(
+            model,
+            options.adapters,
+            output_dir,
+            dtype=options.dtype,
+            combine=options.combine,
+            max_shard_bytes=options.max_shard_size,
+            overwrite=options.overwrite,
+            on_bytes=progress.update,
+        )
+    seconds = max(time.monotonic() - start, 1e-9)
+    whole = f", {report.replaced} tensors replaced" if report.replaced else ""
+    show(
+        f"{report.folder}: {report.merged} modules merged{whole}, {report.nbytes / 1e9:.2f} GB"
+        f" in {seconds:.1f} s, {report.nbytes / 1e9 / seconds:.2f} GB/s"
+    )
+    if report.base_missing:
+        show(f"  the base itself lacks {', '.join(report.base_missing)}", file=sys.stderr)
+    return 0

@@ -1,0 +1,61 @@
+"""What commands print at their end: counts of an output, problems, marks of findings."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shenhe.printable import on_one_line, show
+
+if TYPE_CHECKING:
+    from shenhe.runs import RunCounts
+
+MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+
+
+def print_counts(title: str, unit: str, counts: RunCounts, failures: Path) -> int:
+    """Print on stderr what an output holds at the end of a run, and give the exit code."""
+    kept = counts.kept()
+    parts = [f"{kept.done} {unit} done"]
+    parts += [f"{counts.already} of them before"] if counts.already else []
+    parts += [f"{kept.failed} failed"] if kept.failed else []
+    parts += [f"{kept.undecided} undecided"] if kept.undecided else []
+    show(f"{title}: {', '.join(parts)}", file=sys.stderr)
+    labels = {
+        "done anew": counts.done_anew,
+        "kept as they are": counts.kept_as_is,
+        "passed over": counts.passed_over,
+        "repaired": counts.repairs,
+    }
+    for label, counter in labels.items():
+        if counter:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
+            show(f"  {label}: {kinds}", file=sys.stderr)
+    if counts.damaged_inside:
+        damaged = f"{counts.damaged_inside} photos, read all the same; `facts` in their rows tell"
+        show(f"  damaged inside: {damaged}", file=sys.stderr)
+    print_problems(counts.faults)
+    if kept.failed or kept.undecided:
+        show(f"  listed in {failures}", file=sys.stderr)
+    return int(not counts.complete)
+
+
+def print_problems(problems: Iterable[str]) -> int:
+    """Print problems on stderr, and give the exit code: 1 if there is one, else 0."""
+    code = 0
+    for problem in problems:
+        show(on_one_line(f"shenhe: {problem}"), file=sys.stderr)
+        code = 1
+    return code
+
+
+def print_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:
+    """Print what a stage of a mission has written, and give the exit code."""
+    return print_counts(f"{stage} {mission}", "groups", counts, folder / "*.failures.jsonl")
+
+
+def print_plan(stage: str, mission: str, groups: int, items: str, already: int) -> None:
+    """Print what a stage of a mission would do."""
+    show(f"{stage} {mission}: would do {groups} groups ({items}); {already} are done")

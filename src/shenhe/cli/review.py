@@ -1,0 +1,69 @@
+"""`shenhe review`: the web app, or the files it exports."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from shenhe.cli.loading import ConfigOptions
+from shenhe.options import Whole, argument, option, option_class, section
+from shenhe.printable import show
+
+if TYPE_CHECKING:
+    from shenhe.review import Index, Prompting
+
+
+@option_class
+class ReviewOptions:
+    """Options of the web app."""
+
+    run_dir: Path = argument("RUN_DIR", "what `run` wrote")
+    port: Annotated[int, Whole(0)] = option("0: any that is free", default=8765, metavar="N")
+    host: str = option(
+        "other than this machine's own: whoever opens the pages needs a token, which is"
+        " printed, or taken from SHENHE_REVIEW_TOKEN",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+    )
+    reviewer: str | None = option(
+        "signs for who has not said a name; default: the user", default=None, metavar="NAME"
+    )
+    captions: tuple[Path, ...] = option(
+        "rows of `caption` to draw; default: RUN_DIR/captions.jsonl, RUN_DIR/captions/*.jsonl",
+        default=(),
+        metavar="FILE.jsonl",
+        gathering="last",
+    )
+    export: Path | None = option(
+        "write decisions and training rows, then leave", default=None, metavar="DIR"
+    )
+    config: ConfigOptions = section("prompts", default=ConfigOptions())
+
+
+def review(options: ReviewOptions) -> int:
+    """Serve the pages until interrupted, or write the exports."""
+    from shenhe.config import load_missions, load_prompts
+    from shenhe.review import Index, Prompting
+
+    config = options.config
+    prompting = Prompting(load_missions(config.missions), load_prompts(config.prompts))
+    show(f"reading {options.run_dir} ...", file=sys.stderr)
+    index = Index(options.run_dir, options.captions)
+    if options.export is not None:
+        return _export(options.export, index, prompting)
+    from shenhe.cli.review_server import serve  # its libraries are needed for nothing else
+
+    name = options.run_dir.resolve().name
+    serve(name, index, prompting, options.reviewer, options.host, options.port)
+    return 0
+
+
+def _export(folder: Path, index: Index, prompting: Prompting) -> int:
+    from shenhe.review import write_exports
+
+    for path, export in write_exports(folder, index, prompting).items():
+        show(f"{path}: {export.rows} rows")
+        for why, count in sorted(export.left_out.items()):
+            show(f"  left out: {count}, {why}", file=sys.stderr)
+    return 0

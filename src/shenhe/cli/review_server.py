@@ -1,0 +1,72 @@
+"""The server of the review app: its address, its token, its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import sys
+
+import uvicorn
+
+from shenhe.errors import UsageError, spelled
+from shenhe.printable import show
+from shenhe.review import Index, Prompting, Review, create_app, default_reviewer
+from shenhe.review.access import is_loopback
+
+TOKEN = "SHENHE_REVIEW_TOKEN"
+GRACE_SECONDS = 1
+"""How long requests under way have to end after Ctrl-C."""
+
+
+def serve(
+    name: str, index: Index, prompting: Prompting, reviewer: str | None, host: str, port: int
+) -> None:
+    """Serve a run's pages until Ctrl-C.
+
+    Raises: UsageError for an address that cannot be listened on.
+    """
+    is_open = not is_loopback(host)
+    token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
+    reviewer = reviewer or (default_reviewer() if token is None else None)
+    app = create_app(Review(name, index, prompting), token, reviewer)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        access_log=False,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    # Requests that Ctrl-C cuts off are no errors: what was answered is on disk.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
+    with _listen(host, port) as listening:
+        _print_address(listening, token)
+        server.run(sockets=[listening])
+
+
+def _print_address(listening: socket.socket, token: str | None) -> None:
+    host, port = listening.getsockname()[:2]
+    name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104
+    address = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+    if token is not None:
+        address += f"login?token={token}"
+        show("whoever has this address may read and decide:", file=sys.stderr)
+    show(f"review: {address}")
+    show("Ctrl-C ends it; what was decided is on disk", file=sys.stderr)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        address = f"{spelled('host', host)} {spelled('port', port)}"
+        raise UsageError(f"{address}: {problem}; name another") from error
+    return listening

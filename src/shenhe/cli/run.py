@@ -1,0 +1,200 @@
+"""`shenhe run`: Stage-A and Stage-B of all missions, then the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shenhe.cli.loading import LoadOptions, decisive_options, make_engine
+from shenhe.cli.results import print_plan, print_problems, print_stage
+from shenhe.cli.values import PhotoLocation
+from shenhe.cli.work import (
+    DATA_ROOT_HELP,
+    ROWS_HELP,
+    PolicyOptions,
+    TeachingOptions,
+    WorkOptions,
+    run_options,
+    teaching_of,
+    verdict_policy,
+)
+from shenhe.errors import IntakeError
+from shenhe.options import option, option_class, section
+from shenhe.printable import on_one_line, show
+
+if TYPE_CHECKING:
+    from shenhe.config import Mission, Missions, Prompts, Teaching
+    from shenhe.engines.base import Engine
+    from shenhe.intake import PhotoTree
+    from shenhe.report import RunReading
+    from shenhe.runs import RunOptions, VerdictPolicy
+
+
+@option_class
+class RunCommandOptions:
+    """Options of both stages."""
+
+    load: LoadOptions = section("model")
+    data_root: PhotoLocation = option(DATA_ROOT_HELP, metavar="DIR")
+    mission: tuple[str, ...] = option(
+        "a mission; several times for several; without it all that the tree has",
+        default=(),
+        metavar="NAME",
+        gathering="each",
+    )
+    output_dir: Path = option(ROWS_HELP, metavar="DIR")
+    policy: PolicyOptions = section("deciding", default=PolicyOptions())
+    teaching: TeachingOptions = section(default=TeachingOptions())
+    work: WorkOptions = section("work", default=WorkOptions())
+
+    @property
+    def stage_a(self) -> Path:
+        """The folder of Stage-A's rows."""
+        return self.output_dir / "stage_a"
+
+    @property
+    def stage_b(self) -> Path:
+        """The folder of Stage-B's rows."""
+        return self.output_dir / "stage_b"
+
+
+def run(options: RunCommandOptions) -> int:
+    """Write the lines of all photos, then the verdicts of all groups, then the report."""
+    from shenhe.config import load_missions, load_prompts
+    from shenhe.intake import PhotoTree
+    from shenhe.report import read_run, write_report
+    from shenhe.shards import list_rows_files
+
+    config = options.load.config
+    missions, prompts = load_missions(config.missions), load_prompts(config.prompts)
+    tree = PhotoTree(options.data_root)
+    chosen = [missions.get(name) for name in options.mission] or tree.missions(missions)
+    if not chosen:
+        raise tree.no_mission_error(missions)
+    codes = [_print_unknown_folders(tree, missions)]
+    how, policy = run_options(options.work), verdict_policy(options.policy)
+    chosen, code = _with_folders(tree, chosen)
+    codes.append(code)
+    if options.work.dry_run:
+        _print_plans(tree, chosen, options.stage_a, how)
+        return max(codes)
+    teaching = teaching_of(options.teaching, missions)
+    stages = _Stages(options, make_engine(options.load), prompts, teaching, how, policy)
+    codes += [stages.summarize(tree, mission) for mission in chosen]
+    codes += stages.judge(missions, chosen)
+    if not list_rows_files(options.stage_b):
+        show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
+        return max(codes)
+    _print_verdicts(read_run(options.output_dir, max_groups=0))
+    show(f"report: {write_report(options.output_dir)}")
+    return max(codes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """Both stages of a run, with what decides their rows."""
+
+    options: RunCommandOptions
+    engine: Engine
+    prompts: Prompts
+    teaching: Teaching
+    how: RunOptions
+    policy: VerdictPolicy
+
+    def summarize(self, tree: PhotoTree, mission: Mission) -> int:
+        """Write the lines of a mission, and give the exit code."""
+        from shenhe.runs import run_summaries
+
+        folder = self.options.stage_a
+        try:
+            counts = run_summaries(
+                self.engine,
+                tree,
+                mission,
+                self.teaching.apply(self.prompts, mission).summary,
+                folder,
+                options=decisive_options(self.options.load),
+                run=self.how,
+            )
+        except IntakeError as error:  # its folder went away meanwhile; the others are there
+            return print_problems([str(error)])
+        return print_stage("Stage-A", mission.name, counts, folder)
+
+    def judge(self, missions: Missions, chosen: Sequence[Mission]) -> Iterator[int]:
+        """Write the verdicts of the chosen missions, and give the exit codes."""
+        from shenhe.runs import find_stage_a, run_verdicts
+
+        folder = self.options.stage_b
+        for source in find_stage_a(self.options.stage_a, missions):
+            if source.mission in chosen:
+                counts = run_verdicts(
+                    self.engine,
+                    source,
+                    self.teaching.apply(self.prompts, source.mission).verdict,
+                    folder,
+                    options=decisive_options(self.options.load),
+                    run=self.how,
+                    policy=self.policy,
+                )
+                yield print_stage("Stage-B", source.mission.name, counts, folder)
+
+
+def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mission], int]:
+    """Keep the missions whose folders can be read; print why others cannot, and give the exit code.
+
+    Raises: IntakeError if none can be read.
+    """
+    readable: list[Mission] = []
+    problems: list[IntakeError] = []
+    for mission in missions:
+        try:
+            tree.count_groups(mission)
+        except IntakeError as error:
+            problems.append(error)
+        else:
+            readable.append(mission)
+    if not readable:
+        raise problems[0]
+    return readable, print_problems(map(str, problems))
+
+
+def _print_unknown_folders(tree: PhotoTree, missions: Missions) -> int:
+    """Warn of folders that are no mission's; misspelled ones are problems."""
+    misspelled = tree.misspelled_folders(missions)
+    for folder in tree.unknown_folders(missions):
+        if folder not in misspelled:
+            warning = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
+            show(warning, file=sys.stderr)
+    return print_problems(misspelled.values())
+
+
+def _print_plans(
+    tree: PhotoTree, missions: Sequence[Mission], folder: Path, how: RunOptions
+) -> None:
+    from shenhe.runs import plan_summaries
+
+    for mission in missions:
+        plan = plan_summaries(tree, mission, folder, how)
+        items = f"{plan.items} photos"
+        print_plan("Stage-A and B", mission.name, plan.groups, items, plan.already)
+
+
+def _print_verdicts(reading: RunReading) -> None:
+    from shenhe.cli.tables import print_table
+    from shenhe.report.tally import UNDECIDED
+    from shenhe.values import FAIL, PASS
+
+    head = ("任务 mission", "组 groups", PASS, FAIL, "未决", "与人工一致", "误放行")
+    rows = []
+    for tally in reading.missions:
+        labelled = (
+            (f"{tally.agreed}/{tally.labelled}", f"{tally.false_passes}/{tally.failed_by_people}")
+            if tally.labelled
+            else ("-", "-")
+        )
+        counts = (str(tally.verdicts[name]) for name in (PASS, FAIL, UNDECIDED))
+        rows.append((tally.mission, str(tally.groups), *counts, *labelled))
+    print_table(head, rows)

@@ -1,0 +1,81 @@
+"""`shenhe summarize`: Stage-A."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shenhe.cli.loading import (
+    LoadOptions,
+    decisive_options,
+    make_engine,
+    max_new_tokens,
+    with_usual_batch_size,
+)
+from shenhe.cli.results import print_plan, print_stage
+from shenhe.cli.values import PhotoLocation
+from shenhe.cli.work import (
+    DATA_ROOT_HELP,
+    ROWS_HELP,
+    TeachingOptions,
+    WorkOptions,
+    run_options,
+    teaching_of,
+)
+from shenhe.engines.options import BATCH_SIZE_HELP, BatchSize
+from shenhe.options import Count, option, option_class, section
+
+BATCH_SIZE = 4
+
+
+@option_class
+class SummarizeLoadOptions(LoadOptions):
+    """A model and its engine, with the batches of the script that this command replaces."""
+
+    batch_size: BatchSize | None = option(
+        f"{BATCH_SIZE_HELP} (default: {BATCH_SIZE}; auto with a server)",
+        default=None,
+        metavar="N|auto",
+    )
+
+
+@option_class
+class SummarizeOptions:
+    """Options of Stage-A."""
+
+    load: SummarizeLoadOptions = section("model")
+    data_root: PhotoLocation = option(DATA_ROOT_HELP, metavar="DIR")
+    mission: str = option("the mission's name", metavar="NAME")
+    output_dir: Path = option(ROWS_HELP, metavar="DIR")
+    max_new_tokens: Count = max_new_tokens(512)
+    teaching: TeachingOptions = section(default=TeachingOptions())
+    work: WorkOptions = section("work", default=WorkOptions())
+
+
+def summarize(options: SummarizeOptions) -> int:
+    """Write the line of every photo of a mission."""
+    from shenhe.config import load_missions, load_prompts
+    from shenhe.intake import PhotoTree
+    from shenhe.runs import plan_summaries, run_summaries
+
+    load = options.load
+    missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
+    mission = missions.get(options.mission)
+    tree = PhotoTree(options.data_root)
+    run = run_options(options.work)
+    if options.work.dry_run:
+        plan = plan_summaries(tree, mission, options.output_dir, run)
+        print_plan("Stage-A", mission.name, plan.groups, f"{plan.items} photos", plan.already)
+        return 0
+    tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
+    prompts = teaching_of(options.teaching, missions).apply(prompts, mission)
+    counts = run_summaries(
+        make_engine(with_usual_batch_size(load, BATCH_SIZE)),
+        tree,
+        mission,
+        prompts.summary,
+        options.output_dir,
+        options=decisive_options(load),
+        run=run,
+        max_new_tokens=options.max_new_tokens,
+    )
+    return print_stage("Stage-A", mission.name, counts, options.output_dir)

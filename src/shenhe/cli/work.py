@@ -1,0 +1,148 @@
+"""How much work a run does, and who watches it: the options, and from them to what runs take."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from shenhe.cli.values import ByteSize
+from shenhe.errors import needs
+from shenhe.options import Count, Whole, option, option_class
+
+if TYPE_CHECKING:
+    from shenhe.config import Missions, Teaching
+    from shenhe.runs import RunOptions, VerdictPolicy
+    from shenhe.runs.observers import Observer
+
+DATA_ROOT_HELP = "photos as DIR/<mission>/{审核通过|审核不通过}/<group>/<photo>; a folder, or a URL"
+ROWS_HELP = "where rows go"
+
+
+@option_class
+class WorkOptions:
+    """How much to do, in which files, and who watches; none but `max_attempts` decides a row."""
+
+    limit: Count | None = option("do at most so many groups", default=None, metavar="N")
+    max_attempts: Count = option("asks of a malformed answer", default=3, metavar="N")
+    restart: bool = option("begin anew; earlier files are set aside, not deleted", default=False)
+    dry_run: bool = option("say what would be done, and do nothing", default=False)
+    ordered: bool = option(
+        "rows in the order of the groups, whichever is answered first", default=False
+    )
+    shard_size: ByteSize | None = option(
+        "go on in another file past it: MB, GB, MiB or GiB; default: one file",
+        default=None,
+        metavar="SIZE",
+    )
+    parquet: bool = option("write rows as Parquet too, when all of them are there", default=False)
+    metrics_port: Annotated[int, Whole(1, 65535)] | None = option(
+        "serve counts to Prometheus, on loopback", default=None, metavar="N"
+    )
+    traces: bool = option(
+        "send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says", default=False
+    )
+    log_file: Path | None = option(
+        "append a log to it, one JSON object a line", default=None, metavar="FILE"
+    )
+
+
+@option_class
+class PhotoWorkOptions(WorkOptions):
+    """The same, where the items are photos and not groups."""
+
+    limit: Count | None = option(
+        "do at most so many photos or lists of them", default=None, metavar="N"
+    )
+
+
+@option_class
+class PolicyOptions:
+    """How sure a verdict must be."""
+
+    pass_above: float | None = option(
+        "通过 stands where its probability is at least this, else the group is undecided",
+        default=None,
+        metavar="P",
+    )
+    fail_below: float | None = option(
+        "不通过 stands where the probability of 通过 is at most this", default=None, metavar="P"
+    )
+    votes: Count = option(
+        "ask so often, all but the first with sampling; more than half must agree",
+        default=1,
+        metavar="N",
+    )
+
+
+@option_class
+class TeachingOptions:
+    """What the model is taught beside its prompts."""
+
+    examples: Path | None = option(
+        "worked examples that are shown before each question (TOML)", default=None, metavar="FILE"
+    )
+    guidance: Path | None = option("written rules of missions (TOML)", default=None, metavar="FILE")
+
+
+def run_options(work: WorkOptions) -> RunOptions:
+    """How much to do, and the observers, which watch until the process ends.
+
+    Raises: UsageError for an observer that cannot be had.
+    """
+    from shenhe.runs import RunOptions
+
+    return RunOptions(
+        work.limit,
+        work.restart,
+        work.max_attempts,
+        work.ordered,
+        observers=() if work.dry_run else tuple(_observers(work)),
+        shard_bytes=work.shard_size,
+        parquet=_parquet_writer() if work.parquet else None,
+    )
+
+
+def verdict_policy(policy: PolicyOptions) -> VerdictPolicy:
+    """How sure a verdict must be.
+
+    Raises: OptionError for thresholds that no verdict can keep.
+    """
+    from shenhe.runs import VerdictPolicy
+
+    return VerdictPolicy(policy.pass_above, policy.fail_below, policy.votes)
+
+
+def teaching_of(teaching: TeachingOptions, missions: Missions) -> Teaching:
+    """The rules and examples that the options name."""
+    from shenhe.config import load_teaching
+
+    return load_teaching(teaching.examples, teaching.guidance, missions)
+
+
+def _parquet_writer() -> Callable[[Path], object]:
+    with needs("parquet"):
+        from shenhe.rows.parquet import write_parquet
+    return write_parquet
+
+
+def _observers(work: WorkOptions) -> Iterator[Observer]:
+    """Make the observers; their libraries are imported only when an option needs them.
+
+    Raises: UsageError for one that cannot be had.
+    """
+    if work.log_file is not None:
+        from shenhe.runs.observers.json_log import JsonLog
+
+        yield JsonLog(work.log_file)
+    if work.metrics_port is not None:
+        with needs("metrics"):
+            from shenhe.runs.observers.metrics import Metrics
+        yield Metrics(work.metrics_port)
+    if work.traces:
+        with needs("metrics"):
+            from shenhe.runs.observers.tracing import Tracing
+        tracing = Tracing()
+        atexit.register(tracing.close)
+        yield tracing
