@@ -117,7 +117,7 @@ class Model:
         read.
         """
         found = self.missions.get(mission)
-        template = self.teaching.taught(self.prompts, found).summary
+        template = self.teaching.apply(self.prompts, found).summary
         requests = [
             summary.request(photo_key(index), locate(str(photo)), found, template, max_new_tokens)
             for index, photo in enumerate(photos)
@@ -135,7 +135,7 @@ class Model:
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
             lacking = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
             return Verdict(None, lacking, None, "undecided", "")
-        template = self.teaching.taught(self.prompts, found).verdict
+        template = self.teaching.apply(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]
         if isinstance(outcome, Success):
