@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.local.box_order import BoxOrder
-from shenhe.errors import EngineError
+from shenhe.errors import EngineError, spelled
 from shenhe.messages import Grammar
 
 MAX_NARROW = 256
@@ -37,7 +37,7 @@ class Grammars:
         except ValueError as error:
             raise EngineError(
                 f"answers cannot be held to their format with this tokenizer: {error};"
-                " --no-constrain lets them be free"
+                f" {spelled('constrain', False)} lets them be free"
             ) from error
         self.end_tokens, self.vocabulary_size = frozenset(end_tokens), vocabulary_size
         self._decode = tokenizer.decode

@@ -14,7 +14,7 @@ from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
-from shenhe.errors import EngineError
+from shenhe.errors import EngineError, spelled
 
 
 class Scores(NamedTuple):
@@ -152,7 +152,8 @@ class ModelRunner:
         dtype = str(self.base.dtype).removeprefix("torch.")
         remedy = "a weight of the checkpoint or of an adapter is damaged, see shenhe verify"
         if self.base.dtype == torch.float16:
-            remedy = f"float16 overflows soon, try --dtype bfloat16 or float32; else {remedy}"
+            dtypes = f"{spelled('dtype', 'bfloat16')} or float32"
+            remedy = f"float16 overflows soon, try {dtypes}; else {remedy}"
         raise EngineError(
             f"the model's scores are no numbers (NaN or infinite, in {dtype}): {remedy}"
         )

@@ -30,7 +30,7 @@ from shenhe.engines.server.streaming import (
     starts_events,
 )
 from shenhe.engines.server.transport import HttpReply
-from shenhe.errors import EngineError, ItemError, item_wall
+from shenhe.errors import EngineError, ItemError, item_wall, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS
 
@@ -61,6 +61,11 @@ class Client:
         )
         self._photo_threads = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
         self._answered, self._failures, self._bad_requests = False, 0, 0
+
+    @property
+    def _base_url(self) -> str:
+        """The address as an option."""
+        return spelled("base_url", self._address)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -113,7 +118,7 @@ class Client:
             problem = self.endpoint.describe(error)
             if isinstance(error, TimeoutError):
                 problem = f"no answer in {seconds:g} s"
-            raise EngineError(f"--base-url {self._address}: {problem}") from error
+            raise EngineError(f"{self._base_url}: {problem}") from error
         emit(redactor.end())
         return completion.body()
 
@@ -197,7 +202,7 @@ class Client:
             if reply.status not in DENIED:
                 raise ItemError("refused", problem)
             remedy = describe_denial(reply.status)
-            raise EngineError(f"--base-url {self._address}: {problem}: {remedy}")
+            raise EngineError(f"{self._base_url}: {problem}: {remedy}")
         return read_body(reply.body)
 
     def _count_failure(self, problem: str, max_failures: int | None) -> None:
@@ -209,7 +214,7 @@ class Client:
         limit = max_failures or (MAX_FAILURES if self._answered else MAX_FAILURES_AT_FIRST)
         if self._failures >= limit:
             raise EngineError(
-                f"--base-url {self._address}: the server failed {self._failures} times in a row:"
+                f"{self._base_url}: the server failed {self._failures} times in a row:"
                 f" {problem}; see its own log, then run the same command again"
             )
 
@@ -224,6 +229,6 @@ class Client:
         self._bad_requests += 1
         if self._bad_requests >= MAX_FAILURES:
             raise EngineError(
-                f"--base-url {self._address}: {self._bad_requests} questions in a row got no answer"
+                f"{self._base_url}: {self._bad_requests} questions in a row got no answer"
                 f" that can be used: {problem}"
             )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from shenhe.errors import EngineError
+from shenhe.errors import EngineError, spelled
 
 log = logging.getLogger("shenhe.server")
 START = 8
@@ -128,8 +128,8 @@ class CircuitBreaker:
             gone = time.monotonic() - start
             if gone > self._patience:
                 self._dead = EngineError(
-                    f"--base-url {self._address}: the server was gone for {gone:.0f} s: {problem};"
-                    " start it, then run the same command again"
+                    f"{spelled('base_url', self._address)}: the server was gone for {gone:.0f} s:"
+                    f" {problem}; start it, then run the same command again"
                 )
                 break
             if not warned:

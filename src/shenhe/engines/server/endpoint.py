@@ -23,7 +23,7 @@ from shenhe.engines.server.faults import (
 )
 from shenhe.engines.server.streaming import read_body
 from shenhe.engines.server.transport import HttpReply, Transport
-from shenhe.errors import EngineError, ItemError, item_wall
+from shenhe.errors import EngineError, ItemError, item_wall, spelled
 from shenhe.secrecy import KEY_VARIABLES
 
 log = logging.getLogger("shenhe.server")
@@ -68,7 +68,7 @@ class Endpoint:
             except (ItemError, TimeoutError) as error:
                 problem = self.describe(error)
         raise EngineError(
-            f"--base-url {self.address}: no OpenAI-compatible server there: {problem};"
+            f"{spelled('base_url', self.address)}: no OpenAI-compatible server there: {problem};"
             " the address ends in /v1 as a rule"
         )
 
@@ -92,7 +92,7 @@ class Endpoint:
             pause = self.backoff.pause(tries, failure.retry_after)
             await asyncio.sleep(min(MAX_PROBE_PAUSE, pause))
         if failure.denied or (failure.maybe_gone and await self.problem()):
-            raise EngineError(f"--base-url {self.address}: {failure}") from failure
+            raise EngineError(f"{spelled('base_url', self.address)}: {failure}") from failure
         log.info("%s cannot do what it was asked first: %s", self.address, failure)
         return None
 

@@ -20,6 +20,7 @@ from shenhe.engines.server.completions import Body
 from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.faults import to_one_line
 from shenhe.engines.server.transport import is_loopback
+from shenhe.engines.streaming import StreamedText
 from shenhe.errors import CheckpointError, EngineError, ItemError, OptionError, UsageError, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -97,24 +98,28 @@ class ServerEngine:
         pieces: SimpleQueue[str | None] = SimpleQueue()
         future = self._background.submit(self._client.stream(encoded, pieces.put))
         future.add_done_callback(lambda _: pieces.put(None))
-        streamed = ""
+        streamed = StreamedText()
         try:
             while (piece := pieces.get()) is not None:
-                streamed += piece
+                streamed.text += piece
                 if piece:
                     yield piece
             answer = self._codec.decode(encoded, future.result())
         except CancelledError as error:
-            raise EngineError(f"--base-url {self._endpoint.address}: it was closed") from error
+            raise EngineError(f"{self._base_url}: it was closed") from error
         except ItemError as error:
             message = to_one_line(error, self._endpoint.secrets)
-            address = self._endpoint.address
-            raise ItemError(error.code, f"--base-url {address}: {message}") from error
+            raise ItemError(error.code, f"{self._base_url}: {message}") from error
         finally:
             future.cancel()
-        if answer.text.startswith(streamed) and answer.text != streamed:
-            yield answer.text[len(streamed) :]
+        if piece := streamed.extend(answer.text):
+            yield piece
         return answer
+
+    @property
+    def _base_url(self) -> str:
+        """The address as an option."""
+        return spelled("base_url", self._endpoint.address)
 
     def _find_model(self) -> tuple[Body, Body | None]:
         """Find the model that answers, and its base if it is an adapter."""
@@ -132,11 +137,12 @@ class ServerEngine:
             return base, None
         adapter = entries[self.spec.adapters[0]]
         if not self.spec.engine.tower_lora and _is_ignored_by_vllm(adapter, base):
-            raise UsageError(
-                f"--adapters {self.spec.adapters[0]}: it changes the vision tower, which vLLM"
-                " passes over unless it is started with --enable-tower-connector-lora: merge it"
-                " (shenhe merge), or say --tower-lora if it was started so"
+            problem = (
+                "it changes the vision tower, which vLLM passes over unless it is started with"
+                " --enable-tower-connector-lora: merge it (shenhe merge), or say"
+                f" {spelled('tower_lora', True)} if it was started so"
             )
+            raise OptionError("adapters", self.spec.adapters[0], problem)
         return adapter, base
 
 

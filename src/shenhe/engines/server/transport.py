@@ -24,7 +24,7 @@ from shenhe.engines.server.faults import (
     to_one_line,
     torn_answer,
 )
-from shenhe.errors import ItemError, UsageError, item_wall
+from shenhe.errors import ItemError, OptionError, UsageError, item_wall, spelled
 from shenhe.secrecy import KEY_VARIABLES, Secrets, api_key, redact_url
 
 MAX_BYTES: Final = 16 << 20
@@ -193,7 +193,7 @@ class Transport:
         raise ItemError(
             "refused",
             f"status {status}: it sends us on to {address}, where nothing is sent: give that"
-            " address as --base-url if it is right",
+            f" address as {spelled('base_url')} if it is right",
         )
 
 
@@ -204,7 +204,7 @@ def _split_url(url: str) -> SplitResult:
             return parts
     except ValueError:
         pass
-    raise UsageError(f"--base-url {redact_url(url)}: no address; write http://HOST:PORT/v1")
+    raise OptionError("base_url", redact_url(url), "no address; write http://HOST:PORT/v1")
 
 
 def _host_and_port(url: SplitResult) -> str:
