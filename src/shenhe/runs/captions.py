@@ -166,6 +166,9 @@ def plan_captions(lists: Lists, rows_path: Path, run: RunOptions) -> RunPlan:
     """Count what `run_captions` would do, without a model.
 
     Raises: RunError.
+
+        lists = PhotoLists([Path("photos")])
+        print(plan_captions(lists, Path("captions.jsonl"), RunOptions()).items)
     """
     return plan(PhotosBacklog(lists), OutputSpec(rows_path, run))
 
@@ -189,6 +192,9 @@ def run_captions(
     `passed_over` counts sources that are not among the lists, by reason, for the manifest; `faults`
     describes sources that could not be read.
     Raises: RunError, EngineError; rows written so far stay valid.
+
+        lists, template = PhotoLists([Path("photos")]), load_prompts().caption
+        run_captions(engine, lists, template, Path("c.jsonl"), options={}, run=RunOptions())
     """
     backlog = PhotosBacklog(lists, passed_over, faults)
     work = CaptionWork(
