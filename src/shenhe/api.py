@@ -26,8 +26,8 @@ from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
 from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.runs.drive import drive
-from shenhe.runs.jobs import Job, Outcome, Rejection, Success
-from shenhe.runs.probability import p_pass
+from shenhe.runs.verdict_policy import p_pass
+from shenhe.runs.work import Job, Outcome, Rejection, Success
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import STAGE_A_INCOMPLETE, Caption, Judgement, Ruling, photo_key
 
@@ -117,7 +117,7 @@ class Model:
         read.
         """
         found = self.missions.get(mission)
-        template = self.teaching.taught(self.prompts, found).summary
+        template = self.teaching.apply(self.prompts, found).summary
         requests = [
             summary.request(photo_key(index), locate(str(photo)), found, template, max_new_tokens)
             for index, photo in enumerate(photos)
@@ -135,7 +135,7 @@ class Model:
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
             lacking = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
             return Verdict(None, lacking, None, "undecided", "")
-        template = self.teaching.taught(self.prompts, found).verdict
+        template = self.teaching.apply(self.prompts, found).verdict
         request = verdict.request("verdict", lines, found, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]
         if isinstance(outcome, Success):

@@ -50,7 +50,7 @@ def files(tmp_path: Path, demo_photos: list[Path]) -> tuple[Path, Path]:
 def test_rules_end_the_system_text_and_examples_are_turns(files: tuple[Path, Path]) -> None:
     missions, prompts = load_missions(), load_prompts()
     mission = missions.get(MISSION)
-    taught = load_teaching(*files, missions).taught(prompts, mission)
+    taught = load_teaching(*files, missions).apply(prompts, mission)
     photo = Path("asked.jpg")
     request = summary.request("k", photo, mission, taught.summary, 9)
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "user"]
@@ -66,7 +66,7 @@ def test_rules_end_the_system_text_and_examples_are_turns(files: tuple[Path, Pat
     assert messages[-2].parts == ("通过\n理由: 图片_1显示BBU无需安装挡风板",)
     # Other missions are asked as ever.
     other = next(one for one in missions if one is not mission)
-    assert load_teaching(*files, missions).taught(prompts, other) == prompts
+    assert load_teaching(*files, missions).apply(prompts, other) == prompts
 
 
 def test_everything_that_is_shown_is_hashed(
@@ -76,7 +76,7 @@ def test_everything_that_is_shown_is_hashed(
     mission = missions.get(MISSION)
 
     def hashes() -> tuple[str, str]:
-        taught = load_teaching(*files, missions).taught(prompts, mission)
+        taught = load_teaching(*files, missions).apply(prompts, mission)
         return taught.summary.hash(mission), taught.verdict.hash(mission)
 
     seen = [(prompts.summary.hash(mission), prompts.verdict.hash(mission)), hashes()]
@@ -121,7 +121,7 @@ def test_the_command_and_the_rows(
     rows = (out / f"{MISSION}.jsonl").read_text(encoding="utf-8").splitlines()
     taught = load_teaching(*files, load_missions())
     mission = load_missions().get(MISSION)
-    expected = taught.taught(load_prompts(), mission).summary.hash(mission)
+    expected = taught.apply(load_prompts(), mission).summary.hash(mission)
     for row in map(json.loads, rows):
         assert row["meta"]["prompt_hash"] == expected
         for answer in row["meta"]["answers"].values():

@@ -48,7 +48,7 @@ def summarize(options: argparse.Namespace) -> int:
         _tell_plan("Stage-A", mission, plan.groups, f"{plan.items} photos", plan.already)
         return 0
     tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
-    prompts = teaching_of(options, missions).taught(prompts, mission)
+    prompts = teaching_of(options, missions).apply(prompts, mission)
     counts = run_summaries(
         make_engine(options),
         tree,
@@ -81,7 +81,7 @@ def judge(options: argparse.Namespace) -> int:
         counts = run_verdicts(
             engine,
             source,
-            teaching.taught(prompts, source.mission).verdict,
+            teaching.apply(prompts, source.mission).verdict,
             options.output_dir,
             options=decisive(options),
             run=run,
@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
     teaching = teaching_of(options, missions)
     engine, rows = make_engine(options), decisive(options)
     for mission in wanted:
-        template = teaching.taught(prompts, mission).summary
+        template = teaching.apply(prompts, mission).summary
         try:
             counts = run_summaries(engine, tree, mission, template, stage_a, options=rows, run=how)
         except IntakeError as error:  # its folder went away meanwhile; the others are there
@@ -125,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
             codes.append(_tell_stage("Stage-A", mission.name, counts, stage_a))
     for source in find_stage_a(stage_a, missions):
         if source.mission in wanted:
-            template = teaching.taught(prompts, source.mission).verdict
+            template = teaching.apply(prompts, source.mission).verdict
             counts = run_verdicts(
                 engine, source, template, stage_b, options=rows, run=how, policy=policy
             )

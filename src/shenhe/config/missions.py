@@ -1,4 +1,4 @@
-"""The inspection missions and what each looks at."""
+"""Inspection missions, and what each of them checks."""
 
 from __future__ import annotations
 
@@ -25,20 +25,24 @@ class Mission(Strict):
 
 
 class MissionsFile(Strict):
-    """The form of a missions file."""
+    """A missions file."""
 
     schema_: Literal[1] = Field(alias="schema")
     mission: list[Mission] = Field(min_length=1)
 
 
 def normalize_name(name: str) -> str:
-    """Fold a mission name so that full-width and half-width brackets compare equal (NFKC)."""
+    """Normalize a mission name (NFKC), so that full-width and half-width brackets are equal.
+
+    >>> normalize_name("BBU安装方式检查（正装） ")
+    'BBU安装方式检查(正装)'
+    """
     return unicodedata.normalize("NFKC", name).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Missions:
-    """The known missions, in the order of their files."""
+    """The missions that are configured, in the order of their files."""
 
     all: tuple[Mission, ...]
 
@@ -46,33 +50,36 @@ class Missions:
         return iter(self.all)
 
     def find(self, name: str) -> Mission | None:
-        """Look a mission up by name, or None."""
-        folded = normalize_name(name)
-        return next((m for m in self.all if normalize_name(m.name) == folded), None)
+        """Return the mission of a name, or None."""
+        normalized = normalize_name(name)
+        return next((m for m in self.all if normalize_name(m.name) == normalized), None)
 
     def get(self, name: str) -> Mission:
-        """Look a mission up by name.
+        """Return the mission of a name.
 
-        Raises: UsageError that lists the known missions.
+        Raises: UsageError that lists the configured missions.
         """
         if mission := self.find(name):
             return mission
-        known = ", ".join(mission.name for mission in self.all)
-        raise UsageError(f"unknown mission {name!r}: use one of {known}, or add it by --missions")
+        names = ", ".join(mission.name for mission in self.all)
+        raise UsageError(f"unknown mission {name!r}: use one of {names}, or add it by --missions")
 
 
 def load_missions(extra: Path | None = None) -> Missions:
     """Load the built-in missions, then those of a user's file, which replace equal names.
 
-    Raises: ConfigError.
+    Raises: ConfigError for a malformed file, or a name that it holds twice.
+
+        >>> load_missions().get("挡风板安装检查").name
+        '挡风板安装检查'
     """
     missions = {normalize_name(m.name): m for m in read_toml(BUILT_IN, MissionsFile).mission}
     if extra is not None:
-        seen: set[str] = set()
+        names: set[str] = set()
         for mission in read_toml(extra, MissionsFile).mission:
             name = normalize_name(mission.name)
-            if name in seen:
+            if name in names:
                 raise ConfigError(f"{extra}: mission {mission.name!r} stands twice")
-            seen.add(name)
+            names.add(name)
             missions[name] = mission
     return Missions(tuple(missions.values()))

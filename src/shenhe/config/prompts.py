@@ -1,4 +1,4 @@
-"""The prompts of the three jobs, as templates with named fields, and their hash."""
+"""Prompts of the three jobs: templates with named fields, and their hash."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FIELD = re.compile(r"\{(mission|focus|rule|lines)\}")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A worked answer, to a photo or to the lines of a group; `digest` is that of the photo."""
+    """A worked answer to a photo or to the lines of a group; `digest` is the photo's SHA-256."""
 
     answer: str
     photo: Location | None = None
@@ -40,22 +40,22 @@ class JobText(Strict):
 
 
 class Template(JobText):
-    """The prompt of one job: its texts, and the worked examples that are shown before it."""
+    """The prompt of one job: its texts, and the worked examples before the question."""
 
     examples: tuple[Example, ...] = ()
 
     def fill(self, mission: Mission | None = None, lines: str = "") -> str:
-        """Fill the user text in; what is filled in is never read as a field again."""
+        """Fill the fields of the user text, once: a field in a value stays as it is."""
         values = {"lines": lines}
         if mission is not None:
             values |= {"mission": mission.name, "focus": mission.focus, "rule": mission.rule}
         return _substitute(self.user, values)
 
     def hash(self, mission: Mission | None = None) -> str:
-        """Fingerprint everything of the prompt but the group's own content, 16 hex digits."""
+        """Hash the prompt without the group's own content, 16 hex digits."""
         text = "\0".join((self.system, self.fill(mission, "{lines}")))
-        for one in self.examples:
-            text += "\0".join(("", one.digest, one.lines, one.answer))
+        for example in self.examples:
+            text += "\0".join(("", example.digest, example.lines, example.answer))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -69,7 +69,7 @@ class Prompts(Strict):
 
 
 class PromptsFile(Strict):
-    """The form of a user's file: any of the jobs."""
+    """A user's prompts file: some of the jobs."""
 
     schema_: Literal[1] = Field(alias="schema")
     caption: JobText | None = None
@@ -78,9 +78,12 @@ class PromptsFile(Strict):
 
 
 def load_prompts(extra: Path | None = None) -> Prompts:
-    """Load the built-in prompts, each replaced by that of a user's file where it has one.
+    """Load the built-in prompts; those in a user's file replace them.
 
-    Raises: ConfigError, also for a prompt that lacks a field without which it cannot work.
+    Raises: ConfigError, also for a prompt without a required field.
+
+        >>> load_prompts().verdict.fill(lines="图片_1: 标签/可以识别×1").count("标签/可以识别×1")
+        1
     """
     prompts = read_toml(BUILT_IN, Prompts)
     if extra is None:

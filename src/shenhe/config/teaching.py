@@ -1,4 +1,4 @@
-"""What a mission's prompts are given beside the question: written rules, and worked examples."""
+"""Written rules and worked examples of missions, which prompts include."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULES_HEAD = "检查规则："
 
 
 class SummaryExample(Strict):
-    """A photo and the line that it should get."""
+    """A photo and its expected line."""
 
     mission: str
     image: str
@@ -30,7 +30,7 @@ class SummaryExample(Strict):
 
 
 class VerdictExample(Strict):
-    """The lines of a group and the verdict that they should get."""
+    """The lines of a group and their expected verdict."""
 
     mission: str
     lines: dict[str, str] = Field(min_length=1)
@@ -39,7 +39,7 @@ class VerdictExample(Strict):
 
 
 class ExamplesFile(Strict):
-    """The form of a file of examples; those of a stage are shown in their order."""
+    """A file of examples; prompts show those of a stage in this order."""
 
     schema_: Literal[1] = Field(alias="schema")
     summarize: list[SummaryExample] = Field(default_factory=list)
@@ -54,7 +54,7 @@ class Rules(Strict):
 
 
 class GuidanceFile(Strict):
-    """The form of a file of rules."""
+    """A file of rules."""
 
     schema_: Literal[1] = Field(alias="schema")
     mission: list[Rules] = Field(min_length=1)
@@ -62,53 +62,55 @@ class GuidanceFile(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """Rules and examples by the mission's name; either may be nothing."""
+    """Rules and examples by the mission's name; a mission may have none."""
 
     rules: dict[str, str]
     summaries: dict[str, tuple[Example, ...]]
     verdicts: dict[str, tuple[Example, ...]]
 
-    def taught(self, prompts: Prompts, mission: Mission) -> Prompts:
-        """Give the prompts of a mission: rules at the end of the system text, examples as turns."""
+    def apply(self, prompts: Prompts, mission: Mission) -> Prompts:
+        """Return the prompts of a mission: rules end the system text, examples are turns."""
         rules = self.rules.get(mission.name, "")
+        summaries = self.summaries.get(mission.name, ())
+        verdicts = self.verdicts.get(mission.name, ())
         return prompts.model_copy(
             update={
-                "summary": _taught(prompts.summary, rules, self.summaries.get(mission.name, ())),
-                "verdict": _taught(prompts.verdict, rules, self.verdicts.get(mission.name, ())),
+                "summary": _extend(prompts.summary, rules, summaries),
+                "verdict": _extend(prompts.verdict, rules, verdicts),
             }
         )
 
 
 def load_teaching(examples: Path | None, guidance: Path | None, missions: Missions) -> Teaching:
-    """Load a file of examples and one of rules, where there are any.
+    """Load a file of examples and a file of rules; both are optional.
 
-    Raises: ConfigError for a mission that is not known, a line or verdict that is malformed, a
-    photo that cannot be read.
+    Raises: ConfigError for an unknown mission, a malformed line or verdict, or a photo that cannot
+    be read.
     """
     rules: dict[str, str] = {}
     if guidance is not None:
-        for one in read_toml(guidance, GuidanceFile).mission:
-            name = _known(guidance, missions, one.name)
+        for entry in read_toml(guidance, GuidanceFile).mission:
+            name = _mission_name(guidance, missions, entry.name)
             if name in rules:
-                raise ConfigError(f"{guidance}: mission {one.name!r} stands twice")
-            rules[name] = one.rules
+                raise ConfigError(f"{guidance}: mission {entry.name!r} stands twice")
+            rules[name] = entry.rules
     if examples is None:
         return Teaching(rules, {}, {})
-    found = read_toml(examples, ExamplesFile)
+    content = read_toml(examples, ExamplesFile)
     return Teaching(
         rules,
         _by_mission(
-            (_known(examples, missions, one.mission), _summary(examples, one))
-            for one in found.summarize
+            (_mission_name(examples, missions, example.mission), _summary(examples, example))
+            for example in content.summarize
         ),
         _by_mission(
-            (_known(examples, missions, one.mission), _verdict(examples, one))
-            for one in found.judge
+            (_mission_name(examples, missions, example.mission), _verdict(examples, example))
+            for example in content.judge
         ),
     )
 
 
-def _taught(template: Template, rules: str, examples: tuple[Example, ...]) -> Template:
+def _extend(template: Template, rules: str, examples: tuple[Example, ...]) -> Template:
     system = template.system
     if rules:
         system = "\n\n".join(filter(None, (system, f"{RULES_HEAD}\n{rules}")))
@@ -116,38 +118,38 @@ def _taught(template: Template, rules: str, examples: tuple[Example, ...]) -> Te
 
 
 def _by_mission(pairs: Iterable[tuple[str, Example]]) -> dict[str, tuple[Example, ...]]:
-    found: dict[str, tuple[Example, ...]] = {}
+    examples: dict[str, tuple[Example, ...]] = {}
     for name, example in pairs:
-        found[name] = (*found.get(name, ()), example)
-    return found
+        examples[name] = (*examples.get(name, ()), example)
+    return examples
 
 
-def _known(path: Path, missions: Missions, name: str) -> str:
+def _mission_name(path: Path, missions: Missions, name: str) -> str:
     mission = missions.find(name)
     if mission is None:
-        known = ", ".join(mission.name for mission in missions)
-        raise ConfigError(f"{path}: unknown mission {normalize_name(name)!r}; known: {known}")
+        names = ", ".join(mission.name for mission in missions)
+        raise ConfigError(f"{path}: unknown mission {normalize_name(name)!r}; known: {names}")
     return mission.name
 
 
-def _summary(path: Path, one: SummaryExample) -> Example:
-    photo: Location | str = one.image
+def _summary(path: Path, example: SummaryExample) -> Example:
+    photo: Location | str = example.image
     try:
-        photo = locate_beside(path.absolute(), one.image)
-        return Example(summary.parse(one.line), photo, _digest(photo))
+        photo = locate_beside(path.absolute(), example.image)
+        return Example(summary.parse(example.line), photo, _digest(photo))
     except (FormatError, UsageError) as error:
-        raise ConfigError(f"{path}: {one.image}: {error}") from error
+        raise ConfigError(f"{path}: {example.image}: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: {photo}: cannot be read: {error.strerror}") from error
 
 
-def _verdict(path: Path, one: VerdictExample) -> Example:
+def _verdict(path: Path, example: VerdictExample) -> Example:
     try:
-        lines = "\n".join(f"{key}: {summary.parse(line)}" for key, line in one.lines.items())
-        answer = verdict.render(Judgement(one.verdict, one.reason))
+        lines = "\n".join(f"{key}: {summary.parse(line)}" for key, line in example.lines.items())
+        answer = verdict.render(Judgement(example.verdict, example.reason))
         verdict.parse(answer)
     except FormatError as error:
-        raise ConfigError(f"{path}: an example of {one.mission}: {error}") from error
+        raise ConfigError(f"{path}: an example of {example.mission}: {error}") from error
     return Example(answer, lines=lines)
 
 

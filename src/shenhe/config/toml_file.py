@@ -1,4 +1,4 @@
-"""Reading one TOML file into a validated model, with one clear line when it is wrong."""
+"""TOML files as validated models; an error is one line that names the file and the key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses unknown keys, so that a misspelt one is noticed."""
+    """A frozen model that refuses unknown keys, so that misspelt ones are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -22,7 +22,7 @@ class Strict(BaseModel):
 def read_toml(path: Path, model: type[AnyModel]) -> AnyModel:
     """Load and validate a TOML file.
 
-    Raises: ConfigError that names the file and the first key that is wrong.
+    Raises: ConfigError that names the file and the first invalid key.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -33,5 +33,5 @@ def read_toml(path: Path, model: type[AnyModel]) -> AnyModel:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(f"{path}: {where or 'file'}: {first['msg']}") from error
+        key = ".".join(str(step) for step in first["loc"])
+        raise ConfigError(f"{path}: {key or 'file'}: {first['msg']}") from error

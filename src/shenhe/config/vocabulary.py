@@ -1,4 +1,4 @@
-"""What a desc may be, as regular expressions: data that users replace without touching code."""
+"""The vocabulary of descs as regular expressions: data that users replace without code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ SEPARATORS = "[/,，]"
 
 
 class Vocabulary(Strict):
-    """Paths of levels; `/` in a path is any separator of levels. `faults` are words of them."""
+    """Patterns of descs; `/` matches any separator of levels.
+
+    `remark` is the pattern of an optional last level, `faults` are the words that state a fault.
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     paths: list[str] = Field(min_length=1)
@@ -26,13 +29,13 @@ class Vocabulary(Strict):
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Give each path as a regular expression for a whole desc, remarks included."""
-        behind = f"(/{self.remark})?" if self.remark else ""
-        return tuple(f"({path}){behind}".replace("/", SEPARATORS) for path in self.paths)
+        """The regular expression of each path for a whole desc, remark included."""
+        remark = f"(/{self.remark})?" if self.remark else ""
+        return tuple(f"({path}){remark}".replace("/", SEPARATORS) for path in self.paths)
 
     @property
     def hash(self) -> str:
-        """Fingerprint the patterns, 16 hex digits."""
+        """The hash of the patterns, 16 hex digits."""
         return hashlib.sha256("\0".join(self.patterns).encode()).hexdigest()[:16]
 
 
@@ -40,11 +43,14 @@ def load_vocabulary(path: Path | None = None) -> Vocabulary:
     """Load the built-in vocabulary, or a user's.
 
     Raises: ConfigError, also for a path that is no regular expression.
+
+        >>> any(re.fullmatch(p, "标签/可以识别") for p in load_vocabulary().patterns)
+        True
     """
-    found = read_toml(path or BUILT_IN, Vocabulary)
-    for pattern in found.patterns:
+    vocabulary = read_toml(path or BUILT_IN, Vocabulary)
+    for pattern in vocabulary.patterns:
         try:
             re.compile(pattern)
         except re.error as error:
             raise ConfigError(f"{path}: {pattern!r} is no regular expression: {error}") from error
-    return found
+    return vocabulary

@@ -1,6 +1,6 @@
 """Captions in the formats of labelling tools and trainers, in pixels of the upright photo.
 
-What a format cannot hold is counted and said, never dropped in silence.
+Whatever a format cannot hold is counted and reported, never dropped silently.
 """
 
 from shenhe.exports.write import FORMATS, write_export

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypedDict
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -18,22 +18,45 @@ from shenhe.locations import Location
 from shenhe.values import Annotation, CaptionObject
 
 LOCAL_FILES = "/data/local-files/?d="
-"""How Label Studio names a file below its document root, here the root of the file system."""
+"""Label Studio's URL of a file below its document root, which is the root of the file system."""
+
+
+class Result(TypedDict):
+    """One result of a prediction: a region with its label, or the text area of a region.
+
+    Units: `value` in per cent of the upright photo's sides, `original_*` in pixels.
+    """
+
+    id: str
+    to_name: str
+    original_width: int
+    original_height: int
+    image_rotation: int
+    from_name: str
+    type: str
+    value: dict[str, object]
+
+
+class Region(NamedTuple):
+    """A region: the kind of its labels, and its geometry in Label Studio's keys."""
+
+    kind: str
+    geometry: Mapping[str, object]
 
 
 def write(
     annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
 ) -> None:
-    """Write the folder; a text area of each region holds its whole desc."""
+    """Write the folder; a text area of each region holds the whole desc."""
     output.mkdir()
     names: dict[str, None] = {}
     tasks = []
     for annotation in annotations:
-        results: list[dict[str, Any]] = []
-        for number, thing in enumerate(annotation.objects, 1):
-            label = labels(thing.desc)
+        results: list[Result] = []
+        for number, item in enumerate(annotation.objects, 1):
+            label = labels(item.desc)
             names[label] = None
-            results += _regions(annotation, f"object_{number}", thing, label)
+            results += _results(annotation, f"object_{number}", item, label)
         prediction = {"model_version": "shenhe", "result": results}
         tasks.append({"data": {"image": _url(annotation.image)}, "predictions": [prediction]})
     text = json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
@@ -42,34 +65,36 @@ def write(
 
 
 def _url(photo: Location) -> str:
-    """Name a photo as Label Studio does, which knows where stores are by itself."""
+    """Return Label Studio's URL of a photo; it reads the URLs of stores by itself."""
     if isinstance(photo, Path):
         return LOCAL_FILES + quote(os.fsencode(photo.absolute()).lstrip(b"/"))
     return str(photo)
 
 
-def _regions(
-    annotation: Annotation, key: str, thing: CaptionObject, label: str
-) -> list[dict[str, Any]]:
-    kind, value = _value(shape_in_pixels(annotation, thing), annotation.size_wh)
-    common = {
-        "id": key,
-        "to_name": "image",
-        "original_width": annotation.size_wh.width,
-        "original_height": annotation.size_wh.height,
-        "image_rotation": 0,
-    }
-    region = common | {"from_name": kind, "type": kind, "value": value | {kind: [label]}}
-    words = common | {
-        "from_name": "desc",
-        "type": "textarea",
-        "value": value | {"text": [thing.desc]},
-    }
-    return [region, words]
+def _results(annotation: Annotation, key: str, item: CaptionObject, label: str) -> list[Result]:
+    """Return the region of an object, and the text area that holds its desc."""
+    kind, geometry = _region(shape_in_pixels(annotation, item), annotation.size_wh)
+
+    def result(name: str, kind: str, value: dict[str, object]) -> Result:
+        return {
+            "id": key,
+            "to_name": "image",
+            "original_width": annotation.size_wh.width,
+            "original_height": annotation.size_wh.height,
+            "image_rotation": 0,
+            "from_name": name,
+            "type": kind,
+            "value": {**geometry, **value},
+        }
+
+    return [
+        result(kind, kind, {kind: [label]}),
+        result("desc", "textarea", {"text": [item.desc]}),
+    ]
 
 
-def _value(shape: Shape, size_wh: Size) -> tuple[str, dict[str, Any]]:
-    """Give the kind of label and the region. Units: per cent of the upright photo's sides."""
+def _region(shape: Shape, size_wh: Size) -> Region:
+    """Convert a shape. Units: pixels in, per cent of the upright photo's sides out."""
     points = [
         (round(100 * x / size_wh.width, 4), round(100 * y / size_wh.height, 4))
         for x, y in shape.points
@@ -77,19 +102,19 @@ def _value(shape: Shape, size_wh: Size) -> tuple[str, dict[str, Any]]:
     if isinstance(shape, Box):
         (x1, y1), _, (x2, y2), _ = points
         sides = {"width": round(x2 - x1, 4), "height": round(y2 - y1, 4)}
-        return "rectanglelabels", {"x": x1, "y": y1, **sides, "rotation": 0}
+        return Region("rectanglelabels", {"x": x1, "y": y1, **sides, "rotation": 0})
     if isinstance(shape, Line):
         vertices = [
-            {"id": str(at), "x": x, "y": y, "isBezier": False}
-            | ({"prevPointId": str(at - 1)} if at else {})
-            for at, (x, y) in enumerate(points)
+            {"id": str(index), "x": x, "y": y, "isBezier": False}
+            | ({"prevPointId": str(index - 1)} if index else {})
+            for index, (x, y) in enumerate(points)
         ]
-        return "vectorlabels", {"vertices": vertices, "closed": False}
-    return "polygonlabels", {"points": [list(point) for point in points], "closed": True}
+        return Region("vectorlabels", {"vertices": vertices, "closed": False})
+    return Region("polygonlabels", {"points": [list(point) for point in points], "closed": True})
 
 
 def _config(names: list[str]) -> str:
-    """Name every label for every kind of region."""
+    """Write the labelling configuration: every label for every kind of region."""
     labels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in names)
     tags = ("RectangleLabels", "PolygonLabels", "VectorLabels")
     controls = "".join(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from shenhe.exports.beside import write_beside
+from shenhe.exports.labelme_files import FileHead, LabelMeShape, ShapeType, write_files
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import points_of, shape_in_pixels
 from shenhe.geometry import Box, Line
@@ -19,26 +18,28 @@ VERSION = "5.5.0"
 def write(
     annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
 ) -> None:
-    """Write the folder; `description` holds each whole desc."""
-    head = {"version": VERSION, "flags": {}}
-    write_beside(
-        annotations, output, losses, head, lambda whole, thing: _shape(whole, thing, labels)
-    )
+    """Write the folder; `description` holds the whole desc."""
+
+    def to_shape(annotation: Annotation, item: CaptionObject) -> LabelMeShape:
+        return _shape(annotation, item, labels)
+
+    head: FileHead = {"version": VERSION, "flags": {}}
+    write_files(annotations, output, losses, head, to_shape)
 
 
-def _shape(annotation: Annotation, thing: CaptionObject, labels: Labels) -> dict[str, Any]:
-    shape = shape_in_pixels(annotation, thing)
+def _shape(annotation: Annotation, item: CaptionObject, labels: Labels) -> LabelMeShape:
+    shape = shape_in_pixels(annotation, item)
     points = points_of(shape)
-    kind = "polygon"
+    kind: ShapeType = "polygon"
     if isinstance(shape, Box):
         kind, points = "rectangle", [points[0], points[2]]
     elif isinstance(shape, Line):
         kind = "linestrip"
     return {
-        "label": labels(thing.desc),
+        "label": labels(item.desc),
         "points": points,
         "group_id": None,
-        "description": thing.desc,
+        "description": item.desc,
         "shape_type": kind,
         "flags": {},
     }

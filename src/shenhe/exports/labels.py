@@ -1,4 +1,4 @@
-"""What a desc becomes where a tool wants one label a thing."""
+"""Labels: what a desc becomes in tools that give each object one label."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Labels = Callable[[str], str]
 
 
 def whole_desc(desc: str) -> str:
-    """Take all of it: nothing is lost, but labels are many."""
+    """Return the whole desc: nothing is lost, but there are many labels."""
     return desc
 
 
-# By category labels are few, and the whole desc goes where the format has room for it.
+# By category there are few labels; the whole desc is kept if the format has a field for it.
 LABELS: dict[str, Labels] = {"category": category, "desc": whole_desc}

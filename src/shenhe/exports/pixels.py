@@ -1,4 +1,4 @@
-"""Where coordinates become pixels for an export, once, and photos find their place in it."""
+"""Coordinates in pixels and photos on disk, as exports need them."""
 
 from __future__ import annotations
 
@@ -15,39 +15,44 @@ from shenhe.locations import Location, open_location
 from shenhe.values import Annotation, CaptionObject
 
 DIGITS = 2
+"""Decimal places of pixels."""
 JPEG_QUALITY = 95
 ORIENTATION = 0x0112
-PLAIN = {"JPEG", "PNG", "BMP"}
-"""Kinds of photo that every tool opens."""
+"""EXIF tag."""
+PLAIN_KINDS = {"JPEG", "PNG", "BMP"}
+"""Image formats that every tool opens."""
 
 
-def shape_in_pixels(annotation: Annotation, thing: CaptionObject) -> Shape:
-    """Place a thing on the upright photo, cut off at its edges. Units: pixels, to 1/100."""
-    placed = to_pixels(clip(thing.shape), annotation.size_wh)
+def shape_in_pixels(annotation: Annotation, item: CaptionObject) -> Shape:
+    """Place the shape of an object on its upright photo, clipped to its edges.
+
+    Units: 0-1000 in, pixels out, rounded to 1/100.
+    """
+    placed = to_pixels(clip(item.shape), annotation.size_wh)
     return placed.map_points(lambda x, y: (round(x, DIGITS), round(y, DIGITS)))
 
 
 def points_of(shape: Shape) -> list[list[float]]:
-    """Give corners or points as lists. Shape: (points, 2)."""
+    """Return corners or points as lists. Shape: (points, 2)."""
     return [[x, y] for x, y in shape.points]
 
 
 def bounds_xyxy(shape: Shape) -> tuple[float, float, float, float]:
-    """Give the smallest upright box around a shape."""
+    """Return the bounding box of a shape. Shape: xyxy. Units: those of the shape."""
     xs, ys = zip(*shape.points, strict=True)
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def is_line(thing: CaptionObject) -> bool:
-    """Whether a thing is drawn as a line."""
-    return isinstance(thing.shape, Line)
+def is_line(item: CaptionObject) -> bool:
+    """Whether an object is drawn as a line."""
+    return isinstance(item.shape, Line)
 
 
-def place_photo(photo: Location, folder: Path, losses: Counter[str]) -> Path:
-    """Put a photo into an export, and give its path there.
+def add_photo(photo: Location, folder: Path, losses: Counter[str]) -> Path:
+    """Add a photo to an export, and return its path there.
 
-    A link, where every tool sees the same upright pixels in the file; else an upright JPEG, so
-    that no tool can turn it another way. A photo that cannot be opened is counted and left out.
+    A link if every tool reads the same upright pixels from the file, else an upright JPEG, which no
+    tool can rotate. A photo that cannot be opened is counted in `losses` and left out.
     """
     stem = photos.unique_stem(photo)
     target = folder / (stem + photo.suffix)
@@ -77,9 +82,9 @@ def _link_or_copy(photo: Location, target: Path) -> None:
 
 
 def _is_plain(photo: Location) -> bool:
-    """Whether the stored pixels are upright and of a kind that every tool opens."""
+    """Whether the stored pixels are upright, and every tool opens their format."""
     try:
         with open_location(photo) as file, Image.open(file) as image:
-            return image.format in PLAIN and image.getexif().get(ORIENTATION, 1) == 1
+            return image.format in PLAIN_KINDS and image.getexif().get(ORIENTATION, 1) == 1
     except OSError:
         return False

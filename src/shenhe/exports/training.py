@@ -1,4 +1,4 @@
-"""The rows that such models are trained from: one photo a line, in pixels of the original."""
+"""Training rows: one photo a line, in pixels of the upright original."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypedDict
 
 from shenhe.errors import GeometryError
 from shenhe.exports.labels import Labels
@@ -14,38 +15,49 @@ from shenhe.exports.pixels import shape_in_pixels
 from shenhe.formats import summary
 from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
 from shenhe.locations import Location, is_utf8, location_text
-from shenhe.values import Annotation
+from shenhe.values import Annotation, CaptionObject
+
+
+class TrainingRow(TypedDict):
+    """A row. Units: pixels of the upright original."""
+
+    images: list[str]
+    objects: list[dict[str, object]]
+    width: int
+    height: int
+    summary: str
 
 
 def write(
     annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
 ) -> None:
-    """Write the file, with paths relative to its folder; descs stay whole whatever the labels."""
+    """Write the file, with paths relative to its folder; `labels` is ignored, descs stay whole."""
     with output.open("w", encoding="utf-8") as file:
         for annotation in annotations:
-            file.write(row(annotation, _from(output.parent, annotation.image)) + "\n")
+            file.write(row(annotation, _relative(output.parent, annotation.image)) + "\n")
 
 
 def row(annotation: Annotation, image: str) -> str:
-    """Write one row, which names its photo so, without its newline."""
-    objects = []
-    for thing in annotation.objects:
-        shape = shape_in_pixels(annotation, thing)
-        fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
-        if isinstance(shape, Line):
-            fields["line_points"] = len(shape.points)
-        objects.append(fields | {"desc": thing.desc})
-    told = {
+    """Write one row as JSON, without its newline; `image` names the photo."""
+    content: TrainingRow = {
         "images": [image],
-        "objects": objects,
+        "objects": [_fields(annotation, item) for item in annotation.objects],
         "width": annotation.size_wh.width,
         "height": annotation.size_wh.height,
-        "summary": annotation.summary or summary.render(thing.desc for thing in annotation.objects),
+        "summary": annotation.summary or summary.render(item.desc for item in annotation.objects),
     }
-    return json.dumps(told, ensure_ascii=False)
+    return json.dumps(content, ensure_ascii=False)
 
 
-def _from(folder: Path, photo: Location) -> str:
+def _fields(annotation: Annotation, item: CaptionObject) -> dict[str, object]:
+    shape = shape_in_pixels(annotation, item)
+    fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
+    if isinstance(shape, Line):
+        fields["line_points"] = len(shape.points)
+    return fields | {"desc": item.desc}
+
+
+def _relative(folder: Path, photo: Location) -> str:
     if isinstance(photo, Path):
         relative = os.path.relpath(photo.absolute(), folder.absolute())
         if is_utf8(relative):
@@ -54,7 +66,7 @@ def _from(folder: Path, photo: Location) -> str:
 
 
 def _numbers(shape: Shape) -> list[float]:
-    """Give whole pixels, or parts of them where whole ones would leave nothing of the shape."""
+    """Return whole pixels, or fractions if rounding would leave an invalid shape."""
     exact = to_numbers(shape)
     whole = [round(number) for number in exact]
     try:

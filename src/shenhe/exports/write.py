@@ -1,4 +1,4 @@
-"""From annotations to one export: refused if it exists, whole or not there at all."""
+"""Writing one export: an existing one is refused, and a new one is whole or absent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shenhe.exports.labels import Labels
 from shenhe.values import Annotation
 
 Writer = Callable[[Iterable[Annotation], Path, Labels, Counter[str]], None]
-"""Writes annotations to a path, and counts there what the format cannot hold."""
+"""Writes annotations to a path, and counts what the format cannot hold in the last argument."""
 FORMATS: dict[str, Writer] = {
     "coco": coco.write,
     "yolo-obb": yolo_obb.write,
@@ -32,20 +32,22 @@ def write_export(
     *,
     overwrite: bool = False,
 ) -> Counter[str]:
-    """Write an export, and give what it cannot hold, counted.
+    """Write an export; return counts of what its format cannot hold, by a description.
 
     Raises: UsageError if the output exists; RunError if it cannot be written.
+
+        losses = write_export("coco", annotations, Path("coco.json"), category)
     """
     if output.exists() and not overwrite:
         raise UsageError(f"--output {output}: exists; use another, or --overwrite")
-    fresh = output.with_name(output.name + ".new")
+    temporary = output.with_name(output.name + ".new")
     losses: Counter[str] = Counter()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _remove(fresh)
-        FORMATS[name](annotations, fresh, labels, losses)
+        _remove(temporary)
+        FORMATS[name](annotations, temporary, labels, losses)
         _remove(output)
-        fresh.replace(output)
+        temporary.replace(output)
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror}") from error
     return losses

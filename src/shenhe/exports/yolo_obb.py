@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shenhe.exports.labels import Labels, whole_desc
-from shenhe.exports.pixels import is_line, place_photo, shape_in_pixels
+from shenhe.exports.pixels import add_photo, is_line, shape_in_pixels
 from shenhe.values import Annotation
 
 LINES = "lines: YOLO-OBB has none; left out"
@@ -19,27 +19,27 @@ def write(
     annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
 ) -> None:
     """Write the folder. Units: corners are shares of the upright photo's sides, 0 to 1."""
-    pictures, texts = output / "images" / "train", output / "labels" / "train"
-    pictures.mkdir(parents=True)
-    texts.mkdir(parents=True)
+    images_folder, labels_folder = output / "images" / "train", output / "labels" / "train"
+    images_folder.mkdir(parents=True)
+    labels_folder.mkdir(parents=True)
     classes: dict[str, int] = {}
     for annotation in annotations:
-        photo = place_photo(annotation.image, pictures, losses)
+        photo = add_photo(annotation.image, images_folder, losses)
         lines = []
-        for thing in annotation.objects:
+        for item in annotation.objects:
             losses[DESCS] += labels is not whole_desc
-            if is_line(thing):
+            if is_line(item):
                 losses[LINES] += 1
                 continue
-            number = classes.setdefault(labels(thing.desc), len(classes))
+            number = classes.setdefault(labels(item.desc), len(classes))
             width, height = annotation.size_wh
             corners = (
                 f"{x / width:.6f} {y / height:.6f}"
-                for x, y in shape_in_pixels(annotation, thing).points
+                for x, y in shape_in_pixels(annotation, item).points
             )
             lines.append(f"{number} {' '.join(corners)}\n")
-        (texts / f"{photo.stem}.txt").write_text("".join(lines), encoding="utf-8")
-    # JSON strings are YAML strings too, whatever a desc holds.
+        (labels_folder / f"{photo.stem}.txt").write_text("".join(lines), encoding="utf-8")
+    # Every JSON string is a YAML string, whatever a desc holds.
     names = "".join(
         f"  {number}: {json.dumps(name, ensure_ascii=False)}\n" for name, number in classes.items()
     )

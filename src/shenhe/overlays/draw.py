@@ -1,6 +1,6 @@
 """Boxes, quads and lines on the upright photo, numbered, and a legend of their descs below it.
 
-The legend keeps long Chinese descs readable and off the photo; the numbers tie the two together.
+The legend keeps long Chinese descs readable and off the photo; the numbers link the two.
 """
 
 from __future__ import annotations
@@ -22,12 +22,17 @@ from shenhe.values import CaptionObject
 
 FONT = "NotoSansSC-GB2312.otf"
 MIN_SIDE = 960
-"""A smaller photo is enlarged to this, so that numbers and legend can be read."""
+"""Pixels of the longer side; smaller photos are enlarged, for readable numbers and legends."""
 TEXT_SHARE = 36
-"""The legend's text is this part of the longer side high: 10 pixels in a 360-pixel thumbnail."""
+"""Longer side over the height of the legend's text: 10 pixels in a 360-pixel thumbnail."""
+MAX_TEXT = 400
+"""Characters of a desc in the legend."""
 HEAD = 4096
-"""So many bytes at the beginning of an overlay hold its comment."""
+"""Bytes at the beginning of an overlay that hold its comment."""
 Colour = tuple[int, int, int]
+"""RGB, 0-255."""
+Rectangle = tuple[float, float, float, float]
+"""xyxy, in pixels."""
 COLOURS: dict[str, Colour] = {
     "BBU设备": (66, 165, 245),
     "挡风板": (171, 110, 240),
@@ -36,7 +41,12 @@ COLOURS: dict[str, Colour] = {
     "光纤": (76, 217, 100),
     "电线": (255, 95, 120),
 }
-OTHERS: tuple[Colour, ...] = ((0, 220, 220), (205, 220, 57), (255, 138, 200), (190, 160, 130))
+OTHER_COLOURS: tuple[Colour, ...] = (
+    (0, 220, 220),
+    (205, 220, 57),
+    (255, 138, 200),
+    (190, 160, 130),
+)
 DARK: Colour = (16, 20, 26)
 PALE: Colour = (236, 240, 244)
 
@@ -44,12 +54,12 @@ PALE: Colour = (236, 240, 244)
 def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.Image:
     """Draw the objects of one photo.
 
-    Shape: an upright RGB photo of any size in; the photo, enlarged if small, on its legend out.
+    Shape: an upright RGB photo of any size in; the photo, enlarged if small, above its legend out.
     Units: shapes are in the 0-1000 frame.
     """
-    grow = max(1.0, MIN_SIDE / max(photo.size))
-    size = Size(round(photo.width * grow), round(photo.height * grow))
-    photo = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS) if grow > 1 else photo
+    factor = max(1.0, MIN_SIDE / max(photo.size))
+    size = Size(round(photo.width * factor), round(photo.height * factor))
+    photo = photo.convert("RGB").resize(size, Image.Resampling.LANCZOS) if factor > 1 else photo
     legend = _legend(size.width, max(size), objects)
     sheet = Image.new("RGB", (size.width, size.height + legend.height), DARK)
     sheet.paste(photo, (0, 0))
@@ -59,22 +69,24 @@ def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.
 
 
 def overlay_path(folder: Path, photo: Location, seen_with: str = "") -> Path:
-    """Name the overlay of a photo, see `photos.unique_stem`."""
+    """Return the path of a photo's overlay in a folder, see `photos.unique_stem`."""
     return folder / f"{photos.unique_stem(photo, seen_with)}.jpg"
 
 
 def write_overlay(photo: Location, objects: Sequence[CaptionObject], path: Path) -> None:
-    """Write the overlay of a photo, in one step.
+    """Write the overlay of a photo, whole or not at all.
 
     Raises: PhotoError; RunError if it cannot be written.
+
+        write_overlay(photo, caption.photos[0], overlay_path(folder, photo))
     """
     sheet = draw_caption(photos.open_upright(photo), objects)
-    with whole_file(path) as fresh:
-        sheet.save(fresh, "JPEG", quality=90, comment=_mark(objects))
+    with whole_file(path) as temporary:
+        sheet.save(temporary, "JPEG", quality=90, comment=_mark(objects))
 
 
 def is_drawn(objects: Sequence[CaptionObject], path: Path) -> bool:
-    """Whether an overlay is there, and shows these objects: it says so itself, no clock does."""
+    """Whether an overlay exists and shows these objects, by its comment rather than its time."""
     try:
         with path.open("rb") as file:
             return _mark(objects) in file.read(HEAD)
@@ -83,18 +95,23 @@ def is_drawn(objects: Sequence[CaptionObject], path: Path) -> bool:
 
 
 def _mark(objects: Sequence[CaptionObject]) -> bytes:
-    """Tell objects from all others, in a comment of the overlay."""
-    told = repr([(thing.desc, thing.shape) for thing in objects])
-    digest = hashlib.sha256(told.encode("utf-8", "backslashreplace"))
+    """Return the fingerprint of objects, which is the comment of their overlay."""
+    content = repr([(item.desc, item.shape) for item in objects])
+    digest = hashlib.sha256(content.encode("utf-8", "backslashreplace"))
     return b"shenhe:" + digest.hexdigest().encode()
 
 
 def colour_of(desc: str) -> Colour:
-    """Give the colour of a desc's category: the same one in every overlay."""
+    """Return the colour of a desc's category: the same in every overlay. Units: RGB, 0-255.
+
+    >>> colour_of("标签/可以识别")
+    (255, 235, 59)
+    """
     name = category(desc)
     if name in COLOURS:
         return COLOURS[name]
-    return OTHERS[hashlib.sha256(name.encode("utf-8", "replace")).digest()[0] % len(OTHERS)]
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
+    return OTHER_COLOURS[digest[0] % len(OTHER_COLOURS)]
 
 
 @lru_cache(maxsize=8)
@@ -104,23 +121,23 @@ def _font(height: int) -> ImageFont.FreeTypeFont:
 
 
 def _draw_shapes(sheet: Image.Image, size: Size, objects: Sequence[CaptionObject]) -> None:
-    """Draw every outline twice, dark below bright, so that it stands out on any photo."""
+    """Draw each outline twice, dark below bright, to be visible on any photo."""
     pen = ImageDraw.Draw(sheet)
     width = max(2, round(max(size) / 320))
-    placed = [(thing, to_pixels(thing.shape, size)) for thing in objects]
+    placed = [(item, to_pixels(item.shape, size)) for item in objects]
     for colour_width, dark in ((width * 2, True), (width, False)):
-        for thing, shape in placed:
+        for item, shape in placed:
             points = list(shape.points)
             if not isinstance(shape, Line):
                 points.append(points[0])
-            colour = DARK if dark else colour_of(thing.desc)
+            colour = DARK if dark else colour_of(item.desc)
             pen.line(points, fill=colour, width=colour_width, joint="curve")
             if isinstance(shape, Line):
                 for point in points:
                     _dot(pen, point, colour_width, colour)
-    taken: list[tuple[float, float, float, float]] = []
-    for number, (thing, shape) in enumerate(placed, 1):
-        taken.append(_draw_number(pen, size, number, shape.points[0], colour_of(thing.desc), taken))
+    tags: list[Rectangle] = []
+    for number, (item, shape) in enumerate(placed, 1):
+        tags.append(_draw_number(pen, size, number, shape.points[0], colour_of(item.desc), tags))
 
 
 def _draw_number(
@@ -129,9 +146,9 @@ def _draw_number(
     number: int,
     corner: Point,
     colour: Colour,
-    taken: Sequence[tuple[float, float, float, float]],
-) -> tuple[float, float, float, float]:
-    """Draw a number's tag beside a shape's first point, where no other tag is, and give its box."""
+    tags: Sequence[Rectangle],
+) -> Rectangle:
+    """Draw a number's tag beside a shape's first point, clear of other tags; return its box."""
     height = round(max(size) / 30)
     font = _font(round(height * 0.8))
     width = max(height, round(font.getlength(str(number)) + height * 0.5))
@@ -142,7 +159,7 @@ def _draw_number(
         top = min(max(0, y + dy), size.height - height)
         box = (left, top, left + width, top + height)
         best = best or box
-        if not any(_overlap(box, other) for other in taken):
+        if not any(_overlap(box, tag) for tag in tags):
             best = box
             break
     assert best is not None
@@ -152,44 +169,44 @@ def _draw_number(
     return best
 
 
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+def _overlap(a: Rectangle, b: Rectangle) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _dot(pen: ImageDraw.ImageDraw, at: Point, radius: float, colour: Colour) -> None:
-    x, y = at
+def _dot(pen: ImageDraw.ImageDraw, centre: Point, radius: float, colour: Colour) -> None:
+    x, y = centre
     pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
 
 
 def _legend(width: int, side: int, objects: Sequence[CaptionObject]) -> Image.Image:
-    """List the objects, each on as many lines as its desc takes."""
+    """Draw the list of objects, each desc wrapped over several lines if needed."""
     height = round(side / TEXT_SHARE)
     font, step, tag = _font(height), round(height * 1.5), round(height * 1.9)
     left = tag + 2 * height
     rows = [
-        (number if at == 0 else None, thing, line)
-        for number, thing in enumerate(objects, 1)
-        for at, line in enumerate(_wrapped(thing.desc, font, width - left - height))
+        (number if index == 0 else None, item, line)
+        for number, item in enumerate(objects, 1)
+        for index, line in enumerate(_wrap(item.desc, font, width - left - height))
     ]
     panel = Image.new("RGB", (width, step * max(1, len(rows)) + height), DARK)
     pen = ImageDraw.Draw(panel)
     if not rows:
         pen.text((height, height // 2), "0 objects", fill=PALE, font=font)
-    for index, (number, thing, line) in enumerate(rows):
+    for index, (number, item, line) in enumerate(rows):
         top = index * step + height // 2
         if number is not None:
             box = (height, top, height + tag, top + round(height * 1.3))
-            pen.rounded_rectangle(box, radius=height / 5, fill=colour_of(thing.desc))
+            pen.rounded_rectangle(box, radius=height / 5, fill=colour_of(item.desc))
             middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
             pen.text(middle, str(number), fill=DARK, font=font, anchor="mm")
         pen.text((left, top + height * 0.65), line, fill=PALE, font=font, anchor="lm")
     return panel
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break a desc where the line is full: Chinese has no spaces to break at."""
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
+    """Wrap a desc at any character: Chinese has no spaces."""
     lines = [""]
-    for character in "".join(c if c.isprintable() else " " for c in text[:400]):
+    for character in "".join(c if c.isprintable() else " " for c in text[:MAX_TEXT]):
         if lines[-1] and font.getlength(lines[-1] + character) > width:
             lines.append("")
         lines[-1] += character

@@ -1,8 +1,8 @@
-"""Rewards for GRPO training: formats, verdicts and reasons, read as everything here reads them.
+"""Rewards for GRPO training: formats, verdicts and reasons, read by the parsers of this package.
 
-Each has the signature that TRL gives a reward function: the completions (texts, or conversations
-of one message), and the columns of the data set by name; one number a completion comes back.
-`shenhe.rewards.swift_plugin` is the same as a plugin of ms-swift's.
+Each reward has TRL's signature: completions (texts, or conversations of one message) and the
+columns of the data set by name in, one number a completion out. `shenhe.rewards.swift_plugin`
+registers them with ms-swift.
 
     from trl import GRPOTrainer
     from shenhe import rewards
@@ -15,7 +15,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 from shenhe.config import load_vocabulary
 from shenhe.errors import FormatError, GeometryError
@@ -23,70 +22,91 @@ from shenhe.formats import caption, summary, verdict
 from shenhe.values import EXPECTED, PASS, Judgement, Label, photo_key
 
 FALSE_PASS = -1.0
-"""What a verdict is worth that passes a group which people failed: less than saying nothing."""
+"""Reward of a verdict that passes a group which people failed: less than that of no verdict."""
 ONLY_NAMES = 0.5
-"""What a reason is worth that names photos, and nothing that is on them."""
-Completion = str | Sequence[Mapping[str, Any]]
+"""Reward of a reason that names photos and no word of their lines."""
+Completion = str | Sequence[Mapping[str, object]]
+"""A text, or a conversation: the `content` of its last message is a text or a list of parts."""
+GroupLines = str | Sequence[str] | Mapping[str, str | None]
+"""The lines of one group: {"图片_1": line}, the same as JSON, or a list in the photos' order."""
 _WORD = re.compile(r"[A-Z]*[\u4e00-\u9fff]+")
 
 
-def caption_format(completions: Sequence[Completion], **columns: Any) -> list[float]:
-    """Give 1 for a strict caption, else 0; of as many photos as the column `images` has for it."""
-    images = columns.get("images") or [None] * len(completions)
-    found = []
-    for completion, some in zip(completions, images, strict=True):
+def caption_format(
+    completions: Sequence[Completion],
+    images: Sequence[Sequence[object] | None] | None = None,
+    **columns: object,
+) -> list[float]:
+    """Return 1 for a strict caption, else 0; its count of photos must be that of `images`, if set.
+
+    >>> caption_format(['{"图片_1": {}}', "no caption"], images=[["1.jpg"], ["2.jpg"]])
+    [1.0, 0.0]
+    """
+    rewards = []
+    for completion, photos in zip(completions, images or [None] * len(completions), strict=True):
         try:
-            value = caption.parse(_text(completion), len(some) if some else None)
+            value = caption.parse(_text(completion), len(photos) if photos else None)
         except (FormatError, GeometryError):
-            found.append(0.0)
+            rewards.append(0.0)
         else:
-            found.append(float(bool(value.photos)))  # a caption of no photo is none
-    return found
+            rewards.append(float(bool(value.photos)))  # no photo is no caption
+    return rewards
 
 
-def summary_format(completions: Sequence[Completion], **columns: Any) -> list[float]:
-    """Give 1 for a well-formed Stage-A line, else 0."""
-    return [_reads(summary.parse, _text(completion)) for completion in completions]
+def summary_format(completions: Sequence[Completion], **columns: object) -> list[float]:
+    """Return 1 for a well-formed Stage-A line, else 0.
+
+    >>> summary_format(["标签/可以识别×2", ""])
+    [1.0, 0.0]
+    """
+    return [_is_valid(summary.parse, _text(completion)) for completion in completions]
 
 
-def verdict_format(completions: Sequence[Completion], **columns: Any) -> list[float]:
-    """Give 1 for a well-formed verdict, else 0."""
-    return [_reads(verdict.parse, _text(completion)) for completion in completions]
+def verdict_format(completions: Sequence[Completion], **columns: object) -> list[float]:
+    r"""Return 1 for a well-formed verdict, else 0.
+
+    >>> verdict_format(["通过\n理由: 图片_1 显示完整", "通过"])
+    [1.0, 0.0]
+    """
+    return [_is_valid(verdict.parse, _text(completion)) for completion in completions]
 
 
 def verdict_right(
-    completions: Sequence[Completion], label: Sequence[Label | None], **columns: Any
+    completions: Sequence[Completion], label: Sequence[Label | None], **columns: object
 ) -> list[float]:
-    """Give 1 for the verdict of `label` (pass, fail), -1 for a false pass, else 0.
+    r"""Return 1 for the verdict that `label` (pass, fail) asks for, -1 for a false pass, else 0.
 
-    A group without a label gives 0, whatever is said of it.
+    The reward of a group without a label is 0.
+
+    >>> verdict_right(["通过\n理由: 显示完整"] * 3, label=["pass", "fail", None])
+    [1.0, -1.0, 0.0]
     """
-    found = []
-    for completion, said in zip(completions, label, strict=True):
+    rewards = []
+    for completion, expected in zip(completions, label, strict=True):
         judgement = _judgement(completion)
-        if judgement is None or said is None:
-            found.append(0.0)
-        elif judgement.verdict == EXPECTED[said]:
-            found.append(1.0)
+        if judgement is None or expected is None:
+            rewards.append(0.0)
+        elif judgement.verdict == EXPECTED[expected]:
+            rewards.append(1.0)
         else:
-            found.append(FALSE_PASS if judgement.verdict == PASS else 0.0)
-    return found
+            rewards.append(FALSE_PASS if judgement.verdict == PASS else 0.0)
+    return rewards
 
 
 def reason_grounded(
-    completions: Sequence[Completion],
-    lines: Sequence[str | Sequence[str] | Mapping[str, str | None]],
-    **columns: Any,
+    completions: Sequence[Completion], lines: Sequence[GroupLines], **columns: object
 ) -> list[float]:
-    """Give the share of a reason's words that stand in the lines of the photos it names.
+    r"""Return the share of a reason's words that stand in the lines of the photos it names.
 
-    `lines` are those of each group: {"图片_1": line}, the same as JSON, or a list in their order.
-    Words are the vocabulary's attributes. A malformed verdict, a photo that there is none of, and a
-    pass that states a fault give 0.
+    Words are the attributes of the vocabulary. The reward is 0 for a malformed verdict, for a photo
+    that the group does not have, and for a pass that states a fault.
+
+    >>> reason_grounded(["通过\n理由: 图片_1 显示完整"], [{"图片_1": "BBU设备/华为/显示完整×1"}])
+    [1.0]
     """
     return [
-        _grounded(judgement, _lines(some)) if (judgement := _judgement(completion)) else 0.0
-        for completion, some in zip(completions, lines, strict=True)
+        _grounded(judgement, _lines(group)) if (judgement := _judgement(completion)) else 0.0
+        for completion, group in zip(completions, lines, strict=True)
     ]
 
 
@@ -97,7 +117,7 @@ REWARDS: Mapping[str, Callable[..., list[float]]] = {
     "shenhe_verdict_right": verdict_right,
     "shenhe_reason_grounded": reason_grounded,
 }
-"""All of them, by the names that ms-swift's --reward_funcs knows them by."""
+"""All rewards by their names in ms-swift's --reward_funcs."""
 
 
 def _text(completion: Completion) -> str:
@@ -106,10 +126,11 @@ def _text(completion: Completion) -> str:
     content = completion[-1].get("content", "") if completion else ""
     if isinstance(content, str):
         return content
-    return "".join(str(part.get("text", "")) for part in content)
+    parts = content if isinstance(content, Sequence) else ()
+    return "".join(str(part.get("text", "")) for part in parts if isinstance(part, Mapping))
 
 
-def _reads(parse: Callable[[str], object], text: str) -> float:
+def _is_valid(parse: Callable[[str], object], text: str) -> float:
     try:
         parse(text)
     except FormatError:
@@ -124,13 +145,13 @@ def _judgement(completion: Completion) -> Judgement | None:
         return None
 
 
-def _lines(some: str | Sequence[str] | Mapping[str, str | None]) -> dict[str, str]:
-    if isinstance(some, str):
-        return _lines(json.loads(some))
-    if isinstance(some, Mapping):
-        # A table of rows with different keys holds nothing for those that a row has not.
-        return {key: line for key, line in some.items() if line is not None}
-    return {photo_key(index): line for index, line in enumerate(some)}
+def _lines(group: GroupLines) -> dict[str, str]:
+    if isinstance(group, str):
+        return _lines(json.loads(group))
+    if isinstance(group, Mapping):
+        # A table fills the keys that a row lacks with None.
+        return {key: line for key, line in group.items() if line is not None}
+    return {photo_key(index): line for index, line in enumerate(group)}
 
 
 def _grounded(judgement: Judgement, lines: Mapping[str, str]) -> float:
@@ -140,29 +161,28 @@ def _grounded(judgement: Judgement, lines: Mapping[str, str]) -> float:
         return 0.0
     if judgement.verdict == PASS and set(_words(reason)) & set(_faults()):
         return 0.0
-    everywhere = {word for line in lines.values() for word in _words(line)}
-    right = total = 0
-    seen = everywhere
+    photo_words = {word for line in lines.values() for word in _words(line)}
+    grounded = total = 0
     for part in re.split(r"(图片_\d+)", reason):
         if part in named:
-            seen = set(_words(lines[part]))
+            photo_words = set(_words(lines[part]))
             continue
-        found = _words(part)
-        total += len(found)
-        right += sum(word in seen for word in found)
+        words = _words(part)
+        total += len(words)
+        grounded += sum(word in photo_words for word in words)
     if not total:
         return ONLY_NAMES if named else 0.0
-    return right / total
+    return grounded / total
 
 
 def _words(text: str) -> list[str]:
-    """Find the vocabulary's words in a text, the longest first: 不符合要求 is not 符合要求."""
+    """Find the words of the vocabulary in a text, the longest first: 不符合要求 is not 符合要求."""
     return [match[0] for match in _attributes().finditer(text)]
 
 
 @cache
 def _attributes() -> re.Pattern[str]:
-    """Take the words behind the category of each path."""
+    """Return the pattern of the words behind the category of each path."""
     words = {
         word for path in load_vocabulary().paths for word in _WORD.findall(path.partition("/")[2])
     }
@@ -171,5 +191,5 @@ def _attributes() -> re.Pattern[str]:
 
 @cache
 def _faults() -> tuple[str, ...]:
-    """Give the words that state a fault."""
+    """Return the words that state a fault."""
     return tuple(load_vocabulary().faults)

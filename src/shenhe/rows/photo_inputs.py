@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
-from shenhe.rows.keys import key_of
-from shenhe.rows.ledger import Json, read_rows
+from shenhe.rows.ledger import Json
+from shenhe.rows.readers import read_keyed
 from shenhe.shards import list_rows_files
 
 
@@ -15,13 +16,13 @@ def read_photo_inputs(run_dir: Path) -> dict[str, str | None]:
 
     The fingerprint is None where Stage-A has no row of the group now, or where an earlier version
     wrote the row.
-    Raises: RunError if rows cannot be read.
+    Raises: RunError if rows cannot be read, or have no key.
     """
     inputs: dict[str, str | None] = {}
     for path in list_rows_files(run_dir / "stage_b"):
-        inputs.update((key_of(row), None) for row in read_rows(path))
+        inputs.update((row.key, None) for row in read_keyed(path, VerdictRow))
     for path in list_rows_files(run_dir / "stage_a"):
-        inputs.update((key_of(row), _photo_inputs(row)) for row in read_rows(path))
+        inputs.update((row.key, _photo_inputs(row.json)) for row in read_keyed(path, SummaryRow))
     return inputs
 
 

@@ -1,1 +1,1 @@
-"""The jobs a model does: each has pure `requests(...)` and `read(...)`."""
+"""The jobs of a model: each has a pure `request(...)` and a pure `read(...)`."""

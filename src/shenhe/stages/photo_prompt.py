@@ -1,4 +1,4 @@
-"""How a prompt about photos is laid out, the same for captions and summaries."""
+"""Messages about photos, in the same layout for captions and summaries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from shenhe.values import photo_key
 
 
 def photo_messages(system: str, user: str, photos: Sequence[Location]) -> tuple[Message, ...]:
-    """Lay out `图片_1: <photo>` ... then the question; an empty system text sends none."""
+    """Build `图片_1: <photo>` ... and the question; an empty system text sends no system turn.
+
+    >>> from pathlib import Path
+    >>> [message.role for message in photo_messages("", "标注", [Path("1.jpg")])]
+    ['user']
+    """
     parts: list[str | ImagePart] = []
     for index, path in enumerate(photos):
         parts += [f"{photo_key(index)}: ", ImagePart(path)]

@@ -20,8 +20,8 @@ def request(
 ) -> Request:
     """Ask for the line of one photo, after the worked examples."""
     question = template.fill(mission)
-    *system, asked = photo_messages(template.system, question, [photo])
-    shown = [
+    *system, final_turn = photo_messages(template.system, question, [photo])
+    example_turns = [
         message
         for example in template.examples
         if example.photo is not None
@@ -30,7 +30,7 @@ def request(
             Message("assistant", (example.answer,)),
         )
     ]
-    messages = (*system, *shown, asked)
+    messages = (*system, *example_turns, final_turn)
     return Request(key, messages, max_new_tokens, grammar=grammars.of_summary())
 
 
@@ -45,7 +45,7 @@ def requests(
 def read(answer: Answer) -> str:
     """Read the line.
 
-    Raises: FormatError, also for a line that was cut at the token limit.
+    Raises: FormatError, also for a line that was truncated at the token limit.
     """
     if answer.finish_reason == "loop":
         raise FormatError("loop", f"stopped after {answer.new_tokens} tokens: one thing repeated")

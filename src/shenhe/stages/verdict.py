@@ -14,10 +14,10 @@ MAX_NEW_TOKENS = 128
 
 
 def messages(lines: Mapping[str, str], mission: Mission, template: Template) -> tuple[Message, ...]:
-    """Lay the lines out as data, one a line, in their order; text only.
+    """Build the messages about the lines of a group, listed in their order; text only.
 
-    Raises: FormatError for a line that is no summary, so that no line can pose as part of the
-    prompt (a line break, a special token).
+    Raises: FormatError for a line that is no summary: a line break or a special token in it could
+    pose as part of the prompt.
     """
     listed = "\n".join(f"{key}: {summary.parse(line)}" for key, line in lines.items())
     turns = [Message("system", (template.system,))] if template.system else []
@@ -34,7 +34,7 @@ def request(
     template: Template,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> Request:
-    """Ask for the verdict.
+    """Ask for the verdict of a group.
 
     Raises: FormatError for a line that is no summary.
     """
