@@ -24,7 +24,7 @@ from shenhe.messages import Answer, PhotoSize, Request
 from shenhe.rows.keys import key_of, rows_file
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs import RunOptions, run_summaries
-from shenhe.runs.changes import changes
+from shenhe.runs.photo_changes import find_changes
 
 MISSION = load_missions().get("挡风板安装检查")
 
@@ -80,11 +80,11 @@ def _tell(what: str, tree: Path, out: Path) -> None:
     path = rows_file(out, MISSION.name)
     began = time.perf_counter()
     with closing(RowIndex(path, key_of)) as done:
-        found = changes(PhotoTree(tree), MISSION, path, done)
+        stale = find_changes(PhotoTree(tree), MISSION, path, done)
         count = len(done)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     seconds = time.perf_counter() - began
-    print(f"| {what} | {count:,} | {len(found.stale):,} | {seconds:.1f} | {megabytes:.0f} |")
+    print(f"| {what} | {count:,} | {len(stale.keys):,} | {seconds:.1f} | {megabytes:.0f} |")
 
 
 if __name__ == "__main__":

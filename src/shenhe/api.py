@@ -26,8 +26,8 @@ from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
 from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.runs.drive import drive
-from shenhe.runs.jobs import Job, Outcome, Rejection, Success
-from shenhe.runs.probability import p_pass
+from shenhe.runs.verdict_policy import p_pass
+from shenhe.runs.work import Job, Outcome, Rejection, Success
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import STAGE_A_INCOMPLETE, Caption, Judgement, Ruling, photo_key
 

@@ -1,4 +1,4 @@
-"""Messages to a model, and its answers: requests are put to engines, which give answers."""
+"""Messages to a model, and its answers: engines take requests and give answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shenhe.geometry import Size
 from shenhe.locations import Location
 
 FinishReason = Literal["stop", "length", "loop"]
-"""An answer ended by itself, at the token limit, or because it went round in a circle."""
+"""An answer ended by itself, at the token limit, or because it repeated itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A photo inside a message, by reference: engines open its pixels."""
+    """A photo in a message, by reference: engines open its pixels."""
 
     path: Location
 
@@ -31,9 +31,9 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """What an answer must be, as Lark, and as a regular expression, which cannot say as much.
+    """The form of an answer, as Lark, and as a regular expression, which is less strict.
 
-    `photos` are those of a caption, `highest` its largest number.
+    `photos` is the number of photos of a caption, `highest` its largest coordinate.
     """
 
     kind: Literal["caption", "summary", "verdict"]
@@ -47,9 +47,9 @@ class Grammar:
 class Request:
     """One question to an engine.
 
-    `choices` asks for the log-probability of each as the opening. `grammar` is what the answer must
-    be; an engine that is told not to constrain, or cannot, passes it over. `temperature` is the
-    least it may be answered with.
+    `choices` asks for the log-probability of each as the opening of the answer. `grammar` is the
+    form of the answer; an engine that does not constrain ignores it. `temperature` is the lowest
+    that the engine may use.
     """
 
     key: str
@@ -63,9 +63,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class PhotoSize:
-    """Both sizes of a photo, in pixels: of the upright original, and as the model saw it.
+    """Sizes of a photo, in pixels: of the upright original, and as the model saw it.
 
-    `damaged_inside` is what the decoder said of data that make no sense, empty where all is well.
+    `damaged_inside` is what the decoder said of damaged data; empty if the photo is whole.
     """
 
     original_wh: Size
@@ -75,7 +75,7 @@ class PhotoSize:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an engine wrote for the request of the same key; `sizes` follow its photos."""
+    """The answer to the request of the same key; `sizes` follow the order of its photos."""
 
     key: str
     text: str
@@ -89,7 +89,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RequestFailed:
-    """A request that got no answer, and why; `key` and `attempt` are the request's."""
+    """A request without an answer, and why; `key` and `attempt` are those of the request."""
 
     key: str
     code: str

@@ -1,9 +1,9 @@
-"""The rows that cross disk: frozen pydantic models that refuse unknown keys."""
+"""Rows that cross disk: frozen pydantic models that refuse unknown keys."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -22,7 +22,7 @@ SCHEMA = 1
 
 
 def utc_now() -> str:
-    """Give the present time as rows write it: 2025-10-24T12:34:56.000000Z."""
+    """Give the current time as rows have it: 2025-10-24T12:34:56.000000Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -37,20 +37,20 @@ class Row(BaseModel):
 
 
 def describe_invalid(error: ValidationError) -> str:
-    """Name the first field that is wrong, and what is wrong with it."""
+    """Describe the first problem of a row: `field: message`."""
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))
     return f"{field}: {first['msg']}" if field else first["msg"]
 
 
 class PhotoFacts(Row):
-    """What is known of a photo itself: `damaged_inside` as the decoder put it, null where whole."""
+    """Facts of a photo itself: `damaged_inside` in the decoder's words, null if it is whole."""
 
     damaged_inside: str | None = None
 
 
 class AnswerMeta(Row):
-    """What is kept of one answer: sizes and facts are null for text-only questions."""
+    """One answer of the model; sizes and facts are null for text-only requests."""
 
     raw: str
     finish_reason: FinishReason
@@ -67,8 +67,8 @@ class RunMeta(Row):
     """What a row was made with.
 
     `inputs_hash` is that of what the row rests on: a verdict's lines, or a group's photos.
-    `left_out` is what a group's folder holds beside its photos and may be one; `why` are the codes
-    for which a group is undecided, in the order of `values.UNDECIDED_CODES`.
+    `left_out` lists files of a group's folder that may be photos and were not looked at; `why` are
+    the codes for which a group is undecided, in the order of `values.UNDECIDED_CODES`.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")
@@ -81,9 +81,10 @@ class RunMeta(Row):
 
 
 class CaptionMeta(RunMeta):
-    """What a caption row was made with; `resized_wh` are the photos as the model saw them.
+    """What a caption row was made with.
 
-    `facts` are those of its photos, in their order.
+    `resized_wh` are the sizes at which the model saw the photos, in pixels; `facts` are in the
+    order of the photos.
     """
 
     truncated: bool
@@ -92,7 +93,7 @@ class CaptionMeta(RunMeta):
 
 
 class GroupRow(Row):
-    """A row about a group: what identifies it comes first."""
+    """A row about a group, which its first fields identify."""
 
     group_id: str
     mission: str
@@ -118,13 +119,13 @@ class SummaryRow(GroupRow):
         return tuple(map(locate, self.images))
 
     def damaged_inside(self, key: str) -> str:
-        """Tell what is damaged in the photo of a key, 图片_1 on; nothing where it is whole."""
+        """Give the damage inside the photo of a key, 图片_1 on; empty if it is whole."""
         answer = self.meta.answers.get(key)
         return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
-def known_probability(probability: Any) -> float | None:
-    """Give a probability; what is none, as NaN, is not known, whoever wrote it."""
+def known_probability(probability: object) -> float | None:
+    """Give a probability, or None for any other value, as NaN: it counts as not known."""
     if isinstance(probability, bool) or not isinstance(probability, int | float):
         return None
     return probability if 0 <= probability <= 1 else None
@@ -152,13 +153,13 @@ class VerdictRow(GroupRow):
 
 
 class CaptionRow(Row):
-    """The dense caption of photos seen together; `caption` is grouped JSON, 0-1000.
+    """The dense caption of photos seen together; `caption` is grouped JSON, in the 0-1000 frame.
 
     `sizes_wh` are those of the upright originals, in pixels, one a photo.
     """
 
     images: list[str]
-    caption: dict[str, dict[str, dict[str, Any]]]
+    caption: dict[str, dict[str, dict[str, object]]]
     sizes_wh: list[tuple[int, int]]
     raw: str
     repairs: list[str]
@@ -177,7 +178,7 @@ class CaptionRow(Row):
 
 
 class CaptionFailure(Row):
-    """Photos that got no caption, and why; `item` is the photo or the answer at fault."""
+    """Photos without a caption, and why; `item` is the photo or the answer at fault."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     item: str
@@ -197,7 +198,7 @@ class CaptionFailure(Row):
 
 
 class Failure(Row):
-    """An item that was not done, and why; `raw` is the model's text where there is any."""
+    """An item that was not done, and why; `raw` is the model's text, if it wrote one."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     item: str

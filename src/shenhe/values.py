@@ -1,4 +1,4 @@
-"""Captions, judgements and groups: the values that stay in memory."""
+"""Captions, judgements and groups: values that stay in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAIL: Final = "不通过"
 Label = Literal["pass", "fail"]
 Ruling = Literal["通过", "不通过"]
 EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
-"""The verdict that a label asks for."""
+"""The verdict that agrees with each label."""
 STAGE_A_INCOMPLETE: Final = "stage_a_incomplete"
 LEFT_OUT: Final = "left_out"
 DUPLICATE_GROUP: Final = "duplicate_group"
@@ -31,7 +31,7 @@ def photo_key(index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CaptionObject:
-    """One thing on a photo. Units: the shape is in the 0-1000 frame of the upright photo."""
+    """An object on a photo. Units: the shape is in the 0-1000 frame of the upright photo."""
 
     shape: Shape
     desc: str
@@ -39,14 +39,14 @@ class CaptionObject:
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """The objects of each photo asked about, in the order of the photos. Zero objects is valid."""
+    """The objects of each photo, in the order of the photos. Zero objects is valid."""
 
     photos: tuple[tuple[CaptionObject, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """What is on one photo, by a model or by people. Units: shapes in the 0-1000 frame.
+    """The objects of one photo, named by a model or by people. Units: shapes in the 0-1000 frame.
 
     `size_wh` is that of the upright original, in pixels.
     """
@@ -59,7 +59,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a well-formed verdict text says."""
+    """The content of a well-formed verdict text."""
 
     verdict: Ruling
     reason: str
@@ -69,8 +69,8 @@ class Judgement:
 class LeftOut:
     """A file in a group's folder that may be a photo and was not looked at.
 
-    `path` is relative to the group's folder. `kind` is the file's kind by its first bytes, or why
-    it is not known: broken_link, unreadable, unfinished, unknown.
+    `path` is relative to the group's folder. `kind` is the file's kind by its first bytes, or the
+    reason why that is unknown: broken_link, unreadable, unfinished, unknown.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}  # rows hold it, and refuse unknown keys
@@ -83,9 +83,9 @@ class LeftOut:
 class Group:
     """The photos that are judged together for one mission, in natural order.
 
-    `problem` says why the group cannot be looked at, where it cannot, and `code` is its code.
-    `left_out` is what may be a photo, and is not looked at. `inputs` tells these photos from what
-    may lie there later, see `intake.fingerprints`.
+    `problem` says why the group cannot be looked at, empty if it can, and `code` is its code.
+    `left_out` lists files that may be photos and are not looked at. `inputs` is the fingerprint of
+    the photos, see `intake.fingerprints`.
     """
 
     group_id: str
@@ -99,15 +99,15 @@ class Group:
 
     @property
     def key(self) -> str:
-        """Tell this group from every other, also from one of the same id under another label."""
+        """Identify the group; a group of the same id under another label has another key."""
         return group_key(self.mission, self.label, self.group_id)
 
 
 def group_key(mission: str, label: Label | None, group_id: str) -> str:
-    """Join what identifies a group into one string."""
+    """Join the identity of a group into one string."""
     return "\x1f".join((mission, label or "", group_id))
 
 
 def photos_key(images: Sequence[str]) -> str:
-    """Join the paths of photos that are seen together into one string."""
+    """Join the paths of photos that are captioned together into one string."""
     return "\x1f".join(images)

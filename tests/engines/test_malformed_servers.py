@@ -17,7 +17,7 @@ from shenhe.engines.server import ServerEngine, transport
 from shenhe.engines.server.backoff import Backoff, parse_retry_after
 from shenhe.errors import EngineError, ItemError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.runs.probability import p_pass
+from shenhe.runs.verdict_policy import p_pass
 from shenhe.stages import summary, verdict
 from tests.servers import malformed
 from tests.servers.specs import server_spec

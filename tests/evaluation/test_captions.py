@@ -38,7 +38,7 @@ def test_a_desc_counts_by_level_and_by_attribute() -> None:
     said = CaptionObject(box, "BBU设备/华为,只显示部分/安装牢固")
     scores, _ = score_captions([_said(said)], [_said(true)])
     assert scores.exact.precision == 0
-    assert [level.precision for level in scores.levels if level.said] == [1, 1, 0, 0]
+    assert [level.precision for level in scores.levels if level.predicted] == [1, 1, 0, 0]
     assert scores.attributes.f1 == 0.75
     assert scores.joint.f1 == 0
     assert scores.geometry["bbox_2d"].f1 == 1
@@ -57,8 +57,8 @@ def test_photos_without_a_caption_count_as_missed_and_the_worst_come_first() -> 
     said = [_said(thing, name="/a.jpg"), _said(name="/c.jpg"), _said(name="/z.jpg")]
     scores, photos = score_captions(said, truth)
     assert (scores.photos, scores.unanswered, scores.not_in_truth) == (3, 1, 1)
-    assert (scores.joint.true, scores.joint.right) == (2, 1)
-    assert [photo.true.image.name for photo in photos] == ["b.jpg", "a.jpg", "c.jpg"]
+    assert (scores.joint.actual, scores.joint.correct) == (2, 1)
+    assert [photo.truth.image.name for photo in photos] == ["b.jpg", "a.jpg", "c.jpg"]
     assert [photo.joint for photo in photos] == [0, 1, 1]
 
 

@@ -20,7 +20,8 @@ from shenhe.evaluation import (
     score_verdicts,
     write_verdict_page,
 )
-from shenhe.evaluation.verdicts import Outcome, trade_off
+from shenhe.evaluation.outcomes import Outcome
+from shenhe.evaluation.thresholds import trade_off
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.values import FAIL, PASS, Label

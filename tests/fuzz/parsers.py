@@ -27,7 +27,7 @@ from shenhe.printable import printable
 from shenhe.rows.ledger import read_rows
 from shenhe.rows.readers import read_captions
 from shenhe.rows.status import read_status
-from shenhe.runs.stage_b import find_stage_a
+from shenhe.runs import find_stage_a
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()

@@ -77,8 +77,8 @@ class Run:
             )
         return found
 
-    def fsck(self, *, mend: bool = True) -> list[Fault]:
-        return list(check_run(self.out, MISSIONS, mend=mend))
+    def fsck(self, *, repair: bool = True) -> list[Fault]:
+        return list(check_run(self.out, MISSIONS, repair=repair))
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_line_that_is_none_is_named_and_set_aside(harm: str, ending: str, run:
         run.judged()
     assert str(path) in str(error.value)
     assert path.read_bytes() == b"".join(harmed)
-    looked = run.fsck(mend=False)
+    looked = run.fsck(repair=False)
     assert path.read_bytes() == b"".join(harmed)
     faults = run.fsck()
     mended = [one for one in faults if one.mendable]  # what is left is another run's to do
@@ -428,7 +428,7 @@ def test_a_last_row_without_its_line_end_is_given_one(run: Run) -> None:
     rows = run.path("stage_a")
     whole = rows.read_bytes()
     rows.write_bytes(whole[:-1])
-    assert [fault.what for fault in run.fsck(mend=False)] == ["its last row has no line end"]
+    assert [fault.what for fault in run.fsck(repair=False)] == ["its last row has no line end"]
     assert rows.read_bytes() == whole[:-1]
     assert [fault.path for fault in run.fsck()] == [rows]
     assert rows.read_bytes() == whole

@@ -78,7 +78,7 @@ def test_damaged_decisions_are_told_and_recovered(
     with pytest.raises(RunError, match=r"damaged: .*shenhe fsck") as error:
         Decisions(tmp_path)
     assert str(path) in str(error.value)
-    list(check_run(tmp_path, load_missions(), mend=False))
+    list(check_run(tmp_path, load_missions(), repair=False))
     assert path.read_bytes() == before
     (fault,) = check_run(tmp_path, load_missions())
     (aside,) = path.parent.glob("decisions.sqlite.before-*")

@@ -10,7 +10,7 @@ import pytest
 from shenhe.errors import EngineError, FormatError
 from shenhe.messages import Answer, Message, Request, RequestFailed
 from shenhe.runs.drive import drive
-from shenhe.runs.jobs import Job, Rejection, Success
+from shenhe.runs.work import Job, Rejection, Success
 from tests.scripted import ScriptedEngine
 
 

@@ -18,10 +18,10 @@ from shenhe.errors import UsageError
 from shenhe.intake import PhotoTree
 from shenhe.messages import ImagePart, Request, RequestFailed
 from shenhe.runs import RunOptions, run_summaries
-from shenhe.runs.logs import JsonLog
-from shenhe.runs.metrics import Metrics
-from shenhe.runs.options import Observer
-from shenhe.runs.tracing import Tracing
+from shenhe.runs.observers import Observer
+from shenhe.runs.observers.json_log import JsonLog
+from shenhe.runs.observers.metrics import Metrics
+from shenhe.runs.observers.tracing import Tracing
 from tests.scripted import ScriptedEngine
 from tests.servers.starting import free_port
 

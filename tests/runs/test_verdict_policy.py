@@ -23,8 +23,8 @@ from shenhe.runs import (
     plan_verdicts,
     run_verdicts,
 )
-from shenhe.runs.jobs import Outcome, Rejection, Success
-from shenhe.runs.probability import p_pass
+from shenhe.runs.verdict_policy import p_pass
+from shenhe.runs.work import Outcome, Rejection, Success
 from shenhe.values import FAIL, PASS, Judgement
 from tests.scripted import ScriptedEngine
 

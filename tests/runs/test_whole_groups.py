@@ -265,5 +265,6 @@ def test_rows_of_which_none_is_whole_are_told(content: bytes, tmp_path: Path) ->
 @pytest.mark.parametrize("label", ["maybe", 1, {}])
 def test_a_row_that_has_no_key_is_told_with_its_file(label: object, case: Case) -> None:
     _foreign(case, {"images": ["a"], "per_image": {"图片_1": "x×1"}, "label": label})
-    with pytest.raises(RunError, match=f"{MISSION.name}.jsonl: not a Stage-A row: 'label'"):
+    problem = f"{MISSION.name}.jsonl: line 1 is not a Stage-A row: 'label'"
+    with pytest.raises(RunError, match=problem):
         case.judge()

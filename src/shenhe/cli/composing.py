@@ -26,8 +26,8 @@ from shenhe.locations import Location
 from shenhe.photos import open_upright
 from shenhe.printable import on_one_line, show
 from shenhe.runs import RunCounts, RunOptions, VerdictPolicy
-from shenhe.runs.logs import JsonLog
-from shenhe.runs.options import Observer
+from shenhe.runs.observers import Observer
+from shenhe.runs.observers.json_log import JsonLog
 from shenhe.secrecy import redact_url
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
@@ -162,11 +162,11 @@ def _observers(options: argparse.Namespace) -> Iterator[Observer]:
         yield JsonLog(options.log_file)
     if options.metrics_port is not None:
         with needs("metrics"):
-            from shenhe.runs.metrics import Metrics
+            from shenhe.runs.observers.metrics import Metrics
         yield Metrics(options.metrics_port)
     if options.traces:
         with needs("metrics"):
-            from shenhe.runs.tracing import Tracing
+            from shenhe.runs.observers.tracing import Tracing
         tracing = Tracing()
         atexit.register(tracing.close)
         yield tracing

@@ -23,7 +23,7 @@ from shenhe.evaluation import (
     write_verdict_page,
 )
 from shenhe.evaluation.page import Table
-from shenhe.evaluation.verdicts import Threshold
+from shenhe.evaluation.thresholds import Threshold
 from shenhe.files import whole_file
 from shenhe.intake import read_annotations
 from shenhe.printable import show

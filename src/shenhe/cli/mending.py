@@ -15,7 +15,7 @@ def fsck(options: argparse.Namespace) -> int:
     """Check a run's files against each other; exit 1 when something is left that is wrong."""
     missions = load_missions(options.missions)
     faults: list[Fault] = []
-    for fault in check_run(options.run_dir, missions, mend=not options.dry_run):
+    for fault in check_run(options.run_dir, missions, repair=not options.dry_run):
         faults.append(fault)
         if not options.json:
             show(on_one_line(_line(fault, dry_run=options.dry_run)))

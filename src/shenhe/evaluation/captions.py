@@ -1,12 +1,11 @@
-"""Captions against truth: where things are, what is said of them, and both at once."""
+"""Scores of captions against truth: of shapes, of descs, and of both at once."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,46 +31,53 @@ MAX_LEVELS = 6
 
 
 @dataclass(slots=True)
-class Found:
-    """How many of what is there were found. A share of nothing is None."""
+class ObjectCounts:
+    """Counts of predicted, actual and correct objects. A ratio to no objects is None."""
 
-    said: int = 0
-    true: int = 0
-    right: int = 0
+    predicted: int = 0
+    actual: int = 0
+    correct: int = 0
 
     @property
     def precision(self) -> float | None:
-        """The share of what was said that is there."""
-        return self.right / self.said if self.said else None
+        """The share of predicted objects that are correct."""
+        return self.correct / self.predicted if self.predicted else None
 
     @property
     def recall(self) -> float | None:
-        """The share of what is there that was said."""
-        return self.right / self.true if self.true else None
+        """The share of actual objects that were predicted."""
+        return self.correct / self.actual if self.actual else None
 
     @property
     def f1(self) -> float | None:
-        """Twice the right ones over all that was said or is there."""
-        both = self.said + self.true
-        return 2 * self.right / both if both else None
+        """The harmonic mean of precision and recall."""
+        total = self.predicted + self.actual
+        return 2 * self.correct / total if total else None
 
-    def add(self, said: int, true: int, right: int) -> None:
+    def add(self, predicted: int, actual: int, correct: int) -> None:
         """Count the objects of a photo."""
-        self.said += said
-        self.true += true
-        self.right += right
+        self.predicted += predicted
+        self.actual += actual
+        self.correct += correct
 
-    def to_json(self) -> dict[str, Any]:
-        """Give counts and shares."""
-        return asdict(self) | {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+    def to_json(self) -> dict[str, object]:
+        """Give counts and ratios."""
+        return {
+            "said": self.predicted,
+            "true": self.actual,
+            "right": self.correct,
+            "precision": self.precision,
+            "recall": self.recall,
+            "f1": self.f1,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoScore:
-    """One photo: what is there, what was said, and the joint F1 of it, 1 if rightly empty."""
+    """One photo: its truth, its caption, and the joint F1 of them, 1 if both are empty."""
 
-    true: Annotation
-    said: tuple[CaptionObject, ...]
+    truth: Annotation
+    predicted: tuple[CaptionObject, ...]
     matches: list[Match]
     joint: float
     answered: bool
@@ -79,48 +85,50 @@ class PhotoScore:
 
 @dataclass(slots=True)
 class CaptionScores:
-    """All figures. Shares are 0 to 1, distances in the 0-1000 frame; None: nothing to measure."""
+    """All figures. Ratios are 0 to 1, distances in the 0-1000 frame; None: nothing to measure."""
 
     photos: int = 0
     unanswered: int = 0
-    """Photos of the truth that have no caption: all they hold counts as missed."""
+    """Photos of the truth without a caption: all their objects count as missed."""
     not_in_truth: int = 0
-    """Captions of photos that the truth does not know: they count for nothing."""
-    geometry: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
+    """Captions of photos that are not in the truth: they are not counted."""
+    geometry: dict[str, ObjectCounts] = field(default_factory=lambda: defaultdict(ObjectCounts))
     average_precision: dict[str, dict[str, float | None]] = field(default_factory=dict)
     line_distances: dict[str, float | None] = field(default_factory=dict)
-    exact: Found = field(default_factory=Found)
-    """Of matched objects: descs right to the letter."""
-    levels: list[Found] = field(default_factory=lambda: [Found() for _ in range(MAX_LEVELS)])
-    """Of matched objects: descs right up to a level."""
-    attributes: Found = field(default_factory=Found)
-    """Of matched objects: single values of their descs, whatever their order."""
-    joint: Found = field(default_factory=Found)
-    """Objects found where they are and rightly described."""
-    by_category: dict[str, Found] = field(default_factory=lambda: defaultdict(Found))
-    """The joint score of each category of the truth; what is said and is not there counts too."""
+    exact: ObjectCounts = field(default_factory=ObjectCounts)
+    """Of matched objects: descs that are wholly correct."""
+    levels: list[ObjectCounts] = field(
+        default_factory=lambda: [ObjectCounts() for _ in range(MAX_LEVELS)]
+    )
+    """Of matched objects: descs that are correct up to a level."""
+    attributes: ObjectCounts = field(default_factory=ObjectCounts)
+    """Of matched objects: single values of their descs, in any order."""
+    joint: ObjectCounts = field(default_factory=ObjectCounts)
+    """Objects with a correct shape and a correct desc."""
+    by_category: dict[str, ObjectCounts] = field(default_factory=lambda: defaultdict(ObjectCounts))
+    """The joint score of each category; false positives count too."""
     format_errors: dict[str, int] = field(default_factory=dict)
     repairs: dict[str, int] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Give everything as JSON has it."""
+    def to_json(self) -> dict[str, object]:
+        """Give all figures as JSON."""
         return {
             "photos": self.photos,
             "unanswered": self.unanswered,
             "not_in_truth": self.not_in_truth,
             "geometry": {
-                kind: found.to_json() | self.average_precision.get(kind, {})
-                for kind, found in sorted(self.geometry.items())
+                kind: counts.to_json() | self.average_precision.get(kind, {})
+                for kind, counts in sorted(self.geometry.items())
             },
             "lines": self.line_distances,
             "desc": {
                 "exact": self.exact.precision,
-                "levels": [level.precision for level in self.levels if level.said],
+                "levels": [level.precision for level in self.levels if level.predicted],
                 "attributes": self.attributes.to_json(),
             },
             "joint": self.joint.to_json(),
             "joint_by_category": {
-                name: found.to_json() for name, found in sorted(self.by_category.items())
+                name: counts.to_json() for name, counts in sorted(self.by_category.items())
             },
             "format_errors": self.format_errors,
             "repairs": self.repairs,
@@ -128,29 +136,31 @@ class CaptionScores:
 
 
 def score_captions(
-    said: Iterable[Annotation], true: Iterable[Annotation]
+    predictions: Iterable[Annotation], truth: Iterable[Annotation]
 ) -> tuple[CaptionScores, list[PhotoScore]]:
     """Score captions against truth, photo by photo; the worst photos come first in the list.
 
     Raises: IntakeError if the truth is empty, or no photo of it has a caption.
+
+        scores, photos = score_captions(read_annotations(predictions), read_annotations(truth))
     """
     answers: dict[Location, tuple[CaptionObject, ...]] = {}
-    for annotation in said:
+    for annotation in predictions:
         answers[annotation.image] = annotation.objects
     scores = CaptionScores()
-    photos = [_score_photo(scores, annotation, answers) for annotation in true]
-    scores.not_in_truth = len(answers.keys() - {photo.true.image for photo in photos})
+    photos = [_score_photo(scores, annotation, answers) for annotation in truth]
+    scores.not_in_truth = len(answers.keys() - {photo.truth.image for photo in photos})
     if not photos:
         raise IntakeError("--truth: holds no photo")
     if scores.unanswered == len(photos):
         raise IntakeError(
             f"--predictions: none of the {len(photos)} photos of the truth is in it, for instance"
-            f" {photos[0].true.image}"
+            f" {photos[0].truth.image}"
         )
     for kind in AREAS:
         scores.average_precision[kind] = _average_precision(photos, kind)
     scores.line_distances = _line_distances(photos)
-    photos.sort(key=lambda photo: (photo.joint, str(photo.true.image)))
+    photos.sort(key=lambda photo: (photo.joint, str(photo.truth.image)))
     return scores, photos
 
 
@@ -169,60 +179,64 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _score_photo(
-    scores: CaptionScores, true: Annotation, answers: Mapping[Location, tuple[CaptionObject, ...]]
+    scores: CaptionScores, truth: Annotation, answers: Mapping[Location, tuple[CaptionObject, ...]]
 ) -> PhotoScore:
-    said = answers.get(true.image)
+    answer = answers.get(truth.image)
     scores.photos += 1
-    scores.unanswered += said is None
-    objects = said or ()
-    matches = match(objects, true.objects)
-    right = [pair for pair in matches if _same_desc(objects[pair.said], true.objects[pair.true])]
-    for kind in {kind_of(thing.shape) for thing in (*objects, *true.objects)}:
+    scores.unanswered += answer is None
+    predicted, actual = answer or (), truth.objects
+    matches = match(predicted, actual)
+    correct = [
+        pair for pair in matches if _same_desc(predicted[pair.predicted], actual[pair.actual])
+    ]
+    for kind in {kind_of(item.shape) for item in (*predicted, *actual)}:
         scores.geometry[kind].add(
-            sum(kind_of(thing.shape) == kind for thing in objects),
-            sum(kind_of(thing.shape) == kind for thing in true.objects),
-            sum(kind_of(true.objects[pair.true].shape) == kind for pair in matches),
+            sum(kind_of(item.shape) == kind for item in predicted),
+            sum(kind_of(item.shape) == kind for item in actual),
+            sum(kind_of(actual[pair.actual].shape) == kind for pair in matches),
         )
     for pair in matches:
-        _score_desc(scores, objects[pair.said].desc, true.objects[pair.true].desc)
-    joint = Found(len(objects), len(true.objects), len(right))
-    scores.joint.add(joint.said, joint.true, joint.right)
-    _score_categories(scores, objects, true.objects, right)
+        _score_desc(scores, predicted[pair.predicted].desc, actual[pair.actual].desc)
+    joint = ObjectCounts(len(predicted), len(actual), len(correct))
+    scores.joint.add(joint.predicted, joint.actual, joint.correct)
+    _score_categories(scores, predicted, actual, correct)
     f1 = 1.0 if joint.f1 is None else joint.f1
-    return PhotoScore(true, objects, matches, f1, said is not None)
+    return PhotoScore(truth, predicted, matches, f1, answer is not None)
 
 
-def _score_desc(scores: CaptionScores, said: str, true: str) -> None:
-    said_levels, true_levels = levels(said), levels(true)
-    exact = said_levels == true_levels
+def _score_desc(scores: CaptionScores, predicted: str, actual: str) -> None:
+    predicted_levels, actual_levels = levels(predicted), levels(actual)
+    exact = predicted_levels == actual_levels
     scores.exact.add(1, 1, exact)
-    for depth in range(1, min(len(true_levels), MAX_LEVELS) + 1):
-        scores.levels[depth - 1].add(1, 1, said_levels[:depth] == true_levels[:depth])
-    values, truth = Counter(said_levels), Counter(true_levels)
-    scores.attributes.add(values.total(), truth.total(), (values & truth).total())
+    for depth in range(1, min(len(actual_levels), MAX_LEVELS) + 1):
+        correct = predicted_levels[:depth] == actual_levels[:depth]
+        scores.levels[depth - 1].add(1, 1, correct)
+    predicted_values, actual_values = Counter(predicted_levels), Counter(actual_levels)
+    correct_values = predicted_values & actual_values
+    scores.attributes.add(predicted_values.total(), actual_values.total(), correct_values.total())
 
 
 def _score_categories(
     scores: CaptionScores,
-    said: tuple[CaptionObject, ...],
-    true: tuple[CaptionObject, ...],
-    right: list[Match],
+    predicted: tuple[CaptionObject, ...],
+    actual: tuple[CaptionObject, ...],
+    correct: list[Match],
 ) -> None:
-    for thing in said:
-        scores.by_category[category(thing.desc)].said += 1
-    for thing in true:
-        scores.by_category[category(thing.desc)].true += 1
-    for pair in right:
-        scores.by_category[category(true[pair.true].desc)].right += 1
+    for item in predicted:
+        scores.by_category[category(item.desc)].predicted += 1
+    for item in actual:
+        scores.by_category[category(item.desc)].actual += 1
+    for pair in correct:
+        scores.by_category[category(actual[pair.actual].desc)].correct += 1
 
 
-def _same_desc(said: CaptionObject, true: CaptionObject) -> bool:
-    return levels(said.desc) == levels(true.desc)
+def _same_desc(predicted: CaptionObject, actual: CaptionObject) -> bool:
+    return levels(predicted.desc) == levels(actual.desc)
 
 
 def _average_precision(photos: list[PhotoScore], kind: str) -> dict[str, float | None]:
-    """Mean average precision over categories, at 0.5 and over 0.5:0.95."""
-    names = {category(thing.desc) for photo in photos for thing in photo.true.objects}
+    """Give the mean average precision over categories, at 0.5 and over 0.5:0.95."""
+    names = {category(item.desc) for photo in photos for item in photo.truth.objects}
     categories = [[_overlaps(photo, kind, name) for photo in photos] for name in sorted(names)]
     return {
         "mAP@0.5": mean_average_precision(categories, THRESHOLDS[:1]),
@@ -231,28 +245,32 @@ def _average_precision(photos: list[PhotoScore], kind: str) -> dict[str, float |
 
 
 def _overlaps(photo: PhotoScore, kind: str, name: str) -> PhotoOverlaps:
-    said, true = (
-        [t.shape for t in objects if kind_of(t.shape) == kind and category(t.desc) == name]
-        for objects in (photo.said, photo.true.objects)
+    predicted, actual = (
+        [
+            item.shape
+            for item in objects
+            if kind_of(item.shape) == kind and category(item.desc) == name
+        ]
+        for objects in (photo.predicted, photo.truth.objects)
     )
-    overlaps = np.zeros((len(said), len(true)))
-    for at, shape in enumerate(said):
-        overlaps[at] = [iou(shape, other) for other in true]
+    overlaps = np.zeros((len(predicted), len(actual)))
+    for row, shape in enumerate(predicted):
+        overlaps[row] = [iou(shape, target) for target in actual]
     return PhotoOverlaps(overlaps)
 
 
 def _line_distances(photos: list[PhotoScore]) -> dict[str, float | None]:
-    """Mean distances of the lines that were matched."""
+    """Give the mean distances of matched lines."""
     pairs = [
-        (said, true)
+        (predicted, actual)
         for photo in photos
         for i, j in photo.matches
-        if isinstance(said := photo.said[i].shape, Line)
-        and isinstance(true := photo.true.objects[j].shape, Line)
+        if isinstance(predicted := photo.predicted[i].shape, Line)
+        and isinstance(actual := photo.truth.objects[j].shape, Line)
     ]
     if not pairs:
         return {"chamfer": None, "frechet": None}
     return {
-        "chamfer": float(np.mean([chamfer(said, true) for said, true in pairs])),
-        "frechet": float(np.mean([frechet(said, true) for said, true in pairs])),
+        "chamfer": float(np.mean([chamfer(*pair) for pair in pairs])),
+        "frechet": float(np.mean([frechet(*pair) for pair in pairs])),
     }

@@ -1,4 +1,4 @@
-"""The figures of verdicts as curves: small SVG pictures, which need no script to be looked at."""
+"""Figures of verdicts as curves: small SVG pictures without a script."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shenhe.evaluation.intervals import Share
-from shenhe.evaluation.verdicts import Bin, Threshold
+from shenhe.evaluation.thresholds import Threshold
+from shenhe.evaluation.verdicts import ReliabilityBin
 
 SIDE, EDGE = 320, 44
-"""Units: pixels of a curve's square, and of the room around it for what the axes say."""
+"""Side of a curve's square, and margin around it for the axes' texts. Units: pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A point of a curve. Units: pixels; `low` to `high` is its interval, `told` its words."""
+    """A point of a curve. Units: pixels; `low` to `high` is its interval, `title` its tooltip."""
 
     x: float
     y: float
     low: float
     high: float
     radius: float
-    told: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Curve:
     marks: Sequence[Mark]
     diagonal: bool
     ticks: list[tuple[float, str, str]]
-    """Where a tick is along both axes, and what it says: on x, on y."""
+    """Position of each tick along both axes, 0 to 1, and its texts: on x, on y."""
 
     side: int = SIDE
     edge: int = EDGE
@@ -45,31 +46,32 @@ class Curve:
         return " ".join(f"{mark.x:.1f},{mark.y:.1f}" for mark in self.marks)
 
 
-def reliability(bins: Sequence[Bin]) -> Curve:
+def reliability(bins: Sequence[ReliabilityBin]) -> Curve:
     """Draw how often people passed groups of about the same `p_pass`: on the diagonal at best."""
-    most = max((one.groups for one in bins), default=1)
+    largest = max((each.groups for each in bins), default=1)
     marks: list[Mark] = []
-    for one in bins:
-        share = Share(round(one.passed * one.groups), one.groups)
+    for each in bins:
+        share = Share(round(each.passed * each.groups), each.groups)
         low, high = share.interval()
-        told = f"p_pass {one.mean_p_pass:.3f}: {share.count} of {share.total} passed by people"
-        radius = 3 + 5 * (one.groups / most) ** 0.5
-        marks.append(_mark(one.mean_p_pass, one.passed, low, high, radius, told))
+        title = f"p_pass {each.mean_p_pass:.3f}: {share.count} of {share.total} passed by people"
+        radius = 3 + 5 * (each.groups / largest) ** 0.5
+        marks.append(_mark(each.mean_p_pass, each.passed, low, high, radius, title))
     return Curve(
         "可靠性 Reliability", "p_pass", "人工通过 passed by people", marks, True, _ticks(1.0)
     )
 
 
 def trade_off_curve(points: Sequence[Threshold]) -> Curve:
-    """Draw what slips through against what is left to people, one mark a threshold."""
-    shares = [point.false_pass.value or 0.0 for point in points]
+    """Draw false passes against groups that are left to people, one mark a threshold."""
     highest = _round_up(max((point.false_pass.interval()[1] for point in points), default=0.0))
     marks = []
-    for point, share in zip(points, shares, strict=True):
+    for point in points:
+        share, left = point.false_pass.value or 0.0, point.left_to_people.value or 0.0
         low, high = point.false_pass.interval()
-        left = point.left_to_people.value or 0.0
-        told = f"--pass-above {point.pass_above:.6g}: {share:.1%} slip through, {left:.1%} are left"
-        marks.append(_mark(left, share / highest, low / highest, high / highest, 3, told))
+        title = (
+            f"--pass-above {point.pass_above:.6g}: {share:.1%} slip through, {left:.1%} are left"
+        )
+        marks.append(_mark(left, share / highest, low / highest, high / highest, 3, title))
     return Curve(
         "取舍 Trade-off",
         "留给人工 left to people",
@@ -80,9 +82,9 @@ def trade_off_curve(points: Sequence[Threshold]) -> Curve:
     )
 
 
-def _mark(x: float, y: float, low: float, high: float, radius: float, told: str) -> Mark:
-    up, lowest, top = (EDGE / 4 + SIDE * (1 - value) for value in (y, low, high))
-    return Mark(EDGE + SIDE * x, up, lowest, top, radius, told)
+def _mark(x: float, y: float, low: float, high: float, radius: float, title: str) -> Mark:
+    y, low, high = (EDGE / 4 + SIDE * (1 - value) for value in (y, low, high))
+    return Mark(EDGE + SIDE * x, y, low, high, radius, title)
 
 
 def _ticks(highest: float) -> list[tuple[float, str, str]]:
@@ -90,5 +92,5 @@ def _ticks(highest: float) -> list[tuple[float, str, str]]:
 
 
 def _round_up(share: float) -> float:
-    """Find the end of an axis: a round figure that everything is below."""
+    """Give the end of an axis: the lowest round figure above a share."""
     return next(end for end in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if share <= end)

@@ -1,4 +1,4 @@
-"""Which said object is which true one: by overlap, or for lines by how far apart they run."""
+"""Matching of predicted to actual objects: by overlap, or for lines by their distance."""
 
 from __future__ import annotations
 
@@ -11,45 +11,48 @@ from shapely import LineString
 from shenhe.geometry import Line, Shape, iou, kind_of
 from shenhe.values import CaptionObject
 
-LEAST_IOU = 0.5
-MOST_FRECHET = 50.0
-"""Lines further apart than this, in frame units, are not the same line."""
+MIN_IOU = 0.5
+MAX_FRECHET = 50.0
+"""Maximum distance, in frame units, of two lines that may be the same."""
 DENSIFY = 1 / 16
 SAMPLES = 33
 
 
 class Match(NamedTuple):
-    """Places of a said and of a true object that are one."""
+    """Indices of a predicted and of an actual object that are the same."""
 
-    said: int
-    true: int
+    predicted: int
+    actual: int
 
 
-def match(said: Sequence[CaptionObject], true: Sequence[CaptionObject]) -> list[Match]:
-    """Pair objects of the same geometry, the closest first, one to one; descs do not count."""
-    closeness = sorted(
+def match(predicted: Sequence[CaptionObject], actual: Sequence[CaptionObject]) -> list[Match]:
+    """Pair objects of the same geometry, the closest first, one to one; descs do not count.
+
+    [Match(predicted=0, actual=0)] == match([box], [box])
+    """
+    by_closeness = sorted(
         (
             (_closeness(a.shape, b.shape), -i, -j)
-            for i, a in enumerate(said)
-            for j, b in enumerate(true)
+            for i, a in enumerate(predicted)
+            for j, b in enumerate(actual)
             if type(a.shape) is type(b.shape)
         ),
         reverse=True,
     )
-    free_said, free_true = set(range(len(said))), set(range(len(true)))
-    found = []
-    for close, i, j in closeness:
-        if close < 0:
+    free_predicted, free_actual = set(range(len(predicted))), set(range(len(actual)))
+    matches = []
+    for closeness, i, j in by_closeness:
+        if closeness < 0:
             break
-        if -i in free_said and -j in free_true:
-            free_said.remove(-i)
-            free_true.remove(-j)
-            found.append(Match(-i, -j))
-    return sorted(found)
+        if -i in free_predicted and -j in free_actual:
+            free_predicted.remove(-i)
+            free_actual.remove(-j)
+            matches.append(Match(-i, -j))
+    return sorted(matches)
 
 
 def frechet(first: Line, second: Line) -> float:
-    """The discrete Frechet distance of two lines, whichever end each begins at. Units: frame."""
+    """Give the discrete Frechet distance of two lines in either direction. Units: frame."""
     a, b = LineString(first.points), LineString(second.points)
     return float(
         min(
@@ -60,21 +63,21 @@ def frechet(first: Line, second: Line) -> float:
 
 
 def chamfer(first: Line, second: Line) -> float:
-    """The mean distance from points along each line to the other. Units: frame."""
+    """Give the mean distance from points along each line to the other line. Units: frame."""
     a, b = LineString(first.points), LineString(second.points)
     return (_mean_distance(a, b) + _mean_distance(b, a)) / 2
 
 
-def _mean_distance(line: LineString, other: LineString) -> float:
-    steps = [at / (SAMPLES - 1) for at in range(SAMPLES)]
+def _mean_distance(line: LineString, target: LineString) -> float:
+    steps = [index / (SAMPLES - 1) for index in range(SAMPLES)]
     points = shapely.line_interpolate_point(line, steps, normalized=True)
-    return float(shapely.distance(points, other).mean())
+    return float(shapely.distance(points, target).mean())
 
 
 def _closeness(first: Shape, second: Shape) -> float:
-    """0 to 1 for two that may be one object, below 0 for two that are not."""
+    """Rate two shapes: 0 to 1 if they may be one object, below 0 if not."""
     if isinstance(first, Line) and isinstance(second, Line):
-        return 1 - frechet(first, second) / MOST_FRECHET
+        return 1 - frechet(first, second) / MAX_FRECHET
     assert kind_of(first) == kind_of(second)
     overlap = iou(first, second)
-    return overlap if overlap >= LEAST_IOU else -1.0
+    return overlap if overlap >= MIN_IOU else -1.0

@@ -1,4 +1,4 @@
-"""The figures as tables, on a terminal or a page, and the worst photos drawn."""
+"""Scores of captions as tables, for a terminal or a page, with the worst photos drawn."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from shenhe import photos
 from shenhe.errors import PhotoError
-from shenhe.evaluation.captions import CaptionScores, Found, PhotoScore
+from shenhe.evaluation.captions import CaptionScores, ObjectCounts, PhotoScore
 from shenhe.files import whole_file
 from shenhe.overlays import draw_caption
+from shenhe.templating import environment
 from shenhe.values import CaptionObject
 
 OVERLAY_SIDE = 720
@@ -32,27 +31,27 @@ class Table(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoView:
-    """A photo of the page: truth and caption drawn, as data URLs, or why they could not be."""
+class DrawnPhoto:
+    """A photo of the page with its truth and its caption drawn, as data URLs, or its problem."""
 
     name: str
     joint: float
     answered: bool
-    true: str = ""
-    said: str = ""
+    truth: str = ""
+    predicted: str = ""
     problem: str = ""
 
 
 def tables(scores: CaptionScores) -> list[Table]:
-    """Lay the figures out."""
+    """Lay out the figures."""
     kinds = sorted(scores.geometry)
-    found = ["said", "true", "right", "precision", "recall", "F1"]
+    columns = ["said", "true", "right", "precision", "recall", "F1"]
     words = [
         ["desc exactly right", _share(scores.exact.precision)],
         *(
             [f"right up to level {depth}", _share(level.precision)]
             for depth, level in enumerate(scores.levels, 1)
-            if level.said
+            if level.predicted
         ),
         ["attributes, F1", _share(scores.attributes.f1)],
         ["lines: mean Chamfer distance", _distance(scores.line_distances.get("chamfer"))],
@@ -72,9 +71,9 @@ def tables(scores: CaptionScores) -> list[Table]:
     joint = [["all", *_cells(scores.joint)]]
     joint += [[name, *_cells(part)] for name, part in sorted(scores.by_category.items())]
     result = [
-        Table("Geometry", ["kind", *found, "mAP@0.5", "mAP@0.5:0.95"], geometry),
+        Table("Geometry", ["kind", *columns, "mAP@0.5", "mAP@0.5:0.95"], geometry),
         Table("Of matched objects", ["what", "value"], words),
-        Table("Found where it is and rightly described", ["category", *found], joint),
+        Table("Found where it is and rightly described", ["category", *columns], joint),
     ]
     for title, counts in (("Format errors", scores.format_errors), ("Repairs", scores.repairs)):
         if counts:
@@ -91,46 +90,37 @@ def write_page(
     predictions: Path,
     truth: Path,
 ) -> None:
-    """Write one self-contained HTML page; whatever a model or a file name says is escaped.
+    """Write one self-contained HTML page; texts of models and file names are escaped.
 
     Raises: RunError if it cannot be written.
     """
     page = (
-        environment()
+        environment("shenhe.evaluation")
         .get_template("captions.html")
         .render(
             scores=scores,
             predictions=predictions.name,
             truth=truth.name,
             tables=tables(scores),
-            photos=[_view(photo) for photo in worst],
+            photos=[_draw_photo(photo) for photo in worst],
         )
     )
-    with whole_file(path) as fresh:
-        fresh.write_text(page, encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
-@cache
-def environment() -> Environment:
-    """Give the templates of this package; whatever they are given is escaped."""
-    return Environment(
-        loader=PackageLoader("shenhe.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-
-
-def _view(photo: PhotoScore) -> PhotoView:
-    name = photo.true.image.name
+def _draw_photo(photo: PhotoScore) -> DrawnPhoto:
+    name = photo.truth.image.name
     try:
-        image = photos.open_upright(photo.true.image)
+        image = photos.open_upright(photo.truth.image)
     except PhotoError as error:
-        return PhotoView(name, photo.joint, photo.answered, problem=str(error))
-    true, said = (_drawn(image, objects) for objects in (photo.true.objects, photo.said))
-    return PhotoView(name, photo.joint, photo.answered, true, said)
+        return DrawnPhoto(name, photo.joint, photo.answered, problem=str(error))
+    truth = _draw_objects(image, photo.truth.objects)
+    predicted = _draw_objects(image, photo.predicted)
+    return DrawnPhoto(name, photo.joint, photo.answered, truth, predicted)
 
 
-def _drawn(image: Image.Image, objects: Sequence[CaptionObject]) -> str:
+def _draw_objects(image: Image.Image, objects: Sequence[CaptionObject]) -> str:
     sheet = draw_caption(image, objects)
     sheet.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -138,9 +128,9 @@ def _drawn(image: Image.Image, objects: Sequence[CaptionObject]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _cells(found: Found) -> list[str]:
-    counts = [str(found.said), str(found.true), str(found.right)]
-    return [*counts, _share(found.precision), _share(found.recall), _share(found.f1)]
+def _cells(counts: ObjectCounts) -> list[str]:
+    cells = [str(counts.predicted), str(counts.actual), str(counts.correct)]
+    return [*cells, _share(counts.precision), _share(counts.recall), _share(counts.f1)]
 
 
 def _share(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""The figures of verdicts as tables, on a terminal or a page, and as curves."""
+"""Scores of verdicts as tables, for a terminal or a page, and as curves."""
 
 from __future__ import annotations
 
@@ -9,52 +9,55 @@ from markupsafe import Markup
 
 from shenhe.evaluation.curves import Curve, reliability, trade_off_curve
 from shenhe.evaluation.intervals import Share
-from shenhe.evaluation.page import Table, environment
-from shenhe.evaluation.verdicts import Outcome, VerdictScores, trade_off
+from shenhe.evaluation.outcomes import Outcome
+from shenhe.evaluation.page import Table
+from shenhe.evaluation.thresholds import trade_off
+from shenhe.evaluation.verdicts import VerdictScores
 from shenhe.files import whole_file
+from shenhe.templating import environment
 from shenhe.values import FAIL, PASS
 
 HEAD = ["mission", "groups", "labelled", "decided", "accuracy", "false pass", "false fail"]
-SAID = {PASS: "通过", FAIL: "不通过", "": "未决"}
+VERDICT_NAMES = {PASS: "通过", FAIL: "不通过", "": "未决"}
 
 
 def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
-    """Lay the figures of each mission out, and of all of them, with their intervals."""
+    """Lay out the figures of each mission and of all together, with their intervals."""
     rows = [
         [
             name or "all",
-            f"{one.groups:,}",
-            f"{one.coverage.total:,}",
-            *map(_share, (one.coverage, one.accuracy, one.false_pass, one.false_fail)),
-            *("-" if value is None else f"{value:.3f}" for value in (one.kappa, one.brier)),
+            f"{score.groups:,}",
+            f"{score.coverage.total:,}",
+            *map(_share, (score.coverage, score.accuracy, score.false_pass, score.false_fail)),
+            *("-" if value is None else f"{value:.3f}" for value in (score.kappa, score.brier)),
         ]
-        for name, one in scores.items()
+        for name, score in scores.items()
         if name or len(scores) > 2
     ]
     return Table(f"{title} (95% intervals)", [*HEAD, "kappa", "Brier"], rows)
 
 
 def confusion_table(scores: Mapping[str, VerdictScores]) -> Table:
-    """Lay out what the model said of what people passed and failed."""
-    pairs = [(truth, said) for truth in ("pass", "fail") for said in SAID]
-    head = ["mission", *(f"{truth}: {SAID[said]}" for truth, said in pairs)]
+    """Lay out the verdicts of the model on the groups that people passed and failed."""
+    pairs = [(truth, verdict) for truth in ("pass", "fail") for verdict in VERDICT_NAMES]
+    head = ["mission", *(f"{truth}: {VERDICT_NAMES[verdict]}" for truth, verdict in pairs)]
     rows = [
-        [name or "all", *(f"{one.confusion[pair]:,}" for pair in pairs)]
-        for name, one in scores.items()
+        [name or "all", *(f"{score.confusion[pair]:,}" for pair in pairs)]
+        for name, score in scores.items()
         if name or len(scores) > 2
     ]
     return Table("What people said: what the model said", head, rows)
 
 
 def curves(outcomes: Sequence[Outcome], scores: Mapping[str, VerdictScores]) -> list[Curve]:
-    """Draw all groups."""
+    """Draw the curves of all groups."""
     return [reliability(scores[""].reliability), trade_off_curve(trade_off(outcomes))]
 
 
 def svg(curve: Curve) -> Markup:
-    """Give a curve as a picture to put into a page."""
-    text = environment().get_template("curve.svg").render(curve=curve)
-    return Markup(text)  # noqa: S704 - the template has escaped what it was given
+    """Render a curve as a picture inside a page."""
+    text = environment("shenhe.evaluation").get_template("curve.svg").render(curve=curve)
+    return Markup(text)  # noqa: S704 - the template has escaped its values
 
 
 def write_verdict_page(
@@ -73,12 +76,12 @@ def write_verdict_page(
     drawn = [("all", curves(outcomes, scores))]
     if len(scores) > 2:
         drawn += [
-            (name, curves([o for o in outcomes if o.mission == name], {"": one}))
-            for name, one in scores.items()
+            (name, curves([o for o in outcomes if o.mission == name], {"": score}))
+            for name, score in scores.items()
             if name
         ]
     page = (
-        environment()
+        environment("shenhe.evaluation")
         .get_template("verdicts.html")
         .render(
             run_name=run_name,
@@ -89,8 +92,8 @@ def write_verdict_page(
             svg=svg,
         )
     )
-    with whole_file(path) as fresh:
-        fresh.write_text(page, encoding="utf-8")
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _share(share: Share) -> str:

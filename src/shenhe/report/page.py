@@ -1,4 +1,4 @@
-"""Writing the page: everything inline, everything that a model or a file name says escaped."""
+"""Writing of the page: everything is inline, texts of models and file names are escaped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,7 @@ from shenhe.files import whole_file
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.geometry import Line
-from shenhe.locations import Location, locate
+from shenhe.locations import Location
 from shenhe.overlays import colour_of
 from shenhe.printable import printable
 from shenhe.report.tally import UNDECIDED, RunReading, read_run
@@ -47,7 +48,7 @@ class DrawnObject(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoView:
+class ReportPhoto:
     """One photo of a group; `thumbnail` is a data URL, or empty with the reason in `problem`."""
 
     key: str
@@ -57,23 +58,23 @@ class PhotoView:
     problem: str
     named_in_reason: bool
     damaged_inside: str
-    """What its decoder said of damage, empty where it said nothing."""
-    things: list[DrawnObject]
-    """What its dense caption says is there, where the run has one."""
+    """What its decoder said of damage; empty if it is whole."""
+    objects: list[DrawnObject]
+    """Objects of its dense caption; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
-class GroupView:
+class ReportGroup:
     """One group of the page."""
 
     row: VerdictRow
     verdict: str
     agrees: bool | None
-    photos: list[PhotoView]
+    photos: list[ReportPhoto]
     decision: Decision | None
     """What people decided in review."""
     left_out: list[LeftOut]
-    """What lies in its folder, may be a photo, and was not looked at."""
+    """Files of its folder that may be photos and were not looked at."""
 
 
 def write_report(run_dir: Path, max_groups: int = 500) -> Path:
@@ -82,7 +83,7 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     Raises: RunError if the folder holds no verdicts or cannot be written.
     """
     reading = read_run(run_dir, max_groups)
-    decided = _decided(run_dir)
+    decisions = _read_decisions(run_dir)
     path = run_dir / "report" / "index.html"
     script = (files("shenhe.report") / "templates" / "filter.js").read_text(encoding="utf-8")
     page = (
@@ -98,14 +99,14 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
             names=NAMES,
             classes=CLASSES,
             labels=EXPECTED,
-            groups=_groups(reading, _captions(run_dir, reading), decided),
-            reviewed=Counter(one.overrules for one in decided.values()),
+            groups=_show_groups(reading, _read_captions(run_dir, reading), decisions),
+            reviewed=Counter(decision.overrules for decision in decisions.values()),
             curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
             svg=svg,
         )
     )
-    with whole_file(path) as fresh:
-        page.dump(str(fresh), encoding="utf-8")
+    with whole_file(path) as temporary:
+        page.dump(str(temporary), encoding="utf-8")
     return path
 
 
@@ -113,8 +114,8 @@ Captions = dict[str, CaptionRow]
 """Dense captions by the path of their photo."""
 
 
-def _captions(run_dir: Path, reading: RunReading) -> Captions:
-    """Find the captions of the photos that are shown, each seen alone."""
+def _read_captions(run_dir: Path, reading: RunReading) -> Captions:
+    """Read the captions of the photos that are shown, each captioned alone."""
     shown = {image for _, summary in reading.shown if summary for image in summary.images}
     return {
         row.images[0]: row
@@ -124,54 +125,62 @@ def _captions(run_dir: Path, reading: RunReading) -> Captions:
     }
 
 
-def _decided(run_dir: Path) -> dict[str, Decision]:
-    """Find what people decided, by the key of its group."""
+def _read_decisions(run_dir: Path) -> dict[str, Decision]:
+    """Read the decisions of people, by the key of the group."""
     if not has_decisions(run_dir):
         return {}
-    return {one.key: one for one in Decisions(run_dir).all_current()}
+    return {decision.key: decision for decision in Decisions(run_dir).all_current()}
 
 
-def _groups(
-    reading: RunReading, captions: Captions, decided: dict[str, Decision]
-) -> list[GroupView]:
-    return [_view(row, summary, captions, decided.get(row.key)) for row, summary in reading.shown]
+def _show_groups(
+    reading: RunReading, captions: Captions, decisions: dict[str, Decision]
+) -> list[ReportGroup]:
+    return [
+        _show_group(row, summary, captions, decisions.get(row.key))
+        for row, summary in reading.shown
+    ]
 
 
-def _view(
+def _show_group(
     row: VerdictRow,
     summary: SummaryRow | None,
     captions: Captions,
     decision: Decision | None,
-) -> GroupView:
-    views = []
-    if summary is not None:
-        for (key, line), image in zip(summary.per_image.items(), summary.images, strict=False):
-            thumbnail, problem = _thumbnail(locate(image))
-            named = key in photos_named(row.reason)
-            things = _things(captions.get(image))
-            name = printable(locate(image).name)
-            damage = summary.damaged_inside(key)
-            views.append(PhotoView(key, name, line, thumbnail, problem, named, damage, things))
+) -> ReportGroup:
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
+    pictures = list(_show_photos(row, summary, captions)) if summary else []
     left_out = summary.meta.left_out if summary else []
-    return GroupView(row, row.verdict or UNDECIDED, agrees, views, decision, left_out)
+    return ReportGroup(row, row.verdict or UNDECIDED, agrees, pictures, decision, left_out)
 
 
-def _things(caption: CaptionRow | None) -> list[DrawnObject]:
-    if caption is None:
-        return []
-    things = []
-    for thing in from_grouped(caption.caption).photos[0]:
-        points = thing.shape.points
+def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> Iterator[ReportPhoto]:
+    named = photos_named(row.reason)
+    lines = summary.per_image.items()
+    for (key, line), image, photo in zip(lines, summary.images, summary.photos, strict=False):
+        thumbnail, problem = _make_thumbnail(photo)
+        yield ReportPhoto(
+            key,
+            printable(photo.name),
+            line,
+            thumbnail,
+            problem,
+            key in named,
+            summary.damaged_inside(key),
+            list(_show_objects(captions[image])) if image in captions else [],
+        )
+
+
+def _show_objects(row: CaptionRow) -> Iterator[DrawnObject]:
+    for item in from_grouped(row.caption).photos[0]:
+        points = item.shape.points
         (left, top), *_ = points
-        colour = "#{:02x}{:02x}{:02x}".format(*colour_of(thing.desc))
+        colour = "#{:02x}{:02x}{:02x}".format(*colour_of(item.desc))
         drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
-        closed = not isinstance(thing.shape, Line)
-        things.append(DrawnObject(drawn, closed, colour, left / 10, top / 10, thing.desc))
-    return things
+        closed = not isinstance(item.shape, Line)
+        yield DrawnObject(drawn, closed, colour, left / 10, top / 10, item.desc)
 
 
-def _thumbnail(path: Location) -> tuple[str, str]:
+def _make_thumbnail(path: Location) -> tuple[str, str]:
     try:
         image = photos.preview(path, THUMBNAIL_SIDE)
     except PhotoError as error:

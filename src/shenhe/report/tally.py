@@ -1,4 +1,4 @@
-"""Reading a run folder: totals of every mission, and the groups that most need a look."""
+"""Reading of a run folder: totals of every mission, and the groups that most need a look."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.errors import RunError
-from shenhe.evaluation.verdicts import Outcome
+from shenhe.evaluation.outcomes import Outcome
 from shenhe.reservoir import Reservoir
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.need import need_of
@@ -18,7 +18,7 @@ from shenhe.values import EXPECTED, PASS
 
 UNDECIDED = "undecided"
 DRAWN = 50_000
-"""Curves are drawn of so many groups at most."""
+"""Maximum number of groups of which curves are drawn."""
 
 
 @dataclass(slots=True)
@@ -64,12 +64,12 @@ class MissionTally:
 
 @dataclass(frozen=True, slots=True)
 class RunReading:
-    """What a report shows: all totals, and at most so many groups with their Stage-A rows."""
+    """What a report shows: all totals, and some groups with their Stage-A rows."""
 
     missions: list[MissionTally]
     shown: list[tuple[VerdictRow, SummaryRow | None]]
     outcomes: list[Outcome]
-    """What curves are drawn of: labelled groups, an even sample where there are very many."""
+    """Labelled groups, of which curves are drawn; an even sample if they are very many."""
 
     @property
     def total(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shenhe.messages import PhotoSize
@@ -22,7 +22,11 @@ class KeptCounts:
 
 @dataclass(slots=True)
 class RunCounts:
-    """Counts of one run; `already` were done before it began."""
+    """Counts of one run; `already` were done before it began.
+
+    `resume`, `note_stale` and `add_item` alone write them, but for `passed_over` and `faults`,
+    which the input of the run fills while it is listed.
+    """
 
     already: int = 0
     done: int = 0
@@ -54,9 +58,36 @@ class RunCounts:
         """Whether nothing failed, nothing is undecided, and no input was missing."""
         return not self.failed and not self.undecided and not self.faults
 
-    def note_damage(self, sizes: Iterable[PhotoSize]) -> None:
-        """Count the photos that are damaged inside."""
+    def resume(self, *, done: int, undecided: int) -> None:
+        """Set the counts of the rows that earlier runs left."""
+        self.already, self.undecided = done, undecided
+
+    def note_stale(self, *, redone: Counter[str], kept: Counter[str]) -> None:
+        """Count the rows that are redone or kept, by reason."""
+        self.done_anew.update(redone)
+        self.kept_as_is.update(kept)
+
+    def add_item(
+        self,
+        *,
+        has_row: bool,
+        settled: bool,
+        photos: int,
+        new_tokens: int,
+        sizes: Sequence[PhotoSize],
+        repairs: Sequence[str],
+    ) -> None:
+        """Count a finished item: with a row it is done, without one it failed.
+
+        `sizes` are those of the photos that were read, `repairs` the kinds of repairs of a caption.
+        """
+        self.done += has_row
+        self.failed += not has_row
+        self.undecided += has_row and not settled
+        self.photos += photos
+        self.new_tokens += new_tokens
         self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
+        self.repairs.update(repairs)
 
     def kept(self) -> KeptCounts:
         """Sum up the groups of the output."""

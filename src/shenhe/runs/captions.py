@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from shenhe.config import Template, Vocabulary
 from shenhe.engines.base import Engine
@@ -16,23 +14,21 @@ from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.intake import Photos
 from shenhe.locations import location_text
+from shenhe.messages import Answer, Request
 from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
-from shenhe.runs.drive import drive
-from shenhe.runs.jobs import FinishedJob, Job, Rejection, Success
-from shenhe.runs.observing import Observed
-from shenhe.runs.options import RunOptions
-from shenhe.runs.output import Output, open_output, rows_so_far
-from shenhe.runs.progress import RunProgress
-from shenhe.runs.stage_a import RunPlan, answer_meta, facts_of
+from shenhe.runs.row_parts import answer_meta, photo_facts
+from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
+from shenhe.runs.run import run as run_work
+from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, Success, Work
 from shenhe.stages import caption
 from shenhe.values import photos_key
 
 
 class Lists(Protocol):
-    """Photos that are looked at together, as `intake.PhotoLists` has them."""
+    """Lists of photos that are looked at together, such as `intake.PhotoLists`."""
 
     def __len__(self) -> int: ...
 
@@ -42,8 +38,8 @@ class Lists(Protocol):
 def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]:
     """Draw the rows that have no overlay yet, or one of other objects.
 
-    Gives how many photos were drawn, and what was wrong with those that could not be.
-    Raises: RunError for rows of another form, or an overlay that cannot be written.
+    Returns the number of photos drawn, and the errors of those that could not be.
+    Raises: RunError for rows that are no captions, or an overlay that cannot be written.
     """
     drawn, failures = 0, []
     for row in read_captions(rows_path):
@@ -61,11 +57,117 @@ def draw_captions(rows_path: Path, folder: Path) -> tuple[int, list[PhotoError]]
     return drawn, failures
 
 
+class PhotosBacklog(Backlog[Photos]):
+    """The lists of photos that need a caption."""
+
+    def __init__(
+        self,
+        lists: Lists,
+        passed_over: Mapping[str, int] | None = None,
+        faults: Iterable[str] = (),
+    ) -> None:
+        super().__init__()
+        self._lists, self.total = lists, len(lists)
+        self.passed_over.update(passed_over or {})
+        self.faults.extend(faults)
+
+    def pending(self, done: Container[str]) -> Iterator[Photos]:
+        """Yield the lists whose key is not in `done`."""
+        return (photos for photos in self._lists if photos_key(_images(photos)) not in done)
+
+    def size(self, item: Photos) -> int:
+        """Number of photos of a list."""
+        return len(item)
+
+
+class CaptionWork(Work[Photos, Recovery]):
+    """One request a list of photos."""
+
+    title = "captions"
+    rate_unit = "photos"
+    item_unit = "captions"
+
+    def __init__(
+        self,
+        backlog: PhotosBacklog,
+        template: Template,
+        coordinates: Coordinates,
+        vocabulary: Vocabulary | None,
+        max_new_tokens: int,
+        checkpoint: str,
+    ) -> None:
+        self.backlog = backlog
+        self._coordinates, self._vocabulary = coordinates, vocabulary
+        self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
+        self._prompt_hash = template.hash()
+        self._request = partial(
+            caption.request,
+            template=template,
+            max_new_tokens=max_new_tokens,
+            coordinates=coordinates,
+            vocabulary=vocabulary,
+        )
+
+    def decisive_options(self) -> dict[str, object]:
+        """The prompt, the checkpoint, the frame of coordinates and the vocabulary."""
+        vocabulary = {} if self._vocabulary is None else {"vocabulary": self._vocabulary.hash}
+        return {
+            "stage": "caption",
+            "prompt_hash": self._prompt_hash,
+            "checkpoint": self._checkpoint,
+            "coordinates": self._coordinates,
+            "max_new_tokens": self._max_new_tokens,
+            **vocabulary,
+        }
+
+    def jobs(self, items: Iterator[Photos]) -> Iterator[Job[Photos] | Record]:
+        """Yield a job a list of photos."""
+        for photos in items:
+            request: Request = self._request(photos_key(_images(photos)), photos)
+            yield Job(photos, (request,))
+
+    def read(self, answer: Answer) -> Recovery:
+        """Read a caption, repaired where necessary."""
+        return caption.read(answer, self._coordinates)
+
+    def record(self, job: FinishedJob[Photos, Recovery]) -> Record:
+        """Make the row of a list of photos, or its failure."""
+        images, (outcome,) = _images(job.item), job.outcomes
+        key, photos = photos_key(images), len(images)
+        sizes = outcome.answer.sizes if outcome.answer else ()
+        if isinstance(outcome, Rejection):
+            failure = _failure(images, outcome)
+            return Record(key, failures=[failure], photos=photos, sizes=sizes)
+        row = self._row(images, outcome)
+        repairs = [repair.kind for repair in outcome.value.repairs]
+        return Record(key, row, photos=photos, sizes=sizes, repairs=repairs)
+
+    def _row(self, images: list[str], success: Success[Recovery]) -> CaptionRow:
+        answer, recovery = success.answer, success.value
+        return CaptionRow(
+            images=images,
+            caption=to_grouped(recovery.caption),
+            sizes_wh=[size.original_wh for size in answer.sizes],
+            raw=answer.text,
+            repairs=[str(repair) for repair in recovery.repairs],
+            timestamp=utc_now(),
+            meta=CaptionMeta(
+                prompt_hash=self._prompt_hash,
+                checkpoint=self._checkpoint,
+                answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
+                truncated=recovery.truncated,
+                resized_wh=[size.resized_wh for size in answer.sizes],
+                facts=[photo_facts(size) for size in answer.sizes],
+            ),
+        )
+
+
 def plan_captions(lists: Lists, rows_path: Path, run: RunOptions) -> RunPlan:
-    """Count what `run_captions` would do, without a model."""
-    with closing(rows_so_far(rows_path, run)) as done:
-        todo = list(islice((photos for photos in lists if _key(photos) not in done), run.limit))
-        return RunPlan(len(todo), sum(map(len, todo)), len(done))
+    """Count what `run_captions` would do, without a model.
+
+    Raises: RunError.
+    """
+    return plan(PhotosBacklog(lists), OutputSpec(rows_path, run))
 
 
 def run_captions(
@@ -74,7 +176,7 @@ def run_captions(
     template: Template,
     rows_path: Path,
     *,
-    options: dict[str, Any],
+    options: Mapping[str, object],
     run: RunOptions,
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
@@ -84,99 +186,29 @@ def run_captions(
 ) -> RunCounts:
     """Write the caption of every list of photos that has none yet.
 
-    `passed_over` counts what was named and is not among the lists, by why, for the manifest;
-    `faults` names what could not be looked at.
-
-    Raises: RunError, EngineError; what was written stays valid.
+    `passed_over` counts sources that are not among the lists, by reason, for the manifest; `faults`
+    describes sources that could not be read.
+    Raises: RunError, EngineError; rows written so far stay valid.
     """
-    counts = RunCounts(faults=list(faults))
-    counts.passed_over.update(passed_over or {})
-    decisive = options | {
-        "stage": "caption",
-        "prompt_hash": template.hash(),
-        "checkpoint": engine.fingerprint,
-        "coordinates": coordinates,
-        "max_new_tokens": max_new_tokens,
-        "max_attempts": run.max_attempts,
-    }
-    if vocabulary is not None:
-        decisive["vocabulary"] = vocabulary.hash
-    ask = partial(
-        caption.request,
-        template=template,
-        max_new_tokens=max_new_tokens,
-        coordinates=coordinates,
-        vocabulary=vocabulary,
+    backlog = PhotosBacklog(lists, passed_over, faults)
+    work = CaptionWork(
+        backlog, template, coordinates, vocabulary, max_new_tokens, engine.fingerprint
     )
-    title = "captions"
-    with (
-        open_output(rows_path, decisive, run, counts) as output,
-        RunProgress(title, run.up_to(len(lists), counts), counts, "photos", "captions") as bar,
-        Observed(run.observers, title, counts, len(lists)) as observed,
-    ):
-        output.expect(len(lists))
-        todo = (photos for photos in lists if _key(photos) not in output.done)
-        jobs = (Job(photos, (ask(_key(photos), photos),)) for photos in islice(todo, run.limit))
-        read = partial(caption.read, coordinates=coordinates)
-        for finished in drive(engine, jobs, read, run.max_attempts, ordered=run.ordered):
-            _record(output, finished, template.hash(), engine.fingerprint)
-            bar.update()
-            observed.finished(finished)
-    return counts
+    return run_work(engine, work, OutputSpec(rows_path, run, options), run.observers)
 
 
-def _record(
-    output: Output, finished: FinishedJob[Photos, Recovery], prompt_hash: str, checkpoint: str
-) -> None:
-    photos, (outcome,) = finished.item, finished.outcomes
-    images = [location_text(path) for path in photos]
-    counts = output.counts
-    counts.photos += len(photos)
-    if outcome.answer:
-        counts.new_tokens += outcome.answer.new_tokens
-        counts.note_damage(outcome.answer.sizes)
-    if isinstance(outcome, Rejection):
-        counts.failed += 1
-        output.add_failures(photos_key(images), [_failure(images, outcome)])
-        return
-    found = outcome.value
-    counts.repairs.update(repair.kind for repair in found.repairs)
-    output.add(_row(images, outcome, prompt_hash, checkpoint), photos_key(images))
-
-
-def _row(
-    images: list[str], good: Success[Recovery], prompt_hash: str, checkpoint: str
-) -> CaptionRow:
-    answer, found = good.answer, good.value
-    return CaptionRow(
-        images=images,
-        caption=to_grouped(found.caption),
-        sizes_wh=[size.original_wh for size in answer.sizes],
-        raw=answer.text,
-        repairs=[str(repair) for repair in found.repairs],
-        timestamp=utc_now(),
-        meta=CaptionMeta(
-            prompt_hash=prompt_hash,
-            checkpoint=checkpoint,
-            answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
-            truncated=found.truncated,
-            resized_wh=[size.resized_wh for size in answer.sizes],
-            facts=[facts_of(size) for size in answer.sizes],
-        ),
-    )
-
-
-def _failure(images: list[str], bad: Rejection) -> CaptionFailure:
+def _failure(images: list[str], rejection: Rejection) -> CaptionFailure:
     return CaptionFailure(
         item=", ".join(images),
         images=images,
-        code=bad.code,
-        message=bad.message,
-        raw=bad.answer.text if bad.answer else None,
-        attempts=bad.attempts,
+        code=rejection.code,
+        message=rejection.message,
+        raw=rejection.raw,
+        attempts=rejection.attempts,
         timestamp=utc_now(),
     )
 
 
-def _key(photos: Photos) -> str:
-    return photos_key([location_text(path) for path in photos])
+def _images(photos: Photos) -> list[str]:
+    """Name photos as rows do."""
+    return [location_text(path) for path in photos]

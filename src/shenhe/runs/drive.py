@@ -11,7 +11,7 @@ from typing import Generic
 from shenhe.engines.base import Engine
 from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
-from shenhe.runs.jobs import FinishedJob, Item, Job, Outcome, Rejection, Success, Value
+from shenhe.runs.work import FinishedJob, Item, Job, Outcome, Rejection, Success, Value
 
 MAX_ATTEMPTS = 3
 MAX_REORDERED = 4096

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from shenhe.errors import DamagedRowError
-from shenhe.row_types import CaptionFailure, Failure, Row
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.failures import Failures, read_sessions
 from shenhe.rows.keys import failures_file, key_of
@@ -26,24 +25,17 @@ from shenhe.rows.ledger import (
 from shenhe.rows.manifest import Manifest
 from shenhe.rows.row_index import RowIndex, drop_index
 from shenhe.rows.torn import drop_torn_end
-from shenhe.runs.options import RunOptions
+from shenhe.runs.work import Record
 from shenhe.shards import list_shards
 
-Opened = TypeVar("Opened")
-TELL_SECONDS = 5.0
-"""So often a run writes down how far it is."""
-
-
-def rows_so_far(rows_path: Path, run: RunOptions) -> RowIndex:
-    """Look at the rows that a run would go on from, without touching anything; close it."""
-    if run.restart:
-        rows_path = rows_path.with_suffix(".none")
-    return RowIndex(rows_path, key_of, temporary=True)
+MANIFEST_SECONDS = 5.0
+"""Minimum time between two manifests of a running output."""
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
 class Output:
-    """An open output. `done` knows the key of every group with a row."""
+    """An open output. `done` knows the key of every item with a row."""
 
     counts: RunCounts
     done: RowIndex
@@ -51,36 +43,47 @@ class Output:
     _failures: Failures
     _manifest: Manifest
     total: int | None = None
-    """What the output will hold when all is done."""
-    _told: float = field(default_factory=time.monotonic)
+    """Number of items of the output, once it is known."""
+    _manifest_time: float = field(default_factory=time.monotonic)
 
     def expect(self, total: int) -> None:
-        """Say what the output will hold when all is done."""
+        """Note how many items the output has in all."""
         self.total = total
-        self.tell("running")
+        self.write_manifest("running")
 
-    def tell(self, state: str) -> None:
-        """Write the manifest as things are."""
+    def write(self, record: Record, *, new_tokens: int = 0) -> None:
+        """Append the failures and the row of an item, and count it.
+
+        Failures come first: after a kill between the two the item has no row, and is done again.
+        """
+        if record.failures:
+            self._failures.add(record.key, record.failures)
+        if record.row is not None:
+            self._rows.append(record.row)
+            self.done.add(
+                record.key,
+                settled=record.settled,
+                inputs_hash=record.inputs_hash,
+                end=self._rows.end,
+            )
+        self.counts.add_item(
+            has_row=record.row is not None,
+            settled=record.settled,
+            photos=record.photos,
+            new_tokens=new_tokens,
+            sizes=record.sizes,
+            repairs=record.repairs,
+        )
+        if time.monotonic() - self._manifest_time >= MANIFEST_SECONDS:
+            self.write_manifest("running")
+
+    def write_manifest(self, state: str) -> None:
+        """Write the manifest with the current counts."""
         self._manifest.write(self.counts, state, self.total)
-        self._told = time.monotonic()
-
-    def add(
-        self, row: Row, key: str, *, settled: bool = True, inputs_hash: str | None = None
-    ) -> None:
-        """Append the row of a group, and what it rests on."""
-        self._rows.append(row)
-        self.done.add(key, settled=settled, inputs_hash=inputs_hash, end=self._rows.end)
-        self.counts.done += 1
-        self.counts.undecided += not settled
-        if time.monotonic() - self._told >= TELL_SECONDS:
-            self.tell("running")
-
-    def add_failures(self, key: str, failures: Sequence[Failure | CaptionFailure]) -> None:
-        """Append what went wrong with a group."""
-        self._failures.add(key, failures)
+        self._manifest_time = time.monotonic()
 
     def close(self, state: str) -> None:
-        """Write how it ended, drop the failures that were mended, and close all files.
+        """Write the final manifest, drop the failures that no longer hold, and close all files.
 
         Raises: RunError if the disk refuses it; the files are closed even so.
         """
@@ -90,62 +93,83 @@ class Output:
             closing.callback(self._rows.close)
             self._rows.sync()
             self._failures.tidy(self.done)
-            self.tell(state)
+            self.write_manifest(state)
 
 
 @contextmanager
 def open_output(
     rows_path: Path,
-    options: dict[str, Any],
-    run: RunOptions,
+    decisive: dict[str, object],
     counts: RunCounts,
-    stale: Callable[[RowIndex], set[str]] = lambda done: set(),
+    find_stale: Callable[[RowIndex], set[str]],
+    *,
+    restart: bool = False,
+    shard_bytes: int | None = None,
+    convert: Callable[[Path], object] | None = None,
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 
-    However the work ends, the manifest is written and failures that were mended are dropped. What
-    a power cut left as zeros is set aside and done anew; undecided rows get a failure each.
+    The manifest is written and failures are tidied also after an error. Lines that a power cut left
+    as zeros are set aside and their items done again; undecided rows get a failure each. `convert`
+    is called with the rows once they are complete.
     Raises: OutputBusyError, OptionsChangedError, DamagedRowError, RunError.
     """
-    failures_path = failures_file(rows_path)
     with OutputLock(rows_path):
-        manifest = Manifest(rows_path, options)
-        if run.restart:
-            rows = list_shards(rows_path)
-            set_aside(*rows, *(path.with_suffix(".parquet") for path in rows))
-            set_aside(failures_path, manifest.path)
-            drop_index(rows_path)
+        manifest = Manifest(rows_path, decisive)
+        if restart:
+            _set_output_aside(rows_path, manifest)
         drop_torn_end(rows_path)
-        drop_torn_end(failures_path)
-        with ExitStack() as opened:
-            done = _without_zeros(lambda: RowIndex(rows_path, key_of))
-            opened.callback(done.close)
-            _without_zeros(lambda: read_sessions(failures_path, key_of))
-            manifest.check()
-            if old := stale(done):
-                rewrite(rows_path, lambda row: key_of(row) not in old)
-                done.remove(old)
-            counts.undecided, counts.already = done.unsettled, len(done)
-            ledger = Ledger(rows_path, run.shard_bytes)
-            opened.callback(ledger.close)
-            failures = Failures(failures_path, key_of, manifest.session)
-            opened.callback(failures.close)
-            failures.complete(rows_path, done)
-            output = Output(counts, done, ledger, failures, manifest)
-            output.tell("running")
-            opened.pop_all()
+        drop_torn_end(failures_file(rows_path))
+        output = _resume(rows_path, manifest, counts, find_stale, shard_bytes)
         state = "interrupted"
         try:
             yield output
             state = "ended"
         finally:
             output.close(state)
-        if run.parquet is not None:
-            run.parquet(rows_path)
+        if convert is not None:
+            convert(rows_path)
 
 
-def _without_zeros(read: Callable[[], Opened]) -> Opened:
-    """Open what reads rows; lines that a power cut left as zeros are moved out of its way."""
+def _set_output_aside(rows_path: Path, manifest: Manifest) -> None:
+    """Move all files of an output away, to begin anew."""
+    rows = list_shards(rows_path)
+    set_aside(*rows, *(path.with_suffix(".parquet") for path in rows))
+    set_aside(failures_file(rows_path), manifest.path)
+    drop_index(rows_path)
+
+
+def _resume(
+    rows_path: Path,
+    manifest: Manifest,
+    counts: RunCounts,
+    find_stale: Callable[[RowIndex], set[str]],
+    shard_bytes: int | None,
+) -> Output:
+    """Open the files of an output behind the rows that still hold."""
+    failures_path = failures_file(rows_path)
+    with ExitStack() as opened:
+        done = _without_zeros(lambda: RowIndex(rows_path, key_of))
+        opened.callback(done.close)
+        _without_zeros(lambda: read_sessions(failures_path, key_of))
+        manifest.check()
+        if stale := find_stale(done):
+            rewrite(rows_path, lambda row: key_of(row) not in stale)
+            done.remove(stale)
+        counts.resume(done=len(done), undecided=done.unsettled)
+        rows = Ledger(rows_path, shard_bytes)
+        opened.callback(rows.close)
+        failures = Failures(failures_path, key_of, manifest.session)
+        opened.callback(failures.close)
+        failures.complete(rows_path, done)
+        output = Output(counts, done, rows, failures, manifest)
+        output.write_manifest("running")
+        opened.pop_all()
+    return output
+
+
+def _without_zeros(read: Callable[[], Result]) -> Result:
+    """Call what reads rows; lines that a power cut left as zeros are set aside for it."""
     while True:
         try:
             return read()

@@ -2,67 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.intake import PhotoTree
 from shenhe.intake.fingerprints import with_fingerprints
 from shenhe.locations import absolute, location_text
-from shenhe.messages import Answer, PhotoSize
-from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, RunMeta, SummaryRow, utc_now
+from shenhe.messages import Answer
+from shenhe.row_types import Failure, RunMeta, SummaryRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
 from shenhe.rows.row_index import RowIndex
-from shenhe.runs.changes import changes, drop_gone_failures
-from shenhe.runs.drive import drive
-from shenhe.runs.jobs import FinishedJob, Job, Rejection, Success
-from shenhe.runs.observing import Observed
-from shenhe.runs.options import RunOptions
-from shenhe.runs.output import Output, open_output, rows_so_far
-from shenhe.runs.progress import RunProgress
+from shenhe.runs import photo_changes
+from shenhe.runs.row_parts import answer_meta, describe_left_out, group_failure
+from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
+from shenhe.runs.run import run as run_work
+from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, StaleRows, Work
 from shenhe.stages import summary
-from shenhe.values import Group, LeftOut, photo_key
-
-NAMED = 10
-"""So many files that were left out are named in one line."""
+from shenhe.values import LEFT_OUT, Group, photo_key
 
 
-class _Settled:
-    """The keys that have a row which still stands."""
+class GroupBacklog(Backlog[Group]):
+    """The groups of one mission in a photo tree."""
 
-    def __init__(self, done: RowIndex, stale: set[str]) -> None:
-        self._done, self._stale = done, stale
+    def __init__(self, tree: PhotoTree, mission: Mission) -> None:
+        """Count the groups.
 
-    def __contains__(self, key: object) -> bool:
-        return key in self._done and key not in self._stale
+        Raises: IntakeError if the tree has no folder for the mission.
+        """
+        super().__init__()
+        self.tree, self.mission = tree, mission
+        self.total = tree.count_groups(mission)
+
+    def pending(self, done: Container[str]) -> Iterator[Group]:
+        """Yield the groups whose key is not in `done`; their photos are listed."""
+        return self.tree.groups(self.mission, self.passed_over, done, self.faults)
+
+    def find_stale(self, rows_path: Path, done: RowIndex) -> StaleRows:
+        """Find the groups whose photos or label have changed."""
+        return photo_changes.find_changes(self.tree, self.mission, rows_path, done)
+
+    def drop_obsolete_failures(self, rows_path: Path) -> None:
+        """Drop the failures of groups whose folder is gone."""
+        photo_changes.drop_obsolete_failures(self.tree, self.mission, rows_path)
+
+    def size(self, item: Group) -> int:
+        """Number of photos of a group."""
+        return len(item.photos)
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """What a run would do. Counts of groups, and of their photos or lines."""
+class SummaryWork(Work[Group, str]):
+    """One request a photo; the lines of a group make one row."""
 
-    groups: int
-    items: int
-    already: int
+    rate_unit = "photos"
+
+    def __init__(
+        self, backlog: GroupBacklog, template: Template, max_new_tokens: int, checkpoint: str
+    ) -> None:
+        self.backlog: GroupBacklog = backlog
+        self._mission, self._template = backlog.mission, template
+        self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
+        self._prompt_hash = template.hash(backlog.mission)
+        self.title = f"Stage-A {backlog.mission.name}"
+
+    def decisive_options(self) -> dict[str, object]:
+        """The tree, the mission, the prompt and the checkpoint."""
+        return {
+            "stage": "summarize",
+            "data_root": location_text(absolute(self.backlog.tree.data_root)),
+            "mission": self._mission.name,
+            "prompt_hash": self._prompt_hash,
+            "checkpoint": self._checkpoint,
+            "max_new_tokens": self._max_new_tokens,
+        }
+
+    def jobs(self, items: Iterator[Group]) -> Iterator[Job[Group] | Record]:
+        """Yield a job a group, with its whole fingerprint; a group without a photo fails."""
+        for group, inputs in with_fingerprints(items):
+            requests = tuple(
+                summary.request(
+                    f"{group.key}\x1f{photo_key(index)}",
+                    photo,
+                    self._mission,
+                    self._template,
+                    self._max_new_tokens,
+                )
+                for index, photo in enumerate(group.photos)
+            )
+            yield Job(replace(group, inputs=inputs), requests) if requests else _no_photos(group)
+
+    def read(self, answer: Answer) -> str:
+        """Read the line of a photo."""
+        return summary.read(answer)
+
+    def record(self, job: FinishedJob[Group, str]) -> Record:
+        """Make the row of a group, or the failures of the photos that have no line."""
+        group = job.item
+        left_out = _left_out_failures(group)
+        record = Record(
+            group.key,
+            failures=left_out,
+            photos=len(job.outcomes),
+            # The last photo of a request is its subject: examples precede it.
+            sizes=[answer.sizes[-1] for answer in job.answers if answer.sizes],
+        )
+        if not job.rejections:
+            row = self._row(job, why=[LEFT_OUT] if left_out else [])
+            return replace(record, row=row, settled=not left_out, inputs_hash=group.inputs)
+        failures = [
+            group_failure(group, location_text(photo), outcome)
+            for photo, outcome in zip(group.photos, job.outcomes, strict=True)
+            if isinstance(outcome, Rejection)
+        ]
+        return replace(record, failures=[*failures, *left_out])
+
+    def _row(self, job: FinishedJob[Group, str], why: list[str]) -> SummaryRow:
+        group = job.item
+        lines = {photo_key(index): line for index, line in enumerate(job.successes)}
+        return SummaryRow(
+            group_id=group.group_id,
+            mission=group.mission,
+            label=group.label,
+            images=[location_text(photo) for photo in group.photos],
+            per_image={key: line.value for key, line in lines.items()},
+            timestamp=utc_now(),
+            meta=RunMeta(
+                prompt_hash=self._prompt_hash,
+                checkpoint=self._checkpoint,
+                inputs_hash=group.inputs,
+                left_out=list(group.left_out),
+                why=why,
+                answers={key: answer_meta(line.answer) for key, line in lines.items()},
+            ),
+        )
 
 
 def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: RunOptions) -> RunPlan:
-    """Count what `run_summaries` would do, without a model."""
-    path = rows_file(output_dir, mission.name)
-    groups = items = 0
-    with closing(rows_so_far(path, run)) as done:
-        stale = changes(tree, mission, path, done).stale
-        todo = tree.groups(mission, skip=_Settled(done, stale))
-        for group in islice(todo, run.limit):
-            groups += 1
-            items += len(group.photos)
-        return RunPlan(groups, items, len(done) - len(stale))
+    """Count what `run_summaries` would do, without a model.
+
+    Raises: IntakeError, RunError.
+    """
+    return plan(GroupBacklog(tree, mission), OutputSpec(rows_file(output_dir, mission.name), run))
 
 
 def run_summaries(
@@ -72,167 +155,34 @@ def run_summaries(
     template: Template,
     output_dir: Path,
     *,
-    options: dict[str, Any],
+    options: Mapping[str, object],
     run: RunOptions,
     max_new_tokens: int = summary.MAX_NEW_TOKENS,
 ) -> RunCounts:
     """Write the line of every photo of every group that has no row yet, or has changed since.
 
     A group with a photo that failed gets no row, but a failure for each such photo. One that holds
-    what may be a photo and is not read gets a row that names it, and a failure `left_out`.
-    Raises: RunError, EngineError, IntakeError; what was written stays valid.
+    files which may be photos and are not read gets a row that lists them, and a failure `left_out`.
+    Raises: RunError, EngineError, IntakeError; rows written so far stay valid.
     """
-    counts = RunCounts()
-    prompt_hash = template.hash(mission)
-    decisive = options | {
-        "stage": "summarize",
-        "data_root": location_text(absolute(tree.data_root)),
-        "mission": mission.name,
-        "prompt_hash": prompt_hash,
-        "checkpoint": engine.fingerprint,
-        "max_new_tokens": max_new_tokens,
-        "max_attempts": run.max_attempts,
-    }
-    path = rows_file(output_dir, mission.name)
-    total = tree.count_groups(mission)
-    title = f"Stage-A {mission.name}"
-
-    def stale(done: RowIndex) -> set[str]:
-        drop_gone_failures(tree, mission, path)
-        found = changes(tree, mission, path, done)
-        counts.done_anew, counts.kept_as_is = found.done_anew, found.kept_as_is
-        return found.stale
-
-    with (
-        open_output(path, decisive, run, counts, stale) as output,
-        RunProgress(title, run.up_to(total, counts), counts, "photos") as bar,
-        Observed(run.observers, title, counts, total) as observed,
-    ):
-        output.expect(total)
-        todo = tree.groups(mission, counts.passed_over, output.done, counts.faults)
-        jobs = _jobs(islice(todo, run.limit), mission, template, max_new_tokens, output)
-        for finished in drive(engine, jobs, summary.read, run.max_attempts, ordered=run.ordered):
-            _record(output, finished, prompt_hash, engine.fingerprint)
-            bar.update()
-            observed.finished(finished)
-    return counts
+    output = OutputSpec(rows_file(output_dir, mission.name), run, options)
+    backlog = GroupBacklog(tree, mission)
+    work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint)
+    return run_work(engine, work, output, run.observers)
 
 
-def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
-    """Keep of an answer what a row needs to be explained later."""
-    # Of a Stage-A question the last photo is the one asked about: before it are examples.
-    size = answer.sizes[-1] if answer.sizes and of_one_photo else None
-    return AnswerMeta(
-        raw=answer.text,
-        finish_reason=answer.finish_reason,
-        attempts=answer.attempt + 1,
-        prompt_tokens=answer.prompt_tokens,
-        new_tokens=answer.new_tokens,
-        original_wh=size.original_wh if size else None,
-        resized_wh=size.resized_wh if size else None,
-        facts=facts_of(size) if size else None,
-    )
+def _no_photos(group: Group) -> Record:
+    """Make the failure of a group that cannot be read or has no photo."""
+    rejection = Rejection("no_photos", f"group {group.group_id} has no photo", 1)
+    if group.problem:
+        rejection = Rejection(group.code, group.problem, 1)
+    failure = group_failure(group, group.group_id, rejection)
+    return Record(group.key, failures=[failure, *_left_out_failures(group)])
 
 
-def facts_of(size: PhotoSize) -> PhotoFacts:
-    """Give what a row tells of a photo itself."""
-    return PhotoFacts(damaged_inside=size.damaged_inside or None)
-
-
-def failure_of(group: Group, item: str, bad: Rejection) -> Failure:
-    """Describe what failed."""
-    return Failure(
-        item=item,
-        group_id=group.group_id,
-        mission=group.mission,
-        label=group.label,
-        code=bad.code,
-        message=bad.message,
-        raw=bad.answer.text if bad.answer else None,
-        attempts=bad.attempts,
-        timestamp=utc_now(),
-    )
-
-
-def _jobs(
-    groups: Iterator[Group],
-    mission: Mission,
-    template: Template,
-    max_new_tokens: int,
-    output: Output,
-) -> Iterator[Job[Group]]:
-    for group, inputs in with_fingerprints(groups):
-        requests = tuple(
-            summary.request(
-                f"{group.key}\x1f{photo_key(index)}", photo, mission, template, max_new_tokens
-            )
-            for index, photo in enumerate(group.photos)
-        )
-        if requests:
-            yield Job(replace(group, inputs=inputs), requests)
-        else:
-            bad = Rejection("no_photos", f"group {group.group_id} has no photo", 1)
-            if group.problem:
-                bad = Rejection(group.code, group.problem, 1)
-            failures = [failure_of(group, group.group_id, bad), *_left_out(group)]
-            output.add_failures(group.key, failures)
-            output.counts.failed += 1
-
-
-def _left_out(group: Group) -> list[Failure]:
-    """Describe what may be a photo in a group's folder, and was not looked at."""
+def _left_out_failures(group: Group) -> list[Failure]:
+    """Make the failure of files in a group's folder that may be photos and are not read."""
     if not group.left_out:
         return []
-    bad = Rejection("left_out", f"not looked at: {describe_left_out(group.left_out)}", 1)
-    return [failure_of(group, group.group_id, bad)]
-
-
-def describe_left_out(left_out: Sequence[LeftOut]) -> str:
-    """Name what was left out, the first few of many."""
-    told = [f"{one.path} ({one.kind})" for one in left_out[:NAMED]]
-    told += [f"{len(left_out) - NAMED} more"] if len(left_out) > NAMED else []
-    return ", ".join(told)
-
-
-def _record(
-    output: Output, finished: FinishedJob[Group, str], prompt_hash: str, checkpoint: str
-) -> None:
-    group = finished.item
-    counts = output.counts
-    answers = [outcome.answer for outcome in finished.outcomes if outcome.answer]
-    counts.photos += len(finished.outcomes)
-    counts.new_tokens += sum(answer.new_tokens for answer in answers)
-    # Of a Stage-A question the last photo is the one asked about: before it are examples.
-    counts.note_damage(answer.sizes[-1] for answer in answers if answer.sizes)
-    failures = [
-        failure_of(group, location_text(photo), outcome)
-        for photo, outcome in zip(group.photos, finished.outcomes, strict=True)
-        if isinstance(outcome, Rejection)
-    ]
-    left_out = _left_out(group)
-    if failures:
-        output.add_failures(group.key, [*failures, *left_out])
-        counts.failed += 1
-        return
-    if left_out:  # before the row: killed in between, the group is done again
-        output.add_failures(group.key, left_out)
-    good = [outcome for outcome in finished.outcomes if isinstance(outcome, Success)]
-    row = SummaryRow(
-        group_id=group.group_id,
-        mission=group.mission,
-        label=group.label,
-        images=[location_text(photo) for photo in group.photos],
-        per_image={photo_key(index): outcome.value for index, outcome in enumerate(good)},
-        timestamp=utc_now(),
-        meta=RunMeta(
-            prompt_hash=prompt_hash,
-            checkpoint=checkpoint,
-            inputs_hash=group.inputs,
-            left_out=list(group.left_out),
-            why=["left_out"] if left_out else [],
-            answers={
-                photo_key(index): answer_meta(outcome.answer) for index, outcome in enumerate(good)
-            },
-        ),
-    )
-    output.add(row, group.key, settled=not left_out, inputs_hash=group.inputs)
+    message = f"not looked at: {describe_left_out(group.left_out)}"
+    return [group_failure(group, group.group_id, Rejection(LEFT_OUT, message, 1))]

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from shenhe.engines.logprobs import is_logprob
 from shenhe.errors import UsageError
 from shenhe.messages import Answer, Request
 from shenhe.row_types import known_probability
 from shenhe.rows.ledger import Json
-from shenhe.runs.jobs import Outcome, Rejection, Success
-from shenhe.runs.probability import p_pass
+from shenhe.runs.work import Outcome, Rejection, Success
 from shenhe.values import FAIL, PASS, Judgement
 
 VOTE_TEMPERATURE = 0.7
 """Minimum temperature of all votes but the first: greedy votes would be equal."""
+
+
+def p_pass(answer: Answer) -> float | None:
+    """Compute the probability of 通过 against 不通过 as the first words of an answer.
+
+    None if a score is missing or is no log-probability (NaN, infinite, above 0).
+    """
+    passed, failed = (answer.choice_logprobs.get(choice) for choice in (PASS, FAIL))
+    if not is_logprob(passed) or not is_logprob(failed):
+        return None
+    return 1 / (1 + math.exp(min(failed - passed, 700.0)))
 
 
 class VoteResult(NamedTuple):

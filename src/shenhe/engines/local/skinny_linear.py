@@ -20,7 +20,7 @@ class SkinnyLinear(nn.Linear):
 
     The result is the same but for rounding. BLAS reads float32 weights 1.5 to 5 times as fast in
     that order, and two rows take half the time of one: a single row is duplicated.
-    Source: docs/performance.md, Skinny GEMMs.
+    Source: docs/performance.md, Skinny matrices.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:

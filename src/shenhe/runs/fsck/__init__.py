@@ -1,4 +1,4 @@
-"""Is what a run wrote whole, and of one piece; what can be made anew is, and nothing is deleted."""
+"""Checks of a run's files against each other, and their repair; nothing is deleted."""
 
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.fsck.folder import check_run

@@ -1,4 +1,4 @@
-"""What is wrong with a file of a run, and what became of it."""
+"""Faults of a run's files, and what became of them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong. `line` counts from 1, where it is about one line.
+    """One fault of a file; the fields are keys of `shenhe fsck --json`.
 
-    `done` says how it was mended, or would be; nothing where that takes somebody, or another run,
-    who are told by `remedy`.
+    `line` counts from 1, None for a fault of the whole file. `done` describes the repair, empty if
+    there is none; `remedy` says what a person or another run has to do, empty if nothing is left.
     """
 
     path: Path
@@ -22,5 +22,5 @@ class Fault:
 
     @property
     def mendable(self) -> bool:
-        """Whether all of it can be made anew here."""
+        """Whether the repair leaves nothing to do."""
         return not self.remedy

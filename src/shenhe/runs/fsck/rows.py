@@ -1,4 +1,4 @@
-"""The lines of rows files, one at a time: which are rows, and which group each is about."""
+"""Check of the lines of rows files: which are rows, and the group of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from pydantic import ValidationError
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
+from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow, describe_invalid
 from shenhe.rows.entries import is_settled
 from shenhe.rows.keys import key_of
 from shenhe.rows.ledger import Json, parse_row, read_lines, set_lines_aside, set_torn_end_aside
@@ -26,36 +26,38 @@ KEEP_ONE: Final = (
 )
 
 
-class Earlier(NamedTuple):
-    """An earlier row of a group: its shard and line, and a fingerprint of its Stage-A lines."""
+class EarlierRow(NamedTuple):
+    """An earlier row of a group: its shard and line, and the fingerprint of its Stage-A lines."""
 
     shard: int
     line: int
-    says: str
+    lines_hash: str
 
 
 class Keys:
-    """The groups of a rows file with the line of each, in a database of its own: kept nowhere."""
+    """The groups of a rows file and the line of each, in a temporary database."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("BEGIN")
         self._db.execute(
             "CREATE TABLE keys (key TEXT PRIMARY KEY, settled INTEGER, shard INTEGER, line INTEGER,"
-            " says TEXT) WITHOUT ROWID"
+            " lines_hash TEXT) WITHOUT ROWID"
         )
 
-    def add(self, key: str, *, settled: bool, shard: int, line: int, says: str) -> Earlier | None:
-        """Note a row; give the earlier one of the same group."""
-        before = self._db.execute(
-            "SELECT shard, line, says FROM keys WHERE key = ?", (key,)
+    def add(
+        self, key: str, *, settled: bool, shard: int, line: int, lines_hash: str
+    ) -> EarlierRow | None:
+        """Note a row, and return the earlier one of the same group."""
+        earlier = self._db.execute(
+            "SELECT shard, line, lines_hash FROM keys WHERE key = ?", (key,)
         ).fetchone()
-        row = (key, settled, shard, line, says)
+        row = (key, settled, shard, line, lines_hash)
         self._db.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", row)
-        return Earlier(*before) if before else None
+        return EarlierRow(*earlier) if earlier else None
 
     def settled(self, key: str) -> bool | None:
-        """Whether the row of a group decides; None where it has none."""
+        """Whether the row of a group decides; None if it has no row."""
         row = self._db.execute("SELECT settled FROM keys WHERE key = ?", (key,)).fetchone()
         return bool(row[0]) if row else None
 
@@ -70,77 +72,82 @@ class Keys:
         return int(groups), int(unsettled)
 
     def close(self) -> None:
-        """Forget them."""
+        """Drop the database."""
         self._db.close()
 
 
-def check_rows(rows_path: Path, keys: Keys, *, mend: bool) -> Iterator[Fault]:
-    """Yield what is wrong with the lines of rows, and note the groups of those that are rows.
+def check_rows(rows_path: Path, keys: Keys, *, repair: bool) -> Iterator[Fault]:
+    """Yield the faults of the lines of rows, and note the groups of the valid ones.
 
-    A line that is none is moved to a file beside; its group is then done by the next run. Of a
-    group that stands twice the last row counts, as everywhere; but of Stage-A rows with other lines
-    none is chosen: they stay, as its verdict would else rest on lines that somebody contradicts.
+    A line that is no row is moved aside; the next run does its group. If a group has several rows
+    the last one counts, as everywhere; but Stage-A rows with different lines all stay, as nobody
+    can tell which one is right, and the group is undecided.
     Raises: RunError.
     """
     files = list_shards(rows_path)
     for path in files:
-        yield from check_torn_end(path, mend=mend)
-    wrong: defaultdict[Path, dict[int, str]] = defaultdict(dict)
+        yield from check_torn_end(path, repair=repair)
+    problems: defaultdict[Path, dict[int, str]] = defaultdict(dict)
     for number, path in enumerate(files, 1):
         for line_number, line in read_lines(path):
             row, problem = _read(path, line_number, line)
             if problem:
-                wrong[path][line_number] = problem
+                problems[path][line_number] = problem
                 continue
-            settled = is_settled(row)
-            says = hash_inputs(row) if "per_image" in row else ""
-            before = keys.add(
-                key_of(row), settled=settled, shard=number, line=line_number, says=says
+            lines_hash = hash_inputs(row) if "per_image" in row else ""
+            earlier = keys.add(
+                key_of(row),
+                settled=is_settled(row),
+                shard=number,
+                line=line_number,
+                lines_hash=lines_hash,
             )
-            if before is None:
+            if earlier is None:
                 continue
-            what = f"group {row.get('group_id', row.get('images'))} stands again below"
-            if before.says == says:
-                wrong[files[before.shard - 1]][before.line] = what
+            problem = f"group {row.get('group_id', row.get('images'))} stands again below"
+            if earlier.lines_hash == lines_hash:
+                problems[files[earlier.shard - 1]][earlier.line] = problem
             else:
-                what += " with other lines"
-                yield Fault(files[before.shard - 1], before.line, what, remedy=KEEP_ONE)
-    for path, lines in wrong.items():
-        yield from move_lines(path, lines, "the next run does its group", mend=mend)
+                problem += " with other lines"
+                yield Fault(files[earlier.shard - 1], earlier.line, problem, remedy=KEEP_ONE)
+    for path, lines in problems.items():
+        yield from move_lines(path, lines, "the next run does its group", repair=repair)
 
 
-def check_torn_end(path: Path, *, mend: bool) -> Iterator[Fault]:
-    """Yield what a process left behind the last whole line when it died, moved aside.
+def check_torn_end(path: Path, *, repair: bool) -> Iterator[Fault]:
+    """Yield what a killed process left behind the last whole line, moved aside.
 
-    A last row that lacks nothing but its end is given one.
+    A last row that lacks its line end alone is given one.
     """
-    if terminate_last_row(path, repair=mend):
+    if terminate_last_row(path, repair=repair):
         yield Fault(path, None, "its last row has no line end", "it has one now")
         return
-    aside = set_torn_end_aside(path, repair=mend)
+    aside = set_torn_end_aside(path, repair=repair)
     if aside is not None:
         done = f"what was being written is in {aside.name}"
         yield Fault(path, None, "ends in the middle of a row", done)
 
 
-def move_lines(path: Path, lines: dict[int, str], then: str, *, mend: bool) -> Iterator[Fault]:
-    """Yield what is wrong with lines, having moved them to a file beside theirs."""
-    aside = f"in {set_lines_aside(path, lines).name}" if mend else "set aside"
-    for number, problem in sorted(lines.items()):
-        yield Fault(path, number, problem, f"{aside}; {then}")
+def move_lines(
+    path: Path, problems: dict[int, str], consequence: str, *, repair: bool
+) -> Iterator[Fault]:
+    """Move lines to a file beside theirs, and yield their problems by line number."""
+    aside = f"in {set_lines_aside(path, problems).name}" if repair else "set aside"
+    for number, problem in sorted(problems.items()):
+        yield Fault(path, number, problem, f"{aside}; {consequence}")
 
 
 def _read(path: Path, number: int, line: bytes) -> tuple[Json, str]:
-    """Read a line, and say why it is no row, where it is none."""
+    """Parse a line, and describe why it is no row; empty if it is one."""
     try:
         row = parse_row(path, number, line)
     except DamagedRowError as error:
         return {}, error.problem
-    return row, _problem(row)
+    return row, _find_problem(row)
 
 
-def _problem(row: Json) -> str:
-    """Say why a JSON object is no row; nothing where it is one, or one of a later shenhe."""
+def _find_problem(row: Json) -> str:
+    """Describe why a JSON object is no row; empty if it is one, or one of a later version."""
     try:
         key_of(row).encode()
     except (RunError, UnicodeEncodeError) as error:
@@ -149,13 +156,11 @@ def _problem(row: Json) -> str:
     schema = meta.get("schema") if isinstance(meta, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         return ""
-    kind: type[Row] = CaptionRow
+    row_type: type[Row] = CaptionRow
     if "group_id" in row:
-        kind = SummaryRow if "per_image" in row else VerdictRow
+        row_type = SummaryRow if "per_image" in row else VerdictRow
     try:
-        kind.model_validate(row)
+        row_type.model_validate(row)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        return f"is not as shenhe writes it: {where}: {first['msg']}"
+        return f"is not as shenhe writes it: {describe_invalid(error)}"
     return ""

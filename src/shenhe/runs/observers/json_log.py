@@ -1,4 +1,4 @@
-"""A log of a run, one JSON object a line: what began, what failed and why, what ended."""
+"""A log of a run, one JSON object a line: outputs that began and ended, requests that failed."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from shenhe.errors import UsageError
 from shenhe.printable import PrintableFormatter
-from shenhe.rows.counts import RunCounts
-from shenhe.runs.jobs import FinishedJob, Rejection
+from shenhe.runs.observers import RunInfo
+from shenhe.runs.work import FinishedJob
 
 log = logging.getLogger("shenhe.runs")
 
 
 class JsonLog:
-    """Writes what this package logs to a file, from INFO on, beside what goes to the terminal."""
+    """Writes this package's log records from INFO on to a file, beside those on the terminal."""
 
     def __init__(self, path: Path) -> None:
         """Append to a file.
@@ -34,32 +33,34 @@ class JsonLog:
         self._level = self._logger.level
         self._logger.setLevel(logging.INFO)
         self._logger.addHandler(self._handler)
-        # A logger with a handler of its own says no more by itself: warnings are for people too.
+        # A logger with a handler no longer uses logging's last resort: warnings need one too.
         self._terminal = logging.StreamHandler()
         self._terminal.setLevel(logging.WARNING)
         self._terminal.setFormatter(PrintableFormatter())
         self._logger.addHandler(self._terminal)
         self._logger.propagate = False
-        self._counts: dict[str, RunCounts] = {}
 
-    def began(self, title: str, counts: RunCounts, total: int) -> None:
+    def began(self, info: RunInfo) -> None:
         """Log that an output was opened."""
-        self._counts[title] = counts
-        log.info("began", extra={"output": title, "total": total, "already": counts.already})
+        fields = {"output": info.title, "total": info.total, "already": info.counts.already}
+        log.info("began", extra=fields)
 
-    def finished(self, title: str, finished: FinishedJob[Any, Any]) -> None:
-        """Log what failed, and what was asked again."""
-        for outcome in finished.outcomes:
-            if isinstance(outcome, Rejection):
-                facts = {"output": title, "code": outcome.code, "attempts": outcome.attempts}
-                log.info("failed: %s", outcome.message, extra=facts)
+    def finished(self, info: RunInfo, job: FinishedJob[object, object]) -> None:
+        """Log the requests that failed."""
+        for rejection in job.rejections:
+            fields = {
+                "output": info.title,
+                "code": rejection.code,
+                "attempts": rejection.attempts,
+            }
+            log.info("failed: %s", rejection.message, extra=fields)
 
-    def ended(self, title: str) -> None:
-        """Log what an output holds."""
-        counts = self._counts.pop(title)
-        facts = {"output": title, "done": counts.done, "failed": counts.failed}
-        facts |= {"undecided": counts.undecided, "seconds": round(counts.seconds, 3)}
-        log.info("ended", extra=facts)
+    def ended(self, info: RunInfo) -> None:
+        """Log the counts of an output."""
+        counts = info.counts
+        fields = {"output": info.title, "done": counts.done, "failed": counts.failed}
+        fields |= {"undecided": counts.undecided, "seconds": round(counts.seconds, 3)}
+        log.info("ended", extra=fields)
 
     def close(self) -> None:
         """Close the file."""
@@ -70,16 +71,16 @@ class JsonLog:
         self._logger.propagate = True
 
 
-_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 
 
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        facts = {name: value for name, value in vars(record).items() if name not in _PLAIN}
-        told = {
+        extra = {k: value for k, value in vars(record).items() if k not in _STANDARD_FIELDS}
+        fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        return json.dumps(told | facts, ensure_ascii=False, default=str)
+        return json.dumps(fields | extra, ensure_ascii=False, default=str)

@@ -1,0 +1,87 @@
+"""Progress on stderr: a bar with photos/s and time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from shenhe.printable import printable, show
+from shenhe.rows.counts import RunCounts
+from shenhe.runs.observers import RunInfo
+from shenhe.runs.work import FinishedJob
+
+PLAIN_SECONDS = 10.0
+"""Minimum time between two plain lines."""
+
+
+class RunProgress:
+    """Shows how far a run is, earlier sessions included; rates are of this session alone."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._printed_at = time.monotonic()
+
+    def began(self, info: RunInfo) -> None:
+        """Show the bar, on a terminal."""
+        self._printed_at = time.monotonic()
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task(printable(info.title), total=_total(info), rate="")
+            self._bar.start()
+
+    def finished(self, info: RunInfo, job: FinishedJob[object, object]) -> None:
+        """Update the bar, or print a line if the last one is old enough."""
+        if self._bar:
+            self._bar.update(self._task, completed=_completed(info.counts), rate=_rate(info))
+        elif time.monotonic() - self._printed_at >= PLAIN_SECONDS:
+            self._printed_at = time.monotonic()
+            show(_line(info), file=sys.stderr)
+
+    def ended(self, info: RunInfo) -> None:
+        """Remove the bar."""
+        if self._bar:
+            self._bar.stop()
+
+
+def _total(info: RunInfo) -> int:
+    return max(info.goal, info.counts.already)
+
+
+def _completed(counts: RunCounts) -> int:
+    return counts.already + counts.done + counts.failed
+
+
+def _rate(info: RunInfo) -> str:
+    counts = info.counts
+    amount = counts.photos if info.rate_unit == "photos" else counts.done
+    return f"{amount / max(counts.seconds, 1e-9):.1f} {info.rate_unit}/s"
+
+
+def _line(info: RunInfo) -> str:
+    counts, total = info.counts, _total(info)
+    completed = _completed(counts)
+    seconds_an_item = counts.seconds / max(1, completed - counts.already)
+    seconds_left = seconds_an_item * max(0, total - completed)
+    failed = f", {counts.failed} failed" if counts.failed else ""
+    return (
+        f"{info.title}: {completed}/{total} {info.item_unit}{failed}, {_rate(info)},"
+        f" {seconds_left:.0f} s left"
+    )

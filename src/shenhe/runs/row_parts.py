@@ -1,0 +1,57 @@
+"""Parts that rows and failures of all stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shenhe.messages import Answer, PhotoSize
+from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, utc_now
+from shenhe.runs.work import Rejection
+from shenhe.values import Group, LeftOut
+
+MAX_NAMED = 10
+"""Maximum number of left-out files that are named in one line."""
+
+
+def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
+    """Keep what explains an answer later."""
+    # The last photo of a Stage-A request is its subject: examples precede it.
+    size = answer.sizes[-1] if answer.sizes and of_one_photo else None
+    return AnswerMeta(
+        raw=answer.text,
+        finish_reason=answer.finish_reason,
+        attempts=answer.attempt + 1,
+        prompt_tokens=answer.prompt_tokens,
+        new_tokens=answer.new_tokens,
+        original_wh=size.original_wh if size else None,
+        resized_wh=size.resized_wh if size else None,
+        facts=photo_facts(size) if size else None,
+    )
+
+
+def photo_facts(size: PhotoSize) -> PhotoFacts:
+    """Keep what a row says of a photo itself."""
+    return PhotoFacts(damaged_inside=size.damaged_inside or None)
+
+
+def group_failure(group: Group, item: str, rejection: Rejection) -> Failure:
+    """Make the failure row of a group, or of an item of it."""
+    return Failure(
+        item=item,
+        group_id=group.group_id,
+        mission=group.mission,
+        label=group.label,
+        code=rejection.code,
+        message=rejection.message,
+        raw=rejection.raw,
+        attempts=rejection.attempts,
+        timestamp=utc_now(),
+    )
+
+
+def describe_left_out(left_out: Sequence[LeftOut]) -> str:
+    """List files that were left out, up to MAX_NAMED of them by name."""
+    names = [f"{file.path} ({file.kind})" for file in left_out[:MAX_NAMED]]
+    if len(left_out) > MAX_NAMED:
+        names.append(f"{len(left_out) - MAX_NAMED} more")
+    return ", ".join(names)

@@ -1,0 +1,145 @@
+"""The skeleton of a run: resume, drive, record, observe; and the plan of one, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from shenhe.engines.base import Engine
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.keys import key_of
+from shenhe.rows.row_index import RowIndex
+from shenhe.runs.drive import MAX_ATTEMPTS, drive
+from shenhe.runs.observers import Observer, RunInfo
+from shenhe.runs.observers.progress import RunProgress
+from shenhe.runs.output import Output, open_output
+from shenhe.runs.work import Backlog, CurrentKeys, Item, Job, Value, Work
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How much a run does, how it is written and who observes it.
+
+    Of these only `max_attempts` decides a row. `ordered` rows stand in the order of the items. A
+    rows file that has reached `shard_bytes` goes on in the next shard; `parquet` converts the rows
+    when the run has ended.
+    """
+
+    limit: int | None = None
+    restart: bool = False
+    max_attempts: int = MAX_ATTEMPTS
+    ordered: bool = False
+    observers: tuple[Observer, ...] = ()
+    shard_bytes: int | None = None
+    parquet: Callable[[Path], object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """Where rows go and how they are written.
+
+    `engine_options` are the options of the engine that decide rows, as the manifest holds them.
+    """
+
+    rows_path: Path
+    run: RunOptions
+    engine_options: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def resumed_path(self) -> Path:
+        """The rows that a run goes on from: with `restart` a file that does not exist."""
+        return self.rows_path.with_suffix(".none") if self.run.restart else self.rows_path
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What a run would do: counts of groups, and of their photos or lines."""
+
+    groups: int
+    items: int
+    already: int
+
+
+def plan(backlog: Backlog[Item], output: OutputSpec) -> RunPlan:
+    """Count what `run` would do.
+
+    Raises: RunError for rows that cannot be read; IntakeError for a backlog that cannot.
+    """
+    rows_path = output.resumed_path
+    with closing(RowIndex(rows_path, key_of, temporary=True)) as done:
+        current = CurrentKeys(done, backlog.find_stale(rows_path, done).keys)
+        groups, items = backlog.count_pending(current, output.run.limit)
+        return RunPlan(groups, items, len(current))
+
+
+def run(
+    engine: Engine, work: Work[Item, Value], output: OutputSpec, watch: Sequence[Observer] = ()
+) -> RunCounts:
+    """Write the record of every item that has no row yet, or a stale one.
+
+    Killed at any moment and started again, it ends with the same rows.
+    Raises: RunError, EngineError; rows written so far stay valid.
+
+        run(engine, CaptionWork(...), OutputSpec(Path("captions.jsonl"), RunOptions()))
+    """
+    options = output.run
+    counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
+    with _open(work, output, counts) as rows, ExitStack() as stack:
+        info = _describe(work, counts, options.limit)
+        observers = (RunProgress(), *watch)
+        for observer in observers:
+            observer.began(info)
+            stack.callback(observer.ended, info)
+        rows.expect(info.total)
+        jobs = _jobs(work, rows, options.limit)
+        for job in drive(engine, jobs, work.read, options.max_attempts, ordered=options.ordered):
+            rows.write(work.record(job), new_tokens=job.new_tokens)
+            for observer in observers:
+                observer.finished(info, job)
+        if options.limit is None:
+            for record in work.closing_records(rows.done):
+                rows.write(record)
+    return counts
+
+
+def _open(
+    work: Work[Item, Value], output: OutputSpec, counts: RunCounts
+) -> AbstractContextManager[Output]:
+    """Open the output of a stage without its stale rows, which are counted by reason."""
+    options = output.run
+    decisive = {**output.engine_options, **work.decisive_options()}
+    decisive["max_attempts"] = options.max_attempts
+
+    def find_stale(done: RowIndex) -> set[str]:
+        work.backlog.drop_obsolete_failures(output.rows_path)
+        stale = work.backlog.find_stale(output.rows_path, done)
+        counts.note_stale(redone=stale.redone, kept=stale.kept)
+        return stale.keys
+
+    return open_output(
+        output.rows_path,
+        decisive,
+        counts,
+        find_stale,
+        restart=options.restart,
+        shard_bytes=options.shard_bytes,
+        convert=options.parquet,
+    )
+
+
+def _describe(work: Work[Item, Value], counts: RunCounts, limit: int | None) -> RunInfo:
+    total = work.backlog.total
+    goal = total if limit is None else min(total, counts.already + limit)
+    return RunInfo(work.title, counts, total, goal, work.rate_unit, work.item_unit)
+
+
+def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:
+    """Yield the jobs of pending items; records of items that need no model are written at once."""
+    for job in work.jobs(islice(work.backlog.pending(rows.done), limit)):
+        if isinstance(job, Job):
+            yield job
+        else:
+            rows.write(job)
