@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -93,6 +94,9 @@ def quiet_transformers() -> None:
     # torchao, where it is installed, tells of kernels for other GPUs that it cannot load.
     for name in ("torchao", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    if "transformers" not in sys.modules:  # read on import, which a merge may never need
+        os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
