@@ -139,7 +139,10 @@ class RayEngine:
             self._cancel()
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while one worker generates it; see Engine."""
+        """Yield the text of one answer while one worker generates it; see Engine.
+
+        Raises: EngineError if the worker dies; ItemError, PhotoError of the request.
+        """
         slot = self._wait_for_worker()
         try:
             pieces = slot.actor.stream.options(num_returns="streaming").remote(request)

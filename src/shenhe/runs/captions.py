@@ -19,7 +19,7 @@ from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
-from shenhe.runs.row_parts import answer_meta, photo_facts
+from shenhe.runs.row_parts import answer_meta, photo_facts, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, Success, Work
@@ -204,15 +204,7 @@ def run_captions(
 
 
 def _failure(images: list[str], rejection: Rejection) -> CaptionFailure:
-    return CaptionFailure(
-        item=", ".join(images),
-        images=images,
-        code=rejection.code,
-        message=rejection.message,
-        raw=rejection.raw,
-        attempts=rejection.attempts,
-        timestamp=utc_now(),
-    )
+    return CaptionFailure(item=", ".join(images), images=images, **reason_fields(rejection))
 
 
 def _images(photos: Photos) -> list[str]:
