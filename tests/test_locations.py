@@ -121,7 +121,7 @@ def test_folders_and_lists_of_a_store(store: Remote, tmp_path: Path) -> None:
 def test_exports_of_photos_in_a_store(
     store: Remote, demo_photos: list[Path], tmp_path: Path
 ) -> None:
-    photo = next(path for path in demo_photos if not photos.read_facts(path).rotated)
+    photo = next(path for path in demo_photos if not photos.read_encoding(path).rotated)
     image = f"{store}/{photo.relative_to(DEMO / 'photos').as_posix()}"
     objects = [{"bbox_2d": [10, 20, 300, 400], "desc": "BBU设备/华为"}]
     rows = tmp_path / "rows.jsonl"

@@ -108,7 +108,7 @@ def to_numbers(shape: Shape) -> list[float]:
     return [value for point in shape.points for value in point]
 
 
-def kind_of(shape: Shape) -> str:
+def shape_key(shape: Shape) -> str:
     """Return the key of a shape in captions: bbox_2d, quad or line."""
     return {Box: "bbox_2d", Quad: "quad", Line: "line"}[type(shape)]
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from shenhe.errors import PhotoError
 from shenhe.locations import locate
-from shenhe.photos import PixelBudget, load, read_facts
+from shenhe.photos import PixelBudget, load, read_encoding
 from shenhe.photos.heic import TruncatedError, check_heic
 
 SECTOR = 512
@@ -76,7 +76,7 @@ def cuts(size: int) -> Iterator[int]:
 def _code(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
-        return "damaged_inside" if read_facts(path).damaged_inside else "whole"
+        return "damaged_inside" if read_encoding(path).damaged_inside else "whole"
     except PhotoError as error:
         return error.code if str(path) in str(error) else f"{error.code}, without the path"
 
@@ -198,7 +198,7 @@ def test_a_server_that_disconnects_half_way(name: str, files: dict[str, bytes]) 
         thread.start()
         try:
             with pytest.raises(PhotoError) as caught:
-                read_facts(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
+                read_encoding(locate(f"http://127.0.0.1:{server.server_port}/{name}"))
         finally:
             server.shutdown()
             thread.join()

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import PhotoError
-from shenhe.photos import PixelBudget, load, read_facts
+from shenhe.photos import PixelBudget, load, read_encoding
 from tests.photos.test_completeness import picture, saved
 
 SECTOR = 512
@@ -30,7 +30,7 @@ def _large(name: str) -> bytes:
 def _facts_or_code(path: Path, data: bytes) -> str:
     path.write_bytes(data)
     try:
-        return read_facts(path).damaged_inside
+        return read_encoding(path).damaged_inside
     except PhotoError as error:
         return error.code
 
@@ -65,7 +65,7 @@ def test_intact_photos_are_not_reported(tmp_path: Path) -> None:
     blank = Image.new("RGB", (2000, 1500), "white")
     for options in ({}, {"optimize": True}, {"progressive": True}, {"subsampling": 0}):
         blank.save(tmp_path / "a.jpg", **options)
-        assert read_facts(tmp_path / "a.jpg").damaged_inside == ""
+        assert read_encoding(tmp_path / "a.jpg").damaged_inside == ""
     data = _large("jpeg")
     # Cameras write such bytes between the segments of the header.
     assert _facts_or_code(tmp_path / "a.jpg", data[:20] + bytes(14) + data[20:]) == ""

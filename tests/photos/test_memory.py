@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import PhotoError
-from shenhe.photos import memory, opening, read_facts
+from shenhe.photos import memory, opening, read_encoding
 from shenhe.photos.memory import MemoryBudget
 
 
@@ -53,7 +53,7 @@ def test_many_large_photos_in_many_threads(tmp_path: Path, monkeypatch: pytest.M
     watcher = threading.Thread(target=watch)
     watcher.start()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(read_facts, [tmp_path / "a.png"] * 16))
+        list(pool.map(read_encoding, [tmp_path / "a.png"] * 16))
     done.set()
     watcher.join()
     assert peak[0] < 4 * 4000 * 3000 * opening.BYTES_PER_PIXEL / 2  # not eight photos at once
@@ -68,7 +68,7 @@ def test_out_of_memory_has_its_own_code(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Image.Image, "convert", fail)
     Image.new("L", (64, 64)).save(tmp_path / "grey.png")
     with pytest.raises(PhotoError) as caught:
-        read_facts(tmp_path / "grey.png")
+        read_encoding(tmp_path / "grey.png")
     assert caught.value.code == "out_of_memory"
     assert "grey.png" in str(caught.value)
     assert memory.memory_budget.reserved == 0

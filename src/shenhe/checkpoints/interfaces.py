@@ -111,7 +111,7 @@ class ModelOutput(Protocol):
     logits: torch.Tensor
 
 
-class Model(Protocol):
+class VisionLanguageModel(Protocol):
     """A Qwen3VLForConditionalGeneration, or one that PEFT has wrapped."""
 
     model: BackboneModel
@@ -154,10 +154,10 @@ class Model(Protocol):
     def save_pretrained(self, save_directory: object, *, max_shard_size: int) -> None:
         """Write weights and configuration. Units: bytes."""
 
-    def to(self, device: torch.device) -> Model:
+    def to(self, device: torch.device) -> VisionLanguageModel:
         """Move to a device, in place."""
 
-    def eval(self) -> Model:
+    def eval(self) -> VisionLanguageModel:
         """Switch off what only training needs."""
 
 
@@ -168,15 +168,15 @@ class BaseTuner(Protocol):
         """Switch adapters on, those and no others."""
 
 
-class AdaptedModel(Model, Protocol):
+class AdaptedModel(VisionLanguageModel, Protocol):
     """A PeftModel: a model with adapters."""
 
     base_model: BaseTuner
 
-    def get_base_model(self) -> Model:
+    def get_base_model(self) -> VisionLanguageModel:
         """Look up the model that the adapters were put into."""
 
-    def merge_and_unload(self) -> Model:
+    def merge_and_unload(self) -> VisionLanguageModel:
         """Merge the adapters into the weights, and take them out."""
 
 

@@ -26,7 +26,13 @@ from shenhe.checkpoints.gate import (
     refuse_together,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
-from shenhe.checkpoints.interfaces import AdaptedModel, ImageProcessor, Model, Processor, Tokenizer
+from shenhe.checkpoints.interfaces import (
+    AdaptedModel,
+    ImageProcessor,
+    Processor,
+    Tokenizer,
+    VisionLanguageModel,
+)
 from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.checkpoints.tensors import shorten
 from shenhe.errors import AdapterError, CheckpointError, OptionError, spelled
@@ -51,7 +57,7 @@ class PhotoProcessor(Qwen3VLProcessor):  # type: ignore[misc]
 class LoadedCheckpoint:
     """A model in evaluation mode, its processor and its own pixel budget."""
 
-    model: Model
+    model: VisionLanguageModel
     processor: Processor
     budget: PixelBudget
     fingerprint: str
@@ -81,7 +87,7 @@ def load_checkpoint(
     admitted = admit_for_peft(base, files)
     refuse_together(admitted)
     processor = _load_processor(base)
-    loaded: Model = load_model(base, _parse_dtype(dtype), attn_impl)
+    loaded: VisionLanguageModel = load_model(base, _parse_dtype(dtype), attn_impl)
     for number, adapter in enumerate(admitted):
         for message in adapter.warnings:
             warnings.warn(message, stacklevel=2)
@@ -115,7 +121,7 @@ class _PatchMatrix(nn.Module):
         return nn.functional.linear(patches.flatten(1), self.weight.flatten(1), self.bias)
 
 
-def _flatten_patch_embedding(model: Model) -> None:
+def _flatten_patch_embedding(model: VisionLanguageModel) -> None:
     """Replace the convolution over patches, unless an adapter has wrapped it."""
     for module in list(model.modules()):
         projection = getattr(module, "proj", None)
@@ -139,13 +145,15 @@ def _load_processor(files: CheckpointFiles) -> Processor:
     return PhotoProcessor(image_processor, tokenizer, tokenizer.chat_template)
 
 
-def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str) -> Model:
+def load_model(
+    files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str
+) -> VisionLanguageModel:
     """Load a checkpoint's weights on the CPU.
 
     Raises: CheckpointError, also if a weight is missing or unknown.
     """
     with foreign_library(f"{files.folder}: cannot be loaded", CheckpointError):
-        model: Model
+        model: VisionLanguageModel
         model, report = AutoModelForImageTextToText.from_pretrained(
             files.folder,
             dtype=dtype,
@@ -163,7 +171,7 @@ def load_model(files: CheckpointFiles, dtype: torch.dtype | str, attn_impl: str)
     return model
 
 
-def apply_adapter(model: Model, adapter: PeftAdapter, name: str) -> AdaptedModel:
+def apply_adapter(model: VisionLanguageModel, adapter: PeftAdapter, name: str) -> AdaptedModel:
     """Apply an admitted adapter, under PEFT's name for it.
 
     Raises: AdapterError if PEFT does not accept it.
@@ -188,7 +196,7 @@ def apply_adapter(model: Model, adapter: PeftAdapter, name: str) -> AdaptedModel
     return tuned
 
 
-def _replace_tensor(model: Model, name: str, value: torch.Tensor) -> None:
+def _replace_tensor(model: VisionLanguageModel, name: str, value: torch.Tensor) -> None:
     """Replace a tensor of the base; tensors that were tied to it stay as they are."""
     parent, _, leaf = name.rpartition(".")
     base = model.get_base_model() if isinstance(model, PeftModel) else model

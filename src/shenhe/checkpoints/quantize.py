@@ -5,13 +5,13 @@ from __future__ import annotations
 from peft import PeftModel
 from torch import nn
 
-from shenhe.checkpoints.interfaces import Model
+from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.errors import UsageError, spelled
 
 REMEDY = "pip install 'shenhe[int8]'"
 
 
-def quantize_int8(model: Model) -> Model:
+def quantize_int8(model: VisionLanguageModel) -> VisionLanguageModel:
     """Round the weights of linear layers to int8, with one scale for each row of a matrix.
 
     Adapters are merged first, since nothing can be added to rounded weights. Embeddings, the LM
@@ -22,7 +22,7 @@ def quantize_int8(model: Model) -> Model:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
     except ImportError as error:
         raise UsageError(f"{spelled('quantize', 'int8')} needs torchao: {REMEDY}") from error
-    plain: Model = model.merge_and_unload() if isinstance(model, PeftModel) else model
+    plain: VisionLanguageModel = model.merge_and_unload() if isinstance(model, PeftModel) else model
     head = plain.get_output_embeddings()
     quantize_(
         plain,

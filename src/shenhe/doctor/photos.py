@@ -14,7 +14,7 @@ from shenhe.doctor.subject import Subject
 from shenhe.errors import IntakeError, PhotoError, spelled
 from shenhe.intake import PhotoTree
 from shenhe.locations import Location
-from shenhe.photos import PhotoFacts, read_facts
+from shenhe.photos import PhotoEncoding, read_encoding
 from shenhe.reservoir import Reservoir
 
 MAX_LISTED = 20
@@ -77,10 +77,10 @@ def _decode(sample: Sequence[Location], total: int) -> Iterator[Finding]:
     damaged = [
         f"{path}: {facts.damaged_inside}"
         for path, facts in zip(sample, results, strict=True)
-        if isinstance(facts, PhotoFacts) and facts.damaged_inside
+        if isinstance(facts, PhotoEncoding) and facts.damaged_inside
     ]
     yield from list_photos_at_fault(DAMAGED_INSIDE, damaged, "warning")
-    yield from _read_differently([facts for facts in results if isinstance(facts, PhotoFacts)])
+    yield from _read_differently([facts for facts in results if isinstance(facts, PhotoEncoding)])
 
 
 def list_photos_at_fault(code: str, photos: Sequence[str], level: Level) -> Iterator[Finding]:
@@ -136,14 +136,14 @@ def _not_read(walk: _Walk) -> Iterator[Finding]:
         yield Finding("warning", f"and {count} more groups not looked at whole")
 
 
-def _facts(path: Location) -> PhotoFacts | PhotoError:
+def _facts(path: Location) -> PhotoEncoding | PhotoError:
     try:
-        return read_facts(path)
+        return read_encoding(path)
     except PhotoError as error:
         return error
 
 
-def _read_differently(photos: Sequence[PhotoFacts]) -> Iterator[Finding]:
+def _read_differently(photos: Sequence[PhotoEncoding]) -> Iterator[Finding]:
     """Report photos that other tools rotate differently or cannot decode."""
     if count := sum(facts.rotated for facts in photos):
         yield Finding(

@@ -18,7 +18,7 @@ from shenhe.evaluation.average_precision import (
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.formats.desc import category, levels
 from shenhe.formats.repairs import kind_in_text
-from shenhe.geometry import Line, iou, kind_of
+from shenhe.geometry import Line, iou, shape_key
 from shenhe.locations import Location
 from shenhe.rows.fields import list_of
 from shenhe.rows.keys import failures_file
@@ -189,11 +189,11 @@ def _score_photo(
     correct = [
         pair for pair in matches if _same_desc(predicted[pair.predicted], actual[pair.actual])
     ]
-    for kind in {kind_of(item.shape) for item in (*predicted, *actual)}:
+    for kind in {shape_key(item.shape) for item in (*predicted, *actual)}:
         scores.geometry[kind].add(
-            sum(kind_of(item.shape) == kind for item in predicted),
-            sum(kind_of(item.shape) == kind for item in actual),
-            sum(kind_of(actual[pair.actual].shape) == kind for pair in matches),
+            sum(shape_key(item.shape) == kind for item in predicted),
+            sum(shape_key(item.shape) == kind for item in actual),
+            sum(shape_key(actual[pair.actual].shape) == kind for pair in matches),
         )
     for pair in matches:
         _score_desc(scores, predicted[pair.predicted].desc, actual[pair.actual].desc)
@@ -249,7 +249,7 @@ def _overlaps(photo: PhotoScore, kind: str, name: str) -> PhotoOverlaps:
         [
             item.shape
             for item in objects
-            if kind_of(item.shape) == kind and category(item.desc) == name
+            if shape_key(item.shape) == kind and category(item.desc) == name
         ]
         for objects in (photo.predicted, photo.truth.objects)
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import shapely
 from shapely import LineString
 
-from shenhe.geometry import Line, Shape, iou, kind_of
+from shenhe.geometry import Line, Shape, iou, shape_key
 from shenhe.values import CaptionObject
 
 MIN_IOU = 0.5
@@ -78,6 +78,6 @@ def _closeness(first: Shape, second: Shape) -> float:
     """Rate two shapes: 0 to 1 if they may be one object, below 0 if not."""
     if isinstance(first, Line) and isinstance(second, Line):
         return 1 - frechet(first, second) / MAX_FRECHET
-    assert kind_of(first) == kind_of(second)
+    assert shape_key(first) == shape_key(second)
     overlap = iou(first, second)
     return overlap if overlap >= MIN_IOU else -1.0

@@ -13,12 +13,12 @@ from shenhe.errors import GeometryError
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import shape_in_pixels
 from shenhe.formats import summary
-from shenhe.geometry import Line, Shape, from_numbers, kind_of, to_numbers
+from shenhe.geometry import Line, Shape, from_numbers, shape_key, to_numbers
 from shenhe.locations import Location, is_utf8, location_text
 from shenhe.values import Annotation, CaptionObject
 
 
-class TrainingRow(TypedDict):
+class TrainingRecord(TypedDict):
     """A row. Units: pixels of the upright original."""
 
     images: list[str]
@@ -39,7 +39,7 @@ def write(
 
 def row(annotation: Annotation, image: str) -> str:
     """Write one row as JSON, without its newline; `image` names the photo."""
-    content: TrainingRow = {
+    content: TrainingRecord = {
         "images": [image],
         "objects": [_fields(annotation, item) for item in annotation.objects],
         "width": annotation.size_wh.width,
@@ -51,7 +51,7 @@ def row(annotation: Annotation, image: str) -> str:
 
 def _fields(annotation: Annotation, item: CaptionObject) -> dict[str, object]:
     shape = shape_in_pixels(annotation, item)
-    fields: dict[str, object] = {kind_of(shape): _numbers(shape)}
+    fields: dict[str, object] = {shape_key(shape): _numbers(shape)}
     if isinstance(shape, Line):
         fields["line_points"] = len(shape.points)
     return fields | {"desc": item.desc}
@@ -70,7 +70,7 @@ def _numbers(shape: Shape) -> list[float]:
     exact = to_numbers(shape)
     whole = [round(number) for number in exact]
     try:
-        from_numbers(kind_of(shape), whole)
+        from_numbers(shape_key(shape), whole)
     except GeometryError:
         return exact
     return list(whole)

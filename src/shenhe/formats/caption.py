@@ -21,7 +21,7 @@ from shenhe.geometry import (
     crosses_itself,
     from_numbers,
     is_clockwise_from_top_left,
-    kind_of,
+    shape_key,
     to_numbers,
 )
 from shenhe.values import Caption, CaptionObject, photo_key
@@ -238,7 +238,7 @@ def _refuse_bad_corners(path: str, quad: Quad, numbers: list[int]) -> None:
 
 def _to_fields(item: CaptionObject) -> dict[str, object]:
     numbers = [round(number) for number in to_numbers(item.shape)]
-    fields: dict[str, object] = {kind_of(item.shape): numbers}
+    fields: dict[str, object] = {shape_key(item.shape): numbers}
     if isinstance(item.shape, Line):
         fields["line_points"] = len(item.shape.points)
     return fields | {"desc": item.desc}

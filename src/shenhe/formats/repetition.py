@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 from typing import NamedTuple
 
 from shenhe.formats.repairs import Repair
-from shenhe.geometry import kind_of, to_numbers
+from shenhe.geometry import shape_key, to_numbers
 from shenhe.messages import Grammar
 from shenhe.values import Caption, CaptionObject, photo_key
 
@@ -166,7 +166,7 @@ def _runs_of_objects(objects: Sequence[CaptionObject]) -> Iterator[list[int]]:
     rows: dict[tuple[str, int, tuple[str, ...]], list[Numbers]] = {}
     for index, item in enumerate(objects):
         coordinates, desc = to_numbers(item.shape), _split_numbers(item.desc)
-        key = (kind_of(item.shape), len(coordinates), desc.words)
+        key = (shape_key(item.shape), len(coordinates), desc.words)
         indexes.setdefault(key, []).append(index)
         rows.setdefault(key, []).append((*coordinates, *desc.numbers))
     for key, alike in indexes.items():

@@ -8,11 +8,11 @@ memory of all photos that are open.
 from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
 from shenhe.photos.opening import (
     LoadedPhoto,
-    PhotoFacts,
+    PhotoEncoding,
     load,
     open_upright,
     preview,
-    read_facts,
+    read_encoding,
     unique_stem,
 )
 from shenhe.photos.sizing import PixelBudget, resize
@@ -20,14 +20,14 @@ from shenhe.photos.sizing import PixelBudget, resize
 __all__ = [
     "SUFFIXES",
     "LoadedPhoto",
-    "PhotoFacts",
+    "PhotoEncoding",
     "PixelBudget",
     "is_photo",
     "kind_of",
     "load",
     "open_upright",
     "preview",
-    "read_facts",
+    "read_encoding",
     "resize",
     "unique_stem",
 ]

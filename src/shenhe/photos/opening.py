@@ -57,13 +57,13 @@ class LoadedPhoto:
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoFacts:
+class PhotoEncoding:
     """How a photo is stored: its kind, whether its EXIF rotates it, and the damage inside.
 
     `damaged_inside` is the decoder's message about inconsistent data, empty for an intact photo;
     `plain` says that the file stores RGB without conversion.
 
-        PhotoFacts("JPEG", rotated=False, plain=True)
+        PhotoEncoding("JPEG", rotated=False, plain=True)
     """
 
     kind: str
@@ -78,7 +78,7 @@ class _OpenPhoto:
 
     image: Image.Image
     original: Size
-    facts: PhotoFacts
+    facts: PhotoEncoding
 
 
 def unique_stem(path: Location, seen_with: str = "") -> str:
@@ -108,10 +108,10 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
         return LoadedPhoto(resize(photo.image, size), sizes, _as_stored(photo, size))
 
 
-def read_facts(path: Location) -> PhotoFacts:
+def read_encoding(path: Location) -> PhotoEncoding:
     """Decode a photo as `load` does, and return how it is stored.
 
-        read_facts(path).kind in READABLE
+        read_encoding(path).kind in READABLE
 
     Raises: PhotoError, see `load`.
     """
@@ -173,7 +173,7 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_OpenPh
                 if target != stored:
                     original = Size(*stored[::-1]) if pixels.orientation in SIDEWAYS else stored
                 rotated = pixels.orientation != 1
-                facts = PhotoFacts(kind, rotated, pixels.damage, pixels.plain)
+                facts = PhotoEncoding(kind, rotated, pixels.damage, pixels.plain)
                 photo = _OpenPhoto(pixels.image, original, facts)
                 del pixels
                 try:

@@ -36,7 +36,7 @@ from shenhe.checkpoints.gate.weights import (
     refuse_ranks,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles
-from shenhe.checkpoints.interfaces import Model
+from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.checkpoints.tensors import read_tables, shorten
 from shenhe.errors import AdapterError, CheckpointError
 
@@ -81,7 +81,7 @@ def admit_by_peft(base: CheckpointFiles, files: CheckpointFiles) -> PeftAdapter:
     )
 
 
-def _refuse_other_shapes_of_base(base: CheckpointFiles, model: Model) -> None:
+def _refuse_other_shapes_of_base(base: CheckpointFiles, model: VisionLanguageModel) -> None:
     """Refuse a base whose tensors have other shapes than its configuration says.
 
     Raises: CheckpointError.
@@ -161,7 +161,7 @@ def _exceptions(values: Mapping[str, _Number], default: _Number) -> dict[str, _N
     return {re.escape(name): value for name, value in values.items() if value != default}
 
 
-def _refuse_loose_bias(contents: AdapterContents, model: Model) -> None:
+def _refuse_loose_bias(contents: AdapterContents, model: VisionLanguageModel) -> None:
     names = model.state_dict().keys()
     loose = sorted(
         name

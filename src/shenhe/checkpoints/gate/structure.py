@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText
 from shenhe.checkpoints.adapter import PREFIX, AdapterContents, spellings
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.inspect import CheckpointFiles
-from shenhe.checkpoints.interfaces import Model
+from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.checkpoints.tensors import StoredTensor, shorten
 from shenhe.errors import AdapterError, CheckpointError
 
@@ -33,7 +33,7 @@ class MatchedTensors(NamedTuple):
     whole: dict[str, StoredTensor]
 
 
-def create_empty_model(base: CheckpointFiles) -> Model:
+def create_empty_model(base: CheckpointFiles) -> VisionLanguageModel:
     """Create the model of a checkpoint on the meta device, without memory for its weights.
 
     Raises: CheckpointError.
@@ -42,11 +42,15 @@ def create_empty_model(base: CheckpointFiles) -> Model:
         config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model: Model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+            model: VisionLanguageModel = AutoModelForImageTextToText.from_config(
+                config, trust_remote_code=False
+            )
     return model
 
 
-def use_base_names(config: PeftConfig, model: Model, contents: AdapterContents) -> PeftConfig:
+def use_base_names(
+    config: PeftConfig, model: VisionLanguageModel, contents: AdapterContents
+) -> PeftConfig:
     """Rewrite a configuration with module names of older versions to the base's names.
 
     Only if PEFT would not find all of the adapter's modules by today's names; then every module
@@ -74,7 +78,7 @@ def use_base_names(config: PeftConfig, model: Model, contents: AdapterContents) 
 
 
 def match_peft_names(
-    model: Model, config: PeftConfig, contents: AdapterContents, folder: Path
+    model: VisionLanguageModel, config: PeftConfig, contents: AdapterContents, folder: Path
 ) -> MatchedTensors:
     """Compare an adapter with what PEFT would save of this base, name by name, shape by shape.
 

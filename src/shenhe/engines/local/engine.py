@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from peft import PeftModel
 
-from shenhe.checkpoints.interfaces import Model, Tokenizer
+from shenhe.checkpoints.interfaces import Tokenizer, VisionLanguageModel
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.constraint import Grammars
@@ -176,10 +176,12 @@ class LocalEngine:
         return self._runner.forward_passes
 
     @property
-    def _base(self) -> Model:
+    def _base(self) -> VisionLanguageModel:
         """The checkpoint's own class, with or without adapters in it."""
         model = self._model
-        base: Model = model.get_base_model() if isinstance(model, PeftModel) else model
+        base: VisionLanguageModel = (
+            model.get_base_model() if isinstance(model, PeftModel) else model
+        )
         return base
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from shenhe.checkpoints.interfaces import Model
+from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.engines.local import packed_attention
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
@@ -44,7 +44,7 @@ class _VisionInputs(NamedTuple):
 class ModelRunner:
     """A Qwen3-VL model with packed attention and skinny linear layers."""
 
-    def __init__(self, base: Model, patches: Patches) -> None:
+    def __init__(self, base: VisionLanguageModel, patches: Patches) -> None:
         """Switch the language model of `base` to packed attention, in place."""
         base.model.language_model.config._attn_implementation = packed_attention.NAME
         use_skinny_linear(base.model.language_model.modules())

@@ -11,7 +11,7 @@ from itertools import islice
 
 import torch
 
-from shenhe.checkpoints.interfaces import Model, Processor
+from shenhe.checkpoints.interfaces import Processor, VisionLanguageModel
 from shenhe.engines.local.patches import Patches
 from shenhe.engines.prompts import load_photos, prompt_text
 from shenhe.errors import ItemError, item_wall
@@ -47,7 +47,9 @@ class PreparedRequest:
 class Preprocessor:
     """Prepares requests with a checkpoint's chat template, tokenizer and image processor."""
 
-    def __init__(self, processor: Processor, base: Model, budget: PixelBudget) -> None:
+    def __init__(
+        self, processor: Processor, base: VisionLanguageModel, budget: PixelBudget
+    ) -> None:
         self._tokenizer, self._base, self._budget = processor.tokenizer, base, budget
         self.patches = Patches(processor.image_processor)
         self._image_token = self._tokenizer.convert_ids_to_tokens(base.config.image_token_id)
