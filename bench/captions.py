@@ -34,14 +34,14 @@ def main() -> None:
 
 def _texts() -> dict[str, Callable[[int], str]]:
     """Texts by their length, as nearly as it can be had."""
-    found: dict[str, Callable[[int], str]] = {
+    texts: dict[str, Callable[[int], str]] = {
         "grouped JSON": _grouped,
         "the same, cut": lambda length: _grouped(length)[:-5],
         "the same, in single quotes": lambda length: _grouped(length).replace('"', "'"),
     }
     for piece in PIECES:
-        found[f"`{piece}` again and again"] = partial(_again, piece)
-    return found
+        texts[f"`{piece}` again and again"] = partial(_again, piece)
+    return texts
 
 
 def _grouped(length: int) -> str:

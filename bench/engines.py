@@ -1,4 +1,4 @@
-"""shenhe beside plain transformers, ms-swift and vLLM: same checkpoint, photos, prompts, greedy.
+"""shenhe beside plain transformers, ms-swift and vLLM: one checkpoint, photos, prompts, greedy.
 
     python -m bench.engines --folder SOMEWHERE [--checkpoint demo|0.1B|0.5B] [--photos 64]
         [--job caption|line] [--tokens 400] [--batches 16 32 64] [--swift PYTHON] [--vllm PYTHON]
@@ -41,24 +41,23 @@ from shenhe.engines.options import LocalOptions
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.messages import Answer
 from shenhe.stages import caption, summary
-asked, options = json.load(open(sys.argv[1])), json.loads(sys.argv[2])
-engine = LocalEngine(EngineSpec(
-    model=asked["model"], engine=LocalOptions(dtype=asked["dtype"]), **options
-))
-prompts, mission = load_prompts(), load_missions().get(asked["mission"])
+job, options = json.load(open(sys.argv[1])), json.loads(sys.argv[2])
+local = LocalOptions(dtype=job["dtype"], speculate=options.pop("speculate", False))
+engine = LocalEngine(EngineSpec(model=job["model"], engine=local, **options))
+prompts, mission = load_prompts(), load_missions().get(job["mission"])
 def request(photo):
-    if asked["job"] == "caption":
-        return caption.request(photo, [Path(photo)], prompts.caption, asked["tokens"])
-    return summary.request(photo, Path(photo), mission, prompts.summary, asked["tokens"])
-requests = [request(photo) for photo in asked["photos"]]
-list(engine.answer([request(asked["warm"])]))
+    if job["job"] == "caption":
+        return caption.request(photo, [Path(photo)], prompts.caption, job["tokens"])
+    return summary.request(photo, Path(photo), mission, prompts.summary, job["tokens"])
+requests = [request(photo) for photo in job["photos"]]
+list(engine.answer([request(job["warm"])]))
 before = engine.forward_passes
 began = time.perf_counter()
 answers = {a.key: a for a in engine.answer(requests) if isinstance(a, Answer)}
 seconds = time.perf_counter() - began
 print(json.dumps({
     "seconds": seconds,
-    "texts": [answers[photo].text for photo in asked["photos"]],
+    "texts": [answers[photo].text for photo in job["photos"]],
     "tokens": sum(answer.new_tokens for answer in answers.values()),
     "passes": engine.forward_passes - before,
     "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
@@ -69,32 +68,32 @@ import json, resource, sys, time
 import torch
 from PIL import Image
 from shenhe.checkpoints.load import load_checkpoint
-asked, batch = json.load(open(sys.argv[1])), int(sys.argv[2])
-loaded = load_checkpoint(asked["model"], dtype=asked["dtype"])
+job, batch = json.load(open(sys.argv[1])), int(sys.argv[2])
+loaded = load_checkpoint(job["model"], dtype=job["dtype"])
 model, processor = loaded.model, loaded.processor
 passes = 0
 forward = model.forward
-def counted(*some, **named):
+def counted(*args, **named):
     global passes
     passes += 1
-    return forward(*some, **named)
+    return forward(*args, **named)
 def answer(photos):
     images = [Image.open(photo).convert("RGB") for photo in photos]
-    inputs = processor(text=[asked["text"]] * len(images), images=images, padding=True,
+    inputs = processor(text=[job["text"]] * len(images), images=images, padding=True,
                        do_resize=False, return_tensors="pt")
     with torch.inference_mode():
-        output = model.generate(**inputs, max_new_tokens=asked["tokens"], do_sample=False)
+        output = model.generate(**inputs, max_new_tokens=job["tokens"], do_sample=False)
     written = output[:, inputs["input_ids"].shape[1]:]
     ends = set(model.generation_config.eos_token_id)
     rows = [row[:next((n for n, t in enumerate(row) if t in ends), len(row))]
             for row in written.tolist()]
     return rows, written.shape[1]
-answer([asked["warm"]])
+answer([job["warm"]])
 began = time.perf_counter()
 rows = []
-for at in range(0, len(asked["photos"]), batch):
-    some, steps = answer(asked["photos"][at : at + batch])
-    rows += some
+for at in range(0, len(job["photos"]), batch):
+    batch_rows, steps = answer(job["photos"][at : at + batch])
+    rows += batch_rows
     passes += steps
 seconds = time.perf_counter() - began
 print(json.dumps({
@@ -111,18 +110,18 @@ os.environ["VLLM_CPU_KVCACHE_SPACE"] = "2"
 from PIL import Image
 from vllm import LLM, SamplingParams
 def main():
-    asked = json.load(open(sys.argv[1]))
-    model = LLM(asked["model"], dtype=asked["dtype"], enforce_eager=True, max_model_len=4096,
+    job = json.load(open(sys.argv[1]))
+    model = LLM(job["model"], dtype=job["dtype"], enforce_eager=True, max_model_len=4096,
                 limit_mm_per_prompt={"image": 1, "video": 0})
-    how = SamplingParams(temperature=0, max_tokens=asked["tokens"], skip_special_tokens=False)
+    how = SamplingParams(temperature=0, max_tokens=job["tokens"], skip_special_tokens=False)
     def prompt(photo):
         image = Image.open(photo).convert("RGB")
-        return {"prompt": asked["text"], "multi_modal_data": {"image": image}}
-    model.generate([prompt(asked["warm"])], how)
+        return {"prompt": job["text"], "multi_modal_data": {"image": image}}
+    model.generate([prompt(job["warm"])], how)
     began = time.perf_counter()
-    found = model.generate([prompt(photo) for photo in asked["photos"]], how)
+    outputs = model.generate([prompt(photo) for photo in job["photos"]], how)
     seconds = time.perf_counter() - began
-    outputs = [one.outputs[0] for one in found]
+    outputs = [output.outputs[0] for output in outputs]
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
     print(json.dumps({
         "seconds": seconds,
@@ -149,27 +148,29 @@ def main() -> None:
     parser.add_argument("--swift", help="python of an environment with ms-swift")
     parser.add_argument("--vllm", help="python of an environment with vLLM")
     options = parser.parse_args()
-    asked = _prepare(options)
-    ways = _ways(options, asked)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    job = _prepare(options)
+    ways = _ways(options, job)
+    results_by_way: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     for round_number in range(options.rounds):
         for name, command in ways.items():
             # A process that takes a minute to start has one round.
             if round_number and ("vLLM" in name or "swift" in name):
                 continue
-            result = _swift(command, asked) if "swift" in name else _run(command)
+            result = _swift(command, job) if "swift" in name else _run(command)
             if result is not None:
-                found[name].append(result)
+                results_by_way[name].append(result)
                 print(name, f"{result['seconds']:.2f} s", file=sys.stderr, flush=True)
-    _tell({name: results for name, results in found.items() if results}, options.photos)
+    _print_table(
+        {name: results for name, results in results_by_way.items() if results}, options.photos
+    )
 
 
-def _ways(options: argparse.Namespace, asked: Path) -> dict[str, list[str]]:
+def _ways(options: argparse.Namespace, job: Path) -> dict[str, list[str]]:
     def shenhe(**how: Any) -> list[str]:
-        return [sys.executable, "-c", SHENHE, str(asked), json.dumps(how)]
+        return [sys.executable, "-c", SHENHE, str(job), json.dumps(how)]
 
     ways = {
-        f"transformers, batch {batch}": [sys.executable, "-c", PLAIN, str(asked), str(batch)]
+        f"transformers, batch {batch}": [sys.executable, "-c", PLAIN, str(job), str(batch)]
         for batch in options.batches
     }
     if options.batches == [1]:
@@ -185,12 +186,12 @@ def _ways(options: argparse.Namespace, asked: Path) -> dict[str, list[str]]:
             swift = str(Path(options.swift).with_name("swift"))
             ways[f"swift infer, batch {batch}"] = [swift, str(batch)]
     if options.vllm:
-        ways["vLLM on the CPU"] = [options.vllm, "-c", VLLM, str(asked)]
+        ways["vLLM on the CPU"] = [options.vllm, "-c", VLLM, str(job)]
     return ways
 
 
 def _prepare(options: argparse.Namespace) -> Path:
-    """Write the checkpoint, the photos and what is asked of them."""
+    """Write the checkpoint, the photos and the job."""
     from recipes.demo_checkpoint.draw import draw
     from recipes.demo_checkpoint.lessons import photo_scene
     from shenhe.checkpoints.load import load_checkpoint
@@ -220,7 +221,7 @@ def _prepare(options: argparse.Namespace) -> Path:
         tokenize=False,
         add_generation_prompt=True,
     )
-    asked = {
+    job = {
         "model": str(model),
         "dtype": options.dtype,
         "job": options.job,
@@ -233,9 +234,9 @@ def _prepare(options: argparse.Namespace) -> Path:
         "user": f"图片_1: <image>\n{template.fill(mission)}",
         "image_tokens": processor.budget.max_pixels // 1024,
     }
-    found = Path(folder, "asked.json")
-    found.write_text(json.dumps(asked, ensure_ascii=False), encoding="utf-8")
-    return found
+    path = Path(folder, "job.json")
+    path.write_text(json.dumps(job, ensure_ascii=False), encoding="utf-8")
+    return path
 
 
 def make_checkpoint(name: str, folder: Path) -> None:
@@ -281,30 +282,30 @@ def _run(command: list[str]) -> dict[str, Any] | None:
     if done.returncode:
         print(done.stderr[-1500:], file=sys.stderr)
         return None
-    # vLLM has a last word of its own.
-    told = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    result: dict[str, Any] = json.loads(told[-1])
+    # vLLM prints further lines.
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    result: dict[str, Any] = json.loads(lines[-1])
     return result
 
 
-def _swift(command: list[str], asked_path: Path) -> dict[str, Any] | None:
+def _swift(command: list[str], job_path: Path) -> dict[str, Any] | None:
     """Run ms-swift over all photos, and for one token: the difference is what they took."""
-    asked = json.loads(asked_path.read_text(encoding="utf-8"))
+    job = json.loads(job_path.read_text(encoding="utf-8"))
     swift, batch = command
     taken, texts = [], []
-    for photos, limit in (([asked["warm"]], 1), (asked["photos"], asked["tokens"])):
-        dataset, answers = asked_path.with_name("rows.jsonl"), asked_path.with_name("out.jsonl")
+    for photos, limit in (([job["warm"]], 1), (job["photos"], job["tokens"])):
+        dataset, answers = job_path.with_name("rows.jsonl"), job_path.with_name("out.jsonl")
         answers.unlink(missing_ok=True)
-        messages = [{"role": "system", "content": asked["system"]}]
-        messages.append({"role": "user", "content": asked["user"]})
+        messages = [{"role": "system", "content": job["system"]}]
+        messages.append({"role": "user", "content": job["user"]})
         rows = (json.dumps({"messages": messages, "images": [photo]}) for photo in photos)
         dataset.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        arguments = ["infer", "--model", asked["model"], "--model_type", "qwen3_vl"]
-        arguments += ["--infer_backend", "transformers", "--torch_dtype", asked["dtype"]]
+        arguments = ["infer", "--model", job["model"], "--model_type", "qwen3_vl"]
+        arguments += ["--infer_backend", "transformers", "--torch_dtype", job["dtype"]]
         arguments += ["--val_dataset", str(dataset), "--result_path", str(answers)]
         arguments += ["--max_new_tokens", str(limit), "--temperature", "0"]
         arguments += ["--max_batch_size", batch]
-        tokens = {"IMAGE_MAX_TOKEN_NUM": str(asked["image_tokens"]), "IMAGE_MIN_TOKEN_NUM": "4"}
+        tokens = {"IMAGE_MAX_TOKEN_NUM": str(job["image_tokens"]), "IMAGE_MIN_TOKEN_NUM": "4"}
         began = time.perf_counter()
         done = subprocess.run(
             [swift, *arguments],
@@ -328,24 +329,24 @@ def _swift(command: list[str], asked_path: Path) -> dict[str, Any] | None:
     }
 
 
-def _tell(found: dict[str, list[dict[str, Any]]], photos: int) -> None:
-    exact = next(iter(found.values()))[0]["texts"]
+def _print_table(results_by_way: dict[str, list[dict[str, Any]]], photos: int) -> None:
+    exact = next(iter(results_by_way.values()))[0]["texts"]
     plain = max(
-        photos / statistics.median(one["seconds"] for one in results)
-        for name, results in found.items()
+        photos / statistics.median(result["seconds"] for result in results)
+        for name, results in results_by_way.items()
         if name.startswith("transformers")
     )
     print("| | photos/s | times the best of transformers | tokens/s | passes | same | peak MB |")
     print("|---|---|---|---|---|---|---|")
-    for name, results in found.items():
-        seconds = statistics.median(one["seconds"] for one in results)
+    for name, results in results_by_way.items():
+        seconds = statistics.median(result["seconds"] for result in results)
         last = results[-1]
-        same = sum(a == b for a, b in zip(last["texts"], exact, strict=True))
+        equal = sum(a == b for a, b in zip(last["texts"], exact, strict=True))
         tokens = f"{last['tokens'] / seconds:.0f}" if last["tokens"] else "-"
         peak = f"{last['peak_mb']:.0f}" if last["peak_mb"] else "-"
         print(
             f"| {name} | {photos / seconds:.2f} | {photos / seconds / plain:.2f} | {tokens} |"
-            f" {last['passes'] or '-'} | {same}/{photos} | {peak} |"
+            f" {last['passes'] or '-'} | {equal}/{photos} | {peak} |"
         )
 
 

@@ -50,12 +50,12 @@ def main() -> None:
             ("held to the format", True, options.answers),
             ("free", False, options.answers // 20),
         ):
-            found = _count(_engine(constrain), list(_requests(photos, count)))
+            counts = _count(_engine(constrain), list(_requests(photos, count)))
             for kind in ("caption", "line", "verdict"):
                 print(
-                    f"| {kind}, {name} | {found[kind]} | {found[kind, 'bad']} |"
-                    f" {found[kind, 'crossing']} | {found[kind, 'mended']} |"
-                    f" {found[kind, 'cut']} |",
+                    f"| {kind}, {name} | {counts[kind]} | {counts[kind, 'bad']} |"
+                    f" {counts[kind, 'crossing']} | {counts[kind, 'mended']} |"
+                    f" {counts[kind, 'cut']} |",
                     flush=True,
                 )
 
@@ -85,36 +85,36 @@ def _requests(photos: list[Path], count: int) -> Iterator[Request]:
     for number in range(count):
         photo = photos[number % len(photos)]
         if number % 4 < 2:
-            asked = caption.request("", [photo], prompts.caption, CAPTION_TOKENS)
+            request = caption.request("", [photo], prompts.caption, CAPTION_TOKENS)
             kind = "caption"
         elif number % 4 == 2:
-            asked = summary.request("", photo, mission, prompts.summary, LINE_TOKENS)
+            request = summary.request("", photo, mission, prompts.summary, LINE_TOKENS)
             kind = "line"
         else:
             lines = {"图片_1": f"标签/可以识别×{number}"}
-            asked = verdict.request("", lines, mission, prompts.verdict, LINE_TOKENS)
+            request = verdict.request("", lines, mission, prompts.verdict, LINE_TOKENS)
             kind = "verdict"
-        yield replace(asked, key=f"{kind} {number}")
+        yield replace(request, key=f"{kind} {number}")
 
 
 def _count(engine: LocalEngine, requests: list[Request]) -> Counter[object]:
-    found: Counter[object] = Counter()
+    counts: Counter[object] = Counter()
     for answer in engine.answer(requests):
         assert isinstance(answer, Answer)
         kind = answer.key.split()[0]
-        found[kind] += 1
-        found[kind, "cut"] += answer.finish_reason != "stop"
+        counts[kind] += 1
+        counts[kind, "cut"] += answer.finish_reason != "stop"
         try:
             if kind == "line":
                 summary_format.parse(answer.text)
             elif kind == "verdict":
                 verdict_format.parse(answer.text)
             else:
-                found[kind, "mended"] += bool(recover(answer.text, 1).repairs)
+                counts[kind, "mended"] += bool(recover(answer.text, 1).repairs)
         except FormatError as error:
             # The format is kept where nothing but the corners of a quad is wrong.
-            found[kind, "crossing" if error.code == "quad_crossing" else "bad"] += 1
-    return found
+            counts[kind, "crossing" if error.code == "quad_crossing" else "bad"] += 1
+    return counts
 
 
 if __name__ == "__main__":

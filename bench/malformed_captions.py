@@ -1,10 +1,10 @@
-"""Twelve kinds of malformed caption: what a peer's parser makes of them, and what ours does.
+"""Twelve kinds of malformed caption, read by a peer's parser and by ours.
 
     python -m venv peer && peer/bin/pip install supervision
     python -m bench.malformed_captions --peer peer/bin/python
 
-Every text is in the form that the peer reads, a list of boxes, before it is damaged: what differs
-is what becomes of the damage. Prints a table in Markdown.
+Each text is in the form that the peer reads, a list of boxes, before it is damaged, so that only
+the handling of the damage differs. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ KINDS = {
 PEER = """
 import json, sys
 from supervision.detection.vlm import from_qwen_3_vl
-said = []
+outcomes = []
 for text in json.load(sys.stdin):
     try:
-        said.append(from_qwen_3_vl(text, (1000, 1000))[0].tolist())
+        outcomes.append(from_qwen_3_vl(text, (1000, 1000))[0].tolist())
     except Exception as error:
-        said.append(f"{type(error).__name__}: {error}")
-print(json.dumps(said))
+        outcomes.append(f"{type(error).__name__}: {error}")
+print(json.dumps(outcomes))
 """
 
 
@@ -64,18 +64,18 @@ def peer_boxes(python: Path, texts: list[str]) -> list[list[list[float]] | str]:
         text=True,
         check=True,
     )
-    said: list[list[list[float]] | str] = json.loads(done.stdout)
-    return said
+    outcomes: list[list[list[float]] | str] = json.loads(done.stdout)
+    return outcomes
 
 
 def our_boxes(text: str) -> tuple[list[list[float]], tuple[Repair, ...]] | FormatError:
     """Read a text ourselves: boxes and repairs, or the error."""
     try:
-        found = recover(text, 1)
+        recovery = recover(text, 1)
     except FormatError as error:
         return error
-    (objects,) = found.caption.photos
-    return [to_numbers(thing.shape) for thing in objects], found.repairs
+    (objects,) = recovery.caption.photos
+    return [to_numbers(item.shape) for item in objects], recovery.repairs
 
 
 def main() -> None:
@@ -86,14 +86,14 @@ def main() -> None:
     for (kind, text), peer in zip(
         KINDS.items(), peer_boxes(python, list(KINDS.values())), strict=True
     ):
-        theirs = peer if isinstance(peer, str) else f"{len(peer)} boxes"
-        ours = our_boxes(text)
-        if isinstance(ours, FormatError):
-            told = f"fails: `{ours.code}`"
+        peer_outcome = peer if isinstance(peer, str) else f"{len(peer)} boxes"
+        result = our_boxes(text)
+        if isinstance(result, FormatError):
+            outcome = f"fails: `{result.code}`"
         else:
-            codes = ", ".join(f"`{repair.kind}`" for repair in ours[1])
-            told = f"{len(ours[0])} boxes" + (f"; {codes}" if codes else "")
-        print(f"| {kind} | {theirs} | {told} |")
+            codes = ", ".join(f"`{repair.kind}`" for repair in result[1])
+            outcome = f"{len(result[0])} boxes" + (f"; {codes}" if codes else "")
+        print(f"| {kind} | {peer_outcome} | {outcome} |")
 
 
 if __name__ == "__main__":

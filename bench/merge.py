@@ -1,11 +1,12 @@
 """Merging a rank-16 adapter into random checkpoints of Qwen3-VL's own shapes, against `cp -r`.
 
     python -m bench.merge --folder SOMEWHERE [--sizes 2B 4B 8B] [--with-peft 2B 4B] [--swift SWIFT]
+        [--old SRC]
 
-Needs three times the size of the largest checkpoint on disk. Every command is a process of its
-own; its peak memory is what the system says of it. `cp -r` is timed with the `sync` behind it that
-a merge does as well. Three rounds, interleaved, of all but PEFT and ms-swift, which have one: the
-median, and the least and most. Prints a table in Markdown.
+Needs three times the size of the largest checkpoint on disk. Every command is a process, its peak
+memory the kernel's figure. `cp -r` is timed with a `sync`, since a merge does one as well. Three
+interleaved rounds, but one of PEFT and ms-swift: median, minimum and maximum. `--old SRC` times the
+merge of another source tree as well. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -47,13 +48,14 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SHAPES, default=["2B", "4B", "8B"])
     parser.add_argument("--with-peft", nargs="*", choices=SHAPES, default=["2B", "4B"])
     parser.add_argument("--swift", help="ms-swift's command, timed where PEFT is")
+    parser.add_argument("--old", type=Path, help="src/ of another version")
     options = parser.parse_args()
     print("| shape | GB | what | seconds | times `cp` | GB/s | peak MB |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for size in options.sizes:
         base, adapter = options.folder / f"base-{size}", options.folder / f"lora-{size}"
         if not (base / "config.json").exists():
-            # In a process of its own: what this one holds would count as its children's peak.
+            # In a separate process: the memory of this one would count in its children's peak.
             maker = multiprocessing.get_context("spawn").Process(
                 target=make, args=(size, base, adapter)
             )
@@ -67,6 +69,9 @@ def main() -> None:
                 *("--adapters", str(adapter), "--output-dir", str(out)),
             ],
         }
+        if options.old:
+            command = ["env", f"PYTHONPATH={options.old}", *commands["`shenhe merge`"]]
+            commands["`shenhe merge`, old"] = command
         if size in options.with_peft:
             command = [sys.executable, "-c", BY_PEFT, str(base), str(adapter), str(out)]
             commands["PEFT merge_and_unload, save"] = command
@@ -83,7 +88,7 @@ def main() -> None:
 
 def _time(size: str, base: Path, out: Path, commands: dict[str, list[str]]) -> None:
     nbytes = sum(path.stat().st_size for path in base.glob("*.safetensors"))
-    for path in base.glob("*.safetensors"):  # all of them find the base in the system's cache
+    for path in base.glob("*.safetensors"):  # the base is in the page cache for all commands
         with path.open("rb") as file:
             while file.read(1 << 24):
                 pass
@@ -95,22 +100,22 @@ def _time(size: str, base: Path, out: Path, commands: dict[str, list[str]]) -> N
                 continue
             shutil.rmtree(out, ignore_errors=True)
             os.sync()
-            taken, peaks[name] = _run(command)
-            seconds[name].append(taken)
-    floor = statistics.median(next(iter(seconds.values())))
-    for name, some in seconds.items():
-        median = statistics.median(some)
-        spread = f" ({min(some):.1f} to {max(some):.1f})" if len(some) > 1 else ""
+            duration, peaks[name] = _run(command)
+            seconds[name].append(duration)
+    baseline = statistics.median(next(iter(seconds.values())))
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        spread = f" ({min(times):.1f} to {max(times):.1f})" if len(times) > 1 else ""
         print(
             f"| {size} | {nbytes / 1e9:.1f} | {name} | {median:.1f}{spread} |"
-            f" {median / floor:.2f} | {nbytes / 1e9 / median:.2f} | {peaks[name]:.0f} |",
+            f" {median / baseline:.2f} | {nbytes / 1e9 / median:.2f} | {peaks[name]:.0f} |",
             flush=True,
         )
 
 
 def _run(command: list[str]) -> tuple[float, float]:
-    """Run a command. Units: seconds, MB at its peak."""
-    began = time.monotonic()
+    """Run a command; return its time and its peak memory. Units: seconds, MB."""
+    start = time.monotonic()
     null = os.open(os.devnull, os.O_WRONLY)
     child = os.posix_spawnp(
         command[0], command, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, 1)]
@@ -118,7 +123,7 @@ def _run(command: list[str]) -> tuple[float, float]:
     _, status, usage = os.wait4(child, 0)
     if status:
         raise SystemExit(f"failed: {command}")
-    return time.monotonic() - began, usage.ru_maxrss / 1000
+    return time.monotonic() - start, usage.ru_maxrss / 1000
 
 
 def make(size: str, base: Path, adapter: Path) -> None:
@@ -133,12 +138,12 @@ def make(size: str, base: Path, adapter: Path) -> None:
     from shenhe.checkpoints.tensors import TensorSpec
 
     shape = SHAPES[size]
-    hidden, inner, layers, heads = shape["text"]
+    hidden, intermediate, layers, heads = shape["text"]
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": 151936,
             "hidden_size": hidden,
-            "intermediate_size": inner,
+            "intermediate_size": intermediate,
             "num_hidden_layers": layers,
             "num_attention_heads": heads,
             "num_key_value_heads": 8,

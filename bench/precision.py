@@ -1,10 +1,10 @@
-"""What dtype, int8 and attention do to answers and speed, on photos that training never saw.
+"""Effect of dtype, int8 and attention on answers and speed, on photos outside the training set.
 
     python -m bench.precision [--model demo --adapters demo] [--photos 64]
 
-Each way captions the same photos and writes their lines, greedily, in batches of 8, all in one
-process, the ways interleaved round by round. `same` are answers equal to the letter to float32
-with sdpa. Prints a table in Markdown.
+Each way captions the same photos and writes their lines, greedily, in batches of 8, in one process,
+the ways interleaved round by round. `same` counts answers equal to those of float32 with sdpa.
+Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ def main() -> None:
     exact, floor = texts["float32"], statistics.median(seconds["float32"])
     print("| way | captions same | lines same | answers/s | times float32 | weights MB |")
     print("|---|---|---|---|---|---|")
-    for name, found in texts.items():
+    for name, answers in texts.items():
         median = statistics.median(seconds[name])
-        same = {
-            kind: sum(found[key] == exact[key] for key in exact if key.startswith(kind))
+        equal = {
+            kind: sum(answers[key] == exact[key] for key in exact if key.startswith(kind))
             for kind in ("caption", "line")
         }
         print(
-            f"| {name} | {same['caption']}/{options.photos} | {same['line']}/{options.photos} |"
-            f" {len(found) / median:.1f} | {floor / median:.2f} |"
+            f"| {name} | {equal['caption']}/{options.photos} | {equal['line']}/{options.photos} |"
+            f" {len(answers) / median:.1f} | {floor / median:.2f} |"
             f" {engines[name].weight_bytes / 1e6:.1f} |"
         )
 

@@ -1,4 +1,4 @@
-"""How many photos a second one client hands to servers, and what it takes: an instant server.
+"""Photos a second that one client sends to an instant server, and what they cost.
 
     python -m bench.server [--requests 20000] [--photos 256x256 640x512]
 
@@ -54,31 +54,31 @@ def _measure(photos: list[Path], size: str, count: int) -> None:
         )
         list(engine.answer(requests(photos, 200)))
         began, before = time.perf_counter(), cpu_ms(served.process.pid)
-        held = []
+        memory = []
         for number, answer in enumerate(engine.answer(requests(photos, count)), 1):
             assert isinstance(answer, Answer)
             if number % (count // 10) == 0:
-                held.append(own.memory_info().rss / 1e6)
+                memory.append(own.memory_info().rss / 1e6)
         seconds = time.perf_counter() - began
         after = cpu_ms(served.process.pid)
         client, server = ((a - b) / count for a, b in zip(after, before, strict=True))
         engine.close()
-    told = ", ".join(f"{mb:.0f}" for mb in held)
+    tenths = ", ".join(f"{mb:.0f}" for mb in memory)
     print(
-        f"| {size} | {count:,} | {count / seconds:.0f} | {client:.2f} | {server:.2f} | {told} |",
+        f"| {size} | {count:,} | {count / seconds:.0f} | {client:.2f} | {server:.2f} | {tenths} |",
         flush=True,
     )
 
 
 def requests(photos: list[Path], count: int) -> Iterator[Request]:
-    """Ask for a line of so many photos, these again and again."""
+    """Yield requests for lines of `count` photos, cycling through a few."""
     mission, template = load_missions().get("挡风板安装检查"), load_prompts().summary
     for number, photo in zip(range(count), itertools.cycle(photos), strict=False):
         yield summary.request(str(number), photo, mission, template, 64)
 
 
 def draw_photos(folder: Path, size: str) -> list[Path]:
-    """Draw photos of a size."""
+    """Draw photos of one size."""
     width, height = map(int, size.split("x"))
     photos = []
     for index in range(DRAWN):
@@ -89,7 +89,7 @@ def draw_photos(folder: Path, size: str) -> list[Path]:
 
 
 def cpu_ms(server: int) -> tuple[float, float]:
-    """Give what this process and a server have taken. Units: milliseconds of a core."""
+    """Return the CPU time of this process and of a server. Units: milliseconds of a core."""
     taken = (process.cpu_times() for process in (psutil.Process(), psutil.Process(server)))
     client, served = ((times.user + times.system) * 1000 for times in taken)
     return client, served

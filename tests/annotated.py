@@ -24,7 +24,7 @@ def paint(path: Path, *, rotated: bool = False) -> Annotation:
     """Write the photo, the box red, the quad green and the line blue; or stored on its side."""
     photo = Image.new("RGB", SIZE, (128, 128, 128))
     pen = ImageDraw.Draw(photo)
-    box, quad, line = (to_pixels(thing.shape, SIZE) for thing in THINGS)
+    box, quad, line = (to_pixels(item.shape, SIZE) for item in THINGS)
     pen.polygon(list(box.points), fill=RED)
     pen.polygon(list(quad.points), fill=GREEN)
     pen.line(list(line.points), fill=BLUE, width=8)

@@ -31,8 +31,8 @@ def test_box_on_its_photo() -> None:
 @given(st.lists(coordinates, min_size=8, max_size=8), st.integers(1, 9000), st.integers(1, 9000))
 def test_pixels_and_back(numbers: list[int], width: int, height: int) -> None:
     quad = from_numbers("quad", numbers)
-    there = from_pixels(to_pixels(quad, Size(width, height)), Size(width, height))
-    assert to_numbers(there) == pytest.approx(numbers)
+    moved = from_pixels(to_pixels(quad, Size(width, height)), Size(width, height))
+    assert to_numbers(moved) == pytest.approx(numbers)
 
 
 @pytest.mark.parametrize(

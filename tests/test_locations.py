@@ -56,20 +56,20 @@ def store() -> Iterator[Remote]:
 
 def _rows(path: Path, root: Location) -> list[dict[str, Any]]:
     """Read rows without their times and those of their photos, with photos named from the root."""
-    found = []
+    rows = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         row.pop("timestamp")
         assert row["meta"].pop("inputs_hash")
         row["images"] = [image.removeprefix(str(root)) for image in row["images"]]
-        found.append(row)
-    return sorted(found, key=lambda row: (row["label"] or "", row["group_id"]))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["label"] or "", row["group_id"]))
 
 
 def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path: Path) -> None:
     missions, prompts = load_missions(), load_prompts()
     mission = missions.get(MISSION)
-    found = {}
+    rows_by_root = {}
     for name, root in (("here", DEMO / "photos"), ("there", store)):
         stage_a = tmp_path / name / "stage_a"
         run_summaries(
@@ -81,9 +81,9 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
             options={},
             run=RunOptions(ordered=True),
         )
-        found[name] = _rows(stage_a / f"{MISSION}.jsonl", root)
-    assert found["there"] == found["here"]
-    assert found["there"][0]["images"][0].startswith(f"/{MISSION}/")
+        rows_by_root[name] = _rows(stage_a / f"{MISSION}.jsonl", root)
+    assert rows_by_root["there"] == rows_by_root["here"]
+    assert rows_by_root["there"][0]["images"][0].startswith(f"/{MISSION}/")
     (source,) = find_stage_a(tmp_path / "there" / "stage_a", missions)
     run_verdicts(
         engine,
@@ -95,7 +95,9 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
         policy=VerdictPolicy(),
     )
     page = write_report(tmp_path / "there").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg;base64,") == sum(len(r["images"]) for r in found["there"])
+    assert page.count("data:image/jpeg;base64,") == sum(
+        len(r["images"]) for r in rows_by_root["there"]
+    )
 
 
 def test_folders_and_lists_of_a_store(store: Remote, tmp_path: Path) -> None:
@@ -107,8 +109,8 @@ def test_folders_and_lists_of_a_store(store: Remote, tmp_path: Path) -> None:
     listed = json.dumps({"images": [names[0][1:], f"{store}{names[1]}", "/here.jpg"]})
     key = "photos/list.jsonl"
     boto3.client("s3").put_object(Bucket=BUCKET, Key=key, Body=listed.encode())
-    (found,) = PhotoLists([locate(f"s3://{BUCKET}/{key}")])
-    assert found == (
+    (items,) = PhotoLists([locate(f"s3://{BUCKET}/{key}")])
+    assert items == (
         Remote(f"{store}{names[0]}"),
         Remote(f"{store}{names[1]}"),
         Path("/here.jpg"),
@@ -160,7 +162,7 @@ def test_what_cannot_be_reached_is_said(
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("s3://b/p", "pip install 'shenhe[s3]'"),
         ("s3a://b/p", "pip install 'shenhe[s3]'"),
@@ -178,7 +180,7 @@ def test_what_cannot_be_reached_is_said(
     ],
 )
 def test_a_url_of_no_use_here_is_told_in_one_line(
-    url: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    url: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # As where the extra is not installed; a module that is None cannot be imported.
     for module in ("s3fs", "gcsfs", "adlfs", "paramiko"):
@@ -186,7 +188,7 @@ def test_a_url_of_no_use_here_is_told_in_one_line(
     kept: dict[str, type] = {}  # what was imported before is not asked for again
     for name in ("_registry", "registry"):
         monkeypatch.setattr(importlib.import_module("fsspec.registry"), name, kept)
-    with pytest.raises(UsageError, match=re.escape(said)):
+    with pytest.raises(UsageError, match=re.escape(message)):
         locate(url)
     arguments = ["run", "--model", "demo", "--output-dir", "o", f"--data-root={url}"]
     with pytest.raises(SystemExit) as left:
@@ -194,7 +196,7 @@ def test_a_url_of_no_use_here_is_told_in_one_line(
     assert left.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("shenhe run: argument --data-root: ")
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
 
 

@@ -32,8 +32,8 @@ def test_a_name_begins_no_line_of_its_own(
     run = ["run", "--model", "nosuch", "--data-root", str(tmp_path / "photos"), "--dry-run"]
     assert exit_code([*run, "--output-dir", str(tmp_path / "out")]) in (0, 1)
     assert exit_code(["fsck", str(tmp_path / name)]) == 2
-    told = capsys.readouterr()
-    lines = (told.out + told.err).splitlines()
+    captured = capsys.readouterr()
+    lines = (captured.out + captured.err).splitlines()
     assert any("group\\nready" in line for line in lines)
     assert not [line for line in lines if line.startswith("ready")]
 

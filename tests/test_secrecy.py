@@ -31,8 +31,8 @@ def test_each_form_of_a_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("OPENAI_API_KEY", "sk-two")
     assert api_key() == "sk-one"
     secrets = Secrets.of("http://me:p%40ss@host/v1", "https://host?token=t0ken&n=long-enough")
-    told = "sk-one sk-two p%40ss p@ss bWU6cEBzcw== t0ken me long-enough"
-    assert secrets.hide(told) == "*** *** *** *** *** *** me long-enough"
+    text = "sk-one sk-two p%40ss p@ss bWU6cEBzcw== t0ken me long-enough"
+    assert secrets.hide(text) == "*** *** *** *** *** *** me long-enough"
 
 
 def test_short_words_are_no_secrets() -> None:

@@ -1,4 +1,4 @@
-"""Whether a merged checkpoint is the same model as its base with the adapters at run time."""
+"""Comparison of a merged checkpoint with its base and the adapters at run time."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ from shenhe.stages import caption, summary
 
 ANSWER_TOKENS = 160
 TIMES_ROUNDING = 4.0
-"""Weights are rounded once more by merging, on top of what every computation in a dtype rounds:
-logits may differ by so many times what the dtype alone makes of them."""
+"""Accepted difference of logits, as a multiple of the difference that the dtype alone makes:
+merging rounds the weights once more."""
 FLOAT32_ROUNDING = 1e-3
+"""Lower bound of that difference. Units: logits."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelComparison:
-    """How far two models are apart. Units: logits.
+    """Difference of two models in next-token logits and greedy answers. Units: logits.
 
-    `rounding` is what the dtype alone does to the model with its adapters, against float32.
+    `rounding` is the difference that the dtype alone makes, against float32, to base and adapters.
+    `different_answers` lists prompts with different answers, and the first difference in each.
     """
 
     prompts: int
     max_difference: float
     rounding: float
     different_answers: tuple[str, ...]
-    """Prompts whose greedy answers differ, each with the first place where they do."""
 
     @property
     def tolerance(self) -> float:
@@ -44,13 +45,13 @@ class ModelComparison:
 
     @property
     def matches(self) -> bool:
-        """Whether nothing but rounding tells the two apart."""
+        """Whether rounding explains the difference."""
         return self.max_difference <= self.tolerance
 
 
 @dataclass(frozen=True, slots=True)
-class _Observed:
-    """Next-token logits by prompt, shape (vocabulary,), and greedy answers."""
+class _Outputs:
+    """Next-token logits and greedy answers by prompt. Shape: logits (vocabulary,)."""
 
     logits: dict[str, torch.Tensor]
     texts: dict[str, str]
@@ -65,72 +66,83 @@ def compare_models(
 ) -> ModelComparison:
     """Compare a checkpoint with its base and adapters on photos, one model in memory at a time.
 
+        compare_models("merged", "base", ["adapter"], [Path("1.jpg")]).matches
+
     Raises: UsageError without photos; CheckpointError, AdapterError, EngineError, PhotoError.
     """
     if not photos:
         raise UsageError("no photos to compare on")
-    requests = _requests(photos)
-    ours = _observe(_spec(merged, (), dtype), requests)
+    requests = _create_requests(photos)
+    merged_outputs = _run_model(_spec(merged, (), dtype), requests)
     tuned = _spec(base, adapters, dtype)
-    theirs = _observe(tuned, requests)
-    exact = _observe(_spec(base, adapters, "float32"), requests, answers=False)
-    differing = [
-        f"{key}: {describe_difference(ours.texts[key], theirs.texts[key])}"
-        for key in ours.texts
-        if ours.texts[key] != theirs.texts[key]
+    tuned_outputs = _run_model(tuned, requests)
+    exact_outputs = _run_model(_spec(base, adapters, "float32"), requests, answers=False)
+    different_answers = [
+        f"{key}: {describe_difference(text, tuned_outputs.texts[key])}"
+        for key, text in merged_outputs.texts.items()
+        if text != tuned_outputs.texts[key]
     ]
     return ModelComparison(
         len(requests),
-        _largest(ours.logits, theirs.logits),
-        _largest(theirs.logits, exact.logits),
-        tuple(differing),
+        _max_difference(merged_outputs.logits, tuned_outputs.logits),
+        _max_difference(tuned_outputs.logits, exact_outputs.logits),
+        tuple(different_answers),
     )
 
 
 def _spec(model: str, adapters: Sequence[str], dtype: Dtype) -> EngineSpec[LocalOptions]:
-    # Held to a format, two models may say the same that would not by themselves.
+    # A grammar could hide a difference.
     engine = LocalOptions(dtype=dtype)
     return EngineSpec(model=model, adapters=tuple(adapters), constrain=False, engine=engine)
 
 
-def _requests(photos: Sequence[Location]) -> list[Request]:
+def _create_requests(photos: Sequence[Location]) -> list[Request]:
     prompts, mission = load_prompts(), next(iter(load_missions()))
-    found = []
+    requests = []
     for photo in photos:
         key = f"caption of {photo.name}"
-        found.append(caption.request(key, [photo], prompts.caption, ANSWER_TOKENS))
+        requests.append(caption.request(key, [photo], prompts.caption, ANSWER_TOKENS))
         key = f"line of {photo.name}"
-        found.append(summary.request(key, photo, mission, prompts.summary, ANSWER_TOKENS))
-    return found
+        requests.append(summary.request(key, photo, mission, prompts.summary, ANSWER_TOKENS))
+    return requests
 
 
-def _observe(
+def _run_model(
     spec: EngineSpec[LocalOptions], requests: Sequence[Request], *, answers: bool = True
-) -> _Observed:
+) -> _Outputs:
     engine = LocalEngine(spec)
     logits = {request.key: engine.next_logits(request) for request in requests}
-    texts = {}
-    if answers:
-        for answer in engine.answer(requests):
-            texts[answer.key] = answer.text if isinstance(answer, Answer) else answer.message
+    texts = collect_texts(engine, requests) if answers else {}
     del engine
     gc.collect()
-    return _Observed(logits, texts)
+    return _Outputs(logits, texts)
 
 
-def _largest(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
+def collect_texts(engine: LocalEngine, requests: Sequence[Request]) -> dict[str, str]:
+    """Answer requests, and return the texts, or the messages of failures, by key.
+
+    Raises: EngineError.
+    """
+    return {
+        answer.key: answer.text if isinstance(answer, Answer) else answer.message
+        for answer in engine.answer(requests)
+    }
+
+
+def _max_difference(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> float:
     return max((first[key] - second[key]).abs().max().item() for key in first)
 
 
 def first_difference(first: Sequence[object], second: Sequence[object]) -> int:
-    """Find where two sequences first part; one that goes on longer parts at the other's end."""
+    """Find the index of the first difference; the shorter length if one begins the other."""
     return next(
-        (n for n, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
+        (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
         min(len(first), len(second)),
     )
 
 
 def describe_difference(first: str, second: str) -> str:
-    """Say where two texts first part, and how each goes on."""
-    at = first_difference(first, second)
-    return f"at character {at}, {first[at : at + 12]!r} against {second[at : at + 12]!r}"
+    """Describe the first difference of two texts."""
+    start = first_difference(first, second)
+    end = start + 12
+    return f"at character {start}, {first[start:end]!r} against {second[start:end]!r}"

@@ -1,4 +1,4 @@
-"""Adapters of the demo base in many shapes, made from its tables alone: no model is loaded."""
+"""Adapters of the demo base in many forms, created from its headers without loading a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Change = Callable[[Path], object]
 
 
 def base_tables() -> dict[str, StoredTensor]:
-    """Give the tables of the demo base."""
+    """Read the tensors of the demo base."""
     return read_table(BASE / "model.safetensors")
 
 
@@ -43,7 +43,7 @@ def small_adapter(folder: Path, rank: int = 4, **options: Any) -> Path:
 
 
 def configure(**options: Any) -> Change:
-    """Set options of the configuration; ... takes one out."""
+    """Set options of the configuration; `...` removes one."""
 
     def change(folder: Path) -> None:
         path = folder / CONFIG
@@ -54,7 +54,7 @@ def configure(**options: Any) -> Change:
 
 
 def rewrite(change: Callable[[dict[str, torch.Tensor]], object]) -> Change:
-    """Change the tensors: in place, or by giving others."""
+    """Change the tensors, in place or by returning new ones."""
 
     def write(folder: Path) -> None:
         tensors = load_file(folder / WEIGHTS)
@@ -70,7 +70,7 @@ def rename(old: str, new: str) -> Change:
 
 
 def each(change: Callable[[torch.Tensor], torch.Tensor], name: str = "") -> Change:
-    """Change every tensor whose name holds a text."""
+    """Change every tensor whose name contains a text."""
     return rewrite(lambda tensors: {k: change(v) if name in k else v for k, v in tensors.items()})
 
 
@@ -90,7 +90,7 @@ def in_order(*changes: Change) -> Change:
     """Make several changes."""
 
     def change(folder: Path) -> None:
-        for one in changes:
-            one(folder)
+        for step in changes:
+            step(folder)
 
     return change

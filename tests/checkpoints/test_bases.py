@@ -1,4 +1,4 @@
-"""Bases that nothing may be added to, and folders that ask for code: told before loading."""
+"""Quantised bases and folders that ask for code are refused before anything is loaded."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def _cast(dtype: torch.dtype) -> Change:
 
 
 QUANTISED: dict[str, tuple[Change, str]] = {
-    method: (_config(quantization_config={"quant_method": method} | more), method)
-    for method, more in (
+    method: (_config(quantization_config={"quant_method": method} | settings), method)
+    for method, settings in (
         ("fp8", {"weight_block_size": [128, 128]}),
         ("bitsandbytes", {"load_in_4bit": True}),
         ("gptq", {"bits": 4}),
@@ -160,8 +160,10 @@ def _verdicts(base: Path, adapter: Path, output: Path) -> dict[str, str]:
         model=str(base), adapters=(str(adapter),), engine=LocalOptions(dtype="float32")
     )
     subject = Subject(spec, load_prompts(), load_missions(), (), 100, load=False)
-    findings = [one.finding for one in diagnose(subject) if one.check == "files"]
-    verdicts["doctor"] = "; ".join(one.message for one in findings if one.level == "error")
+    findings = [diagnosis.finding for diagnosis in diagnose(subject) if diagnosis.check == "files"]
+    verdicts["doctor"] = "; ".join(
+        finding.message for finding in findings if finding.level == "error"
+    )
     return verdicts
 
 
@@ -169,14 +171,14 @@ def _verdicts(base: Path, adapter: Path, output: Path) -> dict[str, str]:
 def test_all_refuse_the_same_before_anything_is_loaded(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change, said = QUANTISED[name] if name in QUANTISED else CODE[name.removeprefix("code: ")]
+    change, message = QUANTISED[name] if name in QUANTISED else CODE[name.removeprefix("code: ")]
     base = Path(shutil.copytree(BASE, tmp_path / "Qwen3-VL-4B-Instruct-FP8"))
     change(base)
-    # Nobody may so much as ask.
+    # No question may be asked.
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a question on stdin"))
     verdicts = _verdicts(base, small_adapter(tmp_path / "adapter"), tmp_path / "merged")
     assert len(set(verdicts.values())) == 1, verdicts
-    assert said in verdicts["load"]
+    assert message in verdicts["load"]
     assert "\n" not in verdicts["load"]
     if name in QUANTISED:
         assert (
@@ -186,14 +188,14 @@ def test_all_refuse_the_same_before_anything_is_loaded(
     assert not (tmp_path / "merged").exists()
 
 
-def test_a_token_that_reads_like_the_key_is_a_token(tmp_path: Path) -> None:
+def test_a_token_named_auto_map_is_no_code(tmp_path: Path) -> None:
     base = Path(shutil.copytree(BASE, tmp_path / "base"))
     (base / "vocab.json").write_text('{"auto_map": 17, "\\u0061": 3}')
     assert not [f for f in check_files(str(base), values=False) if f.level == "error"]
 
 
 @pytest.mark.parametrize("file", ["adapter_config.json", "tokenizer_config.json", "x.json"])
-def test_code_in_an_adapters_folder(file: str, tmp_path: Path) -> None:
+def test_code_in_an_adapters_folder_is_refused(file: str, tmp_path: Path) -> None:
     adapter = small_adapter(tmp_path / "adapter")
     _into(file, auto_map={"AutoTokenizer": "evil.Thing"})(adapter)
     for ask in (
@@ -225,7 +227,7 @@ def test_code_is_not_run_when_stdin_says_yes(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_every_loader_of_transformers_is_told_to_trust_nobody() -> None:
+def test_every_loader_passes_trust_remote_code_false() -> None:
     calls = [
         node
         for path in Path(shenhe.__file__).parent.rglob("*.py")
@@ -237,8 +239,8 @@ def test_every_loader_of_transformers_is_told_to_trust_nobody() -> None:
     ]
     assert len(calls) >= 6
     for call in calls:
-        said = [word.value for word in call.keywords if word.arg == "trust_remote_code"]
-        assert [ast.unparse(value) for value in said] == ["False"], ast.unparse(call)
+        values = [word.value for word in call.keywords if word.arg == "trust_remote_code"]
+        assert [ast.unparse(value) for value in values] == ["False"], ast.unparse(call)
 
 
 def test_a_kernel_by_name_is_foreign_code() -> None:
@@ -256,7 +258,7 @@ def test_a_chat_template_runs_in_a_sandbox(tmp_path: Path) -> None:
     assert type(caught.value).__name__ == "SecurityError"
 
 
-def test_a_base_whose_tensors_are_not_its_configurations(tmp_path: Path) -> None:
+def test_a_base_with_other_shapes_than_its_config_is_refused(tmp_path: Path) -> None:
     base = Path(shutil.copytree(BASE, tmp_path / "base"))
     stored = load_file(base / W)
     name = "model.language_model.layers.0.self_attn.q_proj.weight"

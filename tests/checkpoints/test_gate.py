@@ -1,4 +1,4 @@
-"""One gate: load, merge, verify and doctor say the same of every adapter, in the same words."""
+"""One gate: load, merge, verify and doctor judge every adapter alike, in the same words."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.checkpoints.small_adapters import (
 )
 
 NEVER = b"\x80\x04cposix\nsystem\n(S'touch /tmp/never'\ntR."
-"""A pickle that would run a command, were it opened."""
+"""A pickle that runs a command when it is opened."""
 NAN, INF = float("nan"), float("inf")
 OLD = r"model\.layers"
 LAYER = "model.language_model.layers"
@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
 
 
 def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]:
-    """Ask the four: what each refuses an adapter with, or warns of, or nothing."""
+    """Collect the refusal or the warnings of all four, by name."""
     verdicts = {}
     for name, ask in (
         ("load", lambda: load_checkpoint(base, [str(adapter)])),
@@ -232,8 +232,8 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
             warnings.simplefilter("always")
             try:
                 ask()
-                told = [str(w.message) for w in caught if str(adapter) in str(w.message)]
-                verdicts[name] = "; ".join(t for t in told if "PEFT merges the whole" not in t)
+                messages = [str(w.message) for w in caught if str(adapter) in str(w.message)]
+                verdicts[name] = "; ".join(t for t in messages if "PEFT merges the whole" not in t)
             except AdapterError as error:
                 verdicts[name] = f"refused: {error}"
     spec = EngineSpec(model=base, adapters=(str(adapter),), engine=LocalOptions(dtype="float32"))
@@ -242,19 +242,23 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
         ("verify", list(check_adapters(base, [str(adapter)]))),
         ("doctor", list(CHECKS["adapters"](subject))),
     ):
-        refused = [f"refused: {one.message}" for one in findings if one.level == "error"]
-        verdicts[name] = "; ".join(refused or [f.message for f in findings if f.level == "warning"])
+        refused = [
+            f"refused: {finding.message}" for finding in findings if finding.level == "error"
+        ]
+        verdicts[name] = "; ".join(
+            refused or [finding.message for finding in findings if finding.level == "warning"]
+        )
     return verdicts
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_all_four_refuse_the_same_in_one_line(name: str, tmp_path: Path) -> None:
-    change, said = REFUSED[name]
+def test_all_four_refuse_in_the_same_line(name: str, tmp_path: Path) -> None:
+    change, message = REFUSED[name]
     adapter = small_adapter(tmp_path / "adapter")
     change(adapter)
     verdicts = _verdicts(adapter, tmp_path / "merged")
     assert len(set(verdicts.values())) == 1, verdicts
-    assert re.search(f"refused: .*{said}", verdicts["load"])
+    assert re.search(f"refused: .*{message}", verdicts["load"])
     assert "\n" not in verdicts["load"]
     assert not (tmp_path / "merged").exists()
 
@@ -309,17 +313,17 @@ TAKEN: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_all_four_take_the_same_and_warn_of_the_same(name: str, tmp_path: Path) -> None:
-    change, said = TAKEN[name]
+def test_all_four_accept_and_warn_alike(name: str, tmp_path: Path) -> None:
+    change, message = TAKEN[name]
     adapter = small_adapter(tmp_path / "adapter")
     change(adapter)
     verdicts = _verdicts(adapter, tmp_path / "merged")
     assert len(set(verdicts.values())) == 1, verdicts
     assert "refused" not in verdicts["load"]
-    assert re.search(said, verdicts["load"]) if said else not verdicts["load"]
-    same = _merged_by_peft(adapter, small_adapter(tmp_path / "plain"), name)
+    assert re.search(message, verdicts["load"]) if message else not verdicts["load"]
+    expected = _merged_by_peft(adapter, small_adapter(tmp_path / "plain"), name)
     merged = load_file(tmp_path / "merged" / "model.safetensors")
-    assert not [key for key, value in merged.items() if not torch.equal(value, same[key])]
+    assert not [key for key, value in merged.items() if not torch.equal(value, expected[key])]
 
 
 def _merged_by_peft(adapter: Path, plain: Path, name: str) -> dict[str, torch.Tensor]:
@@ -337,10 +341,10 @@ def _merged_by_peft(adapter: Path, plain: Path, name: str) -> dict[str, torch.Te
 @pytest.mark.parametrize("option", ["rank_pattern", "alpha_pattern"])
 def test_patterns_are_mapped_like_keys(option: str, tmp_path: Path) -> None:
     """Trained with the names of other times, patterns are in those too."""
-    now = {"rank_pattern": {r"layers\.1\.self_attn\.q_proj": 2}, "alpha_pattern": {}}
-    now["alpha_pattern"] = {f"{LAYER}.1.self_attn.q_proj": 64, "v_proj": 3}
-    value = now[option]
-    adapters = [small_adapter(tmp_path / which) for which in ("now", "then")]
+    patterns = {"rank_pattern": {r"layers\.1\.self_attn\.q_proj": 2}, "alpha_pattern": {}}
+    patterns["alpha_pattern"] = {f"{LAYER}.1.self_attn.q_proj": 64, "v_proj": 3}
+    value = patterns[option]
+    adapters = [small_adapter(tmp_path / time) for time in ("now", "then")]
     for adapter in adapters:
         configure(**{option: value})(adapter)
         if option == "rank_pattern":
@@ -418,7 +422,7 @@ def test_a_head_held_whole_leaves_tied_embeddings_alone(tmp_path: Path) -> None:
     torch.testing.assert_close(tuned.logits, merged.logits, atol=2e-4, rtol=1e-4)
 
 
-def test_a_module_that_one_adapts_and_a_later_one_holds_whole(tmp_path: Path) -> None:
+def test_an_adapted_module_that_a_later_adapter_replaces_is_refused(tmp_path: Path) -> None:
     first, second = small_adapter(tmp_path / "1"), small_adapter(tmp_path / "2")
     name = f"{LAYER}.0.self_attn.q_proj.weight"
     _whole(name)(second)
@@ -432,7 +436,7 @@ def test_a_module_that_one_adapts_and_a_later_one_holds_whole(tmp_path: Path) ->
     assert finding.level == "error"
 
 
-def test_adapters_that_cannot_work_together_are_told_and_merge(tmp_path: Path) -> None:
+def test_adapters_that_cannot_be_active_together_merge_in_order(tmp_path: Path) -> None:
     first, second = small_adapter(tmp_path / "1"), small_adapter(tmp_path / "2")
     name = "model.language_model.norm.weight"
     for adapter in (first, second):

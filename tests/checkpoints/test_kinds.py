@@ -1,4 +1,4 @@
-"""PEFT's kinds beside LoRA: what is let in is the same model trained, loaded and merged."""
+"""PEFT's kinds besides LoRA: an admitted adapter is the same model trained, loaded and merged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ IDS = torch.arange(40, 90)[None]
 
 
 def _trained(folder: Path, config: Any) -> Any:
-    """Make an adapter, move it as training would, save it, and give the model that was trained."""
+    """Create an adapter, change its weights as training would, save it, and return the model."""
     base = AutoModelForImageTextToText.from_pretrained(BASE, dtype=torch.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -54,7 +54,7 @@ def _logits(model: Any) -> torch.Tensor:
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 @pytest.mark.parametrize("kind", BEYOND_LORA)
-def test_loaded_and_merged_it_is_what_was_trained(kind: str, tmp_path: Path) -> None:
+def test_loaded_and_merged_models_equal_the_trained_one(kind: str, tmp_path: Path) -> None:
     config = PEFT_TYPE_TO_CONFIG_MAPPING[kind](
         **({"target_modules": TARGETS} | SETTINGS.get(kind, {}))
     )
@@ -87,7 +87,7 @@ def test_a_changed_base_is_refused_and_dora_is_not(options: dict[str, Any], tmp_
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_what_peft_converts_when_it_saves_is_plain_lora(tmp_path: Path) -> None:
+def test_pissa_that_peft_converts_is_plain_lora(tmp_path: Path) -> None:
     """The remedy that the refusal names: what training added, as LoRA of twice the rank."""
     config = LoraConfig(r=4, target_modules=TARGETS, init_lora_weights="pissa")
     tuned = get_peft_model(

@@ -88,15 +88,15 @@ def test_the_same_adapter_in_every_layout(name: str, tmp_path: Path) -> None:
     LAYOUTS[name](folder)
     loaded = load_checkpoint("demo", [str(folder)], dtype="float32").model
     expected = load_checkpoint("demo", ["demo"], dtype="float32").model
-    for (ours, weight), (theirs, other) in zip(
+    for (name, weight), (expected_name, expected_weight) in zip(
         loaded.state_dict().items(), expected.state_dict().items(), strict=True
     ):
-        assert ours == theirs
-        assert torch.equal(weight, other), ours
+        assert name == expected_name
+        assert torch.equal(weight, expected_weight), name
     merge_adapters("demo", [str(folder)], tmp_path / "merged")
     merge_adapters("demo", ["demo"], tmp_path / "expected")
     merged, exact = (
-        load_file(tmp_path / which / "model.safetensors") for which in ("merged", "expected")
+        load_file(tmp_path / folder / "model.safetensors") for folder in ("merged", "expected")
     )
     assert all(torch.equal(merged[key], exact[key]) for key in exact)
 

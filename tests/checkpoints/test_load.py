@@ -1,4 +1,4 @@
-"""Checkpoints and adapters: what fits is loaded, what does not is named."""
+"""Loading of checkpoints and adapters; faults are named."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _reweigh(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: shutil.rmtree(f), "no such folder"),
         (lambda f: (f / "config.json").unlink(), "model_type None is not Qwen3-VL"),
@@ -82,9 +82,9 @@ def _reweigh(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) ->
         ),
     ],
 )
-def test_a_damaged_base_is_named(base: Path, damage: Break, said: str) -> None:
+def test_a_damaged_base_is_named(base: Path, damage: Break, message: str) -> None:
     damage(base)
-    with pytest.raises(CheckpointError, match=said) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(str(base))
     assert "\n" not in str(caught.value)
 
@@ -95,7 +95,7 @@ def _rename_all(weights: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda f: shutil.rmtree(f), "no such folder"),
         (lambda f: (f / "adapter_config.json").unlink(), "not an adapter"),
@@ -116,14 +116,14 @@ def _rename_all(weights: dict[str, torch.Tensor]) -> None:
         ),
     ],
 )
-def test_an_adapter_that_does_not_fit_is_named(adapter: Path, damage: Break, said: str) -> None:
+def test_an_adapter_that_does_not_fit_is_named(adapter: Path, damage: Break, message: str) -> None:
     damage(adapter)
-    with pytest.raises(AdapterError, match=said) as caught:
+    with pytest.raises(AdapterError, match=message) as caught:
         load_checkpoint("demo", [str(adapter)])
     assert "\n" not in str(caught.value)
 
 
-def test_an_adapter_of_zeros_is_told(adapter: Path) -> None:
+def test_an_adapter_of_zeros_warns(adapter: Path) -> None:
     def zero(weights: dict[str, torch.Tensor]) -> None:
         for name in weights:
             weights[name] = torch.zeros_like(weights[name])
@@ -146,7 +146,7 @@ def test_two_adapters_add_up(adapter: Path) -> None:
     torch.testing.assert_close(moved_twice, 2 * moved, atol=1e-5, rtol=1e-4)
 
 
-def test_fingerprint_tells_weights_and_order_apart(base: Path, adapter: Path) -> None:
+def test_fingerprint_depends_on_weights_and_order(base: Path, adapter: Path) -> None:
     def of(*names: str) -> str:
         return fingerprint(find_checkpoint(str(base)), *map(find_adapter, names))
 
@@ -162,17 +162,17 @@ def test_fingerprint_tells_weights_and_order_apart(base: Path, adapter: Path) ->
 @pytest.mark.parametrize(
     ("option", "value"), [("dtype", "int3"), ("device", "cuda:77"), ("device", "nonsense")]
 )
-def test_options_that_cannot_be_honoured(option: str, value: str) -> None:
+def test_unavailable_options_are_refused(option: str, value: str) -> None:
     with pytest.raises(UsageError, match=f"--{option} {value}"):
         load_checkpoint("demo", **{option: value})
 
 
-def test_keys_of_another_time_do_the_same(adapter: Path) -> None:
+def test_older_keys_give_the_same_logits(adapter: Path) -> None:
     def logits(path: Path) -> torch.Tensor:
         model = load_checkpoint("demo", [str(path)], dtype="float32").model
         with torch.inference_mode():
-            said: torch.Tensor = model(input_ids=torch.arange(40, 60)[None]).logits
-        return said
+            result: torch.Tensor = model(input_ids=torch.arange(40, 60)[None]).logits
+        return result
 
     expected = logits(adapter)
     with torch.inference_mode():

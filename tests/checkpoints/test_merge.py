@@ -1,4 +1,4 @@
-"""Merged tensor by tensor is the same to the bit as merged whole by PEFT."""
+"""A merge tensor by tensor equals a merge by PEFT to the bit."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ def _by_peft(base: Path, adapters: Sequence[Path], dtype: torch.dtype) -> dict[s
 
 
 def _assert_same(folder: Path, expected: dict[str, torch.Tensor]) -> None:
-    found: dict[str, torch.Tensor] = {}
+    merged: dict[str, torch.Tensor] = {}
     for path in folder.glob("*.safetensors"):
-        found |= load_file(path)
-    assert found.keys() == expected.keys() - {"lm_head.weight"}
-    for name, value in found.items():
+        merged |= load_file(path)
+    assert merged.keys() == expected.keys() - {"lm_head.weight"}
+    for name, value in merged.items():
         assert value.dtype == expected[name].dtype, name
         assert torch.equal(value, expected[name]), name
 
@@ -99,7 +99,7 @@ def test_one_and_two_in_order_equal_peft_to_the_bit(kind: str, dtype: str, tmp_p
 
 
 @pytest.mark.filterwarnings("ignore:Already found:UserWarning")
-def test_adapters_of_the_same_base_are_told_of_and_can_be_added_up(tmp_path: Path) -> None:
+def test_adapters_of_one_base_warn_and_can_be_summed(tmp_path: Path) -> None:
     adapters = [_adapter(tmp_path / f"a{seed}", "all-linear", seed) for seed in (1, 2)]
     names = list(map(str, adapters))
     with pytest.warns(UserWarning, match="record the same base.*--combine sum"):
@@ -108,49 +108,51 @@ def test_adapters_of_the_same_base_are_told_of_and_can_be_added_up(tmp_path: Pat
     merge_adapters(str(BASE), names[::-1], tmp_path / "other", combine="sum")
     base = load_file(BASE / "model.safetensors")
     deltas = [_by_peft(BASE, [adapter], torch.float32) for adapter in adapters]
-    found, other = (load_file(tmp_path / n / "model.safetensors") for n in ("sum", "other"))
+    merged, reversed_order = (
+        load_file(tmp_path / n / "model.safetensors") for n in ("sum", "other")
+    )
     for name, weight in base.items():
         whole = sum(delta[name] - weight.float() for delta in deltas) + weight.float()
-        torch.testing.assert_close(found[name], whole.to(torch.bfloat16), rtol=0.005, atol=1e-3)
-        torch.testing.assert_close(found[name], other[name], rtol=0.005, atol=1e-3)
+        torch.testing.assert_close(merged[name], whole.to(torch.bfloat16), rtol=0.005, atol=1e-3)
+        torch.testing.assert_close(merged[name], reversed_order[name], rtol=0.005, atol=1e-3)
     dora = _adapter(tmp_path / "d", "dora", 1)
     with pytest.raises(AdapterError, match="DoRA"):
         merge_adapters(str(BASE), [names[0], str(dora)], tmp_path / "no", combine="sum")
 
 
-def test_plain_transformers_says_what_the_adapter_says(
+def test_plain_transformers_answers_like_the_adapter(
     engine: LocalEngine, demo_photos: list[Path], tmp_path: Path
 ) -> None:
     merge_adapters("demo", ["demo"], tmp_path / "m", dtype="float32")
     template = load_prompts().caption
-    asked = demo_photos[::12]
-    requests = [caption.request(str(path), [path], template, 400) for path in asked]
-    said = {
+    paths = demo_photos[::12]
+    requests = [caption.request(str(path), [path], template, 400) for path in paths]
+    answers = {
         answer.key: answer.text for answer in engine.answer(requests) if isinstance(answer, Answer)
     }
     model = _model(tmp_path / "m", torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "m")
-    eyes = AutoImageProcessor.from_pretrained(tmp_path / "m")
-    for path in asked:
+    image_processor = AutoImageProcessor.from_pretrained(tmp_path / "m")
+    for path in paths:
         image = photos.load(path, photos.PixelBudget(4096, 81920)).image
-        seen = eyes([image], return_tensors="pt")
+        vision = image_processor([image], return_tensors="pt")
         content = [{"type": "text", "text": "图片_1: "}, {"type": "image"}]
         content.append({"type": "text", "text": "\n" + template.fill()})
         messages: list[dict[str, Any]] = [{"role": "system", "content": template.system}]
         messages.append({"role": "user", "content": content})
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        patches = int(seen["image_grid_thw"].prod()) // 4
+        patches = int(vision["image_grid_thw"].prod()) // 4
         text = text.replace("<|image_pad|>", "<|image_pad|>" * patches)
         inputs = tokenizer(text, return_tensors="pt")
         kinds = (inputs["input_ids"] == model.config.image_token_id).int()
         output = model.generate(
-            **inputs, **seen, mm_token_type_ids=kinds, max_new_tokens=400, do_sample=False
+            **inputs, **vision, mm_token_type_ids=kinds, max_new_tokens=400, do_sample=False
         )
         written = output[0, inputs["input_ids"].shape[1] :]
-        assert tokenizer.decode(written).removesuffix("<|im_end|>") == said[str(path)]
+        assert tokenizer.decode(written).removesuffix("<|im_end|>") == answers[str(path)]
 
 
-def test_merged_says_what_the_adapter_says(tmp_path: Path) -> None:
+def test_a_merged_checkpoint_has_the_adapters_logits(tmp_path: Path) -> None:
     output = tmp_path / "merged"
     report = merge_adapters("demo", ["demo"], output, max_shard_bytes=2_000_000)
     assert report.base_missing == ("video_preprocessor_config.json",)
@@ -160,12 +162,12 @@ def test_merged_says_what_the_adapter_says(tmp_path: Path) -> None:
     plain = load_checkpoint("demo", dtype="float32")
     ids = torch.arange(40, 90)[None]
     with torch.inference_mode():
-        said, expected, base = (
+        result, expected, base = (
             loaded.model(input_ids=ids).logits for loaded in (merged, tuned, plain)
         )
     # The merged weights are rounded to the base's bfloat16 once more.
-    assert (said - expected).abs().max() < 0.2
-    assert (said - expected).abs().mean() < 0.2 * (base - expected).abs().mean()
+    assert (result - expected).abs().max() < 0.2
+    assert (result - expected).abs().mean() < 0.2 * (base - expected).abs().mean()
     provenance = json.loads((output / PROVENANCE).read_text(encoding="utf-8"))
     assert len(provenance["adapters"]) == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["merged"]
@@ -203,12 +205,12 @@ def test_trained_embeddings_of_a_tied_base_leave_the_head_as_it_runs(
             input_ids=ids
         )
         base = load_checkpoint("demo", dtype="float32").model(input_ids=ids)
-        said = load_checkpoint(str(tmp_path / "m"), dtype="float32").model(input_ids=ids)
-    torch.testing.assert_close(said.logits, expected.logits, atol=2e-4, rtol=1e-4)
+        merged = load_checkpoint(str(tmp_path / "m"), dtype="float32").model(input_ids=ids)
+    torch.testing.assert_close(merged.logits, expected.logits, atol=2e-4, rtol=1e-4)
     assert (base.logits - expected.logits).abs().max() > 0.1
 
 
-def test_onto_another_file_system(tmp_path: Path) -> None:
+def test_merging_onto_another_file_system(tmp_path: Path) -> None:
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no other file system here")
@@ -321,7 +323,7 @@ BROKEN: dict[str, tuple[Break, str]] = {
 
 
 @pytest.mark.parametrize("output", ["/proc/merged", "file/merged", "link"])
-def test_a_target_that_takes_no_files_is_one_line(output: str, tmp_path: Path) -> None:
+def test_an_output_that_cannot_be_written_is_one_line(output: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     adapter = _adapter(tmp_path / "adapter", "lora", 1)
@@ -343,7 +345,7 @@ WHOLE: dict[str, dict[str, Any]] = {
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", [*WHOLE, "LOHA"])
-def test_what_cannot_be_streamed_is_merged_by_peft(kind: str, dtype: str, tmp_path: Path) -> None:
+def test_kinds_beyond_a_module_are_merged_in_memory(kind: str, dtype: str, tmp_path: Path) -> None:
     config = LoHaConfig(r=4, alpha=8, target_modules=["v_proj"])
     adapters = [
         _adapter(tmp_path / f"a{n}", kind, n, config=config if kind == "LOHA" else None)
@@ -367,12 +369,12 @@ def test_keys_with_the_adapters_name_in_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_named_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_broken_inputs_are_named_and_leave_nothing(name: str, tmp_path: Path) -> None:
     base = Path(shutil.copytree(BASE, tmp_path / "base"))
     adapter = _adapter(tmp_path / "adapter", "lora", 1)
-    damage, said = BROKEN[name]
+    damage, message = BROKEN[name]
     damage(base, adapter)
-    with pytest.raises(CheckpointError, match=said) as caught:
+    with pytest.raises(CheckpointError, match=message) as caught:
         merge_adapters(str(base), [str(adapter)], tmp_path / "out" / "merged")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -1,4 +1,4 @@
-"""What ms-swift writes down, and where it counts."""
+"""The arguments that ms-swift writes, and which of them apply."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.errors import CheckpointError
 
 
-def test_of_the_checkpoint_or_of_the_run_it_lies_in(tmp_path: Path) -> None:
+def test_args_of_the_checkpoint_or_of_its_run(tmp_path: Path) -> None:
     folder = tmp_path / "v0-20261124" / "checkpoint-800"
     folder.mkdir(parents=True)
     assert read_trainer_args(folder) is None
     (folder.parent / "args.json").write_text('{"model": "base", "system": " 一 \\n"}')
-    found = read_trainer_args(folder)
-    assert found is not None
-    assert (found.model, found.system) == ("base", "一")
+    args = read_trainer_args(folder)
+    assert args is not None
+    assert (args.model, args.system) == ("base", "一")
     (folder / "args.json").write_text('{"model": null, "system": ["odd"]}')
-    found = read_trainer_args(folder)
-    assert found is not None
-    assert (found.model, found.system) == ("", "")
+    args = read_trainer_args(folder)
+    assert args is not None
+    assert (args.model, args.system) == ("", "")
 
 
-def test_a_file_that_lies_beside_something_else_does_not_count(
+def test_args_beside_something_else_are_ignored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "args.json").write_text('{"model": "base", "system": "一"}')

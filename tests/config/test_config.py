@@ -54,7 +54,7 @@ def test_unknown_mission_lists_the_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("schema = 2\n", "schema"),
         ("nonsense", "not valid TOML"),
@@ -63,8 +63,8 @@ def test_unknown_mission_lists_the_known() -> None:
         (FIFTH.replace('"标签"', '""'), "focus"),
     ],
 )
-def test_a_wrong_missions_file_is_named(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as caught:
+def test_a_wrong_missions_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         load_missions(_write(tmp_path / "m.toml", text))
     assert "m.toml" in str(caught.value)
 
@@ -98,8 +98,8 @@ def test_own_prompts_and_their_hash(tmp_path: Path) -> None:
     assert own.summary.fill(mission) == f"挡风板安装检查: {mission.focus}?"
     assert own.summary.hash(mission) != built_in.summary.hash(mission)
     assert built_in.summary.hash(mission) == load_prompts().summary.hash(mission)
-    others = {built_in.summary.hash(other) for other in load_missions()}
-    assert len(others) == 4
+    hashes = {built_in.summary.hash(mission) for mission in load_missions()}
+    assert len(hashes) == 4
 
 
 def test_a_prompt_without_its_lines_is_refused(tmp_path: Path) -> None:

@@ -54,19 +54,19 @@ def test_rules_end_the_system_text_and_examples_are_turns(files: tuple[Path, Pat
     photo = Path("asked.jpg")
     request = summary.request("k", photo, mission, taught.summary, 9)
     assert [message.role for message in request.messages] == ["system", "user", "assistant", "user"]
-    system, shown, answer, asked = request.messages
+    system, example, answer, question = request.messages
     assert str(system.parts[0]).endswith("检查规则：\n机柜顶部的 BBU 一律需要挡风板。")
-    assert ImagePart(files[0].parent / "shown.jpeg") in shown.parts
+    assert ImagePart(files[0].parent / "shown.jpeg") in example.parts
     assert answer.parts == (LINE,)
-    assert ImagePart(photo) in asked.parts
-    assert shown.parts[-1] == asked.parts[-1]
+    assert ImagePart(photo) in question.parts
+    assert example.parts[-1] == question.parts[-1]
     messages = verdict.messages({"图片_1": "无关图片"}, mission, taught.verdict)
     assert [message.role for message in messages][-3:] == ["user", "assistant", "user"]
     assert LINE in str(messages[-3].parts[0])
     assert messages[-2].parts == ("通过\n理由: 图片_1显示BBU无需安装挡风板",)
     # Other missions are asked as ever.
-    other = next(one for one in missions if one is not mission)
-    assert load_teaching(*files, missions).apply(prompts, other) == prompts
+    untaught = next(candidate for candidate in missions if candidate is not mission)
+    assert load_teaching(*files, missions).apply(prompts, untaught) == prompts
 
 
 def test_everything_that_is_shown_is_hashed(
@@ -79,20 +79,20 @@ def test_everything_that_is_shown_is_hashed(
         taught = load_teaching(*files, missions).apply(prompts, mission)
         return taught.summary.hash(mission), taught.verdict.hash(mission)
 
-    seen = [(prompts.summary.hash(mission), prompts.verdict.hash(mission)), hashes()]
+    prompt_hashes = [(prompts.summary.hash(mission), prompts.verdict.hash(mission)), hashes()]
     (files[0].parent / "shown.jpeg").write_bytes(demo_photos[1].read_bytes())
-    seen.append(hashes())
-    assert seen[2][1] == seen[1][1]  # a photo is of Stage-A alone
+    prompt_hashes.append(hashes())
+    assert prompt_hashes[2][1] == prompt_hashes[1][1]  # a photo is of Stage-A alone
     files[1].write_text(GUIDANCE.replace("一律", "多半"), encoding="utf-8")
-    seen.append(hashes())
+    prompt_hashes.append(hashes())
     files[0].write_text(EXAMPLES.replace("无需安装挡风板", "无需挡风板"), encoding="utf-8")
-    seen.append(hashes())
-    assert len({a for a, _ in seen}) == 4
-    assert len({b for _, b in seen}) == 4
+    prompt_hashes.append(hashes())
+    assert len({a for a, _ in prompt_hashes}) == 4
+    assert len({b for _, b in prompt_hashes}) == 4
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         (MISSION, "别的任务", "unknown mission"),
         (f'line = "{LINE}"', 'line = "螺丝 [1, 2]"', "coordinates"),
@@ -101,9 +101,9 @@ def test_everything_that_is_shown_is_hashed(
         ("[judge.lines]", "[judge.line]", "judge"),
     ],
 )
-def test_what_is_wrong_is_named(files: tuple[Path, Path], old: str, new: str, told: str) -> None:
+def test_what_is_wrong_is_named(files: tuple[Path, Path], old: str, new: str, message: str) -> None:
     files[0].write_text(EXAMPLES.replace(old, new), encoding="utf-8")
-    with pytest.raises(ConfigError, match=told) as error:
+    with pytest.raises(ConfigError, match=message) as error:
         load_teaching(files[0], None, load_missions())
     assert str(files[0]) in str(error.value)
 
@@ -135,6 +135,6 @@ def test_the_command_and_the_rows(
 
 def test_from_python(files: tuple[Path, Path], demo_photos: list[Path]) -> None:
     model = shenhe.load("demo", ["demo"], dtype="float32", examples=files[0], guidance=files[1])
-    found = model.summarize([demo_photos[2]], MISSION).per_image
-    assert found.keys() == {"图片_1"}
-    assert model.judge(found, MISSION).status in ("decided", "undecided")
+    lines = model.summarize([demo_photos[2]], MISSION).per_image
+    assert lines.keys() == {"图片_1"}
+    assert model.judge(lines, MISSION).status in ("decided", "undecided")

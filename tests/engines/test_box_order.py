@@ -1,4 +1,4 @@
-"""Digit by digit, a box's second corner stays beyond its first."""
+"""The second corner of a box stays beyond its first, digit by digit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START = '{"object_1": {"bbox_2d": ['
 
 
 @pytest.mark.parametrize(
-    ("written", "comes", "allowed"),
+    ("text", "next_text", "allowed"),
     [
         ("", "1", True),
         ("100", "0", False),  # nothing lies beyond 1000
@@ -33,14 +33,14 @@ START = '{"object_1": {"bbox_2d": ['
         ("0, 9, 1, ", "12], ", True),
     ],
 )
-def test_what_may_come(written: str, comes: str, allowed: bool) -> None:
+def test_allowed_digits(text: str, next_text: str, allowed: bool) -> None:
     order = BoxOrder(1000)
-    order.advance(START + written)
+    order.advance(START + text)
     assert order.in_box
-    assert order.allows(comes) == allowed
+    assert order.allows(next_text) == allowed
 
 
-def test_elsewhere_everything_may_come() -> None:
+def test_everything_is_allowed_outside_boxes() -> None:
     order = BoxOrder(1000)
     for text in ('{"图片_1": {', '"object_1": {"quad": [9, 9, ', "1", '], "desc": "3, 2'):
         assert order.allows("0")
@@ -48,7 +48,7 @@ def test_elsewhere_everything_may_come() -> None:
         assert not order.in_box
 
 
-def test_any_box_that_was_allowed_is_one() -> None:
+def test_every_allowed_box_is_valid() -> None:
     rng = random.Random(3)
     for highest in (100, 1000):
         for _ in range(300):
@@ -67,7 +67,7 @@ def test_any_box_that_was_allowed_is_one() -> None:
                     end = "]" if at == 3 else ", "
                     if digits and order.allows(end):
                         may.append(end)
-                    assert may, (numbers, digits)  # there is always a way on
+                    assert may, (numbers, digits)  # a continuation always exists
                     comes = rng.choice(may)
                     order.advance(comes)
                     if comes == end:

@@ -1,4 +1,4 @@
-"""Answers held to their formats: never malformed, the same where they were right by themselves."""
+"""Constrained answers: never malformed, and equal to free ones that are well-formed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def free() -> LocalEngine:
 
 @pytest.fixture(scope="module")
 def wild() -> LocalEngine:
-    """The bundled model with random weights: it knows no format at all."""
+    """The bundled model with random weights, which knows no format."""
     engine = LocalEngine(EngineSpec(model="demo", engine=LocalOptions(dtype="float32")))
     torch.manual_seed(7)
     with torch.no_grad():
@@ -56,20 +56,17 @@ def _texts(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
 
 def test_the_same_text_in_fewer_passes(free: LocalEngine, demo_photos: list[Path]) -> None:
     spec = replace(free.spec, constrain=True)
-    held, requests = LocalEngine(spec), _captions(demo_photos[:16])
+    constrained, requests = LocalEngine(spec), _captions(demo_photos[:16])
     before = free.forward_passes
-    said, expected = _texts(held, requests), _texts(free, requests)
-    assert {k: a.text for k, a in said.items()} == {k: a.text for k, a in expected.items()}
-    assert (free.forward_passes - before) / held.forward_passes > 1.5
-    alone = replace(held.spec, batch_size=1)
-    one = LocalEngine(alone)
-    tokens = sum(answer.new_tokens for answer in _texts(one, requests).values())
-    assert tokens / one.forward_passes > 1.8
+    answers, expected = _texts(constrained, requests), _texts(free, requests)
+    assert {k: a.text for k, a in answers.items()} == {k: a.text for k, a in expected.items()}
+    assert (free.forward_passes - before) / constrained.forward_passes > 1.5
+    single = LocalEngine(replace(constrained.spec, batch_size=1))
+    tokens = sum(answer.new_tokens for answer in _texts(single, requests).values())
+    assert tokens / single.forward_passes > 1.8
 
 
-def test_the_few_tokens_of_a_place_are_all_that_may_come(
-    free: LocalEngine, demo_photos: list[Path]
-) -> None:
+def test_narrow_tokens_are_all_allowed_tokens(free: LocalEngine, demo_photos: list[Path]) -> None:
     (request,) = _captions(demo_photos[:1])
     (text,) = (answer.text for answer in _texts(free, [request]).values())
     assert request.grammar is not None
@@ -77,29 +74,29 @@ def test_the_few_tokens_of_a_place_are_all_that_may_come(
     tokens = free._tokenizer(text, add_special_tokens=False)["input_ids"]
     narrow, taken = 0, len(constraint.forced_tokens())
     while taken < len(tokens):
-        few = constraint.narrow_tokens()
-        if few is not None:
+        allowed = constraint.narrow_tokens()
+        if allowed is not None:
             narrow += 1
-            assert few == (~constraint.refused_mask()).nonzero()[:, 0].tolist()
-            assert tokens[taken] in few
-            assert all(map(constraint.allows, few))
+            assert allowed == (~constraint.refused_mask()).nonzero()[:, 0].tolist()
+            assert tokens[taken] in allowed
+            assert all(map(constraint.allows, allowed))
         taken += 1 + len(constraint.advance(tokens[taken]))
     assert narrow > 20
 
 
-def test_guesses_change_nothing(free: LocalEngine, demo_photos: list[Path]) -> None:
+def test_speculation_changes_no_answer(free: LocalEngine, demo_photos: list[Path]) -> None:
     requests = _captions(demo_photos[:12])
     expected = _texts(free, requests)
     guesses = replace(free.spec.engine, speculate=True)
-    guessing = LocalEngine(replace(free.spec, batch_size=2, engine=guesses))
-    said = _texts(guessing, requests)
-    again = _texts(guessing, requests)
+    speculating = LocalEngine(replace(free.spec, batch_size=2, engine=guesses))
+    first = _texts(speculating, requests)
+    second = _texts(speculating, requests)
     for key, answer in expected.items():
-        assert said[key].text == again[key].text == answer.text
-        assert said[key].new_tokens == answer.new_tokens
+        assert first[key].text == second[key].text == answer.text
+        assert first[key].new_tokens == answer.new_tokens
 
 
-def test_a_guess_is_what_always_followed() -> None:
+def test_a_draft_is_a_continuation_that_always_followed() -> None:
     drafts = NgramDrafts()
     drafts.learn([1, 2, 3, 4, 5, 6], 0)
     assert drafts.propose([1, 2, 3, 4], 8) == []
@@ -127,7 +124,7 @@ def test_random_weights_write_nothing_malformed(
         for n in range(6)
     ]
     two = [caption_stage.request("two", photos[:2], PROMPTS.caption, 120)]
-    # What is drawn depends on the keys: here not on where the photos lie.
+    # Sampling depends on keys, which must not name the folder of the photos here.
     captions = [replace(r, key=f"c{n}") for n, r in enumerate(_captions(photos, 120))]
     answers = _texts(wild, [*captions, *two, *lines, *verdicts])
     assert len(answers) == 19
@@ -145,7 +142,7 @@ def test_random_weights_write_nothing_malformed(
             verdict.parse(answer.text)
         else:
             assert len(json.loads(answer.text)) == (2 if key == "two" else 1)
-            # What no grammar can hold to: a caption of nothing but quads that cross themselves.
+            # No grammar can prevent a caption of nothing but quads that cross themselves.
             try:
                 recover(answer.text, 2 if key == "two" else 1)
             except FormatError as error:
@@ -181,12 +178,12 @@ def test_an_object_over_and_over_ends_the_answer(
     (answer,) = engine.answer(_captions(demo_photos[:1]))
     assert isinstance(answer, Answer)
     assert answer.finish_reason == "loop"
-    found = caption_stage.read(answer)
-    assert found.truncated
-    assert len(found.caption.photos[0]) == 1
+    captions = caption_stage.read(answer)
+    assert captions.truncated
+    assert len(captions.caption.photos[0]) == 1
 
 
-def test_equal_questions_are_answered_once(engine: LocalEngine, demo_photos: list[Path]) -> None:
+def test_equal_requests_are_answered_once(engine: LocalEngine, demo_photos: list[Path]) -> None:
     first = demo_photos[0]
     requests = [replace(r, key=f"{n}") for n, r in enumerate(_captions([first] * 40))]
     before = engine.forward_passes
@@ -199,7 +196,7 @@ def test_equal_questions_are_answered_once(engine: LocalEngine, demo_photos: lis
     assert shared <= 1.5 * (engine.forward_passes - before)
 
 
-def test_the_head_of_a_prompt_is_computed_once(engine: LocalEngine) -> None:
+def test_the_prefix_of_a_prompt_is_computed_once(engine: LocalEngine) -> None:
     requests = [
         verdict_stage.request(f"v{n}", {"图片_1": f"标签/可以识别×{n}"}, MISSION, PROMPTS.verdict)
         for n in range(1, 9)
@@ -208,12 +205,12 @@ def test_the_head_of_a_prompt_is_computed_once(engine: LocalEngine) -> None:
     expected = {r.key: next(iter(engine.answer([r]))) for r in requests[::-1]}
     assert len(engine._prefix_cache) == 1
     assert engine._prefix_cache.longest > 40
-    said = _texts(engine, requests)
-    assert len(said) == 8
+    answers = _texts(engine, requests)
+    assert len(answers) == 8
     for key, answer in expected.items():
         assert isinstance(answer, Answer)
-        assert said[key].text == answer.text
-        assert said[key].choice_logprobs == pytest.approx(answer.choice_logprobs, abs=1e-3)
+        assert answers[key].text == answer.text
+        assert answers[key].choice_logprobs == pytest.approx(answer.choice_logprobs, abs=1e-3)
 
 
 def test_a_grammar_that_cannot_be_read_is_an_engine_error(

@@ -16,7 +16,7 @@ from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local import scheduler
+from shenhe.engines.local import scheduler, token_choice
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.model_runner import ModelRunner, Scores
@@ -34,17 +34,17 @@ LINES = ["BBU设备/华为/显示完整/无需安装×1", "无关图片", "BBU�
 
 
 def _requests(paths: list[Path]) -> list[Request]:
-    asked = [
+    lines = [
         summary.request(str(i), photo, MISSION, PROMPTS.summary, 96)
         for i, photo in enumerate(paths)
     ]
-    texts = [
+    verdicts = [
         verdict.request(
             f"v{n}", {f"图片_{i + 1}": LINES[i] for i in range(n)}, MISSION, PROMPTS.verdict
         )
         for n in (1, 2, 3)
     ]
-    return asked + texts
+    return lines + verdicts
 
 
 def _by_key(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
@@ -54,7 +54,7 @@ def _by_key(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
 
 
 def test_batched_answers_equal_single_ones(engine: LocalEngine, demo_photos: list[Path]) -> None:
-    """Photos of other lengths and questions without any go through the model together."""
+    """Prompts with photos of different sizes, and without any, share forward passes."""
     requests = _requests(demo_photos[:9])
     batched = _by_key(engine, requests[::2] + requests[1::2])
     for request in requests:
@@ -67,7 +67,7 @@ def test_batched_answers_equal_single_ones(engine: LocalEngine, demo_photos: lis
 
 
 def test_the_same_text_as_plain_transformers(engine: LocalEngine, demo_photos: list[Path]) -> None:
-    """Nothing of ours stands between the photo and the model but the resize."""
+    """Only the resize stands between the photo and the model."""
     base = LocalEngine(EngineSpec(model="demo", engine=LocalOptions(dtype="float32")))
     request = _requests(demo_photos[:1])[0]
     (answer,) = base.answer([request])
@@ -102,7 +102,7 @@ def test_sizes_and_counts(engine: LocalEngine, demo_photos: list[Path]) -> None:
     assert "<|" not in answer.text
 
 
-def test_the_token_limit_is_told(engine: LocalEngine, demo_photos: list[Path]) -> None:
+def test_the_token_limit_is_a_finish_reason(engine: LocalEngine, demo_photos: list[Path]) -> None:
     short = summary.request("a", demo_photos[0], MISSION, PROMPTS.summary, 3)
     long = summary.request("b", demo_photos[0], MISSION, PROMPTS.summary, 96)
     answers = _by_key(engine, [short, long])
@@ -145,7 +145,7 @@ def test_streamed_pieces_join_to_the_answer(engine: LocalEngine, demo_photos: li
 
 
 def test_sampling_is_the_requests_own(demo_photos: list[Path]) -> None:
-    """The same seed gives the same text in any batch; another seed or attempt another."""
+    """A seed gives the same text in any batch, and another seed another text."""
     spec = EngineSpec(
         model="demo", temperature=1.5, top_p=0.98, seed=7, engine=LocalOptions(dtype="float32")
     )
@@ -159,8 +159,8 @@ def test_sampling_is_the_requests_own(demo_photos: list[Path]) -> None:
     engine.spec = EngineSpec(
         model="demo", temperature=1.5, top_p=0.98, seed=8, engine=LocalOptions(dtype="float32")
     )
-    other = _by_key(engine, requests)
-    assert any(other[key].text != together[key].text for key in together)
+    reseeded = _by_key(engine, requests)
+    assert any(reseeded[key].text != together[key].text for key in together)
 
 
 def test_max_pixels(demo_photos: list[Path]) -> None:
@@ -177,13 +177,13 @@ def test_max_pixels(demo_photos: list[Path]) -> None:
 def test_memory_that_runs_out_halves_the_batch(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No GPU here: only the exception is made, everything that answers it is real."""
+    """No GPU needed: only the exception is injected, its handling is real."""
     forward = ModelRunner.forward
     widths: list[int] = []
 
     def scarce(runner: ModelRunner, active: list[Sequence], store: KVCache) -> torch.Tensor:
         widths.append(len(active))
-        # Two fit while they are short, as it is where memory runs out in the middle.
+        # Two fit while they are short, as when memory runs out in the middle.
         if len(active) > 2 or (len(active) == 2 and active[0].output[3:]):
             raise torch.OutOfMemoryError("out of memory")
         return forward(runner, active, store)
@@ -210,8 +210,8 @@ def test_memory_that_runs_out_halves_the_batch(
 def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
     engine: LocalEngine, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is the batch's to mend, not the fault of the answer that it happened to."""
-    choose, calls = scheduler._choose_token, 0
+    """It concerns the batch, not the sequence whose token was being chosen."""
+    choose, calls = token_choice.choose_token, 0
 
     def scarce(sequence: Sequence, scores: Scores) -> int:
         nonlocal calls
@@ -222,14 +222,14 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
 
     requests = _requests(demo_photos[:4])[:4]
     plenty = _by_key(engine, requests)
-    monkeypatch.setattr(scheduler, "_choose_token", scarce)
+    monkeypatch.setattr(scheduler, "choose_token", scarce)
     monkeypatch.setattr(engine, "_slots", 4)
     with pytest.warns(UserWarning, match="the batch size is now"):
         assert _by_key(engine, requests) == plenty
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "flag"),
     [
         ({"temperature": -1.0}, "--temperature"),
         ({"top_p": 0.0}, "--top-p"),
@@ -237,8 +237,8 @@ def test_memory_that_runs_out_while_a_token_is_chosen_halves_the_batch_too(
         ({"max_pixels": 10}, "--max-pixels"),
     ],
 )
-def test_options_no_engine_can_honour(options: dict[str, float], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_options_no_engine_can_honour(options: dict[str, float], flag: str) -> None:
+    with pytest.raises(UsageError, match=flag):
         EngineSpec(model="demo", engine=LocalOptions(), **options)  # type: ignore[arg-type]
 
 
@@ -280,7 +280,9 @@ def test_int8_takes_less_memory_and_says_nearly_the_same(
     template = load_prompts().caption
     requests = [caption.request(str(p), [p], template, 400) for p in demo_photos[:8]]
     exact = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
-    same = [a for a in rounded.answer(requests) if isinstance(a, Answer) and a.text == exact[a.key]]
-    assert len(same) >= 5
+    equal = [
+        a for a in rounded.answer(requests) if isinstance(a, Answer) and a.text == exact[a.key]
+    ]
+    assert len(equal) >= 5
     with pytest.raises(UsageError, match="--quantize int3: use int8"):
         EngineSpec(model="demo", engine=LocalOptions(quantize="int3"))  # type: ignore[arg-type]

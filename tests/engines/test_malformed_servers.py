@@ -1,4 +1,4 @@
-"""Servers that answer oddly: each answer costs its question at most, and no secret gets out."""
+"""Malformed answers of servers: each fails its own request at most, and no secret leaks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _streamed(engine: ServerEngine) -> tuple[list[str], Answer]:
 
 
 @pytest.mark.parametrize("name", malformed.FINE)
-def test_what_nobody_needs_may_be_odd(
+def test_optional_fields_may_be_malformed(
     name: str, make: Make, served: Served, demo_photos: list[Path]
 ) -> None:
     engine = make(name)
@@ -81,7 +81,7 @@ def test_what_nobody_needs_may_be_odd(
 
 
 @pytest.mark.parametrize("name", [*malformed.LOST, *malformed.AGAIN])
-def test_an_answer_that_is_none_costs_its_question(
+def test_a_bad_answer_fails_its_request(
     name: str,
     make: Make,
     demo_photos: list[Path],
@@ -99,7 +99,7 @@ def test_an_answer_that_is_none_costs_its_question(
 
 
 @pytest.mark.parametrize("name", malformed.UNKNOWN)
-def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
+def test_invalid_log_probabilities_are_ignored(name: str, make: Make) -> None:
     (answer,) = make(name).answer([_verdict()])
     assert isinstance(answer, Answer)
     assert answer.text.startswith("通过")
@@ -109,7 +109,7 @@ def test_log_probabilities_that_tell_nothing(name: str, make: Make) -> None:
 @pytest.mark.parametrize(
     "name", [*malformed.LOST, *malformed.AGAIN, *malformed.UNKNOWN, "elsewhere"]
 )
-def test_odd_answers_to_the_first_questions_end_nothing(
+def test_bad_answers_to_probes_end_nothing(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
@@ -121,7 +121,7 @@ def test_odd_answers_to_the_first_questions_end_nothing(
 
 
 @pytest.mark.parametrize("name", ["choices_empty", "error", "two_lengths", "status_401", "reset"])
-def test_what_is_odd_once_is_asked_again(
+def test_an_answer_that_is_bad_once_is_retried(
     name: str, make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
@@ -147,7 +147,7 @@ def test_streams_are_read_by_their_specification(name: str, make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("event_error", "the server broke off: CUDA out of memory"),
         ("event_error_field", "the server broke off: CUDA out of memory"),
@@ -163,18 +163,20 @@ def test_streams_are_read_by_their_specification(name: str, make: Make) -> None:
         ("bomb", "16 MiB"),
     ],
 )
-def test_what_ends_a_stream_is_told(name: str, said: str, make: Make, served: Served) -> None:
-    with pytest.raises(ItemError, match=f"--base-url {served.url}: .*{said}"):
+def test_the_end_of_a_broken_stream_is_reported(
+    name: str, message: str, make: Make, served: Served
+) -> None:
+    with pytest.raises(ItemError, match=f"--base-url {served.url}: .*{message}"):
         _streamed(make(name))
 
 
-def test_halves_of_a_character_are_one_again(make: Make) -> None:
+def test_surrogates_are_joined(make: Make) -> None:
     pieces, answer = _streamed(make("event_pair"))
     assert pieces == ["螺", "😀丝"]
     assert answer.text == "螺😀丝"
 
 
-def test_a_body_that_stops_before_its_length_is_not_waited_for(
+def test_a_body_shorter_than_announced_is_not_waited_for(
     make: Make, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "IDLE_SECONDS", 0.05)
@@ -184,7 +186,7 @@ def test_a_body_that_stops_before_its_length_is_not_waited_for(
     assert failed.message == "1 bytes of 400 came, then nothing"
 
 
-def test_redirects_lead_to_the_same_server_alone(make: Make, demo_photos: list[Path]) -> None:
+def test_redirects_stay_on_the_same_server(make: Make, demo_photos: list[Path]) -> None:
     (answer,) = make("within").answer([_line(demo_photos[0])])
     assert isinstance(answer, Answer)
     (failed,) = make("elsewhere").answer([_line(demo_photos[0])])
@@ -193,11 +195,11 @@ def test_redirects_lead_to_the_same_server_alone(make: Make, demo_photos: list[P
     assert "sends us on to http://localhost:9/v1/chat, where nothing is sent" in failed.message
 
 
-@pytest.mark.parametrize("opener", ["key", "password"])
+@pytest.mark.parametrize("credential", ["key", "password"])
 @pytest.mark.parametrize("name", ["echo_text", "echo_error", "echo_html", "echo_line"])
-def test_what_opens_a_server_is_told_to_nobody(
+def test_no_secret_leaks(
     name: str,
-    opener: str,
+    credential: str,
     make: Make,
     served: Served,
     demo_photos: list[Path],
@@ -207,20 +209,20 @@ def test_what_opens_a_server_is_told_to_nobody(
     monkeypatch.setattr("shenhe.engines.server.backoff.PAUSE_SECONDS", 0.001)
     caplog.set_level("DEBUG")
     url, secrets = served.url, ["sk-geheim"]
-    if opener == "password":
+    if credential == "password":
         url = url.replace("://", "://user:p%40ss-wort@")
         secrets = ["p%40ss-wort", "p@ss-wort", "dXNlcjpwQHNzLXdvcnQ="]
     else:
         monkeypatch.setenv("SHENHE_API_KEY", secrets[0])
     engine = make(name, url)
-    (found,) = engine.answer([_line(demo_photos[0])])
-    told = repr(found) + caplog.text
+    (result,) = engine.answer([_line(demo_photos[0])])
+    output = repr(result) + caplog.text
     if name in ("echo_text", "echo_error"):
         with pytest.raises(ItemError) if name == "echo_error" else nullcontext() as raised:
-            told += repr(_streamed(engine))
-        told += str(raised.value) if raised else ""
-    assert not [secret for secret in secrets if secret in told]
-    assert "***" in told or name == "echo_line"
+            output += repr(_streamed(engine))
+        output += str(raised.value) if raised else ""
+    assert not [secret for secret in secrets if secret in output]
+    assert "***" in output or name == "echo_line"
 
 
 def test_a_secret_that_comes_in_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,13 +255,13 @@ def test_a_key_that_no_header_can_hold(make: Make, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("header", "seconds"),
     [("3", 3), ("0.5", 0.5), ("1e9", 1e9), ("inf", float("inf")), ("9" * 5000, float("inf"))]
     + [(text, None) for text in ("nan", "-3", "0", "soon", "", "Wed, 21 Oct 2015 07:28:00 GMT")]
     + [("Mon, 99 Foo 2015", None), ("\x00", None)],
 )
-def test_how_long_a_server_says_to_wait(told: str, seconds: float | None) -> None:
-    assert parse_retry_after(told) == seconds
+def test_retry_after(header: str, seconds: float | None) -> None:
+    assert parse_retry_after(header) == seconds
 
 
 def test_a_date_to_wait_for() -> None:
@@ -268,7 +270,7 @@ def test_a_date_to_wait_for() -> None:
     assert seconds > 1e9
 
 
-def test_nobody_waits_longer_than_two_minutes(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_pause_is_longer_than_two_minutes(caplog: pytest.LogCaptureFixture) -> None:
     backoff = Backoff("http://host/v1", 1800)
     assert backoff.pause(1, "1000000000") == 120
     assert backoff.pause(1, "inf") == 120
@@ -278,7 +280,7 @@ def test_nobody_waits_longer_than_two_minutes(caplog: pytest.LogCaptureFixture) 
     assert 0 < Backoff("x", 1800).pause(1, "nan") < 1
 
 
-def test_a_server_that_says_to_wait_for_ever_is_told_of(
+def test_an_endless_retry_after_is_reported(
     make: Make, demo_photos: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     with scripted("--status", "429", "--retry-after", "1000000000") as server:

@@ -1,4 +1,4 @@
-"""Qwen3-VL with a mixture of experts, tiny and of random weights: the same loop runs it."""
+"""Qwen3-VL with a mixture of experts, tiny, with random weights, on the same scheduler."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_it_writes_what_transformers_writes(mixture: Path, demo_photos: list[Path]) -> None:
+def test_the_text_equals_that_of_transformers(mixture: Path, demo_photos: list[Path]) -> None:
     engine = LocalEngine(
         EngineSpec(model=str(mixture), constrain=False, engine=LocalOptions(dtype="float32"))
     )
     template = load_prompts().caption
     requests = [caption.request(str(path), [path], template, 24) for path in demo_photos[:3]]
-    said = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
+    texts = {a.key: a.text for a in engine.answer(requests) if isinstance(a, Answer)}
     loaded = load_checkpoint(str(mixture), dtype="float32")
     model = AutoModelForImageTextToText.from_pretrained(mixture, dtype=torch.float32)
     tokenizer = loaded.processor.tokenizer
@@ -69,4 +69,4 @@ def test_it_writes_what_transformers_writes(mixture: Path, demo_photos: list[Pat
         inputs = loaded.processor(text=[text], images=[image], do_resize=False, return_tensors="pt")
         output = model.generate(**inputs, max_new_tokens=24, do_sample=False)
         written = output[0, inputs["input_ids"].shape[1] :]
-        assert tokenizer.decode(written) == said[request.key]
+        assert tokenizer.decode(written) == texts[request.key]

@@ -1,4 +1,4 @@
-"""Scores that are no numbers: a local model stops the run, and nothing is decided by them."""
+"""Scores that are not finite: a local model stops the run, and decides nothing by them."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _nan_weight(engine: LocalEngine) -> None:
 
 
 def _overflow(engine: LocalEngine) -> None:
-    """As a model that was trained in bfloat16 does in float16."""
+    """As a model trained in bfloat16 overflows in float16."""
     _base(engine).model.language_model.norm.weight.mul_(1e38)
 
 
 def _one_score(engine: LocalEngine) -> None:
-    """A token that is never the likeliest, and yet no number."""
+    """A token that is never the best, and yet not finite."""
     head = torch.nn.Parameter(_base(engine).lm_head.weight.clone())
     head[7].fill_(-1e38)
     head[7].mul_(1e38)
@@ -66,13 +66,13 @@ def _one_score(engine: LocalEngine) -> None:
 
 
 def _eye(engine: LocalEngine) -> None:
-    """Only where there is a photo."""
+    """In the vision tower alone."""
     _base(engine).model.visual.patch_embed.proj.bias[0] = NAN
 
 
 @pytest.mark.parametrize("spoil", [_nan_weight, _overflow, _one_score, _eye])
 @pytest.mark.parametrize("options", [{"batch_size": 4}, {"constrain": False, "speculate": True}])
-def test_a_model_whose_scores_are_no_numbers_stops(
+def test_a_model_with_scores_that_are_not_finite_stops(
     spoil: Callable[[LocalEngine], None], options: dict[str, object], demo_photos: list[Path]
 ) -> None:
     engine = _engine(**options)
@@ -87,7 +87,7 @@ def test_a_model_whose_scores_are_no_numbers_stops(
 
 
 @pytest.mark.parametrize("constrain", [True, False])
-def test_also_when_a_later_token_is_the_first_to_show_it(
+def test_a_later_token_may_be_the_first_to_show_it(
     constrain: bool, demo_photos: list[Path]
 ) -> None:
     engine = _engine(constrain=constrain)
@@ -128,12 +128,12 @@ def test_a_damaged_checkpoint_decides_nothing(tree: Path, tmp_path: Path) -> Non
     "value",
     [NAN, float("inf"), -float("inf"), 0.9, None, "-0.1", True, [-0.1], -(10**400), 10**400],
 )
-def test_what_is_no_log_probability(value: object) -> None:
+def test_values_that_are_no_log_probability(value: object) -> None:
     assert not is_logprob(value)
     assert not are_plausible([-0.1, value])
 
 
-def test_what_cannot_be_the_likeliest_tokens() -> None:
+def test_implausible_top_tokens() -> None:
     assert are_plausible([-0.1, -2.4, -9999.0])
     assert are_plausible([0.0, -30])
     assert not are_plausible([])

@@ -1,4 +1,4 @@
-"""A server as an engine: what goes over the wire, what comes back, and what goes wrong."""
+"""The server engine: what is sent, what is received, and how failures are handled."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def served() -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def held() -> Iterator[Served]:
-    """A server that holds answers to formats, as vLLM does."""
+def constraining() -> Iterator[Served]:
+    """A server that constrains answers, as vLLM does."""
     with scripted("--form", "structured_outputs") as server:
         yield server
 
@@ -69,24 +69,24 @@ def _line(photo: Path, key: str = "k") -> Request:
     return summary.request(key, photo, MISSION, PROMPTS.summary, 64)
 
 
-def test_what_a_server_can_do_is_found_by_asking_it(
-    make: Make, served: Served, held: Served
+def test_the_dialect_of_a_server_is_probed(
+    make: Make, served: Served, constraining: Served
 ) -> None:
-    plain, rich = make(served).dialect, make(held).dialect
+    plain, rich = make(served).dialect, make(constraining).dialect
     assert (plain.extras, plain.form, plain.top_logprobs) == (False, None, 0)
     assert (rich.extras, rich.form, rich.top_logprobs) == (True, "structured_outputs", 20)
-    assert make(held, constrain=False).dialect.form is None
+    assert make(constraining, constrain=False).dialect.form is None
     for form in ("guided_regex", "regex"):
         with scripted("--form", form) as server:
             assert make(server).dialect.form == form
 
 
-def test_the_server_sees_the_pixels_that_the_model_is_to_see(
-    make: Make, held: Served, demo_photos: list[Path]
+def test_the_server_gets_the_pixels_of_the_model(
+    make: Make, constraining: Served, demo_photos: list[Path]
 ) -> None:
-    engine = make(held, max_pixels=65_536)
+    engine = make(constraining, max_pixels=65_536)
     (answer,) = engine.answer([_line(demo_photos[0])])
-    sent = held.get("last")
+    sent = constraining.get("last")
     assert sent["skip_special_tokens"] is False
     assert sent["temperature"] == 0
     (url,) = (
@@ -97,21 +97,21 @@ def test_the_server_sees_the_pixels_that_the_model_is_to_see(
     )
     head, _, data = url.partition(",")
     assert head == "data:image/bmp;base64"
-    seen = Image.open(io.BytesIO(base64.b64decode(data)))
+    sent_photo = Image.open(io.BytesIO(base64.b64decode(data)))
     budget = PixelBudget(65_536, 65_536)
-    assert seen.tobytes() == photos.load(demo_photos[0], budget).image.tobytes()
+    assert sent_photo.tobytes() == photos.load(demo_photos[0], budget).image.tobytes()
     assert isinstance(answer, Answer)
-    assert answer.sizes[0].resized_wh == seen.size
+    assert answer.sizes[0].resized_wh == sent_photo.size
     assert re.fullmatch(sent["structured_outputs"]["regex"], answer.text)
 
 
-def test_photos_may_be_small_instead(make: Make, served: Served, demo_photos: list[Path]) -> None:
+def test_photos_may_travel_as_png(make: Make, served: Served, demo_photos: list[Path]) -> None:
     list(make(served, photo_packing="png").answer([_line(demo_photos[0])]))
     content = served.get("last")["messages"][-1]["content"]
     (url,) = (part["image_url"]["url"] for part in content if part["type"] == "image_url")
     assert url.startswith("data:image/png;base64,")
-    seen = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-    assert seen.tobytes() == photos.load(demo_photos[0], PixelBudget()).image.tobytes()
+    sent_photo = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert sent_photo.tobytes() == photos.load(demo_photos[0], PixelBudget()).image.tobytes()
 
 
 def test_photos_by_their_paths(make: Make, served: Served, tmp_path: Path) -> None:
@@ -130,9 +130,11 @@ def test_photos_by_their_paths(make: Make, served: Served, tmp_path: Path) -> No
     assert sent == ["file:///" + as_it_is.as_uri()[8:10], "data:image", "data:image"]
 
 
-def test_the_odds_of_a_verdict(make: Make, held: Served, served: Served) -> None:
+def test_the_log_probabilities_of_a_verdict(
+    make: Make, constraining: Served, served: Served
+) -> None:
     request = verdict.request("k", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
-    (answer,) = make(held).answer([request])
+    (answer,) = make(constraining).answer([request])
     assert isinstance(answer, Answer)
     # 不通过 is not among the likeliest: at most as likely as the last of them.
     assert answer.choice_logprobs == {PASS: -0.1, FAIL: -2.1}
@@ -141,7 +143,7 @@ def test_the_odds_of_a_verdict(make: Make, held: Served, served: Served) -> None
     assert blind.choice_logprobs == {}
 
 
-def test_an_opening_that_two_choices_share_tells_nothing() -> None:
+def test_a_token_that_starts_two_choices_is_ignored() -> None:
     likely = [(b"", -0.1), (b"x", -2.0)]
     assert choice_logprobs((PASS, FAIL), likely) == {}
     half = [("不".encode()[:2], -0.5), *likely]
@@ -149,10 +151,10 @@ def test_an_opening_that_two_choices_share_tells_nothing() -> None:
 
 
 def test_an_answer_at_its_limit_is_closed_where_it_was_held(
-    make: Make, held: Served, served: Served, demo_photos: list[Path]
+    make: Make, constraining: Served, served: Served, demo_photos: list[Path]
 ) -> None:
     request = caption.request("k", demo_photos[:1], PROMPTS.caption, 7)
-    (closed,) = make(held).answer([request])
+    (closed,) = make(constraining).answer([request])
     (free,) = make(served).answer([request])
     assert isinstance(closed, Answer)
     assert isinstance(free, Answer)
@@ -190,9 +192,7 @@ def test_sampling_has_a_seed_of_its_own(make: Make, served: Served) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_what_cannot_succeed_is_not_tried_again(
-    status: int, make: Make, demo_photos: list[Path]
-) -> None:
+def test_a_refusal_is_not_retried(status: int, make: Make, demo_photos: list[Path]) -> None:
     with scripted("--status", str(status)) as server:
         engine = make(server)
         before = server.get("counts")["asked"]
@@ -214,25 +214,25 @@ def test_an_unreadable_photo_fails_alone(
 ) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"nothing")
-    found = {a.key: a for a in make(served).answer([_line(bad, "a"), _line(demo_photos[0], "b")])}
-    assert isinstance(found["a"], RequestFailed)
-    assert found["a"].code == "not_a_photo"
-    assert isinstance(found["b"], Answer)
+    results = {a.key: a for a in make(served).answer([_line(bad, "a"), _line(demo_photos[0], "b")])}
+    assert isinstance(results["a"], RequestFailed)
+    assert results["a"].code == "not_a_photo"
+    assert isinstance(results["b"], Answer)
 
 
 def test_every_fault_passes(make: Make, demo_photos: list[Path]) -> None:
     with scripted("--faults", "0.4", "--stall", "1") as server:
         engine = make(server, request_timeout=0.5)
         requests = [_line(demo_photos[n % 20], str(n)) for n in range(300)]
-        found = {answer.key: answer for answer in engine.answer(requests)}
+        results = {answer.key: answer for answer in engine.answer(requests)}
         counts = server.get("counts")
     with scripted() as quiet:
         expected = {answer.key: answer for answer in make(quiet).answer(requests)}
-    assert found == expected
+    assert results == expected
     assert {"429", "500", "reset", "stall", "truncated", "not_json", "no_choices"} <= counts.keys()
 
 
-def test_more_are_under_way_while_all_is_well(make: Make, demo_photos: list[Path]) -> None:
+def test_concurrency_grows_while_all_is_well(make: Make, demo_photos: list[Path]) -> None:
     with scripted("--delay", "0.1") as server:
         requests = [_line(demo_photos[0], str(n)) for n in range(200)]
         list(make(server).answer(requests))
@@ -249,27 +249,27 @@ def test_a_server_that_is_gone_is_waited_for(
     with scripted("--delay", "0.05") as server:
         engine = make(server, batch_size=4)
         answers = engine.answer(iter(requests))
-        found = [next(answers)]
-    again: list[object] = []
+        results = [next(answers)]
+    restarted: list[object] = []
 
     def come_back() -> None:
         time.sleep(1.5)
         with scripted("--port", str(server.port)) as second:
-            again.append(second)
-            while len(found) < len(requests):
+            restarted.append(second)
+            while len(results) < len(requests):
                 time.sleep(0.05)
 
     thread = Thread(target=come_back)
     thread.start()
-    found += answers
+    results += answers
     thread.join()
-    assert sorted(int(a.key) for a in found) == list(range(200))
-    assert all(isinstance(a, Answer) for a in found)
+    assert sorted(int(a.key) for a in results) == list(range(200))
+    assert all(isinstance(a, Answer) for a in results)
     assert "is gone" in caplog.text
     assert "is back after" in caplog.text
 
 
-def test_a_server_that_was_started_anew_counts_anew(make: Make, demo_photos: list[Path]) -> None:
+def test_a_restarted_server_gives_the_same_answers(make: Make, demo_photos: list[Path]) -> None:
     requests = [_line(demo_photos[n % 9], str(n)) for n in range(300)]
     with scripted() as server:
         engine = make(server)
@@ -298,7 +298,7 @@ def test_the_key_comes_from_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"base_url": None}, "--base-url"),
         ({"base_url": "ftp://x"}, "must begin with http"),
@@ -310,9 +310,9 @@ def test_the_key_comes_from_the_environment(
     ],
 )
 def test_options_no_server_can_honour(
-    options: dict[str, object], said: str, served: Served
+    options: dict[str, object], message: str, served: Served
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         shenhe.load(**{"model": "scripted", "engine": "server", "base_url": served.url} | options)  # type: ignore[arg-type]
 
 

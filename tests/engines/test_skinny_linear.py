@@ -1,4 +1,4 @@
-"""A few rows through large matrices, the other way round: the same but for rounding."""
+"""Skinny GEMMs: equal to the usual product but for rounding."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from shenhe.engines.local.skinny_linear import (
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("inside", "outside"), [(512, 1024), (64, LM_HEAD_ROWS)])
-def test_the_same_but_for_rounding(inside: int, outside: int, bias: bool) -> None:
+def test_results_are_equal_but_for_rounding(inside: int, outside: int, bias: bool) -> None:
     layer = nn.Linear(inside, outside, bias=bias)
-    thin = deepcopy(layer)
-    use_skinny_linear(thin.modules())
-    assert isinstance(thin, SkinnyLinear)
+    skinny = deepcopy(layer)
+    use_skinny_linear(skinny.modules())
+    assert isinstance(skinny, SkinnyLinear)
     for rows in range(1, MAX_ROWS_OF_LM_HEAD + 2):
-        given = torch.randn(rows, inside)
-        torch.testing.assert_close(thin(given), layer(given), rtol=1e-4, atol=1e-5)
-        assert thin(given[None]).shape == (1, rows, outside)
+        inputs = torch.randn(rows, inside)
+        torch.testing.assert_close(skinny(inputs), layer(inputs), rtol=1e-4, atol=1e-5)
+        assert skinny(inputs[None]).shape == (1, rows, outside)
 
 
-def test_layers_that_compute_in_their_own_way_are_left_alone() -> None:
+def test_other_layers_are_left_alone() -> None:
     class Other(nn.Linear):
         pass
 

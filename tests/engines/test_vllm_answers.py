@@ -1,6 +1,4 @@
-"""What vLLM gives for one question costs that question alone. A stand-in takes vLLM's place here:
-the real one runs in tests/peers.
-"""
+"""A bad output of vLLM fails its own request (by a stand-in; tests/peers run vLLM)."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ TEXT = "通过\n理由: 图片_1中"
 
 
 class Scheduler:
-    """vLLM's engine: ends each question by the reason that stands in it, or refuses it."""
+    """vLLM's engine: ends each request with the reason that its prompt names, or refuses it."""
 
     def __init__(self, **options: Any) -> None:
         self.llm_engine, self._waiting = self, list[SimpleNamespace]()
@@ -28,9 +26,11 @@ class Scheduler:
         if "too long" in prompt["prompt"]:
             raise ValueError("The decoder prompt is longer than the maximum model length")
         reason = next(r for r in ("stop", "abort", "error", "length") if r in prompt["prompt"])
-        said = SimpleNamespace(text=TEXT, finish_reason=reason, logprobs=None, token_ids=[1])
+        completion = SimpleNamespace(text=TEXT, finish_reason=reason, logprobs=None, token_ids=[1])
         self._waiting.append(
-            SimpleNamespace(request_id=name, finished=True, outputs=[said], prompt_token_ids=[1])
+            SimpleNamespace(
+                request_id=name, finished=True, outputs=[completion], prompt_token_ids=[1]
+            )
         )
 
     def step(self) -> list[SimpleNamespace]:
@@ -45,11 +45,18 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
 
     modules: dict[str, dict[str, object]] = {
         "vllm": {"LLM": Scheduler, "SamplingParams": anything},
+        "vllm.exceptions": {},
         "vllm.lora": {},
         "vllm.lora.request": {"LoRARequest": anything},
         "vllm.sampling_params": {
             "RequestOutputKind": SimpleNamespace(CUMULATIVE=1, FINAL_ONLY=2),
             "StructuredOutputsParams": anything,
+        },
+        "vllm.v1": {},
+        "vllm.v1.engine": {},
+        "vllm.v1.engine.exceptions": {
+            "EngineDeadError": type("EngineDeadError", (Exception,), {}),
+            "EngineGenerateError": type("EngineGenerateError", (Exception,), {}),
         },
     }
     for name, members in modules.items():
@@ -63,16 +70,18 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     monkeypatch.delitem(sys.modules, "shenhe.engines.vllm")
 
 
-def test_only_an_answer_that_ended_is_one(engine: Engine) -> None:
+def test_only_finished_answers_count(engine: Engine) -> None:
     requests = [
         Request(text, (Message("user", (text,)),), 8)
         for text in ("stop", "too long", "abort", "error", "length")
     ]
     results = {result.key: result for result in engine.answer(requests)}
-    answers = {key: one.finish_reason for key, one in results.items() if isinstance(one, Answer)}
+    answers = {
+        key: result.finish_reason for key, result in results.items() if isinstance(result, Answer)
+    }
     assert answers == {"stop": "stop", "length": "length"}
-    failed = {key: one for key, one in results.items() if isinstance(one, RequestFailed)}
-    assert {key: one.code for key, one in failed.items()} == {
+    failed = {key: result for key, result in results.items() if isinstance(result, RequestFailed)}
+    assert {key: failure.code for key, failure in failed.items()} == {
         "too long": "refused",
         "abort": "bad_answer",
         "error": "bad_answer",

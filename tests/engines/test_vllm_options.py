@@ -1,4 +1,4 @@
-"""What is passed on to vLLM, and what is not."""
+"""Options of vLLM: which are passed on, which are refused."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def test_values_are_json_or_text() -> None:
         'parts=[{"trust-remote-code": "yes"}]',
     ],
 )
-def test_foreign_code_is_refused_in_every_coat(option: str) -> None:
+def test_foreign_code_is_refused_in_every_form(option: str) -> None:
     with pytest.raises(UsageError, match="foreign code is refused"):
         read_vllm_options([option])
 
 
-def test_another_form_is_named() -> None:
+def test_another_form_is_refused() -> None:
     with pytest.raises(UsageError, match="write NAME=VALUE"):
         read_vllm_options(["max_model_len"])

@@ -58,17 +58,17 @@ def test_coco_opens_in_pycocotools(annotation: Annotation, tmp_path: Path) -> No
     (image,) = coco.loadImgs(coco.getImgIds())
     assert Size(image["width"], image["height"]) == SIZE
     names = {item["id"]: item["name"] for item in coco.loadCats(coco.getCatIds())}
-    things = coco.loadAnns(coco.getAnnIds())
+    objects = coco.loadAnns(coco.getAnnIds())
     photo = _upright(Path(image["file_name"]))
-    for thing, original in zip(things, THINGS, strict=True):
-        name = names[thing["category_id"]]
-        assert thing["desc"] == original.desc
-        x, y, w, h = thing["bbox"]
+    for item, original in zip(objects, THINGS, strict=True):
+        name = names[item["category_id"]]
+        assert item["desc"] == original.desc
+        x, y, w, h = item["bbox"]
         assert 0 <= x <= x + w <= SIZE.width
         assert 0 <= y <= y + h <= SIZE.height
-        flat = thing.get("polyline") or (thing["segmentation"] or [[x, y, x + w, y + h]])[0]
+        flat = item.get("polyline") or (item["segmentation"] or [[x, y, x + w, y + h]])[0]
         _check_on_thing(photo, name, [list(p) for p in zip(flat[::2], flat[1::2], strict=True)])
-    quad = things[1]
+    quad = objects[1]
     assert coco.annToMask(quad).sum() == pytest.approx(quad["area"], rel=0.03)
 
 
@@ -80,7 +80,7 @@ def test_yolo_obb(annotation: Annotation, tmp_path: Path) -> None:
     assert photo.stem == text.stem
     header = (tmp_path / "y" / "data.yaml").read_text(encoding="utf-8")
     assert 'names:\n  0: "BBU设备"\n  1: "标签"\n' in header
-    seen = _upright(photo)
+    pixels = _upright(photo)
     for line, name in zip(text.read_text().splitlines(), ("BBU设备", "标签"), strict=True):
         _, *numbers = map(float, line.split())
         assert len(numbers) == 8
@@ -89,7 +89,7 @@ def test_yolo_obb(annotation: Annotation, tmp_path: Path) -> None:
             [x * SIZE.width, y * SIZE.height]
             for x, y in zip(numbers[::2], numbers[1::2], strict=True)
         ]
-        _check_on_thing(seen, name, points)
+        _check_on_thing(pixels, name, points)
     # Whatever a reader makes of EXIF, the file beside the labels has these pixels.
     with Image.open(photo) as stored:
         assert stored.size == SIZE
@@ -105,14 +105,14 @@ def test_one_json_beside_each_photo(tool: str, annotation: Annotation, tmp_path:
     photo = path.parent / content["imagePath"]
     with Image.open(photo) as stored:
         assert stored.size == SIZE
-    seen = _upright(photo)
+    pixels = _upright(photo)
     kinds = [shape["shape_type"] for shape in content["shapes"]]
     assert kinds == ["rectangle", "polygon", "linestrip"]
     corners = {"labelme": 2, "x-anylabeling": 4}[tool]
     assert [len(shape["points"]) for shape in content["shapes"]] == [corners, 4, 3]
-    for shape, thing in zip(content["shapes"], THINGS, strict=True):
-        assert shape["description"] == thing.desc
-        _check_on_thing(seen, shape["label"], shape["points"])
+    for shape, item in zip(content["shapes"], THINGS, strict=True):
+        assert shape["description"] == item.desc
+        _check_on_thing(pixels, shape["label"], shape["points"])
 
 
 def test_label_studio(annotation: Annotation, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_label_studio(annotation: Annotation, tmp_path: Path) -> None:
         *("rectanglelabels", "polygonlabels", "vectorlabels"),
     ]
     assert [item["value"]["text"] for item in results if item["type"] == "textarea"] == [
-        [thing.desc] for thing in THINGS
+        [item.desc] for item in THINGS
     ]
     box = results[0]["value"]
     assert (box["x"], box["y"], box["width"], box["height"]) == (10, 10, 30, 30)
@@ -133,7 +133,7 @@ def test_label_studio(annotation: Annotation, tmp_path: Path) -> None:
     assert [(p["x"], p["y"]) for p in line["vertices"]] == [(10, 70), (50, 90), (90, 70)]
     config = ET.fromstring((tmp_path / "s" / "config.xml").read_text(encoding="utf-8"))
     named = {label.get("value") for label in config.iter("Label")}
-    assert named == {thing.desc for thing in THINGS}
+    assert named == {item.desc for item in THINGS}
 
 
 def test_training_rows_come_back_as_they_were(annotation: Annotation, tmp_path: Path) -> None:
@@ -151,18 +151,18 @@ def test_training_rows_come_back_as_they_were(annotation: Annotation, tmp_path: 
 
 
 def test_what_is_smaller_than_a_pixel_comes_back_too(tmp_path: Path) -> None:
-    thing = CaptionObject(Box(100, 100, 102, 400), "a")
-    small = Annotation(tmp_path / "a.jpg", Size(100, 100), (thing,))
+    item = CaptionObject(Box(100, 100, 102, 400), "a")
+    small = Annotation(tmp_path / "a.jpg", Size(100, 100), (item,))
     write_export("training", [small], tmp_path / "t.jsonl", category)
     (back,) = read_annotations(tmp_path / "t.jsonl")
-    assert back.objects == (thing,)
+    assert back.objects == (item,)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_hostile_descs_missing_photos_and_points_beyond_the_edge(name: str, tmp_path: Path) -> None:
     desc = "<b>&\"'\\/: {x}\n- 1"
-    thing = CaptionObject(Box(-50, 0, 1200, 900), desc)
-    gone = Annotation(tmp_path / "gone.jpg", Size(100, 100), (thing,))
+    item = CaptionObject(Box(-50, 0, 1200, 900), desc)
+    gone = Annotation(tmp_path / "gone.jpg", Size(100, 100), (item,))
     empty = Annotation(paint(tmp_path / "e.jpg").image, SIZE, ())
     losses = write_export(name, [gone, empty], tmp_path / "out", whole_desc)
     if name in ("yolo-obb", "labelme", "x-anylabeling"):

@@ -1,4 +1,4 @@
-"""A fault in a foreign library: its entry point raises once, at the n-th call, then works again."""
+"""Fault injection: an entry point of a library raises at its n-th call and works otherwise."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from shenhe.runs import RunOptions, find_stage_a, run_summaries, run_verdicts
 MISSIONS, PROMPTS = load_missions(), load_prompts()
 MISSION = MISSIONS.get("挡风板安装检查")
 NEVER: tuple[BaseException, ...] = (KeyError("never"), ZeroDivisionError(), RecursionError("never"))
-"""What no library's entry point should raise, and some day does."""
+"""Exceptions that no entry point should raise."""
 
 
 class PanicException(BaseException):
-    """What a panic in a library written in Rust looks like from here."""
+    """A panic of a library written in Rust."""
 
     __module__ = "pyo3_runtime"
 
@@ -33,13 +33,13 @@ PANIC = PanicException("called `Option::unwrap()` on a `None` value")
 
 
 def name_of(value: Any) -> str:
-    """Name an exception, or what a fault is put into, in the name of a test."""
+    """Name an exception or an owner of an entry point in the id of a test."""
     return type(value).__name__ if isinstance(value, BaseException) else str(value)
 
 
 @dataclass(slots=True)
 class Fault:
-    """Replaces `name` of `owner` by what raises `error` at one call and is itself at all others."""
+    """Replaces `name` of `owner` by a function that raises `error` at call `at` only."""
 
     owner: Any
     name: str
@@ -62,7 +62,7 @@ class Fault:
 
 
 def run(engine: Engine, tree: Path, out: Path) -> ShenheError | None:
-    """Run both stages as `shenhe run` does; give the system error that ended them, if one did."""
+    """Run both stages as `shenhe run` does. Returns the system error that ended them, if any."""
     try:
         run_summaries(
             engine,
@@ -81,7 +81,7 @@ def run(engine: Engine, tree: Path, out: Path) -> ShenheError | None:
 
 
 def assert_accounted_for(out: Path, groups: set[str]) -> None:
-    """Hold that every group is in rows or failures, once, in Stage-A, and has one verdict row."""
+    """Assert that every group has one Stage-A row or failures, and one verdict row."""
     for stage in ("a", "b"):
         rows = Counter(row["group_id"] for row in read(out / stage, ""))
         failed = {row["group_id"] for row in read(out / stage, ".failures")}
@@ -93,7 +93,7 @@ def assert_accounted_for(out: Path, groups: set[str]) -> None:
 
 
 def read(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """Read the rows or the failures of a stage; every line of them must be JSON."""
+    """Read the rows or the failures of a stage; every line must be JSON."""
     path = folder / f"{MISSION.name}{kind}.jsonl"
     if not path.exists():
         return []

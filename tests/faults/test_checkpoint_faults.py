@@ -1,5 +1,4 @@
-"""What a library raises over a checkpoint ends the command with one line, before anything is
-written."""
+"""An error of a library for a checkpoint ends the command with one line and nothing written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the disk, SQLite and JSON raise stops a run with one line, and it goes on from there."""
+"""Errors of the disk, SQLite and JSON stop a run with one line, and it resumes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _answer(request: Any) -> str:
 
 
 def _stopped_and_resumed(tree: Path, out: Path, fault: Fault, patch: pytest.MonkeyPatch) -> None:
-    """Run into the fault, which the edge would make one line of, and again without it."""
+    """Run with the fault, which the edge turns into one line, and again without it."""
     engine = ScriptedEngine(_answer)
     with patch.context() as patched:
         fault.inject(patched)
@@ -115,7 +115,7 @@ def test_json(
     module: str,
     error: BaseException,
 ) -> None:
-    """What was written by a run before is read by the next one."""
+    """The next run reads the files of the first."""
     assert run(ScriptedEngine(_answer), tree, tmp_path / "out") is None
     fault = Fault(sys.modules[module], "from_json", error)
     _stopped_and_resumed(tree, tmp_path / "out", fault, monkeypatch)

@@ -1,4 +1,4 @@
-"""What the HTTP library raises over one question costs that question, or is asked again."""
+"""An error of the HTTP library fails its request, or the request is retried."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ def test_round_trip_is_stable_to_the_byte(value: Caption) -> None:
 
 
 def test_a_line_says_how_many_points_it_has() -> None:
-    thing = CaptionObject(Line(((1, 2), (3, 4), (5, 6))), "光纤/铠装")
+    item = CaptionObject(Line(((1, 2), (3, 4), (5, 6))), "光纤/铠装")
     fields = '"line": [1, 2, 3, 4, 5, 6], "line_points": 3, "desc": "光纤/铠装"'
-    assert caption.render(Caption(((thing,),))) == _one(fields)
+    assert caption.render(Caption(((item,),))) == _one(fields)
 
 
 def test_zero_objects_is_a_caption() -> None:

@@ -29,23 +29,23 @@ def test_case(path: Path) -> None:
             recover(text, 1)
         assert caught.value.code == expected["error"]
         return
-    found = recover(text, 1)
-    assert caption.to_grouped(found.caption) == expected["caption"]
-    assert [str(repair) for repair in found.repairs] == expected["repairs"]
-    assert found.truncated == expected["truncated"]
+    recovery = recover(text, 1)
+    assert caption.to_grouped(recovery.caption) == expected["caption"]
+    assert [str(repair) for repair in recovery.repairs] == expected["repairs"]
+    assert recovery.truncated == expected["truncated"]
 
 
 @given(captions)
 def test_what_keeps_the_format_is_read_as_it_is(value: Caption) -> None:
-    found = recover(caption.render(value))
-    loops = any(objects.count(thing) >= 3 for objects in value.photos for thing in objects)
-    assert loops or found == (value, (), False)
+    recovery = recover(caption.render(value))
+    loops = any(objects.count(item) >= 3 for objects in value.photos for item in objects)
+    assert loops or recovery == (value, (), False)
 
 
 def test_several_photos() -> None:
     first = '"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "a"}'
-    found = recover("{'图片_1': {" + first + "}, '图片_2': {}}", 2)
-    assert [len(objects) for objects in found.caption.photos] == [1, 0]
+    recovery = recover("{'图片_1': {" + first + "}, '图片_2': {}}", 2)
+    assert [len(objects) for objects in recovery.caption.photos] == [1, 0]
     with pytest.raises(FormatError, match="expected 2 photos"):
         recover('{"图片_1": {' + first, 2)
     with pytest.raises(FormatError, match="expected 图片_2"):
@@ -65,14 +65,14 @@ def test_a_cut_anywhere_gives_the_first_objects_or_an_error() -> None:
     text = caption.render(whole)
     for end in range(len(text)):
         try:
-            found = recover(text[:end], 1)
+            recovery = recover(text[:end], 1)
         except FormatError:
             assert '"desc": "BBU设备' not in text[:end] or "}" not in text[:end]
             continue
-        (objects,) = found.caption.photos
+        (objects,) = recovery.caption.photos
         assert objects == whole.photos[0][: len(objects)]
-        assert found.truncated
-        assert any(repair.kind == "truncated" for repair in found.repairs)
+        assert recovery.truncated
+        assert any(repair.kind == "truncated" for repair in recovery.repairs)
 
 
 def test_ten_thousand_mutations_raise_nothing_but_format_errors() -> None:
@@ -98,13 +98,13 @@ def test_ten_thousand_mutations_raise_nothing_but_format_errors() -> None:
             at = rng.randrange(len(text) + 1)
             text = text[:at] + rng.choice([*pieces, ""]) + text[at + rng.randint(0, 3) :]
         try:
-            found = recover(text, 1)
+            recovery = recover(text, 1)
         except FormatError:
             continue
         # Whatever was read keeps the format, and an empty caption was written as one.
-        again = caption.parse(caption.render(found.caption), 1)
-        assert caption.render(again) == caption.render(found.caption)
-        if not found.caption.photos[0]:
+        again = caption.parse(caption.render(recovery.caption), 1)
+        assert caption.render(again) == caption.render(recovery.caption)
+        if not recovery.caption.photos[0]:
             assert "bbox_2d" not in text
 
 
@@ -160,7 +160,7 @@ def test_an_object_is_never_lost_without_a_word() -> None:
     """Brackets taken away, doubled or turned: every object is read, dropped by name, or refused."""
     rng = random.Random(1)
     objects = [f'{{"bbox_2d": [{n}, 20, 900, 950], "desc": "标签/{n}"}}' for n in (1, 22, 333)]
-    grouped = ", ".join(f'"object_{n}": {thing}' for n, thing in enumerate(objects, 1))
+    grouped = ", ".join(f'"object_{n}": {item}' for n, item in enumerate(objects, 1))
     texts = ['{"图片_1": {' + grouped + "}}", "[" + ", ".join(objects) + "]", "\n".join(objects)]
     for _ in range(3000):
         text = rng.choice(texts)
@@ -195,10 +195,10 @@ def test_zero_to_one_names_the_option_in_every_frame() -> None:
         with pytest.raises(FormatError, match="--coordinates") as caught:
             recover(text, 1, frames)
         assert caught.value.code == "range"
-    ones = '{"图片_1": {"object_1": {"bbox_2d": [0, 0, 1, 1], "desc": "a"}}}'
+    unit_box = '{"图片_1": {"object_1": {"bbox_2d": [0, 0, 1, 1], "desc": "a"}}}'
     for frames in (None, caption.frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
         with pytest.raises(FormatError, match="--coordinates"):
-            recover(ones, 1, frames)
+            recover(unit_box, 1, frames)
 
 
 def test_what_a_broken_object_lacks_is_named() -> None:

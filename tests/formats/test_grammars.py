@@ -75,9 +75,9 @@ def test_a_caption_cut_anywhere_is_closed_into_a_shorter_one(
     grammar = grammars.of_caption(len(value.photos))
     closed = close_truncated(cut, grammar)
     assert takes(grammar, closed)
-    found = caption.parse(closed, len(value.photos))
-    for ours, theirs in zip(found.photos, caption.parse(text).photos, strict=True):
-        assert ours == theirs[: len(ours)]
+    shortened = caption.parse(closed, len(value.photos))
+    for kept, whole in zip(shortened.photos, caption.parse(text).photos, strict=True):
+        assert kept == whole[: len(kept)]
     if cut == text:
         assert closed == text
 
@@ -189,11 +189,11 @@ def test_lines_and_verdicts(grammar: Grammar, parse: Parser, text: str, taken: b
 
 def test_what_goes_round_in_a_circle() -> None:
     grammar = grammars.of_caption(1)
-    thing = '"object_{}": {{"bbox_2d": [1, 2, 3, {}], "desc": "a"}}'
-    same = ", ".join(thing.format(n, 4) for n in range(1, 4))
-    other = ", ".join(thing.format(n, 3 + n) for n in range(1, 4))
-    assert is_repeating('{"图片_1": {' + same, grammar)
-    assert not is_repeating('{"图片_1": {' + other, grammar)
+    item = '"object_{}": {{"bbox_2d": [1, 2, 3, {}], "desc": "a"}}'
+    equal_objects = ", ".join(item.format(n, 4) for n in range(1, 4))
+    growing_objects = ", ".join(item.format(n, 3 + n) for n in range(1, 4))
+    assert is_repeating('{"图片_1": {' + equal_objects, grammar)
+    assert not is_repeating('{"图片_1": {' + growing_objects, grammar)
     boxes = ", ".join(
         f'"object_{n}": {{"bbox_2d": [{10 * n}, 2, {10 * n + 8}, 40], "desc": "a"}}'
         for n in range(1, 9)

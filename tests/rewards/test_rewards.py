@@ -29,9 +29,13 @@ def test_formats_are_those_of_the_parser() -> None:
 
 
 def test_conversations_are_read_as_texts_are() -> None:
-    said = [{"role": "assistant", "content": GOOD}]
+    conversation = [{"role": "assistant", "content": GOOD}]
     parts = [{"role": "assistant", "content": [{"type": "text", "text": GOOD}]}]
-    assert rewards.verdict_format([said, parts, []], prompts=[], trainer_state=None) == [1, 1, 0]
+    assert rewards.verdict_format([conversation, parts, []], prompts=[], trainer_state=None) == [
+        1,
+        1,
+        0,
+    ]
 
 
 def test_a_false_pass_is_worse_than_saying_nothing() -> None:
@@ -112,9 +116,9 @@ def test_grpo_with_trl_writes_more_verdicts_that_are_well_formed(tmp_path: Path)
     )
     trainer.reward_weights = torch.tensor([1.0, 0.2, 0.2])
     trainer.train()
-    told = [log for log in trainer.state.log_history if "rewards/verdict_format/mean" in log]
-    formats = [log["rewards/verdict_format/mean"] for log in told]
+    logs = [log for log in trainer.state.log_history if "rewards/verdict_format/mean" in log]
+    formats = [log["rewards/verdict_format/mean"] for log in logs]
     assert len(formats) == 20
     assert mean(formats[:5]) < 0.75
     assert mean(formats[-5:]) > mean(formats[:5]) + 0.05
-    assert all("rewards/reason_grounded/mean" in log for log in told)
+    assert all("rewards/reason_grounded/mean" in log for log in logs)

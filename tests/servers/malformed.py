@@ -1,7 +1,7 @@
-"""Answers in every odd way that servers have been seen to give, and some that none has yet.
+"""Malformed responses of every kind that servers have given, and more.
 
-Each is a function from a whole completion, and the head of what was asked, to the bytes that go
-over the wire. FINE are odd in what nobody needs; LOST hold no answer; AGAIN none on this try.
+Each is a function from a complete completion and the head of the request to the bytes of the
+response. FINE are malformed in optional fields; LOST hold no answer; AGAIN none on this try.
 """
 
 from __future__ import annotations
@@ -13,58 +13,58 @@ from collections.abc import Callable
 from typing import Any
 
 Completion = dict[str, Any]
-Odd = Callable[[Completion, bytes], bytes]
+Malformation = Callable[[Completion, bytes], bytes]
 
 
 def http(
     body: bytes, *headers: str, status: str = "200 OK", kind: str = "application/json"
 ) -> bytes:
-    """Write a response; the length is told unless a header tells one, or chunks."""
+    """Write a response, with its length unless a header says length or chunked."""
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", *headers]
     if not any("ength" in line or "chunked" in line for line in headers):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def told(body: object, *headers: str, status: str = "200 OK") -> bytes:
+def as_json(body: object, *headers: str, status: str = "200 OK") -> bytes:
     return http(json.dumps(body).encode(), *headers, status=status)
 
 
 def changed(body: Completion, changes: dict[str, object]) -> Completion:
-    """Change some of a body; what becomes ... is left out."""
+    """Change fields of a body; a field set to ... is removed."""
     return {name: value for name, value in (body | changes).items() if value is not ...}
 
 
-def whole(**changes: object) -> Odd:
-    """Change or, by ..., leave out what stands beside the choices."""
+def whole(**changes: object) -> Malformation:
+    """Change fields beside the choices; ... removes one."""
 
     def write(completion: Completion, _: bytes) -> bytes:
-        return told(changed(completion, changes))
+        return as_json(changed(completion, changes))
 
     return write
 
 
-def message(**changes: object) -> Odd:
+def message(**changes: object) -> Malformation:
     def write(completion: Completion, _: bytes) -> bytes:
         completion["choices"][0]["message"] |= changes
-        return told(completion)
+        return as_json(completion)
 
     return write
 
 
-def choice(**changes: object) -> Odd:
+def choice(**changes: object) -> Malformation:
     def write(completion: Completion, _: bytes) -> bytes:
         completion["choices"][0] |= changes
-        return told(completion)
+        return as_json(completion)
 
     return write
 
 
-def always(raw: bytes) -> Odd:
+def always(raw: bytes) -> Malformation:
     return lambda completion, head: raw
 
 
-def packed(pack: Callable[[bytes], bytes], name: str) -> Odd:
+def packed(pack: Callable[[bytes], bytes], name: str) -> Malformation:
     return lambda completion, head: http(
         pack(json.dumps(completion).encode()), f"Content-Encoding: {name}"
     )
@@ -96,21 +96,21 @@ def stream(*lines: str) -> bytes:
     return http("".join(lines).encode(), kind="text/event-stream; charset=utf-8")
 
 
-def length(told_bytes: int, *more: str) -> Odd:
+def length(announced: int, *further: str) -> Malformation:
     return lambda completion, head: http(
         json.dumps(completion).encode(),
-        *(f"Content-Length: {count}" for count in (told_bytes, *more)),
+        *(f"Content-Length: {count}" for count in (announced, *further)),
     )
 
 
 def echo(head: bytes) -> str:
-    """What a server has been told that should be told to nobody."""
+    """Return the credentials of a request, as a careless server repeats them."""
     lines = head.decode("latin-1").split("\r\n")
     return next(line.partition(": ")[2] for line in lines if line.startswith("Authorization"))
 
 
 NAN = float("nan")
-FINE: dict[str, Odd] = {
+FINE: dict[str, Malformation] = {
     "usage_null": whole(usage=None),
     "usage_absent": whole(usage=...),
     "usage_text": whole(usage="many"),
@@ -127,7 +127,7 @@ FINE: dict[str, Odd] = {
     "logprobs_text": choice(logprobs="none"),
     "reasoned": message(reasoning_content="嗯"),
     "finish_eos": choice(finish_reason="eos_token"),
-    "two_choices": lambda c, _: told(c | {"choices": [*c["choices"], {"index": 1}]}),
+    "two_choices": lambda c, _: as_json(c | {"choices": [*c["choices"], {"index": 1}]}),
     "parts": parts,
     "bom": lambda c, _: http(b"\xef\xbb\xbf" + json.dumps(c).encode()),
     "utf16": lambda c, _: http(json.dumps(c).encode("utf-16")),
@@ -139,11 +139,11 @@ FINE: dict[str, Odd] = {
     "gzip": packed(gzip.compress, "gzip"),
     "deflate": packed(zlib.compress, "deflate"),
     "streamed": lambda c, _: stream(*events(c), "data: [DONE]\n\n"),
-    "twice": lambda c, _: told(c) + told(c),
+    "twice": lambda c, _: as_json(c) + as_json(c),
 }
-"""Odd, and yet all that is needed is there."""
+"""Malformed, but complete in every required field."""
 
-LOST: dict[str, tuple[Odd, str]] = {
+LOST: dict[str, tuple[Malformation, str]] = {
     "content_null": (message(content=None, reasoning_content="通过"), "reasoning parser"),
     "content_empty": (message(content="", reasoning="通过"), "reasoning parser"),
     "content_nothing": (message(content=None), "content is null"),
@@ -159,23 +159,29 @@ LOST: dict[str, tuple[Odd, str]] = {
     "finish_list": (choice(finish_reason=["stop"]), "finish_reason"),
     "surrogate": (message(content="螺\ud800丝"), "surrogate"),
     "deep": (always(http(b'{"choices":' + b"[" * 200_000 + b"]" * 200_000 + b"}")), "deeply"),
-    "list": (always(told([1, 2])), "no JSON object"),
+    "list": (always(as_json([1, 2])), "no JSON object"),
     "bomb": (always(http(gzip.compress(bytes(40 << 20)), "Content-Encoding: gzip")), "16 MiB"),
     "endless": (always(http(b" " * (17 << 20))), "16 MiB"),
 }
-"""Whole answers that hold none, and what is said of them."""
+"""Complete responses without an answer, and the message about each."""
 
-AGAIN: dict[str, tuple[Odd, str]] = {
+AGAIN: dict[str, tuple[Malformation, str]] = {
     "choices_null": (whole(choices=None), "no choices"),
     "choices_empty": (whole(choices=[]), "no choices"),
     "choices_dict": (whole(choices={"0": {}}), "no choices"),
     "choices_absent": (whole(choices=...), "no choices"),
     "choice_null": (whole(choices=[None]), "no choices"),
     "message_null": (choice(message=None), "no message"),
-    "error": (always(told({"error": {"message": "CUDA out of memory", "code": 500}})), "CUDA out"),
-    "error_text": (always(told({"error": "CUDA out of memory"})), "CUDA out of memory"),
-    "error_object": (always(told({"object": "error", "message": "x\x1b[2J\ny"})), "x\\x1b[2J y"),
-    "detail": (always(told({"detail": "Not now"})), "Not now"),
+    "error": (
+        always(as_json({"error": {"message": "CUDA out of memory", "code": 500}})),
+        "CUDA out",
+    ),
+    "error_text": (always(as_json({"error": "CUDA out of memory"})), "CUDA out of memory"),
+    "error_object": (
+        always(as_json({"object": "error", "message": "x\x1b[2J\ny"})),
+        "x\\x1b[2J y",
+    ),
+    "detail": (always(as_json({"detail": "Not now"})), "Not now"),
     "html": (always(http(b"<html>\x1b[31mlogin</html>")), "no JSON"),
     "nothing": (always(http(b"")), "empty answer"),
     "nul": (always(http(bytes(100))), "no JSON"),
@@ -197,11 +203,11 @@ AGAIN: dict[str, tuple[Odd, str]] = {
     "no_gzip": (packed(bytes, "gzip"), "answer"),
     "half_stream": (lambda c, _: stream(*events(c)[:2]), "ended before"),
 }
-"""What is asked for again, for it may pass."""
+"""Responses after which the request is sent again."""
 
 
-def top(*logprobs: object, **changes: object) -> Odd:
-    """Tell these log-probabilities of 通过 and 不通过."""
+def top(*logprobs: object, **changes: object) -> Malformation:
+    """Report these log-probabilities of 通过 and 不通过."""
 
     def write(completion: Completion, _: bytes) -> bytes:
         tokens = [
@@ -210,12 +216,12 @@ def top(*logprobs: object, **changes: object) -> Odd:
         ]
         completion["choices"][0]["logprobs"] = {"content": [{"top_logprobs": tokens}]}
         completion["choices"][0]["message"]["content"] = "通过\n理由: 好"
-        return told(completion)
+        return as_json(completion)
 
     return write
 
 
-UNKNOWN: dict[str, Odd] = {
+UNKNOWN: dict[str, Malformation] = {
     "nan": top(NAN, NAN),
     "nan_one": top(-0.01, NAN),
     "nan_other": top(-0.01, -5.0, NAN),
@@ -240,10 +246,10 @@ UNKNOWN: dict[str, Odd] = {
     "list": choice(logprobs=[-0.1]),
 }
 UNKNOWN = {f"logprob_{name}": answer for name, answer in UNKNOWN.items()}
-"""Log-probabilities that tell nothing."""
+"""Log-probabilities that are invalid."""
 
-MORE: dict[str, Odd] = UNKNOWN | {
-    "status_401": always(told({"error": {"message": "x"}}, status="401 Unauthorized")),
+MORE: dict[str, Malformation] = UNKNOWN | {
+    "status_401": always(as_json({"error": {"message": "x"}}, status="401 Unauthorized")),
     "reset": always(b""),
     "held_back": always(http(b"{", "Content-Length: 400")),
     "within": always(http(b"", "Location: /v1/chat/completions/", status="307 Elsewhere")),
@@ -251,7 +257,7 @@ MORE: dict[str, Odd] = UNKNOWN | {
         http(b"", "Location: http://localhost:9/v1/chat", status="307 Temporary Redirect")
     ),
     "echo_text": lambda c, head: message(content=f"螺丝 {echo(head)}")(c, head),
-    "echo_error": lambda c, head: told(
+    "echo_error": lambda c, head: as_json(
         {"error": {"message": "x" * 270 + echo(head)}}, status="400 Bad Request"
     ),
     "echo_html": lambda c, head: http(echo(head).encode() * 50),
@@ -299,7 +305,7 @@ MORE: dict[str, Odd] = UNKNOWN | {
         'data: {"choices": [{"delta": {"content": "\\ude00丝"}, "finish_reason": "stop"}]}\n\n',
     ),
     "event_torn": lambda c, _: stream(*events(c)[:2], 'data: {"choices": [\n\n'),
-    "event_whole": lambda c, _: told(c),
+    "event_whole": lambda c, _: as_json(c),
     "event_whole_plain": lambda c, _: http(json.dumps(c).encode(), kind="text/event-stream"),
     "event_other_choice": lambda c, _: stream(
         'data: {"choices": [{"index": 1, "delta": {"content": "!"}}]}\n\n', *events(c)

@@ -13,6 +13,6 @@ _OF_A_SERVER = {field.name for field in fields(ServerOptions)}
 def server_spec(url: str, model: str = "scripted", **options: object) -> EngineSpec[ServerOptions]:
     """Describe a server at a URL; options are those of servers and of models."""
     server = {name: value for name, value in options.items() if name in _OF_A_SERVER}
-    others = {name: value for name, value in options.items() if name not in _OF_A_SERVER}
+    model_options = {name: value for name, value in options.items() if name not in _OF_A_SERVER}
     engine = ServerOptions(base_url=url, **server)  # type: ignore[arg-type]
-    return EngineSpec(model=model, engine=engine, **others)  # type: ignore[arg-type]
+    return EngineSpec(model=model, engine=engine, **model_options)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Start servers as processes of their own, and stop them."""
+"""Servers as processes of their own, started and stopped."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Served(NamedTuple):
     def get(self, path: str) -> dict[str, Any]:
         address = f"http://127.0.0.1:{self.port}/{path}"
         with urllib.request.urlopen(address, timeout=10) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
+            content: dict[str, Any] = json.load(answer)
+        return content
 
 
 def free_port() -> int:
     """Find a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
     return port
 
 

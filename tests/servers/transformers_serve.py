@@ -29,7 +29,7 @@ torchvision.io.decode_image = torchvision.io.image.decode_image = decode_image
 
 @contextmanager
 def transformers_serve(checkpoint: Path) -> Iterator[str]:
-    """Serve a checkpoint, in float32 on the CPU; gives the address."""
+    """Serve a checkpoint in float32 on the CPU, and yield the address."""
     port = free_port()
     command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()"]
     command += ["serve", str(checkpoint), "--device", "cpu", "--dtype", "float32"]
@@ -54,12 +54,12 @@ def transformers_serve(checkpoint: Path) -> Iterator[str]:
 
 def _torchvision() -> Path:
     """Install the torchvision of this torch into a folder of its own, once."""
-    wanted = f"0.{int(version('torch').split('.')[1]) + BEHIND_TORCH}"
+    release = f"0.{int(version('torch').split('.')[1]) + BEHIND_TORCH}"
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    folder = ROOT / ".peers" / f"torchvision-{wanted}-{python}"
+    folder = ROOT / ".peers" / f"torchvision-{release}-{python}"
     if not (folder / "sitecustomize.py").exists():
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
-        subprocess.run([*pip, f"torchvision=={wanted}.*"], check=True)
+        subprocess.run([*pip, f"torchvision=={release}.*"], check=True)
         shim = SHIM + DECODER if torchvision_is_broken(sys.executable, folder) else ""
         (folder / "sitecustomize.py").write_text(shim)
     return folder

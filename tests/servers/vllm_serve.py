@@ -15,7 +15,7 @@ from tests.servers.starting import free_port
 
 @contextmanager
 def vllm_serve(python: Path, model: Path, *arguments: str) -> Iterator[str]:
-    """Serve a checkpoint in float32; gives the address."""
+    """Serve a checkpoint in float32, and yield the address."""
     port = free_port()
     command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     command += ["--host", "127.0.0.1", "--port", str(port), *arguments]

@@ -76,9 +76,9 @@ def test_readings() -> None:
 
 def test_a_caption_at_the_token_limit_is_flagged_even_if_it_is_whole() -> None:
     text = '{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}}'
-    found = caption.read(_answer(text, "length"))
-    assert found.truncated
-    assert found.repairs == (Repair("truncated", "the limit of 1 tokens was reached"),)
+    recovery = caption.read(_answer(text, "length"))
+    assert recovery.truncated
+    assert recovery.repairs == (Repair("truncated", "the limit of 1 tokens was reached"),)
     looped = caption.read(_answer(text, "loop"))
     assert looped.truncated
     assert str(looped.repairs[0]).startswith(
@@ -93,5 +93,5 @@ def test_a_caption_cut_before_anything_was_whole_is_no_empty_caption() -> None:
 
 def test_captions_in_pixels_are_those_of_the_photo_as_the_model_saw_it() -> None:
     text = '{"图片_1": {"object_1": {"bbox_2d": [32, 64, 320, 256], "desc": "a"}}}'
-    (thing,) = caption.read(_answer(text), "pixel").caption.photos[0]
-    assert thing.shape == Box(100, 250, 1000, 1000)
+    (item,) = caption.read(_answer(text), "pixel").caption.photos[0]
+    assert item.shape == Box(100, 250, 1000, 1000)

@@ -27,7 +27,7 @@ _POSSIBLE = re.compile(
 
 
 @contextmanager
-def foreign_library(what: object, error_type: type[CheckpointError]) -> Iterator[None]:
+def foreign_library(subject: object, error_type: type[CheckpointError]) -> Iterator[None]:
     """Turn any exception of a foreign library into one line about the checkpoint.
 
     Raises: `error_type`; the project's own errors pass as they are.
@@ -36,7 +36,7 @@ def foreign_library(what: object, error_type: type[CheckpointError]) -> Iterator
             model = AutoModel.from_pretrained(folder)
     """
     try:
-        with item_wall("foreign", what):
+        with item_wall("foreign", subject):
             yield
     except ItemError as caught:
         raise error_type(str(caught)) from caught.__cause__

@@ -14,7 +14,7 @@ from shenhe.photos import PixelBudget
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "checkpoint"
-MODEL_TYPES = frozenset({"qwen3_vl", "qwen3_vl_moe"})
+MODEL_TYPES = ("qwen3_vl", "qwen3_vl_moe")
 TOWER = "vit.safetensors"
 """File of a vision tower that was trained whole, beside the adapter (ms-swift's recipe)."""
 SAMPLES, SAMPLE_BYTES = 64, 65_536

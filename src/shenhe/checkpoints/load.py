@@ -172,8 +172,8 @@ def apply_adapter(model: Model, adapter: PeftAdapter, name: str) -> AdaptedModel
     for tensor_name, stored in adapter.whole.items():
         _replace_tensor(model, tensor_name, stored.read())
     weights = {key: stored.read() for key, stored in adapter.weights.items()}
-    what = f"{folder}: does not fit the base"
-    with foreign_library(what, AdapterError), warnings.catch_warnings():
+    subject = f"{folder}: does not fit the base"
+    with foreign_library(subject, AdapterError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if isinstance(model, PeftModel):
             model.add_adapter(name, config)

@@ -18,7 +18,7 @@ import torch
 from shenhe.checkpoints.companions import EXPECTED_FILES, copy_companions, write_provenance
 from shenhe.checkpoints.gate import admit_adapters, refuse_quantised
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint
-from shenhe.checkpoints.merge_plan import plan_merge
+from shenhe.checkpoints.merge_plan import MergePlan, plan_merge
 from shenhe.checkpoints.merge_streamed import write_merged
 from shenhe.checkpoints.staged_folder import staged_folder
 from shenhe.errors import OptionError, spelled
@@ -48,11 +48,10 @@ def merge_adapters(
     overwrite: bool = False,
     on_bytes: Callable[[int, int], None] = lambda done, total: None,
 ) -> MergeReport:
-    """Merge adapters and write a checkpoint; the base stays as it is.
+    """Merge adapters and write a checkpoint, which is complete or absent, also after a kill.
 
-    `order` is right if each adapter was trained on the merged result of those before it; `sum` if
-    all were trained on the same base. The result is complete or absent, also after a kill.
-    `on_bytes` is called with the bytes written so far, and all of them.
+    `order` is right if each adapter was trained on the merged result of those before it, `sum` if
+    all were trained on one base. `on_bytes` is called with the bytes written so far and in total.
 
         merge_adapters("base", ["adapter"], Path("merged"), dtype="bfloat16")
 
@@ -60,7 +59,7 @@ def merge_adapters(
     """
     base, files = _find_inputs(model, adapters, output, overwrite=overwrite)
     admitted = admit_adapters(base, files)
-    for message in (message for adapter in admitted for message in adapter.warnings):
+    for message in [message for adapter in admitted for message in adapter.warnings]:
         warnings.warn(message, stacklevel=2)
     plan = plan_merge(
         base,
@@ -74,13 +73,7 @@ def merge_adapters(
     with staged_folder(output, plan.nbytes) as folder:
         copy_companions(base, folder)
         write_provenance(folder, base, files, combine, dtype)
-        if plan.in_memory:
-            from shenhe.checkpoints.merge_whole import merge_whole  # imports PEFT and transformers
-
-            merge_whole(plan, folder, max_shard_bytes)
-            on_bytes(plan.nbytes, plan.nbytes)
-        else:
-            write_merged(plan, folder, on_bytes)
+        _write_weights(plan, folder, max_shard_bytes, on_bytes)
     missing = tuple(name for name in EXPECTED_FILES if not (base.folder / name).exists())
     return MergeReport(output, plan.nbytes, plan.merged_count, len(plan.replaced), missing)
 
@@ -100,6 +93,18 @@ def _find_inputs(
     if output.exists() and any(output.samefile(f.folder) for f in (base, *files)):
         raise OptionError("output_dir", output, "is the base or an adapter")
     return base, files
+
+
+def _write_weights(
+    plan: MergePlan, folder: Path, max_shard_bytes: int, on_bytes: Callable[[int, int], None]
+) -> None:
+    if not plan.in_memory:
+        write_merged(plan, folder, on_bytes)
+        return
+    from shenhe.checkpoints.merge_whole import merge_whole  # imports PEFT and transformers
+
+    merge_whole(plan, folder, max_shard_bytes)
+    on_bytes(plan.nbytes, plan.nbytes)
 
 
 def _parse_dtype(name: str) -> torch.dtype | None:

@@ -67,23 +67,15 @@ def plan_merge(
     Raises: AdapterError if an adapter cannot be merged in this way.
     """
     stored = read_tables(base.weights)
-    kind = _find_kind_for_memory(adapters, stored)
-    if kind is not None:
-        adapter, name = kind
-        if add_up:
-            raise AdapterError(f"{adapter.files.folder}: {name} has no sum with another adapter")
-        warnings = [
-            f"{adapter.files.folder}: {name} cannot be merged tensor by tensor: PEFT merges the"
-            " whole model in memory"
-        ]
-        replaced: set[str] = set()
-        untied = False
-    else:
+    warnings = _check_kinds(adapters, stored, add_up=add_up)
+    replaced: set[str] = set()
+    untied = False
+    if not (in_memory := bool(warnings)):
         warnings = _check_combination(adapters, add_up=add_up)
         replaced = {name for adapter in adapters for name in adapter.contents.replaced}
         untied = _unties_head(adapters, stored)
-        if untied:
-            stored[LM_HEAD] = stored[EMBEDDING]
+    if untied:
+        stored[LM_HEAD] = stored[EMBEDDING]
     planned = [
         TensorSpec(name, dtype_of_result(source, dtype), source.shape)
         for name, source in stored.items()
@@ -98,7 +90,7 @@ def plan_merge(
         frozenset(replaced),
         _plan_config(base, dtype, untied=untied),
         tuple(warnings),
-        in_memory=kind is not None,
+        in_memory,
     )
 
 
@@ -109,19 +101,25 @@ def dtype_of_result(source: StoredTensor, dtype: torch.dtype | None) -> torch.dt
     return dtype
 
 
-def _find_kind_for_memory(
-    adapters: Sequence[AdmittedAdapter], stored: Mapping[str, StoredTensor]
-) -> tuple[AdmittedAdapter, str] | None:
-    """Find the first adapter that cannot be merged tensor by tensor, and the reason."""
+def _check_kinds(
+    adapters: Sequence[AdmittedAdapter], stored: Mapping[str, StoredTensor], *, add_up: bool
+) -> list[str]:
+    """Warn of the first adapter that cannot be merged tensor by tensor."""
     names = stored.keys() | {LM_HEAD}
     for adapter in adapters:
         kind = adapter.kind
         adapted = {f"{name}.weight" for name in adapter.contents.modules}
         if (adapted | adapter.contents.replaced.keys()) - names:
             kind = "a base that names its tensors otherwise than its model"
-        if kind != "LoRA":
-            return adapter, kind
-    return None
+        if kind == "LoRA":
+            continue
+        if add_up:
+            raise AdapterError(f"{adapter.files.folder}: {kind} has no sum with another adapter")
+        return [
+            f"{adapter.files.folder}: {kind} cannot be merged tensor by tensor: PEFT merges the"
+            " whole model in memory"
+        ]
+    return []
 
 
 def _unties_head(adapters: Sequence[AdmittedAdapter], stored: Mapping[str, StoredTensor]) -> bool:

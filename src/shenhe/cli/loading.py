@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,9 @@ def quiet_transformers() -> None:
     # torchao logs which kernels for other GPUs it cannot load.
     for name in ("torchao", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    if "transformers" not in sys.modules:  # read on import, which a merge may never need
+        os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()

@@ -36,7 +36,10 @@ def check_answers(subject: Subject) -> Iterator[Finding]:
 
 
 def ask(engine: Engine, subject: Subject) -> dict[str, Reply]:
-    """Ask an engine for the caption and the Stage-A line of each photo. Returns replies by key."""
+    """Ask an engine for the caption and the Stage-A line of each photo. Returns replies by key.
+
+    Raises: EngineError.
+    """
     requests = [*caption_requests(subject), *summary_requests(subject)]
     return {reply.key: reply for reply in engine.answer(requests)}
 

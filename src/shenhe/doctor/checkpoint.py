@@ -1,4 +1,4 @@
-"""The checkpoint on disk: files, adapters, and the prompt it was trained with."""
+"""Checks of the checkpoint on disk: files, adapters, and the prompt of its training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shenhe.errors import spelled
 
 
 def check_checkpoint(subject: Subject) -> Iterator[Finding]:
-    """Look at the checkpoint's files, and whether it is a merge older than its adapter."""
+    """Check the checkpoint's files, and whether it is a merge older than its adapter."""
     yield from check_files(subject.spec.model, values=False, quantised=False)
 
 
@@ -22,29 +22,29 @@ def check_adapter_fit(subject: Subject) -> Iterator[Finding]:
 
 
 def check_prompt(subject: Subject) -> Iterator[Finding]:
-    """Compare the system prompts with the one that args.json says was trained."""
-    args = _trained(subject)
+    """Compare the system prompts with the one that args.json records."""
+    args = _find_trainer_args(subject)
     if args is None:
         yield Finding("ok", "no args.json tells of the prompt that was trained with")
         return
     jobs = {"caption": subject.prompts.caption, "summary": subject.prompts.summary}
     jobs["verdict"] = subject.prompts.verdict
-    same = [job for job, template in jobs.items() if template.system.strip() == args.system]
-    if same:
-        yield Finding("ok", f"the system prompt of {', '.join(same)} is that of {args.path}")
+    matches = [job for job, template in jobs.items() if template.system.strip() == args.system]
+    if matches:
+        yield Finding("ok", f"the system prompt of {', '.join(matches)} is that of {args.path}")
         return
-    told = (
+    message = (
         f"{args.path}: trained with the system prompt {args.system[:60]!r}, which no job here has"
     )
     remedy = (
         f"put it, and the user text of training, into a file for {spelled('prompts')};"
         " chat uses it already"
     )
-    yield Finding("warning", told, remedy)
+    yield Finding("warning", message, remedy)
 
 
-def _trained(subject: Subject) -> TrainerArgs | None:
+def _find_trainer_args(subject: Subject) -> TrainerArgs | None:
     for name in (*subject.spec.adapters, subject.spec.model):
-        if found := read_trainer_args(Path(name)):
-            return found
+        if args := read_trainer_args(Path(name)):
+            return args
     return None

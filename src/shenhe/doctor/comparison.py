@@ -1,4 +1,4 @@
-"""Two engines or checkpoints that answer differently: where they first part."""
+"""Comparison of two engines or checkpoints: the first difference in tokens, pixels and answers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine, PreparedPrompt
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import spelled
-from shenhe.messages import Answer, Request
-from shenhe.verification import describe_difference, first_difference
+from shenhe.messages import Request
+from shenhe.verification import collect_texts, describe_difference, first_difference
 
 TOKENIZER = "copy tokenizer.json, tokenizer_config.json and chat_template.jinja from the base"
 PIXELS = "copy preprocessor_config.json from the base, and use the same"
@@ -24,8 +24,8 @@ WEIGHTS = "same prompts, same pixels: the weights differ; shenhe verify compares
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one model was given and what it wrote, by request."""
+class _ModelRun:
+    """Inputs and answers of one model, by request key."""
 
     prompts: dict[str, PreparedPrompt]
     tokens: dict[str, list[str]]
@@ -37,59 +37,63 @@ def compare_engines(subject: Subject) -> Iterator[Finding]:
     if subject.compare_with is None or not subject.load:
         return
     requests = [*caption_requests(subject), *summary_requests(subject)]
-    ours, theirs = _look(subject.local, requests), _look(subject.compare_with, requests)
-    yield _same_tokens(requests, ours, theirs)
-    yield _same_pixels(requests, ours, theirs)
-    yield _same_answers(requests, ours, theirs)
+    first = _run_model(subject.local, requests)
+    second = _run_model(subject.compare_with, requests)
+    yield _compare_tokens(requests, first, second)
+    yield _compare_pixels(requests, first, second)
+    yield _compare_answers(requests, first, second)
 
 
-def _look(spec: EngineSpec[LocalOptions], requests: Sequence[Request]) -> _Seen:
+def _run_model(spec: EngineSpec[LocalOptions], requests: Sequence[Request]) -> _ModelRun:
     engine = LocalEngine(replace(spec, constrain=False))
     prompts = {request.key: engine.prepare(request) for request in requests}
-    texts = {
-        answer.key: answer.text if isinstance(answer, Answer) else answer.message
-        for answer in engine.answer(requests)
-    }
+    texts = collect_texts(engine, requests)
     tokens = {key: engine.token_names(prompt.token_ids) for key, prompt in prompts.items()}
     del engine
     gc.collect()
-    return _Seen(prompts, tokens, texts)
+    return _ModelRun(prompts, tokens, texts)
 
 
-def _same_tokens(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Finding:
+def _compare_tokens(requests: Sequence[Request], first: _ModelRun, second: _ModelRun) -> Finding:
     for request in requests:
-        first, other = (seen.prompts[request.key].token_ids for seen in (ours, theirs))
-        if first == other:
+        key = request.key
+        first_ids, second_ids = first.prompts[key].token_ids, second.prompts[key].token_ids
+        if first_ids == second_ids:
             continue
-        at = first_difference(first, other)
-        here, there = (_token(seen, request.key, at) for seen in (ours, theirs))
-        told = f"prompt tokens differ: {request.key}: at {at} {here} against {there}"
-        return Finding("error", told, TOKENIZER)
+        index = first_difference(first_ids, second_ids)
+        tokens = (
+            f"{_describe_token(first, key, index)} against {_describe_token(second, key, index)}"
+        )
+        message = f"prompt tokens differ: {key}: at {index} {tokens}"
+        return Finding("error", message, TOKENIZER)
     return Finding("ok", f"the same prompt tokens in {len(requests)} requests")
 
 
-def _token(seen: _Seen, key: str, at: int) -> str:
-    ids = seen.prompts[key].token_ids
-    return f"{ids[at]} ({seen.tokens[key][at]!r})" if at < len(ids) else "the end"
+def _describe_token(run: _ModelRun, key: str, index: int) -> str:
+    ids = run.prompts[key].token_ids
+    return f"{ids[index]} ({run.tokens[key][index]!r})" if index < len(ids) else "the end"
 
 
-def _same_pixels(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Finding:
+def _compare_pixels(requests: Sequence[Request], first: _ModelRun, second: _ModelRun) -> Finding:
     for request in requests:
-        first, other = ours.prompts[request.key], theirs.prompts[request.key]
-        if first.grids != other.grids:
-            told = f"pixels differ: {request.key}: patches {first.grids} against {other.grids}"
-            return Finding("error", told, f"{PIXELS} {spelled('max_pixels')}")
-        if not torch.equal(first.pixels, other.pixels):
-            largest = (first.pixels - other.pixels).abs().max().item()
-            told = f"pixels differ: {request.key}: by at most {largest:.3g}, same size"
-            return Finding("error", told, f"{PIXELS} {spelled('max_pixels')}")
+        key = request.key
+        prompt, expected = first.prompts[key], second.prompts[key]
+        if prompt.grids != expected.grids:
+            message = f"pixels differ: {key}: patches {prompt.grids} against {expected.grids}"
+            return Finding("error", message, f"{PIXELS} {spelled('max_pixels')}")
+        if not torch.equal(prompt.pixels, expected.pixels):
+            difference = (prompt.pixels - expected.pixels).abs().max().item()
+            message = f"pixels differ: {key}: by at most {difference:.3g}, same size"
+            return Finding("error", message, f"{PIXELS} {spelled('max_pixels')}")
     return Finding("ok", f"the same pixels in {len(requests)} requests")
 
 
-def _same_answers(requests: Sequence[Request], ours: _Seen, theirs: _Seen) -> Finding:
-    odd = [r.key for r in requests if ours.texts[r.key] != theirs.texts[r.key]]
-    same = f"{len(requests) - len(odd)} of {len(requests)} greedy answers are the same"
-    if not odd:
-        return Finding("ok", same)
-    where = describe_difference(ours.texts[odd[0]], theirs.texts[odd[0]])
-    return Finding("error", f"{same}; {odd[0]}: {where}", WEIGHTS)
+def _compare_answers(requests: Sequence[Request], first: _ModelRun, second: _ModelRun) -> Finding:
+    keys = [request.key for request in requests]
+    different = [key for key in keys if first.texts[key] != second.texts[key]]
+    message = f"{len(keys) - len(different)} of {len(keys)} greedy answers are the same"
+    if not different:
+        return Finding("ok", message)
+    key = different[0]
+    difference = describe_difference(first.texts[key], second.texts[key])
+    return Finding("error", f"{message}; {key}: {difference}", WEIGHTS)

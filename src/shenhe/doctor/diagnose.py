@@ -35,7 +35,10 @@ SERVER_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A finding and the name of its check."""
+    """A finding and the name of its check.
+
+    Diagnosis("disk", Finding("ok", "66.6 GB free here"))
+    """
 
     check: str
     finding: Finding

@@ -18,7 +18,7 @@ class Subject:
     The model answers for `photos`; with `compare_with`, an engine of that spec does too.
     `max_photos` bounds the sample that is opened from `data_root`.
 
-    Subject(spec, load_prompts(), load_missions(), photos=(), max_new_tokens=2048, load=False)
+        Subject(spec, load_prompts(), load_missions(), photos=(), max_new_tokens=2048, load=False)
     """
 
     spec: EngineSpec[LocalOptions] | EngineSpec[ServerOptions]

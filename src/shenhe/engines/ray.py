@@ -1,7 +1,7 @@
-"""Any engine over a Ray cluster: one in each worker, replaced when it dies, nothing asked in vain.
+"""Any engine over a Ray cluster: one in each worker; dead workers are replaced, requests kept.
 
-Ray Data wants its data set beforehand. Here questions are a stream that answers feed back into (a
-malformed one is asked again): so workers are Ray's own actors, given the stream piece by piece.
+Ray Data wants its data set beforehand. Here requests are a stream with feedback (a malformed answer
+is asked for again): workers are Ray actors that get the stream batch by batch.
 """
 
 from __future__ import annotations
@@ -12,91 +12,83 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
-from shenhe.errors import (
-    EngineError,
-    ShenheError,
-    Spelling,
-    current_spelling,
-    spell_by,
-    spelled,
-)
+from shenhe.errors import EngineError, ShenheError, Spelling, current_spelling, spell_by, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 
 log = logging.getLogger("shenhe.ray")
-FIRST_PIECE, LARGEST_PIECE = 8, 512
-PIECE_SECONDS = 20.0
-"""Requests that a worker is given at once: few at first, then as many as it answers in so long."""
-AHEAD = 2
-"""Pieces that a worker has: one that it answers, and one behind it, so that it never waits."""
-STILLBORN = 3
-"""After so many workers in a row that died before they were ready, none will live."""
-LOOK_SECONDS = 5.0
+FIRST_BATCH, MAX_BATCH = 8, 512
+BATCH_SECONDS = 20.0
+"""Requests in a batch for a worker: 8 at first, then as many as it answers in this time."""
+QUEUED_BATCHES = 2
+"""Batches per worker: one that it answers and one behind it, so that it never waits."""
+MAX_FAILED_STARTS = 3
+"""Workers in a row that may die before they are ready."""
+POLL_SECONDS = 5.0
 
-
-Create = Callable[[EngineSpec[EngineOptions]], Engine]
-"""Makes the engine of each worker."""
+CreateEngine = Callable[[EngineSpec[EngineOptions]], Engine]
 
 
 class Worker:
     """An engine in a process of the cluster."""
 
-    def ready(self, spec: EngineSpec[EngineOptions], create: Create, spelling: Spelling) -> str:
-        """Load the model, and give its fingerprint; messages write options as the driver does.
+    def ready(
+        self, spec: EngineSpec[EngineOptions], create: CreateEngine, spelling: Spelling
+    ) -> str:
+        """Load the model, and return its fingerprint; messages write options as the driver does.
 
-        Raises: what the engine raises when it cannot start.
+        Raises: exceptions of the engine's start.
         """
         spell_by(spelling)
         self._engine = create(spec)
         return self._engine.fingerprint
 
     def answer(self, requests: list[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer some requests, in any order."""
+        """Answer a batch of requests, in any order."""
         yield from self._engine.answer(requests)
 
     def stream(self, request: Request) -> Iterator[str | Answer]:
-        """Give the pieces of one answer, and at last the answer."""
+        """Yield the pieces of one answer, and at last the answer."""
         answer = yield from self._engine.stream(request)
         yield answer
 
 
 @dataclass(slots=True, eq=False)
-class _Piece:
-    """Requests that a worker was given, and what it gives for them."""
+class _Batch:
+    """Requests given to a worker, those without an answer yet, and its stream of results."""
 
-    left: dict[str, Request]
-    answers: Any
+    unanswered: dict[str, Request]
+    results: ray.ObjectRefGenerator
     count: int
-    began: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=time.monotonic)
 
 
 @dataclass(slots=True, eq=False)
-class _Place:
-    """One worker, or the one that is to replace it. `loading` is there until it is ready."""
+class _WorkerSlot:
+    """One worker, or its replacement; `loading` is set until it is ready."""
 
-    actor: Any
-    loading: Any
-    pieces: deque[_Piece] = field(default_factory=deque)
-    piece_size: int = FIRST_PIECE
+    actor: ray.actor.ActorHandle
+    loading: ray.ObjectRef | None
+    batches: deque[_Batch] = field(default_factory=deque)
+    batch_size: int = FIRST_BATCH
 
 
 class RayEngine:
-    """Workers over a cluster, behind one engine's surface."""
+    """Workers over a cluster, behind the surface of one engine."""
 
-    def __init__(self, spec: EngineSpec[RayOptions], create: Create) -> None:
+    def __init__(self, spec: EngineSpec[RayOptions], create: CreateEngine) -> None:
         """Join a cluster, or start one on this machine, and wait for the first worker.
 
-        Raises: EngineError if there is no such cluster, or no worker lives; what the engine that is
-        placed raises when it cannot start.
+        Raises: EngineError if there is no such cluster, or no worker survives its start; exceptions
+        of the start of the workers' engine.
         """
         self.spec, self._create = spec, create
-        self._inner = engine_spec(spec, spec.engine.worker)
+        self._worker_spec = engine_spec(spec, spec.engine.worker)
         address = spec.engine.ray_address
         if not ray.is_initialized():
             try:
@@ -108,153 +100,169 @@ class RayEngine:
                 )
             except (ConnectionError, RayError, ValueError, RuntimeError) as error:
                 raise EngineError(
-                    f"{spelled('ray_address', str(address))}: no Ray cluster there: {error}"
+                    f"{spelled('ray_address', address)}: no Ray cluster there: {error}"
                 ) from error
-        self._stillborn = 0
-        self._again: deque[Request] = deque()
-        self._places = [self._settle() for _ in range(spec.engine.ray_workers or _as_many())]
-        self.fingerprint = self._first_ready()
+        self._failed_starts = 0
+        self._requeued: deque[Request] = deque()
+        count = spec.engine.ray_workers or _default_workers()
+        self._slots = [self._start_worker() for _ in range(count)]
+        self.fingerprint = ""
+        self._wait_for_worker()
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests on all workers; those of a worker that died go to others; see Engine.
+        """Answer requests on all workers; those of a dead worker go to others; see Engine.
 
-        Raises: EngineError when no worker can live any more.
+        Raises: EngineError when no worker survives its start any more.
         """
         source = iter(requests)
         try:
             while True:
-                more = self._give(source)
-                working = {p.pieces[0].answers: p for p in self._places if p.pieces}
-                if not working and not more and not self._again:
+                exhausted = not self._dispatch(source)
+                working = {s.batches[0].results: s for s in self._slots if s.batches}
+                if not working and exhausted and not self._requeued:
                     return
-                loading = {p.loading: p for p in self._places if p.loading is not None}
-                ready, _ = ray.wait([*loading, *working], timeout=LOOK_SECONDS)
-                for one in ready:
-                    if one in loading:
-                        self._load(loading[one])
+                loading = {s.loading: s for s in self._slots if s.loading is not None}
+                ready, _ = ray.wait([*loading, *working], timeout=POLL_SECONDS)
+                for reference in ready:
+                    if reference in loading:
+                        self._finish_start(loading[reference])
                     else:
-                        yield from self._heard(working[one])
+                        yield from self._receive(working[reference])
         finally:
-            self._forget()
+            self._cancel()
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer as it is written, by one worker; see Engine."""
-        place = next(place for place in self._places if place.loading is None)
+        """Yield the text of one answer while one worker generates it; see Engine."""
+        slot = self._wait_for_worker()
         try:
-            pieces = place.actor.stream.options(num_returns="streaming").remote(request)
-            for piece in pieces:
-                said = ray.get(piece)
-                if isinstance(said, Answer):
-                    return said
-                yield str(said)
+            pieces = slot.actor.stream.options(num_returns="streaming").remote(request)
+            for reference in pieces:
+                piece = ray.get(reference)
+                if isinstance(piece, Answer):
+                    return piece
+                yield str(piece)
         except RayError as error:
-            raise _cause(error) from error
+            raise _map_error(error) from error
         raise EngineError("the worker ended without an answer")
 
     def close(self) -> None:
-        """Let the workers go."""
-        for place in self._places:
-            ray.kill(place.actor)
+        """Stop the workers."""
+        for slot in self._slots:
+            ray.kill(slot.actor)
 
-    def _settle(self) -> _Place:
-        """Ask for a worker: it comes when the cluster has room for it."""
+    def _start_worker(self) -> _WorkerSlot:
+        """Request a worker, which starts when the cluster has room for it."""
         worker = self.spec.engine.worker
         on_cpu = isinstance(worker, LocalOptions) and worker.device == "cpu"
         gpus = 1 if ray.cluster_resources().get("GPU") and not on_cpu else 0
-        # A whole processor for each would keep workers off nodes whose processors are counted low.
+        # A whole CPU each would keep workers off nodes that declare few.
         options = {"num_gpus": gpus, "num_cpus": 0.5, "scheduling_strategy": "SPREAD"}
         actor = ray.remote(Worker).options(**options, max_restarts=0).remote()
-        return _Place(actor, actor.ready.remote(self._inner, self._create, current_spelling()))
+        return _WorkerSlot(
+            actor, actor.ready.remote(self._worker_spec, self._create, current_spelling())
+        )
 
-    def _first_ready(self) -> str:
+    def _wait_for_worker(self) -> _WorkerSlot:
+        """Wait until a worker is ready.
+
+        Raises: as `_finish_start`.
+        """
         while True:
-            ready, _ = ray.wait([place.loading for place in self._places], timeout=LOOK_SECONDS)
-            for one in ready:
-                place = next(place for place in self._places if place.loading is one)
-                if (found := self._load(place)) is not None:
-                    return found
+            for slot in self._slots:
+                if slot.loading is None:
+                    return slot
+            loading = {slot.loading: slot for slot in self._slots}
+            ready, _ = ray.wait([*loading], timeout=POLL_SECONDS)
+            for reference in ready:
+                self._finish_start(loading[reference])
 
-    def _load(self, place: _Place) -> str | None:
-        """Take in a worker that is ready, or has died on its way there."""
+    def _finish_start(self, slot: _WorkerSlot) -> None:
+        """Note that a worker is ready, or replace it if it died on the way.
+
+        Raises: EngineError after too many deaths; exceptions of the engine's start.
+        """
         try:
-            found: str = ray.get(place.loading)
+            fingerprint: str = ray.get(slot.loading)
         except RayTaskError as error:
-            raise _cause(error) from error
+            raise _map_error(error) from error
         except RayError as error:
-            self._stillborn += 1
-            if self._stillborn >= STILLBORN:
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS:
                 raise EngineError(
-                    f"{STILLBORN} workers in a row died before they were ready: {error}"
+                    f"{MAX_FAILED_STARTS} workers in a row died before they were ready: {error}"
                 ) from error
-            self._replace(place, error)
-            return None
-        self._stillborn, place.loading = 0, None
-        return found
+            self._replace(slot, error)
+        else:
+            self._failed_starts, slot.loading = 0, None
+            self.fingerprint = self.fingerprint or fingerprint
 
-    def _give(self, source: Iterator[Request]) -> bool:
-        """Give every worker that is ready what it has room for; whether there may be more."""
-        for place in self._places:
-            while place.loading is None and len(place.pieces) < AHEAD:
-                piece = [
-                    self._again.popleft() for _ in range(min(len(self._again), place.piece_size))
-                ]
-                piece += islice(source, place.piece_size - len(piece))
-                if not piece:
+    def _dispatch(self, source: Iterator[Request]) -> bool:
+        """Fill the queues of ready workers, and return whether more requests may come."""
+        for slot in self._slots:
+            while slot.loading is None and len(slot.batches) < QUEUED_BATCHES:
+                requeued = min(len(self._requeued), slot.batch_size)
+                requests = [self._requeued.popleft() for _ in range(requeued)]
+                requests += islice(source, slot.batch_size - requeued)
+                if not requests:
                     return False
-                answers = place.actor.answer.options(num_returns="streaming").remote(piece)
-                left = {request.key: request for request in piece}
-                place.pieces.append(_Piece(left, answers, len(piece)))
+                results = slot.actor.answer.options(num_returns="streaming").remote(requests)
+                unanswered = {request.key: request for request in requests}
+                slot.batches.append(_Batch(unanswered, results, len(requests)))
         return True
 
-    def _heard(self, place: _Place) -> Iterator[Answer | RequestFailed]:
-        """Take one answer of a worker, or note that its piece, or the worker, has ended."""
-        piece = place.pieces[0]
+    def _receive(self, slot: _WorkerSlot) -> Iterator[Answer | RequestFailed]:
+        """Take one result of a worker, or note the end of its batch or its death."""
+        batch = slot.batches[0]
         try:
-            answer: Answer | RequestFailed = ray.get(next(piece.answers))
+            result: Answer | RequestFailed = ray.get(next(batch.results))
         except StopIteration:
-            place.pieces.popleft()
-            self._again.extend(piece.left.values())
-            pace = piece.count / max(time.monotonic() - piece.began, 1e-3)
-            wanted = min(2 * place.piece_size, LARGEST_PIECE, round(pace * PIECE_SECONDS))
-            place.piece_size = max(FIRST_PIECE, wanted)
-            if place.pieces:
-                place.pieces[0].began = time.monotonic()
+            self._end_batch(slot)
         except RayTaskError as error:
-            raise _cause(error) from error
-        except RayError as error:  # the worker, its node, or what it had written there
-            self._replace(place, error)
+            raise _map_error(error) from error
+        except RayError as error:  # the worker, its node, or results on that node are gone
+            self._replace(slot, error)
         else:
-            del piece.left[answer.key]
-            yield answer
+            del batch.unanswered[result.key]
+            yield result
 
-    def _replace(self, place: _Place, error: RayError) -> None:
-        """Settle another worker in a dead one's place; what that had not answered is asked anew."""
+    def _end_batch(self, slot: _WorkerSlot) -> None:
+        """Drop an answered batch, and adapt the size of the next ones to the worker's speed."""
+        batch = slot.batches.popleft()
+        self._requeued.extend(batch.unanswered.values())
+        rate = batch.count / max(time.monotonic() - batch.start, 1e-3)
+        size = min(2 * slot.batch_size, MAX_BATCH, round(rate * BATCH_SECONDS))
+        slot.batch_size = max(FIRST_BATCH, size)
+        if slot.batches:
+            slot.batches[0].start = time.monotonic()
+
+    def _replace(self, slot: _WorkerSlot, error: RayError) -> None:
+        """Start another worker for a dead one, and requeue its unanswered requests."""
         log.warning(
             "a worker died (%s); another takes its place", " ".join(str(error).split())[:120]
         )
-        for piece in place.pieces:
-            self._again.extend(piece.left.values())
-        fresh = self._settle()
-        place.actor, place.loading, place.piece_size = fresh.actor, fresh.loading, FIRST_PIECE
-        place.pieces.clear()
+        for batch in slot.batches:
+            self._requeued.extend(batch.unanswered.values())
+        started = self._start_worker()
+        slot.actor, slot.loading, slot.batch_size = started.actor, started.loading, FIRST_BATCH
+        slot.batches.clear()
 
-    def _forget(self) -> None:
-        """Drop what is under way, where nobody waits for it any more."""
-        for place in self._places:
-            for piece in place.pieces:
-                ray.cancel(piece.answers, force=False)
-            place.pieces.clear()
-        self._again.clear()
+    def _cancel(self) -> None:
+        """Drop everything that is under way."""
+        for slot in self._slots:
+            for batch in slot.batches:
+                ray.cancel(batch.results, force=False)
+            slot.batches.clear()
+        self._requeued.clear()
 
 
-def _as_many() -> int:
-    """One worker a GPU of the cluster; without any, one a node."""
+def _default_workers() -> int:
+    """Count one worker a GPU of the cluster; without GPUs, one a node."""
     gpus = int(ray.cluster_resources().get("GPU", 0))
     return gpus or sum(node["Alive"] for node in ray.nodes())
 
 
-def _cause(error: RayError) -> Exception:
-    """Give what was raised in the worker, where it is one of ours."""
+def _map_error(error: RayError) -> Exception:
+    """Return the exception of the worker if it is one of ours, else an EngineError."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, ShenheError):
         return cause

@@ -193,7 +193,7 @@ def _refuse_drafts(lists: list[set[Shape]]) -> None:
 
 
 def _is_candidate(root: JsonContainer) -> bool:
-    """Whether a value is a caption, well-formed or not; `[3]` in prose is none."""
+    """Whether a value is a caption, well-formed or not; `[3]` in prose is not."""
     return _is_empty(root) or holds_objects(root)
 
 

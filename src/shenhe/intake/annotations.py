@@ -49,7 +49,8 @@ class TrainingRow(BaseModel):
 def read_annotations(path: Path) -> Iterator[Annotation]:
     """Yield the annotation of each photo in a file of caption or training rows, or in its shards.
 
-    {annotation.image: annotation.objects for annotation in read_annotations(Path("train.jsonl"))}
+        truth = {annotation.image: annotation for annotation in read_annotations(path)}
+
     Raises: IntakeError that names the line of an invalid row.
     """
     for shard in list_shards(path) or [path]:

@@ -101,7 +101,8 @@ def list_folder(folder: Location, passed_over: Counter[str]) -> Listing:
 def list_photos(folder: Location, passed_over: Counter[str] | None = None) -> tuple[Location, ...]:
     """List the photos of a group's folder in natural order, as absolute paths.
 
-    list_photos(Path("photos/挡风板安装检查/审核通过/QC-1"))
+        list_photos(Path("photos/挡风板安装检查/审核通过/QC-1"))
+
     Raises: IntakeError if it cannot be listed.
     """
     listing = list_folder(folder, Counter() if passed_over is None else passed_over)

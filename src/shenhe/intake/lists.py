@@ -32,7 +32,8 @@ class PhotoLists:
     cannot be listed. The tuples are stored in a temporary SQLite database, which spills to disk, so
     millions of photos fit.
 
-    [photos for photos in PhotoLists([Path("site-photos")])]
+        lists = PhotoLists([Path("site-photos"), Path("more.jsonl")])
+        print(len(lists), lists.passed_over)
     """
 
     def __init__(self, sources: Iterable[Location]) -> None:

@@ -86,7 +86,10 @@ _QUICKTIME_BOXES: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip"
 
 
 def is_photo(name: str) -> bool:
-    """Whether a file name has the suffix of a photo, in any letter case."""
+    """Whether a file name has the suffix of a photo, in any letter case.
+
+    is_photo("IMG_1.HEIC") and not is_photo("1.jpg.part")
+    """
     return posixpath.splitext(name)[1].casefold() in SUFFIXES
 
 

@@ -46,6 +46,9 @@ class LoadedPhoto:
     """A photo as the model sees it: RGB, upright, sides multiples of 32. Units: pixels.
 
     `as_stored` says that every other reader of the file sees exactly these pixels.
+
+        photo = load(path, PixelBudget())
+        photo.image.size == photo.sizes.resized_wh
     """
 
     image: Image.Image
@@ -59,6 +62,8 @@ class PhotoFacts:
 
     `damaged_inside` is the decoder's message about inconsistent data, empty for an intact photo;
     `plain` says that the file stores RGB without conversion.
+
+        PhotoFacts("JPEG", rotated=False, plain=True)
     """
 
     kind: str
@@ -81,7 +86,7 @@ def unique_stem(path: Location, seen_with: str = "") -> str:
 
     `seen_with` is the key of the photos in the same prompt: one photo in two prompts has two stems.
 
-    unique_stem(Path("/a/1.jpg")) == "1-646ec31b"
+        unique_stem(Path("/a/1.jpg")) == "1-646ec31b"
     """
     full_path = absolute(path)
     name = f"{full_path}\x1e{seen_with}" if seen_with else str(full_path)
@@ -92,7 +97,8 @@ def unique_stem(path: Location, seen_with: str = "") -> str:
 def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     """Open a photo upright and resize it to the budget.
 
-    load(Path("img-003.jpeg"), PixelBudget(max_pixels=640 * 640)).image.size
+        load(path, PixelBudget(max_pixels=640 * 640)).sizes.original_wh
+
     Raises: PhotoError with code missing, unreadable, empty, not_a_photo, unsupported, truncated,
     too_large, too_long or out_of_memory.
     """
@@ -105,6 +111,8 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
 def read_facts(path: Location) -> PhotoFacts:
     """Decode a photo as `load` does, and return how it is stored.
 
+        read_facts(path).kind in READABLE
+
     Raises: PhotoError, see `load`.
     """
     with _open(path) as photo:
@@ -113,6 +121,8 @@ def read_facts(path: Location) -> PhotoFacts:
 
 def preview(path: Location, side: int) -> Image.Image:
     """Open a photo upright at the size of a screen. Units: `side` in pixels, of the longer side.
+
+        max(preview(path, 480).size) <= 480
 
     Raises: PhotoError, see `load`.
     """
@@ -123,6 +133,8 @@ def preview(path: Location, side: int) -> Image.Image:
 
 def open_upright(path: Location) -> Image.Image:
     """Open a photo at full size, upright and in RGB; the first frame of an animation.
+
+        open_upright(path).mode == "RGB"
 
     Raises: PhotoError, see `load`.
     """

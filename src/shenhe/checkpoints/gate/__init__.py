@@ -14,6 +14,7 @@ from shenhe.checkpoints.gate.admitted import (
     refuse_lost_tensors,
     refuse_together,
 )
+from shenhe.checkpoints.gate.plain_lora import admit_plain_lora
 from shenhe.checkpoints.gate.quantisation import refuse_quantised
 from shenhe.checkpoints.inspect import CheckpointFiles
 
@@ -39,7 +40,13 @@ def admit_adapters(
     Raises: AdapterError in one line that names the fault and the remedy; CheckpointError if the
     base is at fault.
     """
-    return admit_for_peft(base, adapters)
+    admitted = []
+    for files in adapters:
+        adapter = admit_plain_lora(base, files)
+        if adapter is None:
+            return admit_for_peft(base, adapters)
+        admitted.append(adapter)
+    return admitted
 
 
 def admit_for_peft(base: CheckpointFiles, adapters: Sequence[CheckpointFiles]) -> list[PeftAdapter]:

@@ -101,8 +101,8 @@ def _refuse_other_shapes_of_base(base: CheckpointFiles, model: Model) -> None:
 
 def _read_peft_config(files: CheckpointFiles) -> PeftConfig:
     """Read the configuration as PEFT does; options for the start of training are reset."""
-    what = f"{files.folder / CONFIG}: cannot be read"
-    with foreign_library(what, AdapterError), warnings.catch_warnings():
+    subject = f"{files.folder / CONFIG}: cannot be read"
+    with foreign_library(subject, AdapterError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = PeftConfig.from_pretrained(str(files.folder))
     config.inference_mode = True

@@ -81,8 +81,8 @@ def match_peft_names(
     Raises: AdapterError that names tensors that are missing, match nothing or do not fit.
     """
     base_tensors = dict(model.state_dict())
-    what = f"{folder}: does not fit the base"
-    with foreign_library(what, AdapterError), warnings.catch_warnings():
+    subject = f"{folder}: does not fit the base"
+    with foreign_library(subject, AdapterError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tuned = PeftModel(model, copy.deepcopy(config), low_cpu_mem_usage=True)
         expected = get_peft_model_state_dict(tuned, save_embedding_layers=False)

@@ -22,6 +22,7 @@ from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.engines.options import LocalOptions
+from shenhe.engines.streaming import StreamedText
 from shenhe.errors import EngineError, ItemError, OptionError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -96,27 +97,27 @@ class LocalEngine:
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         """Yield the text of one answer while it is generated; see Engine."""
         scheduler = self._scheduler()
-        streamed = ""
+        streamed = StreamedText()
         try:
             with item_wall("library_error", "the question"):
                 prepared = self._preprocessor.prepare(request)
             sequence = scheduler.admit(prepared)
             while not sequence.ended:
                 scheduler.advance()
-                text = streamed
+                piece = ""
                 with sequence.isolated():
                     # U+FFFD stands for a character whose tokens are not complete yet.
                     text = self._detokenizer.text(sequence.output).rstrip("\ufffd")
-                if text.startswith(streamed) and text != streamed:
-                    yield text[len(streamed) :]
-                    streamed = text
+                    piece = streamed.extend(text)
+                if piece:
+                    yield piece
             answer = self._detokenizer.result(sequence)
         except FATAL as error:
             raise EngineError(f"the model failed while it wrote: {error}") from error
         if isinstance(answer, RequestFailed):
             raise ItemError(answer.code, answer.message)
-        if answer.text.startswith(streamed) and answer.text != streamed:
-            yield answer.text[len(streamed) :]
+        if piece := streamed.extend(answer.text):
+            yield piece
         return answer
 
     def next_logits(self, request: Request) -> torch.Tensor:

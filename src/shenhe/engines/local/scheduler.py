@@ -21,6 +21,7 @@ from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall, spelled
@@ -188,7 +189,7 @@ class Scheduler:
             max(sequence.cached + len(sequence.next_tokens) for sequence in self.running),
         )
         hidden = self._runner.forward(self.running, self.cache)
-        allowed = [tokens for sequence in self.running for tokens in _allowed_tokens(sequence)]
+        allowed = [tokens for sequence in self.running for tokens in allowed_tokens(sequence)]
         scores = iter(self._runner.scores(hidden, allowed))
         return {
             sequence.slot: [next(scores) for _ in range(1 + len(sequence.draft))]
@@ -213,7 +214,7 @@ class Scheduler:
         draft, accepted = sequence.draft, 0
         sequence.draft = []
         while not sequence.ended and not sequence.pending:
-            self._detokenizer.append(sequence, _choose_token(sequence, scores[accepted]))
+            self._detokenizer.append(sequence, choose_token(sequence, scores[accepted]))
             pending, verified = sequence.pending, 0
             # Equal draft tokens went through the model already: they are cached.
             while (
@@ -270,41 +271,6 @@ class Scheduler:
     def _shrink(self, slots: int) -> None:
         self.slots, self.shrunk = slots, True
         warnings.warn(f"out of memory: the batch size is now {slots}", stacklevel=4)
-
-
-def _allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
-    """List the allowed tokens behind the last pending and each draft token; None for no limit.
-
-    Log-probabilities of choices need the whole vocabulary, and behind a draft the state of the
-    grammar is unknown.
-    """
-    rows = 1 + len(sequence.draft)
-    if (
-        sequence.constraint is None
-        or rows > 1
-        or (sequence.prepared.request.choices and sequence.in_prefill)
-    ):
-        return [None] * rows
-    tokens = None
-    with sequence.isolated():
-        tokens = sequence.constraint.narrow_tokens()
-    return [tokens]
-
-
-def _choose_token(sequence: Sequence, scores: Scores) -> int:
-    """Choose the best allowed token, or draw one of the allowed."""
-    values, constraint = scores.values, sequence.constraint
-    # The best token is nearly always allowed: only otherwise a mask is worth its time.
-    best_allowed = scores.tokens or constraint is None or constraint.allows(scores.best)
-    if sequence.sampler.greedy and best_allowed:
-        return scores.best
-    if constraint is not None and scores.tokens is None:
-        refused = constraint.refused_mask().to(values.device)
-        values = values.float().masked_fill(refused, -torch.inf)
-    if not sequence.sampler.greedy:
-        values = sequence.sampler.add_noise(values)
-    index = int(values.argmax())
-    return index if scores.tokens is None else scores.tokens[index]
 
 
 def _memory_budget(device: torch.device) -> int:

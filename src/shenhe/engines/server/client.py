@@ -62,6 +62,11 @@ class Client:
         self._photo_threads = ThreadPoolExecutor(os.cpu_count() or 1, "photos")
         self._answered, self._failures, self._bad_requests = False, 0, 0
 
+    @property
+    def _base_url(self) -> str:
+        """The address as an option."""
+        return spelled("base_url", self._address)
+
     async def close(self) -> None:
         """Close the connections."""
         self._photo_threads.shutdown(wait=False, cancel_futures=True)
@@ -113,7 +118,7 @@ class Client:
             problem = self.endpoint.describe(error)
             if isinstance(error, TimeoutError):
                 problem = f"no answer in {seconds:g} s"
-            raise EngineError(f"{spelled('base_url', self._address)}: {problem}") from error
+            raise EngineError(f"{self._base_url}: {problem}") from error
         emit(redactor.end())
         return completion.body()
 
@@ -197,7 +202,7 @@ class Client:
             if reply.status not in DENIED:
                 raise ItemError("refused", problem)
             remedy = describe_denial(reply.status)
-            raise EngineError(f"{spelled('base_url', self._address)}: {problem}: {remedy}")
+            raise EngineError(f"{self._base_url}: {problem}: {remedy}")
         return read_body(reply.body)
 
     def _count_failure(self, problem: str, max_failures: int | None) -> None:
@@ -209,8 +214,8 @@ class Client:
         limit = max_failures or (MAX_FAILURES if self._answered else MAX_FAILURES_AT_FIRST)
         if self._failures >= limit:
             raise EngineError(
-                f"{spelled('base_url', self._address)}: the server failed {self._failures} times in"
-                f" a row: {problem}; see its own log, then run the same command again"
+                f"{self._base_url}: the server failed {self._failures} times in a row:"
+                f" {problem}; see its own log, then run the same command again"
             )
 
     def _count_bad_request(self, error: BadAnswerError) -> None:
@@ -224,6 +229,6 @@ class Client:
         self._bad_requests += 1
         if self._bad_requests >= MAX_FAILURES:
             raise EngineError(
-                f"{spelled('base_url', self._address)}: {self._bad_requests} questions in a row got"
-                f" no answer that can be used: {problem}"
+                f"{self._base_url}: {self._bad_requests} questions in a row got no answer"
+                f" that can be used: {problem}"
             )

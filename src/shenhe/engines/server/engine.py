@@ -20,6 +20,7 @@ from shenhe.engines.server.completions import Body
 from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.faults import to_one_line
 from shenhe.engines.server.transport import is_loopback
+from shenhe.engines.streaming import StreamedText
 from shenhe.errors import CheckpointError, EngineError, ItemError, OptionError, UsageError, spelled
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -37,9 +38,7 @@ class ServerEngine:
         Raises: UsageError for options that mean nothing to a server; EngineError if there is none,
         or it has no such model.
         """
-        if len(spec.adapters) > 1:
-            problem = "a server applies one at a time; merge them (shenhe merge)"
-            raise OptionError("adapters", None, problem)
+        _check(spec)
         self.spec = spec
         self._background = BackgroundLoop()
         try:
@@ -99,26 +98,28 @@ class ServerEngine:
         pieces: SimpleQueue[str | None] = SimpleQueue()
         future = self._background.submit(self._client.stream(encoded, pieces.put))
         future.add_done_callback(lambda _: pieces.put(None))
-        streamed = ""
+        streamed = StreamedText()
         try:
             while (piece := pieces.get()) is not None:
-                streamed += piece
+                streamed.text += piece
                 if piece:
                     yield piece
             answer = self._codec.decode(encoded, future.result())
         except CancelledError as error:
-            raise EngineError(
-                f"{spelled('base_url', self._endpoint.address)}: it was closed"
-            ) from error
+            raise EngineError(f"{self._base_url}: it was closed") from error
         except ItemError as error:
             message = to_one_line(error, self._endpoint.secrets)
-            address = self._endpoint.address
-            raise ItemError(error.code, f"{spelled('base_url', address)}: {message}") from error
+            raise ItemError(error.code, f"{self._base_url}: {message}") from error
         finally:
             future.cancel()
-        if answer.text.startswith(streamed) and answer.text != streamed:
-            yield answer.text[len(streamed) :]
+        if piece := streamed.extend(answer.text):
+            yield piece
         return answer
+
+    @property
+    def _base_url(self) -> str:
+        """The address as an option."""
+        return spelled("base_url", self._endpoint.address)
 
     def _find_model(self) -> tuple[Body, Body | None]:
         """Find the model that answers, and its base if it is an adapter."""
@@ -158,6 +159,16 @@ def _packing(spec: EngineSpec[ServerOptions], address: str) -> Packing:
     if spec.engine.photo_packing is not None:
         return "BMP" if spec.engine.photo_packing == "bmp" else "PNG"
     return "BMP" if is_loopback(urlsplit(address).hostname or "") else "PNG"
+
+
+def _check(spec: EngineSpec[ServerOptions]) -> None:
+    """Refuse a server without an address, and adapters that no server applies."""
+    if not spec.engine.base_url:
+        address = spelled("base_url", "http://HOST:PORT/v1")
+        raise OptionError("engine", "server", f"say where, with {address}")
+    if len(spec.adapters) > 1:
+        problem = "a server applies one at a time; merge them (shenhe merge)"
+        raise OptionError("adapters", None, problem)
 
 
 def _local_folders(entry: Body, base: Body | None) -> list[str] | None:
