@@ -30,7 +30,7 @@ MISSION = load_missions().get("挡风板安装检查")
 
 
 class AtOnce:
-    """An engine that says the same of every photo."""
+    """An engine with one answer for every photo, given at once."""
 
     fingerprint = "at once"
 
@@ -47,9 +47,9 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=5)
     options = parser.parse_args()
     tree, out = options.folder / "tree", options.folder / "out"
-    shelf = tree / MISSION.name / "审核通过"
+    label_folder = tree / MISSION.name / "审核通过"
     for number in range(options.groups):
-        folder = shelf / f"QC-20230222-{number:07d}"
+        folder = label_folder / f"QC-20230222-{number:07d}"
         folder.mkdir(parents=True, exist_ok=True)
         for photo in range(options.photos):
             (folder / f"img-{photo}.jpg").write_bytes(b"\xff\xd8%d %d" % (number, photo))
@@ -66,17 +66,17 @@ def main() -> None:
     print(f"all rows written in {time.perf_counter() - began:.1f} s")
     print("| | groups | changed | seconds | MB |")
     print("|---|---|---|---|---|")
-    _tell("as it is", tree, out)
+    _print_comparison("as it is", tree, out)
     for number in range(0, options.groups, 100):
-        (shelf / f"QC-20230222-{number:07d}" / "img-0.jpg").write_bytes(b"\xff\xd8 replaced")
-    _tell("one in a hundred replaced", tree, out)
-    for path in shelf.glob("*/*.jpg"):
+        (label_folder / f"QC-20230222-{number:07d}" / "img-0.jpg").write_bytes(b"\xff\xd8 replaced")
+    _print_comparison("one in a hundred replaced", tree, out)
+    for path in label_folder.glob("*/*.jpg"):
         os.utime(path, (2_000_000_000, 2_000_000_000))
-    _tell("all times another, so that photos are read", tree, out)
-    _tell("the same again", tree, out)
+    _print_comparison("all times another, so that photos are read", tree, out)
+    _print_comparison("the same again", tree, out)
 
 
-def _tell(what: str, tree: Path, out: Path) -> None:
+def _print_comparison(label: str, tree: Path, out: Path) -> None:
     path = rows_file(out, MISSION.name)
     began = time.perf_counter()
     with closing(RowIndex(path, key_of)) as done:
@@ -84,7 +84,7 @@ def _tell(what: str, tree: Path, out: Path) -> None:
         count = len(done)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
     seconds = time.perf_counter() - began
-    print(f"| {what} | {count:,} | {len(stale.keys):,} | {seconds:.1f} | {megabytes:.0f} |")
+    print(f"| {label} | {count:,} | {len(stale.keys):,} | {seconds:.1f} | {megabytes:.0f} |")
 
 
 if __name__ == "__main__":

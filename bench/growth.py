@@ -1,10 +1,9 @@
-"""How the time of the local engine grows with photos: 100, 1,000 and 10,000 Stage-A lines.
+"""Growth of the local engine's time with the number of photos: 100, 1,000 and 10,000 lines.
 
     python -m bench.growth [--photos 100 1000 10000]
 
-The bundled checkpoint, photos that differ in one pixel at least, so that none is answered twice.
-Prints a table in Markdown; memory is what the process holds when a tenth of the photos is done,
-two tenths, and so on.
+The bundled checkpoint answers photos that differ in one pixel at least, so that deduplication finds
+none. Prints a table in Markdown; memory is that of the process after each tenth of the photos.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ def main() -> None:
                 if done * 10 // count > len(memory):
                     memory.append(psutil.Process().memory_info().rss / 1e6)
             seconds = time.monotonic() - began
-        told = ", ".join(f"{one:.0f}" for one in memory)
-        print(f"| {count:,} | {seconds:.1f} | {count / seconds:.1f} | {told} |", flush=True)
+        cells = ", ".join(f"{megabytes:.0f}" for megabytes in memory)
+        print(f"| {count:,} | {seconds:.1f} | {count / seconds:.1f} | {cells} |", flush=True)
 
 
 def _requests(scenes: list[Image.Image], count: int, folder: Path) -> Iterator[Request]:
-    """Ask about photos as they are written to disk; the time of that counts too."""
+    """Yield requests for photos while these are written to disk, which counts too."""
     template, mission = load_prompts().summary, next(iter(load_missions()))
     for number in range(count):
         image = scenes[number % len(scenes)].copy()

@@ -34,8 +34,8 @@ SHENHE = (sys.executable, "-m", "shenhe")
 MODEL = ("--model", "demo", "--adapters", "demo", "--dtype", "float32")
 PHOTOS = Path(__file__).parent.parent / "src" / "shenhe" / "demo" / "photos"
 KILLS_EACH = 5
-"""So often one output is killed before it is let end and compared."""
-Told = dict[str, Any]
+"""Number of kills of one output before it is let end and compared."""
+Contents = dict[str, Any]
 
 
 def main() -> None:
@@ -51,23 +51,23 @@ def main() -> None:
     merge_command = ["merge", "--model", "demo", "--adapters", "demo", "--overwrite"]
     merge = Killed(options.folder / "merge", merge_command, "--output-dir")
     print(f"{'command':10}{'killed':>8}{'compared':>10}{'differ':>8}")
-    run.table("run", options.runs, rows_told)
-    caption.table("caption", options.captions, rows_told)
-    merge.table("merge", options.merges, weights_told)
-    reviewed(options.folder, options.reviews)
+    run.table("run", options.runs, read_rows_by_item)
+    caption.table("caption", options.captions, read_rows_by_item)
+    merge.table("merge", options.merges, hash_files)
+    kill_reviews(options.folder, options.reviews)
 
 
 class Killed:
-    """One command, killed again and again; how far that is lies in its folder."""
+    """One command, killed again and again; its folder holds how far that is."""
 
     def __init__(self, folder: Path, command: list[str], option: str, name: str = "out") -> None:
         self._folder, self._command, self._option = folder, command, option
         self._name = name
         folder.mkdir(parents=True, exist_ok=True)
 
-    def table(self, name: str, kills: int, told: Callable[[Path], Told]) -> None:
-        """Kill until there were so many, and print a line."""
-        whole, seconds = self._unbroken(told)
+    def table(self, name: str, kills: int, read: Callable[[Path], Contents]) -> None:
+        """Kill it `kills` times, and print a line."""
+        whole, seconds = self._unbroken(read)
         state = self._state()
         rng = random.Random(state["killed"])
         while state["killed"] < kills:
@@ -76,12 +76,12 @@ class Killed:
                 state["killed"] += self._kill(broken, rng.uniform(0, seconds))
             self._start(broken).wait()
             state["compared"] += 1
-            state["differ"] += told(broken) != whole
+            state["differ"] += read(broken) != whole
             shutil.rmtree(broken)
             (self._folder / "state.json").write_text(json.dumps(state))
         print(f"{name:10}{state['killed']:8}{state['compared']:10}{state['differ']:8}", flush=True)
 
-    def _unbroken(self, told: Callable[[Path], Told]) -> tuple[Told, float]:
+    def _unbroken(self, read: Callable[[Path], Contents]) -> tuple[Contents, float]:
         folder, began = self._folder / "unbroken", time.monotonic()
         took = self._folder / "seconds"
         if not took.exists():
@@ -89,12 +89,12 @@ class Killed:
             if self._start(folder).wait() not in (0, 1):
                 sys.exit(f"{self._command}: does not run; see {self._folder / 'log'}")
             took.write_text(str(time.monotonic() - began))
-        return told(folder), float(took.read_text())
+        return read(folder), float(took.read_text())
 
     def _state(self) -> dict[str, int]:
         path = self._folder / "state.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        return {"killed": 0, "compared": 0, "differ": 0} | known
+        saved = json.loads(path.read_text()) if path.exists() else {}
+        return {"killed": 0, "compared": 0, "differ": 0} | saved
 
     def _start(self, folder: Path) -> subprocess.Popen[bytes]:
         folder.mkdir(exist_ok=True)
@@ -109,9 +109,9 @@ class Killed:
         return process.wait() == -signal.SIGKILL
 
 
-def rows_told(folder: Path) -> Told:
+def read_rows_by_item(folder: Path) -> Contents:
     """All rows and failures by file and item, without what time and place do to them."""
-    told: Told = {}
+    rows: Contents = {}
     for path in sorted(folder.rglob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -119,12 +119,12 @@ def rows_told(folder: Path) -> Told:
             row.pop("session", None)
             group = row.get("group_id", row.get("images"))
             item = f"{path.name} {row.get('label')} {group} {row.get('item')}"
-            told[f"{item} again" if item in told else item] = row
-    return told
+            rows[f"{item} again" if item in rows else item] = row
+    return rows
 
 
-def weights_told(folder: Path) -> Told:
-    """A digest of each file, but for the record of when it was merged; and what else lies there."""
+def hash_files(folder: Path) -> Contents:
+    """A digest of each file, without the record of the merge, which holds its time."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -136,7 +136,7 @@ def weights_told(folder: Path) -> Told:
 # --- review ---
 
 
-def reviewed(folder: Path, kills: int) -> None:
+def kill_reviews(folder: Path, kills: int) -> None:
     """Kill the review while two clients decide; what it acknowledged must be there, once."""
     lost = acknowledged = 0
     whole = folder / "run" / "unbroken" / "out"
@@ -145,7 +145,9 @@ def reviewed(folder: Path, kills: int) -> None:
         shutil.rmtree(run_dir, ignore_errors=True)
         shutil.copytree(whole, run_dir)
         kept = _decide_until_killed(run_dir, random.Random(number))
-        versions = [(one.key, one.version) for one in Decisions(run_dir).trail(count=10_000)]
+        versions = [
+            (decision.key, decision.version) for decision in Decisions(run_dir).trail(count=10_000)
+        ]
         lost += len(kept - set(versions)) + len(versions) - len(set(versions))
         acknowledged += len(kept)
     print(f"{'review':10}{kills:8}{acknowledged:10}{lost:8}   (decisions acknowledged, lost)")
@@ -158,14 +160,14 @@ def _decide_until_killed(run_dir: Path, rng: random.Random) -> set[tuple[str, in
     assert process.stdout is not None
     address = urlsplit(process.stdout.readline().decode().split()[-1])
     host = address.netloc
-    seen = {entry.key: _seen(run_dir, entry.key) for entry in entries}
+    timestamps = {entry.key: _verdict_timestamp(run_dir, entry.key) for entry in entries}
     kept: set[tuple[str, int]] = set()
 
     def decide(mine: slice) -> None:
         connection = http.client.HTTPConnection(host, timeout=30)
         for version in range(200):
             for entry in entries[mine]:
-                form = {"key": entry.key, "version": str(version), "seen": seen[entry.key]}
+                form = {"key": entry.key, "version": str(version), "seen": timestamps[entry.key]}
                 body = urlencode(form | {"choice": "不通过", "comment": "bench"})
                 headers = {"Origin": f"http://{host}"}
                 headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -190,10 +192,10 @@ def _decide_until_killed(run_dir: Path, rng: random.Random) -> set[tuple[str, in
     return kept
 
 
-def _seen(run_dir: Path, key: str) -> str:
-    found = Index(run_dir).group_by_key(key)
-    assert found is not None
-    return found.verdict.timestamp
+def _verdict_timestamp(run_dir: Path, key: str) -> str:
+    group = Index(run_dir).group_by_key(key)
+    assert group is not None
+    return group.verdict.timestamp
 
 
 if __name__ == "__main__":

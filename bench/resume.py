@@ -1,10 +1,10 @@
-"""How long a run takes to see what is done already, and what it holds meanwhile: ten million rows.
+"""Time and memory that a resumed run needs to find the groups that are done: ten million rows.
 
     python -m bench.resume --folder SOMEWHERE [--rows 10000000]
 
-Writes Stage-A rows of the form that runs write, then opens the output as a resumed run does: with
-no index, so that all rows are read; with the index, and some rows that it has not seen; then looks
-up every group once. Each is a process of its own. Prints a table in Markdown.
+Writes Stage-A rows as runs write them, then opens the output as a resumed run does: without an
+index, so that all rows are read; with the index, and some rows that are new to it; then looks up
+every group once. Each step is a process of its own. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 MISSION = "挡风板安装检查"
 NEW = 100_000
 OPEN = """
 import resource, sys, time
 from contextlib import closing
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from shenhe.runs.output import key_of
+from shenhe.rows.keys import key_of
 from shenhe.rows.row_index import RowIndex
 from bench.resume import keys
 began = time.perf_counter()
@@ -48,34 +45,39 @@ def main() -> None:
     print(f"rows: {rows.stat().st_size / 1e9:.1f} GB")
     print("| | rows | seconds | MB |")
     print("|---|---|---|---|")
-    _tell("no index: all rows are read", rows)
-    _tell("with the index", rows)
+    _measure("no index: all rows are read", rows)
+    _measure("with the index", rows)
     write(rows, options.rows, NEW)
-    _tell(f"with the index, and {NEW:,} rows that it has not seen", rows)
-    _tell("every group looked up", rows, "lookup")
+    _measure(f"with the index, and {NEW:,} rows that it has not seen", rows)
+    _measure("every group looked up", rows, "lookup")
     index = rows.with_name(f".{rows.stem}.index.sqlite")
     print(f"index: {index.stat().st_size / 1e9:.2f} GB")
 
 
 def write(rows: Path, start: int, count: int) -> None:
-    """Append rows, with two photos each."""
+    """Append rows with two photos each."""
     images = [f"/photos/{MISSION}/审核通过/QC-20230222-0000000/img-00{n}.jpeg" for n in (1, 2)]
     lines = {f"图片_{n}": "BBU设备/华为/显示完整/安装牢固，螺丝、光纤插头/符合要求" for n in (1, 2)}
-    answer: dict[str, Any] = {
+    answer: dict[str, object] = {
         "raw": lines["图片_1"],
         "finish_reason": "stop",
         "attempts": 1,
         "prompt_tokens": 120,
     }
     answer |= {"new_tokens": 20, "repairs": [], "original_wh": [640, 512], "resized_wh": [320, 256]}
-    meta: dict[str, Any] = {
+    meta: dict[str, object] = {
         "schema": 1,
         "prompt_hash": "0" * 16,
         "checkpoint": "0" * 16,
         "inputs_hash": None,
     }
     meta["answers"] = dict.fromkeys(lines, answer)
-    row: dict[str, Any] = {"group_id": "@", "mission": MISSION, "label": "pass", "images": images}
+    row: dict[str, object] = {
+        "group_id": "@",
+        "mission": MISSION,
+        "label": "pass",
+        "images": images,
+    }
     row |= {"per_image": lines, "timestamp": "2026-01-01T00:00:00.000000Z", "meta": meta}
     before, after = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode().split(b"@")
     with rows.open("ab", buffering=1 << 24) as file:
@@ -84,17 +86,17 @@ def write(rows: Path, start: int, count: int) -> None:
 
 
 def keys(count: int) -> Iterator[str]:
-    """Name the groups of so many rows, in order."""
+    """Yield the keys of the first rows, in order."""
     from shenhe.values import group_key
 
     return (group_key(MISSION, "pass", f"QC-20230222-{number:09d}") for number in range(count))
 
 
-def _tell(what: str, rows: Path, *more: str) -> None:
-    command = [sys.executable, "-c", OPEN, str(rows), *more]
+def _measure(label: str, rows: Path, *arguments: str) -> None:
+    command = [sys.executable, "-c", OPEN, str(rows), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds, megabytes, count = map(float, done.stdout.split())
-    print(f"| {what} | {count:,.0f} | {seconds:.1f} | {megabytes:.0f} |", flush=True)
+    print(f"| {label} | {count:,.0f} | {seconds:.1f} | {megabytes:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -57,9 +57,9 @@ def main() -> None:
             (group / "img-1.jpg").touch()
         print(f"groups: {groups}")
         for stage in ("Stage-A", "Stage-B"):
-            said = "无关图片" if stage == "Stage-A" else "不通过\n理由: 图片_1至图片_1未见BBU设备"
+            text = "无关图片" if stage == "Stage-A" else "不通过\n理由: 图片_1至图片_1未见BBU设备"
             for title in ("first run", "same command again"):
-                engine = Scripted(said, max(1, groups // 10))
+                engine = Scripted(text, max(1, groups // 10))
                 began = time.monotonic()
                 _run(stage, engine, tree, out)
                 seconds = time.monotonic() - began

@@ -36,18 +36,18 @@ class ScriptedEngine:
         return answer
 
     def _one(self, request: Request) -> Answer | RequestFailed:
-        said = self.script(request)
-        if isinstance(said, RequestFailed):
-            return said
+        text = self.script(request)
+        if isinstance(text, RequestFailed):
+            return text
         photos = [p for m in request.messages for p in m.parts if isinstance(p, ImagePart)]
         size = PhotoSize(Size(640, 512), Size(320, 256))
         logprobs = {PASS: -0.1, FAIL: -2.4} if request.choices else {}
         return Answer(
             request.key,
-            said,
+            text,
             "stop",
             prompt_tokens=10,
-            new_tokens=len(said),
+            new_tokens=len(text),
             sizes=(size,) * len(photos),
             choice_logprobs=logprobs,
             attempt=request.attempt,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shenhe.row_types import Failure, VerdictRow
+from shenhe.row_types import CaptionFailure, Failure, VerdictRow
 from shenhe.values import group_key, photo_key
 
 ROW = {
@@ -30,6 +30,22 @@ def test_rows_carry_their_schema_and_refuse_unknown_keys() -> None:
         Failure.model_validate(ROW | {"odd": 1})
     with pytest.raises(ValidationError):
         row.code = "x"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(Failure, ["group_id", "mission", "label"]), (CaptionFailure, ["images"])],
+)
+def test_fields_of_failures_keep_their_order(
+    kind: type[Failure | CaptionFailure], subject: list[str]
+) -> None:
+    row = {"images": ["a.jpg"]} if kind is CaptionFailure else {"group_id": "g", "mission": "m"}
+    content = {name: value for name, value in ROW.items() if name not in ("group_id", "mission")}
+    if kind is CaptionFailure:
+        del content["label"]
+    names = list(json.loads(kind.model_validate(content | row).to_json()))
+    reason = ["code", "message", "raw", "attempts", "timestamp", "session"]
+    assert names == ["schema", "item", *subject, *reason]
 
 
 def test_rows_are_one_line_and_keep_chinese() -> None:

@@ -152,19 +152,10 @@ class VerdictRow(GroupRow):
         return self
 
 
-class CaptionRow(Row):
-    """The dense caption of photos seen together; `caption` is grouped JSON, in the 0-1000 frame.
-
-    `sizes_wh` are those of the upright originals, in pixels, one a photo.
-    """
+class PhotosRow(Row):
+    """A row about photos that are captioned together, which its first field identifies."""
 
     images: list[str]
-    caption: dict[str, dict[str, dict[str, object]]]
-    sizes_wh: list[tuple[int, int]]
-    raw: str
-    repairs: list[str]
-    timestamp: str
-    meta: CaptionMeta
 
     @property
     def key(self) -> str:
@@ -177,12 +168,30 @@ class CaptionRow(Row):
         return tuple(map(locate, self.images))
 
 
-class CaptionFailure(Row):
-    """Photos without a caption, and why; `item` is the photo or the answer at fault."""
+class CaptionRow(PhotosRow):
+    """The dense caption of photos seen together; `caption` is grouped JSON, in the 0-1000 frame.
+
+    `sizes_wh` are those of the upright originals, in pixels, one a photo.
+    """
+
+    caption: dict[str, dict[str, dict[str, object]]]
+    sizes_wh: list[tuple[int, int]]
+    raw: str
+    repairs: list[str]
+    timestamp: str
+    meta: CaptionMeta
+
+
+class FailedItem(Row):
+    """The first fields of a failure: the photo or the answer at fault."""
 
     schema_: int = Field(default=SCHEMA, alias="schema")
     item: str
-    images: list[str]
+
+
+class FailureReason(Row):
+    """The last fields of a failure; `raw` is the model's text, if it wrote one."""
+
     code: str
     message: str
     raw: str | None = None
@@ -191,29 +200,11 @@ class CaptionFailure(Row):
     session: str | None = None
     """The run of the output that wrote it; older versions wrote none."""
 
-    @property
-    def key(self) -> str:
-        """The key of the photos, see `photos_key`."""
-        return photos_key(self.images)
+
+# Bases stand in the reverse order of their fields: pydantic takes those of the last base first.
+class CaptionFailure(FailureReason, PhotosRow, FailedItem):
+    """Photos without a caption, and why."""
 
 
-class Failure(Row):
-    """An item that was not done, and why; `raw` is the model's text, if it wrote one."""
-
-    schema_: int = Field(default=SCHEMA, alias="schema")
-    item: str
-    group_id: str
-    mission: str
-    label: Label | None
-    code: str
-    message: str
-    raw: str | None = None
-    attempts: int = 1
-    timestamp: str
-    session: str | None = None
-    """The run of the output that wrote it; older versions wrote none."""
-
-    @property
-    def key(self) -> str:
-        """The key of the group, see `group_key`."""
-        return group_key(self.mission, self.label, self.group_id)
+class Failure(FailureReason, GroupRow, FailedItem):
+    """An item of a group that was not done, and why."""

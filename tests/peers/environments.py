@@ -1,4 +1,4 @@
-"""Virtual environments of other engines, made once and kept under .peers/."""
+"""Virtual environments of other engines, created once under .peers/."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def torchvision_is_broken(python: str | Path, folder: Path | None = None) -> boo
     Where it does import, as beside a torch of the same build, it brings its own operators, and a
     shim that declares them is an error.
     """
-    there = "import importlib.util as i, sys; sys.exit(not i.find_spec('torchvision'))"
+    find_spec = "import importlib.util as i, sys; sys.exit(not i.find_spec('torchvision'))"
     environ = {**os.environ, **({"PYTHONPATH": str(folder)} if folder else {})}
     codes = [
         subprocess.run([python, "-c", code], env=environ, capture_output=True).returncode
-        for code in (there, "import torchvision")
+        for code in (find_spec, "import torchvision")
     ]
     return codes[0] == 0 and codes[1] != 0
 
@@ -54,8 +54,8 @@ def environment(name: str, needed: Sequence[str], without: Sequence[str] = ()) -
     """Make an environment with what is needed, unless it is there, and give its python."""
     folder = ROOT / ".peers" / name
     python, made = folder / "bin" / "python", folder / "made"
-    asked = "\n".join([*needed, "-", *without])
-    if made.exists() and made.read_text() == asked:
+    requirements = "\n".join([*needed, "-", *without])
+    if made.exists() and made.read_text() == requirements:
         return python
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     subprocess.run([python, "-m", "pip", "install", "-q", *needed], check=True)
@@ -69,5 +69,5 @@ def environment(name: str, needed: Sequence[str], without: Sequence[str] = ()) -
             check=True,
         )
         Path(site.stdout.strip(), "sitecustomize.py").write_text(SHIM)
-    made.write_text(asked)
+    made.write_text(requirements)
     return python

@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on one machine, told what to do on standard input.
+"""A Ray cluster of several nodes on one machine, controlled by standard input.
 
     python -m tests.peers.ray_nodes
 
@@ -20,11 +20,11 @@ def main() -> None:
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
     )
-    others = [cluster.add_node(num_cpus=2) for _ in range(NODES - 1)]
+    workers = [cluster.add_node(num_cpus=2) for _ in range(NODES - 1)]
     print(cluster.address, flush=True)
     for line in sys.stdin:
         if line.strip() == "node":
-            cluster.remove_node(others.pop(), allow_graceful=False)
+            cluster.remove_node(workers.pop(), allow_graceful=False)
             print("one node less", flush=True)
         else:
             victims = [p for p in psutil.process_iter(["cmdline"]) if _works(p)]
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def _works(process: psutil.Process) -> bool:
-    """Whether a process is a worker that answers just now."""
+    """Whether a process is a worker that is answering."""
     return "ray::Worker.answer" in " ".join(process.info["cmdline"] or [])
 
 

@@ -74,8 +74,8 @@ def test_the_driver_is_killed_and_goes_on(groups: Path, quiet: Path, tmp_path: P
 
 
 def test_the_command_of_the_kubernetes_job_runs(groups: Path, quiet: Path, tmp_path: Path) -> None:
-    places = {"/data/merged": "demo", "/data/photos": str(groups), "/data/out": str(tmp_path)}
-    words = [places.get(word, word.replace("/data", str(tmp_path))) for word in entrypoint()[1:]]
+    paths = {"/data/merged": "demo", "/data/photos": str(groups), "/data/out": str(tmp_path)}
+    words = [paths.get(word, word.replace("/data", str(tmp_path))) for word in entrypoint()[1:]]
     words += ["--adapters", "demo", "--dtype", "float32", "--device", "cpu", "--limit", "40"]
     with _cluster() as (address, _):
         environ = _environ() | {"RAY_ADDRESS": address}
@@ -83,9 +83,9 @@ def test_the_command_of_the_kubernetes_job_runs(groups: Path, quiet: Path, tmp_p
         done = subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     expected = said(quiet)
-    found = {key: row for key, row in said(tmp_path).items() if key[0].startswith("stage_a")}
-    assert len(found) == 40
-    assert all(expected[key] == row for key, row in found.items())
+    rows = {key: row for key, row in said(tmp_path).items() if key[0].startswith("stage_a")}
+    assert len(rows) == 40
+    assert all(expected[key] == row for key, row in rows.items())
 
 
 def test_the_slurm_job_runs(groups: Path, quiet: Path, tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_the_slurm_job_runs(groups: Path, quiet: Path, tmp_path: Path) -> None:
         command, capture_output=True, text=True, env=environ, timeout=400, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    found = {key: row for key, row in said(out).items() if key[0].startswith("stage_a")}
-    assert len(found) == 40
-    assert all(said(quiet)[key] == row for key, row in found.items())
+    rows = {key: row for key, row in said(out).items() if key[0].startswith("stage_a")}
+    assert len(rows) == 40
+    assert all(said(quiet)[key] == row for key, row in rows.items())
 
 
 def test_what_is_wrong_with_the_model_is_said_once(groups: Path, tmp_path: Path) -> None:
@@ -134,18 +134,18 @@ def _cluster() -> Iterator[tuple[str, Tell]]:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    asked, said_back = process.stdin, process.stdout
+    commands, replies = process.stdin, process.stdout
 
-    def tell(what: str) -> str:
-        print(what, file=asked, flush=True)
-        return said_back.readline().strip()
+    def tell(command: str) -> str:
+        print(command, file=commands, flush=True)
+        return replies.readline().strip()
 
     try:
-        yield said_back.readline().strip(), tell
+        yield replies.readline().strip(), tell
     finally:
-        asked.close()
+        commands.close()
         process.wait(60)
-        said_back.close()
+        replies.close()
 
 
 def _over(address: str) -> tuple[str, ...]:

@@ -151,12 +151,12 @@ class Disk:
         return self._files[path]
 
     def _open_io(self, real: Any) -> Any:
-        def opened(file: Any, mode: str = "r", *rest: Any, **how: Any) -> Any:
+        def opened(file: Any, mode: str = "r", *options: Any, **how: Any) -> Any:
             path = os.path.abspath(file) if isinstance(file, str | os.PathLike) else ""
             if not path.startswith(f"{self.root}{os.sep}"):
-                return real(file, mode, *rest, **how)
+                return real(file, mode, *options, **how)
             if not set(mode) & set("wax+"):
-                result = real(file, mode, *rest, **how)
+                result = real(file, mode, *options, **how)
                 if path in self._files:
                     self._open[result.fileno()] = self._files[path]
                 return result
@@ -170,8 +170,8 @@ class Disk:
         return opened
 
     def _open_os(self, real: Any) -> Any:
-        def opened(path: Any, flags: int, *rest: Any, **how: Any) -> int:
-            result: int = real(path, flags, *rest, **how)
+        def opened(path: Any, flags: int, *options: Any, **how: Any) -> int:
+            result: int = real(path, flags, *options, **how)
             self._open[result] = os.path.abspath(path)
             return result
 
@@ -179,17 +179,17 @@ class Disk:
 
     def _fsync_os(self, real: Any) -> Any:
         def synced(opened: int) -> None:
-            what = self._open.get(opened)
-            if isinstance(what, int):
-                self.done(Op("sync", file=what))
-            elif what is not None:
-                self.done(Op("folder", what))
+            target = self._open.get(opened)
+            if isinstance(target, int):
+                self.done(Op("sync", file=target))
+            elif target is not None:
+                self.done(Op("folder", target))
 
         return synced
 
     def _mkdir_os(self, real: Any) -> Any:
-        def made(path: Any, *rest: Any, **how: Any) -> None:
-            real(path, *rest, **how)
+        def made(path: Any, *options: Any, **how: Any) -> None:
+            real(path, *options, **how)
             if os.path.abspath(path).startswith(f"{self.root}{os.sep}"):
                 self.done(Op("mkdir", os.path.abspath(path)))
 

@@ -25,8 +25,8 @@ def _photos(request: Request) -> int:
 
 
 def _good(request: Request) -> str:
-    rest = "".join(f', "图片_{n + 1}": {{}}' for n in range(1, _photos(request)))
-    return f'{{"图片_1": {{{THING}}}{rest}}}'
+    empty = "".join(f', "图片_{n + 1}": {{}}' for n in range(1, _photos(request)))
+    return f'{{"图片_1": {{{THING}}}{empty}}}'
 
 
 def _run(path: Path, script: Script, **options: Any) -> RunCounts:

@@ -68,14 +68,14 @@ class Run:
 
     def told(self) -> dict[str, list[Any]]:
         """What all files tell, without times: of failures the group and the code."""
-        found: dict[str, list[Any]] = {}
+        files: dict[str, list[Any]] = {}
         for path in sorted(self.out.glob("stage_*/*.jsonl")):
             rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
             names = ("group_id", "code", "verdict", "status", "per_image")
-            found[f"{path.parent.name}/{path.name}"] = sorted(
+            files[f"{path.parent.name}/{path.name}"] = sorted(
                 [str(row.get(name)) for name in names] for row in rows
             )
-        return found
+        return files
 
     def fsck(self, *, repair: bool = True) -> list[Fault]:
         return list(check_run(self.out, MISSIONS, repair=repair))
@@ -255,9 +255,13 @@ def test_a_line_that_is_none_is_named_and_set_aside(harm: str, ending: str, run:
     looked = run.fsck(repair=False)
     assert path.read_bytes() == b"".join(harmed)
     faults = run.fsck()
-    mended = [one for one in faults if one.mendable]  # what is left is another run's to do
-    assert [(one.path, one.line) for one in looked] == [(one.path, one.line) for one in mended]
-    (damaged,) = {one.path for one in faults if "set aside" in one.done or "damaged-" in one.done}
+    mended = [fault for fault in faults if fault.mendable]  # what is left is another run's to do
+    assert [(fault.path, fault.line) for fault in looked] == [
+        (fault.path, fault.line) for fault in mended
+    ]
+    (damaged,) = {
+        fault.path for fault in faults if "set aside" in fault.done or "damaged-" in fault.done
+    }
     assert damaged == path
     aside = b"".join(p.read_bytes() for p in path.parent.glob(f"{path.name}.damaged-*"))
     assert all(line in aside or line in path.read_bytes() for line in harmed)
@@ -403,8 +407,8 @@ def test_parquet_that_is_torn_is_written_again(run: Run) -> None:
 
 def test_a_group_that_stands_twice_is_told_and_the_last_counts(run: Run) -> None:
     rows, before = run.path("stage_b"), run.told()
-    first, *others = rows.read_bytes().splitlines(keepends=True)
-    rows.write_bytes(first.replace(b'"raw":"', b'"raw":"x') + b"".join(others) + first)
+    first, *later = rows.read_bytes().splitlines(keepends=True)
+    rows.write_bytes(first.replace(b'"raw":"', b'"raw":"x') + b"".join(later) + first)
     twice = [fault for fault in run.fsck() if "stands again" in fault.what]
     assert [(fault.path, fault.line) for fault in twice] == [(rows, 1)]
     assert run.told() == before
@@ -412,14 +416,14 @@ def test_a_group_that_stands_twice_is_told_and_the_last_counts(run: Run) -> None
 
 def test_of_stage_a_rows_with_other_lines_none_is_chosen(run: Run) -> None:
     rows = run.path("stage_a")
-    first, *others = rows.read_bytes().splitlines(keepends=True)
-    other = first.replace("无关图片".encode(), "标签/可以识别×1".encode())
-    rows.write_bytes(other + first + first + b"".join(others))
+    first, *later = rows.read_bytes().splitlines(keepends=True)
+    contradicting = first.replace("无关图片".encode(), "标签/可以识别×1".encode())
+    rows.write_bytes(contradicting + first + first + b"".join(later))
     run.again()
     assert "duplicate_group" in run.path("stage_b").read_text("utf-8")
     twice = [fault for fault in run.fsck() if "stands again" in fault.what]
     assert [(fault.line, fault.mendable) for fault in twice] == [(1, False), (2, True)]
-    assert rows.read_bytes() == other + first + b"".join(others)
+    assert rows.read_bytes() == contradicting + first + b"".join(later)
     run.again()
     assert "duplicate_group" in run.path("stage_b").read_text("utf-8")
 

@@ -87,17 +87,17 @@ def test_what_the_engine_could_not_do_is_not_asked_again() -> None:
 
 
 def test_only_jobs_under_way_are_held() -> None:
-    begun = 0
+    started = 0
 
     def jobs() -> Iterator[Job[str]]:
-        nonlocal begun
+        nonlocal started
         for number in range(1000):
-            begun += 1
+            started += 1
             yield _job(str(number), 2)
 
     engine = ScriptedEngine(lambda request: "x", batch_size=4)
     for done, _ in enumerate(drive(engine, jobs(), _read)):
-        assert begun <= done + 4
+        assert started <= done + 4
 
 
 def test_an_engine_that_forgets_is_caught() -> None:

@@ -57,7 +57,7 @@ def test_prometheus(tree: Path, tmp_path: Path) -> None:
         Metrics(port)
     done, failed = _run(tree, tmp_path, metrics)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        said = answer.read().decode()
+        metrics_text = answer.read().decode()
     metrics.close()
     output = 'output="Stage-A 挡风板安装检查"'
     assert failed >= 1
@@ -67,8 +67,8 @@ def test_prometheus(tree: Path, tmp_path: Path) -> None:
         f"shenhe_total{{{output}}} {done + failed}.0",
         f"shenhe_running{{{output}}} 0.0",
     ):
-        assert line in said, said
-    assert f'shenhe_problems_total{{code="truncated",{output}}}' in said.replace(
+        assert line in metrics_text, metrics_text
+    assert f'shenhe_problems_total{{code="truncated",{output}}}' in metrics_text.replace(
         f'{{{output},code="truncated"}}', f'{{code="truncated",{output}}}'
     )
 
@@ -129,8 +129,9 @@ def test_traces(collector: list[Any], tree: Path, tmp_path: Path) -> None:
     assert len(items) == done + failed
     assert all(span.parent_span_id == output.span_id for span in items)
     assert all(output.start_time_unix_nano <= s.start_time_unix_nano for s in items)
-    said = [{a.key: a.value for a in span.attributes} for span in items]
-    assert sum(bool(facts["shenhe.problems"].array_value.values) for facts in said) == failed
+    attributes = [{a.key: a.value for a in span.attributes} for span in items]
+    assert sum(bool(facts["shenhe.problems"].array_value.values) for facts in attributes) == failed
     assert any(
-        facts["shenhe.attempts"].int_value > facts["shenhe.requests"].int_value for facts in said
+        facts["shenhe.attempts"].int_value > facts["shenhe.requests"].int_value
+        for facts in attributes
     )

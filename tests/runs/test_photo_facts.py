@@ -38,8 +38,8 @@ class OpeningEngine(ScriptedEngine):
             sizes = tuple(load(part.path, PixelBudget(4096, 320 * 256)).sizes for part in parts)
         except PhotoError as error:
             return RequestFailed(request.key, error.code, str(error), request.attempt)
-        said = str(self.script(request))
-        return Answer(request.key, said, "length" if said == "" else "stop", 1, 1, sizes)
+        text = str(self.script(request))
+        return Answer(request.key, text, "length" if text == "" else "stop", 1, 1, sizes)
 
 
 @pytest.fixture
@@ -92,12 +92,14 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
     assert page.count("damaged inside") == 1
     index = Index(out)
     groups = [index.group(entry.number) for entry in index.page(Filters())]
-    views = [view for found in groups if found for view in lay_out_photos(found, Draft.of(None))]
+    views = [view for group in groups if group for view in lay_out_photos(group, Draft.of(None))]
     assert [bool(view.damaged_inside) for view in views if view.line] == [False, True]
-    told = _doctor(out)
-    assert [what for level, what in told if level == "error" and "QC-2/1.jpg" in what]
-    assert [what for level, what in told if level == "warning" and "QC-1/2.jpg" in what]
-    assert [what for _, what in told if "0 of 2 answers were cut" in what]
+    findings = _doctor(out)
+    assert [message for level, message in findings if level == "error" and "QC-2/1.jpg" in message]
+    assert [
+        message for level, message in findings if level == "warning" and "QC-1/2.jpg" in message
+    ]
+    assert [message for _, message in findings if "0 of 2 answers were cut" in message]
 
 
 def test_captions_tell_of_damage_and_of_what_was_passed_over(tree: Path, tmp_path: Path) -> None:
@@ -120,9 +122,13 @@ def test_captions_tell_of_damage_and_of_what_was_passed_over(tree: Path, tmp_pat
     manifest = json.loads(path.with_suffix(".manifest.json").read_text(encoding="utf-8"))
     assert manifest["passed_over"] == {"not_a_photo": 1}
     assert manifest["damaged_inside"] == 1
-    told = _doctor(tmp_path)
-    assert [what for level, what in told if level == "error" and "truncated: " in what]
-    assert [what for level, what in told if level == "warning" and "damaged_inside: " in what]
+    findings = _doctor(tmp_path)
+    assert [message for level, message in findings if level == "error" and "truncated: " in message]
+    assert [
+        message
+        for level, message in findings
+        if level == "warning" and "damaged_inside: " in message
+    ]
 
 
 def test_an_answer_cut_at_the_limit_is_no_damaged_photo(tree: Path, tmp_path: Path) -> None:
@@ -137,4 +143,4 @@ def test_an_answer_cut_at_the_limit_is_no_damaged_photo(tree: Path, tmp_path: Pa
     )
     failures = path.with_suffix(".failures.jsonl").read_text(encoding="utf-8").splitlines()
     assert failures
-    assert not [what for _, what in _doctor(tmp_path) if "truncated: " in what]
+    assert not [message for _, message in _doctor(tmp_path) if "truncated: " in message]

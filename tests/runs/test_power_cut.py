@@ -92,15 +92,15 @@ def test_whatever_a_power_cut_leaves_the_same_command_mends(
     rows, failures = _said(out), _failures(out)
     assert len(rows) == 13  # the group that fails has a verdict row alone
     rng = random.Random(7)
-    asked = 0
+    runs_with_requests = 0
     for cut in range(CUTS):
         disk.after_cut(disk.moment(rng), rng)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it tells of rows that were set aside
-            asked += bool(sum(map(len, _reviewed(tree, out, "g6"))))
+            runs_with_requests += bool(sum(map(len, _reviewed(tree, out, "g6"))))
         assert _said(out) == rows, cut
         assert _failures(out) == failures, cut
-    assert asked > CUTS // 3  # there was something to mend
+    assert runs_with_requests > CUTS // 3  # there was something to mend
 
 
 def test_what_has_ended_is_on_disk(trace: tuple[Disk, Path, Path]) -> None:

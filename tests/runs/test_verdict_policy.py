@@ -103,7 +103,7 @@ def test_a_score_that_is_no_number_is_not_known(scores: dict[str, float], text: 
 
 
 def test_what_cannot_be_asked_for() -> None:
-    for options, said in (
+    for options, message in (
         ({"pass_above": 1.5}, "--pass-above 1.5: must be from 0 to 1"),
         ({"fail_below": -0.1}, "--fail-below -0.1"),
         ({"pass_above": math.nan}, "--pass-above nan: must be from 0 to 1"),
@@ -113,7 +113,7 @@ def test_what_cannot_be_asked_for() -> None:
         ({"pass_above": 0.2, "fail_below": 0.6}, "is less than --fail-below"),
         ({"votes": 0}, "--votes 0"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             VerdictPolicy(**options)
 
 

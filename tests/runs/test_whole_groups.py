@@ -180,9 +180,9 @@ def test_the_last_row_counts_also_where_its_line_has_no_end(case: Case) -> None:
 
 def test_other_rows_of_one_group_are_undecided(case: Case) -> None:
     row = {"images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
-    other = row | {"per_image": {photo_key(0): NOTHING}}
+    contradicting = row | {"per_image": {photo_key(0): NOTHING}}
     third = row | {"group_id": "other"}
-    _foreign(case, row, third, other, row)
+    _foreign(case, row, third, contradicting, row)
     counts = case.judge()
     assert (counts.done, counts.undecided) == (2, 1)
     assert len(case.asked) == 1
@@ -203,9 +203,11 @@ def test_other_rows_of_one_group_are_undecided(case: Case) -> None:
 
 def test_names_that_are_not_utf8_cost_their_group(case: Case, make_group: Make) -> None:
     label = os.fsencode(case.tree / MISSION.name / "审核通过")
-    odd = os.path.join(label, "QC-2测试".encode("gbk"))
-    os.mkdir(odd)
-    (case.tree / MISSION.name / "审核通过" / "g1" / "img-1.jpg").rename(os.fsdecode(odd) + "/1.jpg")
+    folder = os.path.join(label, "QC-2测试".encode("gbk"))
+    os.mkdir(folder)
+    (case.tree / MISSION.name / "审核通过" / "g1" / "img-1.jpg").rename(
+        os.fsdecode(folder) + "/1.jpg"
+    )
     counts = case.summarize()
     assert (counts.done, counts.failed) == (2, 1)
     (failure,) = case.rows("a", ".failures")
@@ -219,10 +221,10 @@ def test_names_that_are_not_utf8_cost_their_group(case: Case, make_group: Make) 
     assert "QC-2\\xb2\\xe2\\xca\\xd4" in write_report(run).read_text(encoding="utf-8")
     index = Index(run)
     (entry,) = index.page(Filters(verdict="undecided"))
-    found = index.group(entry.number)
-    assert found is not None
-    assert found.entry.group_id == "QC-2\\xb2\\xe2\\xca\\xd4"
-    os.rename(odd, os.path.join(label, b"QC-2"))  # mended: the old failure is gone with its name
+    group = index.group(entry.number)
+    assert group is not None
+    assert group.entry.group_id == "QC-2\\xb2\\xe2\\xca\\xd4"
+    os.rename(folder, os.path.join(label, b"QC-2"))  # the old failure goes with the name
     (run / "stage_a").rename(run / "a")
     (run / "stage_b").rename(run / "b")
     assert case.summarize().complete
@@ -232,9 +234,9 @@ def test_names_that_are_not_utf8_cost_their_group(case: Case, make_group: Make) 
 
 
 def test_a_data_root_that_is_not_utf8(case: Case, tmp_path: Path) -> None:
-    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xd5\xd5\xc6\xac"))
-    case.tree.rename(odd)
-    case.tree = odd
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xd5\xd5\xc6\xac"))
+    case.tree.rename(folder)
+    case.tree = folder
     assert case.summarize().complete
     assert all(image.startswith("file://") for row in case.rows("a") for image in row["images"])
     assert "%D5%D5%C6%AC" in case.manifest("a")["options"]["data_root"]

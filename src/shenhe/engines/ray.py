@@ -18,7 +18,14 @@ from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
-from shenhe.errors import EngineError, ShenheError, Spelling, current_spelling, spell_by, spelled
+from shenhe.errors import (
+    EngineError,
+    ShenheError,
+    Spelling,
+    current_spelling,
+    spell_by,
+    spelled,
+)
 from shenhe.messages import Answer, Request, RequestFailed
 
 log = logging.getLogger("shenhe.ray")
@@ -40,7 +47,7 @@ class Worker:
     def ready(
         self, spec: EngineSpec[EngineOptions], create: CreateEngine, spelling: Spelling
     ) -> str:
-        """Load the model, and return its fingerprint; messages write options as the driver does.
+        """Load the model, and return its fingerprint; messages spell options as the driver does.
 
         Raises: exceptions of the engine's start.
         """
@@ -100,7 +107,7 @@ class RayEngine:
                 )
             except (ConnectionError, RayError, ValueError, RuntimeError) as error:
                 raise EngineError(
-                    f"{spelled('ray_address', address)}: no Ray cluster there: {error}"
+                    f"{spelled('ray_address', str(address))}: no Ray cluster there: {error}"
                 ) from error
         self._failed_starts = 0
         self._requeued: deque[Request] = deque()
@@ -132,7 +139,10 @@ class RayEngine:
             self._cancel()
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while one worker generates it; see Engine."""
+        """Yield the text of one answer while one worker generates it; see Engine.
+
+        Raises: EngineError if the worker dies; ItemError, PhotoError of the request.
+        """
         slot = self._wait_for_worker()
         try:
             pieces = slot.actor.stream.options(num_returns="streaming").remote(request)

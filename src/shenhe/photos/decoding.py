@@ -100,7 +100,10 @@ class Pixels:
 
 @contextmanager
 def photo_wall(path: Location, kind: str = "") -> Iterator[None]:
-    """Turn every exception of opening and decoding into a PhotoError that names the photo."""
+    """Map every exception of opening and decoding.
+
+    Raises: PhotoError that names the photo.
+    """
     with item_wall("unreadable", path, PhotoError):
         try:
             yield

@@ -26,6 +26,11 @@ class RunCounts:
 
     `resume`, `note_stale` and `add_item` alone write them, but for `passed_over` and `faults`,
     which the input of the run fills while it is listed.
+
+        >>> counts = RunCounts()
+        >>> counts.resume(done=5, undecided=1)
+        >>> counts.kept()
+        KeptCounts(groups=5, done=5, failed=0, undecided=1)
     """
 
     already: int = 0

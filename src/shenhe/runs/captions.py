@@ -19,7 +19,7 @@ from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
-from shenhe.runs.row_parts import answer_meta, photo_facts
+from shenhe.runs.row_parts import answer_meta, photo_facts, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, Success, Work
@@ -166,6 +166,9 @@ def plan_captions(lists: Lists, rows_path: Path, run: RunOptions) -> RunPlan:
     """Count what `run_captions` would do, without a model.
 
     Raises: RunError.
+
+        lists = PhotoLists([Path("photos")])
+        print(plan_captions(lists, Path("captions.jsonl"), RunOptions()).items)
     """
     return plan(PhotosBacklog(lists), OutputSpec(rows_path, run))
 
@@ -189,6 +192,9 @@ def run_captions(
     `passed_over` counts sources that are not among the lists, by reason, for the manifest; `faults`
     describes sources that could not be read.
     Raises: RunError, EngineError; rows written so far stay valid.
+
+        lists, template = PhotoLists([Path("photos")]), load_prompts().caption
+        run_captions(engine, lists, template, Path("c.jsonl"), options={}, run=RunOptions())
     """
     backlog = PhotosBacklog(lists, passed_over, faults)
     work = CaptionWork(
@@ -198,15 +204,7 @@ def run_captions(
 
 
 def _failure(images: list[str], rejection: Rejection) -> CaptionFailure:
-    return CaptionFailure(
-        item=", ".join(images),
-        images=images,
-        code=rejection.code,
-        message=rejection.message,
-        raw=rejection.raw,
-        attempts=rejection.attempts,
-        timestamp=utc_now(),
-    )
+    return CaptionFailure(item=", ".join(images), images=images, **reason_fields(rejection))
 
 
 def _images(photos: Photos) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from shenhe.messages import Answer, PhotoSize
 from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, utc_now
@@ -34,6 +35,16 @@ def photo_facts(size: PhotoSize) -> PhotoFacts:
     return PhotoFacts(damaged_inside=size.damaged_inside or None)
 
 
+class ReasonFields(TypedDict):
+    """Fields of `row_types.FailureReason`."""
+
+    code: str
+    message: str
+    raw: str | None
+    attempts: int
+    timestamp: str
+
+
 def group_failure(group: Group, item: str, rejection: Rejection) -> Failure:
     """Make the failure row of a group, or of an item of it."""
     return Failure(
@@ -41,12 +52,19 @@ def group_failure(group: Group, item: str, rejection: Rejection) -> Failure:
         group_id=group.group_id,
         mission=group.mission,
         label=group.label,
-        code=rejection.code,
-        message=rejection.message,
-        raw=rejection.raw,
-        attempts=rejection.attempts,
-        timestamp=utc_now(),
+        **reason_fields(rejection),
     )
+
+
+def reason_fields(rejection: Rejection) -> ReasonFields:
+    """The last fields of a failure row, whatever it is about."""
+    return {
+        "code": rejection.code,
+        "message": rejection.message,
+        "raw": rejection.raw,
+        "attempts": rejection.attempts,
+        "timestamp": utc_now(),
+    }
 
 
 def describe_left_out(left_out: Sequence[LeftOut]) -> str:

@@ -26,6 +26,9 @@ class RunOptions:
     Of these only `max_attempts` decides a row. `ordered` rows stand in the order of the items. A
     rows file that has reached `shard_bytes` goes on in the next shard; `parquet` converts the rows
     when the run has ended.
+
+        >>> RunOptions(limit=100, ordered=True).max_attempts
+        3
     """
 
     limit: int | None = None
@@ -83,7 +86,7 @@ def run(
     Killed at any moment and started again, it ends with the same rows.
     Raises: RunError, EngineError; rows written so far stay valid.
 
-        run(engine, CaptionWork(...), OutputSpec(Path("captions.jsonl"), RunOptions()))
+        run(engine, work, OutputSpec(Path("rows.jsonl"), RunOptions()), [JsonLog(Path("run.log"))])
     """
     options = output.run
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)

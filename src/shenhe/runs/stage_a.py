@@ -144,6 +144,9 @@ def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: Run
     """Count what `run_summaries` would do, without a model.
 
     Raises: IntakeError, RunError.
+
+        plan = plan_summaries(tree, mission, Path("out/stage_a"), RunOptions())
+        print(plan.groups, plan.items, plan.already)
     """
     return plan(GroupBacklog(tree, mission), OutputSpec(rows_file(output_dir, mission.name), run))
 
@@ -164,6 +167,10 @@ def run_summaries(
     A group with a photo that failed gets no row, but a failure for each such photo. One that holds
     files which may be photos and are not read gets a row that lists them, and a failure `left_out`.
     Raises: RunError, EngineError, IntakeError; rows written so far stay valid.
+
+        tree, mission = PhotoTree(Path("photos")), load_missions().get("BBU接地线检查")
+        template, folder = load_prompts().summary, Path("out/stage_a")
+        run_summaries(engine, tree, mission, template, folder, options={}, run=RunOptions())
     """
     output = OutputSpec(rows_file(output_dir, mission.name), run, options)
     backlog = GroupBacklog(tree, mission)

@@ -128,6 +128,9 @@ def plan_verdicts(
     """Count what `run_verdicts` would do, without a model.
 
     Raises: RunError.
+
+        for source in find_stage_a(Path("out/stage_a"), load_missions()):
+            print(plan_verdicts(source, Path("out/stage_b"), RunOptions()).groups)
     """
     backlog = SummaryBacklog(source, policy or VerdictPolicy())
     return plan(backlog, OutputSpec(rows_file(output_dir, source.mission.name), run))
@@ -149,6 +152,10 @@ def run_verdicts(
     Undecided are a group whose Stage-A is incomplete, one with several rows of different lines, one
     that was not looked at whole, and one whose verdict cannot be read.
     Raises: RunError, EngineError; rows written so far stay valid.
+
+        template, folder = load_prompts().verdict, Path("out/stage_b")
+        for source in find_stage_a(Path("out/stage_a"), load_missions()):
+            run_verdicts(engine, source, template, folder, options={}, run=RunOptions())
     """
     policy = policy or VerdictPolicy()
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, options)

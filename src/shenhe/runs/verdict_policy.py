@@ -46,8 +46,8 @@ class VerdictPolicy:
     通过 needs a p_pass of `pass_above` or more, 不通过 one of `fail_below` or less. More than half
     of the `votes` must agree.
 
-        policy = VerdictPolicy(pass_above=0.9, votes=3)
-        result = policy.count_votes(outcomes)
+        >>> VerdictPolicy(pass_above=0.9, votes=3).decisive_options
+        {'pass_above': 0.9, 'votes': 3}
     """
 
     pass_above: float | None = None

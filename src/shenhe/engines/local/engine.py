@@ -80,6 +80,7 @@ class LocalEngine:
         """Answer requests by continuous batching, in the order in which they end; see Engine.
 
         Without sampling, requests with equal prompts about equal pixels are answered once.
+        Raises: EngineError if the model fails.
         """
         scheduler = self._scheduler()
         prepared = self._preprocessor.prefetch(iter(requests), PREFETCH)
@@ -95,7 +96,10 @@ class LocalEngine:
                 self._slots = scheduler.slots
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while it is generated; see Engine."""
+        """Yield the text of one answer while it is generated; see Engine.
+
+        Raises: EngineError if the model fails; ItemError, PhotoError of the request.
+        """
         scheduler = self._scheduler()
         streamed = StreamedText()
         try:

@@ -50,5 +50,5 @@ def use_skinny_linear(modules: Iterable[nn.Module]) -> None:
 
 
 def is_quantized(weight: torch.Tensor) -> bool:
-    """Whether a weight consists of several tensors, as torchao's do."""
+    """Whether a weight consists of several tensors, as torchao's do. Shape: any."""
     return hasattr(weight, "__tensor_flatten__")

@@ -93,7 +93,10 @@ class ServerEngine:
                 future.cancel()
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while it is generated; see Engine."""
+        """Yield the text of one answer while it is generated; see Engine.
+
+        Raises: EngineError if the server cannot be used; ItemError, PhotoError of the request.
+        """
         encoded = self._codec.encode(request, stream=True)
         pieces: SimpleQueue[str | None] = SimpleQueue()
         future = self._background.submit(self._client.stream(encoded, pieces.put))
