@@ -9,7 +9,7 @@ the English ones: an English text that was changed has no Chinese one until some
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shenhe.cli.command_line import DebugOptions, build_parser, parsers_of
@@ -74,7 +74,7 @@ def _own(sections: dict[str, list[Option]], shared: dict[str, list[Option]]) -> 
     ]
 
 
-def _table(options: list[Option], translate: Translate) -> list[str]:
+def _table(options: Sequence[Option], translate: Translate) -> list[str]:
     if not options:
         return [translate("It has no options of its own.")]
     head = [translate(text) for text in ("option", "default", "meaning")]

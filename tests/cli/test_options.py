@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
 import inspect
+import pickle
+import re
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from types import UnionType
@@ -17,11 +21,12 @@ from recipes.command_reference import DOCS, pages
 from shenhe.cli.command_line import DebugOptions, build_parser, parse, parsers_of
 from shenhe.cli.commands import COMMANDS, load_command
 from shenhe.cli.demo import DemoOptions
+from shenhe.cli.flags import on_the_command_line
 from shenhe.cli.loading import LoadOptions
 from shenhe.cli.options import add_options, options_of, read_options
 from shenhe.cli.run import RunCommandOptions
 from shenhe.engines.options import LocalOptions, ModelOptions, ServerOptions, VllmOptions
-from shenhe.errors import OptionError, in_python, spelling
+from shenhe.errors import OptionError, in_python, spelled, spelling
 from shenhe.options import Count, option, option_class, section
 
 RECORDED = Path(__file__).parent / "recorded_options.tsv"
@@ -224,3 +229,51 @@ def test_classes_are_frozen_and_made_by_keywords() -> None:
 def test_the_reference_is_as_the_declarations_are(path: Path) -> None:
     """After a change: python -m recipes.command_reference."""
     assert path.read_text(encoding="utf-8") == pages()[path]
+
+
+def _texts(tree: ast.AST) -> Iterator[str]:
+    """Yield the texts of a module but for its docstrings."""
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node.value, str) and id(node) not in documented:
+            yield node.value
+
+
+def test_modules_below_the_command_line_name_fields_and_no_flags() -> None:
+    flags = {
+        flag
+        for parser in parsers_of(build_parser()).values()
+        for action in parser._actions
+        for flag in action.option_strings
+        if flag not in ("-h", "--help")
+    }
+    package = Path(shenhe.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        # Options are declared there, and those of other programs are not ours.
+        if path.parent.name == "cli" or path.relative_to(package) == Path("engines/options.py"):
+            continue
+        for text in _texts(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not flags & set(re.findall(r"--[a-z][a-z-]+", text)), (path.name, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "in_words", "on_the_line"),
+    [
+        ("max_pixels", None, "max_pixels", "--max-pixels"),
+        ("quantize", "int4", "quantize='int4'", "--quantize int4"),
+        ("output_dir", Path("a b"), "output_dir='a b'", "--output-dir a b"),
+        ("temperature", -1.0, "temperature=-1.0", "--temperature -1.0"),
+        ("overwrite", True, "overwrite=True", "--overwrite"),
+        ("constrain", False, "constrain=False", "--no-constrain"),
+        ("vllm_options", "NAME=VALUE", "vllm_options='NAME=VALUE'", "--vllm-option NAME=VALUE"),
+    ],
+)
+def test_an_option_is_written_as_its_user_writes_it(
+    name: str, value: object, in_words: str, on_the_line: str
+) -> None:
+    error = OptionError(name, value, "no")
+    for way, text in ((in_python, in_words), (on_the_command_line, on_the_line)):
+        with spelling(way):
+            assert spelled(name, value) == text
+            assert str(error) == str(pickle.loads(pickle.dumps(error))) == f"{text}: no"

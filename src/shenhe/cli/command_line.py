@@ -22,7 +22,7 @@ _HIDDEN_DEFAULTS: Final = (None, "", argparse.SUPPRESS)
 
 @option_class
 class DebugOptions:
-    """What every command takes."""
+    """Options of every command, and of the command line before it."""
 
     debug: bool = option("show the traceback of an error", default=False)
 
@@ -149,8 +149,10 @@ def build_parser(only: str | None = None) -> Parser:
             parents[name] = child.add_subparsers(
                 dest="kind_of_command", metavar="KIND", required=True
             )
+        if only not in (None, name.split()[0]):
+            continue
         add_options(child, DebugOptions, repeated=True)
-        if command.file and only in (None, name.split()[0]):
+        if command.file:
             kind = load_command(name).options
             add_options(child, kind)
             child.usage = _usage(child.prog, kind)

@@ -1,4 +1,4 @@
-"""Options of a model and its engine, and from them to the engine."""
+"""Options of a model and its engine, and the engine that they describe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DTYPE_HELP = "auto: as the checkpoint was saved"
 
 @option_class
 class ConfigOptions:
-    """Prompts and missions of the user's own."""
+    """Files of prompts and missions that replace or extend the built-in ones."""
 
     prompts: Path | None = option("your own prompts (TOML)", default=None, metavar="FILE")
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
@@ -44,7 +44,7 @@ class ConfigOptions:
 
 @option_class
 class LoadOptions(ModelOptions):
-    """A model and its engine, as every command takes them that loads one."""
+    """Options of every command that loads a model."""
 
     engine: EngineName = option(
         "what runs the model: transformers or vLLM in this process, an OpenAI-compatible"
@@ -68,7 +68,7 @@ class LoadOptions(ModelOptions):
 
 @option_class
 class InferLoadOptions(LoadOptions):
-    """A model and its engine, as ms-swift's users name them: the model may be left to args.json."""
+    """The same for `infer`: the model may be left to the args.json of an adapter."""
 
     model: Name = option(INFERRED_MODEL_HELP, default="", metavar="PATH")
 
@@ -102,7 +102,7 @@ def make_engine(load: LoadOptions) -> Engine:
 
 
 def quiet_transformers() -> None:
-    """Keep the libraries' own bars and remarks off the terminal."""
+    """Keep progress bars and log lines of the libraries off the terminal."""
     # torchao logs which kernels for other GPUs it cannot load.
     for name in ("torchao", "torch.utils._pytree"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -116,21 +116,21 @@ def quiet_transformers() -> None:
 
 
 def with_usual_batch_size(load: LoadOptions, size: int) -> LoadOptions:
-    """Have the local engine answer a number of requests at once, unless an option says more."""
+    """Set the batch size of the local engine, unless an option sets it."""
     if load.engine != "local" or load.batch_size is not None:
         return load
     return replace(load, batch_size=size)
 
 
 def with_model_of_args(load: LoadOptions) -> LoadOptions:
-    """Name the model, where it is not, as `model_of_args` does."""
+    """Fill in a model that is left out, as `model_of_args` does."""
     return replace(load, model=model_of_args(load.model, load.adapters))
 
 
 def model_of_args(model: str, adapters: tuple[str, ...]) -> str:
-    """Give the model named, or the base that ms-swift wrote down beside the first adapter.
+    """Return the model, or the base that args.json records beside the first adapter.
 
-    Raises: OptionError if neither is there.
+    Raises: OptionError if neither is named.
     """
     if model:
         return model
@@ -144,7 +144,7 @@ def model_of_args(model: str, adapters: tuple[str, ...]) -> str:
 
 
 def decisive_options(load: LoadOptions) -> dict[str, object]:
-    """The options that decide what rows say; speed, device and amount do not."""
+    """Options that decide the content of rows; speed, device and amount do not."""
     return {
         "engine": load.engine,
         "dtype": load.local.dtype,

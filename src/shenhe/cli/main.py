@@ -1,4 +1,4 @@
-"""From the command line to an exit code: the one place where errors become messages."""
+"""From the command line to an exit code: the only place that turns errors into messages."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ def _prepare_streams(secrets: Secrets) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if logging.lastResort is not None:  # where warnings go that are logged without a handler
+    if logging.lastResort is not None:  # the handler of warnings that have no other
         logging.lastResort.setFormatter(PrintableFormatter())
-    # Broken metadata is no reason to refuse the pixels, nor to speak of it.
+    # Broken metadata does not affect the pixels.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}", secrets)

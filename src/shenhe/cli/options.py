@@ -1,4 +1,4 @@
-"""From option classes to argparse's options, and from what it parsed to their instances."""
+"""Option classes as argparse's options, and parsed namespaces as instances of them."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ class Option(NamedTuple):
         return self.declaration.metavar or f"{{{','.join(self.choices)}}}"
 
 
-def options_of(kind: type[object]) -> list[Option]:
+def options_of(kind: type[object]) -> tuple[Option, ...]:
     """List the options of a class and of the classes in its fields, in the order of the help.
 
     A field that two classes inherit from one is one option.
     """
     options: list[Option] = []
     _collect(kind, Section(), options)
-    return options
+    return tuple(options)
 
 
 def _collect(kind: type[object], section: Section, options: list[Option]) -> None:

@@ -1,4 +1,4 @@
-"""The photos that a checkpoint is tried on."""
+"""Photos to try a checkpoint on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEMO_PHOTOS = Path(__file__).parent.parent / "demo" / "photos"
 
 
 def choose_photos(named: Sequence[Location], count: int) -> list[Location]:
-    """Take the photos that were named, or at most `count` readable ones of the demo.
+    """Return the named photos, or at most `count` readable ones of the demo.
 
     Raises: PhotoError for a named one that cannot be read.
     """

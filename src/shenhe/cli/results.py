@@ -1,4 +1,4 @@
-"""What commands print at their end: counts of an output, problems, marks of findings."""
+"""Results on the terminal: counts of an output, problems, marks of findings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
 def print_counts(title: str, unit: str, counts: RunCounts, failures: Path) -> int:
-    """Print on stderr what an output holds at the end of a run, and give the exit code."""
+    """Print the counts of an output on stderr, and return the exit code."""
     kept = counts.kept()
     parts = [f"{kept.done} {unit} done"]
     parts += [f"{counts.already} of them before"] if counts.already else []
@@ -43,7 +43,7 @@ def print_counts(title: str, unit: str, counts: RunCounts, failures: Path) -> in
 
 
 def print_problems(problems: Iterable[str]) -> int:
-    """Print problems on stderr, and give the exit code: 1 if there is one, else 0."""
+    """Print problems on stderr, and return the exit code: 1 if there is one, else 0."""
     code = 0
     for problem in problems:
         show(on_one_line(f"shenhe: {problem}"), file=sys.stderr)
@@ -52,10 +52,10 @@ def print_problems(problems: Iterable[str]) -> int:
 
 
 def print_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:
-    """Print what a stage of a mission has written, and give the exit code."""
+    """Print the counts of a stage of a mission, and return the exit code."""
     return print_counts(f"{stage} {mission}", "groups", counts, folder / "*.failures.jsonl")
 
 
 def print_plan(stage: str, mission: str, groups: int, items: str, already: int) -> None:
-    """Print what a stage of a mission would do."""
+    """Print the plan of a stage of a mission."""
     show(f"{stage} {mission}: would do {groups} groups ({items}); {already} are done")

@@ -95,7 +95,7 @@ def run(options: RunCommandOptions) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Stages:
-    """Both stages of a run, with what decides their rows."""
+    """Both stages of a run, with their engine, prompts and policies."""
 
     options: RunCommandOptions
     engine: Engine
@@ -105,7 +105,7 @@ class _Stages:
     policy: VerdictPolicy
 
     def summarize(self, tree: PhotoTree, mission: Mission) -> int:
-        """Write the lines of a mission, and give the exit code."""
+        """Write the lines of a mission, and return the exit code."""
         from shenhe.runs import run_summaries
 
         folder = self.options.stage_a
@@ -124,7 +124,7 @@ class _Stages:
         return print_stage("Stage-A", mission.name, counts, folder)
 
     def judge(self, missions: Missions, chosen: Sequence[Mission]) -> Iterator[int]:
-        """Write the verdicts of the chosen missions, and give the exit codes."""
+        """Write the verdicts of the chosen missions, and return the exit codes."""
         from shenhe.runs import find_stage_a, run_verdicts
 
         folder = self.options.stage_b
@@ -143,7 +143,7 @@ class _Stages:
 
 
 def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mission], int]:
-    """Keep the missions whose folders can be read; print why others cannot, and give the exit code.
+    """Keep the missions whose folders can be read; print the others, and return the exit code.
 
     Raises: IntakeError if none can be read.
     """

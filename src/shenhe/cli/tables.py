@@ -1,4 +1,4 @@
-"""Tables on the terminal: what stands in a cell is text, never rich's markup nor a command."""
+"""Tables on the terminal: a cell is plain text, never rich's markup nor a control sequence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.text import Text
 from shenhe.printable import printable
 
 WIDTH = 120
-"""Columns where stdout is no terminal."""
+"""Width in columns if stdout is no terminal."""
 
 
 def print_table(
@@ -22,13 +22,13 @@ def print_table(
     title: str | None = None,
     width: int = WIDTH,
 ) -> None:
-    """Print a table whose first `left` columns are words, and the others figures."""
+    """Print a table; its first `left` columns are aligned left, the others right."""
     console = Console()
     if not console.is_terminal:
         console.width = width
     table = Table(title=None if title is None else _cell(title), title_justify="left")
-    for at, name in enumerate(head):
-        table.add_column(_cell(name), justify="left" if at < left else "right")
+    for index, name in enumerate(head):
+        table.add_column(_cell(name), justify="left" if index < left else "right")
     for row in rows:
         table.add_row(*map(_cell, row))
     console.print(table)

@@ -1,4 +1,4 @@
-"""Readers of what stands behind options: each gives a value, or says in one line what is wrong."""
+"""Readers of the values of options: each returns a value, or raises a one-line error."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def text(value: str) -> str:
 
 
 def name(value: str) -> str:
-    """Read the name of a file or folder, which may stand for something else, as demo does."""
+    """Read the name of a file or folder, or a word that stands for one, as demo does."""
     _short_enough(value)
     return text(value)
 
 
 def path(value: str) -> Path:
-    """Read the path of a file or folder; it stands in files of text, so it is UTF-8."""
+    """Read the path of a file or folder: UTF-8, since text files record it."""
     return Path(name(value))
 
 
 def location(value: str) -> Location:
-    """Read where photos lie: a path of any bytes, or a URL that can be reached from here."""
+    """Read the location of photos: a path of any bytes, or a URL of a supported kind."""
     _not_empty(value)
     _short_enough(value)
     try:
@@ -79,7 +79,7 @@ def whole(minimum: int, maximum: int = MAX_COUNT) -> Callable[[str], int]:
 
 
 def number(value: str) -> float:
-    """Read a number that is one: neither NaN nor infinite."""
+    """Read a finite number."""
     try:
         amount = float(value)
     except ValueError as error:
@@ -124,14 +124,14 @@ def _not_empty(value: str) -> None:
 
 
 def _short_enough(value: str) -> None:
-    """Refuse what no file system takes, before it is asked in many places."""
+    """Refuse names that no file system takes."""
     encoded = os.fsencode(value)
     if len(encoded) > MAX_PATH_BYTES or max(map(len, encoded.split(b"/"))) > MAX_NAME_BYTES:
         raise argparse.ArgumentTypeError(f"{_short(value)} is too long for a file's name")
 
 
 def _short(value: str) -> str:
-    """Spell out a value that is no number, which may be anything, and long."""
+    """Shorten and escape a value for a message."""
     return value if len(value) <= 40 and value.isprintable() else f"{value[:40]!a}..."
 
 

@@ -1,4 +1,4 @@
-"""How much work a run does, and who watches it: the options, and from them to what runs take."""
+"""Options of how much a run does and which observers watch it, and what runs take of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS_HELP = "where rows go"
 
 @option_class
 class WorkOptions:
-    """How much to do, in which files, and who watches; none but `max_attempts` decides a row."""
+    """Amount of work, form of the files and observers; only `max_attempts` decides rows."""
 
     limit: Count | None = option("do at most so many groups", default=None, metavar="N")
     max_attempts: Count = option("asks of a malformed answer", default=3, metavar="N")
@@ -50,7 +50,7 @@ class WorkOptions:
 
 @option_class
 class PhotoWorkOptions(WorkOptions):
-    """The same, where the items are photos and not groups."""
+    """The same, for photos and lists of them."""
 
     limit: Count | None = option(
         "do at most so many photos or lists of them", default=None, metavar="N"
@@ -59,7 +59,7 @@ class PhotoWorkOptions(WorkOptions):
 
 @option_class
 class PolicyOptions:
-    """How sure a verdict must be."""
+    """Thresholds and votes that a verdict must pass."""
 
     pass_above: float | None = option(
         "通过 stands where its probability is at least this, else the group is undecided",
@@ -78,7 +78,7 @@ class PolicyOptions:
 
 @option_class
 class TeachingOptions:
-    """What the model is taught beside its prompts."""
+    """Files of examples and rules that go into the prompts."""
 
     examples: Path | None = option(
         "worked examples that are shown before each question (TOML)", default=None, metavar="FILE"
@@ -87,7 +87,7 @@ class TeachingOptions:
 
 
 def run_options(work: WorkOptions) -> RunOptions:
-    """How much to do, and the observers, which watch until the process ends.
+    """Make the options of a run; its observers watch until the process ends.
 
     Raises: UsageError for an observer that cannot be had.
     """
@@ -105,9 +105,9 @@ def run_options(work: WorkOptions) -> RunOptions:
 
 
 def verdict_policy(policy: PolicyOptions) -> VerdictPolicy:
-    """How sure a verdict must be.
+    """Make the policy of verdicts.
 
-    Raises: OptionError for thresholds that no verdict can keep.
+    Raises: OptionError for thresholds outside 0 to 1 or in the wrong order.
     """
     from shenhe.runs import VerdictPolicy
 
@@ -115,7 +115,10 @@ def verdict_policy(policy: PolicyOptions) -> VerdictPolicy:
 
 
 def teaching_of(teaching: TeachingOptions, missions: Missions) -> Teaching:
-    """The rules and examples that the options name."""
+    """Load the examples and rules that the options name.
+
+    Raises: ConfigError.
+    """
     from shenhe.config import load_teaching
 
     return load_teaching(teaching.examples, teaching.guidance, missions)
@@ -130,7 +133,7 @@ def _parquet_writer() -> Callable[[Path], object]:
 def _observers(work: WorkOptions) -> Iterator[Observer]:
     """Make the observers; their libraries are imported only when an option needs them.
 
-    Raises: UsageError for one that cannot be had.
+    Raises: UsageError for one that cannot be started.
     """
     if work.log_file is not None:
         from shenhe.runs.observers.json_log import JsonLog

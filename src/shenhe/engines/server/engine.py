@@ -38,9 +38,7 @@ class ServerEngine:
         Raises: UsageError for options that mean nothing to a server; EngineError if there is none,
         or it has no such model.
         """
-        if len(spec.adapters) > 1:
-            problem = "a server applies one at a time; merge them (shenhe merge)"
-            raise OptionError("adapters", None, problem)
+        _check(spec)
         self.spec = spec
         self._background = BackgroundLoop()
         try:
@@ -164,6 +162,16 @@ def _packing(spec: EngineSpec[ServerOptions], address: str) -> Packing:
     if spec.engine.photo_packing is not None:
         return "BMP" if spec.engine.photo_packing == "bmp" else "PNG"
     return "BMP" if is_loopback(urlsplit(address).hostname or "") else "PNG"
+
+
+def _check(spec: EngineSpec[ServerOptions]) -> None:
+    """Refuse a server without an address, and adapters that no server applies."""
+    if not spec.engine.base_url:
+        address = spelled("base_url", "http://HOST:PORT/v1")
+        raise OptionError("engine", "server", f"say where, with {address}")
+    if len(spec.adapters) > 1:
+        problem = "a server applies one at a time; merge them (shenhe merge)"
+        raise OptionError("adapters", None, problem)
 
 
 def _local_folders(entry: Body, base: Body | None) -> list[str] | None:
