@@ -28,7 +28,10 @@ class CheckOptions:
 
 
 def check(options: CheckOptions) -> int:
-    """Validate texts; exit 1 if any is not ok."""
+    """Validate texts; exit 1 if any is not ok.
+
+    Raises: UsageError for coordinates that texts alone cannot be checked in.
+    """
     from shenhe.formats import summary
 
     if options.coordinates == "pixel":

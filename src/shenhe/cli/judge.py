@@ -33,7 +33,10 @@ class JudgeOptions:
 
 
 def judge(options: JudgeOptions) -> int:
-    """Write the verdict of every group, from its lines alone."""
+    """Write the verdict of every group, from its lines alone.
+
+    Raises: RunError if there is no Stage-A row.
+    """
     from shenhe.config import load_missions, load_prompts
     from shenhe.runs import find_stage_a, plan_verdicts, run_verdicts
 

@@ -70,7 +70,10 @@ def merge(options: MergeOptions) -> int:
 
 
 def export(options: ExportOptions) -> int:
-    """Merge, as `swift export --merge_lora true` does."""
+    """Merge, as `swift export --merge_lora true` does.
+
+    Raises: UsageError for other jobs of `swift export`.
+    """
     if not options.merge_lora:
         raise UsageError("export does one thing here: --merge_lora true")
     if not options.safe_serialization:

@@ -43,7 +43,10 @@ class VerifyOptions:
 
 
 def verify(options: VerifyOptions) -> int:
-    """Check the files, then load the checkpoint, then compare it with the model it came from."""
+    """Check the files, then load the checkpoint, then compare it with the model it came from.
+
+    Raises: OptionError for adapters without the base that they were trained on.
+    """
     quiet_transformers()
     from shenhe.checkpoints.check import check_adapters, check_files
 
