@@ -37,7 +37,13 @@ PhotoPath = str | Path | Remote
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer in a conversation. Units: tokens."""
+    """An answer in a conversation. Units: tokens.
+
+    Example:
+        reply = model.chat([{"role": "user", "content": "你好"}])
+        print(reply.text, reply.finish_reason)
+
+    """
 
     text: str
     finish_reason: FinishReason
@@ -46,14 +52,27 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Stage-A: the line of each photo, {"图片_1": line, ...}."""
+    """Stage-A: the line of each photo, {"图片_1": line, ...}.
+
+    Example:
+        lines = model.summarize(["1.jpg"], mission="挡风板安装检查").per_image
+        lines["图片_1"]
+
+    """
 
     per_image: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Stage-B: `verdict` is None exactly where `status` is undecided; `raw` is the model's text."""
+    """Stage-B: `verdict` is None exactly where `status` is undecided; `raw` is the model's text.
+
+    Example:
+        verdict = model.judge(lines, mission="挡风板安装检查")
+        if verdict.status == "undecided":
+            print(verdict.reason)
+
+    """
 
     verdict: Ruling | None
     reason: str
@@ -63,7 +82,13 @@ class Verdict:
 
 
 class Model:
-    """A loaded checkpoint, with the missions and prompts of its jobs."""
+    """A loaded checkpoint, with the missions and prompts of its jobs.
+
+    Example:
+        model = shenhe.load("base", adapters=["lora"])
+        model.caption(["1.jpg"]).photos[0]
+
+    """
 
     def __init__(
         self,

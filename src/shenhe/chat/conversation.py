@@ -22,8 +22,10 @@ IMAGE_TAG = "<image>"
 class Conversation:
     """The messages so far. An answer that was stopped or failed is not part of the history.
 
-    talk = Conversation(engine, system="你是一位质检员。", waiting=[Path("1.jpg")])
-    answer = "".join(talk.ask("这张照片里有什么？"))
+    Example:
+        talk = Conversation(engine, system="你是一位质检员。", waiting=[Path("1.jpg")])
+        answer = "".join(talk.ask("这张照片里有什么？"))
+
     """
 
     engine: Engine

@@ -49,7 +49,9 @@ SWIFT_WORDS = {
 class Terminal:
     """Reads stdin and writes stdout, with line editing and history if stdin is a terminal.
 
-    Terminal(conversation, load_prompts().caption, stream=True).run()
+    Example:
+        Terminal(conversation, load_prompts().caption, stream=True).run()
+
     """
 
     def __init__(self, conversation: Conversation, template: Template, *, stream: bool) -> None:

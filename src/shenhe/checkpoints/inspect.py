@@ -22,7 +22,13 @@ SAMPLES, SAMPLE_BYTES = 64, 65_536
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFiles:
-    """A checkpoint folder and its weight files, complete enough to be loaded."""
+    """A checkpoint folder and its weight files, complete enough to be loaded.
+
+    Example:
+        files = find_checkpoint("Qwen3-VL-4B-Instruct")
+        sum(path.stat().st_size for path in files.weights)
+
+    """
 
     folder: Path
     weights: tuple[Path, ...]

@@ -17,7 +17,12 @@ BUILT_IN = Path(__file__).with_name("missions.toml")
 
 
 class Mission(Strict):
-    """One mission: `focus` goes into the prompts of both stages, `rule` into Stage-B's."""
+    """One mission: `focus` goes into the prompts of both stages, `rule` into Stage-B's.
+
+    Example:
+        Mission(name="BBU标签检查", focus="标签", rule="标签可以识别")
+
+    """
 
     name: str = Field(min_length=1)
     focus: str = Field(min_length=1)
@@ -42,7 +47,11 @@ def normalize_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Missions:
-    """The missions that are configured, in the order of their files."""
+    """The missions that are configured, in the order of their files.
+
+    >>> load_missions().get("BBU安装方式检查(正装)").name  # any brackets
+    'BBU安装方式检查（正装）'
+    """
 
     all: tuple[Mission, ...]
 

@@ -40,7 +40,12 @@ class JobText(Strict):
 
 
 class Template(JobText):
-    """The prompt of one job: its texts, and the worked examples before the question."""
+    """The prompt of one job: its texts, and the worked examples before the question.
+
+    Example:
+        load_prompts().summary.fill(load_missions().get("挡风板安装检查"))
+
+    """
 
     examples: tuple[Example, ...] = ()
 
@@ -60,7 +65,13 @@ class Template(JobText):
 
 
 class Prompts(Strict):
-    """The prompts of all jobs."""
+    """The prompts of all jobs.
+
+    Example:
+        prompts = load_prompts(Path("prompts.toml"))
+        prompts.verdict.hash(mission)
+
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     caption: Template

@@ -62,7 +62,12 @@ class GuidanceFile(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """Rules and examples by the mission's name; a mission may have none."""
+    """Rules and examples by the mission's name; a mission may have none.
+
+    Example:
+        template = teaching.apply(prompts, mission).summary
+
+    """
 
     rules: dict[str, str]
     summaries: dict[str, tuple[Example, ...]]
@@ -86,6 +91,10 @@ def load_teaching(examples: Path | None, guidance: Path | None, missions: Missio
 
     Raises: ConfigError for an unknown mission, a malformed line or verdict, or a photo that cannot
     be read.
+
+    Example:
+        teaching = load_teaching(Path("examples.toml"), None, load_missions())
+
     """
     rules: dict[str, str] = {}
     if guidance is not None:

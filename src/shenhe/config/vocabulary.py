@@ -20,6 +20,10 @@ class Vocabulary(Strict):
     """Patterns of descs; `/` matches any separator of levels.
 
     `remark` is the pattern of an optional last level, `faults` are the words that state a fault.
+
+    Example:
+        Vocabulary(schema=1, paths=["标签/(可以识别|无法识别)"], remark="备注:.+")
+
     """
 
     schema_: Literal[1] = Field(alias="schema")

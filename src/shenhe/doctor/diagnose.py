@@ -37,7 +37,9 @@ SERVER_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
 class Diagnosis:
     """A finding and the name of its check.
 
-    Diagnosis("disk", Finding("ok", "66.6 GB free here"))
+    Example:
+        Diagnosis("disk", Finding("ok", "66.6 GB free here"))
+
     """
 
     check: str
@@ -47,7 +49,9 @@ class Diagnosis:
 def diagnose(subject: Subject) -> Iterator[Diagnosis]:
     """Run all checks that apply to the subject; an error in one does not stop the others.
 
-    errors = [entry for entry in diagnose(subject) if entry.finding.level == "error"]
+    Example:
+        errors = [entry for entry in diagnose(subject) if entry.finding.level == "error"]
+
     """
     checks = SERVER_CHECKS if isinstance(subject.spec.engine, ServerOptions) else CHECKS
     for name, check in checks.items():

@@ -85,7 +85,13 @@ class PhotoScore:
 
 @dataclass(slots=True)
 class CaptionScores:
-    """All figures. Ratios are 0 to 1, distances in the 0-1000 frame; None: nothing to measure."""
+    """All figures. Ratios are 0 to 1, distances in the 0-1000 frame; None: nothing to measure.
+
+    Example:
+        scores, photos = score_captions(predictions, truth)
+        scores.average_precision["bbox_2d"]
+
+    """
 
     photos: int = 0
     unanswered: int = 0
@@ -168,6 +174,10 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     """Count what went wrong while captions were written: failures by code, repairs by kind.
 
     Raises: RunError if the file is no JSONL.
+
+    Example:
+        failures, repairs = count_problems(Path("captions.jsonl"))
+
     """
     failures = Counter(failure.code for failure in read_failures(failures_file(predictions)))
     repairs = Counter(

@@ -54,7 +54,12 @@ def read_outcomes(run_dir: Path, truth: Truth = "labels") -> list[Outcome]:
 
 
 def has_decisions(run_dir: Path) -> bool:
-    """Whether people have looked at a run in the review app."""
+    """Whether people have looked at a run in the review app.
+
+    Example:
+        truth = "decisions" if has_decisions(Path("out")) else "labels"
+
+    """
     return decisions_file(run_dir).exists()  # opening it reports whatever else lies there
 
 

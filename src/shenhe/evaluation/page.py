@@ -43,7 +43,13 @@ class DrawnPhoto:
 
 
 def tables(scores: CaptionScores) -> list[Table]:
-    """Lay out the figures."""
+    """Lay out the figures.
+
+    Example:
+        for table in tables(scores):
+            print(table.title)
+
+    """
     kinds = sorted(scores.geometry)
     columns = ["said", "true", "right", "precision", "recall", "F1"]
     words = [
@@ -93,6 +99,10 @@ def write_page(
     """Write one self-contained HTML page; texts of models and file names are escaped.
 
     Raises: RunError if it cannot be written.
+
+    Example:
+        write_page(Path("captions.html"), scores, worst, predictions=predictions, truth=truth)
+
     """
     page = (
         environment("shenhe.evaluation")

@@ -22,7 +22,12 @@ VERDICT_NAMES = {PASS: "通过", FAIL: "不通过", "": "未决"}
 
 
 def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
-    """Lay out the figures of each mission and of all together, with their intervals."""
+    """Lay out the figures of each mission and of all together, with their intervals.
+
+    Example:
+        table = verdict_table("verdicts", score_verdicts(outcomes))
+
+    """
     rows = [
         [
             name or "all",
@@ -50,12 +55,22 @@ def confusion_table(scores: Mapping[str, VerdictScores]) -> Table:
 
 
 def curves(outcomes: Sequence[Outcome], scores: Mapping[str, VerdictScores]) -> list[Curve]:
-    """Draw the curves of all groups."""
+    """Draw the curves of all groups.
+
+    Example:
+        pictures = [svg(curve) for curve in curves(outcomes, score_verdicts(outcomes))]
+
+    """
     return [reliability(scores[""].reliability), trade_off_curve(trade_off(outcomes))]
 
 
 def svg(curve: Curve) -> Markup:
-    """Render a curve as a picture inside a page."""
+    """Render a curve as a picture inside a page.
+
+    Example:
+        picture = svg(curves(outcomes, scores)[0])
+
+    """
     text = environment("shenhe.evaluation").get_template("curve.svg").render(curve=curve)
     return Markup(text)  # noqa: S704 - the template has escaped its values
 
@@ -72,6 +87,10 @@ def write_verdict_page(
     """Write one self-contained HTML page; `further` tables and `lines` stand below the figures.
 
     Raises: RunError if it cannot be written.
+
+    Example:
+        write_verdict_page(Path("verdicts.html"), "out", "labels", outcomes, scores)
+
     """
     drawn = [("all", curves(outcomes, scores))]
     if len(scores) > 2:

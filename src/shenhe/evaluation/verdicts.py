@@ -127,7 +127,9 @@ class RunComparison(NamedTuple):
 def score_verdicts(outcomes: Iterable[Outcome]) -> dict[str, VerdictScores]:
     """Count by mission, and over all under an empty name.
 
-    share = score_verdicts(read_outcomes(run_dir))[""].false_pass
+    Example:
+        share = score_verdicts(read_outcomes(run_dir))[""].false_pass
+
     """
     scores: dict[str, VerdictScores] = defaultdict(VerdictScores)
     total = VerdictScores()
@@ -138,7 +140,12 @@ def score_verdicts(outcomes: Iterable[Outcome]) -> dict[str, VerdictScores]:
 
 
 def compare(first: Iterable[Outcome], second: Iterable[Outcome]) -> RunComparison:
-    """Compare two runs on the groups that both have, and people labelled."""
+    """Compare two runs on the groups that both have, and people labelled.
+
+    Example:
+        comparison = compare(read_outcomes(Path("before")), read_outcomes(Path("after")))
+
+    """
     by_key = {outcome.key: outcome for outcome in second}
     pairs = [
         (outcome.right, by_key[outcome.key].right)

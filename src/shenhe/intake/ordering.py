@@ -17,7 +17,8 @@ _NUMBER = re.compile(r"(\d+)")
 def natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     """Key of natural order: img-2 before img-10; the exact spelling breaks ties.
 
-    sorted(["img-10.jpg", "img-2.jpg"], key=natural_key) == ["img-2.jpg", "img-10.jpg"]
+    >>> sorted(["img-10.jpg", "img-2.jpg"], key=natural_key)
+    ['img-2.jpg', 'img-10.jpg']
     """
     parts = (
         (0, int(part), "") if part.isdecimal() else (1, 0, part.casefold())

@@ -56,6 +56,10 @@ def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.
 
     Shape: an upright RGB photo of any size in; the photo, enlarged if small, above its legend out.
     Units: shapes are in the 0-1000 frame.
+
+    Example:
+        draw_caption(open_upright(Path("1.jpg")), caption.photos[0]).save("1.png")
+
     """
     factor = max(1.0, MIN_SIDE / max(photo.size))
     size = Size(round(photo.width * factor), round(photo.height * factor))
@@ -69,7 +73,12 @@ def draw_caption(photo: Image.Image, objects: Sequence[CaptionObject]) -> Image.
 
 
 def overlay_path(folder: Path, photo: Location, seen_with: str = "") -> Path:
-    """Return the path of a photo's overlay in a folder, see `photos.unique_stem`."""
+    """Return the path of a photo's overlay in a folder, see `photos.unique_stem`.
+
+    Example:
+        overlay_path(Path("overlays"), Path("photos/1.jpg"))
+
+    """
     return folder / f"{photos.unique_stem(photo, seen_with)}.jpg"
 
 
@@ -86,7 +95,14 @@ def write_overlay(photo: Location, objects: Sequence[CaptionObject], path: Path)
 
 
 def is_drawn(objects: Sequence[CaptionObject], path: Path) -> bool:
-    """Whether an overlay exists and shows these objects, by its comment rather than its time."""
+    """Whether an overlay exists and shows these objects, by its comment rather than its time.
+
+    Example:
+        path = overlay_path(folder, photo)
+        if not is_drawn(objects, path):
+            write_overlay(photo, objects, path)
+
+    """
     try:
         with path.open("rb") as file:
             return _mark(objects) in file.read(HEAD)

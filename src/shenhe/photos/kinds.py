@@ -88,7 +88,9 @@ _QUICKTIME_BOXES: Final = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip"
 def is_photo(name: str) -> bool:
     """Whether a file name has the suffix of a photo, in any letter case.
 
-    is_photo("IMG_1.HEIC") and not is_photo("1.jpg.part")
+    Example:
+        is_photo("IMG_1.HEIC") and not is_photo("1.jpg.part")
+
     """
     return posixpath.splitext(name)[1].casefold() in SUFFIXES
 
@@ -96,7 +98,9 @@ def is_photo(name: str) -> bool:
 def kind_of(head: bytes) -> str | None:
     """Identify a file by its first `HEAD_BYTES` bytes; None if the kind is unknown.
 
-    kind_of(b"%PDF-1.7 ...") == "PDF"
+    Example:
+        kind_of(b"%PDF-1.7 ...") == "PDF"
+
     """
     for start, kind in _STARTS:
         if head.startswith(start):

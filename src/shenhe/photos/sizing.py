@@ -22,7 +22,9 @@ docs/performance.md: half a step of 255 on average."""
 class PixelBudget:
     """Bounds of the pixels of a resized photo.
 
-    PixelBudget(max_pixels=1024 * 1024).fit(Size(4000, 3000)) == Size(1152, 864)
+    Example:
+        PixelBudget(max_pixels=1024 * 1024).fit(Size(4000, 3000)) == Size(1152, 864)
+
     """
 
     min_pixels: int = 65_536

@@ -81,6 +81,10 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     """Write RUN_DIR/report/index.html and return its path.
 
     Raises: RunError if the folder holds no verdicts or cannot be written.
+
+    Example:
+        page = write_report(Path("out"))
+
     """
     reading = read_run(run_dir, max_groups)
     decisions = _read_decisions(run_dir)

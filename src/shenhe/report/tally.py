@@ -23,7 +23,13 @@ DRAWN = 50_000
 
 @dataclass(slots=True)
 class MissionTally:
-    """Counts of one mission's verdicts; `confusion` is (label, verdict or undecided) -> groups."""
+    """Counts of one mission's verdicts; `confusion` is (label, verdict or undecided) -> groups.
+
+    Example:
+        for tally in read_run(Path("out")).missions:
+            print(tally.mission, tally.false_passes, tally.failed_by_people)
+
+    """
 
     mission: str
     verdicts: Counter[str] = field(default_factory=Counter)
@@ -64,7 +70,13 @@ class MissionTally:
 
 @dataclass(frozen=True, slots=True)
 class RunReading:
-    """What a report shows: all totals, and some groups with their Stage-A rows."""
+    """What a report shows: all totals, and some groups with their Stage-A rows.
+
+    Example:
+        reading = read_run(Path("out"))
+        reading.total
+
+    """
 
     missions: list[MissionTally]
     shown: list[tuple[VerdictRow, SummaryRow | None]]
@@ -82,6 +94,10 @@ def read_run(run_dir: Path, max_groups: int = 500) -> RunReading:
 
     Undecided groups come first, then those judged against their label, then the rest in order.
     Raises: RunError if the folder holds no verdicts, or rows of another form.
+
+    Example:
+        reading = read_run(Path("out"), max_groups=0)  # totals alone
+
     """
     verdict_files = list_rows_files(run_dir / "stage_b")
     if not verdict_files:

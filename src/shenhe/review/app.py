@@ -35,7 +35,12 @@ def create_app(review: Review, token: str | None = None, reviewer: str | None = 
 
 
 def default_reviewer() -> str | None:
-    """Give the name of the user who is logged in to this machine; None where it is unknown."""
+    """Give the name of the user who is logged in to this machine; None where it is unknown.
+
+    Example:
+        app = create_app(review, reviewer=default_reviewer())
+
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError):

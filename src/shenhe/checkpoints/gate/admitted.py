@@ -18,6 +18,11 @@ class AdmittedAdapter:
     `peft_type` is PEFT's name of its kind, `kind` that name and what makes it more than LoRA on one
     module at a time. `whole` are tensors that replace the base's and have no name in PEFT.
     `warnings` are for the user.
+
+    Example:
+        (adapter,) = admit_adapters(find_checkpoint("base"), [find_adapter("lora")])
+        print(adapter.kind, *adapter.warnings)
+
     """
 
     files: CheckpointFiles
@@ -35,6 +40,11 @@ class PeftAdapter(AdmittedAdapter):
 
     `config` is PEFT's configuration, with module names of the base; `weights` are the tensors by
     PEFT's names.
+
+    Example:
+        (adapter,) = admit_for_peft(find_checkpoint("base"), [find_adapter("lora")])
+        adapter.weights.keys()
+
     """
 
     config: object
@@ -60,6 +70,10 @@ def refuse_together(adapters: Sequence[AdmittedAdapter]) -> None:
     """Refuse adapters that cannot be active at the same time; they can be merged one by one.
 
     Raises: AdapterError that names the two.
+
+    Example:
+        refuse_together(admit_adapters(base, [first, second]))
+
     """
     for number, later in enumerate(adapters):
         for earlier in adapters[:number]:

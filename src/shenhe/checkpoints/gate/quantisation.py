@@ -25,6 +25,10 @@ def refuse_quantised(files: CheckpointFiles) -> None:
     """Refuse a base that is quantised, by its configuration or by its tensors.
 
     Raises: CheckpointError that names the method and the checkpoint to use instead.
+
+    Example:
+        refuse_quantised(find_checkpoint("Qwen3-VL-4B-Instruct-AWQ"))  # raises
+
     """
     method = _read_method(files) or _find_rounded_dtype(files)
     if not method:

@@ -30,7 +30,13 @@ PREFETCH = 4
 
 
 class ServerEngine:
-    """A model behind an OpenAI-compatible server."""
+    """A model behind an OpenAI-compatible server.
+
+    Example:
+        spec = EngineSpec("qwen", engine=ServerOptions(base_url="http://127.0.0.1:8000/v1"))
+        answers = list(ServerEngine(spec).answer(requests))
+
+    """
 
     def __init__(self, spec: EngineSpec[ServerOptions]) -> None:
         """Find the model, and probe what the server can do.

@@ -16,7 +16,12 @@ DecidedGroups = Iterator[tuple[Decision, GroupRows | None]]
 
 
 class Prompting(NamedTuple):
-    """Missions and prompts of the run: rows to train from use the same words."""
+    """Missions and prompts of the run: rows to train from use the same words.
+
+    Example:
+        prompting = Prompting(load_missions(), load_prompts())
+
+    """
 
     missions: Missions
     prompts: Prompts
@@ -24,7 +29,12 @@ class Prompting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """Content of a file, the number of its rows, and how many were left out for which reason."""
+    """Content of a file, the number of its rows, and how many were left out for which reason.
+
+    Example:
+        Path("decisions.csv").write_bytes(make_export("decisions.csv", index, prompting).content)
+
+    """
 
     content: bytes
     rows: int

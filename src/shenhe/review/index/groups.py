@@ -33,7 +33,13 @@ class QueueEntry(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Number of groups, of those that people decided, and of those that they overruled."""
+    """Number of groups, of those that people decided, and of those that they overruled.
+
+    Example:
+        progress = index.progress(Filters())
+        progress.groups - progress.decided  # what is left to do
+
+    """
 
     groups: int
     decided: int

@@ -12,6 +12,11 @@ class Fault:
 
     `line` counts from 1, None for a fault of the whole file. `done` describes the repair, empty if
     there is none; `remedy` says what a person or another run has to do, empty if nothing is left.
+
+    Example:
+        for fault in check_run(Path("out"), load_missions()):
+            print(fault.path, fault.line, fault.what, fault.done or fault.remedy)
+
     """
 
     path: Path

@@ -16,6 +16,11 @@ class RunInfo:
     """One output of a run, as observers see it; `counts` are updated while the run goes on.
 
     `total` is the number of items of the output, `goal` how many will be done when this run ends.
+
+    Example:
+        def finished(self, info: RunInfo, job: FinishedJob[object, object]) -> None:
+            print(info.title, info.counts.done, "of", info.goal)
+
     """
 
     title: str
