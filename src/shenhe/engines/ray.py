@@ -7,6 +7,7 @@ is asked for again): workers are Ray actors that get the stream batch by batch.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -100,7 +101,9 @@ class RayEngine:
         if not ray.is_initialized():
             try:
                 ray.init(
-                    address,
+                    # Without an address Ray would look for the last cluster of this machine, also
+                    # for one that is dead.
+                    address or os.environ.get("RAY_ADDRESS") or "local",
                     log_to_driver=False,
                     logging_level="error",
                     include_dashboard=False if address is None else None,
