@@ -17,6 +17,8 @@ from shenhe.secrecy import Secrets, api_key, redact_url
         ("http://me:s3/cret@host/v1", "http://***@host/v1"),
         ("https://host/v1?api_key=s3cret", "https://host/v1?***"),
         ("htp://me:s3cret@host", "htp://***@host"),
+        ("me:s3cret@host:8000/v1", "***@host:8000/v1"),
+        ("host:8000/@v1", "host:8000/@v1"),
         ("http://host/@v1", "http://host/@v1"),
         ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
         ("", ""),

@@ -18,6 +18,7 @@ MIN_LENGTH_IN_ANSWERS: Final = 6
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/?#\s'\"]*@")
 _CREDENTIALS_WITH_SLASH: Final = re.compile(r"(?<=://)[^/?#\s:]*:(?!\d*(?:[/?#]|$))\S*@")
 """A password with a slash in it, which ends the host for every parser of URLs."""
+_CREDENTIALS_WITHOUT_SCHEME: Final = re.compile(r"^(?![^/?#]*://)[^/?#\s'\"]*@")
 _SECRET_PARAMETER: Final = re.compile("key|token|secret|pass|sig|auth", re.IGNORECASE)
 
 
@@ -32,7 +33,8 @@ def redact_url(url: str) -> str:
     >>> redact_url("https://me:s3cret@host/v1?key=1")
     'https://***@host/v1?***'
     """
-    url = _CREDENTIALS.sub(f"{HIDDEN}@", _CREDENTIALS_WITH_SLASH.sub(f"{HIDDEN}@", url))
+    for credentials in (_CREDENTIALS_WITHOUT_SCHEME, _CREDENTIALS_WITH_SLASH, _CREDENTIALS):
+        url = credentials.sub(f"{HIDDEN}@", url)
     return re.sub(r"\?.+", f"?{HIDDEN}", url)
 
 

@@ -89,6 +89,10 @@ def test_every_command_has_help_with_an_example(
         (["run", *RUN, "--limit", "0"], "must be 1 or more"),
         (["run", *RUN, "--mod", "x"], "unrecognized"),
         (["run", *RUN, "--engine", "abacus"], "invalid choice"),
+        (["--lora_rank", "infer"], "unrecognized arguments: --lora-rank"),
+        (["-b", "export", "--adapters", "a"], "unrecognized arguments: -b"),
+        (["--debug", "--bogus=x", "infer"], "unrecognized arguments: --bogus"),
+        (["run", *RUN, "--mission=--"], "--mission: expected one argument"),
     ],
 )
 def test_wrong_options_exit_2_in_one_line(
@@ -106,3 +110,21 @@ def test_the_module_and_the_script_are_one() -> None:
     for command in ([sys.executable, "-m", "shenhe"], [f"{sys.prefix}/bin/shenhe"]):
         run = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
         assert run.stdout.startswith("shenhe ")
+
+
+def test_a_suggestion_is_made_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        exit_code(["--debu", "demo"])
+    assert capsys.readouterr().err.count("did you mean --debug?") == 1
+
+
+@pytest.mark.parametrize("words", [["--prompt", "--prompts my-password"], ["--", "--promptz"]])
+def test_values_are_taken_for_no_options(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        exit_code(["chat", *words])
+    error = capsys.readouterr().err
+    assert "required: --model" in error
+    assert "did you mean" not in error
+    assert "my-password" not in error

@@ -60,9 +60,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and exit 2."""
-        names = [word.partition("=")[0] for word in self._words]
-        unknown = [name for name in names if self.suggestion(name)]
-        message = "; ".join([message, *(f"{name}{self.suggestion(name)}" for name in unknown)])
+        words = takewhile(lambda word: word != "--", self._words)
+        # To argparse a word with a space is a value: it may be a text, or a password.
+        names = [word.partition("=")[0] for word in words if " " not in word]
+        hints = [f"{name}{self.suggestion(name)}" for name in names if self.suggestion(name)]
+        message = "; ".join([message, *(hint for hint in hints if hint not in message)])
         message = " ".join(printable(message).split())
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
@@ -90,6 +92,12 @@ class Parser(argparse.ArgumentParser):
                 meant = f", did you mean {match!r}? (choose"
                 error.message = error.message.replace(" (choose", meant, 1)
             raise
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> object:
+        """Read the values of an option; of `--option=--` argparse makes an empty list."""
+        if action.option_strings and arg_strings == ["--"]:
+            raise argparse.ArgumentError(action, "expected one argument")
+        return super()._get_values(action, arg_strings)
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> object:
         """Read a value; an error that its reader does not foresee reads as those it does."""
@@ -122,7 +130,8 @@ def parse(words: Sequence[str]) -> CommandLine:
     if unknown:
         names = _without_values(unknown)
         ignored = " ".join(f"{name}{command_parser.suggestion(name)}" for name in names)
-        if not COMMANDS[name].is_swift:
+        # What stands before a command is the command line's own, whoever the command is for.
+        if not COMMANDS[name].is_swift or any(word in parser._words for word in unknown):
             parser.error(f"unrecognized arguments: {ignored}")
     options = read_options(loaded.options, namespace)
     debug = read_options(DebugOptions, namespace).debug
