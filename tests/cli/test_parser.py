@@ -116,6 +116,9 @@ def test_a_suggestion_is_made_once(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         exit_code(["--debu", "demo"])
     assert capsys.readouterr().err.count("did you mean --debug?") == 1
+    with pytest.raises(SystemExit):
+        exit_code(["run", "--mod", "a", "--mod", "b"])
+    assert capsys.readouterr().err.count("did you mean --model?") == 1
 
 
 @pytest.mark.parametrize("words", [["--prompt", "--prompts my-password"], ["--", "--promptz"]])

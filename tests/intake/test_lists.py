@@ -106,6 +106,7 @@ def test_the_database_is_closed(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ("nosuch://bucket/x.jpg", "nosuch:// is unknown"),
         ("gs://bucket/x.jpg", "gcsfs"),
         ("a\0b.jpg", "zero byte"),
+        ("\udcff.jpg", "half a character"),
         ("s3://[bucket/x.jpg", "no URL"),
     ],
 )

@@ -92,3 +92,18 @@ def test_a_manifest_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "a.manifest.json").write_text("[]")
     with pytest.raises(RunError, match="no manifest of shenhe's"):
         read_status(tmp_path)
+
+
+@pytest.mark.parametrize("faults", ["no such folder", {"a": 1}])
+def test_faults_of_another_form_hide_no_counts(faults: object, tmp_path: Path) -> None:
+    content = {
+        "state": "ended",
+        "options": {"stage": "judge"},
+        "total": 2,
+        "counts": {"done": 2, "failed": 0, "undecided": 0},
+        "faults": faults,
+        "this_session": {"seconds": 1.0, "items": 2, "pid": 0, "ended": "2026-01-01T00:00:00Z"},
+    }
+    (tmp_path / "a.manifest.json").write_text(json.dumps(content))
+    (status,) = read_status(tmp_path)
+    assert (status.done, status.faults) == (2, (str(faults),))

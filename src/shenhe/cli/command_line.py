@@ -62,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         """Say what is wrong and exit 2."""
         words = takewhile(lambda word: word != "--", self._words)
         # To argparse a word with a space is a value: it may be a text, or a password.
-        names = [word.partition("=")[0] for word in words if " " not in word]
+        names = dict.fromkeys(word.partition("=")[0] for word in words if " " not in word)
         hints = [f"{name}{self.suggestion(name)}" for name in names if self.suggestion(name)]
         message = "; ".join([message, *(hint for hint in hints if hint not in message)])
         message = " ".join(printable(message).split())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sqlite3
 import weakref
 from collections import Counter
@@ -112,9 +111,9 @@ def _encoded(photos: Photos) -> tuple[bytes, bytes]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text is a valid path: no NUL, no unpaired surrogate."""
+    """Whether a text is a path that rows can hold: no NUL, no unpaired surrogate."""
     try:
-        return "\0" not in text and bool(os.fsencode(text))
+        return "\0" not in text and bool(text.encode())
     except UnicodeEncodeError:
         return False
 

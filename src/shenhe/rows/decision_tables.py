@@ -51,7 +51,8 @@ def prepare_tables(path: Path, db: sqlite3.Connection) -> None:
     if layout == LAYOUT or tables:
         problem = find_damage(db)
         if problem or not tables <= _TABLE_NAMES:
-            raise damage_error(path, problem or f"tables of another program: {', '.join(tables)}")
+            names = ", ".join(sorted(tables))
+            raise damage_error(path, problem or f"tables of another program: {names}")
     elif path.with_name("index.sqlite").exists():
         # The index of a review is always created after the tables of its decisions.
         raise damage_error(path, "it is empty, and was not: a review has been there")

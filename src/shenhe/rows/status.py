@@ -80,8 +80,8 @@ def _status(content: ManifestContent, name: str) -> OutputStatus:
         left_seconds = max(0, total - done - failed) / pace
     silent = datetime.now(UTC) - datetime.fromisoformat(_text(session["ended"]))
     faults = content.json.get("faults") or []
-    if not isinstance(faults, list):
-        raise TypeError(f"no list but {type(faults).__name__}")
+    if not isinstance(faults, list):  # of another program; the counts beside it stand
+        faults = [faults]
     return OutputStatus(
         name=name,
         stage=str(content.options["stage"]),
