@@ -60,7 +60,7 @@ def main() -> None:
         MISSION,
         load_prompts().summary,
         out,
-        options={},
+        engine_options={},
         run=RunOptions(),
     )
     print(f"all rows written in {time.perf_counter() - began:.1f} s")

@@ -77,12 +77,14 @@ def _run(stage: str, engine: Scripted, tree: Path, out: Path) -> None:
             MISSION,
             PROMPTS.summary,
             out / "a",
-            options=options,
+            engine_options=options,
             run=RunOptions(),
         )
     else:
         (source,) = find_stage_a(out / "a", MISSIONS)
-        run_verdicts(engine, source, PROMPTS.verdict, out / "b", options=options, run=RunOptions())
+        run_verdicts(
+            engine, source, PROMPTS.verdict, out / "b", engine_options=options, run=RunOptions()
+        )
 
 
 if __name__ == "__main__":

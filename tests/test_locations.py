@@ -78,7 +78,7 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
             mission,
             prompts.summary,
             stage_a,
-            options={},
+            engine_options={},
             run=RunOptions(ordered=True),
         )
         rows_by_root[name] = _rows(stage_a / f"{MISSION}.jsonl", root)
@@ -90,7 +90,7 @@ def test_the_same_rows_and_a_report(store: Remote, engine: LocalEngine, tmp_path
         source,
         prompts.verdict,
         tmp_path / "there" / "stage_b",
-        options={},
+        engine_options={},
         run=RunOptions(),
         policy=VerdictPolicy(),
     )

@@ -70,11 +70,13 @@ def run(engine: Engine, tree: Path, out: Path) -> ShenheError | None:
             MISSION,
             PROMPTS.summary,
             out / "a",
-            options={},
+            engine_options={},
             run=RunOptions(),
         )
         for source in find_stage_a(out / "a", MISSIONS):
-            run_verdicts(engine, source, PROMPTS.verdict, out / "b", options={}, run=RunOptions())
+            run_verdicts(
+                engine, source, PROMPTS.verdict, out / "b", engine_options={}, run=RunOptions()
+            )
     except ShenheError as error:
         return error
     return None

@@ -38,7 +38,7 @@ def _summaries(tree: Path, out: Path, **how: object) -> RunCounts:
     run = RunOptions(**how)  # type: ignore[arg-type]
     engine = ScriptedEngine(_said)
     return run_summaries(
-        engine, PhotoTree(tree), MISSION, PROMPTS.summary, out, options={}, run=run
+        engine, PhotoTree(tree), MISSION, PROMPTS.summary, out, engine_options={}, run=run
     )
 
 
@@ -46,7 +46,7 @@ def _verdicts(stage_a: Path, out: Path, **how: object) -> RunCounts:
     run = RunOptions(**how)  # type: ignore[arg-type]
     (source,) = find_stage_a(stage_a, MISSIONS)
     engine = ScriptedEngine(_said)
-    return run_verdicts(engine, source, PROMPTS.verdict, out, options={}, run=run)
+    return run_verdicts(engine, source, PROMPTS.verdict, out, engine_options={}, run=run)
 
 
 def test_an_output_of_several_files(tree: Path, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_captions_in_several_files(demo_photos: list[Path], tmp_path: Path) -> N
     lists = [(photo,) for photo in demo_photos[:6]]
     run = RunOptions(shard_bytes=900)
     engine = ScriptedEngine(lambda _: caption)
-    run_captions(engine, lists, PROMPTS.caption, rows, options={}, run=run)
+    run_captions(engine, lists, PROMPTS.caption, rows, engine_options={}, run=run)
     assert len(list_shards(rows)) > 2
     assert {found.image for found in read_annotations(rows)} == set(demo_photos[:6])
     (first, *_) = write_parquet(rows)

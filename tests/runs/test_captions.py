@@ -32,7 +32,7 @@ def _good(request: Request) -> str:
 def _run(path: Path, script: Script, **options: Any) -> RunCounts:
     run = RunOptions(limit=options.pop("limit", None))
     return run_captions(
-        ScriptedEngine(script), LISTS, TEMPLATE, path, options={}, run=run, **options
+        ScriptedEngine(script), LISTS, TEMPLATE, path, engine_options={}, run=run, **options
     )
 
 

@@ -51,7 +51,9 @@ class Run:
 
         engine = ScriptedEngine(line)
         photos, stage_a = PhotoTree(self.tree), self.out / "stage_a"
-        run_summaries(engine, photos, MISSION, PROMPTS.summary, stage_a, options={"x": 1}, run=run)
+        run_summaries(
+            engine, photos, MISSION, PROMPTS.summary, stage_a, engine_options={"x": 1}, run=run
+        )
         return self.judged(**how)
 
     def judged(self, **how: Any) -> RunCounts:
@@ -61,7 +63,9 @@ class Run:
             lambda request: "也许" if request.key[-1] in "234" else "通过\n理由: 图片_1符合要求"
         )
         stage_b, run = self.out / "stage_b", RunOptions(**how)
-        return run_verdicts(engine, source, PROMPTS.verdict, stage_b, options={"x": 1}, run=run)
+        return run_verdicts(
+            engine, source, PROMPTS.verdict, stage_b, engine_options={"x": 1}, run=run
+        )
 
     def path(self, stage: str, ending: str = ".jsonl") -> Path:
         return self.out / stage / f"{MISSION.name}{ending}"

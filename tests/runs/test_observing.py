@@ -44,7 +44,7 @@ def _run(tree: Path, out: Path, observer: Observer) -> tuple[int, int]:
         MISSION,
         load_prompts().summary,
         out,
-        options={},
+        engine_options={},
         run=RunOptions(observers=(observer,)),
     )
     return counts.done, counts.failed

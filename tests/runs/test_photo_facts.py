@@ -75,7 +75,7 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
         MISSION,
         PROMPTS.summary,
         out / "stage_a",
-        options={},
+        engine_options={},
         run=RunOptions(),
     )
     assert counts.damaged_inside == 1
@@ -87,7 +87,9 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
     manifest = json.loads(path.with_suffix(".manifest.json").read_text(encoding="utf-8"))
     assert manifest["damaged_inside"] == 1
     for source in find_stage_a(out / "stage_a", MISSIONS):
-        run_verdicts(engine, source, PROMPTS.verdict, out / "stage_b", options={}, run=RunOptions())
+        run_verdicts(
+            engine, source, PROMPTS.verdict, out / "stage_b", engine_options={}, run=RunOptions()
+        )
     page = write_report(out).read_text(encoding="utf-8")
     assert page.count("damaged inside") == 1
     index = Index(out)
@@ -111,7 +113,7 @@ def test_captions_tell_of_damage_and_of_what_was_passed_over(tree: Path, tmp_pat
         lists,
         PROMPTS.caption,
         path,
-        options={},
+        engine_options={},
         run=RunOptions(),
         passed_over=lists.passed_over,
     )
@@ -138,7 +140,7 @@ def test_an_answer_cut_at_the_limit_is_no_damaged_photo(tree: Path, tmp_path: Pa
         PhotoLists([tree / MISSION.name / "审核通过" / "QC-1"]),
         PROMPTS.caption,
         path,
-        options={},
+        engine_options={},
         run=RunOptions(max_attempts=1),
     )
     failures = path.with_suffix(".failures.jsonl").read_text(encoding="utf-8").splitlines()

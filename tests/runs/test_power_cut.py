@@ -45,9 +45,11 @@ def _reviewed(
     run = RunOptions(limit=limit, shard_bytes=3000)
     first, second = ScriptedEngine(line), ScriptedEngine(ruling)
     photos = PhotoTree(tree)
-    run_summaries(first, photos, MISSION, PROMPTS.summary, out / "stage_a", options={}, run=run)
+    run_summaries(
+        first, photos, MISSION, PROMPTS.summary, out / "stage_a", engine_options={}, run=run
+    )
     for source in find_stage_a(out / "stage_a", MISSIONS):
-        run_verdicts(second, source, PROMPTS.verdict, out / "stage_b", options={}, run=run)
+        run_verdicts(second, source, PROMPTS.verdict, out / "stage_b", engine_options={}, run=run)
     return first.asked, second.asked
 
 

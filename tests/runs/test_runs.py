@@ -49,7 +49,7 @@ class Case:
                 MISSION,
                 PROMPTS.summary,
                 self.out / "a",
-                options=options,
+                engine_options=options,
                 run=run or RunOptions(),
             )
         finally:
@@ -64,7 +64,7 @@ class Case:
                 source,
                 PROMPTS.verdict,
                 self.out / "b",
-                options=options,
+                engine_options=options,
                 run=run or RunOptions(),
             )
         finally:
@@ -298,4 +298,6 @@ def test_stage_a_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(row)
     engine = ScriptedEngine(lambda request: PASSED)
     with pytest.raises(RunError, match="not a Stage-A row"):
-        run_verdicts(engine, source, PROMPTS.verdict, tmp_path / "b", options={}, run=RunOptions())
+        run_verdicts(
+            engine, source, PROMPTS.verdict, tmp_path / "b", engine_options={}, run=RunOptions()
+        )

@@ -147,7 +147,9 @@ def test_what_an_older_version_let_stand_is_done_anew(written: str, tmp_path: Pa
     def judge() -> RunCounts:
         policy = VerdictPolicy(pass_above=0.8)
         how = RunOptions()
-        return run_verdicts(engine, source, template, out, options={}, run=how, policy=policy)
+        return run_verdicts(
+            engine, source, template, out, engine_options={}, run=how, policy=policy
+        )
 
     assert judge().complete
     path = out / source.path.name
@@ -176,7 +178,7 @@ def test_votes_are_asked_for_and_written_once(tmp_path: Path) -> None:
         source,
         load_prompts().verdict,
         tmp_path / "b",
-        options={},
+        engine_options={},
         run=RunOptions(),
         policy=VerdictPolicy(votes=3),
     )

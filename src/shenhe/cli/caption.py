@@ -71,7 +71,7 @@ def caption(options: CaptionOptions) -> int:
         lists,
         template,
         options.output,
-        options=decisive_options(options.load),
+        engine_options=decisive_options(options.load),
         run=run,
         coordinates=options.coordinates,
         vocabulary=vocabulary,

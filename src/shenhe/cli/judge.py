@@ -62,7 +62,7 @@ def judge(options: JudgeOptions) -> int:
             source,
             teaching.apply(prompts, source.mission).verdict,
             options.output_dir,
-            options=decisive_options(load),
+            engine_options=decisive_options(load),
             run=run,
             max_new_tokens=options.max_new_tokens,
             policy=policy,

@@ -116,7 +116,7 @@ class _Stages:
                 mission,
                 self.teaching.apply(self.prompts, mission).summary,
                 folder,
-                options=decisive_options(self.options.load),
+                engine_options=decisive_options(self.options.load),
                 run=self.how,
             )
         except IntakeError as error:  # its folder went away meanwhile; the others are there
@@ -135,7 +135,7 @@ class _Stages:
                     source,
                     self.teaching.apply(self.prompts, source.mission).verdict,
                     folder,
-                    options=decisive_options(self.options.load),
+                    engine_options=decisive_options(self.options.load),
                     run=self.how,
                     policy=self.policy,
                 )

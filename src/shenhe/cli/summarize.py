@@ -74,7 +74,7 @@ def summarize(options: SummarizeOptions) -> int:
         mission,
         prompts.summary,
         options.output_dir,
-        options=decisive_options(load),
+        engine_options=decisive_options(load),
         run=run,
         max_new_tokens=options.max_new_tokens,
     )

@@ -179,7 +179,7 @@ def run_captions(
     template: Template,
     rows_path: Path,
     *,
-    options: Mapping[str, object],
+    engine_options: Mapping[str, object],
     run: RunOptions,
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
@@ -194,13 +194,13 @@ def run_captions(
     Raises: RunError, EngineError; rows written so far stay valid.
 
         lists, template = PhotoLists([Path("photos")]), load_prompts().caption
-        run_captions(engine, lists, template, Path("c.jsonl"), options={}, run=RunOptions())
+        run_captions(engine, lists, template, Path("c.jsonl"), engine_options={}, run=RunOptions())
     """
     backlog = PhotosBacklog(lists, passed_over, faults)
     work = CaptionWork(
         backlog, template, coordinates, vocabulary, max_new_tokens, engine.fingerprint
     )
-    return run_work(engine, work, OutputSpec(rows_path, run, options), run.observers)
+    return run_work(engine, work, OutputSpec(rows_path, run, engine_options), run.observers)
 
 
 def _failure(images: list[str], rejection: Rejection) -> CaptionFailure:

@@ -158,7 +158,7 @@ def run_summaries(
     template: Template,
     output_dir: Path,
     *,
-    options: Mapping[str, object],
+    engine_options: Mapping[str, object],
     run: RunOptions,
     max_new_tokens: int = summary.MAX_NEW_TOKENS,
 ) -> RunCounts:
@@ -170,9 +170,9 @@ def run_summaries(
 
         tree, mission = PhotoTree(Path("photos")), load_missions().get("BBU接地线检查")
         template, folder = load_prompts().summary, Path("out/stage_a")
-        run_summaries(engine, tree, mission, template, folder, options={}, run=RunOptions())
+        run_summaries(engine, tree, mission, template, folder, engine_options={}, run=RunOptions())
     """
-    output = OutputSpec(rows_file(output_dir, mission.name), run, options)
+    output = OutputSpec(rows_file(output_dir, mission.name), run, engine_options)
     backlog = GroupBacklog(tree, mission)
     work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint)
     return run_work(engine, work, output, run.observers)

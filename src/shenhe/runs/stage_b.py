@@ -142,7 +142,7 @@ def run_verdicts(
     template: Template,
     output_dir: Path,
     *,
-    options: Mapping[str, object],
+    engine_options: Mapping[str, object],
     run: RunOptions,
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
     policy: VerdictPolicy | None = None,
@@ -155,10 +155,10 @@ def run_verdicts(
 
         template, folder = load_prompts().verdict, Path("out/stage_b")
         for source in find_stage_a(Path("out/stage_a"), load_missions()):
-            run_verdicts(engine, source, template, folder, options={}, run=RunOptions())
+            run_verdicts(engine, source, template, folder, engine_options={}, run=RunOptions())
     """
     policy = policy or VerdictPolicy()
-    output = OutputSpec(rows_file(output_dir, source.mission.name), run, options)
+    output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
     backlog = SummaryBacklog(source, policy)
     work = VerdictWork(backlog, template, policy, max_new_tokens, engine.fingerprint)
     return run_work(engine, work, output, run.observers)
