@@ -9,7 +9,7 @@ import pytest
 import shenhe
 from shenhe.api import Model
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.errors import FormatError, ItemError, UsageError
+from shenhe.errors import FormatError, ItemError, OptionError, UsageError
 from shenhe.formats import summary
 from shenhe.messages import RequestFailed
 from shenhe.stage_b import build_stage_b_messages
@@ -17,6 +17,7 @@ from tests.scripted import ScriptedEngine
 
 MISSION = "挡风板安装检查"
 LINES = {"图片_1": "BBU设备/华为/显示完整/无需安装×1", "图片_2": "无关图片"}
+ONE_FOR_SEVERAL = r"give a list, as \['{}'\]"
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,26 @@ def test_load_gives_a_model() -> None:
 def test_load_refuses_unknown_options() -> None:
     with pytest.raises(TypeError, match="'batchsize'"):
         shenhe.load("demo", batchsize=3)  # type: ignore[call-arg]
+
+
+def test_load_takes_no_text_for_a_list() -> None:
+    with pytest.raises(OptionError, match=ONE_FOR_SEVERAL.format("demo")):
+        shenhe.load("demo", "demo")
+    with pytest.raises(OptionError, match=ONE_FOR_SEVERAL.format("a=1")):
+        shenhe.load("demo", vllm_options="a=1")
+
+
+@pytest.mark.parametrize("photo", ["a.jpg", Path("a.jpg")])
+def test_one_photo_is_no_list_of_photos(model: Model, photo: str | Path) -> None:
+    with pytest.raises(OptionError, match=ONE_FOR_SEVERAL.format("a.jpg")):
+        model.caption(photo)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=ONE_FOR_SEVERAL.format("a.jpg")):
+        model.summarize(photo, mission="挡风板安装检查")  # type: ignore[arg-type]
+
+
+def test_the_engines_of_workers_are_named() -> None:
+    with pytest.raises(OptionError, match=r"use one of local, vllm, server$"):
+        shenhe.load("demo", engine="ray", ray_engine="ray")  # type: ignore[arg-type]
 
 
 def test_summarize(model: Model, demo_photos: list[Path]) -> None:

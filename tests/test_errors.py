@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import errno
 import pickle
+from pathlib import Path
 
 import pytest
 
-from shenhe.errors import ItemError, PhotoError, UsageError, item_wall
+from shenhe.errors import (
+    ConflictError,
+    DamagedRowError,
+    ItemError,
+    OptionError,
+    PhotoError,
+    ShenheError,
+    UsageError,
+    item_wall,
+)
 
 
 class Surprise(Exception):
@@ -44,6 +54,21 @@ def test_long_words_are_cut() -> None:
     with pytest.raises(ItemError) as caught, item_wall("unreadable", "a.jpg"):
         raise ValueError("x" * 100_000)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OptionError("quantize", "int4", "use int8"),
+        DamagedRowError(Path("out/a.jsonl"), 3, "is no JSON", zeroed=True),
+        ConflictError("key", "decided meanwhile"),
+        UsageError("--limit: too much"),
+    ],
+)
+def test_every_error_travels_between_processes(error: ShenheError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
 
 
 def test_an_items_error_travels_between_processes() -> None:

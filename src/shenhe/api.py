@@ -21,7 +21,7 @@ from shenhe.engines.options import (
     WorkerName,
     choose_engine,
 )
-from shenhe.errors import ItemError, UsageError
+from shenhe.errors import ItemError, OptionError, UsageError
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
 from shenhe.rows.verdict_inputs import describe_missing_lines
@@ -129,13 +129,14 @@ class Model:
     def caption(self, photos: Sequence[PhotoPath], max_new_tokens: int = 2048) -> Caption:
         """Write the dense caption of photos seen together; a warning lists its repairs.
 
-        Raises: ItemError for a photo or an answer that cannot be read.
+        Raises: ItemError for a photo or an answer that cannot be read; OptionError for photos that
+        are no list.
 
         Example:
             model.caption(["a.jpg", "b.jpg"]).photos[0]
 
         """
-        paths = [locate(str(photo)) for photo in photos]
+        paths = [locate(str(photo)) for photo in _several("photos", photos)]
         request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
         parsed = self._ask([request], caption.read)[0].value
         if parsed.repairs:
@@ -148,14 +149,14 @@ class Model:
     ) -> Summary:
         """Write one line for each photo (Stage-A).
 
-        Raises: UsageError for an unknown mission; ItemError for a photo or a line that cannot be
-        read.
+        Raises: UsageError for an unknown mission, or photos that are no list; ItemError for a photo
+        or a line that cannot be read.
         """
         entry = self.missions.get(mission)
         template = self.teaching.apply(self.prompts, entry).summary
         requests = [
             summary.request(photo_key(index), locate(str(photo)), entry, template, max_new_tokens)
-            for index, photo in enumerate(photos)
+            for index, photo in enumerate(_several("photos", photos))
         ]
         lines = self._ask(requests, summary.read)
         return Summary({photo_key(index): line.value for index, line in enumerate(lines)})
@@ -264,12 +265,12 @@ def load(
             local_media=local_media,
             tower_lora=tower_lora,
         ),
-        VllmOptions(dtype=dtype, vllm_options=tuple(vllm_options)),
+        VllmOptions(dtype=dtype, vllm_options=tuple(_several("vllm_options", vllm_options))),
         ClusterOptions(ray_address=ray_address, ray_workers=ray_workers),
     )
     spec = EngineSpec(
         model=str(model),
-        adapters=tuple(map(str, adapters)),
+        adapters=tuple(map(str, _several("adapters", adapters))),
         batch_size=batch_size,
         constrain=constrain,
         temperature=temperature,
@@ -280,6 +281,16 @@ def load(
     )
     files = (missions, prompts, examples, guidance)
     return Model(create_engine(spec), *(Path(file) if file is not None else None for file in files))
+
+
+def _several(name: str, values: Sequence[Value]) -> Sequence[Value]:
+    """Refuse one text where several are expected: as a sequence it is its letters.
+
+    Raises: OptionError.
+    """
+    if isinstance(values, str | Path | Remote):
+        raise OptionError(name, str(values), f"give a list, as [{str(values)!r}]")
+    return values
 
 
 def _messages(messages: Sequence[Mapping[str, object]]) -> tuple[Message, ...]:

@@ -36,6 +36,18 @@ MAX_FOREIGN_CHARACTERS: Final = 300
 class ShenheError(Exception):
     """Root of the tree; its text is one line that names the thing and what to do."""
 
+    def __reduce__(self) -> tuple[Callable[..., ShenheError], tuple[object, ...]]:
+        """Pickle an error whatever it is made from: a driver reports the errors of its workers."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[ShenheError], args: tuple[object, ...], state: dict[str, object]
+) -> ShenheError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
 
 class UsageError(ShenheError):
     """An argument that cannot be honoured."""
@@ -195,10 +207,6 @@ class ItemError(ShenheError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
-
-    def __reduce__(self) -> tuple[type[ItemError], tuple[str, str]]:
-        """Pickle the code and the message: a driver reports the errors of its workers."""
-        return type(self), (self.code, str(self))
 
 
 class PhotoError(ItemError):

@@ -262,7 +262,8 @@ def _choose_worker(
         owner = f"is vLLM's to choose; pass options of its own by {vllm_option}"
         _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
         return vllm
-    raise OptionError(option_name, name, f"use one of {', '.join(get_args(EngineName))}")
+    names = get_args(EngineName if option_name == "engine" else WorkerName)
+    raise OptionError(option_name, name, f"use one of {', '.join(names)}")
 
 
 def _refuse_changes(options: LocalOptions, names: Iterable[str], problem: str) -> None:
