@@ -20,7 +20,7 @@ from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.verdict_policy import p_pass
 from shenhe.stages import summary, verdict
 from tests.servers import malformed
-from tests.servers.specs import server_spec
+from tests.servers.specs import server_engines
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -36,18 +36,12 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture
 def make(served: Served) -> Iterator[Make]:
-    made: list[ServerEngine] = []
+    with server_engines() as make_engine:
 
-    def _make(model: str, url: str = served.url, **options: object) -> ServerEngine:
-        spec = server_spec(url, model, **options)
-        engine = create_engine(spec)
-        assert isinstance(engine, ServerEngine)
-        made.append(engine)
-        return engine
+        def _make(model: str, url: str = served.url, **options: object) -> ServerEngine:
+            return make_engine(url, model, **options)
 
-    yield _make
-    for engine in made:
-        engine.close()
+        yield _make
 
 
 def _line(photo: Path) -> Request:

@@ -26,7 +26,7 @@ from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.photos import PixelBudget
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import FAIL, PASS
-from tests.servers.specs import server_spec
+from tests.servers.specs import server_engines
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -48,18 +48,12 @@ def constraining() -> Iterator[Served]:
 
 @pytest.fixture
 def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerEngine]]:
-    made: list[ServerEngine] = []
+    with server_engines() as make_engine:
 
-    def _make(server: Served, model: str = "scripted", **options: object) -> ServerEngine:
-        spec = server_spec(server.url, model, **options)
-        engine = create_engine(spec)
-        assert isinstance(engine, ServerEngine)
-        made.append(engine)
-        return engine
+        def _make(server: Served, model: str = "scripted", **options: object) -> ServerEngine:
+            return make_engine(server.url, model, **options)
 
-    yield _make
-    for engine in made:
-        engine.close()
+        yield _make
 
 
 Make = Callable[..., ServerEngine]
