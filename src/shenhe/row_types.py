@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     model_validator,
 )
 
 from shenhe.locations import Location, locate
 from shenhe.messages import FinishReason
-from shenhe.values import Label, LeftOut, Ruling, group_key, photos_key
+from shenhe.values import EvidenceItem, Label, LeftOut, Ruling, group_key, photos_key
 
 SCHEMA = 1
 
@@ -32,8 +34,9 @@ class Row(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     def to_json(self) -> str:
-        """Write the row as one line, without its newline."""
-        return self.model_dump_json(by_alias=True)
+        """Write the row as one line, without its newline; `extra` only where there is any."""
+        is_empty = not getattr(self, "extra", True)
+        return self.model_dump_json(by_alias=True, exclude={"extra"} if is_empty else None)
 
 
 def describe_invalid(error: ValidationError) -> str:
@@ -80,6 +83,48 @@ class RunMeta(Row):
     answers: dict[str, AnswerMeta]
 
 
+def known_probability(probability: object) -> float | None:
+    """Give a probability, or None for any other value, as NaN: it counts as not known."""
+    if isinstance(probability, bool) or not isinstance(probability, int | float):
+        return None
+    return probability if 0 <= probability <= 1 else None
+
+
+def known_log_odds(log_odds: object) -> float | None:
+    """Give finite log-odds, or None for any other value: they count as not known."""
+    if isinstance(log_odds, bool) or not isinstance(log_odds, int | float):
+        return None
+    return log_odds if math.isfinite(log_odds) else None
+
+
+class Evidence(Row):
+    """What a mission's evidence rules found in the lines of a group.
+
+    `rules` is their hash: empty for a mission that has none, `OFF` where they were turned off.
+    """
+
+    rules: str
+    items: list[EvidenceItem] = []
+
+
+EVIDENCE_OFF: Final = "off"
+
+
+class VerdictMeta(RunMeta):
+    """What a verdict row was made with.
+
+    `ruling` is what the model said, whatever holds it back; null where it said nothing that can be
+    read, or its votes have no majority. `log_odds` is that of 通过 against 不通过, natural, of the
+    answer that won: unlike `p_pass` it does not saturate. `evidence` is null in rows of earlier
+    versions and of other tools. `promise` is the hash of the promise that decided.
+    """
+
+    ruling: Ruling | None = None
+    log_odds: Annotated[float | None, BeforeValidator(known_log_odds)] = None
+    evidence: Evidence | None = None
+    promise: str | None = None
+
+
 class CaptionMeta(RunMeta):
     """What a caption row was made with.
 
@@ -106,12 +151,16 @@ class GroupRow(Row):
 
 
 class SummaryRow(GroupRow):
-    """Stage-A: one line of Chinese for every photo of a group."""
+    """Stage-A: one line of Chinese for every photo of a group.
+
+    `extra` are the keys that another tool gave the row.
+    """
 
     images: list[str]
     per_image: dict[str, str]
     timestamp: str
     meta: RunMeta
+    extra: dict[str, JsonValue] = {}
 
     @property
     def photos(self) -> tuple[Location, ...]:
@@ -124,17 +173,11 @@ class SummaryRow(GroupRow):
         return ((answer.facts and answer.facts.damaged_inside) or "") if answer else ""
 
 
-def known_probability(probability: object) -> float | None:
-    """Give a probability, or None for any other value, as NaN: it counts as not known."""
-    if isinstance(probability, bool) or not isinstance(probability, int | float):
-        return None
-    return probability if 0 <= probability <= 1 else None
-
-
 class VerdictRow(GroupRow):
     """Stage-B: the verdict of a group; `verdict` is null exactly if it is undecided.
 
-    `p_pass` is from 0 to 1, or null if it is not known.
+    `p_pass` is from 0 to 1, or null if it is not known. `extra` are the keys that another tool gave
+    the row, or the Stage-A row that it was made from.
     """
 
     verdict: Ruling | None
@@ -143,7 +186,8 @@ class VerdictRow(GroupRow):
     status: Literal["decided", "undecided"]
     raw: str
     timestamp: str
-    meta: RunMeta
+    meta: VerdictMeta
+    extra: dict[str, JsonValue] = {}
 
     @model_validator(mode="after")
     def _is_of_one_mind(self) -> Self:

@@ -19,8 +19,20 @@ STAGE_A_INCOMPLETE: Final = "stage_a_incomplete"
 LEFT_OUT: Final = "left_out"
 DUPLICATE_GROUP: Final = "duplicate_group"
 UNSURE: Final = "unsure"
+EVIDENCE_MISSING: Final = "evidence_missing"
+EVIDENCE_AGAINST: Final = "evidence_against"
+CONTRADICTION: Final = "contradiction"
 FORMAT: Final = "format"
-UNDECIDED_CODES: Final = (STAGE_A_INCOMPLETE, LEFT_OUT, DUPLICATE_GROUP, UNSURE, FORMAT)
+UNDECIDED_CODES: Final = (
+    STAGE_A_INCOMPLETE,
+    LEFT_OUT,
+    DUPLICATE_GROUP,
+    UNSURE,
+    EVIDENCE_MISSING,
+    EVIDENCE_AGAINST,
+    CONTRADICTION,
+    FORMAT,
+)
 """Codes for which a group is undecided, the decisive one first; codes of engines follow them."""
 
 
@@ -77,6 +89,29 @@ class LeftOut:
 
     path: str
     kind: str
+
+
+EvidenceState = Literal["seen", "missing", "doubtful", "stated", "settled"]
+"""A need is seen, missing, or only doubtful; a fault is stated, or settled by another photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceItem:
+    """What the lines of a group say of one need, or of one fault, of its mission.
+
+    `item` is its name in the rules. `right`, `wrong` and `doubtful` are the keys of the photos
+    whose lines say so: 图片_1 on. `place` is the place of installation where lines tell several.
+    """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # rows hold it, and refuse unknown keys
+
+    item: str
+    kind: Literal["need", "fault"]
+    state: EvidenceState
+    right: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from shenhe.evaluation import (
     score_verdicts,
     write_verdict_page,
 )
-from shenhe.evaluation.outcomes import Outcome
 from shenhe.evaluation.thresholds import trade_off
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions, decisions_file
+from shenhe.rows.outcomes import Outcome
 from shenhe.values import FAIL, PASS, Label
 
 REPETITIONS, GROUPS = 200, 2000

@@ -10,12 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shenhe.row_types import AnswerMeta, CaptionMeta, CaptionRow, RunMeta, SummaryRow, VerdictRow
+from shenhe.row_types import (
+    AnswerMeta,
+    CaptionMeta,
+    CaptionRow,
+    RunMeta,
+    SummaryRow,
+    VerdictMeta,
+    VerdictRow,
+)
 from shenhe.rows.keys import rows_file
 from shenhe.values import FAIL, PASS, Label, Ruling, photo_key
 from tests.conftest import MISSION
 
 META = RunMeta(prompt_hash="0" * 16, checkpoint="c" * 16, answers={})
+VERDICT_META = VerdictMeta(prompt_hash="0" * 16, checkpoint="c" * 16, answers={})
 LINE = "BBU设备/华为/显示完整/无需安装×1，螺丝、光纤插头/BBU安装螺丝/显示完整/符合要求×2"
 TIME = "2026-11-20T08:00:00.000000Z"
 
@@ -52,7 +61,7 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
                 "status": "decided" if group.verdict else "undecided",
                 "raw": "",
                 "timestamp": TIME,
-                "meta": META.model_copy(update={"why": list(group.why)}),
+                "meta": VERDICT_META.model_copy(update={"why": list(group.why)}),
             }
         )
         rows.setdefault(rows_file(folder / "stage_a", group.mission), []).append(summary.to_json())

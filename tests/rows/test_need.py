@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shenhe.row_types import RunMeta, VerdictRow
+from shenhe.row_types import VerdictMeta, VerdictRow
 from shenhe.rows.need import Need, need_of, queue_position
 from shenhe.values import FAIL, PASS, Label, Ruling
 
@@ -20,7 +20,7 @@ def _row(verdict: Ruling | None, label: Label | None, p_pass: float | None) -> V
         status="decided" if verdict else "undecided",
         raw="",
         timestamp="t",
-        meta=RunMeta(prompt_hash="", checkpoint="", answers={}),
+        meta=VerdictMeta(prompt_hash="", checkpoint="", answers={}),
     )
 
 

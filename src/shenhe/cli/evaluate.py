@@ -15,9 +15,9 @@ from shenhe.printable import show
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shenhe.evaluation.outcomes import Outcome
     from shenhe.evaluation.page import Table
     from shenhe.evaluation.verdicts import VerdictScores
+    from shenhe.rows.outcomes import Outcome
 
 JSON_HELP = "write the figures there too"
 CAPTION_COLUMNS, VERDICT_COLUMNS = 120, 160

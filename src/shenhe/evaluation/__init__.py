@@ -1,11 +1,11 @@
 """Scores of captions against truth, and of verdicts against labels."""
 
 from shenhe.evaluation.captions import CaptionScores, count_problems, score_captions
-from shenhe.evaluation.outcomes import has_decisions, read_outcomes
 from shenhe.evaluation.page import tables, write_page
 from shenhe.evaluation.thresholds import choose_threshold
 from shenhe.evaluation.verdict_page import curves, svg, verdict_table, write_verdict_page
 from shenhe.evaluation.verdicts import compare, score_verdicts
+from shenhe.rows.outcomes import has_decisions, read_outcomes
 
 __all__ = [
     "CaptionScores",

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from shenhe.errors import spelled
-from shenhe.evaluation.intervals import Share
 from shenhe.evaluation.thresholds import Threshold
 from shenhe.evaluation.verdicts import ReliabilityBin
+from shenhe.proportions import Share
 
 SIDE, EDGE = 320, 44
 """Side of a curve's square, and margin around it for the axes' texts. Units: pixels."""

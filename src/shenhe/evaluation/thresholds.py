@@ -6,8 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from shenhe.evaluation.intervals import Share, binomial_tail
-from shenhe.evaluation.outcomes import Outcome
+from shenhe.proportions import Share, binomial_tail
+from shenhe.rows.outcomes import Outcome
 from shenhe.values import FAIL, PASS
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from markupsafe import Markup
 
 from shenhe.evaluation.curves import Curve, reliability, trade_off_curve
-from shenhe.evaluation.intervals import Share
-from shenhe.evaluation.outcomes import Outcome
 from shenhe.evaluation.page import Table
 from shenhe.evaluation.thresholds import trade_off
 from shenhe.evaluation.verdicts import VerdictScores
 from shenhe.files import whole_file
+from shenhe.proportions import Share
+from shenhe.rows.outcomes import Outcome
 from shenhe.templating import environment
 from shenhe.values import FAIL, PASS
 

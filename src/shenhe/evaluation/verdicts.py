@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from shenhe.evaluation.intervals import Share, kappa, mcnemar
-from shenhe.evaluation.outcomes import Outcome
+from shenhe.proportions import Share, kappa, mcnemar
+from shenhe.rows.outcomes import Outcome
 from shenhe.values import EXPECTED, FAIL, PASS
 
 BINS = 10

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.errors import RunError
-from shenhe.evaluation.outcomes import Outcome
 from shenhe.reservoir import Reservoir
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.need import need_of
+from shenhe.rows.outcomes import Outcome
 from shenhe.rows.readers import read_summaries, read_verdicts
 from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, PASS

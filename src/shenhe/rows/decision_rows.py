@@ -20,7 +20,8 @@ class Opinion(Row):
     """The opinion of one person on a group: a choice, the reason, and corrections of the model.
 
     `lines` are corrected Stage-A lines by photo. `descs` are corrected descs by photo and object of
-    a caption; None marks an object that is not on the photo.
+    a caption; None marks an object that is not on the photo. `label_wrong` says that the label of
+    the photo tree is wrong.
     """
 
     choice: DecisionChoice
@@ -28,6 +29,7 @@ class Opinion(Row):
     fault: str = ""
     lines: Mapping[str, str] = Field(default_factory=dict)
     descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
+    label_wrong: bool = False
 
 
 class JudgedGroup(Protocol):
@@ -63,7 +65,9 @@ class Decision(Row):
 
     `verdict` is the model's at that time; `undoes` is the number of the decision that this one
     takes back. `inputs` is the fingerprint, without times, of the photos that were decided on; None
-    where it was unknown, as it was to earlier versions. Rows and tables call the opinion `said`.
+    where it was unknown, as it was to earlier versions. `audit` is the probability with which a
+    blind audit drew the group; None for a decision that was not made blind. Rows and tables call
+    the opinion `said`.
     """
 
     number: int = 0
@@ -78,9 +82,17 @@ class Decision(Row):
     at: str
     undoes: int | None = None
     inputs: str | None = None
+    audit: float | None = Field(default=None, gt=0, le=1)
 
     @classmethod
-    def on(cls, group: JudgedGroup, opinion: Opinion, reviewer: str, version: int = 1) -> Self:
+    def on(
+        cls,
+        group: JudgedGroup,
+        opinion: Opinion,
+        reviewer: str,
+        version: int = 1,
+        audit: float | None = None,
+    ) -> Self:
         """Decide a group, now."""
         return cls(
             key=group.key,
@@ -93,6 +105,7 @@ class Decision(Row):
             reviewer=reviewer,
             at=utc_now(),
             inputs=group.inputs,
+            audit=audit,
         )
 
     @property

@@ -7,16 +7,18 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 
-LAYOUT = 2
-"""Layout 1, of earlier versions, lacks `inputs`. It can be read, and opening it adds the column."""
-COLUMNS = "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs"
+LAYOUT = 3
+"""Earlier layouts can be read, and opening them adds the columns that they lack: see `_ADDED`."""
+COLUMNS = (
+    "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs, audit"
+)
 """All but `number`. `said` holds the opinion as JSON."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS decisions (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     key TEXT NOT NULL, group_id TEXT NOT NULL, mission TEXT NOT NULL, label TEXT, verdict TEXT,
     version INTEGER NOT NULL, said TEXT, reviewer TEXT NOT NULL, at TEXT NOT NULL, undoes INTEGER,
-    inputs TEXT,
+    inputs TEXT, audit REAL,
     UNIQUE (key, version)
 );
 CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
@@ -25,10 +27,12 @@ CREATE TABLE IF NOT EXISTS current (
     key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+_ADDED = {"inputs": ("TEXT", 2), "audit": ("REAL", 3)}
+"""Columns that were added later: their type, and the layout that has them first."""
 _TABLE_NAMES = {"decisions", "current", "sqlite_sequence"}
 SELECT = (
     "SELECT number, key, group_id, mission, label, verdict, version, said, reviewer, at, undoes,"
-    " inputs FROM decisions"
+    " inputs, audit FROM decisions"
 )
 _SELECT_CURRENT = "SELECT key, number, choice, overrules FROM current"
 STANDS = (
@@ -62,15 +66,17 @@ def prepare_tables(path: Path, db: sqlite3.Connection) -> None:
 
 
 def _create_tables(db: sqlite3.Connection) -> None:
-    """Create missing tables, and the column that layout 1 lacks, in one transaction.
+    """Create missing tables, and the columns that an earlier layout lacks, in one transaction.
 
-    Of two processes that open a file of layout 1, the second changes nothing.
+    Of two processes that open such a file, the second changes nothing.
     """
     db.execute("BEGIN IMMEDIATE")
     for statement in filter(str.strip, _TABLES.split(";")):
         db.execute(statement)
-    if "inputs" not in {name for _, name, *_ in db.execute("PRAGMA table_info(decisions)")}:
-        db.execute("ALTER TABLE decisions ADD COLUMN inputs TEXT")
+    present = {name for _, name, *_ in db.execute("PRAGMA table_info(decisions)")}
+    for name, (kind, _) in _ADDED.items():
+        if name not in present:
+            db.execute(f"ALTER TABLE decisions ADD COLUMN {name} {kind}")
     db.execute(f"PRAGMA user_version = {LAYOUT}")
     db.execute("COMMIT")
 
@@ -109,9 +115,13 @@ def damage_error(path: Path, problem: object) -> RunError:
 
 
 def select_statement(db: sqlite3.Connection) -> str:
-    """Give `SELECT` for a file of this layout or of layout 1.
+    """Give `SELECT` for a file of this layout or of an earlier one.
 
     Raises: sqlite3.Error.
     """
     (layout,) = db.execute("PRAGMA user_version").fetchone()
-    return SELECT if layout == LAYOUT else SELECT.replace("inputs", "NULL")
+    select = SELECT
+    for name, (_, first_layout) in _ADDED.items():
+        if layout < first_layout:
+            select = select.replace(name, "NULL")
+    return select

@@ -147,6 +147,7 @@ class Decisions:
             "version": current.version + 1,
             "opinion": before.opinion if before else None,
             "inputs": before.inputs if before else None,
+            "audit": before.audit if before else None,
             "at": utc_now(),
             "undoes": last.number,
         }
@@ -181,7 +182,7 @@ _NOT_UNDONE = (
     " AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
 )
 """Decisions that undo nothing, and that no other one takes back."""
-_INSERT = f"INSERT INTO decisions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO decisions ({COLUMNS}) VALUES ({', '.join(12 * '?')})"
 
 
 def _select_current(db: sqlite3.Connection, key: str) -> Decision | None:

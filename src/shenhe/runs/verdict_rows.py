@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shenhe.messages import Answer
-from shenhe.row_types import Failure, RunMeta, SummaryRow, VerdictRow, utc_now
+from shenhe.row_types import Failure, SummaryRow, VerdictMeta, VerdictRow, utc_now
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.row_parts import answer_meta, group_failure
 from shenhe.runs.verdict_policy import p_pass
@@ -64,7 +64,7 @@ class VerdictRecords:
             status="decided" if judgement else "undecided",
             raw=answer.text if answer else "",
             timestamp=utc_now(),
-            meta=RunMeta(
+            meta=VerdictMeta(
                 prompt_hash=self.prompt_hash,
                 checkpoint=self.checkpoint,
                 inputs_hash=inputs_hash,

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from shenhe.evaluation.intervals import Share, binomial_tail, kappa, mcnemar
+from shenhe.proportions import Share, binomial_tail, kappa, mcnemar
 
 
 def test_wilson() -> None:
