@@ -113,6 +113,18 @@ class EvidenceItem:
     doubtful: tuple[str, ...] = ()
     place: str = ""
 
+    def seen_on(self, photo: str) -> Literal["right", "wrong", "doubtful", ""]:
+        """Say how a photo shows the item, the worst if it does so in several ways.
+
+        >>> EvidenceItem("电线", "fault", "stated", wrong=("图片_2",)).seen_on("图片_2")
+        'wrong'
+        """
+        if photo in self.wrong:
+            return "wrong"
+        if photo in self.doubtful:
+            return "doubtful"
+        return "right" if photo in self.right else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
