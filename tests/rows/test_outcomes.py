@@ -27,14 +27,9 @@ def make_row(
     reason: str = "螺丝符合要求",
     **meta: object,
 ) -> VerdictRow:
-    row: dict[str, object] = {
-        "group_id": group_id,
-        "mission": MISSION,
-        "label": label,
-        "verdict": verdict,
-    }
-    row |= {"status": "decided" if verdict else "undecided", "p_pass": p_pass}
-    row |= {"reason": reason, "timestamp": "2026-01-05T08:00:00.000000Z"}
+    row: dict[str, object] = {"group_id": group_id, "mission": MISSION, "label": label}
+    row |= {"verdict": verdict, "status": "decided" if verdict else "undecided", "raw": raw}
+    row |= {"p_pass": p_pass, "reason": reason, "timestamp": "2026-01-05T08:00:00.000000Z"}
     return VerdictRow.model_validate(row | {"meta": VerdictMeta.model_validate(READ | meta)})
 
 
