@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from shenhe.errors import FormatError
 from shenhe.formats import lenient_json
@@ -14,6 +15,8 @@ from shenhe.stages.evidence.items import Item, Line, read_text
 
 MAX_CHARACTERS = 100_000
 """The length that a line is cut to; none that a model wrote comes near."""
+MAX_REMEMBERED = 4096
+"""Lines that are remembered with their items."""
 _JSON = re.compile(r"^\s*(?:<[^<>]{0,80}>[\s,，]*)*[\[{]|统计[\"'”]?\s*[:=：]")
 _DRIFT = re.compile(r"[\"']?(分组统计|统计|备注)[\"']?\s*[=：]\s*(?=[\[{\"'])")
 """A key that is not written as in JSON."""
@@ -23,6 +26,16 @@ _TOTALS, _BY_GROUP, _REMARKS, _DISTANCE = "统计", "分组统计", "备注", "�
 _MAX_DEPTH = 6
 
 
+def may_be_json(line: str) -> bool:
+    """Whether a line may hold JSON; cheap.
+
+    >>> may_be_json("标签/5G-BBU×1")
+    False
+    """
+    return "{" in line or "[" in line or _TOTALS in line
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
 def read_line(line: str, own: frozenset[str] = frozenset()) -> Line:
     """Read a line; `own` are the categories of the rules. Junk has no items.
 
@@ -30,7 +43,7 @@ def read_line(line: str, own: frozenset[str] = frozenset()) -> Line:
     ('挡风板',)
     """
     line = line[:MAX_CHARACTERS]
-    if not _JSON.search(line):
+    if not (may_be_json(line) and _JSON.search(line)):
         return read_text(line, own)
     try:
         values = lenient_json.read(_DRIFT.sub(r'"\1": ', line))
