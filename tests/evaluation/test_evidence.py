@@ -20,7 +20,7 @@ from shenhe.evaluation import (
     survey_evidence,
     write_evidence_page,
 )
-from shenhe.evaluation.evidence import EvidenceGroup
+from shenhe.evaluation.evidence import EvidenceGroup, Kind
 from shenhe.evaluation.fail_reasons import LATER, FailReasons
 from shenhe.row_types import Failure
 from shenhe.rows.decision_rows import Decision, Opinion
@@ -229,17 +229,26 @@ def test_what_people_decided_in_review(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tally", "zh", "en"),
+    ("failed", "zh", "en"),
     [
         (
-            EvidenceTally(failed=Counter(missing=103, complete=189)),
-            "189 组（65%，95% 区间 59–70%）的摘要看不出问题",
-            "cannot have fewer false passes than 65%",
+            {"missing": 103, "complete": 189},
+            "292 组中，189 组（65%，95% 区间 59–70%）的摘要看不出问题",
+            "cannot have fewer false passes than 65%, unless",
         ),
+        ({"fault": 990, "complete": 10}, "10 组（1.0%，95% 区间 0.5–1.8%）", "than 1.0%"),
+        (
+            {"fault": 59, "unread": 4},
+            "59 组，摘要全都看得出问题（95% 区间: 看不出的至多",
+            "6.1%",
+        ),
+        ({"unread": 4}, "没有人工判不合格的组", "nothing can be said"),
+        ({}, "没有人工判不合格的组", "nothing can be said"),
+        ({"complete": 2}, "误放行率不可能低于 100%", "than 100%"),
     ],
 )
-def test_the_limit_in_words(tally: EvidenceTally, zh: str, en: str) -> None:
-    words = describe_limit("M", tally)
+def test_the_limit_in_words(failed: dict[Kind, int], zh: str, en: str) -> None:
+    words = describe_limit("M", EvidenceTally(failed=Counter(failed), like_passed=0))
     assert zh in words.zh
     assert en in words.en
 

@@ -165,7 +165,7 @@ def evidence(options: EvidenceOptions) -> int:
 
 
 @contextmanager
-def _rows_writer(path: Path | None) -> Iterator[Callable[[Row], None] | None]:
+def _rows_writer(path: Path | None) -> Iterator[Callable[[Row], object] | None]:
     """Open a file of rows that is written whole or not at all; None without one."""
     from shenhe.files import whole_file
 

@@ -46,6 +46,9 @@ class EvidenceTally:
     `false_passes` are the groups that people failed and the model passed, whatever held them back;
     `right_passes` those that both passed. `like_passed` are the failed groups with complete lines
     of which a group that people passed shows the very same, texts of labels and counts aside.
+
+        >>> EvidenceTally(failed=Counter(missing=3, complete=1, unread=1)).lowest_false_pass
+        Share(count=1, total=4)
     """
 
     failed: Counter[Kind] = field(default_factory=Counter)
@@ -114,7 +117,13 @@ class EvidenceTally:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSurvey:
-    """The groups of a run by what their lines say."""
+    """The groups of a run by what their lines say.
+
+    Example:
+        survey = survey_evidence(Path("out"), load_missions())
+        survey.missions["BBU接地线检查"].failed["complete"]
+
+    """
 
     missions: dict[str, EvidenceTally]
     """Missions with evidence rules."""

@@ -40,7 +40,7 @@ from shenhe.stages.evidence.reading import read_line
 from shenhe.stages.evidence.rules import make_ready
 from shenhe.values import PASS, EvidenceItem, Label
 
-Record = Callable[[EvidenceGroup], None]
+Record = Callable[[EvidenceGroup], object]
 
 
 def survey_evidence(
