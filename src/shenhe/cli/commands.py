@@ -120,6 +120,11 @@ COMMANDS: Final = {
         "shenhe evaluate verdicts out --max-false-pass 0.02 --against out-before",
         "evaluate",
     ),
+    "evaluate evidence": Command(
+        "what the lines show of failed groups: what a rule can stop, and what no judge of them can",
+        "shenhe evaluate evidence out --html evidence.html",
+        "evaluate",
+    ),
     "check": Command(
         "validate texts that any tool wrote",
         'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',
