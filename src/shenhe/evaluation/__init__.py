@@ -2,14 +2,12 @@
 
 from shenhe.evaluation.captions import CaptionScores, count_problems, score_captions
 from shenhe.evaluation.page import tables, write_page
-from shenhe.evaluation.thresholds import choose_threshold
 from shenhe.evaluation.verdict_page import curves, svg, verdict_table, write_verdict_page
 from shenhe.evaluation.verdicts import compare, score_verdicts
 from shenhe.rows.outcomes import has_decisions, read_outcomes
 
 __all__ = [
     "CaptionScores",
-    "choose_threshold",
     "compare",
     "count_problems",
     "curves",
