@@ -87,10 +87,8 @@ class Case:
             for truth, thresholds in zip(truths, by_mission, strict=True)
         )
         best = sum(truth.share * truth.best for truth in truths)
-        return (
-            f"| {self.world.name} | {self.way} | {made:.0%} | {max(broken) / runs:.1%} | {left:.1%} |"
-            f" {best:.1%} |"
-        )
+        shares = f"{made:.0%} | {max(broken) / runs:.1%} | {left:.1%} | {best:.1%}"
+        return f"| {self.world.name} | {self.way} | {shares} |"
 
 
 def sample_of(groups: Groups, chosen: Flags | None = None, drawing: int = 0) -> Sample:

@@ -1,7 +1,8 @@
 """Worlds with known truth: groups, what people say of them, and the log-odds of a model.
 
-Log-odds of good groups are normal round half of their mission's separation, those of bad groups round minus half
-of it, both with a standard deviation of 2. The model passes a group if they are 0 or above.
+Log-odds of good groups are normal round half of their mission's separation, those of bad groups
+round minus half of it, both with a standard deviation of 2. The model passes a group if they are 0
+or above.
 """
 
 from __future__ import annotations
