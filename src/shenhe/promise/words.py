@@ -123,7 +123,7 @@ def _describe_sample(finding: Finding) -> Iterator[str]:
 def _describe_labels(proposal: Proposal) -> Iterator[str]:
     goal = proposal.terms.goal
     counts = sorted({goal.failed_needed, *(n for n in LABEL_COUNTS if n > goal.failed_needed)})
-    clusters = ", one a cluster" if proposal.clusters.of else ""
+    clusters = ", one a cluster" if proposal.clusters.largest > 1 else ""
     yield f"left to people, had so many failed groups been labelled{clusters}:"
     shown = {"all missions together": proposal.pooled} if proposal.pooled else proposal.findings
     for mission, finding in shown.items():
