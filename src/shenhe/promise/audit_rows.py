@@ -10,7 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from shenhe.errors import RunError
 from shenhe.promise.audited import (
     NO_NUMBER,
     Course,
@@ -21,14 +20,12 @@ from shenhe.promise.audited import (
     Truth,
     count_looks,
 )
-from shenhe.row_types import VerdictRow
 from shenhe.rows.audits import AuditPlan, read_audit_plan
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
-from shenhe.rows.outcomes import Outcome, has_decisions
+from shenhe.rows.outcomes import Outcome, has_decisions, read_run_verdicts
 from shenhe.rows.photo_inputs import read_photo_inputs
-from shenhe.rows.readers import read_verdicts
-from shenhe.shards import list_rows_files
-from shenhe.values import FAIL, PASS, UNSURE
+from shenhe.values import FAIL, PASS
 
 NO_WEEK: Final = "0000-W00"
 """The week of rows without a time: they come before all others."""
@@ -85,31 +82,25 @@ def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
 def _read_groups(
     run_dir: Path, number: int, plan: AuditPlan | None
 ) -> Iterator[tuple[str, JudgedGroup]]:
-    rows_files = list_rows_files(run_dir / "stage_b") or list_rows_files(run_dir)
-    if not rows_files:
-        raise RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
     blind, current = _read_choices(run_dir)
-    for path in rows_files:
-        for row in read_verdicts(path):
-            key, outcome = row.key, Outcome.of(row)
-            course = _course(outcome)
-            truth: Truth
-            if course == "passed":  # what people say who know the verdict is no audit
-                truth = blind.get(key, "")
-            else:
-                truth = current.get(key) or TRUTHS.get(row.label or "", "")
-            week, at = _week(row.timestamp)
-            yield (
-                key,
-                JudgedGroup(
-                    Stratum(row.mission, week, _maker(row), number),
-                    course,
-                    truth,
-                    math.inf if outcome.log_odds is None else outcome.log_odds,
-                    plan.number(key) if plan and course == "passed" else NO_NUMBER,
-                    at,
-                ),
-            )
+    for row in read_run_verdicts(run_dir):
+        key, outcome = row.key, Outcome.of(row)
+        course = _course(outcome)
+        truth: Truth
+        if course == "passed":  # what people say who know the verdict is no audit
+            truth = blind.get(key, "")
+        else:
+            truth = current.get(key) or TRUTHS.get(row.label or "", "")
+        week, at = _week(row.timestamp)
+        group = JudgedGroup(
+            _stratum(row.mission, week, row.meta.promise or "", row.meta.checkpoint, number),
+            course,
+            truth,
+            math.inf if outcome.log_odds is None else outcome.log_odds,
+            plan.number(key) if plan and course == "passed" else NO_NUMBER,
+            at,
+        )
+        yield key, group
 
 
 def _course(outcome: Outcome) -> Course:
@@ -119,16 +110,12 @@ def _course(outcome: Outcome) -> Course:
     """
     if outcome.verdict is not None:
         return "passed" if outcome.verdict == PASS else "failed"
-    return "held" if outcome.ruling == PASS and outcome.why == (UNSURE,) else "undecided"
+    return "held" if outcome.can_pass else "undecided"
 
 
-def _maker(row: VerdictRow) -> Maker:
-    return _shared_maker(row.meta.promise or "", row.meta.checkpoint)
-
-
-@lru_cache(256)
-def _shared_maker(promise: str, checkpoint: str) -> Maker:
-    return Maker(promise, checkpoint)
+@lru_cache(4096)  # a million groups share a few
+def _stratum(mission: str, week: str, promise: str, checkpoint: str, run: int) -> Stratum:
+    return Stratum(mission, week, Maker(promise, checkpoint), run)
 
 
 def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
@@ -142,9 +129,13 @@ def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
             for decision in made
             if decision.opinion
         }
-        for made in (decisions.audited(inputs), decisions.all_current(inputs))
+        for made in (_audited(decisions, inputs), decisions.all_current(inputs))
     )
     return blind, current
+
+
+def _audited(decisions: Decisions, inputs: dict[str, str | None]) -> Iterator[Decision]:
+    return (each for each in decisions.all_current(inputs) if each.audit is not None)
 
 
 def _week(timestamp: str) -> tuple[str, float]:

@@ -55,7 +55,7 @@ def loosen(
 
 def _steps(start: float | None, step: float) -> NDArray[np.float64]:
     highest = HIGHEST if start is None else min(start, HIGHEST)
-    rungs = np.arange(math.ceil(highest / step), -1, -1) * step
+    rungs = np.arange(math.ceil(highest / step), -1, -1, dtype=np.float64) * step
     return rungs[(rungs < highest) & (rungs >= LOWEST)]
 
 
@@ -71,12 +71,13 @@ def _log_wealth(looks: Looks, steps: NDArray[np.float64], limit: float) -> NDArr
     stopped_audited = len(looks.false_odds) - audited
     held, confirmed = _above(looks.held_odds, steps), _above(looks.held_confirmed, steps)
     won = STAKES * limit / (1 - limit)
-    return (
+    wealth: NDArray[np.float64] = (
         audited[:, None] * np.log1p(-STAKES)
         + stopped_audited[:, None] * np.log1p(won)
         + held[:, None] * np.log1p(-STAKES * share)
         + (looks.stopped - confirmed)[:, None] * np.log1p(won * share)
     )
+    return wealth
 
 
 def _above(log_odds: Sequence[float], steps: NDArray[np.float64]) -> NDArray[np.intp]:
