@@ -54,7 +54,8 @@ def _promise(folder: Path, **fields: Any) -> Path:
     )
     values = {"max_false_pass": 0.05, "confidence": 0.95, "timestamp": "2026-01-01T00:00:00Z"}
     path = folder / "promise.json"
-    write_promise(path, Promise(**(values | fields), missions={MISSION: mission}))
+    promise = Promise.model_validate(values | fields | {"missions": {MISSION: mission}})
+    write_promise(path, promise)
     return path
 
 
