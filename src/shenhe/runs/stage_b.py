@@ -89,6 +89,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         for group, codes, failed_items in self.backlog.incomplete_groups(done):
             reason = f"{_INCOMPLETE}: {failed_items}"
             yield self._records.unanswerable(group, reason, codes)
+        yield from self.backlog.bad_rows(done)
 
     def _contradiction(self, row: SummaryRow) -> Record | None:
         """Refuse a group whose rows have different lines."""
