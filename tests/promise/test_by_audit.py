@@ -31,7 +31,6 @@ def test_what_an_audit_certifies(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "more looks may be added" in capsys.readouterr().out
     # A machine that passes as many bad groups as may pass is never certified.
     bad = write_run(tmp_path / "bad", draw_week(1, 0.4, size=400), share=0.5)
-    assert exit_code(["promise", str(bad), *words[2:], "--max-false-pass", "0.3"]) in (0, 2)
     (finding,) = propose(bad, TERMS).findings.values()
     assert finding.threshold is None or finding.threshold > 2
 

@@ -125,6 +125,11 @@ COMMANDS: Final = {
         "shenhe evaluate verdicts out --max-false-pass 0.02 --against out-before",
         "evaluate",
     ),
+    "evaluate evidence": Command(
+        "what the lines show of failed groups: what a rule can stop, and what no judge of them can",
+        "shenhe evaluate evidence out --html evidence.html",
+        "evaluate",
+    ),
     "watch": Command(
         "does a promise hold in production: audits, the bound at any time, the alarm",
         "shenhe watch week-47 week-48 --promise promise.json --html watch.html",
