@@ -20,6 +20,7 @@ from shenhe.promise.audited import (
     Truth,
     count_looks,
 )
+from shenhe.row_types import VerdictRow
 from shenhe.rows.audits import AuditPlan, read_audit_plan
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
@@ -93,7 +94,7 @@ def _read_groups(
             truth = current.get(key) or TRUTHS.get(row.label or "", "")
         week, at = _week(row.timestamp)
         group = JudgedGroup(
-            _stratum(row.mission, week, row.meta.promise or "", row.meta.checkpoint, number),
+            Stratum(row.mission, week, _maker(row), number),
             course,
             truth,
             math.inf if outcome.log_odds is None else outcome.log_odds,
@@ -113,9 +114,10 @@ def _course(outcome: Outcome) -> Course:
     return "held" if outcome.can_pass else "undecided"
 
 
-@lru_cache(4096)  # a million groups share a few
-def _stratum(mission: str, week: str, promise: str, checkpoint: str, run: int) -> Stratum:
-    return Stratum(mission, week, Maker(promise, checkpoint), run)
+def _maker(row: VerdictRow) -> Maker:
+    meta = row.meta
+    rules = meta.evidence.rules if meta.evidence else ""
+    return Maker(meta.promise or "", meta.checkpoint, meta.prompt_hash, rules)
 
 
 def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:

@@ -14,6 +14,7 @@ from shenhe.promise.watch_words import (
     NOT_AUDITED,
     STATE_WORDS,
     advice,
+    describe_promised,
     describe_rates,
     describe_used,
     headline,
@@ -121,11 +122,10 @@ def _mark_commands(text: str) -> Markup:
 
 
 def _card(mission: MissionWatch, watch: Watch) -> Card:
-    audited, limit = mission.audited, per(mission.limit, 100)
+    audited = mission.audited
     state = watch.state_of(mission)
     share = watch.next_share(state)
     is_known = audited.looked or state != "normal"
-    threshold = "" if mission.threshold is None else f"，log-odds ≥ {mission.threshold:.2f}"
     zh = f"{audited.looked:,}/{audited.passed:,} 组，{audited.false} 组不合格"
     en = f"{audited.looked:,} of {audited.passed:,} groups, {audited.false} bad"
     if audited.doubts:
@@ -136,10 +136,7 @@ def _card(mission: MissionWatch, watch: Watch) -> Card:
         STATE_WORDS[state] if is_known else NOT_AUDITED,
         describe_rates(audited, watch.confidence),
         describe_used(mission),
-        Words(
-            f"每 100 个不合格至多放过 {limit} 个{threshold}",
-            f"of 100 bad groups at most {limit} pass{threshold.replace('，', ', ')}",
-        ),
+        describe_promised(mission, watch),
         Words(zh, en),
         "–" if share is None else f"{share:.1%}",
         draw_bands(mission),
