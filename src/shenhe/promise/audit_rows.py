@@ -22,7 +22,6 @@ from shenhe.promise.audited import (
 )
 from shenhe.row_types import VerdictRow
 from shenhe.rows.audits import AuditPlan, read_audit_plan
-from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.outcomes import Outcome, has_decisions, read_run_verdicts
 from shenhe.rows.photo_inputs import read_photo_inputs
@@ -131,13 +130,9 @@ def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
             for decision in made
             if decision.opinion
         }
-        for made in (_audited(decisions, inputs), decisions.all_current(inputs))
+        for made in (decisions.audited(inputs), decisions.all_current(inputs))
     )
     return blind, current
-
-
-def _audited(decisions: Decisions, inputs: dict[str, str | None]) -> Iterator[Decision]:
-    return (each for each in decisions.all_current(inputs) if each.audit is not None)
 
 
 def _week(timestamp: str) -> tuple[str, float]:

@@ -19,10 +19,12 @@ NOT_AUDITED: Final = Words("未抽查", "not audited")
 ALL: Final = Words("全部任务", "all missions")
 
 
-def state_words(watch: Watch) -> Words:
-    """Name the state of all missions; without a look nothing is known."""
-    looked = any(mission.audited.looked for mission in watch.missions)
-    return STATE_WORDS[watch.state] if looked or watch.state != "normal" else NOT_AUDITED
+def state_words(watch: Watch, mission: MissionWatch | None = None) -> Words:
+    """Name the state of a mission, or the worst of all; without a look nothing is known."""
+    state = watch.state if mission is None else watch.state_of(mission)
+    shown = watch.missions if mission is None else (mission,)
+    is_known = state != "normal" or any(each.audited.looked for each in shown)
+    return STATE_WORDS[state] if is_known else NOT_AUDITED
 
 
 def headline(watch: Watch) -> Words:
@@ -94,7 +96,9 @@ def describe_promised(mission: MissionWatch, watch: Watch) -> Words:
     """Say what is promised of a mission."""
     limit = per(mission.limit, 100)
     zh, en = f"每 100 个不合格至多放过 {limit} 个", f"of 100 bad groups at most {limit} pass"
-    if watch.promise is None or not mission.mission:
+    if watch.promise is None:
+        return Words(f"没有给出承诺；本行业的上限：{zh}", f"no promise; the field's limit: {en}")
+    if not mission.mission:
         return Words(zh, en)
     if mission.threshold is not None:
         at = f"log-odds ≥ {mission.threshold:.2f}"

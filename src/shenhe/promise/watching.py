@@ -217,7 +217,8 @@ def _order(looks: Looks) -> tuple[str, float]:
 def _count(looks: Sequence[Looks], last: BandWeek) -> Audited:
     slipped, stopped = sum(each.false for each in looks), sum(each.stopped for each in looks)
     reached = sum(each.passed for each in looks if each.share)
-    recent = sorted({each.stratum.week for each in looks})[-RECENT_WEEKS:]
+    weeks = sorted({each.stratum.week for each in looks})
+    recent = weeks[-RECENT_WEEKS:] if len(weeks) > RECENT_WEEKS else []
     weighted = sum((each.false + each.doubts) / each.share for each in looks if each.share)
     return Audited(
         sum(each.passed for each in looks),
