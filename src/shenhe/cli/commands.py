@@ -80,6 +80,11 @@ COMMANDS: Final = {
         "shenhe review out --port 8765",
         "review",
     ),
+    "promise": Command(
+        "a threshold for each mission that keeps false passes below a share",
+        "shenhe promise out --max-false-pass 0.05 --output promise.json",
+        "promise",
+    ),
     "merge": Command(
         "merge adapters into one checkpoint",
         "shenhe merge --model base --adapters lora --output-dir merged",

@@ -50,7 +50,7 @@ class VerdictsOptions:
         "is it better than this other run?", default=None, metavar="RUN_DIR"
     )
     max_false_pass: float | None = option(
-        "choose a --pass-above that lets at most this share of bad groups through",
+        "what threshold lets at most this share of the groups pass that people fail",
         default=None,
         metavar="SHARE",
     )
@@ -120,7 +120,7 @@ def verdicts(options: VerdictsOptions) -> int:
     if options.truth == "labels":
         report.add_decisions(options.run_dir)
     if options.max_false_pass is not None:
-        report.add_threshold(options.max_false_pass, options.confidence, outcomes, scores)
+        report.add_promise(options.max_false_pass, options)
     if options.against is not None:
         report.add_comparison(
             options.against, outcomes, read_outcomes(options.against, options.truth)
@@ -203,31 +203,19 @@ class _VerdictReport:
             self.add_table("Against people's decisions in review", scores)
             self.figures["decisions"] = _figures(scores)
 
-    def add_threshold(
-        self,
-        share: float,
-        confidence: float,
-        outcomes: Sequence[Outcome],
-        scores: Mapping[str, VerdictScores],
-    ) -> None:
-        """Choose the threshold that lets at most a share of bad groups through."""
-        from shenhe.evaluation import choose_threshold
+    def add_promise(self, share: float, options: VerdictsOptions) -> None:
+        """Say what `shenhe promise` would promise of each mission."""
+        from shenhe.promise import Goal, Terms, describe, propose
 
-        threshold = choose_threshold(outcomes, share, confidence)
-        self.figures["threshold"] = None if threshold is None else threshold.to_json()
-        goal = f"at most {share:g} of bad groups, {confidence:g} sure"
-        if threshold is None:
-            total = scores[""].false_pass.total
+        terms = Terms(Goal(share, options.confidence), options.truth)
+        proposal = propose(options.run_dir, terms)
+        self.figures["promise"] = proposal.to_json()
+        self.lines += describe(proposal)
+        if proposal.promised:
             self.lines.append(
-                f"{goal}: no threshold can promise that; {total} groups that people failed are too"
-                " few"
+                f"`shenhe promise {options.run_dir} {spelled('max_false_pass', f'{share:g}')}"
+                f" {spelled('output', 'promise.json')}` writes it down, to run with"
             )
-            return
-        self.lines.append(
-            f"{goal}: {spelled('pass_above', f'{threshold.pass_above:g}')};"
-            f" {threshold.false_pass.count} of {threshold.false_pass.total} got through here,"
-            f" {threshold.left_to_people.value:.1%} of all are left to people"
-        )
 
     def add_comparison(
         self, run_dir: Path, outcomes: Sequence[Outcome], baseline: Sequence[Outcome]

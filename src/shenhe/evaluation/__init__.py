@@ -10,7 +10,6 @@ from shenhe.evaluation.evidence_page import (
 )
 from shenhe.evaluation.evidence_survey import survey_evidence
 from shenhe.evaluation.page import tables, write_page
-from shenhe.evaluation.thresholds import choose_threshold
 from shenhe.evaluation.verdict_page import curves, svg, verdict_table, write_verdict_page
 from shenhe.evaluation.verdicts import compare, score_verdicts
 from shenhe.rows.outcomes import has_decisions, read_outcomes
@@ -19,7 +18,6 @@ __all__ = [
     "CaptionScores",
     "EvidenceSurvey",
     "EvidenceTally",
-    "choose_threshold",
     "compare",
     "count_problems",
     "curves",
