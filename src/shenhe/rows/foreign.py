@@ -5,6 +5,8 @@ Nothing here makes a 通过 out of anything else: a verdict that is not said in 
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -20,7 +22,7 @@ from shenhe.rows.fields import (
     mission_of,
     object_of,
 )
-from shenhe.rows.ledger import Json
+from shenhe.rows.ledger import BOM, Json
 from shenhe.values import FAIL, FORMAT, PASS, Judgement, Ruling
 
 _RULINGS: Final[Mapping[str, Ruling]] = {
@@ -61,6 +63,25 @@ def complete(row: Json, kind: type[Row], mission: str) -> Json:
     if kind is SummaryRow:
         return _summary(row, mission)
     return _verdict(row, mission) if kind is VerdictRow else row
+
+
+def refuse_repeated_keys(line: bytes) -> None:
+    """Refuse a row in which a key stands twice: readers of JSON would drop what stands first.
+
+    Raises: RunError that names the key.
+    """
+    try:
+        json.loads(line.removeprefix(BOM), object_pairs_hook=_object_of_pairs)
+    except (ValueError, RecursionError):  # what else is wrong with it is told by its reader
+        return
+
+
+def _object_of_pairs(pairs: list[tuple[str, object]]) -> Json:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise RunError(f"its key {repeated[:MAX_SHOWN]!r} stands twice")
+    return row
 
 
 def _summary(row: Json, mission: str) -> Json:
