@@ -59,7 +59,7 @@ def test_judge_reads_what_it_can_and_lists_the_rest(
     ]
 
 
-BAD_FILES = {
+BAD_FILES: dict[str, tuple[list[object], str]] = {
     "no row at all": (["no row", []], "rows.jsonl: holds no row that can be judged"),
     "no mission": ([{"group_id": 1, "per_image": LINES}], "has no 'mission', and its file is not"),
     "an unknown mission": (

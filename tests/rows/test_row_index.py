@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from shenhe.errors import RunError
 from shenhe.row_types import VerdictMeta, VerdictRow
@@ -63,7 +64,7 @@ def test_it_knows_what_the_rows_say(rows: Path) -> None:
 def test_keys_that_other_tools_gave_a_row_decide_nothing(
     inputs_hash: str | None, tmp_path: Path
 ) -> None:
-    extra = {
+    extra: dict[str, JsonValue] = {
         "status": "undecided",
         "inputs_hash": "theirs",
         "left_out": [{"path": "a"}],

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from pydantic import JsonValue
+
 from shenhe.errors import FormatError, RunError
 from shenhe.formats import verdict as verdict_format
 from shenhe.row_types import Row, SummaryRow, VerdictRow
@@ -63,6 +65,28 @@ def complete(row: Json, kind: type[Row], mission: str) -> Json:
     if kind is SummaryRow:
         return _summary(row, mission)
     return _verdict(row, mission) if kind is VerdictRow else row
+
+
+def extra_of(*rows: SummaryRow | VerdictRow | None) -> dict[str, JsonValue]:
+    """Collect what another tool gave a group, once where several rows of it hold that.
+
+    Example:
+        texts = extra_texts(extra_of(summary, verdict))
+
+    """
+    return {key: value for row in rows if row for key, value in row.extra.items()}
+
+
+def extra_texts(extra: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
+    """Give keys of another tool with their values as texts.
+
+    >>> extra_texts({"站点": "S1", "次数": [1, None]})
+    [('站点', 'S1'), ('次数', '[1, null]')]
+    """
+    return [
+        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, value in extra.items()
+    ]
 
 
 def refuse_repeated_keys(line: bytes) -> None:
