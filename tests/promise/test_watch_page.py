@@ -13,9 +13,7 @@ from shenhe.promise.watch_page import write_watch_page
 from shenhe.promise.watching import watch_audits
 from shenhe.values import FAIL, PASS
 from tests.promise.audited_runs import Group, draw_week, write_run
-from tests.review.conftest import browser
 
-__all__ = ["browser"]
 HOSTILE = "<script>alert(1)</script>\u202eX"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from shenhe.row_types import EVIDENCE_OFF, CaptionRow, SummaryRow, VerdictRow, u
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
+from shenhe.rows.extra import list_extra
 from shenhe.rows.readers import caption_files, read_captions
 from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment
@@ -37,8 +37,6 @@ from shenhe.values import EXPECTED, FAIL, PASS, UNDECIDED_CODES, LeftOut, photo_
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
 NO_PHOTO = "没有照片路径 the row names no photo"
-MAX_EXTRA_CHARACTERS = 200
-"""The length that the value of a further key of a row is cut to."""
 NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
 CHECKED = Words("已按证据规则核对", "evidence checked")
@@ -191,7 +189,7 @@ def _show_group(
         decision,
         summary.meta.left_out if summary else [],
         tabulate_evidence(row, [picture.key for picture in pictures]),
-        _list_extra(row, summary),
+        list_extra(row, summary),
     )
 
 
@@ -213,16 +211,6 @@ def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> It
             summary.damaged_inside(key),
             list(_show_objects(caption)) if caption else [],
         )
-
-
-def _list_extra(row: VerdictRow, summary: SummaryRow | None) -> list[tuple[str, str]]:
-    """List what another tool gave a group, once where both rows of it hold that."""
-    extra = (summary.extra if summary else {}) | row.extra
-    texts = (
-        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for key, value in extra.items()
-    )
-    return [(key, text[:MAX_EXTRA_CHARACTERS]) for key, text in texts]
 
 
 def _count_codes(reading: RunReading) -> list[CodeCount]:

@@ -15,6 +15,7 @@ from openpyxl.utils import get_column_letter
 from shenhe.review.export.contents import DecidedGroups, ExportFile
 from shenhe.review.index import GroupRows
 from shenhe.rows.decision_rows import Decision
+from shenhe.rows.extra import list_extra
 
 _COLUMN_WIDTHS = {
     "group_id": 24,
@@ -32,6 +33,7 @@ _COLUMN_WIDTHS = {
     "version": 8,
     "label_wrong": 12,
     "audit": 8,
+    "extra": 48,
 }
 """Columns of a sheet. Units: characters."""
 MAX_CELL = 32_000
@@ -91,6 +93,10 @@ def write_jsonl(groups: DecidedGroups) -> ExportFile:
     return ExportFile("".join(lines).encode(), len(lines))
 
 
+def _extra(group: GroupRows | None) -> list[tuple[str, str]]:
+    return list_extra(group.verdict, group.summary) if group else []
+
+
 def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
     opinion = decision.opinion
     if opinion is None:
@@ -103,5 +109,6 @@ def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
         *(opinion.choice, "yes" if decision.overrules else "no", opinion.fault),
         *(opinion.comment, decision.reviewer, decision.at, decision.version),
         *("yes" if opinion.label_wrong else "no", decision.audit),
+        "; ".join(f"{key}: {value}" for key, value in _extra(group)),
     )
     return list(map(safe_cell, values))
