@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from starlette.testclient import TestClient
 
-from shenhe.config import load_missions, load_prompts
-from shenhe.review import Index, Prompting, Review, create_app
-from shenhe.review.export import make_export
-from shenhe.review.index import Filters
 from shenhe.row_types import Evidence
-from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
 from shenhe.values import EvidenceItem
 from tests.review.runs import PASS, Group, Served, served, write_run
@@ -152,19 +144,3 @@ def test_a_phone_scrolls_the_table_alone(browser: Browser, server: Served) -> No
     page.locator("#evidence .cell.wrong a").first.click()
     expect(page.locator("#photo-2 .picture")).to_be_in_viewport()
     context.close()
-
-
-def test_what_another_tool_wrote_is_shown_and_exported(
-    tmp_path: Path, demo_photos: list[Path]
-) -> None:
-    extra = {"fail_reason": "<b>标签不一致</b>", "site": {"站点": 7}}
-    index = Index(write_run(tmp_path / "run", [Group("QC-1", extra=extra)], demo_photos[:1]))
-    prompting = Prompting(load_missions(), load_prompts())
-    client = TestClient(create_app(Review("run", index, prompting)), "http://127.0.0.1:8765")
-    page = client.get("/group/1").text
-    assert "&lt;b&gt;标签不一致&lt;/b&gt;" in page
-    assert "站点&#34;: 7" in page
-    index.decisions.add(Decision.on(index.page(Filters())[0], Opinion(choice=PASS), "李工"))
-    text = make_export("decisions.csv", index, prompting).content.decode("utf-8-sig")
-    (row,) = csv.DictReader(io.StringIO(text))
-    assert row["extra"] == 'fail_reason: <b>标签不一致</b>; site: {"站点": 7}'

@@ -28,7 +28,7 @@ from shenhe.row_types import EVIDENCE_OFF, CaptionRow, SummaryRow, VerdictRow, u
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
-from shenhe.rows.extra import list_extra
+from shenhe.rows.foreign import extra_of, extra_texts
 from shenhe.rows.readers import caption_files, read_captions
 from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment
@@ -37,6 +37,8 @@ from shenhe.values import EXPECTED, FAIL, PASS, UNDECIDED_CODES, LeftOut, photo_
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
 NO_PHOTO = "没有照片路径 the row names no photo"
+MAX_EXTRA_CHARACTERS = 200
+"""The length that the value of a further key of a row is cut to."""
 NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
 CHECKED = Words("已按证据规则核对", "evidence checked")
@@ -189,7 +191,7 @@ def _show_group(
         decision,
         summary.meta.left_out if summary else [],
         tabulate_evidence(row, [picture.key for picture in pictures]),
-        list_extra(row, summary),
+        _cut_extra(row, summary),
     )
 
 
@@ -211,6 +213,11 @@ def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> It
             summary.damaged_inside(key),
             list(_show_objects(caption)) if caption else [],
         )
+
+
+def _cut_extra(row: VerdictRow, summary: SummaryRow | None) -> list[tuple[str, str]]:
+    texts = extra_texts(extra_of(summary, row))
+    return [(key, text[:MAX_EXTRA_CHARACTERS]) for key, text in texts]
 
 
 def _count_codes(reading: RunReading) -> list[CodeCount]:

@@ -45,7 +45,6 @@ from shenhe.review.views import (
 from shenhe.review.words import load_words
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.evidence_table import CELLS, tabulate_evidence
-from shenhe.rows.extra import list_extra
 from shenhe.rows.outcomes import Outcome
 from shenhe.templating import fill_sentence
 from shenhe.values import PASS, UNDECIDED_CODES
@@ -171,7 +170,6 @@ def _render_group(
         reason=split_reason(group.verdict, len(photos)),
         evidence=tabulate_evidence(group.verdict, [photo.key for photo in photos]),
         no_evidence=name_missing_evidence(group.verdict.meta.evidence),
-        extra=list_extra(group.verdict, group.summary),
         cells=CELLS,
         coded=UNDECIDED_CODES,
         asks_label=_asks_label(filters, group),
