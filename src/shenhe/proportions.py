@@ -43,6 +43,17 @@ class Share:
         }
 
 
+def log_odds(share: float) -> float:
+    """Give the natural log-odds of a share: infinite for 0 and 1.
+
+    >>> log_odds(0.5), log_odds(1.0)
+    (0.0, inf)
+    """
+    if share in (0, 1):
+        return math.inf if share else -math.inf
+    return math.log(share) - math.log1p(-share)
+
+
 def binomial_tail(count: int, total: int, share: float) -> float:
     """Give the probability of at most `count` of `total`, each with the probability `share`."""
     if count >= total or share <= 0:
