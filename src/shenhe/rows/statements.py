@@ -12,14 +12,24 @@ from shenhe.errors import FormatError
 from shenhe.formats import verdict
 from shenhe.proportions import log_odds
 from shenhe.row_types import VerdictRow
-from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, UNDECIDED_CODES, UNSURE, Judgement, Ruling
+from shenhe.values import (
+    FORMAT,
+    LEFT_OUT,
+    STAGE_A_INCOMPLETE,
+    UNDECIDED_CODES,
+    UNSURE,
+    Judgement,
+    Ruling,
+)
 
 INCOMPLETE: Final = "第一阶段未完成"
 """Beginning of the reason of a group without one line a photo, which has no code before it."""
 _CODED = re.compile(r"([a-z][a-z0-9_]*): (.*)", re.DOTALL)
 _NO_MAJORITY: Final = ": no majority"
-_WELL_SAID: Final = frozenset((UNSURE, LEFT_OUT))
+_FORMERLY_SAID: Final = frozenset((UNSURE, LEFT_OUT))
 """Codes of earlier versions for which a group was undecided though its answer was well-formed."""
+_SAID: Final = frozenset(UNDECIDED_CODES) - {FORMAT}
+"""The same of this version. What an engine failed at, and reasons that nobody knows, are none."""
 
 
 class Statement(NamedTuple):
@@ -37,7 +47,8 @@ class Statement(NamedTuple):
 def statement_of(row: VerdictRow) -> Statement:
     """Tell what the model said of the group of a row.
 
-    Where the text and the verdict of a row contradict each other it said nothing.
+    It said nothing where the text and the verdict of a row contradict each other, and where nobody
+    knows why a row is undecided.
     """
     written = _parse(row.raw)
     reason = row.reason if row.verdict is not None else ""
@@ -74,12 +85,16 @@ def split_reason(reason: str) -> tuple[str, str]:
 
 
 def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
-    if row.meta.ruling is not None or "ruling" in row.meta.model_fields_set:
+    is_named = row.meta.ruling is not None or "ruling" in row.meta.model_fields_set
+    if row.verdict is None:
+        codes = codes_of(row)
+        if not codes or not (_SAID if is_named else _FORMERLY_SAID).issuperset(codes):
+            return None
+    if is_named:
         return row.meta.ruling
     if row.verdict is not None:
         return row.verdict if written is None or written.verdict == row.verdict else None
-    codes = codes_of(row)
-    if not codes or not _WELL_SAID.issuperset(codes) or row.reason.endswith(_NO_MAJORITY):
+    if row.reason.endswith(_NO_MAJORITY):
         return None
     return written.verdict if written else None
 
