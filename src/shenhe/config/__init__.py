@@ -1,11 +1,13 @@
 """Missions, prompts, rules, examples and vocabulary: data files, loaded, validated and hashed."""
 
+from shenhe.config.evidence import EvidenceRules
 from shenhe.config.missions import Mission, Missions, load_missions
 from shenhe.config.prompts import Prompts, Template, load_prompts
 from shenhe.config.teaching import Teaching, load_teaching
 from shenhe.config.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = [
+    "EvidenceRules",
     "Mission",
     "Missions",
     "Prompts",

@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
+from shenhe.config.evidence import EvidenceRules, first_error
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError, UsageError, closest, spelled
 
@@ -19,6 +26,8 @@ BUILT_IN = Path(__file__).with_name("missions.toml")
 class Mission(Strict):
     """One mission: `focus` goes into the prompts of both stages, `rule` into Stage-B's.
 
+    `evidence` is what lines must show before a 通过 stands; without it none is asked for.
+
     Example:
         Mission(name="BBU标签检查", focus="标签", rule="标签可以识别")
 
@@ -27,6 +36,18 @@ class Mission(Strict):
     name: str = Field(min_length=1)
     focus: str = Field(min_length=1)
     rule: str = Field(min_length=1)
+    evidence: EvidenceRules | None = None
+
+    @field_validator("evidence", mode="wrap")
+    @classmethod
+    def _name_the_mission(
+        cls, value: object, read: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> EvidenceRules | None:
+        try:
+            rules: EvidenceRules | None = read(value)
+        except ValidationError as error:
+            raise ValueError(f"mission {info.data.get('name')!r}: {first_error(error)}") from error
+        return rules
 
 
 class MissionsFile(Strict):

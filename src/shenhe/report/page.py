@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,18 +23,31 @@ from shenhe.geometry import Line
 from shenhe.locations import Location
 from shenhe.overlays import colour_of
 from shenhe.printable import printable
-from shenhe.report.tally import UNDECIDED, RunReading, read_run
-from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow, utc_now
+from shenhe.proportions import Share
+from shenhe.report.evidence import CELLS, EvidenceTable, tabulate_evidence
+from shenhe.report.tally import UNDECIDED, UNSTATED, RunReading, read_run
+from shenhe.row_types import EVIDENCE_OFF, CaptionRow, SummaryRow, VerdictRow, utc_now
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.readers import caption_files, read_captions
+from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment
-from shenhe.values import EXPECTED, FAIL, PASS, LeftOut
+from shenhe.values import EXPECTED, FAIL, PASS, UNDECIDED_CODES, LeftOut, photo_key
 
 THUMBNAIL_SIDE = 360
 JPEG_QUALITY = 72
+NO_PHOTO = "没有照片路径 the row names no photo"
+MAX_EXTRA_CHARACTERS = 200
+"""The length that the value of a further key of a row is cut to."""
 NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
+CHECKED = Words("已按证据规则核对", "evidence checked")
+EVIDENCE_WORDS = {
+    EVIDENCE_OFF: Words("证据规则已关闭", "evidence rules turned off"),
+    "": Words("任务没有证据规则", "mission without evidence rules"),
+    None: Words("未经证据规则核对", "evidence not checked"),
+}
+"""What `meta.evidence.rules` says; a hash says that the rules were applied."""
 
 
 class DrawnObject(NamedTuple):
@@ -45,6 +59,14 @@ class DrawnObject(NamedTuple):
     left: float
     top: float
     desc: str
+
+
+class CodeCount(NamedTuple):
+    """How often groups are undecided for a code, in the order of the missions."""
+
+    code: str
+    words: Words
+    groups: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +97,9 @@ class ReportGroup:
     """What people decided in review."""
     left_out: list[LeftOut]
     """Files of its folder that may be photos and were not looked at."""
+    evidence: EvidenceTable | None
+    extra: list[tuple[str, str]]
+    """Keys that another tool gave the row, and their values."""
 
 
 def write_report(run_dir: Path, max_groups: int = 500) -> Path:
@@ -102,6 +127,11 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
             verdicts=tuple(NAMES),
             names=NAMES,
             classes=CLASSES,
+            words_of=words_of,
+            cells=CELLS,
+            why=_count_codes(reading),
+            evidence_states=_describe_rules(reading),
+            rate=_describe_rate(reading),
             labels=EXPECTED,
             groups=_show_groups(reading, _read_captions(run_dir, reading), decisions),
             reviewed=Counter(decision.overrules for decision in decisions.values()),
@@ -153,25 +183,73 @@ def _show_group(
 ) -> ReportGroup:
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
     pictures = list(_show_photos(row, summary, captions)) if summary else []
-    left_out = summary.meta.left_out if summary else []
-    return ReportGroup(row, row.verdict or UNDECIDED, agrees, pictures, decision, left_out)
+    return ReportGroup(
+        row,
+        row.verdict or UNDECIDED,
+        agrees,
+        pictures,
+        decision,
+        summary.meta.left_out if summary else [],
+        tabulate_evidence(row, [picture.key for picture in pictures]),
+        _list_extra(row, summary),
+    )
 
 
 def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> Iterator[ReportPhoto]:
+    """Show each photo with its line; rows of other tools may hold either without the other."""
     named = photos_named(row.reason)
-    lines = summary.per_image.items()
-    for (key, line), image, photo in zip(lines, summary.images, summary.photos, strict=False):
-        thumbnail, problem = _make_thumbnail(photo)
+    pictures = {photo_key(index): photo for index, photo in enumerate(summary.photos)}
+    images = {photo_key(index): image for index, image in enumerate(summary.images)}
+    for key in dict.fromkeys((*pictures, *summary.per_image)):
+        photo, caption = pictures.get(key), captions.get(images.get(key, ""))
+        thumbnail, problem = _make_thumbnail(photo) if photo else ("", NO_PHOTO)
         yield ReportPhoto(
             key,
-            printable(photo.name),
-            line,
+            printable(photo.name) if photo else "",
+            summary.per_image.get(key, ""),
             thumbnail,
             problem,
             key in named,
             summary.damaged_inside(key),
-            list(_show_objects(captions[image])) if image in captions else [],
+            list(_show_objects(caption)) if caption else [],
         )
+
+
+def _list_extra(row: VerdictRow, summary: SummaryRow | None) -> list[tuple[str, str]]:
+    """List what another tool gave a group, once where both rows of it hold that."""
+    extra = (summary.extra if summary else {}) | row.extra
+    texts = (
+        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, value in extra.items()
+    )
+    return [(key, text[:MAX_EXTRA_CHARACTERS]) for key, text in texts]
+
+
+def _count_codes(reading: RunReading) -> list[CodeCount]:
+    """Count undecided groups by code: those of shenhe in their order, then those of engines."""
+    present = {code for mission in reading.missions for code in mission.why}
+    ours = [code for code in UNDECIDED_CODES if code in present]
+    foreign = sorted(present - {*UNDECIDED_CODES, UNSTATED})
+    return [
+        CodeCount(code, words_of(code), [mission.why[code] for mission in reading.missions])
+        for code in (*ours, *foreign, *({UNSTATED} & present))
+    ]
+
+
+def _describe_rules(reading: RunReading) -> list[tuple[Words, int]]:
+    """Count the groups by whether their evidence was checked."""
+    counts: Counter[Words] = Counter()
+    for mission in reading.missions:
+        for rules, count in mission.evidence.items():
+            counts[EVIDENCE_WORDS.get(rules, CHECKED)] += count
+    return counts.most_common()
+
+
+def _describe_rate(reading: RunReading) -> Words:
+    false_passes = sum(mission.false_passes for mission in reading.missions)
+    failed = sum(mission.failed_by_people for mission in reading.missions)
+    passed = sum(mission.labelled_passes for mission in reading.missions)
+    return describe_false_pass(Share(false_passes, failed), Share(false_passes, passed))
 
 
 def _show_objects(row: CaptionRow) -> Iterator[DrawnObject]:

@@ -17,6 +17,8 @@ from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, PASS
 
 UNDECIDED = "undecided"
+UNSTATED = ""
+"""The code of undecided groups of earlier versions, which stated none apart from the reason."""
 DRAWN = 50_000
 """Maximum number of groups of which curves are drawn."""
 
@@ -24,6 +26,10 @@ DRAWN = 50_000
 @dataclass(slots=True)
 class MissionTally:
     """Counts of one mission's verdicts; `confusion` is (label, verdict or undecided) -> groups.
+
+    `why` counts the undecided groups by each of their codes. `evidence` counts the groups by the
+    hash of the evidence rules that were applied: empty where the mission has none, "off" where they
+    were turned off, null in rows that know of none.
 
     Example:
         for tally in read_run(Path("out")).missions:
@@ -34,6 +40,8 @@ class MissionTally:
     mission: str
     verdicts: Counter[str] = field(default_factory=Counter)
     confusion: Counter[tuple[str, str]] = field(default_factory=Counter)
+    why: Counter[str] = field(default_factory=Counter)
+    evidence: Counter[str | None] = field(default_factory=Counter)
 
     @property
     def groups(self) -> int:
@@ -60,10 +68,18 @@ class MissionTally:
         """Groups that people failed."""
         return sum(n for (label, _), n in self.confusion.items() if label == "fail")
 
+    @property
+    def labelled_passes(self) -> int:
+        """Groups that the machine passed and people labelled."""
+        return sum(n for (_, verdict), n in self.confusion.items() if verdict == PASS)
+
     def add(self, row: VerdictRow) -> None:
         """Count one verdict."""
         verdict = row.verdict or UNDECIDED
         self.verdicts[verdict] += 1
+        self.evidence[row.meta.evidence.rules if row.meta.evidence else None] += 1
+        if row.verdict is None:
+            self.why.update(set(row.meta.why) or {UNSTATED})
         if row.label:
             self.confusion[row.label, verdict] += 1
 

@@ -2,55 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple, Self
 
-from shenhe.errors import RunError
+from shenhe.errors import FormatError, RunError
+from shenhe.formats import verdict
+from shenhe.proportions import log_odds
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.readers import read_verdicts
 from shenhe.shards import list_rows_files
-from shenhe.values import EXPECTED, FAIL, PASS, Label
+from shenhe.values import (
+    CONTRADICTION,
+    EVIDENCE_AGAINST,
+    EVIDENCE_MISSING,
+    EXPECTED,
+    FAIL,
+    PASS,
+    UNDECIDED_CODES,
+    UNSURE,
+    Label,
+    Ruling,
+)
 
 Truth = Literal["labels", "decisions"]
 """What verdicts are compared with: labels of the photo tree, or decisions of people in review."""
+LABELS: Final[Mapping[str, Label]] = {PASS: "pass", FAIL: "fail"}
+"""The label that each choice of people stands for; 待定 stands for none."""
+_HELD_CODES: Final = frozenset((EVIDENCE_MISSING, EVIDENCE_AGAINST, CONTRADICTION))
+"""Codes of rules that hold a 通过 back by themselves, at whatever threshold."""
 
 
 class Outcome(NamedTuple):
-    """One group: `label` is what people said, `verdict` what the model did."""
+    """One group: `label` is what people said, `verdict` what the model did.
+
+    `ruling` is what the model said, whatever held it back; None where that is not known. `log_odds`
+    are those of 通过, infinite where only a `p_pass` of 1 or 0 is known, and None where nothing is.
+    `why` are the codes for which the group is undecided.
+    """
 
     key: str
     mission: str
     label: Label | None
     verdict: str | None
     p_pass: float | None
+    ruling: Ruling | None = None
+    log_odds: float | None = None
+    why: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, row: VerdictRow) -> Self:
         """Take from a row what is counted."""
-        return cls(row.key, row.mission, row.label, row.verdict, row.p_pass)
+        odds = row.meta.log_odds
+        if odds is None and row.p_pass is not None:
+            odds = log_odds(row.p_pass)
+        ruling, why = _ruling_of(row), _codes_of(row)
+        return cls(row.key, row.mission, row.label, row.verdict, row.p_pass, ruling, odds, why)
 
     @property
     def right(self) -> bool:
         """Whether the model decided as people did."""
         return self.label is not None and self.verdict == EXPECTED[self.label]
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a rule holds a 通过 back, at whatever threshold."""
+        return not _HELD_CODES.isdisjoint(self.why)
+
+    @property
+    def can_pass(self) -> bool:
+        """Whether the group passes at a threshold that its log-odds reach.
+
+        Rows of other tools may say nothing but a probability: they are not taken for 不通过.
+        """
+        if self.log_odds is None or self.is_held or not self._was_judged:
+            return False
+        return self.ruling == PASS or (self.ruling is None and self.verdict is None)
+
+    @property
+    def readable(self) -> bool:
+        """Whether it is known what the group does at every threshold."""
+        if not self._was_judged:
+            return False
+        return self.ruling == FAIL or self.can_pass or (self.ruling == PASS and self.is_held)
+
+    def passes(self, threshold: float) -> bool:
+        """Whether the group passes at a threshold of log-odds."""
+        return self.can_pass and self.log_odds is not None and self.log_odds >= threshold
+
+    @property
+    def _was_judged(self) -> bool:
+        return all(code == UNSURE or code in _HELD_CODES for code in self.why)
+
 
 def read_outcomes(run_dir: Path, truth: Truth = "labels") -> list[Outcome]:
     """Read the verdicts of a run; against decisions, groups without one have no label.
 
+    Labels that people found wrong in review are put right.
     Raises: RunError if it has none, or a row is of another form; if nobody has decided anything.
 
         scores = score_verdicts(read_outcomes(Path("run"), "decisions"))
     """
-    outcomes = list(_read_verdicts(run_dir))
+    outcomes = list(map(Outcome.of, read_run_verdicts(run_dir)))
     if truth == "decisions":
         labels = _read_decisions(run_dir)
-        outcomes = [outcome._replace(label=labels.get(outcome.key)) for outcome in outcomes]
-    if not outcomes:
+        return [outcome._replace(label=labels.get(outcome.key)) for outcome in outcomes]
+    corrected = read_corrected_labels(run_dir)
+    if not corrected:
+        return outcomes
+    return [
+        outcome._replace(label=corrected[outcome.key]) if outcome.key in corrected else outcome
+        for outcome in outcomes
+    ]
+
+
+def read_run_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
+    """Yield the verdict rows of a run, or of a folder of them.
+
+    Raises: RunError if there are none, or a row is of another form.
+    """
+    folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
+    row = None
+    for path in list_rows_files(folder):
+        for row in read_verdicts(path):
+            yield row
+    if row is None:
         raise RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
-    return outcomes
+
+
+def read_corrected_labels(run_dir: Path) -> dict[str, Label]:
+    """Read the labels that people found wrong in review, as they should be; 待定 corrects nothing.
+
+    Raises: RunError if the decisions cannot be read.
+    """
+    if not has_decisions(run_dir):
+        return {}
+    return {
+        decision.key: LABELS[decision.opinion.choice]
+        for decision in Decisions(run_dir).all_current()
+        if decision.opinion and decision.opinion.label_wrong and decision.opinion.choice in LABELS
+    }
 
 
 def has_decisions(run_dir: Path) -> bool:
@@ -67,15 +159,26 @@ def _read_decisions(run_dir: Path) -> dict[str, Label]:
     """Give the decisions of people as labels; 待定 decides nothing."""
     if not has_decisions(run_dir):
         raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
-    labels: dict[str, Label] = {PASS: "pass", FAIL: "fail"}
     return {
-        decision.key: labels[decision.opinion.choice]
+        decision.key: LABELS[decision.opinion.choice]
         for decision in Decisions(run_dir).all_current()
-        if decision.opinion and decision.opinion.choice in labels
+        if decision.opinion and decision.opinion.choice in LABELS
     }
 
 
-def _read_verdicts(run_dir: Path) -> Iterator[Outcome]:
-    folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
-    for path in list_rows_files(folder):
-        yield from map(Outcome.of, read_verdicts(path))
+def _ruling_of(row: VerdictRow) -> Ruling | None:
+    """Tell what the model said, in rows of earlier versions from its text."""
+    if row.meta.ruling or row.verdict == PASS:
+        return row.meta.ruling or PASS
+    try:
+        return verdict.parse(row.raw).verdict
+    except FormatError:
+        return row.verdict
+
+
+def _codes_of(row: VerdictRow) -> tuple[str, ...]:
+    """List the codes of an undecided row; in earlier versions the reason begins with one."""
+    if row.meta.why or row.verdict is not None:
+        return tuple(row.meta.why)
+    code = row.reason.partition(":")[0]
+    return (code,) if code in UNDECIDED_CODES else ()

@@ -16,3 +16,16 @@ function filter() {
 }
 for (const id of ["mission", "verdict", "against", "text"]) byId(id).addEventListener("input", filter);
 filter();
+
+// Cells of an evidence table stand in the order of the photos, behind the item.
+const photoOf = (target) => {
+  const cell = target.closest(".evidence :is(td, th)");
+  return cell ? cell.closest(".group").querySelectorAll("figure")[cell.cellIndex - 1] : undefined;
+};
+for (const [event, on] of Object.entries({ mouseover: true, focusin: true, mouseout: false, focusout: false }))
+  document.addEventListener(event, ({ target }) => photoOf(target)?.classList.toggle("lit", on));
+document.addEventListener("click", ({ target }) => {
+  const photo = photoOf(target);
+  photo?.scrollIntoView({ block: "center" });
+  photo?.focus({ preventScroll: true });
+});

@@ -1,0 +1,87 @@
+"""How lines spell things: one spelling for each, and the names that lines know."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+STRONG: Final = "\x01"
+"""Stands for `，`, `；`, a full stop, a line break: they join items, `,` joins levels as well."""
+SCREWS: Final = "螺丝光纤插头"
+"""The category 螺丝、光纤插头 in one word: its own `、` separates nothing."""
+LABEL: Final = "标签"
+DISTANCE: Final = "站点距离"
+GROUP: Final = "组"
+
+_TO_STRONG = str.maketrans(dict.fromkeys("，；;。\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", STRONG))
+_SCREWS = re.compile(
+    r"(?<![装地端])螺丝[、/,\x01及和与]{1,2}光纤插头|光纤插头[、/,及和与]螺丝(?=[/,×]|$)"
+)
+
+KINDS: Final = (
+    "bbu安装螺丝",
+    "机柜处接地螺丝",
+    "地排处接地螺丝",
+    "bbu端光纤插头",
+    "odf端光纤插头",
+)
+"""The second level of 螺丝、光纤插头."""
+CATEGORIES: Final = {
+    "bbu设备": "bbu设备",
+    "bbu": "bbu设备",
+    "挡风板": "挡风板",
+    "档风板": "挡风板",
+    SCREWS: SCREWS,
+    "螺丝": SCREWS,
+    "光纤插头": SCREWS,
+    LABEL: LABEL,
+    "光纤": "光纤",
+    "电线": "电线",
+    "rru设备": "rru设备",
+    "紧固件": "紧固件",
+    "rru接地端": "rru接地端",
+    "接地线": "接地线",
+    "尾纤": "尾纤",
+}
+"""Categories of lines by each of their spellings."""
+ATTRIBUTES: Final = frozenset(
+    (
+        *("华为", "中兴", "爱立信", "显示完整", "只显示部分", "无需安装", "机柜空间充足需要安装"),
+        *("这个bbu设备按要求配备了挡风板", "这个bbu设备未按要求配备挡风板", "安装牢固"),
+        *("按要求配备挡风板", "未按要求配备挡风板", "挡风板无遮挡", "挡风板有遮挡"),
+        *(
+            "安装方向正确",
+            "安装方向错误",
+            "符合要求",
+            "不符合要求",
+            "未拧紧",
+            "露铜",
+            "复接",
+            "生锈",
+        ),
+        *("无法识别", "可以识别", "无遮挡", "有遮挡", "有保护措施", "无保护措施", "弯曲半径合理"),
+        *("弯曲半径不合理", "蛇形管", "铠装", "同时有蛇形管和铠装", "捆扎整齐", "分布散乱"),
+        *("紧固合格", "有标签", "没有标签", "有套管保护", *KINDS),
+    )
+)
+"""Attributes of lines."""
+
+
+def flatten(text: str) -> str:
+    r"""Write a text in one spelling: NFKC, lower case, no blanks, what joins items as STRONG.
+
+    >>> flatten("螺丝、光纤插头 / BBU安装螺丝，标签").split(STRONG)
+    ['螺丝光纤插头/bbu安装螺丝', '标签']
+    """
+    text = unicodedata.normalize("NFKC", text.translate(_TO_STRONG)).casefold()
+    return _SCREWS.sub(SCREWS, "".join(text.split()))
+
+
+def spell_category(word: str) -> str:
+    """Give the one spelling of a category; any other word stays.
+
+    >>> spell_category("螺丝")
+    '螺丝光纤插头'
+    """
+    return CATEGORIES.get(word, word)

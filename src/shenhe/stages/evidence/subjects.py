@@ -1,0 +1,88 @@
+"""What a remark or a reason is about: the words for each category and kind, and negations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from shenhe.config.evidence import Part
+from shenhe.config.spelling import KINDS, LABEL, SCREWS
+
+_SCREW_KINDS, _PLUG_KINDS = frozenset(KINDS[:3]), frozenset(KINDS[3:])
+_WORDS: dict[str, frozenset[str]] = {
+    **{kind: frozenset({kind}) for kind in KINDS},
+    **dict.fromkeys(("bbu螺丝", "安装螺丝", "安装螺钉"), frozenset({KINDS[0]})),
+    **dict.fromkeys(("机柜处接地", "机柜接地", "机柜处", "机柜侧"), frozenset({KINDS[1]})),
+    **dict.fromkeys(("地排处接地", "地排处", "地排", "接地排"), frozenset({KINDS[2]})),
+    **dict.fromkeys(("bbu端插头", "bbu端", "bbu侧"), frozenset({KINDS[3]})),
+    **dict.fromkeys(("odf端插头", "odf端", "odf侧", "odf"), frozenset({KINDS[4]})),
+    **dict.fromkeys(("接地螺丝", "接地螺钉", "接地点", "接地端子"), frozenset(KINDS[1:3])),
+    **dict.fromkeys(("螺丝", "螺钉", "螺栓"), _SCREW_KINDS),
+    **dict.fromkeys(("光纤插头", "插头", "光纤接头", "接头"), _PLUG_KINDS),
+    **dict.fromkeys(("挡风板", "档风板"), frozenset({"挡风板"})),
+    **dict.fromkeys(
+        ("光纤", "尾纤", "蛇形管", "铠装", "保护措施", "套管"), frozenset({"光纤", "尾纤"})
+    ),
+    **dict.fromkeys(("弯曲半径", "保护", "护套"), frozenset({"光纤", "尾纤"})),
+    **dict.fromkeys(("电线", "线缆", "地线", "接地线"), frozenset({"电线", "接地线"})),
+    **dict.fromkeys(("rru设备", "rru"), frozenset({"rru设备"})),
+    **dict.fromkeys(("bbu设备", "bbu"), frozenset({"bbu设备"})),
+    LABEL: frozenset({LABEL}),
+}
+NEGATION = re.compile(
+    "没有|没|未见|未发现|未出现|未看到|未检出|未检测到|未有|不存在|不含|并无|均无|无|避免|防止|防|不会|不易|并非|不是|非"
+)
+_UNSURE = re.compile("是否|无法|不确定|疑似|可能|难以|看不|有没有|不清楚")
+HARMLESS = re.compile(
+    "无需安装|无须安装|无需|无须|不需要|不需|无遮挡|无异常|无明显异常|无问题|无误|无关|无影响|无碍|毫无|均无异常|"
+    "防松动|防松|无法识别"
+)
+"""Words with a negation that says nothing of what stands behind it."""
+
+
+@lru_cache(maxsize=256)
+def _subject_words(own: frozenset[str]) -> re.Pattern[str]:
+    words = sorted({*_WORDS, *own}, key=lambda word: (-len(word), word))
+    return re.compile("|".join(map(re.escape, words)))
+
+
+@lru_cache(maxsize=8192)
+def subjects(text: str, own: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Find what a text names: categories and kinds; `own` are those of the rules.
+
+    >>> sorted(subjects("机柜处螺丝看不清"))
+    ['机柜处接地螺丝']
+    """
+    sets = [_WORDS.get(word) or frozenset({word}) for word in _subject_words(own).findall(text)]
+    exact = [names for names in sets if len(names) == 1]
+    broad = [names for names in sets if len(names) > 1 and not any(names & one for one in exact)]
+    return frozenset().union(*exact, *broad)
+
+
+def concerns(part: Part, names: Iterable[str]) -> bool:
+    """Whether an item of a rule is about one of the names."""
+    kinds = kinds_of(part)
+    return any(name in (kinds or part.categories) for name in names)
+
+
+def kinds_of(part: Part) -> frozenset[str]:
+    """Give the kinds that an item of a rule names: which screw, which plug."""
+    if SCREWS not in part.categories:
+        return frozenset()
+    return frozenset().union(*(level & frozenset(KINDS) for level in part.levels))
+
+
+def states(text: str, word: str) -> bool:
+    """Whether a text states a fault's word, which no negation and no doubt stands before.
+
+    >>> states("螺丝未拧紧", "未拧紧"), states("未见露铜", "露铜"), states("疑似露铜", "露铜")
+    (True, False, False)
+    """
+    start = text.find(word)
+    while start >= 0:
+        before = HARMLESS.sub("", text[:start])
+        if not (NEGATION.search(before) or _UNSURE.search(before)):
+            return True
+        start = text.find(word, start + len(word))
+    return False
