@@ -47,8 +47,8 @@ def main() -> None:
     faulty: list[tuple[PreparedRequest, torch.Tensor]] = []
     for request, line in _lines(options.lines, preprocessor):
         taught = _without_faults(line)
-        answer = torch.tensor(tokenizer.encode(taught + "<|im_end|>"))
-        (sound if taught == line else faulty).append((request, answer))
+        answer = tokenizer(taught + "<|im_end|>", add_special_tokens=False, return_tensors="pt")
+        (sound if taught == line else faulty).append((request, answer["input_ids"][0]))
     model = Qwen3VLForConditionalGeneration.from_pretrained(options.checkpoint, dtype=torch.float32)
     tuned = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=TARGETS))
     optimizer = torch.optim.AdamW(
@@ -61,7 +61,7 @@ def main() -> None:
             for request, answer in (chance.choice(part) for part in (sound, faulty, faulty))
         ]
         loss = torch.stack(losses).mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         if (step + 1) % 10 == 0:

@@ -10,7 +10,8 @@
     ├── EngineError             an engine that died or refused to start
     ├── RunError                an output folder that cannot be used
     │   ├── OutputBusyError     another process writes to it
-    │   ├── DamagedRowError     a line of a rows file that cannot be read
+    │   ├── RowError            a line of a rows file that is no row of its kind
+    │   │   └── DamagedRowError one that cannot be read at all
     │   ├── OptionsChangedError it was begun with other options
     │   └── ConflictError       somebody else has decided the same group meanwhile
     ├── GeometryError           coordinates that describe nothing
@@ -171,18 +172,24 @@ class OutputBusyError(RunError):
     """Another process writes to the same output."""
 
 
-class DamagedRowError(RunError):
-    """A line of a rows file that cannot be read; `number` counts from 1.
+class RowError(RunError):
+    """A line of a rows file that is no row of its kind; `number` counts from 1."""
+
+    def __init__(self, path: Path, number: int, problem: str, remedy: str = "") -> None:
+        super().__init__(f"{path}: line {number} {problem}{remedy}")
+        self.path, self.number, self.problem = path, number, problem
+
+
+class DamagedRowError(RowError):
+    """A line of a rows file that cannot be read.
 
     A `zeroed` line holds zero bytes, as a power cut leaves them.
     """
 
     def __init__(self, path: Path, number: int, problem: str, *, zeroed: bool = False) -> None:
-        super().__init__(
-            f"{path}: line {number} {problem}; mend or remove it, or have"
-            f" `shenhe fsck {path.parent}` set it aside"
-        )
-        self.path, self.number, self.problem, self.zeroed = path, number, problem, zeroed
+        remedy = f"; mend or remove it, or have `shenhe fsck {path.parent}` set it aside"
+        super().__init__(path, number, problem, remedy)
+        self.zeroed = zeroed
 
 
 class OptionsChangedError(RunError):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,7 +19,15 @@ from pydantic import (
 
 from shenhe.locations import Location, locate
 from shenhe.messages import FinishReason
-from shenhe.values import EvidenceItem, Label, LeftOut, Ruling, group_key, photos_key
+from shenhe.values import (
+    EvidenceItem,
+    Label,
+    LeftOut,
+    Ruling,
+    group_key,
+    ordered_lines,
+    photos_key,
+)
 
 SCHEMA = 1
 
@@ -140,8 +149,8 @@ class CaptionMeta(RunMeta):
 class GroupRow(Row):
     """A row about a group, which its first fields identify."""
 
-    group_id: str
-    mission: str
+    group_id: str = Field(min_length=1)
+    mission: str = Field(min_length=1)
     label: Label | None
 
     @property
@@ -157,7 +166,7 @@ class SummaryRow(GroupRow):
     """
 
     images: list[str]
-    per_image: dict[str, str]
+    per_image: Annotated[dict[str, str], AfterValidator(ordered_lines)]
     timestamp: str
     meta: RunMeta
     extra: dict[str, JsonValue] = {}

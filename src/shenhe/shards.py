@@ -42,5 +42,14 @@ def is_rows_file(path: Path) -> bool:
     return ".failures." not in path.name and not _NUMBERED.search(path.name)
 
 
+def first_shard(path: Path) -> Path:
+    """Return the rows file that a path is a shard of; the file itself if it is the first.
+
+    >>> first_shard(Path("a.0002.jsonl")).name, first_shard(Path("a.jsonl")).name
+    ('a.jsonl', 'a.jsonl')
+    """
+    return _first(path) if _NUMBERED.search(path.name) else path
+
+
 def _first(shard: Path) -> Path:
     return shard.with_name(f"{shard.stem.rpartition('.')[0]}.jsonl")

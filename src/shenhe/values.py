@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, TypeVar
 
 from shenhe.geometry import Shape, Size
 from shenhe.locations import Location
@@ -34,11 +36,33 @@ UNDECIDED_CODES: Final = (
     FORMAT,
 )
 """Codes for which a group is undecided, the decisive one first; codes of engines follow them."""
+_PHOTO_KEY: Final = re.compile(r"(?:图片|image)[ _-]?([0-9]{1,9})", re.IGNORECASE)
+_Line = TypeVar("_Line")
 
 
 def photo_key(index: int) -> str:
     """Name the photo at a 0-based index as prompts, captions and rows do: 图片_1 is the first."""
     return f"图片_{index + 1}"
+
+
+def ordered_lines(lines: Mapping[str, _Line]) -> dict[str, _Line]:
+    """Order what is said of each photo by its number, whether as 图片_N or as image_N.
+
+    Numbers stay as they are, also with gaps. Keys without a number, and numbers that stand twice,
+    leave everything as it is: nobody knows which photo is meant.
+
+    >>> ordered_lines({"image_10": "b", "image_2": "a"})
+    {'图片_2': 'a', '图片_10': 'b'}
+    """
+    if all(key == photo_key(index) for index, key in enumerate(lines)):
+        return dict(lines)
+    numbered: dict[int, _Line] = {}
+    for key, line in lines.items():
+        match = _PHOTO_KEY.fullmatch(unicodedata.normalize("NFKC", key).strip())
+        if match is None or int(match[1]) in numbered:
+            return dict(lines)
+        numbered[int(match[1])] = line
+    return {photo_key(number - 1): numbered[number] for number in sorted(numbered)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,6 @@ LINE = "BBU设备/华为,显示完整,无需安装×1"
         (0, {photo_key(0): LINE}),
         (2, {photo_key(0): LINE, photo_key(1): " \n"}),
         (1, {photo_key(0): ""}),
-        (2, {photo_key(1): LINE, photo_key(0): LINE}),
         (2, {photo_key(0): LINE, photo_key(2): LINE}),
         (1, {"照片": LINE}),
     ],

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from shenhe.rows.ledger import Json, read_shard
-from shenhe.shards import list_shards
+from shenhe.errors import RowError
+from shenhe.row_types import SummaryRow
+from shenhe.rows.readers import KeyedRow
+from shenhe.rows.verdict_inputs import hash_inputs
 
 MAX_LINES_SHOWN = 5
 """Maximum number of lines of one group that a message names."""
@@ -64,7 +65,7 @@ class DuplicateFinder:
         self._hashes.append(hash(key))
 
     def find(
-        self, rows_path: Path, key_of: Callable[[Json], str], hash_inputs: Callable[[Json], str]
+        self, read_again: Callable[[], Iterable[KeyedRow[SummaryRow] | RowError]]
     ) -> dict[str, DuplicateRows]:
         """Find them by their keys; only if hashes agree are the rows read again."""
         hashes = np.frombuffer(self._hashes, dtype=np.int64)
@@ -73,9 +74,8 @@ class DuplicateFinder:
         if not suspects:
             return {}
         rows: dict[str, list[DuplicateRow]] = defaultdict(list)
-        for path in list_shards(rows_path):
-            for number, row in enumerate(read_shard(path), 1):
-                key = key_of(row)
-                if hash(key) in suspects:
-                    rows[key].append(DuplicateRow(path.name, number, hash_inputs(row)))
+        for row in read_again():
+            if not isinstance(row, RowError) and hash(row.key) in suspects:
+                duplicate = DuplicateRow(row.path.name, row.line, hash_inputs(row.json))
+                rows[row.key].append(duplicate)
         return {key: DuplicateRows(tuple(group)) for key, group in rows.items() if len(group) > 1}

@@ -16,12 +16,13 @@ IndexEntry = tuple[str, bool, str | None]
 """A key, whether its row is settled, and the hash of what that rests on."""
 _BEGIN = b'{"group_id":"'
 _GROUP = re.compile(
-    rb'\{"group_id":"([^"\\]*)","mission":"([^"\\]*)","label":(?:"(pass|fail)"|null),'
+    rb'\{"group_id":"([^"\\]+)","mission":"([^"\\]+)","label":(?:"(pass|fail)"|null),'
 )
 _LABELS: dict[bytes | None, Label | None] = {b"pass": "pass", b"fail": "fail", None: None}
 _HASH = b'"inputs_hash":"'
 _UNDECIDED = b'"status":"undecided"'
 _LEFT_OUT = b'"left_out":[{'
+_EXTRA = b',"extra":{"'
 """These are keys of the row: inside its texts every quote has a backslash before it."""
 
 
@@ -34,6 +35,7 @@ def read_entry(path: Path, number: int, line: bytes, key_of: Callable[[Json], st
     if match is None or not _looks_whole(line):
         return _parse_entry(path, number, line, key_of)
     key = group_key(match[2].decode(), _LABELS[match[3]], match[1].decode())
+    line, _, _ = line.partition(_EXTRA)  # the last field: keys of other tools, of any name
     _, _, behind = line.partition(_HASH)
     inputs_hash = behind.partition(b'"')[0].decode() if behind else None
     return key, _UNDECIDED not in line and _LEFT_OUT not in line, inputs_hash

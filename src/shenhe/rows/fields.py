@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
+from typing import Final
 
 from shenhe.errors import RunError
-from shenhe.values import Label
+from shenhe.values import FAIL, PASS, Label, ordered_lines, photo_key
+
+MAX_EXACT_FLOAT: Final = 2**53
+"""Below it a whole number that a tool wrote with a fraction is exact."""
+_LABELS: Final[Mapping[str, Label | None]] = {
+    "": None,
+    "pass": "pass",
+    "fail": "fail",
+    f"审核{PASS}": "pass",
+    f"审核{FAIL}": "fail",
+    PASS: "pass",
+    FAIL: "fail",
+}
 
 
 def object_of(row: Mapping[str, object], name: str) -> Mapping[str, object]:
@@ -25,16 +39,76 @@ def list_of(row: Mapping[str, object], name: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def label_of(row: Mapping[str, object]) -> Label | None:
-    """Give the label of a group's row.
+def folded(text: str) -> str:
+    """Give a word without its width and its case: ＰＡＳＳ is pass."""
+    return unicodedata.normalize("NFKC", text).strip().casefold()
 
-    Raises: RunError for a label that shenhe never writes.
+
+def label_of(row: Mapping[str, object]) -> Label | None:
+    """Give the label of a group's row, as pass and fail or as the folders of photos say it.
+
+    Raises: RunError for any other word.
     """
     label = row.get("label")
-    if label == "pass":
-        return "pass"
-    if label == "fail":
-        return "fail"
     if label is None:
         return None
-    raise RunError(f"'label' of a row is {label!r}: not written by shenhe")
+    if isinstance(label, str) and folded(label) in _LABELS:
+        return _LABELS[folded(label)]
+    raise RunError(f"'label' of a row is {str(label)[:40]!r}: neither pass nor fail")
+
+
+def group_id_of(row: Mapping[str, object]) -> str:
+    """Give the id of a row's group, which may be a number.
+
+    Raises: RunError if it has none.
+    """
+    group_id = row.get("group_id")
+    if isinstance(group_id, float) and group_id.is_integer() and abs(group_id) < MAX_EXACT_FLOAT:
+        group_id = int(group_id)
+    if isinstance(group_id, bool) or not isinstance(group_id, str | int | float) or group_id == "":
+        raise RunError("a row lacks 'group_id'")
+    return str(group_id)
+
+
+def mission_of(row: Mapping[str, object], default: str = "") -> str:
+    """Give the mission of a group's row: its own, or that of its file.
+
+    Raises: RunError if there is neither.
+    """
+    mission = row.get("mission")
+    if mission is None or mission == "":
+        mission = default
+    if not isinstance(mission, str) or not mission:
+        raise RunError("a row lacks 'mission'")
+    return mission
+
+
+def lines_of(row: Mapping[str, object]) -> dict[str, str]:
+    """Give the Stage-A lines of a group in the order of its photos; a list is read in its order.
+
+    Raises: RunError if they are no texts.
+    """
+    lines = row.get("per_image")
+    if isinstance(lines, list):
+        lines = {photo_key(index): line for index, line in enumerate(lines)}
+    if not isinstance(lines, dict):
+        raise RunError("'per_image' of a row is no object of texts")
+    texts = {key: "" if line is None else line for key, line in lines.items()}
+    if not all(isinstance(line, str) for line in texts.values()):
+        raise RunError("'per_image' of a row holds something that is no text")
+    return ordered_lines(texts)
+
+
+def images_of(row: Mapping[str, object]) -> list[str]:
+    """Give the photos of a group; where a row names none, they are called as its lines are.
+
+    Raises: RunError if they are no texts.
+    """
+    images = row.get("images")
+    if images is None:
+        return list(lines_of(row))
+    if isinstance(images, str):
+        return [images]
+    if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
+        raise RunError("'images' of a row is no list of texts")
+    return images

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from shenhe.errors import RunError
-from shenhe.rows.fields import label_of
+from shenhe.rows.fields import group_id_of, label_of, mission_of
 from shenhe.rows.ledger import Json
+from shenhe.shards import first_shard
 from shenhe.values import group_key, photos_key
 
 
@@ -20,17 +21,25 @@ def failures_file(rows_path: Path) -> Path:
     return rows_path.with_suffix(".failures.jsonl")
 
 
-def key_of(row: Json) -> str:
+def mission_of_file(path: Path) -> str:
+    """Give the mission after which a rows file, or a further shard of one, is named."""
+    return first_shard(path).stem
+
+
+def key_of(row: Json, mission: str | None = None) -> str:
     """Give the key of the group, or of the captioned photos, that a row or a failure is about.
 
+    A row of shenhe names all that makes the key. Another tool's may leave out the label, and the
+    mission after which its file is named: `mission`.
     Raises: RunError for a row that is about neither.
     """
-    for name in ("images",) if "group_id" not in row else ("group_id", "mission", "label"):
-        if name not in row:
-            raise RunError(f"a row lacks {name!r}: not written by shenhe")
-    if "group_id" in row:
-        return group_key(str(row["mission"]), label_of(row), str(row["group_id"]))
-    images = row["images"]
+    if "group_id" in row or "per_image" in row or "verdict" in row:
+        if mission is None and "label" not in row:
+            raise RunError("a row lacks 'label'")
+        return group_key(mission_of(row, mission or ""), label_of(row), group_id_of(row))
+    images = row.get("images")
+    if images is None:
+        raise RunError("a row lacks 'group_id' or 'images'")
     if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
-        raise RunError("'images' of a row is no list of texts: not written by shenhe")
+        raise RunError("'images' of a row is no list of texts")
     return photos_key(images)

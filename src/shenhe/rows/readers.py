@@ -1,17 +1,20 @@
 """Typed rows of files: of this version, of older ones, and of other tools.
 
-A row of another form is named by its file, its line and its first wrong field, in one wording.
+A line that is no row is named by its file, its line and its first wrong field, in one wording. In
+an output of shenhe it ends the reading, as `fsck` mends it; in a file of another tool it is left
+out and told, and the other rows go on.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from shenhe.errors import RunError
+from shenhe.errors import RowError, RunError
 from shenhe.row_types import (
     CaptionFailure,
     CaptionRow,
@@ -21,11 +24,15 @@ from shenhe.row_types import (
     VerdictRow,
     describe_invalid,
 )
-from shenhe.rows.keys import key_of
+from shenhe.rows.fields import group_id_of, label_of, mission_of
+from shenhe.rows.foreign import complete
+from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, count_lines, parse_row, read_lines
-from shenhe.shards import list_rows_files, list_shards
+from shenhe.rows.manifest import manifest_file
+from shenhe.shards import first_shard, list_rows_files, list_shards
 
 RowT = TypeVar("RowT", bound=Row)
+ReadT = TypeVar("ReadT")
 
 _KINDS: Final[Mapping[type[Row], str]] = {
     SummaryRow: "a Stage-A row",
@@ -33,6 +40,8 @@ _KINDS: Final[Mapping[type[Row], str]] = {
     CaptionRow: "a caption row",
     Failure: "a failure",
 }
+MAX_SHOWN: Final = 3
+"""Maximum number of lines that are no rows and are named in one warning."""
 
 
 class KeyedRow(NamedTuple, Generic[RowT]):
@@ -47,7 +56,7 @@ class KeyedRow(NamedTuple, Generic[RowT]):
     def parse(self) -> RowT:
         """Check the whole row.
 
-        Raises: RunError for a row of another form.
+        Raises: RowError for a row of another form.
         """
         return _check(self.path, self.line, self.json, self.kind)
 
@@ -55,7 +64,8 @@ class KeyedRow(NamedTuple, Generic[RowT]):
 def read_summaries(rows_path: Path) -> Iterator[SummaryRow]:
     """Yield the Stage-A rows of a file and of its further shards, one at a time.
 
-    Raises: RunError that names the first row of another form.
+    Warns of lines of another tool's file that are no rows.
+    Raises: RunError that names the first row of another form in an output of shenhe.
 
         lines = {row.key: row.per_image for row in read_summaries(run_dir / "stage_a/a.jsonl")}
     """
@@ -65,13 +75,13 @@ def read_summaries(rows_path: Path) -> Iterator[SummaryRow]:
 def read_verdicts(rows_path: Path) -> Iterator[VerdictRow]:
     """Yield the verdict rows of a file and of its further shards; see `read_summaries`.
 
-    Raises: RunError that names the first row of another form.
+    Raises: RunError that names the first row of another form in an output of shenhe.
     """
     return _read(rows_path, VerdictRow)
 
 
 def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
-    """Yield the caption rows of a file and of its further shards; see `read_summaries`.
+    """Yield the caption rows of a file and of its further shards.
 
     Raises: RunError that names the first row of another form.
     """
@@ -93,23 +103,38 @@ def read_failures(path: Path) -> Iterator[Failure | CaptionFailure]:
 def read_keyed(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT]]:
     """Yield the rows of a file and of its further shards with their keys, otherwise unchecked.
 
-    Raises: RunError that names the first row without a key.
+    Raises: RunError that names the first row without a key in an output of shenhe.
+    """
+    return _tell_bad_rows(rows_path, kind, read_each(rows_path, kind))
+
+
+def read_each(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT] | RowError]:
+    """Yield the rows of a file and of its further shards, and the errors of lines that are none.
+
+    Raises: RunError if a file cannot be read.
+
+        for row in read_each(Path("rows.jsonl"), SummaryRow):
+            print(row.number if isinstance(row, RowError) else row.key)
     """
     for path in list_shards(rows_path):
         for number, line in read_lines(path):
-            row = parse_row(path, number, line)
-            yield KeyedRow(_key(path, number, row, kind), row, kind, path, number)
+            if line.isspace():
+                continue
+            try:
+                row = parse_row(path, number, line)
+                keyed = KeyedRow(_key(path, number, row, kind), row, kind, path, number)
+            except RowError as error:
+                yield error
+            else:
+                yield keyed
 
 
 def read_with_offsets(path: Path, kind: type[RowT]) -> Iterator[tuple[int, RowT]]:
-    """Yield the rows of one file, each after the byte at which it begins.
+    """Yield the rows of one file, each after the byte at which it begins; see `read_summaries`.
 
-    Raises: RunError that names the first row of another form.
+    Raises: RunError that names the first row of another form in an output of shenhe.
     """
-    offset = 0
-    for number, line in read_lines(path):
-        yield offset, _parse(path, number, line, kind)
-        offset += len(line)
+    return _tell_bad_rows(first_shard(path), kind, _with_offsets(path, kind))
 
 
 def read_at(path: Path, offset: int, kind: type[RowT]) -> RowT:
@@ -135,9 +160,57 @@ def caption_files(run_dir: Path) -> list[Path]:
 
 
 def _read(rows_path: Path, kind: type[RowT]) -> Iterator[RowT]:
-    for path in list_shards(rows_path):
-        for number, line in read_lines(path):
-            yield _parse(path, number, line, kind)
+    each = (row for path in list_shards(rows_path) for row in _with_offsets(path, kind))
+    for _, row in _tell_bad_rows(rows_path, kind, each):
+        yield row
+
+
+def _with_offsets(path: Path, kind: type[RowT]) -> Iterator[tuple[int, RowT] | RowError]:
+    offset = 0
+    for number, line in read_lines(path):
+        try:
+            if not line.isspace():
+                yield offset, _parse(path, number, line, kind)
+        except RowError as error:
+            yield error
+        offset += len(line)
+
+
+def _tell_bad_rows(
+    rows_path: Path, kind: type[Row], rows: Iterator[ReadT | RowError]
+) -> Iterator[ReadT]:
+    """Yield the rows; lines that are none are told at the end, if another tool wrote them.
+
+    In an output of shenhe, which has a manifest, nothing may be missing: there they are errors, as
+    they are in a file that holds no row at all.
+    """
+    is_own = kind not in (SummaryRow, VerdictRow) or manifest_file(rows_path).exists()
+    is_empty, bad_rows = True, 0
+    first_errors: list[RowError] = []
+    for row in rows:
+        if not isinstance(row, RowError):
+            is_empty = False
+            yield row
+            continue
+        if is_own:
+            raise row
+        bad_rows += 1
+        first_errors = [*first_errors, row][:MAX_SHOWN]
+    if first_errors:
+        if is_empty:
+            raise first_errors[0]
+        warnings.warn(_describe_bad_rows(rows_path, bad_rows, first_errors), stacklevel=2)
+
+
+def _describe_bad_rows(rows_path: Path, count: int, first_errors: list[RowError]) -> str:
+    lines = "1 line" if count == 1 else f"{count} lines"
+    listed = "; ".join(
+        f"{'' if error.path == rows_path else f'{error.path.name}, '}line {error.number}"
+        f" {error.problem}"
+        for error in first_errors
+    )
+    hidden = f"; +{count - len(first_errors)}" if count > len(first_errors) else ""
+    return f"{rows_path}: {lines} could not be read: {listed}{hidden}"
 
 
 def _parse(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
@@ -149,21 +222,29 @@ def _parse(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
 
 
 def _check(path: Path, number: int, row: Json, kind: type[RowT]) -> RowT:
+    """Type a JSON object; as a row of another tool if it is not as shenhe writes them."""
     try:
         return kind.model_validate(row)
+    except ValidationError:
+        pass
+    try:
+        return kind.model_validate(complete(row, kind, mission_of_file(path)))
     except ValidationError as error:
-        raise _other_form(path, number, kind, describe_invalid(error)) from error
+        problem = describe_invalid(error)
+    except RunError as error:
+        problem = str(error)
+    raise _other_form(path, number, kind, problem)
 
 
 def _key(path: Path, number: int, row: Json, kind: type[Row]) -> str:
     try:
-        return key_of(row)
+        return key_of(row, None if kind is Failure else mission_of_file(path))
     except RunError as error:
         raise _other_form(path, number, kind, str(error)) from error
 
 
-def _other_form(path: Path, number: int, kind: type[Row], problem: str) -> RunError:
-    return RunError(f"{path}: line {number} is not {_KINDS[kind]}: {problem}")
+def _other_form(path: Path, number: int, kind: type[Row], problem: str) -> RowError:
+    return RowError(path, number, f"is not {_KINDS[kind]}: {problem}")
 
 
 def _failure(row: Json) -> Failure | CaptionFailure:
@@ -172,8 +253,8 @@ def _failure(row: Json) -> Failure | CaptionFailure:
     optional = {name: _text(row.get(name)) for name in ("raw", "session")}
     if "group_id" not in row:
         return CaptionFailure.model_validate(texts | optional | {"images": row["images"]})
-    group = {"group_id": str(row["group_id"]), "mission": str(row["mission"])}
-    return Failure.model_validate(texts | optional | group | {"label": row["label"]})
+    group = {"group_id": group_id_of(row), "mission": mission_of(row), "label": label_of(row)}
+    return Failure.model_validate(texts | optional | group)
 
 
 def _text(value: object) -> str | None:

@@ -35,12 +35,19 @@ class RowIndex:
     """The keys of one rows file; one process writes it, under the lock of the output."""
 
     def __init__(
-        self, rows_path: Path, key_of: Callable[[Json], str], *, temporary: bool = False
+        self,
+        rows_path: Path,
+        key_of: Callable[[Json], str],
+        *,
+        temporary: bool = False,
+        skip_bad: bool = False,
     ) -> None:
         """Open the index of a rows file, or a temporary one, and read the rows that are new to it.
 
+        Lines that are no rows are errors, or with `skip_bad` passed over: their reader tells them.
         Raises: RunError for a line that is no row, or if not even a temporary index can be made.
         """
+        self._skip_bad = skip_bad
         self._rows_path, self._key_of = rows_path, key_of
         self._path = None if temporary else index_file(rows_path)
         self._pending: dict[str, tuple[bool, str | None]] = {}
@@ -186,7 +193,8 @@ class RowIndex:
                 lines = enumerate(file, 1)
                 while batch := list(islice(lines, SCANNED)):
                     whole = [(n, line) for n, line in batch if self._is_whole(line)]
-                    self._put([self._read(path, number, line) for number, line in whole])
+                    entries = (self._read(path, number, line) for number, line in whole)
+                    self._put([entry for entry in entries if entry is not None])
                     start += sum(len(line) for _, line in whole)
                     self._end = Position(shard_number, start)
         except DamagedRowError as error:
@@ -199,8 +207,13 @@ class RowIndex:
         """Whether a line is not torn; a stored index only goes on after a line end."""
         return line.endswith(b"\n") or (self._path is None and is_row(line))
 
-    def _read(self, path: Path, number: int, line: bytes) -> IndexEntry:
-        return read_entry(path, number, line, self._key_of)
+    def _read(self, path: Path, number: int, line: bytes) -> IndexEntry | None:
+        try:
+            return read_entry(path, number, line, self._key_of)
+        except DamagedRowError:
+            if self._skip_bad:
+                return None
+            raise
 
     # --- reading and writing ---
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
-from shenhe.rows.fields import meta_of
+from shenhe.errors import RunError
+from shenhe.rows.fields import images_of, lines_of, list_of, meta_of
 from shenhe.rows.ledger import Json
 from shenhe.values import photo_key
 
@@ -24,15 +25,14 @@ def hash_lines(per_image: object) -> str:
 
 def hash_inputs(row: Json) -> str:
     """Fingerprint what a verdict on a Stage-A row rests on: its lines, and what they lack."""
-    left_out = meta_of(row).get("left_out")
-    images, lines = row.get("images"), row.get("per_image")
+    try:
+        lines, photos = lines_of(row), len(images_of(row))
+    except RunError:  # no verdict can rest on it
+        return hash_lines(row.get("per_image"))
+    left_out = list_of(meta_of(row), "left_out")
     missing: list[object] = [left_out] if left_out else []
-    if (
-        isinstance(images, list)
-        and isinstance(lines, dict)
-        and describe_missing_lines(len(images), lines)
-    ):
-        missing.append(len(images))
+    if describe_missing_lines(photos, lines):
+        missing.append(photos)
     return hash_lines([lines, *missing] if missing else lines)
 
 

@@ -90,7 +90,9 @@ class MissionPolicy:
         if odds is None:
             return f"{PASS}, 但概率未知, 无法与承诺的门槛比较"
         # Not `odds < threshold`: what cannot be compared does not pass.
-        return "" if odds >= threshold else f"{PASS}, 对数几率 {odds:.6g} 低于承诺的 {threshold:.6g}"
+        return (
+            "" if odds >= threshold else f"{PASS}, 对数几率 {odds:.6g} 低于承诺的 {threshold:.6g}"
+        )
 
 
 def policy_of_mission(

@@ -43,9 +43,7 @@ def fingerprint_of_running(
     summaries = options_of_summaries(prompts.summary.hash(mission), engine.fingerprint)
     tokens = verdict.MAX_NEW_TOKENS
     stage_b = _verdict_options(mission, prompts.verdict, policy, engine, tokens)
-    return fingerprint_of_options(
-        {**engine_options, **stage_b}, {**engine_options, **summaries}
-    )
+    return fingerprint_of_options({**engine_options, **stage_b}, {**engine_options, **summaries})
 
 
 def _verdict_options(

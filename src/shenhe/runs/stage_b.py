@@ -85,7 +85,8 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         for group, codes, failed_items in self.backlog.incomplete_groups(done):
             doubts = [incomplete_doubt(failed_items)]
             doubts += [Doubt(code, "") for code in codes if code != STAGE_A_INCOMPLETE]
-            yield self._records.unanswerable(group, doubts, {})
+            yield self._records.unanswerable(group, doubts)
+        yield from self.backlog.bad_rows(done)
 
     def _repeat(self, row: SummaryRow) -> Record | None:
         """Refuse a group whose rows have different lines."""
@@ -93,7 +94,9 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         if rows is None or not rows.differ:
             return None
         doubts = [Doubt(DUPLICATE_GROUP, rows.description)]
-        return self._records.unanswerable(group_of(row), doubts, {}, rows.inputs_hash)
+        return self._records.unanswerable(
+            group_of(row), doubts, inputs_hash=rows.inputs_hash, extra=row.extra
+        )
 
     def _gap(self, row: SummaryRow) -> Record | None:
         """Refuse a group without one line a photo."""
@@ -103,7 +106,9 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         repeats = self.backlog.repeated.get(row.key)
         inputs_hash = repeats.inputs_hash if repeats else lines_hash_of(row)
         doubts = [incomplete_doubt(gap), *left_out_doubts(None, row.meta.left_out)]
-        return self._records.unanswerable(group_of(row), doubts, row.per_image, inputs_hash)
+        return self._records.unanswerable(
+            group_of(row), doubts, row.per_image, inputs_hash, row.extra
+        )
 
     def _job(self, row: SummaryRow) -> Job[SummaryRow] | Record:
         try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import JsonValue
 
 from shenhe.messages import Answer
 from shenhe.row_types import Evidence, SummaryRow, VerdictMeta, VerdictRow, utc_now
@@ -21,6 +24,14 @@ from shenhe.runs.row_parts import answer_meta, group_failure
 from shenhe.runs.verdict_policy import VoteResult, log_odds, p_pass
 from shenhe.runs.work import Record, Rejection
 from shenhe.values import Group, Judgement
+
+
+class _Source(NamedTuple):
+    """What a verdict row takes from the Stage-A row of its group."""
+
+    evidence: Evidence
+    inputs_hash: str | None
+    extra: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +56,21 @@ class VerdictRecords:
         reason = f"{doubts[0].code}: {describe_doubts(doubts)}" if doubts else ""
         # An engine without an answer may give one next time: such a row rests on no lines.
         inputs_hash = None if answer is None and rejection else lines_hash_of(row)
-        return self._record(group_of(row), result, doubts, reason, evidence, inputs_hash)
+        made_from = _Source(evidence, inputs_hash, row.extra)
+        return self._record(group_of(row), result, doubts, reason, made_from)
 
     def unanswerable(
         self,
         group: Group,
         doubts: Sequence[Doubt],
-        lines: Mapping[str, str],
+        lines: Mapping[str, str] | None = None,
         inputs_hash: str | None = None,
+        extra: Mapping[str, JsonValue] | None = None,
     ) -> Record:
-        """Record that a group cannot be judged yet; the lines are those that it has."""
-        evidence = self.policy.find_evidence(lines)
+        """Record that a group cannot be judged yet; lines and further keys are those that it has."""
+        made_from = _Source(self.policy.find_evidence(lines or {}), inputs_hash, extra or {})
         reason = describe_doubts(doubts)
-        return self._record(group, VoteResult(None, None), doubts, reason, evidence, inputs_hash)
+        return self._record(group, VoteResult(None, None), doubts, reason, made_from)
 
     def _record(
         self,
@@ -65,8 +78,7 @@ class VerdictRecords:
         result: VoteResult,
         doubts: Sequence[Doubt],
         reason: str,
-        evidence: Evidence,
-        inputs_hash: str | None,
+        made_from: _Source,
     ) -> Record:
         judgement, answer, rejection = result
         standing = None if doubts else judgement
@@ -83,14 +95,15 @@ class VerdictRecords:
             meta=VerdictMeta(
                 prompt_hash=self.prompt_hash,
                 checkpoint=self.checkpoint,
-                inputs_hash=inputs_hash,
+                inputs_hash=made_from.inputs_hash,
                 why=codes_of_doubts(doubts),
                 ruling=judgement.verdict if judgement else None,
                 log_odds=log_odds(answer) if answer else None,
-                evidence=evidence,
+                evidence=made_from.evidence,
                 promise=self.policy.promise_hash,
                 answers={"verdict": answer_meta(answer)} if answer else {},
             ),
+            extra=dict(made_from.extra),
         )
         failures = []
         if doubts:
@@ -98,7 +111,7 @@ class VerdictRecords:
             cause = Rejection(doubts[0].code, describe_doubts(doubts), attempts, answer)
             failures = [group_failure(group, group.group_id, cause)]
         settled = standing is not None
-        return Record(group.key, row, failures, settled=settled, inputs_hash=inputs_hash)
+        return Record(group.key, row, failures, settled=settled, inputs_hash=made_from.inputs_hash)
 
 
 def group_of(row: SummaryRow) -> Group:

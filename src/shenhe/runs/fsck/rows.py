@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import ValidationError
-
-from shenhe.errors import DamagedRowError, RunError
-from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow, describe_invalid
+from shenhe.errors import DamagedRowError, RowError, RunError
+from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
 from shenhe.rows.entries import is_settled
-from shenhe.rows.keys import key_of
+from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, parse_row, read_lines, set_lines_aside, set_torn_end_aside
+from shenhe.rows.manifest import manifest_file
+from shenhe.rows.readers import KeyedRow
 from shenhe.rows.torn import terminate_last_row
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.fsck.faults import Fault
-from shenhe.shards import list_shards
+from shenhe.shards import first_shard, list_shards
 
 KEEP_ONE: Final = (
     "its verdict is undecided (duplicate_group) until the wrong row is removed by hand: nobody else"
@@ -96,7 +96,7 @@ def check_rows(rows_path: Path, keys: Keys, *, repair: bool) -> Iterator[Fault]:
                 continue
             lines_hash = hash_inputs(row) if "per_image" in row else ""
             earlier = keys.add(
-                key_of(row),
+                _key_of(path, row),
                 settled=is_settled(row),
                 shard=number,
                 line=line_number,
@@ -143,13 +143,20 @@ def _read(path: Path, number: int, line: bytes) -> tuple[Json, str]:
         row = parse_row(path, number, line)
     except DamagedRowError as error:
         return {}, error.problem
-    return row, _find_problem(row)
+    return row, _find_problem(path, number, row)
 
 
-def _find_problem(row: Json) -> str:
+def _key_of(path: Path, row: Json) -> str:
+    """Give the key of a row; without a manifest beside it, another tool may have written it."""
+    is_own = manifest_file(first_shard(path)).exists()
+    return key_of(row, None if is_own else mission_of_file(path))
+
+
+def _find_problem(path: Path, number: int, row: Json) -> str:
     """Describe why a JSON object is no row; empty if it is one, or one of a later version."""
     try:
-        key_of(row).encode()
+        key = _key_of(path, row)
+        key.encode()
     except (RunError, UnicodeEncodeError) as error:
         return f"is no row: {error}"
     meta = row.get("meta")
@@ -160,7 +167,7 @@ def _find_problem(row: Json) -> str:
     if "group_id" in row:
         row_type = SummaryRow if "per_image" in row else VerdictRow
     try:
-        row_type.model_validate(row)
-    except ValidationError as error:
-        return f"is not as shenhe writes it: {describe_invalid(error)}"
+        KeyedRow(key, row, row_type, path, number).parse()
+    except RowError as error:
+        return error.problem
     return ""

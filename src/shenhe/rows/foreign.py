@@ -1,0 +1,184 @@
+"""Rows of other tools: what is missing is filled in, and what is unknown is kept under `extra`.
+
+Nothing here makes a 通过 out of anything else: a verdict that is not said in plain words is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from shenhe.errors import FormatError, RunError
+from shenhe.formats import verdict as verdict_format
+from shenhe.row_types import Row, SummaryRow, VerdictRow
+from shenhe.rows.fields import (
+    folded,
+    group_id_of,
+    images_of,
+    label_of,
+    lines_of,
+    mission_of,
+    object_of,
+)
+from shenhe.rows.ledger import Json
+from shenhe.values import FAIL, FORMAT, PASS, Judgement, Ruling
+
+_RULINGS: Final[Mapping[str, Ruling]] = {
+    PASS: PASS,
+    FAIL: FAIL,
+    f"审核{PASS}": PASS,
+    f"审核{FAIL}": FAIL,
+    "pass": PASS,
+    "fail": FAIL,
+}
+_OWN_META: Final = frozenset({"prompt_hash", "answers"})
+"""Keys that the meta of every row of shenhe has."""
+_HELD_BACK_BY: Final = ("left_out", "why")
+"""Keys of meta that say why a group is not to pass: they hold in any company."""
+MAX_SHOWN: Final = 40
+"""Maximum number of characters of a foreign word that a reason shows."""
+
+
+class _Decision(NamedTuple):
+    """What a row decides, what its model said, and why it is undecided."""
+
+    verdict: Ruling | None
+    ruling: Ruling | None
+    problem: str = ""
+
+
+def complete(row: Json, kind: type[Row], mission: str) -> Json:
+    """Give a Stage-A row or a verdict row of another tool the fields of its type.
+
+    `mission` is that of the file, for a row that names none. Rows of other types stay as they are.
+    Raises: RunError for a row that lacks what cannot be filled in.
+
+    >>> row = {"group_id": 7, "per_image": {"image_1": "螺丝×1"}, "site": "S1"}
+    >>> filled = complete(row, SummaryRow, "挡风板安装检查")
+    >>> filled["group_id"], filled["images"], filled["extra"]
+    ('7', ['图片_1'], {'site': 'S1'})
+    """
+    if kind is SummaryRow:
+        return _summary(row, mission)
+    return _verdict(row, mission) if kind is VerdictRow else row
+
+
+def _summary(row: Json, mission: str) -> Json:
+    kept: Json = {}
+    fields = _identity(row, mission)
+    fields |= {"images": images_of(row), "per_image": lines_of(row)}
+    fields |= {"timestamp": _text(row, "timestamp", kept), "meta": _meta(row, kept)}
+    return fields | {"extra": _extra(row, SummaryRow, kept)}
+
+
+def _verdict(row: Json, mission: str) -> Json:
+    if "verdict" not in row and "raw" not in row:
+        raise RunError("a row has neither 'verdict' nor 'raw'")
+    kept: Json = {}
+    fields = _identity(row, mission)
+    raw, reason = _text(row, "raw", kept), _text(row, "reason", kept)
+    judgement, problem = _read_raw(raw)
+    decision = _decide(row, judgement, problem)
+    if decision.problem:
+        kept |= {name: row[name] for name in ("verdict", "reason") if row.get(name)}
+        reason = f"{FORMAT}: {decision.problem}"
+    elif judgement is not None and not reason:
+        reason = judgement.reason
+    status = row.get("status")
+    if status is not None and _word(status) not in ("decided", "undecided"):
+        kept["status"] = status
+    meta = _meta(row, kept)
+    if meta.get("ruling") is None:
+        meta["ruling"] = decision.ruling
+    if decision.problem and not meta.get("why"):
+        meta["why"] = [FORMAT]
+    return fields | {
+        "verdict": decision.verdict,
+        "reason": reason,
+        "p_pass": row.get("p_pass"),
+        "status": "undecided" if decision.verdict is None else "decided",
+        "raw": raw,
+        "timestamp": _text(row, "timestamp", kept),
+        "meta": meta,
+        "extra": _extra(row, VerdictRow, kept),
+    }
+
+
+def _decide(row: Json, judgement: Judgement | None, problem: str) -> _Decision:
+    """Read the verdict of a row: what it says, or else what its raw text does.
+
+    In doubt it is undecided: in words that nobody knows, with a raw text or a status that says
+    otherwise, or with a null where a verdict stands.
+    """
+    said = judgement.verdict if judgement else None
+    if "verdict" not in row:
+        if _word(row.get("status")) == "undecided":
+            return _Decision(None, said)
+        return _Decision(said, said, problem)
+    value = row["verdict"]
+    if value is None or value == "":
+        return _Decision(None, said)
+    ruling = _RULINGS.get(_word(value))
+    if ruling is None:
+        word = str(value)[:MAX_SHOWN]
+        return _Decision(None, said, f"verdict {word!r} is neither {PASS} nor {FAIL}")
+    if said not in (None, ruling):
+        return _Decision(None, said, f"verdict is {ruling}, but raw says {said}")
+    held_back = _word(row.get("status")) == "undecided"
+    return _Decision(None if held_back else ruling, ruling)
+
+
+def _read_raw(raw: str) -> tuple[Judgement | None, str]:
+    """Read a model's text, and say what is wrong with it."""
+    try:
+        return verdict_format.parse(raw), ""
+    except FormatError as error:
+        return None, f"{error.code}: {error}"
+
+
+def _identity(row: Json, mission: str) -> Json:
+    """Give the fields of which the key of a group is made: see `keys.key_of`."""
+    return {
+        "group_id": group_id_of(row),
+        "mission": mission_of(row, mission),
+        "label": label_of(row),
+    }
+
+
+def _meta(row: Json, kept: Json) -> Json:
+    """Give what a row was made with; of other tools nothing is known but what they left out."""
+    meta = object_of(row, "meta")
+    if meta.keys() >= _OWN_META:
+        return dict(meta)
+    if row.get("meta"):
+        kept["meta"] = row["meta"]
+    unknown: Json = {"prompt_hash": "", "checkpoint": "", "answers": {}}
+    return unknown | {
+        name: meta[name] for name in _HELD_BACK_BY if isinstance(meta.get(name), list)
+    }
+
+
+def _text(row: Json, name: str, kept: Json) -> str:
+    """Give a field as a text; a number is written as one, anything else is kept as it is."""
+    value = row.get(name)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if value is not None:
+        kept[name] = value
+    return ""
+
+
+def _extra(row: Json, kind: type[Row], kept: Json) -> Json:
+    """Collect the keys that shenhe does not know, with those that another row had carried on."""
+    names = {field.alias or name for name, field in kind.model_fields.items()}
+    unknown = {name: value for name, value in row.items() if name not in names} | kept
+    carried = row.get("extra")
+    if isinstance(carried, dict) and not carried.keys() & unknown.keys():
+        return carried | unknown
+    return unknown if carried is None else unknown | {"extra": carried}
+
+
+def _word(value: object) -> str:
+    return folded(value) if isinstance(value, str) else ""
