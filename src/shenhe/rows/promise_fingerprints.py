@@ -62,7 +62,7 @@ def fingerprint_of_run(run_dir: Path, mission: str) -> Fingerprint:
 
 
 def options_of_stage_a(run_dir: Path, mission: str, stage_b: Options) -> Options:
-    """Give the options of the Stage-A rows that verdicts rest on, in or outside of the run's folder.
+    """Give the options of the Stage-A rows that verdicts rest on, in the run's folder or outside.
 
     Raises: RunError.
     """

@@ -1,4 +1,4 @@
-"""What makes the verdicts that a run is about to write: what its promise must have been made for."""
+"""What makes the verdicts that a run is about to write, which its promise must bind."""
 
 from __future__ import annotations
 

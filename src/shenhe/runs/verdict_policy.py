@@ -50,9 +50,9 @@ class VoteResult(NamedTuple):
 class VerdictPolicy:
     """How sure a verdict must be, and whether its evidence is checked.
 
-    通过 needs a p_pass of `pass_above` or more, or the log-odds of the `promise`; 不通过 a p_pass of
-    `fail_below` or less. More than half of the `votes` must agree. Without `evidence` the rules of
-    missions are turned off.
+    通过 needs a p_pass of `pass_above` or more, or the log-odds of the `promise`; 不通过 needs one
+    of `fail_below` or less. More than half of the `votes` must agree. Without `evidence` the rules
+    of missions are turned off.
 
         >>> VerdictPolicy(pass_above=0.9, votes=3).decisive_options
         {'pass_above': 0.9, 'votes': 3}

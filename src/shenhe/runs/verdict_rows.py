@@ -67,7 +67,7 @@ class VerdictRecords:
         inputs_hash: str | None = None,
         extra: Mapping[str, JsonValue] | None = None,
     ) -> Record:
-        """Record that a group cannot be judged yet; lines and further keys are those that it has."""
+        """Record that a group cannot be judged yet; `lines` and `extra` are what it has."""
         made_from = _Source(self.policy.find_evidence(lines or {}), inputs_hash, extra or {})
         reason = describe_doubts(doubts)
         return self._record(group, VoteResult(None, None), doubts, reason, made_from)
