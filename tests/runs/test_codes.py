@@ -142,8 +142,8 @@ def test_a_reason_against_its_own_verdict_holds_it_back(baffle: Judged, reason: 
 
 def test_all_codes_stand_in_why_in_their_order(tmp_path: Path) -> None:
     case = Judged(tmp_path, FIBRES)
-    left_out = {"prompt_hash": "p", "checkpoint": "c", "answers": {}}
-    left_out |= {"left_out": [{"path": "a.zip", "kind": "ZIP"}]}
+    left_out: dict[str, Any] = {"left_out": [{"path": "a.zip", "kind": "ZIP"}]}
+    left_out |= {"prompt_hash": "p", "checkpoint": "c", "answers": {}}
     fault = {"图片_1": "光纤/无保护措施,弯曲半径合理×1"}
     case.write(fault, meta=left_out)
     case.script = lambda request: "通过\n理由: 图片_1中光纤无保护措施，不通过"
