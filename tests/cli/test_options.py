@@ -107,7 +107,8 @@ def test_defaults_of_the_command_line_are_those_of_the_class(name: str) -> None:
     words: list[str] = []
     for declared in options_of(kind):
         if declared.is_required:
-            value = declared.choices[0] if declared.choices else "x"
+            text = "0.5" if declared.element is float else "x"
+            value = declared.choices[0] if declared.choices else text
             words += [*declared.flags[:1], value]
     taken = parse([*name.split(), *words]).options
     _compare_defaults(kind, taken)

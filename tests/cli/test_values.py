@@ -53,6 +53,7 @@ WHOLE = {
     "fsck": "missing",
     "report": "missing",
     "review": "missing",
+    "promise": "missing --max-false-pass 0.05 --output promise.json",
     "merge": "--model nosuch --adapters no --output-dir out",
     "export": "--merge_lora true --model nosuch --adapters no --output-dir out",
     "verify": "nosuch",

@@ -120,5 +120,5 @@ def test_the_vocabulary_takes_the_descs_of_the_domain() -> None:
         "挡风板/安装方向正确",
     ):
         assert any(re.fullmatch(pattern, desc) for pattern in patterns), desc
-    for desc in ("BBU设备/其他", "螺丝", "电线/乱"):
+    for desc in ("BBU设备/其他", "螺丝钉", "电线/乱"):
         assert not any(re.fullmatch(pattern, desc) for pattern in patterns), desc

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,6 @@ import pytest
 from shenhe.cli.main import main
 from shenhe.errors import RunError
 from shenhe.evaluation import (
-    choose_threshold,
     compare,
     read_outcomes,
     score_verdicts,
@@ -69,65 +66,6 @@ def test_figures_by_hand() -> None:
     assert [b.passed for b in one.reliability] == [0, 1, 0, 1]
 
 
-def test_a_threshold() -> None:
-    found = choose_threshold(SOME, 0.1, 0.95)
-    assert found is not None
-    assert 0.7 < found.pass_above < 0.701
-    assert (found.false_pass.count, found.false_pass.total) == (0, 30)
-    assert (found.left_to_people.count, found.left_to_people.total) == (4 + 3, 100)
-    assert choose_threshold(SOME, 0.09, 0.95) is None  # 30 bad groups are too few for that
-    loose = choose_threshold(SOME, 0.3, 0.95)
-    assert loose is not None
-    assert (loose.pass_above, loose.false_pass.count) == (0.0, 3)
-    certain = _outcomes(("fail", PASS, 1.0, 1), ("fail", FAIL, 0.1, 99))
-    assert choose_threshold(certain, 0.03, 0.95) is None  # no threshold stops it
-    assert choose_threshold(certain, 0.06, 0.95) is not None
-
-
-def test_what_gives_no_odds_is_let_through_by_nobody() -> None:
-    blind = _outcomes(("fail", PASS, None, 5), ("fail", FAIL, 0.1, 95), ("pass", PASS, None, 10))
-    found = choose_threshold(blind, 0.05, 0.95)
-    assert found is not None
-    assert found.false_pass.count == 0
-    assert found.left_to_people.count == 15
-
-
-@pytest.mark.parametrize(("highest", "confidence"), [(0.02, 0.9), (0.05, 0.95)])
-def test_the_promise_holds(highest: float, confidence: float) -> None:
-    """A model that is off: what truly slips through at each threshold is known exactly."""
-    drawn = random.Random(11)
-
-    def bad_p() -> float:
-        return 1 / (1 + math.exp(-drawn.gauss(-1.5, 2)))
-
-    def slips(threshold: float) -> float:
-        """The true share of bad groups that pass: verdict 通过 is p of a half and more."""
-        least = max(threshold, 0.5)
-        odds = math.inf if least >= 1 else math.log(least / (1 - least))
-        return 0.5 * math.erfc((odds + 1.5) / 2 / math.sqrt(2))
-
-    broken = promised = 0
-    left = []
-    for _ in range(REPETITIONS):
-        outcomes = []
-        for number in range(GROUPS):
-            good = drawn.random() < 0.75
-            p = 1 / (1 + math.exp(-drawn.gauss(3, 2))) if good else bad_p()
-            verdict = PASS if p >= 0.5 else FAIL
-            outcomes.append(Outcome(str(number), "M", "pass" if good else "fail", verdict, p))
-        found = choose_threshold(outcomes, highest, confidence)
-        if found is None:
-            continue
-        promised += 1
-        broken += slips(found.pass_above) > highest
-        left.append(found.left_to_people.value or 0.0)
-    assert promised > 0.9 * REPETITIONS
-    # Twice the standard error of so many repetitions above what is promised would be a fault.
-    risk = 1 - confidence
-    assert broken / REPETITIONS <= risk + 2 * math.sqrt(risk * (1 - risk) / REPETITIONS)
-    assert sum(left) / len(left) < 0.5
-
-
 def test_is_the_new_one_better() -> None:
     first = _outcomes(("pass", PASS, 0.9, 20), ("fail", FAIL, 0.1, 20))
     second = [
@@ -171,11 +109,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "2.0% (0.6-7.0)" in done.stdout
     assert "10 are right here alone, 0 there" in done.stdout
-    assert "--pass-above 0.600001; 0 of 100 got through here" in done.stdout
+    assert "of 100 failed groups 0 pass, 1 may" in done.stdout
+    assert f"`shenhe promise {first} --max-false-pass 0.05 --output promise.json`" in done.stdout
     told = json.loads(figures.read_text(encoding="utf-8"))
     assert told["BBU接地线检查"]["false_pass"]["count"] == 2
     assert told["comparison"]["p_value"] == pytest.approx(2 / 2**10)
-    assert told["threshold"]["left_to_people"]["count"] == 2
+    assert told["promise"]["BBU接地线检查"]["left_to_people"]["count"] == 2
     assert len(read_outcomes(first)) == 200
     for bad, said in (
         (["--max-false-pass", "2"], "must be between 0 and 1"),

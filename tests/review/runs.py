@@ -14,6 +14,7 @@ from shenhe.row_types import (
     AnswerMeta,
     CaptionMeta,
     CaptionRow,
+    Evidence,
     RunMeta,
     SummaryRow,
     VerdictMeta,
@@ -40,6 +41,10 @@ class Group(NamedTuple):
     line: str = LINE
     mission: str = MISSION
     why: tuple[str, ...] = ()
+    ruling: Ruling | None = None
+    log_odds: float | None = None
+    evidence: Evidence | None = None
+    raw: str = ""
 
 
 def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> Path:
@@ -59,9 +64,9 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
                 "reason": group.reason,
                 "p_pass": group.p_pass,
                 "status": "decided" if group.verdict else "undecided",
-                "raw": "",
+                "raw": group.raw,
                 "timestamp": TIME,
-                "meta": VERDICT_META.model_copy(update={"why": list(group.why)}),
+                "meta": _verdict_meta(group),
             }
         )
         rows.setdefault(rows_file(folder / "stage_a", group.mission), []).append(summary.to_json())
@@ -70,6 +75,11 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return folder
+
+
+def _verdict_meta(group: Group) -> VerdictMeta:
+    fields = {name: getattr(group, name) for name in ("ruling", "log_odds", "evidence")}
+    return VERDICT_META.model_copy(update=fields | {"why": list(group.why)})
 
 
 def write_captions(folder: Path, photos: Sequence[Path], desc: str = "BBU设备/华为") -> None:

@@ -109,8 +109,8 @@ def _form(page: str) -> dict[str, str]:
 def test_a_decision_on_other_photos_counts_nowhere(
     case: Case, change: Callable[[Path], None]
 ) -> None:
-    first = _decide(case, lines={"图片_1": BETTER})
-    _decide(case, "g2")
+    first = _decide(case, lines={"图片_1": BETTER}, label_wrong=True)
+    _decide(case, "g2", label_wrong=True)
     change(_photo(case))
     assert Index(case.out).progress(Filters()) == (2, 2, 2)  # no run has seen the change yet
     _run(case)

@@ -221,6 +221,7 @@ def test_exports_from_the_command_line(
     assert "no reason to learn" in output.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("decisions.csv", "decisions.xlsx", "decisions.jsonl"),
+        *("excluded.txt", "excluded.csv", "excluded.jsonl"),
         *("stage_a.jsonl", "stage_b.jsonl", "captions.jsonl"),
     }
     sheet = (tmp_path / "out" / "decisions.csv").read_text(encoding="utf-8-sig")

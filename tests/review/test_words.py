@@ -182,7 +182,7 @@ def test_words_are_there_in_both_languages() -> None:
         placeholders = re.findall(r"\{\w+\}", sentence)
         assert sorted(placeholders) == sorted(re.findall(r"\{\w+\}", english[name])), name
     for name in EXPORTS:
-        assert chinese["export_" + name.replace("decisions.", "").replace(".jsonl", "")]
+        assert chinese["export_" + name.replace(".", "_")]
 
 
 def test_rows_that_have_gone_are_told_of_in_words(tmp_path: Path) -> None:

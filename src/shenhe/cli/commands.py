@@ -80,6 +80,11 @@ COMMANDS: Final = {
         "shenhe review out --port 8765",
         "review",
     ),
+    "promise": Command(
+        "a threshold for each mission that keeps false passes below a share",
+        "shenhe promise out --max-false-pass 0.05 --output promise.json",
+        "promise",
+    ),
     "merge": Command(
         "merge adapters into one checkpoint",
         "shenhe merge --model base --adapters lora --output-dir merged",
@@ -118,6 +123,11 @@ COMMANDS: Final = {
     "evaluate verdicts": Command(
         "verdicts against labels: what slips through, what is stopped in vain, how sure",
         "shenhe evaluate verdicts out --max-false-pass 0.02 --against out-before",
+        "evaluate",
+    ),
+    "evaluate evidence": Command(
+        "what the lines show of failed groups: what a rule can stop, and what no judge of them can",
+        "shenhe evaluate evidence out --html evidence.html",
         "evaluate",
     ),
     "check": Command(

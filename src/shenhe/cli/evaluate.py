@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
     from shenhe.evaluation.page import Table
     from shenhe.evaluation.verdicts import VerdictScores
+    from shenhe.row_types import Row
     from shenhe.rows.outcomes import Outcome
 
 JSON_HELP = "write the figures there too"
-CAPTION_COLUMNS, VERDICT_COLUMNS = 120, 160
+TRUTH_HELP = "labels of the photo tree, or what people decided in `review`"
+CAPTION_COLUMNS, VERDICT_COLUMNS, EVIDENCE_COLUMNS = 120, 160, 160
 
 
 @option_class
@@ -47,16 +50,35 @@ class VerdictsOptions:
         "is it better than this other run?", default=None, metavar="RUN_DIR"
     )
     max_false_pass: float | None = option(
-        "choose a --pass-above that lets at most this share of bad groups through",
+        "what threshold lets at most this share of the groups pass that people fail",
         default=None,
         metavar="SHARE",
     )
     confidence: float = option("of that promise", default=0.95, metavar="C")
-    truth: Literal["labels", "decisions"] = option(
-        "labels of the photo tree, or what people decided in `review`", default="labels"
-    )
+    truth: Literal["labels", "decisions"] = option(TRUTH_HELP, default="labels")
     json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
     html: Path | None = option("write a page with curves", default=None, metavar="FILE")
+
+
+@option_class
+class EvidenceOptions:
+    """Options of the survey of what lines show."""
+
+    run_dir: Path = argument("RUN_DIR", "what `run` wrote")
+    missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
+    truth: Literal["labels", "decisions"] = option(TRUTH_HELP, default="labels")
+    reason: str | None = option(
+        "the key of rows that holds people's reasons; default: a likely one",
+        default=None,
+        metavar="FIELD",
+    )
+    list: Path | None = option(
+        "write the failed groups, and those that the rules hold back",
+        default=None,
+        metavar="FILE.jsonl",
+    )
+    json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
+    html: Path | None = option("write a page of them", default=None, metavar="FILE")
 
 
 def captions(options: CaptionsOptions) -> int:
@@ -98,7 +120,7 @@ def verdicts(options: VerdictsOptions) -> int:
     if options.truth == "labels":
         report.add_decisions(options.run_dir)
     if options.max_false_pass is not None:
-        report.add_threshold(options.max_false_pass, options.confidence, outcomes, scores)
+        report.add_promise(options.max_false_pass, options)
     if options.against is not None:
         report.add_comparison(
             options.against, outcomes, read_outcomes(options.against, options.truth)
@@ -112,6 +134,46 @@ def verdicts(options: VerdictsOptions) -> int:
         write_verdict_page(options.html, name, title, outcomes, scores, further, report.lines)
         show(f"page: {options.html}")
     return 0
+
+
+def evidence(options: EvidenceOptions) -> int:
+    """Say what the lines of a run show of the groups that people failed and passed."""
+    from shenhe.config import load_missions
+    from shenhe.evaluation import (
+        describe_survey,
+        evidence_tables,
+        survey_evidence,
+        write_evidence_page,
+    )
+
+    run_dir, truth = options.run_dir, options.truth
+    with _rows_writer(options.list) as record:
+        survey = survey_evidence(
+            run_dir, load_missions(options.missions), truth, options.reason, record
+        )
+    for table in evidence_tables(survey):
+        _print_table(table, EVIDENCE_COLUMNS)
+    sentences = describe_survey(survey)
+    for words in sentences:
+        show(f"{words.zh}\n{words.en}")
+    words_of_them = {"sentences": [words._asdict() for words in sentences]}
+    _write_json(options.json, survey.to_json() | words_of_them)
+    if options.html is not None:
+        write_evidence_page(options.html, run_dir.resolve().name, truth, survey)
+        show(f"page: {options.html}")
+    return 0
+
+
+@contextmanager
+def _rows_writer(path: Path | None) -> Iterator[Callable[[Row], object] | None]:
+    """Open a file of rows that is written whole or not at all; None without one."""
+    from shenhe.files import whole_file
+
+    if path is None:
+        yield None
+        return
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        yield lambda row: file.write(row.to_json() + "\n")
 
 
 @dataclass(slots=True)
@@ -141,31 +203,19 @@ class _VerdictReport:
             self.add_table("Against people's decisions in review", scores)
             self.figures["decisions"] = _figures(scores)
 
-    def add_threshold(
-        self,
-        share: float,
-        confidence: float,
-        outcomes: Sequence[Outcome],
-        scores: Mapping[str, VerdictScores],
-    ) -> None:
-        """Choose the threshold that lets at most a share of bad groups through."""
-        from shenhe.evaluation import choose_threshold
+    def add_promise(self, share: float, options: VerdictsOptions) -> None:
+        """Say what `shenhe promise` would promise of each mission."""
+        from shenhe.promise import Goal, Terms, describe, propose
 
-        threshold = choose_threshold(outcomes, share, confidence)
-        self.figures["threshold"] = None if threshold is None else threshold.to_json()
-        goal = f"at most {share:g} of bad groups, {confidence:g} sure"
-        if threshold is None:
-            total = scores[""].false_pass.total
+        terms = Terms(Goal(share, options.confidence), options.truth)
+        proposal = propose(options.run_dir, terms)
+        self.figures["promise"] = proposal.to_json()
+        self.lines += describe(proposal)
+        if proposal.promised:
             self.lines.append(
-                f"{goal}: no threshold can promise that; {total} groups that people failed are too"
-                " few"
+                f"`shenhe promise {options.run_dir} {spelled('max_false_pass', f'{share:g}')}"
+                f" {spelled('output', 'promise.json')}` writes it down, to run with"
             )
-            return
-        self.lines.append(
-            f"{goal}: {spelled('pass_above', f'{threshold.pass_above:g}')};"
-            f" {threshold.false_pass.count} of {threshold.false_pass.total} got through here,"
-            f" {threshold.left_to_people.value:.1%} of all are left to people"
-        )
 
     def add_comparison(
         self, run_dir: Path, outcomes: Sequence[Outcome], baseline: Sequence[Outcome]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from shenhe.cli.loading import ConfigOptions
+from shenhe.errors import OptionError
 from shenhe.options import Whole, argument, option, option_class, section
 from shenhe.printable import show
 
@@ -38,18 +39,34 @@ class ReviewOptions:
     export: Path | None = option(
         "write decisions and training rows, then leave", default=None, metavar="DIR"
     )
+    audit_share: float | None = option(
+        "blind audit: draw this share of the groups that the machine passed, at random; people"
+        " judge them by their photos alone. Default: the share of the last time",
+        default=None,
+        metavar="SHARE",
+    )
     config: ConfigOptions = section("prompts", default=ConfigOptions())
 
 
 def review(options: ReviewOptions) -> int:
-    """Serve the pages until interrupted, or write the exports."""
+    """Serve the pages until interrupted, or write the exports.
+
+    Raises: OptionError for a share that is none.
+    """
+    share = options.audit_share
+    if share is not None and not 0 < share <= 1:
+        raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
     from shenhe.config import load_missions, load_prompts
     from shenhe.review import Index, Prompting
 
     config = options.config
     prompting = Prompting(load_missions(config.missions), load_prompts(config.prompts))
     show(f"reading {options.run_dir} ...", file=sys.stderr)
-    index = Index(options.run_dir, options.captions)
+    index = Index(options.run_dir, options.captions, options.audit_share)
+    if index.audit:
+        drawn = index.audit.progress("").groups
+        of_passed = f"{index.audit.plan.share:g} of those passed"
+        show(f"blind audit: {drawn} groups drawn ({of_passed})", file=sys.stderr)
     if options.export is not None:
         return _export(options.export, index, prompting)
     from shenhe.cli.review_server import serve  # its libraries are needed for nothing else

@@ -16,10 +16,14 @@ from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
 from shenhe.review.index import Index
 from shenhe.review.pictures import photo_tag
+from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.templating import environment
 
-NOTICES = ("undone", "not_undone", "nothing_to_undo", "end")
+NOTICES = (
+    *("undone", "not_undone", "nothing_to_undo", "end"),
+    *("blind_decided", "blind_seen", "blind_end"),
+)
 """Words that a page shows where `told` in its address names them."""
 YEAR = 365 * 24 * 3600
 """How long a browser keeps a cookie. Units: seconds."""
@@ -51,6 +55,7 @@ class Site:
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")
+        self._templates.globals["split_code"] = split_code
 
     def render(
         self, request: Request, template: str, status: int = 200, **values: object
@@ -71,7 +76,7 @@ class Site:
             address=f"{path}?{query}" if query else path,
             notice=notice if notice in NOTICES else "",
             about=request.query_params.get("about", ""),
-            **{"tail": "", **values},
+            **{"tail": "", "section": "", **values},
         )
         return HTMLResponse(text, status)
 

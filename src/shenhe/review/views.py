@@ -13,8 +13,9 @@ from shenhe.locations import locate
 from shenhe.printable import printable
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
-from shenhe.rows.decision_rows import DecisionChoice, Opinion
-from shenhe.values import photo_key
+from shenhe.row_types import VerdictRow
+from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
+from shenhe.values import PASS, UNDECIDED_CODES, Ruling, photo_key
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
 """Reasons for 不通过 beside the faults of the vocabulary."""
@@ -51,6 +52,15 @@ class ReviewPhoto:
     """Damage that the decoder reported, or empty."""
     objects: list[ObjectView] | None
     """Objects of its caption; None where the run has none."""
+
+
+class BlindPhoto(NamedTuple):
+    """A photo of a group as the blind audit shows it."""
+
+    key: str
+    name: str
+    tag: str
+    damaged_inside: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +102,29 @@ def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
     return photos
 
 
-def split_reason(reason: str, photos: int) -> list[ReasonPart]:
-    """Split a reason at the names of photos that the group has."""
+def lay_out_blind_photos(group: GroupRows) -> list[BlindPhoto]:
+    """Lay out the photos of a group without what the model says of them."""
+    damage = group.summary.damaged_inside if group.summary else str
+    return [
+        BlindPhoto(key, printable(locate(image).name), photo_tag(image), damage(key))
+        for key, image in ((photo_key(index), image) for index, image in enumerate(group.images))
+    ]
+
+
+def split_code(verdict: Ruling | None, reason: str) -> tuple[str, str]:
+    """Split the reason of an undecided group at its code; empty for a reason of the model.
+
+    >>> split_code(None, "evidence_missing: 缺少: 电线")
+    ('evidence_missing', '缺少: 电线')
+    """
+    code, _, message = reason.partition(": ")
+    return (code, message) if verdict is None and code in UNDECIDED_CODES else ("", reason)
+
+
+def split_reason(row: VerdictRow, photos: int) -> list[ReasonPart]:
+    """Split a reason, without its code, at the names of photos that the group has."""
     parts = []
-    for text in re.split(r"(图片_\d+)", reason):
+    for text in re.split(r"(图片_\d+)", split_code(row.verdict, row.reason)[1]):
         number = int(text[3:]) if re.fullmatch(r"图片_\d{1,6}", text) else 0
         parts.append(ReasonPart(text, number if number <= photos else 0))
     return [part for part in parts if part.text]
@@ -125,6 +154,19 @@ def read_opinion(form: Mapping[str, str], group: GroupRows) -> Opinion:
             "descs": descs,
         }
     )
+
+
+def answer_label(
+    opinion: Opinion, group: GroupRows, current: Decision | None, *, asked: bool
+) -> Opinion:
+    """Give an opinion with its answer to whether the label is wrong.
+
+    通过 says so where the page asks, and keeps what the present decision says of the label.
+    """
+    is_wrong = asked
+    if current and current.opinion and current.stands_on(group.entry.inputs):
+        is_wrong |= current.opinion.label_wrong
+    return opinion.model_copy(update={"label_wrong": is_wrong and opinion.choice == PASS})
 
 
 def _lay_out_objects(

@@ -29,7 +29,7 @@ Completion = str | Sequence[Mapping[str, object]]
 """A text, or a conversation: the `content` of its last message is a text or a list of parts."""
 GroupLines = str | Sequence[str] | Mapping[str, str | None]
 """The lines of one group: {"图片_1": line}, the same as JSON, or a list in the photos' order."""
-_WORD = re.compile(r"[A-Z]*[\u4e00-\u9fff]+")
+_WORD = re.compile(r"[A-Z\u4e00-\u9fff]*[\u4e00-\u9fff]")
 
 
 def caption_format(
@@ -159,7 +159,9 @@ def _grounded(judgement: Judgement, lines: Mapping[str, str]) -> float:
     named = verdict.photos_named(reason)
     if not named <= lines.keys():
         return 0.0
-    if judgement.verdict == PASS and set(_words(reason)) & set(_faults()):
+    if judgement.verdict == PASS and any(
+        word.endswith(fault) for word in _words(reason) for fault in _faults()
+    ):
         return 0.0
     photo_words = {word for line in lines.values() for word in _words(line)}
     grounded = total = 0
@@ -183,9 +185,9 @@ def _words(text: str) -> list[str]:
 @cache
 def _attributes() -> re.Pattern[str]:
     """Return the pattern of the words behind the category of each path."""
-    words = {
-        word for path in load_vocabulary().paths for word in _WORD.findall(path.partition("/")[2])
-    }
+    paths = [path.partition("/") for path in load_vocabulary().paths]
+    words = {word for _, _, levels in paths for word in _WORD.findall(levels)}
+    words -= {word for category, _, _ in paths for word in _WORD.findall(category)}
     return re.compile("|".join(sorted(words, key=len, reverse=True)))
 
 

@@ -32,12 +32,18 @@ class AuditPlan(Row):
 
     def number(self, key: str) -> float:
         """Give the number of a group, uniform from 0 to 1; people look in the order of it."""
-        digest = hashlib.sha256(f"{self.seed}\x1f{key}".encode("utf-8", "surrogatepass")).digest()
-        return int.from_bytes(digest[:8]) / 2**64
+        return int.from_bytes(self._digest(key)[:8]) / 2**64
+
+    def ticket(self, key: str) -> str:
+        """Give an address of a group that tells nothing of it, 32 hexadecimal digits."""
+        return self._digest(key)[8:24].hex()
 
     def draws(self, key: str) -> bool:
         """Whether a group that the machine passed is looked at."""
         return self.number(key) < self.share
+
+    def _digest(self, key: str) -> bytes:
+        return hashlib.sha256(f"{self.seed}\x1f{key}".encode("utf-8", "surrogatepass")).digest()
 
 
 def audit_file(run_dir: Path) -> Path:

@@ -21,11 +21,14 @@ CREATE TABLE IF NOT EXISTS decisions (
     inputs TEXT, audit REAL,
     UNIQUE (key, version)
 );
-CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
-CREATE INDEX IF NOT EXISTS undone ON decisions (undoes) WHERE undoes IS NOT NULL;
 CREATE TABLE IF NOT EXISTS current (
     key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
 ) WITHOUT ROWID;
+"""
+_INDEXES = """
+CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
+CREATE INDEX IF NOT EXISTS undone ON decisions (undoes) WHERE undoes IS NOT NULL;
+CREATE INDEX IF NOT EXISTS blind ON decisions (key) WHERE audit IS NOT NULL;
 """
 _ADDED = {"inputs": ("TEXT", 2), "audit": ("REAL", 3)}
 """Columns that were added later: their type, and the layout that has them first."""
@@ -71,14 +74,19 @@ def _create_tables(db: sqlite3.Connection) -> None:
     Of two processes that open such a file, the second changes nothing.
     """
     db.execute("BEGIN IMMEDIATE")
-    for statement in filter(str.strip, _TABLES.split(";")):
-        db.execute(statement)
+    _execute_each(db, _TABLES)
     present = {name for _, name, *_ in db.execute("PRAGMA table_info(decisions)")}
     for name, (kind, _) in _ADDED.items():
         if name not in present:
             db.execute(f"ALTER TABLE decisions ADD COLUMN {name} {kind}")
+    _execute_each(db, _INDEXES)
     db.execute(f"PRAGMA user_version = {LAYOUT}")
     db.execute("COMMIT")
+
+
+def _execute_each(db: sqlite3.Connection, statements: str) -> None:
+    for statement in filter(str.strip, statements.split(";")):
+        db.execute(statement)
 
 
 def find_damage(db: sqlite3.Connection) -> str:

@@ -16,7 +16,13 @@ from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
-from shenhe.rows.decision_tables import COLUMNS, SELECT, damage_error, is_damage, prepare_tables
+from shenhe.rows.decision_tables import (
+    COLUMNS,
+    SELECT,
+    damage_error,
+    is_damage,
+    prepare_tables,
+)
 from shenhe.rows.photo_inputs import read_photo_inputs
 
 BUSY_SECONDS = 30.0
@@ -85,8 +91,24 @@ class Decisions:
         the photos by the key of their group; None reads them from the rows of the run.
         Raises: RunError if the decisions or the rows cannot be read.
         """
+        query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
+        yield from self._standing(query, inputs)
+
+    def audited(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[Decision]:
+        """Yield the last blind decision on each group that has one, as `all_current` does.
+
+        A blind decision that was taken back does not count. One that is followed by a decision of
+        somebody who saw the verdict does: what was said blind is what an audit counts.
+        Raises: RunError if the decisions or the rows cannot be read.
+        """
+        query = f"{_NOT_UNDONE} AND audit IS NOT NULL ORDER BY number"
+        # The last one of each group: an earlier one is 待定, or of photos that have changed since.
+        latest = {decision.key: decision for decision in self._standing(query, inputs)}
+        yield from sorted(latest.values(), key=lambda decision: decision.number)
+
+    def _standing(self, query: str, inputs: Mapping[str, str | None] | None) -> Iterator[Decision]:
+        """Yield the decisions of a query that were not taken back and hold for their photos."""
         with self._reading() as db:
-            query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
             for row in db.execute(query):
                 decision = from_cells(row)
                 if decision.opinion is None:

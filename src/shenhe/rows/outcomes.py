@@ -106,7 +106,7 @@ def read_outcomes(run_dir: Path, truth: Truth = "labels") -> list[Outcome]:
     """
     outcomes = list(map(Outcome.of, read_run_verdicts(run_dir)))
     if truth == "decisions":
-        labels = _read_decisions(run_dir)
+        labels = read_decided_labels(run_dir)
         return [outcome._replace(label=labels.get(outcome.key)) for outcome in outcomes]
     corrected = read_corrected_labels(run_dir)
     if not corrected:
@@ -155,8 +155,11 @@ def has_decisions(run_dir: Path) -> bool:
     return decisions_file(run_dir).exists()  # opening it reports whatever else lies there
 
 
-def _read_decisions(run_dir: Path) -> dict[str, Label]:
-    """Give the decisions of people as labels; 待定 decides nothing."""
+def read_decided_labels(run_dir: Path) -> dict[str, Label]:
+    """Read the decisions of people as labels; 待定 decides nothing.
+
+    Raises: RunError if nobody has decided anything, or the decisions cannot be read.
+    """
     if not has_decisions(run_dir):
         raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
     return {

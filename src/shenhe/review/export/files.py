@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shenhe.files import whole_file
 from shenhe.review.export.contents import DecidedGroups, ExportFile, Prompting
+from shenhe.review.export.exclusions import write_keys, write_rows, write_sheet
 from shenhe.review.export.sheets import write_csv, write_jsonl, write_xlsx
 from shenhe.review.export.training import caption_rows, stage_a_rows, stage_b_rows
 from shenhe.review.index import Index
@@ -17,6 +18,9 @@ _SHEETS: dict[str, Callable[[DecidedGroups], ExportFile]] = {
     "decisions.csv": write_csv,
     "decisions.xlsx": write_xlsx,
     "decisions.jsonl": write_jsonl,
+    "excluded.txt": write_keys,
+    "excluded.csv": write_sheet,
+    "excluded.jsonl": write_rows,
 }
 _TRAINING: dict[str, Callable[[DecidedGroups, Prompting, Counter[str]], Iterator[str]]] = {
     "stage_a.jsonl": stage_a_rows,
@@ -26,7 +30,10 @@ _TRAINING: dict[str, Callable[[DecidedGroups, Prompting, Counter[str]], Iterator
 EXPORTS = {
     "decisions.csv": "text/csv; charset=utf-8",
     "decisions.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    **dict.fromkeys(("decisions.jsonl", *_TRAINING), "application/x-ndjson"),
+    "decisions.jsonl": "application/x-ndjson",
+    "excluded.txt": "text/plain; charset=utf-8",
+    "excluded.csv": "text/csv; charset=utf-8",
+    **dict.fromkeys(("excluded.jsonl", *_TRAINING), "application/x-ndjson"),
 }
 """Media types of the files by their names."""
 
@@ -45,7 +52,8 @@ def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
     if outdated := index.count_outdated():
         left_out["the photos have changed since it was decided"] = outdated
     if name in _SHEETS:
-        return replace(_SHEETS[name](groups), left_out=left_out)
+        sheet = _SHEETS[name](groups)
+        return replace(sheet, left_out=sheet.left_out + left_out)
     lines = list(_TRAINING[name](groups, prompting, left_out))
     return ExportFile("".join(f"{line}\n" for line in lines).encode(), len(lines), left_out)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable, Sequence
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
 
 from shenhe.review.export.contents import DecidedGroups, ExportFile
 from shenhe.review.index import GroupRows
@@ -28,6 +30,8 @@ _COLUMN_WIDTHS = {
     "reviewer": 14,
     "at": 28,
     "version": 8,
+    "label_wrong": 12,
+    "audit": 8,
 }
 """Columns of a sheet. Units: characters."""
 MAX_CELL = 32_000
@@ -45,13 +49,18 @@ def safe_cell(value: object) -> str:
 
 
 def write_csv(groups: DecidedGroups) -> ExportFile:
-    """Write a CSV with a byte order mark, which Excel reads as UTF-8 in every language."""
+    """Write the decisions as a CSV."""
+    return make_csv(_COLUMN_WIDTHS, (_cells(decision, group) for decision, group in groups))
+
+
+def make_csv(header: Iterable[str], rows: Iterable[Sequence[str]]) -> ExportFile:
+    """Make a CSV with a byte order mark, which Excel reads as UTF-8 in every language."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(_COLUMN_WIDTHS)
-    rows = [_cells(decision, group) for decision, group in groups]
-    writer.writerows(rows)
-    return ExportFile(b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "replace"), len(rows))
+    writer.writerow(header)
+    written = list(rows)
+    writer.writerows(written)
+    return ExportFile(b"\xef\xbb\xbf" + text.getvalue().encode("utf-8", "replace"), len(written))
 
 
 def write_xlsx(groups: DecidedGroups) -> ExportFile:
@@ -59,8 +68,8 @@ def write_xlsx(groups: DecidedGroups) -> ExportFile:
     book = Workbook(write_only=True)
     sheet = book.create_sheet("decisions")
     sheet.freeze_panes = "A2"
-    for letter, width in zip("ABCDEFGHIJKLM", _COLUMN_WIDTHS.values(), strict=True):
-        sheet.column_dimensions[letter].width = width
+    for number, width in enumerate(_COLUMN_WIDTHS.values(), 1):
+        sheet.column_dimensions[get_column_letter(number)].width = width
     header = [WriteOnlyCell(sheet, name) for name in _COLUMN_WIDTHS]
     for cell in header:
         cell.font = Font(bold=True)
@@ -93,5 +102,6 @@ def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
         *(p_pass, row.reason if row else ""),
         *(opinion.choice, "yes" if decision.overrules else "no", opinion.fault),
         *(opinion.comment, decision.reviewer, decision.at, decision.version),
+        *("yes" if opinion.label_wrong else "no", decision.audit),
     )
     return list(map(safe_cell, values))

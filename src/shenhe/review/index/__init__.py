@@ -3,8 +3,22 @@
 It is built from the rows, and built again whenever they have changed.
 """
 
-from shenhe.review.index.filters import STATES, VERDICTS, Filters
+from shenhe.review.index.audits import AuditEntry, AuditProgress, AuditQueue
+from shenhe.review.index.filters import LABELS, QUEUES, STATES, VERDICTS, Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.queries import Index
 
-__all__ = ["STATES", "VERDICTS", "Filters", "GroupRows", "Index", "Progress", "QueueEntry"]
+__all__ = [
+    "LABELS",
+    "QUEUES",
+    "STATES",
+    "VERDICTS",
+    "AuditEntry",
+    "AuditProgress",
+    "AuditQueue",
+    "Filters",
+    "GroupRows",
+    "Index",
+    "Progress",
+    "QueueEntry",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -11,14 +12,16 @@ from shenhe.files import put_in_place
 from shenhe.review.index.sources import Sources, stamp_file
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
+from shenhe.rows.audits import AuditPlan
 from shenhe.rows.need import queue_position
 from shenhe.rows.readers import read_failures, read_with_offsets
+from shenhe.values import PASS
 
-LAYOUT = 2
+LAYOUT = 3
 
 
-def is_current(path: Path, sources: Sources) -> bool:
-    """Whether an index was built from these files in their present state."""
+def is_current(path: Path, sources: Sources, plan: AuditPlan | None) -> bool:
+    """Whether an index was built from these files in their present state, and for this audit."""
     if not path.exists():
         return False
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -26,12 +29,15 @@ def is_current(path: Path, sources: Sources) -> bool:
             if db.execute("PRAGMA user_version").fetchone()[0] != LAYOUT:
                 return False
             stamps = db.execute("SELECT path, size, changed FROM files").fetchall()
+            seeds = [seed for (seed,) in db.execute("SELECT seed FROM plans")]
         except sqlite3.DatabaseError:  # damaged; everything in it can be read from the rows again
             return False
+    if seeds != ([plan.seed] if plan else []):
+        return False
     return sorted(stamps) == sorted(stamp_file(source) for source in sources.all())
 
 
-def build(path: Path, sources: Sources) -> None:
+def build(path: Path, sources: Sources, plan: AuditPlan | None) -> None:
     """Write an index beside the old one, then replace that.
 
     Raises: RunError for rows of another form; sqlite3.Error.
@@ -54,6 +60,8 @@ def build(path: Path, sources: Sources) -> None:
         _insert_captions(db, sources, numbers)
         db.execute("COMMIT")
         db.executescript(_ORDERED_TABLES)
+        if plan:
+            _insert_audits(db, plan)
         db.execute(f"PRAGMA user_version = {LAYOUT}")
     put_in_place(new_path, path)
 
@@ -76,7 +84,7 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
     for path in sources.stage_b:
         for offset, row in read_with_offsets(path, VerdictRow):
             db.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     row.key,
                     numbers[path],
@@ -88,8 +96,19 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
                     row.p_pass,
                     row.reason,
                     queue_position(row),
+                    row.meta.ruling or row.verdict,
+                    _sureness(row),
                 ),
             )
+
+
+def _sureness(row: VerdictRow) -> float | None:
+    """Give the log-odds of 通过, from `p_pass` in rows without them; None if neither is known."""
+    if row.meta.log_odds is not None or row.p_pass is None:
+        return row.meta.log_odds
+    if row.p_pass in (0, 1):
+        return math.copysign(math.inf, row.p_pass - 0.5)
+    return math.log(row.p_pass / (1 - row.p_pass))
 
 
 def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
@@ -108,6 +127,16 @@ def _insert_captions(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
                 )
 
 
+def _insert_audits(db: sqlite3.Connection, plan: AuditPlan) -> None:
+    """Number the groups that the machine passed in the order of their draw, whatever the share."""
+    passed = db.execute("SELECT number, key FROM groups WHERE verdict = ?", (PASS,)).fetchall()
+    drawn = sorted((plan.number(key), number, plan.ticket(key)) for number, key in passed)
+    db.execute("BEGIN")
+    db.execute("INSERT INTO plans VALUES (?)", (plan.seed,))
+    db.executemany("INSERT INTO audits (draw, number, ticket) VALUES (?, ?, ?)", drawn)
+    db.execute("COMMIT")
+
+
 _TABLES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
 CREATE TABLE lines (
@@ -115,10 +144,14 @@ CREATE TABLE lines (
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
-    verdict TEXT, p_pass REAL, reason TEXT, need REAL
+    verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, sureness REAL
 ) WITHOUT ROWID;
 CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
 CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
+CREATE TABLE plans (seed TEXT);
+CREATE TABLE audits (
+    rank INTEGER PRIMARY KEY, draw REAL, number INTEGER UNIQUE, ticket TEXT UNIQUE
+);
 """
 _ORDERED_TABLES = """
 BEGIN;
@@ -138,6 +171,10 @@ SELECT g.number, g.group_id || char(10) || g.reason || char(10) || coalesce(l.li
 FROM groups g LEFT JOIN lines l ON l.key = g.key;
 CREATE TABLE missions (name TEXT);
 INSERT INTO missions SELECT mission FROM groups GROUP BY mission ORDER BY mission;
+CREATE TABLE doubts (rank INTEGER PRIMARY KEY, number INTEGER UNIQUE);
+INSERT INTO doubts (number)
+SELECT g.number FROM verdicts v JOIN groups g ON g.key = v.key
+WHERE v.label = 'fail' AND v.ruling = '通过' ORDER BY v.sureness DESC, g.number;
 DROP TABLE lines;
 DROP TABLE verdicts;
 COMMIT;

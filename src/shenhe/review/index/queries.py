@@ -12,12 +12,14 @@ from shenhe.errors import IntakeError, RunError
 from shenhe.intake import list_photos
 from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
+from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
-from shenhe.review.index.filters import OVERRULES, Filters, to_condition
+from shenhe.review.index.filters import LABELS, OVERRULES, QUEUES, Filters, to_condition
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
-from shenhe.rows.decision_rows import Decision
+from shenhe.rows.audits import plan_audit, read_audit_plan
+from shenhe.rows.decision_rows import DEFERRED, Decision
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.readers import read_at
@@ -26,7 +28,7 @@ _ENTRY = (
     "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
     f" c.choice, {OVERRULES}"
 )
-_JOINED = f"groups g LEFT JOIN decided.current c ON c.key = g.key AND {STANDS}"
+_JOINED = f"LEFT JOIN decided.current c ON c.key = g.key AND {STANDS}"
 _DECIDED = f"decided.current c CROSS JOIN groups g ON g.key = c.key AND {STANDS}"
 """Joined from the decisions on: only a small part of the groups has one."""
 
@@ -41,17 +43,23 @@ class Index:
             print(entry.number, entry.group_id, entry.reason)
     """
 
-    def __init__(self, run_dir: Path, captions: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, run_dir: Path, captions: Sequence[Path] = (), audit_share: float | None = None
+    ) -> None:
         """Open the index of a run folder, and build it again if the rows have changed.
 
+        `audit_share` of the groups that the machine passed are drawn for the blind audit; None
+        keeps the plan that the run has, if it has one.
         Raises: RunError if the folder holds no verdicts, or rows of another form.
         """
         sources = find_sources(run_dir, captions)
         self.decisions = Decisions(run_dir)
         self.path = self.decisions.path.with_name("index.sqlite")
+        plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
+        self.audit = AuditQueue(self._connect, plan) if plan else None
         try:
-            if not is_current(self.path, sources):
-                build(self.path, sources)
+            if not is_current(self.path, sources, plan):
+                build(self.path, sources, plan)
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}") from error
 
@@ -62,8 +70,15 @@ class Index:
         return [name for (name,) in rows]
 
     def page(self, filters: Filters, after: int = 0, count: int = 50) -> list[QueueEntry]:
-        """List groups after a number in the order of the queue."""
-        return self._select_entries(filters, "g.number > ?", after, "ASC", count)
+        """List groups of the queue in its order, after a number.
+
+        In the queue of labels the open ones come first, after so many entries.
+        """
+        if filters.queue == LABELS:
+            queue = QUEUES[LABELS]
+            order = f"{queue.answered}, {queue.position} LIMIT ? OFFSET ?"
+            return self._select_entries(filters, "1", order, (count, after))
+        return self._select_entries(filters, "g.number > ?", "g.number LIMIT ?", (after, count))
 
     def following(
         self, filters: Filters, number: int, *, open_only: bool = False
@@ -71,25 +86,41 @@ class Index:
         """Find the next group of the queue, or the next open one; None at the end."""
         if open_only and not filters.state:
             filters = replace(filters, state="open")
-        return next(iter(self._select_entries(filters, "g.number > ?", number, "ASC", 1)), None)
+        return self._select_neighbour(filters, number, ">", "ASC")
 
     def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
         """Find the previous group of the queue; None at the beginning."""
-        return next(iter(self._select_entries(filters, "g.number < ?", number, "DESC", 1)), None)
+        return self._select_neighbour(filters, number, "<", "DESC")
 
     def progress(self, filters: Filters) -> Progress:
         """Count the groups that match the filters, whatever their state."""
+        queue = QUEUES[filters.queue]
         condition, values = to_condition(replace(filters, state=""))
         with self._connect() as db:
             (groups,) = db.execute(
-                f"SELECT count(*) FROM groups g WHERE {condition}", values
+                f"SELECT count(*) FROM groups g {queue.joins} WHERE {condition}", values
             ).fetchone()
             decided, overruled = db.execute(
-                f"SELECT count(c.choice), coalesce(sum({OVERRULES}), 0)"
-                f" FROM {_DECIDED} WHERE {condition}",
+                f"SELECT coalesce(sum({queue.answered}), 0), coalesce(sum({queue.against}), 0)"
+                f" FROM {_DECIDED} {queue.joins} WHERE {condition}",
                 values,
             ).fetchone()
         return Progress(groups, decided, overruled)
+
+    def last_answers(self, filters: Filters, count: int) -> list[bool]:
+        """List the last answers to the question of a queue, whether they are against, newest first.
+
+        待定 is no answer.
+        """
+        queue = QUEUES[filters.queue]
+        condition, values = to_condition(replace(filters, state=""))
+        with self._connect() as db:
+            rows = db.execute(
+                f"SELECT {queue.against} FROM {_DECIDED} {queue.joins} WHERE {condition}"
+                f" AND {queue.answered} AND c.choice <> ? ORDER BY c.number DESC LIMIT ?",
+                (*values, DEFERRED, count),
+            ).fetchall()
+        return [bool(against) for (against,) in rows]
 
     def count_matching(self, filters: Filters, progress: Progress | None = None) -> int:
         """Count the groups that match the filters; `progress` saves counting it again."""
@@ -98,7 +129,8 @@ class Index:
             progress = progress or self.progress(filters)
             return progress.groups - (progress.decided if filters.state else 0)
         with self._connect() as db:
-            query = f"SELECT count(*) FROM {_DECIDED} WHERE {condition}"
+            joins = QUEUES[filters.queue].joins
+            query = f"SELECT count(*) FROM {_DECIDED} {joins} WHERE {condition}"
             return int(db.execute(query, values).fetchone()[0])
 
     def current_decisions(self) -> Iterator[Decision]:
@@ -138,7 +170,7 @@ class Index:
     ) -> GroupRows | None:
         cells = db.execute(
             "SELECT g.verdict_file, g.verdict_at, g.summary_file, g.summary_at,"
-            f" {_ENTRY} FROM {_JOINED} WHERE {condition}",
+            f" {_ENTRY} FROM groups g {_JOINED} WHERE {condition}",
             (value,),
         ).fetchone()
         if cells is None:
@@ -162,15 +194,28 @@ class Index:
                 captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
         return GroupRows(entry, verdict, summary, images, captions)
 
+    def _select_neighbour(
+        self, filters: Filters, number: int, comparison: str, order: str
+    ) -> QueueEntry | None:
+        """Find the nearest group of the queue on one side of a group; 0 is before them all."""
+        position = QUEUES[filters.queue].position
+        here, values = "?", (number,)
+        if filters.queue:
+            here = "coalesce((SELECT rank FROM doubts WHERE number = ?), 0)"
+        bound = f"{position} {comparison} {here}"
+        entries = self._select_entries(filters, bound, f"{position} {order} LIMIT 1", values)
+        return next(iter(entries), None)
+
     def _select_entries(
-        self, filters: Filters, bound: str, number: int, order: str, count: int
+        self, filters: Filters, bound: str, order: str, bound_values: tuple[int, ...]
     ) -> list[QueueEntry]:
         condition, values = to_condition(filters)
+        joins = QUEUES[filters.queue].joins
         with self._connect() as db:
             rows = db.execute(
-                f"SELECT {_ENTRY} FROM {_JOINED} WHERE {condition} AND {bound}"
-                f" ORDER BY g.number {order} LIMIT ?",
-                (*values, number, count),
+                f"SELECT {_ENTRY} FROM groups g {joins} {_JOINED} WHERE {condition} AND {bound}"
+                f" ORDER BY {order}",
+                (*values, *bound_values),
             ).fetchall()
         return [_to_entry(cells) for cells in rows]
 

@@ -1,5 +1,7 @@
 """The routes of the application, a module for each concern."""
 
-from shenhe.review.routes import export, group, people, photos, queue, static, trail
+from shenhe.review.routes import audit, export, group, people, photos, queue, static, trail
 
-ROUTERS = tuple(module.router for module in (queue, group, trail, export, photos, static, people))
+ROUTERS = tuple(
+    module.router for module in (queue, group, audit, trail, export, photos, static, people)
+)

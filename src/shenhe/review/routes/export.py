@@ -13,7 +13,7 @@ router = APIRouter(prefix="/export")
 @router.get("")
 def list_exports(request: Request, site: CurrentSite) -> Response:
     """Show the list of files."""
-    return site.render(request, "export.html", exports=list(EXPORTS))
+    return site.render(request, "export.html", section="export", exports=list(EXPORTS))
 
 
 @router.get("/{name}")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
-from shenhe.review.faults import faults_digest, find_faults
+from shenhe.review.evidence_table import lay_out_evidence
 from shenhe.review.forms import (
     Form,
     PathNumber,
@@ -22,15 +21,25 @@ from shenhe.review.forms import (
     read_version,
     wants_json,
 )
-from shenhe.review.index import Filters, GroupRows, QueueEntry
+from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
+from shenhe.review.routes.audit import send_to_audit
 from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.unsaved import (
+    UnsavedDecision,
+    ask_back,
+    confirming_query,
+    find_doubt,
+    send_on,
+)
 from shenhe.review.views import (
     CHOICES,
     FURTHER_FAULTS,
     Draft,
+    answer_label,
     lay_out_photos,
     read_opinion,
+    split_code,
     split_reason,
 )
 from shenhe.review.words import load_words
@@ -39,22 +48,6 @@ from shenhe.templating import fill_sentence
 from shenhe.values import PASS
 
 router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class UnsavedDecision:
-    """A decision that was not stored, and why: its group is shown again with what was typed."""
-
-    draft: Draft
-    status: int
-    conflict: bool = False
-    """Somebody else has decided since."""
-    changed: bool = False
-    """The photos or the verdict have changed since."""
-    problem: str = ""
-    """An invalid line, in the reader's language."""
-    faults: Sequence[str] = ()
-    """Faults in spite of which the group would pass."""
 
 
 @router.get("/group/{number}")
@@ -80,29 +73,41 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         raise HTTPException(409)
     try:
         opinion = read_opinion(form, group)
+        current = site.index.decisions.current(group.entry.key)
+        opinion = answer_label(opinion, group, current, asked=_asks_label(filters, group))
         decision = Decision.on(group.entry, opinion, reviewer, version + 1)
     except ValidationError as error:
         raise HTTPException(400) from error
     unsaved = _check(request, site, form, group, opinion) or _store(site, decision)
     if unsaved is None:
-        return _send_on(request, _next_address(site, filters, group.entry.number))
+        return send_on(request, _next_address(site, filters, group.entry.number))
     if unsaved.faults and wants_json(request):
-        address = _confirmation_address(filters, group.entry.number, unsaved.faults)
-        return JSONResponse({"faults": unsaved.faults, "despite": address}, unsaved.status)
+        query = confirming_query(filters.to_query(), unsaved.faults)
+        return ask_back(unsaved, f"/group/{group.entry.number}{query}")
     return _render_group(request, site, group.entry.number, unsaved)
 
 
 @router.post("/undo")
 def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
     """Take the reader's last decision back, and show its group."""
-    filters, reviewer = read_filters(request), site.reviewer(request)
+    # A page of the blind audit, and one that was decided blind, lead to no page with a verdict.
+    is_blind = request.query_params.get("queue") == "audit"
+    filters = Filters() if is_blind else read_filters(request)
+    reviewer, decisions = site.reviewer(request), site.index.decisions
+    notice, undone = "undone", None
     try:
-        undone = site.index.decisions.undo(reviewer) if reviewer else None
+        undone = decisions.undo(reviewer) if reviewer else None
+        key = undone.key if undone else ""
     except ConflictError as error:
-        return _send_to_group(filters, "not_undone", site.index.group_by_key(error.key))
-    if undone is None:
-        return _send_to_group(filters, "nothing_to_undo", None)
-    return _send_to_group(filters, "undone", site.index.group_by_key(undone.key))
+        notice, key = "not_undone", error.key
+    group = site.index.group_by_key(key) if key else None
+    if undone:
+        earlier = decisions.history(key)
+        is_blind |= any(d.number == undone.undoes and d.audit is not None for d in earlier)
+    notice = notice if key else "nothing_to_undo"
+    if is_blind:
+        return send_to_audit(site, reviewer, notice, group)
+    return _send_to_group(filters, notice, group)
 
 
 def _check(
@@ -114,10 +119,7 @@ def _check(
         return UnsavedDecision(draft, 409, changed=True)
     if problem := _find_invalid_line(request, opinion.lines):
         return UnsavedDecision(draft, 422, problem=problem)
-    faults = find_faults(opinion, site.fault_vocabulary) if opinion.choice == PASS else ()
-    if faults and request.query_params.get("despite") != faults_digest(faults):
-        return UnsavedDecision(draft, 422, faults=faults)
-    return None
+    return find_doubt(request, opinion, site.fault_vocabulary)
 
 
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
@@ -161,14 +163,18 @@ def _render_group(
         unsaved.status if unsaved else 200,
         number=number,
         group=group,
-        reason=split_reason(group.verdict.reason, len(photos)),
+        code=split_code(group.verdict.verdict, group.verdict.reason)[0],
+        reason=split_reason(group.verdict, len(photos)),
+        evidence=lay_out_evidence(group.verdict.meta.evidence, len(photos)),
+        asks_label=_asks_label(filters, group),
+        section=filters.queue or "need",
         photos=photos,
         current=current,
         outdated=outdated,
         history=history,
         draft=draft,
         unsaved=unsaved,
-        despite=_confirmation_address(filters, number, faults),
+        despite=f"/group/{number}{confirming_query(filters.to_query(), faults)}",
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
         ahead=_first_photo_tag(site, following),
@@ -179,10 +185,11 @@ def _render_group(
     )
 
 
-def _confirmation_address(filters: Filters, number: int, faults: Sequence[str]) -> str:
-    """Give the address at which a group passes in spite of faults."""
-    query = filters.to_query() | {"despite": faults_digest(faults)}
-    return f"/group/{number}?" + urlencode(query)
+def _asks_label(filters: Filters, group: GroupRows) -> bool:
+    """Whether a page of a group asks whether its label is wrong."""
+    row = group.verdict
+    ruling = row.meta.ruling or row.verdict
+    return filters.queue == LABELS and row.label == "fail" and ruling == PASS
 
 
 def _next_address(site: Site, filters: Filters, number: int) -> str:
@@ -208,9 +215,3 @@ def _send_to_group(filters: Filters, notice: str, group: GroupRows | None) -> Re
         return RedirectResponse("/?" + urlencode(query), 303)
     query["about"] = group.entry.group_id
     return RedirectResponse(f"/group/{group.entry.number}?" + urlencode(query), 303)
-
-
-def _send_on(request: Request, address: str) -> Response:
-    if wants_json(request):
-        return JSONResponse({"next": address})
-    return RedirectResponse(address, 303)

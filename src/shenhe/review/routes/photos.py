@@ -7,8 +7,9 @@ from fastapi.responses import PlainTextResponse
 
 from shenhe.errors import PhotoError
 from shenhe.review.forms import PathNumber
+from shenhe.review.index import GroupRows
 from shenhe.review.pictures import PictureSize, photo_tag, picture_etag, render_jpeg
-from shenhe.review.site import CurrentSite, Site
+from shenhe.review.site import CurrentSite
 
 router = APIRouter()
 
@@ -18,7 +19,7 @@ def show_photo(
     request: Request, site: CurrentSite, number: PathNumber, position: PathNumber, size: PictureSize
 ) -> Response:
     """Show a photo of a group by its position, from 1 on."""
-    return _show_picture(request, site, number, position, size, drawn=False)
+    return show_picture(request, site.index.group(number), position, size, drawn=False)
 
 
 @router.get("/overlay/{number}/{position}/{size}.jpg")
@@ -26,13 +27,16 @@ def show_overlay(
     request: Request, site: CurrentSite, number: PathNumber, position: PathNumber, size: PictureSize
 ) -> Response:
     """Show a photo of a group with its caption drawn."""
-    return _show_picture(request, site, number, position, size, drawn=True)
+    return show_picture(request, site.index.group(number), position, size, drawn=True)
 
 
-def _show_picture(
-    request: Request, site: Site, number: int, position: int, size: PictureSize, *, drawn: bool
+def show_picture(
+    request: Request, group: GroupRows | None, position: int, size: PictureSize, *, drawn: bool
 ) -> Response:
-    group = site.index.group(number)
+    """Send a photo of a group, with its caption drawn if that is wanted.
+
+    Raises: HTTPException 404 for no such photo.
+    """
     if group is None or not 1 <= position <= len(group.images):
         raise HTTPException(404)
     image = group.images[position - 1]

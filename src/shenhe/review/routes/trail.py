@@ -17,5 +17,9 @@ def show_trail(request: Request, site: CurrentSite, before: QueryNumber | None =
     decisions = site.index.decisions.trail(before, PAGE_SIZE + 1)
     next_before = decisions[PAGE_SIZE - 1].number if len(decisions) > PAGE_SIZE else None
     return site.render(
-        request, "trail.html", decisions=decisions[:PAGE_SIZE], next_before=next_before
+        request,
+        "trail.html",
+        section="trail",
+        decisions=decisions[:PAGE_SIZE],
+        next_before=next_before,
     )

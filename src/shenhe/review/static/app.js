@@ -184,6 +184,20 @@ if (overlays && drawn.length) {
   });
 }
 
+// Evidence: what is pointed at in its table, or has the focus there, lights up its photos.
+const evidence = byId("evidence");
+function light(target) {
+  const lit = target?.closest("[data-photos]")?.dataset.photos.split(" ") ?? [];
+  for (const figure of document.querySelectorAll("figure")) figure.classList.toggle("lit", lit.includes(figure.id));
+}
+if (evidence) {
+  const focused = () => (evidence.contains(document.activeElement) ? document.activeElement : null);
+  evidence.addEventListener("mouseover", (event) => light(event.target));
+  evidence.addEventListener("mouseleave", () => light(focused()));
+  evidence.addEventListener("focusin", (event) => light(event.target));
+  evidence.addEventListener("focusout", (event) => evidence.contains(event.relatedTarget) || light(null));
+}
+
 // Zoom: one photo over the whole page, enlarged up to eight times.
 const zoom = byId("zoom");
 const pictures = [...document.querySelectorAll(".picture")];
@@ -193,7 +207,7 @@ function show(at) {
   shown = (at + pictures.length) % pictures.length;
   const picture = pictures[shown];
   const image = zoom.querySelector("img");
-  const overlaid = overlays.getAttribute("aria-pressed") === "true" && picture.dataset.overlayLarge;
+  const overlaid = overlays?.getAttribute("aria-pressed") === "true" && picture.dataset.overlayLarge;
   image.src = overlaid || picture.dataset.large;
   image.alt = picture.querySelector("img")?.alt ?? "";
   byId("zoomed").textContent = image.alt;

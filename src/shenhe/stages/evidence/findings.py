@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shenhe.config.evidence import EvidenceRules
-from shenhe.stages.evidence.rules import ReadyNeed, ReadyRules, make_ready
-from shenhe.stages.evidence.showing import Parts, Showing, look_at
+from shenhe.stages.evidence.rules import ReadyFault, ReadyNeed, ReadyRules, make_ready
+from shenhe.stages.evidence.showing import Mark, Showing, look_at
 from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, EvidenceItem, EvidenceState
 
 LACKING = "缺少"
@@ -20,10 +20,10 @@ def check(lines: Mapping[str, str], rules: EvidenceRules) -> tuple[EvidenceItem,
     [('电线', 'seen'), ('电线 分布散乱', 'stated')]
     """
     ready = make_ready(rules)
-    showings = {photo: look_at(line, rules) for photo, line in lines.items()}
+    showings = {photo: look_at(line, ready) for photo, line in lines.items()}
     items: list[EvidenceItem] = []
     for site, photos in _sites(showings).items():
-        if site or len(photos) == len(lines):
+        if site or len(photos) == len(showings):
             items += _needs(photos, ready, site)
         items += _faults(photos, ready, site)
     return tuple(items)
@@ -61,112 +61,96 @@ def describe(items: Iterable[EvidenceItem]) -> str:
 
 
 def _sites(showings: Mapping[str, Showing]) -> dict[str, dict[str, Showing]]:
-    """Sort photos by the place that they tell; those that tell none, or two, prove nothing.
+    """Sort photos by the place that they tell.
 
-    Where no line tells a place, all photos show one. A fault counts wherever it is.
+    Where lines tell places, "" has the photos that tell none, or two: they prove nothing.
     """
-    sites = sorted({site for showing in showings.values() for site in showing.distances})
-    if not sites:
-        return {"": dict(showings)}
-    sorted_photos: dict[str, dict[str, Showing]] = {site: {} for site in sites}
+    sites: dict[str, dict[str, Showing]] = {}
     for photo, showing in showings.items():
-        if len(showing.distances) == 1:
-            sorted_photos[next(iter(showing.distances))][photo] = showing
-    told = {photo for photos in sorted_photos.values() for photo in photos}
-    if rest := {photo: s for photo, s in showings.items() if photo not in told}:
-        sorted_photos[""] = rest
-    return sorted_photos
+        site = next(iter(showing.distances)) if len(showing.distances) == 1 else ""
+        sites.setdefault(site, {})[photo] = showing
+        for told in showing.distances:
+            sites.setdefault(told, {})
+    return dict(sorted(sites.items()))
 
 
-def _needs(photos: Mapping[str, Showing], rules: ReadyRules, site: str) -> list[EvidenceItem]:
-    items = []
-    for index, need in enumerate(rules.needs):
-        if need.when and not any(index in showing.when for showing in photos.values()):
+def _needs(photos: Mapping[str, Showing], rules: ReadyRules, site: str) -> Iterator[EvidenceItem]:
+    sure = _photos_by_rule({photo: showing.right for photo, showing in photos.items()}, rules.needs)
+    for number, need in enumerate(rules.needs):
+        if need.when and not any(number in showing.when for showing in photos.values()):
             continue
-        sure = {photo: showing.right[index] for photo, showing in photos.items()}
-        unsure = {photo: showing.doubtful[index] for photo, showing in photos.items()}
-        right = _joined(sure, rules.by_group)
+        right = sure.get(number, ())
+        doubtful = [p for p, s in photos.items() if any(mark.rule == number for mark in s.doubtful)]
         state: EvidenceState = "seen"
         if not right:
-            both = {photo: _merge(sure[photo], unsure[photo]) for photo in photos}
-            state = "doubtful" if _joined(both, rules.by_group) else "missing"
-        doubtful = [p for p, patterns in unsure.items() if any(map(any, patterns))]
-        wrong = [
-            photo
-            for photo, showing in photos.items()
-            if index in showing.lacking
-            or index in showing.unseen
-            or any(
-                fault in showing.remarked or _any(showing.faults[fault]) for fault in need.faults
-            )
-        ]
-        items.append(
-            EvidenceItem(
-                need.title, "need", state, tuple(right), tuple(wrong), tuple(doubtful), site
-            )
+            both = {p: s.right | s.doubtful for p, s in photos.items()} if doubtful else {}
+            state = "doubtful" if number in _photos_by_rule(both, rules.needs) else "missing"
+        wrong = [photo for photo, showing in photos.items() if _is_wrong(showing, number, need)]
+        yield EvidenceItem(
+            need.title, "need", state, tuple(right), tuple(wrong), tuple(doubtful), site
         )
-        items += _missing(photos, index, need, right, site)
-    return items
+        if wrong:
+            yield from _lacking(photos, number, need, right, site)
 
 
-def _missing(
-    photos: Mapping[str, Showing], index: int, need: ReadyNeed, right: Sequence[str], site: str
-) -> list[EvidenceItem]:
-    """Give the fault that remarks state by saying that a need is missing.
-
-    What is not to be seen on one photo may stand on another; what is lacking, nowhere.
-    """
-    lacking = [photo for photo, showing in photos.items() if index in showing.lacking]
-    unseen = [photo for photo, showing in photos.items() if index in showing.unseen]
-    if not (lacking or unseen):
-        return []
-    stated = lacking or not all(set(right) - {photo} for photo in unseen)
-    state: EvidenceState = "stated" if stated else "settled"
-    wrong = tuple(photo for photo in photos if photo in (*lacking, *unseen))
-    return [EvidenceItem(LACKING + need.title, "fault", state, tuple(right), wrong, place=site)]
-
-
-def _faults(photos: Mapping[str, Showing], rules: ReadyRules, site: str) -> list[EvidenceItem]:
-    items = []
-    for index, fault in enumerate(rules.faults):
-        by_photo = {photo: showing.faults[index] for photo, showing in photos.items()}
-        stated = {*_joined(by_photo, rules.by_group)}
-        stated |= {photo for photo, showing in photos.items() if index in showing.remarked}
-        if not stated:
-            continue
-        settling = [photo for photo, showing in photos.items() if index in showing.unless]
-        settled = all(set(settling) - {photo} for photo in stated)
-        wrong = tuple(photo for photo in photos if photo in stated)
-        state: EvidenceState = "settled" if settled else "stated"
-        items.append(EvidenceItem(fault.title, "fault", state, tuple(settling), wrong, place=site))
-    return items
-
-
-def _joined(photos: Mapping[str, Sequence[Parts]], by_group: bool) -> list[str]:
-    """List the photos that show a pattern, each part of it in the same group if groups count."""
-    showing: set[str] = set()
-    patterns = len(next(iter(photos.values()), ()))
-    for index in range(patterns):
-        parts = [
-            frozenset().union(*groups)
-            for groups in zip(*(patterns[index] for patterns in photos.values()), strict=True)
-        ]
-        shared = frozenset.intersection(*parts) if by_group else frozenset()
-        if by_group and len(parts) > 1:
-            showing |= {
-                p for p, rows in photos.items() if any(part & shared for part in rows[index])
-            }
-        elif all(parts):
-            showing |= {p for p, rows in photos.items() if any(rows[index])}
-    return [photo for photo in photos if photo in showing]
-
-
-def _merge(sure: Sequence[Parts], unsure: Sequence[Parts]) -> tuple[Parts, ...]:
-    return tuple(
-        tuple(a | b for a, b in zip(one, two, strict=True))
-        for one, two in zip(sure, unsure, strict=True)
+def _is_wrong(showing: Showing, number: int, need: ReadyNeed) -> bool:
+    """Whether a line states a fault of what is needed."""
+    return (
+        number in showing.lacking
+        or number in showing.unseen
+        or any(fault in showing.remarked for fault in need.faults)
+        or any(mark.rule in need.faults for mark in showing.faults)
     )
 
 
-def _any(patterns: Sequence[Parts]) -> bool:
-    return any(all(parts) for parts in patterns)
+def _lacking(
+    photos: Mapping[str, Showing], number: int, need: ReadyNeed, right: Sequence[str], site: str
+) -> Iterator[EvidenceItem]:
+    """Yield the fault that remarks state by saying that a need is missing.
+
+    What is not to be seen on one photo may stand on another; what is lacking, nowhere.
+    """
+    lacking = [photo for photo, showing in photos.items() if number in showing.lacking]
+    unseen = [photo for photo, showing in photos.items() if number in showing.unseen]
+    if lacking or unseen:
+        settled = not lacking and all(set(right) - {photo} for photo in unseen)
+        state: EvidenceState = "settled" if settled else "stated"
+        wrong = tuple(photo for photo in photos if photo in (*lacking, *unseen))
+        yield EvidenceItem(LACKING + need.title, "fault", state, tuple(right), wrong, place=site)
+
+
+def _faults(photos: Mapping[str, Showing], rules: ReadyRules, site: str) -> Iterator[EvidenceItem]:
+    if not any(showing.faults or showing.remarked for showing in photos.values()):
+        return
+    seen = _photos_by_rule(
+        {photo: showing.faults for photo, showing in photos.items()}, rules.faults
+    )
+    for number, fault in enumerate(rules.faults):
+        stating = set(seen.get(number, ()))
+        stating |= {photo for photo, showing in photos.items() if number in showing.remarked}
+        if stating:
+            settling = tuple(photo for photo, showing in photos.items() if number in showing.unless)
+            settled = all(set(settling) - {photo} for photo in stating)
+            state: EvidenceState = "settled" if settled else "stated"
+            wrong = tuple(photo for photo in photos if photo in stating)
+            yield EvidenceItem(fault.title, "fault", state, settling, wrong, place=site)
+
+
+def _photos_by_rule(
+    marks: Mapping[str, frozenset[Mark]], rules: Sequence[ReadyNeed | ReadyFault]
+) -> dict[int, list[str]]:
+    """List the photos that show a rule, each part of one of its patterns in the same group."""
+    photos: dict[tuple[int, int, str], dict[str, None]] = {}
+    parts: dict[tuple[int, int, str], set[int]] = {}
+    for photo, shown in marks.items():
+        for rule, pattern, part, group in shown:
+            key = (rule, pattern, group)
+            photos.setdefault(key, {})[photo] = None
+            parts.setdefault(key, set()).add(part)
+    by_rule: dict[int, dict[str, None]] = {}
+    for key, seen in parts.items():
+        if len(seen) == len(rules[key[0]].item[key[1]].parts):
+            by_rule.setdefault(key[0], {}).update(photos[key])
+    return {
+        rule: [photo for photo in marks if photo in showing] for rule, showing in by_rule.items()
+    }

@@ -30,6 +30,8 @@ _SEPARATORS = re.compile(r"([\x01/,、])")
 _REASONS = re.compile(r"[\x01,\x02]")
 _DOUBT = re.compile("看不清|看不出|无法判断|无法确认|不确定|存疑|待确认")
 """An attribute that holds one of these is a remark, whether it says so or not."""
+EMPTY_REMARKS = frozenset({"无", "无备注", "暂无", "无复核", "没有"})
+"""Remarks that say that there is none."""
 INNER = "\x02"
 """Stands for a separator within brackets."""
 
@@ -143,6 +145,8 @@ class _Reader:
 
     def _reasons(self, text: str) -> tuple[str, ...]:
         reasons = split_reasons(text)
+        if reasons and all(reason in EMPTY_REMARKS for reason in reasons):
+            return ()
         if not self.categories:
             return tuple(reasons) or ("",)
         words = [reason for reason in reasons if reason in ATTRIBUTES]

@@ -1,93 +1,135 @@
-"""What one line shows of the rules of a mission, kept for lines that come again."""
+"""What one line shows of the rules of a mission, kept for lines and items that come again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
-from shenhe.config.evidence import EvidenceRules, Part, Pattern
-from shenhe.stages.evidence.doubts import Doubt, weigh_remarks
-from shenhe.stages.evidence.items import Item
-from shenhe.stages.evidence.reading import read_line
-from shenhe.stages.evidence.rules import make_ready
+from shenhe.config.evidence import Part, Pattern
+from shenhe.stages.evidence.doubts import weigh_remarks
+from shenhe.stages.evidence.items import Item, Line
+from shenhe.stages.evidence.reading import may_be_json, read_line
+from shenhe.stages.evidence.rules import ReadyNeed, ReadyRules
 from shenhe.stages.evidence.subjects import states
 
 MAX_REMEMBERED = 8192
-"""Lines that are remembered with what they show."""
+"""Lines, and items, that are remembered with what they show."""
+_COUNTED = re.compile(r"×[0-9]+$")
+_PLAIN_LABEL = re.compile(r"标签/(?!无法识别|备注|需复核)[\w-]+$")
+_NOTHING: frozenset[int] = frozenset()
 
-Parts = tuple[frozenset[str], ...]
-"""For each part of a pattern the groups (组N) in which it stands; "" is that of no group."""
+
+class Mark(NamedTuple):
+    """A part of a pattern of a rule, by their numbers, and the group (组N) in which it stands."""
+
+    rule: int
+    pattern: int
+    part: int
+    group: str
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """What a line shows: of each need and fault, by pattern, in which groups each part stands."""
+class Showing(NamedTuple):
+    """What a line shows of needs and faults.
 
-    right: tuple[tuple[Parts, ...], ...]
-    doubtful: tuple[tuple[Parts, ...], ...]
-    faults: tuple[tuple[Parts, ...], ...]
-    when: frozenset[int]
-    unless: frozenset[int]
-    remarked: frozenset[int]
-    """Faults that a remark states."""
-    lacking: frozenset[int]
-    unseen: frozenset[int]
-    """Needs that a remark says to be missing, or not to be seen here."""
-    distances: frozenset[str]
+    `when` and `unless` are the rules for which one of those patterns is seen. `remarked` are
+    faults that a remark states; `lacking` and `unseen` are needs that a remark says to be missing,
+    or not to be seen here.
+    """
+
+    right: frozenset[Mark] = frozenset()
+    doubtful: frozenset[Mark] = frozenset()
+    faults: frozenset[Mark] = frozenset()
+    when: frozenset[int] = _NOTHING
+    unless: frozenset[int] = _NOTHING
+    remarked: frozenset[int] = _NOTHING
+    lacking: frozenset[int] = _NOTHING
+    unseen: frozenset[int] = _NOTHING
+    distances: frozenset[str] = frozenset()
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
-def look_at(line: str, rules: EvidenceRules) -> Showing:
+def look_at(line: str, rules: ReadyRules) -> Showing:
     """Hold a line against rules."""
-    ready = make_ready(rules)
-    read = read_line(line, ready.own)
-    remarks = weigh_remarks(read, ready)
-    doubts: dict[int, list[Doubt]] = {
-        index: [doubt for doubt in remarks.doubts if doubt.concerns(item)]
-        for index, item in enumerate(read.items)
-    }
-    right, doubtful = [], []
-    for need in ready.needs:
-        sure: list[Item] = []
-        unsure: list[Item] = []
-        for index, item in enumerate(read.items):
-            dubious = any(
-                not need.doubt or any(word in doubt.reason for word in need.doubt)
-                for doubt in doubts[index]
+    showings = []
+    for item in [] if may_be_json(line) else line.split("，"):
+        count = _COUNTED.search(item)
+        showing = _look_at_item(item[: count.start()], rules) if count else None
+        if showing is None:
+            return _look(read_line(line, rules.own), rules)
+        showings.append(showing)
+    if not showings:
+        return _look(read_line(line, rules.own), rules)
+    return Showing(*(frozenset().union(*sets) for sets in zip(*showings, strict=True)))
+
+
+def _look_at_item(item: str, rules: ReadyRules) -> Showing | None:
+    return _remember_item("标签/A" if _PLAIN_LABEL.match(item) else item, rules)
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _remember_item(item: str, rules: ReadyRules) -> Showing | None:
+    """Hold a counted item against rules; None if it has a remark, which may be about others."""
+    line = read_line(f"{item}×1", rules.own)
+    if line.remarks or any(item.reasons for item in line.items):
+        return None
+    return _look(line, rules)
+
+
+def _look(line: Line, rules: ReadyRules) -> Showing:
+    remarks = weigh_remarks(line, rules)
+    right: set[Mark] = set()
+    doubtful: set[Mark] = set()
+    undoubted = []
+    for item in line.items:
+        doubts = [doubt.reason for doubt in remarks.doubts if doubt.concerns(item)]
+        if not doubts:
+            undoubted.append(item)
+        for number, need in enumerate(rules.needs):
+            (doubtful if _is_doubted(need, doubts) else right).update(
+                _marks(number, need.item, item, rules)
             )
-            (unsure if dubious else sure).append(item)
-        right.append(tuple(_groups(pattern, sure) for pattern in need.item))
-        doubtful.append(tuple(_groups(pattern, unsure) for pattern in need.item))
-    undoubted = [item for index, item in enumerate(read.items) if not doubts[index]]
     return Showing(
-        tuple(right),
-        tuple(doubtful),
-        tuple(
-            tuple(_groups(pattern, read.items, fault=True) for pattern in fault.item)
-            for fault in ready.faults
+        frozenset(right),
+        frozenset(doubtful),
+        frozenset(
+            mark
+            for item in line.items
+            for number, fault in enumerate(rules.faults)
+            for mark in _marks(number, fault.item, item, rules, fault=True)
         ),
-        _shown((need.when for need in ready.needs), read.items),
-        _shown((fault.unless for fault in ready.faults), undoubted),
+        _shown([need.when for need in rules.needs], line.items),
+        _shown([fault.unless for fault in rules.faults], undoubted),
         frozenset(remarks.faults),
         frozenset(remarks.lacking),
         frozenset(remarks.unseen),
-        read.distances if ready.by_distance else frozenset(),
+        line.distances if rules.by_distance else frozenset(),
     )
 
 
-def _groups(pattern: Pattern, items: Iterable[Item], fault: bool = False) -> Parts:
+def _is_doubted(need: ReadyNeed, reasons: Sequence[str]) -> bool:
+    return any(not need.doubt or any(word in reason for word in need.doubt) for reason in reasons)
+
+
+def _marks(
+    number: int, patterns: Sequence[Pattern], item: Item, rules: ReadyRules, fault: bool = False
+) -> Iterator[Mark]:
     matches = is_stated if fault else is_shown
-    return tuple(
-        frozenset(item.group for item in items if matches(part, item)) for part in pattern.parts
-    )
+    for index, pattern in enumerate(patterns):
+        for part_index, part in enumerate(pattern.parts):
+            if matches(part, item):
+                yield Mark(number, index, part_index, item.group if rules.by_group else "")
 
 
-def _shown(rules: Iterable[tuple[Pattern, ...]], items: Iterable[Item]) -> frozenset[int]:
+def _shown(rules: Sequence[Sequence[Pattern]], items: Sequence[Item]) -> frozenset[int]:
     return frozenset(
-        index
-        for index, patterns in enumerate(rules)
-        if any(all(_groups(pattern, items)) for pattern in patterns)
+        number
+        for number, patterns in enumerate(rules)
+        if any(
+            all(any(is_shown(part, item) for item in items) for part in pattern.parts)
+            for pattern in patterns
+        )
     )
 
 
@@ -100,9 +142,7 @@ def is_shown(part: Part, item: Item) -> bool:
 
 def is_stated(part: Part, item: Item) -> bool:
     """Whether an item states a fault: also by an attribute that ends with the word for it."""
-    if part.categories.isdisjoint(item.categories):
-        return False
-    return all(
+    return not part.categories.isdisjoint(item.categories) and all(
         not level.isdisjoint(item.attributes)
         or not level.isdisjoint(item.possible)
         or any(_ends_with(attribute, level) for attribute in (*item.attributes, *item.details))

@@ -1,0 +1,154 @@
+"""What can be promised of a run: a threshold for each of its missions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shenhe.promise.clusters import Clusters, cluster_by_field, cluster_by_photos
+from shenhe.promise.find import Finding, apply_threshold, find_promise
+from shenhe.promise.reading import Reading, Truth, read_samples
+from shenhe.promise.sample import pool
+from shenhe.promise.threshold import Goal
+from shenhe.promise.training import TrainingGroups, find_training_groups
+from shenhe.row_types import utc_now
+from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, write_promise
+
+BY_PHOTOS, NO_CLUSTERS = "photos", "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a promise is to be made: see the options of `shenhe promise`.
+
+    >>> Terms(Goal(0.05), cluster="site").truth
+    'labels'
+    """
+
+    goal: Goal
+    truth: Truth = "labels"
+    cluster: str = BY_PHOTOS
+    pooled: bool = False
+    not_these: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What can be promised of each mission of a run, and what could not be compared.
+
+    `pooled` is the finding of all missions together, if one threshold for all was wanted.
+
+    Example:
+        thresholds = {mission: f.threshold for mission, f in proposal.findings.items()}
+
+    """
+
+    run_dir: Path
+    terms: Terms
+    findings: Mapping[str, Finding]
+    clusters: Clusters
+    training: TrainingGroups
+    pooled: Finding | None = None
+
+    @property
+    def promised(self) -> int:
+        """The number of missions for which something can be promised."""
+        return sum(finding.threshold is not None for finding in self.findings.values())
+
+    def to_json(self) -> dict[str, object]:
+        """Give the figures of each mission."""
+        return {
+            mission: {
+                "threshold": finding.threshold,
+                "problem": finding.problem,
+                "failed": finding.failed,
+                "slipped": finding.slipped,
+                "allowed": max(finding.allowed, 0),
+                "unreadable": finding.sample.unreadable,
+                "false_pass": finding.all_slipped.to_json(),
+                "left_to_people": finding.left_to_people.to_json(),
+            }
+            for mission, finding in self.findings.items()
+        }
+
+    def to_promise(self, fingerprint_of: Callable[[str], Fingerprint]) -> Promise:
+        """Make the promise; `fingerprint_of` gives what the verdicts of a mission are made by."""
+        goal, terms = self.terms.goal, self.terms
+        return Promise(
+            max_false_pass=goal.max_false_pass,
+            confidence=goal.confidence,
+            candidates=goal.candidates,
+            truth=terms.truth,
+            cluster=terms.cluster,
+            pooled=terms.pooled,
+            timestamp=utc_now(),
+            missions={
+                mission: MissionPromise(
+                    threshold=finding.threshold,
+                    failed=finding.failed,
+                    slipped=finding.slipped,
+                    unreadable=finding.sample.unreadable,
+                    left_to_people=finding.left_to_people.value,
+                    fingerprint=fingerprint_of(mission),
+                )
+                for mission, finding in self.findings.items()
+            },
+        )
+
+
+def propose(run_dir: Path, terms: Terms) -> Proposal:
+    """Find what can be promised of a run.
+
+    Raises: RunError if rows, decisions or training rows cannot be read; OptionError if rows lack
+    the field that ties groups together.
+
+    Example:
+        proposal = propose(Path("out"), Terms(Goal(0.05)))
+
+    """
+    training = TrainingGroups(frozenset())
+    if terms.not_these:
+        training = find_training_groups(run_dir, terms.not_these)
+    reading = read_samples(run_dir, terms.truth, training.keys, terms.cluster)
+    clusters = _find_clusters(run_dir, terms.cluster, reading)
+    findings = {
+        mission: find_promise(sample, terms.goal, clusters.of)
+        for mission, sample in sorted(reading.samples.items())
+    }
+    if not terms.pooled:
+        return Proposal(run_dir, terms, findings, clusters, training)
+    samples = [sample for sample in reading.samples.values() if len(sample.origins) < 2]
+    pooled = find_promise(pool(samples), terms.goal, clusters.of)
+    for mission, sample in reading.samples.items():
+        if len(sample.origins) < 2:
+            findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
+    return Proposal(run_dir, terms, findings, clusters, training, pooled)
+
+
+def _find_clusters(run_dir: Path, cluster: str, reading: Reading) -> Clusters:
+    keys = reading.failed_keys
+    if cluster == NO_CLUSTERS or not keys:
+        return Clusters()
+    if cluster == BY_PHOTOS:
+        return cluster_by_photos(run_dir, keys)
+    return cluster_by_field(run_dir, cluster, keys, reading.values, reading.fields)
+
+
+def write_proposal(path: Path, proposal: Proposal) -> None:
+    """Write what can be promised, with what the verdicts of each mission are made by.
+
+    Raises: RunError if rows cannot be read, or the disk refuses it.
+
+    Example:
+        write_proposal(Path("promise.json"), propose(Path("out"), Terms(Goal(0.05))))
+
+    """
+    write_promise(path, proposal.to_promise(lambda mission: _fingerprint(proposal, mission)))
+
+
+def _fingerprint(proposal: Proposal, mission: str) -> Fingerprint:
+    (origin, *_) = proposal.findings[mission].sample.origins
+    return Fingerprint(
+        checkpoint=origin.checkpoint, prompt=origin.prompt, evidence=origin.evidence or ""
+    )

@@ -1,0 +1,79 @@
+"""The samples of a run: the groups of each mission, with what people say of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from shenhe.errors import RunError
+from shenhe.promise.sample import Sample, View
+from shenhe.row_types import VerdictRow
+from shenhe.rows.decision_rows import DEFERRED
+from shenhe.rows.decisions import Decisions
+from shenhe.rows.outcomes import (
+    LABELS,
+    Outcome,
+    has_decisions,
+    read_corrected_labels,
+    read_run_verdicts,
+)
+
+Truth = Literal["labels", "decisions"]
+_View = Callable[[VerdictRow], View | None]
+
+
+@dataclass(slots=True)
+class Reading:
+    """The samples of a run by mission; `values` are those of a field of the failed groups' rows.
+
+    `fields` are the names of all fields that rows of another tool have.
+    """
+
+    samples: dict[str, Sample] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    fields: set[str] = field(default_factory=set)
+
+    @property
+    def failed_keys(self) -> set[str]:
+        """The keys of the failed groups that promises rest on."""
+        return {key for sample in self.samples.values() for key in sample.failed}
+
+
+def read_samples(
+    run_dir: Path, truth: Truth = "labels", in_training: Collection[str] = (), cluster: str = ""
+) -> Reading:
+    """Read the verdicts of a run; groups whose keys are `in_training` are counted and left out.
+
+    Raises: RunError if it has none, or a row is of another form; if nobody has decided anything.
+    """
+    view_of = _views(run_dir, truth)
+    samples: dict[str, Sample] = defaultdict(lambda: Sample(""))
+    reading = Reading(samples)
+    for row in read_run_verdicts(run_dir):
+        sample = samples[row.mission]
+        sample.name = row.mission
+        if row.key in in_training:
+            sample.in_training += 1
+            continue
+        outcome = Outcome.of(row)
+        sample.add(row, outcome, view_of(row))
+        reading.fields.update(row.extra)
+        if row.extra.get(cluster) not in (None, "") and outcome.key in sample.failed:
+            reading.values[outcome.key] = str(row.extra[cluster])
+    return reading
+
+
+def _views(run_dir: Path, truth: Truth) -> _View:
+    if truth == "labels":
+        corrected = read_corrected_labels(run_dir)
+        return lambda row: corrected.get(row.key, row.label)
+    if not has_decisions(run_dir):
+        raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
+    views: dict[str, View] = {}
+    for decision in Decisions(run_dir).all_current():
+        choice = decision.opinion.choice if decision.opinion else DEFERRED
+        views[decision.key] = "deferred" if choice == DEFERRED else LABELS[choice]
+    return lambda row: views.get(row.key, "unseen")

@@ -1,0 +1,200 @@
+"""The blind audit: drawn groups, whose pages show their photos and nothing that anybody said."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
+
+from shenhe.errors import ConflictError
+from shenhe.review.forms import PathNumber, QueryNumber, SentForm, wants_json
+from shenhe.review.index import AuditEntry, AuditQueue, GroupRows
+from shenhe.review.pictures import PictureSize, photo_tag
+from shenhe.review.routes.photos import show_picture
+from shenhe.review.site import CurrentSite, Site
+from shenhe.review.unsaved import (
+    UnsavedDecision,
+    ask_back,
+    confirming_query,
+    find_doubt,
+    send_on,
+)
+from shenhe.review.views import (
+    CHOICES,
+    FURTHER_FAULTS,
+    Draft,
+    answer_label,
+    lay_out_blind_photos,
+)
+from shenhe.rows.decision_rows import Decision, Opinion
+
+PAGE_SIZE = 50
+CLOSED = ("decided", "seen")
+"""States of a group that a reviewer may not decide blind."""
+Ticket = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+router = APIRouter(prefix="/audit")
+
+
+@router.get("")
+def show_audit(request: Request, site: CurrentSite, after: QueryNumber = 0) -> Response:
+    """Show the queue of the blind audit, or how to start one."""
+    queue, reviewer = site.index.audit, site.reviewer(request)
+    if queue is None:
+        return site.render(request, "audit.html", section="audit", queue=None)
+    entries = queue.page(reviewer, after, PAGE_SIZE + 1)
+    return site.render(
+        request,
+        "audit.html",
+        section="audit",
+        queue=queue,
+        entries=entries[:PAGE_SIZE],
+        next_after=entries[PAGE_SIZE - 1].rank if len(entries) > PAGE_SIZE else None,
+        after=after,
+        progress=queue.progress(reviewer),
+        start=queue.following(reviewer),
+    )
+
+
+@router.get("/{ticket}")
+def show_blind_group(request: Request, site: CurrentSite, ticket: Ticket) -> Response:
+    """Show the photos of a drawn group."""
+    queue, entry, group = _find(request, site, ticket)
+    return _render_blind_group(request, site, queue, entry, group)
+
+
+@router.get("/{ticket}/photo/{position}/{size}.jpg")
+def show_blind_photo(
+    request: Request, site: CurrentSite, ticket: Ticket, position: PathNumber, size: PictureSize
+) -> Response:
+    """Show a photo of a drawn group by its position, from 1 on."""
+    return show_picture(request, _find(request, site, ticket)[2], position, size, drawn=False)
+
+
+@router.post("/{ticket}")
+def decide_blind(request: Request, site: CurrentSite, ticket: Ticket, form: SentForm) -> Response:
+    """Store a blind decision and go on to the next group."""
+    if form.get("choice") not in CHOICES:
+        raise HTTPException(400)
+    reviewer = site.reviewer(request)
+    if not reviewer:
+        return RedirectResponse("/name", 303)
+    try:
+        fields = {name: form.get(name, "").strip() for name in ("choice", "comment", "fault")}
+        opinion = Opinion.model_validate(fields)
+    except ValidationError as error:
+        raise HTTPException(400) from error
+    queue, entry, group = _find(request, site, ticket)
+    unsaved = None
+    if entry.state not in CLOSED:
+        unsaved = _store(request, site, form.get("shown", ""), queue, group, opinion)
+    if unsaved is None:
+        # Also where somebody else has decided it: what they decided is told nowhere here.
+        notice = f"blind_{entry.state}" if entry.state in CLOSED else ""
+        return send_on(request, _next_address(queue, reviewer, entry, notice))
+    if unsaved.faults and wants_json(request):
+        return ask_back(unsaved, f"/audit/{ticket}{confirming_query({}, unsaved.faults)}")
+    return _render_blind_group(request, site, queue, entry, group, unsaved)
+
+
+def send_to_audit(site: Site, reviewer: str, notice: str, group: GroupRows | None) -> Response:
+    """Redirect to the blind page of a group whose decision was taken back, or to the queue."""
+    queue = site.index.audit
+    entry = queue.find_number(reviewer, group.entry.number) if queue and group else None
+    is_open = notice == "undone" and entry and entry.state not in CLOSED
+    query = {"told": notice} | ({"about": group.entry.group_id} if group else {})
+    place = f"/{entry.ticket}" if is_open and entry else ""
+    return RedirectResponse(f"/audit{place}?{urlencode(query)}", 303)
+
+
+def _find(request: Request, site: Site, ticket: str) -> tuple[AuditQueue, AuditEntry, GroupRows]:
+    """Find a drawn group.
+
+    Raises: HTTPException 404 for a ticket of no drawn group.
+    """
+    queue = site.index.audit
+    entry = queue.find(site.reviewer(request), ticket) if queue else None
+    group = site.index.group(entry.number) if entry else None
+    if queue is None or entry is None or group is None:
+        raise HTTPException(404)
+    return queue, entry, group
+
+
+def _store(
+    request: Request,
+    site: Site,
+    shown: str,
+    queue: AuditQueue,
+    group: GroupRows,
+    opinion: Opinion,
+) -> UnsavedDecision | None:
+    """Store a decision; a page that shows an earlier state of its group stores nothing."""
+    decisions = site.index.decisions
+    current = decisions.current(group.entry.key)
+    if shown != _identify_state(queue, group, current):
+        return UnsavedDecision(Draft.of(opinion), 409, changed=True)
+    if unsaved := find_doubt(request, opinion, site.fault_vocabulary):
+        return unsaved
+    opinion = answer_label(opinion, group, current, asked=False)
+    version = (current.version if current else 0) + 1
+    reviewer, share = site.reviewer(request), queue.plan.share
+    try:
+        decisions.add(Decision.on(group.entry, opinion, reviewer, version, audit=share))
+    except ConflictError:
+        return UnsavedDecision(Draft.of(opinion), 409, changed=True)
+    return None
+
+
+def _identify_state(queue: AuditQueue, group: GroupRows, current: Decision | None) -> str:
+    """Identify what a page shows, and the decisions before it, without telling any of it."""
+    parts = (
+        *(queue.plan.seed, group.entry.key, group.verdict.timestamp, group.entry.inputs),
+        current.version if current else 0,
+    )
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "replace")).hexdigest()
+
+
+def _render_blind_group(
+    request: Request,
+    site: Site,
+    queue: AuditQueue,
+    entry: AuditEntry,
+    group: GroupRows,
+    unsaved: UnsavedDecision | None = None,
+) -> Response:
+    reviewer = site.reviewer(request)
+    current = site.index.decisions.current(group.entry.key)
+    following = queue.following(reviewer, entry.rank)
+    following = following if following and following.rank != entry.rank else None
+    ahead = site.index.group(following.number) if following else None
+    faults = unsaved.faults if unsaved else ()
+    return site.render(
+        request,
+        "blind.html",
+        unsaved.status if unsaved else 200,
+        section="audit",
+        entry=entry,
+        is_closed=entry.state in CLOSED,
+        photos=lay_out_blind_photos(group),
+        shown=_identify_state(queue, group, current),
+        draft=unsaved.draft if unsaved else Draft(),
+        unsaved=unsaved,
+        despite=f"/audit/{entry.ticket}{confirming_query({}, faults)}",
+        following=following,
+        ahead=photo_tag(ahead.images[0]) if ahead and ahead.images else "",
+        choices=CHOICES,
+        faults=(*site.fault_vocabulary, *FURTHER_FAULTS),
+        progress=queue.progress(reviewer),
+    )
+
+
+def _next_address(queue: AuditQueue, reviewer: str, entry: AuditEntry, notice: str) -> str:
+    """Give the address of the next group that waits for a reviewer, or of the queue."""
+    following = queue.following(reviewer, entry.rank)
+    if following is None:
+        return "/audit?" + urlencode({"told": notice or "blind_end", "about": entry.group_id})
+    query = "?" + urlencode({"told": notice, "about": entry.group_id}) if notice else ""
+    return f"/audit/{following.ticket}{query}"

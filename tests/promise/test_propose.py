@@ -1,0 +1,252 @@
+"""What can be promised of a run: cut rows, decisions, clusters, missions, unreadable groups."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from shenhe.errors import OptionError, RunError
+from shenhe.promise import Goal, Terms, describe, propose
+from shenhe.promise.propose import Proposal
+from shenhe.values import FAIL, PASS
+from tests.promise.runs import (
+    MISSION,
+    OTHER,
+    Json,
+    decide,
+    failed_rows,
+    good_rows,
+    verdict_row,
+    write_lines,
+    write_run,
+)
+
+GOAL = Goal(0.05)
+
+
+def _threshold(proposal: Proposal, mission: str = MISSION) -> float | None:
+    return proposal.findings[mission].threshold
+
+
+def test_log_odds_tell_what_p_pass_cannot(tmp_path: Path) -> None:
+    """All probabilities round to 1; of 100 failed groups one may pass."""
+    rows = [*failed_rows(100, [45.0, 41.0, 40.0]), *good_rows(50), verdict_row(1, "pass", 43.0)]
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    assert _threshold(proposal) == math.nextafter(41.0, math.inf)
+    (finding,) = proposal.findings.values()
+    assert (finding.failed, finding.slipped, finding.allowed) == (100, 1, 1)
+    assert (finding.left_to_people.count, finding.left_to_people.total) == (52, 151)
+    assert "(p_pass 1 - 1.5629e-18); of 100 failed groups 1 pass, 1 may" in describe(proposal)[2]
+
+
+def test_a_threshold_a_mission_or_one_for_all(tmp_path: Path) -> None:
+    rows = [*failed_rows(900, []), *good_rows(900)]
+    rows += failed_rows(60, [2.0] * 30, mission=OTHER) + good_rows(100, mission=OTHER)
+    run_dir = write_run(tmp_path, rows)
+    single = propose(run_dir, Terms(GOAL))
+    assert (_threshold(single), _threshold(single, OTHER)) == (0.0, math.nextafter(2.0, math.inf))
+    pooled = propose(run_dir, Terms(GOAL, pooled=True))
+    assert (_threshold(pooled), _threshold(pooled, OTHER)) == (0.0, 0.0)
+    assert any("of 60 failed groups 30 pass, 0 may" in line for line in describe(pooled))
+    assert any("promises nothing of any one of them" in line for line in describe(pooled))
+
+
+def test_too_few_failed_groups(tmp_path: Path) -> None:
+    rows = [*failed_rows(58, []), *good_rows(9), *failed_rows(59, [], mission=OTHER)]
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    assert (_threshold(proposal), _threshold(proposal, OTHER)) == (None, 0.0)
+    assert proposal.promised == 1
+    assert "58 failed groups, 59 are needed: label 1 more that people fail" in describe(proposal)[2]
+    assert propose(tmp_path, Terms(Goal(0.05, candidates=2))).promised == 0
+    assert propose(tmp_path, Terms(GOAL, pooled=True)).promised == 2
+
+
+@pytest.mark.parametrize("with_odds", [True, False])
+def test_what_a_threshold_of_the_run_cut(tmp_path: Path, with_odds: bool) -> None:
+    cut = [
+        verdict_row(n, "fail", n / 100 if with_odds else None, None, why=["unsure"])
+        for n in range(60)
+    ]
+    rows = [*cut, *failed_rows(60, [], first=100), *(verdict_row(n, "pass", 2.5) for n in range(9))]
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    assert _threshold(proposal) == 2.5
+    assert any("60 groups are undecided by a threshold" in line for line in describe(proposal))
+
+
+def test_rules_hold_back_at_every_threshold(tmp_path: Path) -> None:
+    held = [
+        verdict_row(n, "fail", 30.0, None, why=[code, "unsure"])
+        for n, code in enumerate(["evidence_missing", "evidence_against", "contradiction"] * 10)
+    ]
+    rows = [*held, *failed_rows(30, [3.0], first=100), *good_rows(10)]
+    assert _threshold(propose(write_run(tmp_path, rows), Terms(GOAL))) == math.nextafter(3, 9)
+
+
+def test_what_could_not_be_judged_is_left_out_and_told(tmp_path: Path) -> None:
+    rows = [*failed_rows(100, [1.0, 2.0, 3.0, 4.0]), *good_rows(50)]
+    assert _threshold(propose(write_run(tmp_path / "a", rows), Terms(GOAL))) == math.nextafter(3, 9)
+    rows += [
+        verdict_row(900 + n, "fail", 9.0, None, why=[code])
+        for n, code in enumerate(["left_out", "stage_a_incomplete", "format", "timeout"] * 25)
+    ]
+    rows += [verdict_row(2000, "pass", None)]
+    proposal = propose(write_run(tmp_path / "b", rows), Terms(GOAL))
+    assert _threshold(proposal) == math.nextafter(3, 9)
+    (line,) = (line for line in describe(proposal) if line.startswith(MISSION))
+    assert "100 failed groups could not be judged" in line
+    assert "1.0% of the 100 that could, 0.5% of all 200" in line
+    assert "1 通过 without a p_pass" in line
+
+
+def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
+    rows = [*failed_rows(60, []), *good_rows(9)]
+    for row, p_pass in zip(rows, [math.nan, 1.5, -1, True, math.inf], strict=False):
+        row.update(p_pass=p_pass, verdict=PASS)
+        row["meta"] = {"prompt_hash": "p1", "checkpoint": "c1", "answers": {}}
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    (finding,) = proposal.findings.values()
+    assert (finding.failed, finding.sample.unreadable, finding.sample.scoreless) == (55, 5, 5)
+    assert finding.threshold is None
+
+
+def test_a_p_pass_of_one_without_log_odds(tmp_path: Path) -> None:
+    rows = [*failed_rows(100, []), *good_rows(9)]
+    meta: Json = {"prompt_hash": "p1", "checkpoint": "c1", "answers": {}}
+    meta["evidence"] = {"rules": "e1"}
+    for row in rows[:2]:
+        row.update(p_pass=1.0, verdict=PASS, meta=meta)
+    lines = describe(propose(write_run(tmp_path, rows), Terms(GOAL)))
+    assert "2 of 100 failed groups have a p_pass of exactly 1" in lines[2]
+
+
+def test_rows_of_two_checkpoints(tmp_path: Path) -> None:
+    rows = [*failed_rows(100, []), *good_rows(9)]
+    rows[-1]["meta"] = {"prompt_hash": "p1", "checkpoint": "c2", "answers": {}}
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    assert _threshold(proposal) is None
+    assert "not made by one and the same" in describe(proposal)[2]
+    assert "1 by checkpoint c2, prompt p1, evidence unknown" in describe(proposal)[2]
+
+
+def test_a_group_that_stands_twice_counts_once(tmp_path: Path) -> None:
+    rows = failed_rows(30, [])
+    twice = [*rows, *rows, verdict_row(0, "fail", 5.0), *good_rows(9)]
+    (finding,) = propose(write_run(tmp_path, twice), Terms(Goal(0.1))).findings.values()
+    assert (finding.failed, finding.threshold) == (30, math.nextafter(5.0, 9))
+
+
+def test_decisions_of_the_groups_that_needed_a_look(tmp_path: Path) -> None:
+    """People decide what is unsure: above the surest group that they left open a promise stands."""
+    rows = [verdict_row(n, None, n / 10) for n in range(100)]
+    rows += [verdict_row(n, None, -2.0, FAIL) for n in range(100, 200)]
+    run_dir = write_run(tmp_path, rows)
+    with pytest.raises(RunError, match="nobody has decided anything"):
+        propose(run_dir, Terms(GOAL, "decisions"))
+    for row in [*rows[:50], *rows[100:]]:
+        decide(run_dir, row, FAIL)
+    proposal = propose(run_dir, Terms(GOAL, "decisions"))
+    assert _threshold(proposal) is None
+    assert (
+        "50 groups that pass have no decision, the surest ones among them" in describe(proposal)[2]
+    )
+    for row in rows[52:100]:
+        decide(run_dir, row, PASS if row is rows[99] else "待定" if row is rows[98] else FAIL)
+    proposal = propose(run_dir, Terms(Goal(0.4), "decisions"))
+    assert _threshold(proposal) == math.nextafter(5.1, 9)  # what may pass by the test is lower
+    assert propose(run_dir, Terms(Goal(0.5), "decisions")).findings[
+        MISSION
+    ].threshold == math.nextafter(5.1, 9)
+    decide(run_dir, rows[50], PASS)
+    decide(run_dir, rows[51], PASS)
+    proposal = propose(run_dir, Terms(GOAL, "decisions"))
+    (finding,) = proposal.findings.values()
+    # 待定 on a group that the model passes counts as failed: 9.8 is among the slips.
+    assert (finding.failed, finding.allowed) == (197, 4)
+    assert finding.threshold == math.nextafter(9.4, 99)
+
+
+def test_groups_of_one_site(tmp_path: Path) -> None:
+    rows = [
+        row
+        for site in range(60)
+        for row in failed_rows(5, [site / 10] * 5, first=10 * site, site=f"S{site}")
+    ]
+    run_dir = write_run(tmp_path, [*rows, *good_rows(100, site="S1")])
+    (alone,) = propose(run_dir, Terms(GOAL)).findings.values()
+    assert (alone.failed, alone.allowed) == (300, 8)
+    assert alone.threshold == math.nextafter(5.8, 9)
+    proposal = propose(run_dir, Terms(GOAL, cluster="site"))
+    (finding,) = proposal.findings.values()
+    assert (finding.failed, finding.allowed) == (60, 0)
+    assert finding.threshold == math.nextafter(5.9, 9)
+    assert any("share site count once" in line for line in describe(proposal))
+    with pytest.raises(OptionError, match=r"300 of 300 failed groups have no such field.*: site"):
+        propose(run_dir, Terms(GOAL, cluster="sites"))
+    (none,) = propose(run_dir, Terms(GOAL, cluster="none")).findings.values()
+    assert none.threshold == alone.threshold
+
+
+def _photo_run(folder: Path) -> tuple[Path, dict[str, list[str]]]:
+    """60 failed groups: 0 and 1 have one photo, 1 and 2 copies of one, 3 and 4 equal sizes."""
+    photos = {}
+    for number in range(60):
+        names = [folder / "photos" / str(number) / f"{n}.jpg" for n in range(2)]
+        names[0].parent.mkdir(parents=True)
+        for n, name in enumerate(names):
+            name.write_bytes(b"%07d" % (10 * number + n) * (100 + number))
+        photos[f"QC-{number:07d}"] = [str(name) for name in names]
+    photos["QC-0000001"][0] = photos["QC-0000000"][0]
+    (folder / "photos/2/0.jpg").write_bytes((folder / "photos/1/1.jpg").read_bytes())
+    same_size = bytearray((folder / "photos/3/0.jpg").read_bytes())
+    same_size[0] ^= 1
+    (folder / "photos/4/0.jpg").write_bytes(same_size)
+    return write_run(folder / "run", failed_rows(60, []), photos), photos
+
+
+def test_groups_that_share_photos(tmp_path: Path) -> None:
+    run_dir, photos = _photo_run(tmp_path)
+    proposal = propose(run_dir, Terms(GOAL))
+    (finding,) = proposal.findings.values()
+    assert finding.failed == 58
+    assert finding.threshold is None
+    assert proposal.clusters.largest == 3
+    assert proposal.clusters.notes == ()
+    (tmp_path / "photos/2/0.jpg").unlink()
+    proposal = propose(run_dir, Terms(GOAL))
+    assert proposal.findings[MISSION].failed == 59
+    assert proposal.clusters.notes == (
+        "1 photos cannot be read here: they were compared by path alone",
+    )
+    # Mere names, as other tools write them, tie nothing together.
+    names = {key: [Path(image).name for image in images] for key, images in photos.items()}
+    proposal = propose(write_run(tmp_path / "names", failed_rows(60, []), names), Terms(GOAL))
+    assert proposal.findings[MISSION].failed == 60
+    assert "of 60 failed groups no photos are on record" in proposal.clusters.notes[0]
+
+
+def test_groups_that_were_trained_on(tmp_path: Path) -> None:
+    run_dir, _ = _photo_run(tmp_path)
+    training = tmp_path / "elsewhere" / "train.jsonl"
+    copy = training.parent / "a.jpg"
+    copy.parent.mkdir()
+    copy.write_bytes((tmp_path / "photos/40/1.jpg").read_bytes())
+    rows: list[Json] = [{"images": ["a.jpg", "gone.jpg"]}, {"images": []}]
+    rows.append({"messages": [{"content": [{"image": str(tmp_path / "photos/41/0.jpg")}]}]})
+    write_lines(training, rows)
+    terms = Terms(GOAL, cluster="none", not_these=(training,))
+    proposal = propose(run_dir, terms)
+    (finding,) = proposal.findings.values()
+    assert (finding.failed, finding.sample.in_training) == (58, 2)
+    assert "2 groups have a photo of a training row and are left out" in describe(proposal)[2]
+    assert proposal.training.notes == (
+        "1 training photos cannot be read here",
+        "1 training rows name no photo",
+    )
+    (tmp_path / "photos/50/1.jpg").rename(tmp_path / "photos/50/gone.jpg")
+    proposal = propose(run_dir, terms)
+    assert "photos of 1 groups cannot be read here" in proposal.training.notes[1]
+    with pytest.raises(RunError, match="no training row names a photo"):
+        propose(run_dir, Terms(GOAL, not_these=(write_lines(tmp_path / "none.jsonl", [{}]),)))
+    bare = write_run(tmp_path / "bare", failed_rows(60, []))
+    with pytest.raises(RunError, match="no Stage-A rows"):
+        propose(bare, terms)
