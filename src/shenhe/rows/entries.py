@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shenhe.errors import DamagedRowError, RunError
 from shenhe.rows.fields import meta_of
-from shenhe.rows.keys import key_of
+from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, parse_row
 from shenhe.values import Label, group_key
 
@@ -48,7 +48,7 @@ def read_key(path: Path, number: int, line: bytes) -> str:
     """
     match = _GROUP.match(line)
     if match is None or not line.endswith(b"}\n") or line.find(_BEGIN, 1) != -1:
-        return key_of(parse_row(path, number, line))
+        return key_of(parse_row(path, number, line), mission_of_file(path))
     return group_key(match[2].decode(), _LABELS[match[3]], match[1].decode())
 
 

@@ -125,5 +125,5 @@ def lines_hash_of(row: SummaryRow) -> str:
 
 
 def _statement(judgement: Judgement, answer: Answer | None) -> Statement:
-    known = (p_pass(answer), log_odds(answer)) if answer else (None, None)
-    return Statement(judgement.verdict, judgement.reason, *known)
+    scores = (p_pass(answer), log_odds(answer)) if answer else (None, None)
+    return Statement(judgement.verdict, judgement.reason, *scores)
