@@ -7,6 +7,7 @@ import pytest
 
 from shenhe.errors import OptionError, RunError
 from shenhe.promise import Goal, Terms, describe, propose
+from shenhe.promise.find import expect_left
 from shenhe.promise.propose import Proposal
 from shenhe.values import FAIL, PASS
 from tests.promise.runs import (
@@ -37,6 +38,18 @@ def test_log_odds_tell_what_p_pass_cannot(tmp_path: Path) -> None:
     assert (finding.failed, finding.slipped, finding.allowed) == (100, 1, 1)
     assert (finding.left_to_people.count, finding.left_to_people.total) == (52, 151)
     assert "(p_pass 1 - 1.5629e-18); of 100 failed groups 1 pass, 1 may" in describe(proposal)[2]
+
+
+def test_what_further_labels_would_bring(tmp_path: Path) -> None:
+    """Of 59 failed groups none may pass: the surest of them decides, drawn of these 100."""
+    rows = [*failed_rows(100, [3.55, 2.25]), *good_rows(100)]
+    (finding,) = propose(write_run(tmp_path, rows), Terms(GOAL)).findings.values()
+    left = expect_left(finding, GOAL, (58, 59, 1000))
+    neither, one = 0.98**59, 0.99**59 - 0.98**59
+    assert left[58] is None
+    assert left[59] == pytest.approx((1 - neither - one) * 38 / 200 + one * 24 / 200, abs=0.015)
+    assert left[1000] == 0
+    assert expect_left(finding, Goal(0.05, candidates=9), (59,)) == {59: None}
 
 
 def test_a_threshold_a_mission_or_one_for_all(tmp_path: Path) -> None:

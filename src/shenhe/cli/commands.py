@@ -135,6 +135,11 @@ COMMANDS: Final = {
         "shenhe evaluate evidence out --html evidence.html",
         "evaluate",
     ),
+    "watch": Command(
+        "does a promise hold in production: audits, the bound at any time, the alarm",
+        "shenhe watch week-47 week-48 --promise promise.json --html watch.html",
+        "watch",
+    ),
     "check": Command(
         "validate texts that any tool wrote",
         'echo \'{"raw": "通过\\n理由: 图片_1中螺丝符合要求"}\' | shenhe check verdict -',

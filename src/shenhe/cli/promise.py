@@ -22,8 +22,9 @@ class PromiseOptions:
         "the promise holds in this share of samples", default=0.95, metavar="C"
     )
     pooled: bool = option("one threshold for all missions", default=False)
-    truth: Literal["labels", "decisions"] = option(
-        "labels of the photo tree, or what people decided in `review`", default="labels"
+    truth: Literal["labels", "decisions", "audit"] = option(
+        "labels of the photo tree, what people decided in `review`, or what a blind audit found",
+        default="labels",
     )
     cluster: str = option(
         "failed groups that share photos, or the value of a field of their rows, count once; none:"

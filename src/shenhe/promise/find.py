@@ -24,7 +24,8 @@ class Finding:
     """What can be promised of a sample: a threshold, or none and the reason.
 
     `failed` counts the failed groups that it rests on, one a cluster; `slipped` those of them that
-    pass, `allowed` how many may. `all_slipped` are those of all failed groups.
+    pass, `allowed` how many may. `all_slipped` are those of all failed groups. `looks` says what
+    a promise by audit rests on; such a one allows no certain number.
     """
 
     sample: Sample
@@ -35,6 +36,7 @@ class Finding:
     allowed: int
     all_slipped: Share
     left_to_people: Share
+    looks: str = ""
 
 
 def find_promise(
@@ -69,8 +71,13 @@ def _finding(
         _count_slips(drawn, threshold),
         goal.slips_allowed(len(drawn)),
         Share(_count_slips(sample.failed.values(), threshold), len(sample.failed)),
-        Share(_left(sample, sorted(sample.scores), above), sample.groups),
+        share_left(sample, above),
     )
+
+
+def share_left(sample: Sample, threshold: float) -> Share:
+    """Give the share of all groups that are left to people at a threshold."""
+    return Share(_left(sample, sorted(sample.scores), threshold), sample.groups)
 
 
 def draw_one_each(failed: Iterable[Outcome], cluster_of: Mapping[str, str]) -> list[Outcome]:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from shenhe.errors import OptionError
+from shenhe.promise.by_audit import find_by_audit, read_audited
 from shenhe.promise.clusters import Clusters, cluster_by_field, cluster_by_photos
 from shenhe.promise.find import Finding, apply_threshold, find_promise
-from shenhe.promise.reading import Reading, Truth, read_samples
-from shenhe.promise.sample import pool
+from shenhe.promise.reading import Reading, read_samples
+from shenhe.promise.sample import Sample, pool
 from shenhe.promise.threshold import Goal
 from shenhe.promise.training import TrainingGroups, find_training_groups
 from shenhe.row_types import utc_now
-from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, write_promise
+from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, Truth, write_promise
 
 BY_PHOTOS, NO_CLUSTERS = "photos", "none"
 
@@ -80,7 +82,7 @@ class Proposal:
             confidence=goal.confidence,
             candidates=goal.candidates,
             truth=terms.truth,
-            cluster=terms.cluster,
+            cluster=NO_CLUSTERS if terms.truth == "audit" else terms.cluster,
             pooled=terms.pooled,
             timestamp=utc_now(),
             missions={
@@ -101,34 +103,59 @@ def propose(run_dir: Path, terms: Terms) -> Proposal:
     """Find what can be promised of a run.
 
     Raises: RunError if rows, decisions or training rows cannot be read; OptionError if rows lack
-    the field that ties groups together.
+    the field that ties groups together, or for what an audit cannot tell apart.
 
     Example:
         proposal = propose(Path("out"), Terms(Goal(0.05)))
 
     """
+    _check(terms)
     training = TrainingGroups(frozenset())
     if terms.not_these:
         training = find_training_groups(run_dir, terms.not_these)
     reading = read_samples(run_dir, terms.truth, training.keys, terms.cluster)
     clusters = _find_clusters(run_dir, terms.cluster, reading)
+    samples = dict(sorted(reading.samples.items()))
+    if terms.truth == "audit":
+        findings = _find_by_audit(run_dir, samples, terms.goal)
+        return Proposal(run_dir, terms, findings, clusters, training)
     findings = {
         mission: find_promise(sample, terms.goal, clusters.of)
-        for mission, sample in sorted(reading.samples.items())
+        for mission, sample in samples.items()
     }
     if not terms.pooled:
         return Proposal(run_dir, terms, findings, clusters, training)
-    samples = [sample for sample in reading.samples.values() if len(sample.origins) < 2]
-    pooled = find_promise(pool(samples), terms.goal, clusters.of)
-    for mission, sample in reading.samples.items():
-        if len(sample.origins) < 2:
-            findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
+    alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
+    pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
+    for mission, sample in alike.items():
+        findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
     return Proposal(run_dir, terms, findings, clusters, training, pooled)
+
+
+def _check(terms: Terms) -> None:
+    """Refuse what an audit cannot tell apart."""
+    if terms.truth != "audit":
+        return
+    problem = "not with an audit, which counts every group of a mission by itself"
+    if terms.pooled or terms.not_these:
+        raise OptionError("pooled" if terms.pooled else "not_these", None, problem)
+    if terms.cluster not in (BY_PHOTOS, NO_CLUSTERS):
+        raise OptionError("cluster", terms.cluster, problem)
+
+
+def _find_by_audit(run_dir: Path, samples: Mapping[str, Sample], goal: Goal) -> dict[str, Finding]:
+    looks = read_audited(run_dir)
+    return {
+        mission: find_by_audit(
+            sample, [each for each in looks if each.stratum.mission == mission], goal
+        )
+        for mission, sample in samples.items()
+    }
 
 
 def _find_clusters(run_dir: Path, cluster: str, reading: Reading) -> Clusters:
     keys = reading.failed_keys
-    if cluster == NO_CLUSTERS or not keys:
+    if cluster == NO_CLUSTERS or not keys:  # as for an audit
         return Clusters()
     if cluster == BY_PHOTOS:
         return cluster_by_photos(run_dir, keys)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from shenhe.errors import RunError
 from shenhe.promise.sample import Sample, View
@@ -20,8 +19,8 @@ from shenhe.rows.outcomes import (
     read_corrected_labels,
     read_run_verdicts,
 )
+from shenhe.rows.promises import Truth
 
-Truth = Literal["labels", "decisions"]
 _View = Callable[[VerdictRow], View | None]
 
 
@@ -67,6 +66,8 @@ def read_samples(
 
 
 def _views(run_dir: Path, truth: Truth) -> _View:
+    if truth == "audit":  # what people say of audited groups is counted by its probability
+        return lambda row: None
     if truth == "labels":
         corrected = read_corrected_labels(run_dir)
         return lambda row: corrected.get(row.key, row.label)

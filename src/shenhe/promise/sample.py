@@ -63,6 +63,8 @@ class Sample:
     surest_unseen: float = -math.inf
     cut: int = 0
     """Groups that a threshold of the run cut, or may have cut."""
+    cut_blindly: int = 0
+    """Those of them whose log-odds are not known."""
     lowest_passed: float = math.inf
 
     def add(self, row: VerdictRow, outcome: Outcome, view: View | None) -> None:
@@ -77,6 +79,7 @@ class Sample:
             self._add_score(outcome, outcome.log_odds, view)
         elif outcome.log_odds is None:
             self.scoreless += outcome.ruling == PASS
+            self.cut_blindly += is_cut
         self.deferred += view == "deferred"
         # A group that nobody could tell of is taken for bad where it can pass.
         if view == "fail" or (view == "deferred" and outcome.can_pass):
@@ -130,6 +133,7 @@ def pool(samples: Iterable[Sample], name: str = "") -> Sample:
         pooled.unseen += sample.unseen
         pooled.surest_unseen = max(pooled.surest_unseen, sample.surest_unseen)
         pooled.cut += sample.cut
+        pooled.cut_blindly += sample.cut_blindly
         pooled.lowest_passed = min(pooled.lowest_passed, sample.lowest_passed)
     return pooled
 

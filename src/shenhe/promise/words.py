@@ -27,7 +27,7 @@ def describe(proposal: Proposal) -> list[str]:
         f"{mission}: {describe_finding(finding, goal)}"
         for mission, finding in proposal.findings.items()
     ]
-    if proposal.promised:
+    if proposal.promised and proposal.terms.truth != "audit":
         lines += _describe_labels(proposal)
     return [*lines, *_describe_notes(proposal)]
 
@@ -45,12 +45,13 @@ def describe_finding(finding: Finding, goal: Goal) -> str:
         parts = [
             f"a 通过 stands from log-odds {finding.threshold!r} on (p_pass"
             f" {describe_probability(finding.threshold)})",
-            f"of {finding.failed:,} failed groups {finding.slipped:,} pass,"
+            finding.looks
+            or f"of {finding.failed:,} failed groups {finding.slipped:,} pass,"
             f" {max(finding.allowed, 0):,} may",
             f"{_percent(finding.left_to_people)} of {finding.left_to_people.total:,} groups are"
             " left to people",
         ]
-        if finding.all_slipped.total != finding.failed:
+        if not finding.looks and finding.all_slipped.total != finding.failed:
             parts.append(
                 f"of all {finding.all_slipped.total:,} failed groups, several of a cluster,"
                 f" {_percent(finding.all_slipped)} pass"
@@ -103,7 +104,7 @@ def _describe_sample(finding: Finding) -> Iterator[str]:
         )
     if sample.scoreless:
         yield f"{sample.scoreless:,} 通过 without a p_pass from 0 to 1 never pass"
-    if sample.cut and finding.threshold is not None:
+    if sample.cut and finding.threshold is not None and not finding.looks:
         yield (
             f"{sample.cut:,} groups are undecided by a threshold of the run, or do not say by what:"
             " the promise is not below it (`shenhe decide` without a threshold, then promise on"
@@ -123,7 +124,7 @@ def _describe_sample(finding: Finding) -> Iterator[str]:
 def _describe_labels(proposal: Proposal) -> Iterator[str]:
     goal = proposal.terms.goal
     counts = sorted({goal.failed_needed, *(n for n in LABEL_COUNTS if n > goal.failed_needed)})
-    clusters = ", one a cluster" if proposal.clusters.of else ""
+    clusters = ", one a cluster" if proposal.clusters.largest > 1 else ""
     yield f"left to people, had so many failed groups been labelled{clusters}:"
     shown = {"all missions together": proposal.pooled} if proposal.pooled else proposal.findings
     for mission, finding in shown.items():
@@ -152,10 +153,12 @@ def _describe_notes(proposal: Proposal) -> Iterator[str]:
             " promise on OUT"
         )
     if proposal.promised:
+        again = f"if it is made again on these labels until it suits: {spelled('candidates', 'N')}"
+        if terms.truth == "audit":
+            again = "if another than the audited checkpoint is promised; more looks may be added"
         yield (
             "it does not hold for groups of another kind, with another checkpoint, prompt or rule,"
-            " where people overlook bad groups, or if it is made again on these labels until it"
-            f" suits: {spelled('candidates', 'N')} for N tries"
+            f" where people overlook bad groups, or {again}"
         )
 
 

@@ -65,22 +65,26 @@ def describe_false_pass(of_failed: Share, of_passed: Share) -> Words:
             "no group that people failed: nothing can be said of false passes",
         )
     low, high = (f"{100 * bound:.1f}" for bound in of_failed.interval())
-    rate = _per(of_failed.value, 100)
+    rate = per(of_failed.value, 100)
     counts = f"{of_failed.count:,}/{of_failed.total:,}"
     zh = f"每 100 个不合格约放过 {rate} 个（{counts}，95% 区间 {low}–{high}）"
     en = f"of 100 groups that people failed, about {rate} are passed"
     en += f" ({counts}, 95% interval {low}-{high})"
     if of_passed.value is None:
         return Words(f"{zh}；没有放行任何组", f"{en}; none are passed at all")
-    inside = _per(of_passed.value, 1000)
+    inside = per(of_passed.value, 1000)
     return Words(
         f"{zh}；放行的 1,000 组里约 {inside} 组不合格",
         f"{en}; of 1,000 passed groups, about {inside} are bad",
     )
 
 
-def _per(share: float, base: int) -> str:
-    """Write a share as a number of things: with one decimal below 10, where there is any."""
+def per(share: float, base: int) -> str:
+    """Write a share as a number of things: with one decimal below 10, where there is any.
+
+    >>> per(0.025, 100), per(0.0001, 100)
+    ('2.5', '<0.1')
+    """
     number = share * base
     if 0 < number < 0.05:
         return "<0.1"

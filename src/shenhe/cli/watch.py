@@ -1,0 +1,121 @@
+"""`shenhe watch`: what blind audits say of a promise in production; the alarm."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shenhe.options import argument, option, option_class
+from shenhe.printable import json_line, on_one_line, show
+
+if TYPE_CHECKING:
+    from shenhe.promise.watching import MissionWatch, Watch
+
+COLUMNS = 150
+
+
+@option_class
+class WatchOptions:
+    """Options of a watch."""
+
+    run_dirs: tuple[Path, ...] = argument("RUN_DIR", "what `run` wrote; several weeks or missions")
+    promise: Path | None = option(
+        "what was promised, as `promise` wrote it; default: at most 0.05 pass, 0.95 sure",
+        default=None,
+        metavar="FILE",
+    )
+    json: Path | None = option("write the figures there too", default=None, metavar="FILE")
+    html: Path | None = option("write a page for a manager", default=None, metavar="FILE")
+
+
+def watch(options: WatchOptions) -> int:
+    """Say whether the promise holds, as far as people have looked; 1 after an alarm."""
+    from shenhe.promise.audit_rows import read_looks
+    from shenhe.promise.watch_page import write_watch_page
+    from shenhe.promise.watching import watch_audits
+    from shenhe.rows.promises import read_promise
+
+    promise = None if options.promise is None else read_promise(options.promise)
+    result = watch_audits(read_looks(options.run_dirs), promise)
+    _print(result)
+    if options.json is not None:
+        _write_json(options.json, result)
+    if options.html is not None:
+        write_watch_page(options.html, result)
+        show(f"page: {options.html}")
+    return int(result.state == "stopped")
+
+
+def _print(result: Watch) -> None:
+    from shenhe.cli.tables import print_table
+    from shenhe.promise.watch_words import advice, describe_rates, describe_used, headline
+    from shenhe.promise.watch_words import mission_words as name_of
+
+    head = ("mission", "promised", "audited", "false", "of bad", "at most", "state", "next share")
+    print_table(
+        head, (_row(each, result) for each in result.missions), title="watch", width=COLUMNS
+    )
+    for each in result.missions:
+        for name, rates, used in zip(
+            name_of(each),
+            describe_rates(each.audited, result.confidence),
+            describe_used(each),
+            strict=True,
+        ):
+            show(on_one_line(f"{name}: {rates}; {used}"))
+    for words in (headline(result), *advice(result)):
+        show(on_one_line(words.zh))
+        show(on_one_line(words.en))
+    reading = result.reading
+    if reading.repeated:
+        show(f"{reading.repeated:,} groups stand in several rows: the latest of each counts")
+    if reading.undated:
+        show(f"{reading.undated:,} rows have no time: they count as a week before all others")
+
+
+def _row(each: MissionWatch, result: Watch) -> tuple[str, ...]:
+    audited, state = each.audited, result.state_of(each)
+    share = result.next_share(state)
+    return (
+        each.mission or "all",
+        f"{each.limit:.1%}",
+        f"{audited.looked:,}/{audited.passed:,}",
+        f"{audited.false:,}",
+        "-" if audited.of_bad is None else f"{audited.of_bad:.1%}",
+        f"{audited.high:.1%}",
+        state,
+        "-" if share is None else f"{share:.1%}",
+    )
+
+
+def _write_json(path: Path, result: Watch) -> None:
+    from shenhe.files import whole_file
+
+    figures = {
+        "state": result.state,
+        "limit": result.limit,
+        "confidence": result.confidence,
+        "promise": result.promise.hash if result.promise else None,
+        "share": result.share,
+        "next_share": result.next_share(result.state),
+        "groups": result.reading.groups,
+        "repeated": result.reading.repeated,
+        "undated": result.reading.undated,
+        "without_audit": [str(run_dir) for run_dir in result.reading.without_plan],
+        "missions": [
+            asdict(each)
+            | {
+                "state": result.state_of(each),
+                "alarm_week": each.alarm_week or None,
+                "proven": each.is_proven,
+                "next_share": result.next_share(result.state_of(each)),
+                "used": each.used._asdict(),
+                "bands": [[week._asdict() for week in band] for band in each.bands],
+                "weeks": [week._asdict() for week in each.weeks],
+            }
+            for each in result.missions
+        ],
+    }
+    with whole_file(path) as temporary:
+        temporary.write_text(json_line(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,153 @@
+"""The rows, decisions and audits of runs, read as groups that people have looked at or not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from shenhe.promise.audited import (
+    NO_NUMBER,
+    Course,
+    JudgedGroup,
+    Looks,
+    Maker,
+    Stratum,
+    Truth,
+    count_looks,
+)
+from shenhe.rows.audits import AuditPlan, read_audit_plan
+from shenhe.rows.decision_rows import Decision
+from shenhe.rows.decisions import Decisions
+from shenhe.rows.outcomes import Outcome, has_decisions, read_run_verdicts
+from shenhe.rows.photo_inputs import read_photo_inputs
+from shenhe.values import FAIL, PASS
+
+NO_WEEK: Final = "0000-W00"
+"""The week of rows without a time: they come before all others."""
+TRUTHS: Final[dict[str, Truth]] = {PASS: "good", "pass": "good", FAIL: "bad", "fail": "bad"}
+"""What a choice of people, and a label of the photo tree, say of a group."""
+
+
+@dataclass(slots=True)
+class AuditReading:
+    """What was read of runs.
+
+    `without_plan` are the runs that passed groups and have no audit, `repeated` counts groups of
+    which a later verdict counts, `undated` rows without a time. `shares` are those of the audits.
+    """
+
+    looks: list[Looks] = field(default_factory=list)
+    groups: int = 0
+    repeated: int = 0
+    undated: int = 0
+    without_plan: list[Path] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+
+
+def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
+    """Read runs and count what people have looked at; of a group in several runs the latest counts.
+
+    Raises: RunError if a run has no verdicts, or its rows, decisions or audit cannot be read.
+
+    Example:
+        reading = read_looks([Path("week-47"), Path("week-48")])
+
+    """
+    reading = AuditReading()
+    latest: dict[str, JudgedGroup] = {}
+    for number, run_dir in enumerate(run_dirs):
+        plan = read_audit_plan(run_dir)
+        if plan is not None:
+            reading.shares.append(plan.share)
+        has_passed = False
+        for key, group in _read_groups(run_dir, number, plan):
+            before = latest.get(key)
+            reading.repeated += before is not None
+            if before is None or group.at >= before.at:
+                latest[key] = group
+            has_passed = has_passed or group.course == "passed"
+            reading.undated += group.stratum.week == NO_WEEK
+        if plan is None and has_passed:
+            reading.without_plan.append(run_dir)
+    reading.groups = len(latest)
+    reading.looks = count_looks(latest.values())
+    return reading
+
+
+def _read_groups(
+    run_dir: Path, number: int, plan: AuditPlan | None
+) -> Iterator[tuple[str, JudgedGroup]]:
+    blind, current = _read_choices(run_dir)
+    for row in read_run_verdicts(run_dir):
+        key, outcome = row.key, Outcome.of(row)
+        course = _course(outcome)
+        truth: Truth
+        if course == "passed":  # what people say who know the verdict is no audit
+            truth = blind.get(key, "")
+        else:
+            truth = current.get(key) or TRUTHS.get(row.label or "", "")
+        week, at = _week(row.timestamp)
+        group = JudgedGroup(
+            _stratum(row.mission, week, row.meta.promise or "", row.meta.checkpoint, number),
+            course,
+            truth,
+            math.inf if outcome.log_odds is None else outcome.log_odds,
+            plan.number(key) if plan and course == "passed" else NO_NUMBER,
+            at,
+        )
+        yield key, group
+
+
+def _course(outcome: Outcome) -> Course:
+    """Say what became of a group.
+
+    Only a 通过 that nothing but a threshold holds back would pass at another one.
+    """
+    if outcome.verdict is not None:
+        return "passed" if outcome.verdict == PASS else "failed"
+    return "held" if outcome.can_pass else "undecided"
+
+
+@lru_cache(4096)  # a million groups share a few
+def _stratum(mission: str, week: str, promise: str, checkpoint: str, run: int) -> Stratum:
+    return Stratum(mission, week, Maker(promise, checkpoint), run)
+
+
+def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
+    """Read what people said blind, and what they say now."""
+    if not has_decisions(run_dir):
+        return {}, {}
+    decisions, inputs = Decisions(run_dir), read_photo_inputs(run_dir)
+    blind, current = (
+        {
+            decision.key: TRUTHS.get(decision.opinion.choice, "doubt")
+            for decision in made
+            if decision.opinion
+        }
+        for made in (_audited(decisions, inputs), decisions.all_current(inputs))
+    )
+    return blind, current
+
+
+def _audited(decisions: Decisions, inputs: dict[str, str | None]) -> Iterator[Decision]:
+    return (each for each in decisions.all_current(inputs) if each.audit is not None)
+
+
+def _week(timestamp: str) -> tuple[str, float]:
+    """Give the week of a time, as 2026-W48, and the time. Units: seconds since 1970."""
+    try:
+        at = datetime.fromisoformat(timestamp).timestamp()
+    except (ValueError, OverflowError):
+        return NO_WEEK, 0.0
+    return _week_of_day(timestamp[:10]), at
+
+
+@lru_cache(4096)
+def _week_of_day(day: str) -> str:
+    year, week, _ = datetime.fromisoformat(day).isocalendar()
+    return f"{year}-W{week:02d}"

@@ -1,0 +1,188 @@
+"""The page of a watch, for whoever answers for the groups: one sentence, a light, the bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from shenhe.files import whole_file
+from shenhe.promise.bound import BandWeek
+from shenhe.promise.watch_words import (
+    NOT_AUDITED,
+    STATE_WORDS,
+    advice,
+    describe_rates,
+    describe_used,
+    headline,
+    mission_words,
+    state_words,
+)
+from shenhe.promise.watching import MissionWatch, Watch
+from shenhe.row_types import utc_now
+from shenhe.rows.words import Words, per
+from shenhe.templating import environment
+
+WIDTH, HEIGHT = 300, 150
+"""The inside of a picture. Units: pixels."""
+ENDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Where the axis of a share may end."""
+SHOWN_LIMITS = 4
+"""The axis of a share ends at this multiple of the promise, or where it is round above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A week: `low` to `high` is the interval, `estimate` within it. Units: pixels, from the top.
+
+    `is_cut` says that the interval goes on above the picture; `title` tells the figures.
+    """
+
+    x: float
+    width: float
+    low: float
+    high: float
+    estimate: float | None
+    is_cut: bool
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The bands of a mission over weeks, and the promise as a line. Units: pixels."""
+
+    bars: Sequence[Bar]
+    limit: float
+    limit_text: str
+    end_text: str
+    alarm: float | None
+    first_week: str
+    last_week: str
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the page shows of a mission."""
+
+    name: Words
+    state: str
+    state_words: Words
+    rates: Words
+    used: Words
+    promised: Words
+    audited: Words
+    next_share: str
+    picture: Picture
+
+
+def write_watch_page(path: Path, watch: Watch) -> None:
+    """Write one self-contained HTML page; names are escaped.
+
+    Raises: RunError if it cannot be written.
+
+    Example:
+        write_watch_page(Path("watch.html"), watch_audits(read_looks([Path("out")])))
+
+    """
+    colours = {"正常": "normal", "加严": "tightened", "停用": "stopped", "未抽查": "unknown"}
+    words = state_words(watch)
+    templates = environment("shenhe.promise")
+    templates.filters["commands"] = _mark_commands
+    page = templates.get_template("watch.html").render(
+        made=utc_now(),
+        light=colours[words.zh],
+        light_words=words,
+        headline=headline(watch),
+        rates=describe_rates(watch.missions[0].audited, watch.confidence),
+        advice=list(advice(watch)),
+        cards=[_card(mission, watch) for mission in watch.missions],
+        promise=watch.promise.hash if watch.promise else "",
+        groups=f"{watch.reading.groups:,}",
+        confidence=f"{watch.confidence:.0%}",
+    )
+    with whole_file(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _mark_commands(text: str) -> Markup:
+    """Show what stands between grave accents as something to type.
+
+    Every second part of the text stands between two of them.
+    """
+    parts = [
+        Markup("<code>{}</code>").format(part) if index % 2 else Markup("{}").format(part)
+        for index, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
+def _card(mission: MissionWatch, watch: Watch) -> Card:
+    audited, limit = mission.audited, per(mission.limit, 100)
+    state = watch.state_of(mission)
+    share = watch.next_share(state)
+    is_known = audited.looked or state != "normal"
+    threshold = "" if mission.threshold is None else f"，log-odds ≥ {mission.threshold:.2f}"
+    zh = f"{audited.looked:,}/{audited.passed:,} 组，{audited.false} 组不合格"
+    en = f"{audited.looked:,} of {audited.passed:,} groups, {audited.false} bad"
+    if audited.doubts:
+        zh, en = f"{zh}，{audited.doubts} 组待定", f"{en}, {audited.doubts} in doubt"
+    return Card(
+        mission_words(mission),
+        state if is_known else "unknown",
+        STATE_WORDS[state] if is_known else NOT_AUDITED,
+        describe_rates(audited, watch.confidence),
+        describe_used(mission),
+        Words(
+            f"每 100 个不合格至多放过 {limit} 个{threshold}",
+            f"of 100 bad groups at most {limit} pass{threshold.replace('，', ', ')}",
+        ),
+        Words(zh, en),
+        "–" if share is None else f"{share:.1%}",
+        draw_bands(mission),
+    )
+
+
+def draw_bands(mission: MissionWatch) -> Picture:
+    """Draw the interval of each week; what is beyond a few times the promise is cut off.
+
+    Example:
+        picture = draw_bands(watch_audits(read_looks([Path("out")])).missions[0])
+
+    """
+    last = {week.week: week for band in mission.bands for week in band}
+    weeks = sorted(last)
+    highest = max(SHOWN_LIMITS * mission.limit, max((each.estimate or 0) for each in last.values()))
+    end = next((value for value in ENDS if value >= min(highest, 1)), 1.0)
+    step = WIDTH / len(weeks)
+    bars = [_bar(last[week], index * step, step, end) for index, week in enumerate(weeks)]
+    alarm = (weeks.index(mission.alarm_week) + 0.5) * step if mission.alarm_week in weeks else None
+    return Picture(
+        bars,
+        _height(mission.limit, end),
+        f"{per(mission.limit, 100)}%",
+        f"{end:.0%}",
+        alarm,
+        weeks[0],
+        weeks[-1],
+    )
+
+
+def _bar(week: BandWeek, x: float, width: float, end: float) -> Bar:
+    estimate = "?" if week.estimate is None else f"{week.estimate:.1%}"
+    return Bar(
+        x,
+        width,
+        _height(week.low, end),
+        _height(week.high, end),
+        None if week.estimate is None else _height(week.estimate, end),
+        week.high > end,
+        f"{week.week}: {estimate} ({week.low:.1%}–{week.high:.1%})",
+    )
+
+
+def _height(share: float, end: float) -> float:
+    return HEIGHT * (1 - min(share / end, 1.0))
