@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.messages import Answer, Request
 from shenhe.runs import RunCounts, RunOptions, VerdictPolicy, find_stage_a, run_verdicts
 from shenhe.values import FAIL, PASS
-from tests.scripted import ScriptedEngine
+from tests.scripted import Script, ScriptedEngine
 
 MISSIONS, PROMPTS = load_missions(), load_prompts()
 FIBRES, BAFFLE, GROUND = "BBU线缆布放要求", "挡风板安装检查", "BBU接地线检查"
@@ -36,7 +35,7 @@ class Judged:
 
     def __init__(self, folder: Path, mission: str) -> None:
         self.out, self.mission = folder, mission
-        self.script: Callable[[Request], str] = lambda request: PASSED
+        self.script: Script = lambda request: PASSED
         self.scores = SureEngine.scores
 
     def write(self, *lines: dict[str, str], **fields: Any) -> None:

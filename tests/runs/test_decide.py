@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> Judged:
     texts = [PASSED, FAILED, SAYS_NO, "待定", PASSED]
     case.write(*[{"图片_1": WHOLE}] * 4, {"图片_1": "无关图片"}, {"图片_1": WHOLE}, {})
     case.script = lambda request: (
-        RequestFailed(request.key, "bad_answer", "no text")  # type: ignore[return-value]
+        RequestFailed(request.key, "bad_answer", "no text")
         if "g5" in request.key
         else texts[int(request.key[-1])]
     )
