@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from typing import Final
@@ -65,7 +66,8 @@ def group_id_of(row: Mapping[str, object]) -> str:
     group_id = row.get("group_id")
     if isinstance(group_id, float) and group_id.is_integer() and abs(group_id) < MAX_EXACT_FLOAT:
         group_id = int(group_id)
-    if isinstance(group_id, bool) or not isinstance(group_id, str | int | float) or group_id == "":
+    is_number = isinstance(group_id, int | float) and not isinstance(group_id, bool)
+    if not (is_number and math.isfinite(group_id)) and not (isinstance(group_id, str) and group_id):
         raise RunError("a row lacks 'group_id'")
     return str(group_id)
 
