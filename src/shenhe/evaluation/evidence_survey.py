@@ -24,15 +24,15 @@ from shenhe.evaluation.fail_reasons import REVIEW_FIELD, FailReasons
 from shenhe.row_types import Failure, GroupRow, SummaryRow
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
-from shenhe.rows.keys import failures_file, key_of
+from shenhe.rows.keys import failures_file
 from shenhe.rows.outcomes import (
     Outcome,
     Truth,
     read_corrected_labels,
     read_decided_labels,
 )
-from shenhe.rows.readers import read_failures, read_keyed, read_summaries, read_verdicts
-from shenhe.rows.verdict_inputs import describe_missing_lines, hash_inputs
+from shenhe.rows.readers import read_each, read_failures, read_keyed, read_summaries, read_verdicts
+from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.shards import list_rows_files
 from shenhe.stages import evidence
 from shenhe.stages.evidence.items import Item
@@ -222,7 +222,7 @@ def _find_repeats(path: Path) -> Mapping[str, DuplicateRows]:
     finder = DuplicateFinder()
     for row in read_keyed(path, SummaryRow):
         finder.add(row.key)
-    return finder.find(path, key_of, hash_inputs)
+    return finder.find(lambda: read_each(path, SummaryRow))
 
 
 def _read_unfinished(path: Path) -> dict[str, Failure]:
