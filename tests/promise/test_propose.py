@@ -188,6 +188,9 @@ def test_groups_of_one_site(tmp_path: Path) -> None:
     (alone,) = propose(run_dir, Terms(GOAL)).findings.values()
     assert (alone.failed, alone.allowed) == (300, 8)
     assert alone.threshold == math.nextafter(5.8, 9)
+    assert any(
+        "in common: site (60 values)" in line for line in describe(propose(run_dir, Terms(GOAL)))
+    )
     proposal = propose(run_dir, Terms(GOAL, cluster="site"))
     (finding,) = proposal.findings.values()
     assert (finding.failed, finding.allowed) == (60, 0)

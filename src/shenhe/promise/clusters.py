@@ -64,7 +64,7 @@ def cluster_by_photos(run_dir: Path, keys: Collection[str]) -> Clusters:
 
 
 def cluster_by_field(
-    run_dir: Path, name: str, keys: Collection[str], values: Mapping[str, str], names: set[str]
+    run_dir: Path, name: str, keys: Collection[str], values: Mapping[str, str], names: Iterable[str]
 ) -> Clusters:
     """Put those groups together whose rows have an equal value of a field.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.errors import OptionError
@@ -52,6 +52,8 @@ class Proposal:
     clusters: Clusters
     training: TrainingGroups
     pooled: Finding | None = None
+    ties: Mapping[str, int] = field(default_factory=dict)
+    """Fields that failed groups have in common, with the number of their values."""
 
     @property
     def promised(self) -> int:
@@ -124,12 +126,12 @@ def propose(run_dir: Path, terms: Terms) -> Proposal:
         for mission, sample in samples.items()
     }
     if not terms.pooled:
-        return Proposal(run_dir, terms, findings, clusters, training)
+        return Proposal(run_dir, terms, findings, clusters, training, None, reading.ties)
     alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
     pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
     for mission, sample in alike.items():
         findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
-    return Proposal(run_dir, terms, findings, clusters, training, pooled)
+    return Proposal(run_dir, terms, findings, clusters, training, pooled, reading.ties)
 
 
 def _check(terms: Terms) -> None:

@@ -28,17 +28,34 @@ _View = Callable[[VerdictRow], View | None]
 class Reading:
     """The samples of a run by mission; `values` are those of a field of the failed groups' rows.
 
-    `fields` are the names of all fields that rows of another tool have.
+    `fields` are the names of all fields that rows of another tool have, each with the values that
+    it has in the failed groups.
     """
 
     samples: dict[str, Sample] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
-    fields: set[str] = field(default_factory=set)
+    fields: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def failed_keys(self) -> set[str]:
         """The keys of the failed groups that promises rest on."""
         return {key for sample in self.samples.values() for key in sample.failed}
+
+    @property
+    def ties(self) -> dict[str, int]:
+        """The fields that failed groups have in common, with the number of their values."""
+        failed = len(self.failed_keys)
+        return {
+            name: len(values) for name, values in self.fields.items() if 1 < len(values) < failed
+        }
+
+    def add_fields(self, row: VerdictRow, cluster: str) -> None:
+        """Remember the fields that another tool gave the row of a failed group."""
+        for name, value in row.extra.items():
+            if value not in (None, ""):
+                self.fields.setdefault(name, set()).add(str(value))
+        if row.extra.get(cluster) not in (None, ""):
+            self.values[row.key] = str(row.extra[cluster])
 
 
 def read_samples(
@@ -59,9 +76,8 @@ def read_samples(
             continue
         outcome = Outcome.of(row)
         sample.add(row, outcome, view_of(row))
-        reading.fields.update(row.extra)
-        if row.extra.get(cluster) not in (None, "") and outcome.key in sample.failed:
-            reading.values[outcome.key] = str(row.extra[cluster])
+        if row.extra and outcome.key in sample.failed:
+            reading.add_fields(row, cluster)
     return reading
 
 

@@ -143,6 +143,12 @@ def _describe_notes(proposal: Proposal) -> Iterator[str]:
             f" decide: up to {proposal.clusters.largest:,} do; so the promise is about a random"
             " failed group of a random cluster"
         )
+    if proposal.ties and terms.cluster == BY_PHOTOS:
+        names = ", ".join(f"{name} ({count:,} values)" for name, count in proposal.ties.items())
+        yield (
+            f"failed groups have fields in common: {names}; if one of them is the site, say so:"
+            f" {spelled('cluster', next(iter(proposal.ties)))}"
+        )
     yield from proposal.training.notes
     if proposal.pooled is not None:
         yield "one threshold for all missions promises nothing of any one of them: see their rates"
