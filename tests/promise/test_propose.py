@@ -9,6 +9,8 @@ from shenhe.errors import OptionError, RunError
 from shenhe.promise import Goal, Terms, describe, propose
 from shenhe.promise.find import expect_left
 from shenhe.promise.propose import Proposal
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.manifest import Manifest
 from shenhe.values import FAIL, PASS
 from tests.promise.runs import (
     MISSION,
@@ -146,6 +148,23 @@ def test_a_group_that_stands_twice_counts_once(tmp_path: Path) -> None:
     twice = [*rows, *rows, verdict_row(0, "fail", 5.0), *good_rows(9)]
     (finding,) = propose(write_run(tmp_path, twice), Terms(Goal(0.1))).findings.values()
     assert (finding.failed, finding.threshold) == (30, math.nextafter(5.0, 9))
+
+
+def test_a_mission_in_two_spellings_is_one(tmp_path: Path) -> None:
+    full, half = "BBU安装方式检查（正装）", "BBU安装方式检查(正装)"
+    rows = failed_rows(40, [], mission=full) + failed_rows(30, [], first=50, mission=half)
+    findings = propose(write_run(tmp_path, rows), Terms(GOAL)).findings
+    assert [finding.failed for finding in findings.values()] == [70]
+
+
+def test_a_run_that_has_not_ended(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path, failed_rows(60, []))
+    assert propose(run_dir, Terms(GOAL)).unended == []
+    rows_path = run_dir / "stage_b" / f"{MISSION}.jsonl"
+    Manifest(rows_path, {"stage": "judge"}).write(RunCounts(), "interrupted")
+    proposal = propose(run_dir, Terms(GOAL))
+    assert proposal.unended == [MISSION]
+    assert any(f"judging of {MISSION} has not ended" in line for line in describe(proposal))
 
 
 def test_decisions_of_the_groups_that_needed_a_look(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from shenhe.errors import OptionError
 from shenhe.promise.by_audit import find_by_audit, read_audited
 from shenhe.promise.clusters import Clusters, cluster_by_field, cluster_by_photos
 from shenhe.promise.find import Finding, apply_threshold, find_promise
-from shenhe.promise.reading import Reading, read_samples
+from shenhe.promise.reading import Reading, find_unended, read_samples
 from shenhe.promise.sample import Sample, pool
 from shenhe.promise.threshold import Goal
 from shenhe.promise.training import TrainingGroups, find_training_groups
@@ -54,6 +54,8 @@ class Proposal:
     pooled: Finding | None = None
     ties: Mapping[str, int] = field(default_factory=dict)
     """Fields that failed groups have in common, with the number of their values."""
+    unended: Sequence[str] = ()
+    """Outputs that are under way, or were interrupted: what they lack may be of another kind."""
 
     @property
     def promised(self) -> int:
@@ -118,20 +120,21 @@ def propose(run_dir: Path, terms: Terms) -> Proposal:
     reading = read_samples(run_dir, terms.truth, training.keys, terms.cluster)
     clusters = _find_clusters(run_dir, terms.cluster, reading)
     samples = dict(sorted(reading.samples.items()))
+    pooled = None
     if terms.truth == "audit":
         findings = _find_by_audit(run_dir, samples, terms.goal)
-        return Proposal(run_dir, terms, findings, clusters, training)
-    findings = {
-        mission: find_promise(sample, terms.goal, clusters.of)
-        for mission, sample in samples.items()
-    }
-    if not terms.pooled:
-        return Proposal(run_dir, terms, findings, clusters, training, None, reading.ties)
-    alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
-    pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
-    for mission, sample in alike.items():
-        findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
-    return Proposal(run_dir, terms, findings, clusters, training, pooled, reading.ties)
+    else:
+        findings = {
+            mission: find_promise(sample, terms.goal, clusters.of)
+            for mission, sample in samples.items()
+        }
+    if terms.pooled:
+        alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
+        pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
+        for mission, sample in alike.items():
+            findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
+    unended = find_unended(run_dir)
+    return Proposal(run_dir, terms, findings, clusters, training, pooled, reading.ties, unended)
 
 
 def _check(terms: Terms) -> None:

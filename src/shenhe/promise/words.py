@@ -135,6 +135,11 @@ def _describe_labels(proposal: Proposal) -> Iterator[str]:
 
 def _describe_notes(proposal: Proposal) -> Iterator[str]:
     terms, findings = proposal.terms, proposal.findings.values()
+    if proposal.unended:
+        yield (
+            f"judging of {', '.join(proposal.unended)} has not ended: groups that are yet to be"
+            " judged may be of another kind"
+        )
     yield from proposal.clusters.notes
     if proposal.clusters.largest > 1 and terms.cluster != NO_CLUSTERS:
         shared = "photos" if terms.cluster == BY_PHOTOS else terms.cluster

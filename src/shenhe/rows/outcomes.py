@@ -122,13 +122,18 @@ def read_run_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
 
     Raises: RunError if there are none, or a row is of another form.
     """
-    folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
     row = None
-    for path in list_rows_files(folder):
+    for path in list_rows_files(verdicts_folder(run_dir)):
         for row in read_verdicts(path):
             yield row
     if row is None:
         raise RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
+
+
+def verdicts_folder(run_dir: Path) -> Path:
+    """Name the folder of a run's verdict rows: its own, where `judge` wrote it."""
+    folder = run_dir / "stage_b"
+    return folder if folder.is_dir() else run_dir
 
 
 def read_corrected_labels(run_dir: Path) -> dict[str, Label]:
