@@ -19,7 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from bench.photos import phone_photo
-from tests.review.conftest import ARGUMENTS
+from tests.browsers import ARGUMENTS
 from tests.review.runs import FAIL, PASS, Group, served, write_run
 
 SHOWN = """() => {

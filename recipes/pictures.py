@@ -19,7 +19,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.review.conftest import ARGUMENTS
+from tests.browsers import ARGUMENTS
 from tests.review.runs import FAIL, PASS, Group, served, write_run
 
 DOCS = Path(__file__).parent.parent / "docs"

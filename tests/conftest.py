@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -15,6 +16,9 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import spelling
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("without_times", deadline=None)
@@ -39,6 +43,14 @@ def engine() -> LocalEngine:
             model="demo", adapters=("demo",), batch_size=4, engine=LocalOptions(dtype="float32")
         )
     )
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The browser of all tests that need one: Playwright has one in a process."""
+    from tests.browsers import open_browser  # other engines' environments have no Playwright
+
+    yield from open_browser()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,13 @@ import pytest
 
 from shenhe.cli.main import exit_code
 from shenhe.rows.audits import audit_file, plan_audit
-from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, write_promise
+from shenhe.rows.promises import (
+    Fingerprint,
+    MissionPromise,
+    Promise,
+    read_promise,
+    write_promise,
+)
 from shenhe.values import FAIL, PASS, UNSURE
 from tests.conftest import MISSION
 from tests.promise.audited_runs import Group, decide, draw_week, write_run
@@ -186,6 +192,55 @@ def test_a_new_promise_ends_an_alarm(risen: list[Path], tmp_path: Path) -> None:
     assert (code, figures["state"]) == (0, "normal")
     assert mission["audited"]["high"] < 0.2, "the bound is of the new promise alone"
     assert len(mission["bands"]) == 2
+
+
+def test_looks_may_allow_a_lower_threshold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People decided everything, and of what the threshold holds back nothing is bad."""
+    path = _promise(tmp_path)
+    promise = read_promise(path).hash
+    groups = [Group(f"good-{n}", PASS, PASS, promise=promise) for n in range(60)]
+    groups += [Group(f"bad-{n}", FAIL, None, -3.0, label="fail") for n in range(120)]
+    held = [Group(f"held-{n}", None, None, 1.0, label="pass", why=(UNSURE,)) for n in range(60)]
+    groups = [each._replace(promise=promise) for each in [*groups, *held]]
+    run = write_run(tmp_path / "run", groups, share=1.0)
+    _, figures = _watch(run, "--promise", path)
+    assert (_of(figures)["threshold"], _of(figures)["ladder"]) == (2.0, 0.0)
+    printed = capsys.readouterr().out
+    assert "从 2.00 放宽到 0.00" in printed
+    assert "from 2.00 to 0.00 (`shenhe promise --truth audit`)" in printed
+    unsure = [each._replace(label=None) for each in held]
+    run = write_run(tmp_path / "open", [*groups[:180], *unsure], share=1.0)
+    assert _of(_watch(run, "--promise", path)[1])["ladder"] == 1.25
+
+
+def test_a_mission_that_the_promise_refuses_must_not_pass(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = _promise(tmp_path, threshold=None)
+    run = write_run(tmp_path / "run", [Group("QC-1"), Group("QC-2", mission=OTHER)])
+    page = tmp_path / "page.html"
+    _watch(run, "--promise", path, "--html", page)
+    printed = capsys.readouterr().out
+    assert "没有承诺，却放行了 1 组" in printed
+    assert "nothing could be promised, and yet 1 groups were passed" in printed
+    assert "承诺里没有这个任务" in page.read_text(encoding="utf-8")
+
+
+def test_a_pooled_promise_is_watched_for_all_missions_together(tmp_path: Path) -> None:
+    runs = [
+        write_run(
+            tmp_path / f"week-{week}",
+            draw_week(week, 0.0, 400) + draw_week(week, 0.15, 100, OTHER),
+            week,
+            share=1.0,
+        )
+        for week in range(8)
+    ]
+    assert _watch(*runs)[0] == 1
+    code, figures = _watch(*runs, "--promise", _promise(tmp_path, pooled=True))
+    assert (code, figures["state"]) == (0, "normal")
 
 
 def test_held_groups_that_nobody_decided_are_told(

@@ -53,6 +53,7 @@ def test_figures_by_hand() -> None:
     assert (one.accuracy.count, one.accuracy.total) == (87, 96)
     assert (one.false_pass.count, one.false_pass.total) == (3, 30)
     assert (one.false_fail.count, one.false_fail.total) == (6, 70)
+    assert (one.bad_passes.count, one.bad_passes.total) == (3, 63)
     agreed, chance = 87 / 96, (66 * 63 + 30 * 33) / 96**2
     assert one.kappa == pytest.approx((agreed - chance) / (1 - chance))
     squares = 60 * 0.1**2 + 6 * 0.8**2 + 27 * 0.1**2 + 3 * 0.7**2
@@ -108,6 +109,11 @@ def test_the_command(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "2.0% (0.6-7.0)" in done.stdout
+    assert "误放行, 占不合格组" in done.stdout
+    # Two of 100 bad groups pass, and make up 2 of 102 passed groups: another rate.
+    assert "每 100 个不合格约放过 2 个（2/100，95% 区间 0.6–7.0）" in done.stdout
+    assert "放行的 1,000 组里约 20 组不合格" in done.stdout
+    assert "of 100 groups that people failed, about 2 are passed" in done.stdout
     assert "10 are right here alone, 0 there" in done.stdout
     assert "of 100 failed groups 0 pass, 1 may" in done.stdout
     assert f"`shenhe promise {first} --max-false-pass 0.05 --output promise.json`" in done.stdout
@@ -171,6 +177,7 @@ def test_people_who_decided_in_review(tmp_path: Path, capsys: pytest.CaptureFixt
     assert text.count("<svg") == 2
     assert "2 of 100 passed by people" not in text
     assert "p_pass 0.950: 100 of 100 passed by people" in text
+    assert "每 100 个不合格约放过 2 个（2/100" in text
     with pytest.raises(SystemExit):
         main(["evaluate", "verdicts", str(run_dir), "--truth", "decisions"])
     assert "people's decisions" in capsys.readouterr().out

@@ -13,9 +13,7 @@ from shenhe.promise.watch_page import write_watch_page
 from shenhe.promise.watching import watch_audits
 from shenhe.values import FAIL, PASS
 from tests.promise.audited_runs import Group, draw_week, write_run
-from tests.review.conftest import browser
 
-__all__ = ["browser"]
 HOSTILE = "<script>alert(1)</script>\u202eX"
 
 
@@ -31,6 +29,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     weeks = {
         "正常": [0.0, 0.0],
+        "加严": [0.0, 0.28],
         "停用": [0.0, 0.6, 0.6],
     }
     paths = {}
@@ -48,7 +47,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    ("state", "english"), [("正常", "normal"), ("停用", "stopped"), ("未抽查", "not audited")]
+    ("state", "english"),
+    [("正常", "normal"), ("加严", "tightened"), ("停用", "stopped"), ("未抽查", "not audited")],
 )
 def test_the_light_has_a_word_in_both_languages(
     browser: Browser, pages: dict[str, Path], state: str, english: str

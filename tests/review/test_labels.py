@@ -245,7 +245,7 @@ def test_labels_in_a_browser(browser: Browser, run_dir: Path) -> None:
         )
         buttons = page.locator(".decide .buttons button")
         expect(buttons).to_have_text(
-            ["通过 原人工结论有误 1", "不通过 原人工结论正确 2", "待定 看不出来 3"]
+            ["通过 1 原人工结论有误", "不通过 2 原人工结论正确", "待定 3 看不出来"]
         )
         here = page.url
         page.keyboard.press("a")  # an answer to another question

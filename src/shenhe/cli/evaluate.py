@@ -108,15 +108,23 @@ def captions(options: CaptionsOptions) -> int:
 
 def verdicts(options: VerdictsOptions) -> int:
     """Measure verdicts against labels, or against what people decided."""
-    from shenhe.evaluation import read_outcomes, score_verdicts, write_verdict_page
+    from shenhe.evaluation import (
+        describe_scores,
+        read_outcomes,
+        score_verdicts,
+        write_verdict_page,
+    )
 
     _check_shares(options)
     outcomes = read_outcomes(options.run_dir, options.truth)
     scores = score_verdicts(outcomes)
-    title = "Verdicts" if options.truth == "labels" else "Verdicts against people's decisions"
+    title = "结论 Verdicts"
+    if options.truth == "decisions":
+        title = "结论与人工复核 Verdicts against people's decisions"
     report = _VerdictReport()
     report.add_table(title, scores)
     report.figures |= _figures(scores)
+    report.lines += describe_scores(scores)
     if options.truth == "labels":
         report.add_decisions(options.run_dir)
     if options.max_false_pass is not None:
@@ -200,7 +208,7 @@ class _VerdictReport:
             return
         scores = score_verdicts(read_outcomes(run_dir, "decisions"))
         if scores[""].coverage.total:
-            self.add_table("Against people's decisions in review", scores)
+            self.add_table("与人工复核对照 Against people's decisions in review", scores)
             self.figures["decisions"] = _figures(scores)
 
     def add_promise(self, share: float, options: VerdictsOptions) -> None:

@@ -75,8 +75,9 @@ def _print(result: Watch) -> None:
 
 
 def _row(each: MissionWatch, result: Watch) -> tuple[str, ...]:
-    audited, state = each.audited, result.state_of(each)
-    share = result.next_share(state)
+    from shenhe.promise.watch_words import state_words
+
+    audited, share = each.audited, result.next_share(result.state_of(each))
     return (
         each.mission or "all",
         f"{each.limit:.1%}",
@@ -84,7 +85,7 @@ def _row(each: MissionWatch, result: Watch) -> tuple[str, ...]:
         f"{audited.false:,}",
         "-" if audited.of_bad is None else f"{audited.of_bad:.1%}",
         f"{audited.high:.1%}",
-        state,
+        state_words(result, each).en,
         "-" if share is None else f"{share:.1%}",
     )
 

@@ -10,7 +10,13 @@ from shenhe.evaluation.evidence_page import (
 )
 from shenhe.evaluation.evidence_survey import survey_evidence
 from shenhe.evaluation.page import tables, write_page
-from shenhe.evaluation.verdict_page import curves, svg, verdict_table, write_verdict_page
+from shenhe.evaluation.verdict_page import (
+    curves,
+    describe_scores,
+    svg,
+    verdict_table,
+    write_verdict_page,
+)
 from shenhe.evaluation.verdicts import compare, score_verdicts
 from shenhe.rows.outcomes import has_decisions, read_outcomes
 
@@ -22,6 +28,7 @@ __all__ = [
     "count_problems",
     "curves",
     "describe_limit",
+    "describe_scores",
     "describe_survey",
     "evidence_tables",
     "has_decisions",

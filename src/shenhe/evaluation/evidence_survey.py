@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from shenhe.config import EvidenceRules, Mission, Missions
-from shenhe.errors import RunError, spelled
+from shenhe.config import Mission, Missions
+from shenhe.config.spelling import flatten, spell_category
+from shenhe.errors import RowError, RunError, spelled
 from shenhe.evaluation.evidence import (
     HELD,
     EvidenceGroup,
@@ -31,15 +34,17 @@ from shenhe.rows.outcomes import (
     read_corrected_labels,
     read_decided_labels,
 )
-from shenhe.rows.readers import read_each, read_failures, read_keyed, read_summaries, read_verdicts
+from shenhe.rows.readers import read_each, read_failures, read_summaries, read_verdicts
 from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.shards import list_rows_files
 from shenhe.stages import evidence
-from shenhe.stages.evidence.items import Item
-from shenhe.stages.evidence.reading import read_line
-from shenhe.stages.evidence.rules import make_ready
 from shenhe.values import PASS, EvidenceItem, Label
 
+REMEMBERED_ITEMS = 8192
+"""Number of items of lines that are remembered in their one spelling."""
+_COUNT = re.compile(r"×+\d+$")
+_TELLING = ("无法识别", "备注", "复核")
+"""Words of a label that say more than its text."""
 Record = Callable[[EvidenceGroup], object]
 
 
@@ -169,7 +174,7 @@ class _Survey:
         )
         if lines is not None and kind == "complete":
             hashes = self._complete.setdefault((mission.name, label), array("q"))
-            hashes.append(hash(findings(lines, mission.evidence)))
+            hashes.append(hash(findings(lines.values())))
         reason = ""
         if label == "fail" and kind != "unread":
             fields = self._people.reasons.get(row.key, extra)
@@ -184,17 +189,26 @@ class _Survey:
         return self._by_name[name]
 
 
-def findings(lines: Mapping[str, str], rules: EvidenceRules) -> frozenset[Item | str]:
-    """Give all that the lines of a group show, but for texts of labels, counts and the photo.
+def findings(lines: Iterable[str]) -> frozenset[str]:
+    """Give all that lines say in one spelling, but for texts of labels, counts and the photo.
 
-    >>> rules = EvidenceRules(needs=["BBU设备"])
-    >>> first = findings({"图片_1": "标签/A-1×1，BBU设备/华为×2"}, rules)
-    >>> first == findings({"图片_1": "BBU设备/华为", "图片_2": "标签/B-2"}, rules)
+    >>> findings(["标签/A-1×1，螺丝/BBU安装螺丝,符合要求×2"]) == findings(
+    ...     ["螺丝、光纤插头/BBU安装螺丝/符合要求", "标签/B-2×1"]
+    ... )
     True
     """
-    own = make_ready(rules).own
-    read = [read_line(line, own) for line in lines.values()]
-    return frozenset().union(*(line.items for line in read), *(line.remarks for line in read))
+    return frozenset(_spell_item(item) for line in lines for item in line.split("，"))
+
+
+def _spell_item(item: str) -> str:
+    is_label = item.startswith("标签/") and not any(word in item for word in _TELLING)
+    return "标签" if is_label else _spell(item)
+
+
+@lru_cache(maxsize=REMEMBERED_ITEMS)
+def _spell(item: str) -> str:
+    first, *behind = _COUNT.sub("", flatten(item)).replace(",", "/").split("/")
+    return "/".join((spell_category(first), *behind))
 
 
 def _read_people(run_dir: Path, truth: Truth, *, with_reasons: bool) -> _People:
@@ -219,9 +233,11 @@ def _read_passes(run_dir: Path) -> _Passes | None:
 
 
 def _find_repeats(path: Path) -> Mapping[str, DuplicateRows]:
+    """Find the groups that have several rows; lines that are none are told when all is read."""
     finder = DuplicateFinder()
-    for row in read_keyed(path, SummaryRow):
-        finder.add(row.key)
+    for row in read_each(path, SummaryRow):
+        if not isinstance(row, RowError):
+            finder.add(row.key)
     return finder.find(lambda: read_each(path, SummaryRow))
 
 

@@ -14,10 +14,14 @@ from shenhe.evaluation.verdicts import VerdictScores
 from shenhe.files import whole_file
 from shenhe.proportions import Share
 from shenhe.rows.outcomes import Outcome
+from shenhe.rows.words import describe_false_pass
 from shenhe.templating import environment
-from shenhe.values import FAIL, PASS
+from shenhe.values import EXPECTED, FAIL, PASS
 
-HEAD = ["mission", "groups", "labelled", "decided", "accuracy", "false pass", "false fail"]
+HEAD = [
+    *("任务\nmission", "组\ngroups", "人工已判\nlabelled", "已定\ndecided", "一致\naccuracy"),
+    *("误放行, 占不合格组\nfalse pass, of failed", "误拦, 占合格组\nfalse fail, of passed"),
+]
 VERDICT_NAMES = {PASS: "通过", FAIL: "不通过", "": "未决"}
 
 
@@ -30,7 +34,7 @@ def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
     """
     rows = [
         [
-            name or "all",
+            name or "全部 all",
             f"{score.groups:,}",
             f"{score.coverage.total:,}",
             *map(_share, (score.coverage, score.accuracy, score.false_pass, score.false_fail)),
@@ -39,19 +43,40 @@ def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
         for name, score in scores.items()
         if name or len(scores) > 2
     ]
-    return Table(f"{title} (95% intervals)", [*HEAD, "kappa", "Brier"], rows)
+    return Table(f"{title} (95% 区间 intervals)", [*HEAD, "kappa", "Brier"], rows)
+
+
+def describe_scores(scores: Mapping[str, VerdictScores]) -> list[str]:
+    r"""Say how often each mission passes what people fail, and what that is a share of.
+
+    Example:
+        print(*describe_scores(score_verdicts(outcomes)), sep="\n")
+
+    """
+    rates = [
+        (name or "全部 all", describe_false_pass(score.false_pass, score.bad_passes))
+        for name, score in scores.items()
+        if (name or len(scores) > 2) and score.coverage.total
+    ]
+    return [line for name, words in rates for line in (f"{name}: {words.zh}", f"  {words.en}")]
 
 
 def confusion_table(scores: Mapping[str, VerdictScores]) -> Table:
     """Lay out the verdicts of the model on the groups that people passed and failed."""
-    pairs = [(truth, verdict) for truth in ("pass", "fail") for verdict in VERDICT_NAMES]
-    head = ["mission", *(f"{truth}: {VERDICT_NAMES[verdict]}" for truth, verdict in pairs)]
+    pairs = [(truth, verdict) for truth in EXPECTED for verdict in VERDICT_NAMES]
+    head = [
+        HEAD[0],
+        *(
+            f"人工{VERDICT_NAMES[EXPECTED[truth]]} {truth}\n{VERDICT_NAMES[verdict]}"
+            for truth, verdict in pairs
+        ),
+    ]
     rows = [
-        [name or "all", *(f"{score.confusion[pair]:,}" for pair in pairs)]
+        [name or "全部 all", *(f"{score.confusion[pair]:,}" for pair in pairs)]
         for name, score in scores.items()
         if name or len(scores) > 2
     ]
-    return Table("What people said: what the model said", head, rows)
+    return Table("人工结论: 模型结论 What people said: what the model said", head, rows)
 
 
 def curves(outcomes: Sequence[Outcome], scores: Mapping[str, VerdictScores]) -> list[Curve]:
@@ -92,7 +117,7 @@ def write_verdict_page(
         write_verdict_page(Path("verdicts.html"), "out", "labels", outcomes, scores)
 
     """
-    drawn = [("all", curves(outcomes, scores))]
+    drawn = [("全部 all", curves(outcomes, scores))]
     if len(scores) > 2:
         drawn += [
             (name, curves([o for o in outcomes if o.mission == name], {"": score}))
@@ -105,7 +130,7 @@ def write_verdict_page(
         .render(
             run_name=run_name,
             truth=truth,
-            tables=[verdict_table("Verdicts", scores), confusion_table(scores), *further],
+            tables=[verdict_table(truth, scores), confusion_table(scores), *further],
             lines=lines,
             curves=drawn,
             svg=svg,

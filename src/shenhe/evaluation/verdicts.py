@@ -59,6 +59,12 @@ class VerdictScores:
         return Share(self.confusion["fail", PASS], self._count_labelled("fail"))
 
     @property
+    def bad_passes(self) -> Share:
+        """Groups that the model passed and people failed: of passed groups, not of failed ones."""
+        passed = sum(self.confusion[label, PASS] for label in EXPECTED)
+        return Share(self.confusion["fail", PASS], passed)
+
+    @property
     def false_fail(self) -> Share:
         """Groups that people passed and the model failed."""
         return Share(self.confusion["pass", FAIL], self._count_labelled("pass"))
@@ -103,6 +109,7 @@ class VerdictScores:
             "coverage": self.coverage.to_json(),
             "accuracy": self.accuracy.to_json(),
             "false_pass": self.false_pass.to_json(),
+            "bad_passes": self.bad_passes.to_json(),
             "false_fail": self.false_fail.to_json(),
             "groups": self.groups,
             "confusion": confusion,

@@ -20,8 +20,8 @@ from shenhe.promise.audited import (
     Truth,
     count_looks,
 )
+from shenhe.row_types import VerdictRow
 from shenhe.rows.audits import AuditPlan, read_audit_plan
-from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.outcomes import Outcome, has_decisions, read_run_verdicts
 from shenhe.rows.photo_inputs import read_photo_inputs
@@ -93,7 +93,7 @@ def _read_groups(
             truth = current.get(key) or TRUTHS.get(row.label or "", "")
         week, at = _week(row.timestamp)
         group = JudgedGroup(
-            _stratum(row.mission, week, row.meta.promise or "", row.meta.checkpoint, number),
+            Stratum(row.mission, week, _maker(row), number),
             course,
             truth,
             math.inf if outcome.log_odds is None else outcome.log_odds,
@@ -113,9 +113,10 @@ def _course(outcome: Outcome) -> Course:
     return "held" if outcome.can_pass else "undecided"
 
 
-@lru_cache(4096)  # a million groups share a few
-def _stratum(mission: str, week: str, promise: str, checkpoint: str, run: int) -> Stratum:
-    return Stratum(mission, week, Maker(promise, checkpoint), run)
+def _maker(row: VerdictRow) -> Maker:
+    meta = row.meta
+    rules = meta.evidence.rules if meta.evidence else ""
+    return Maker(meta.promise or "", meta.checkpoint, meta.prompt_hash, rules)
 
 
 def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
@@ -129,13 +130,9 @@ def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
             for decision in made
             if decision.opinion
         }
-        for made in (_audited(decisions, inputs), decisions.all_current(inputs))
+        for made in (decisions.audited(inputs), decisions.all_current(inputs))
     )
     return blind, current
-
-
-def _audited(decisions: Decisions, inputs: dict[str, str | None]) -> Iterator[Decision]:
-    return (each for each in decisions.all_current(inputs) if each.audit is not None)
 
 
 def _week(timestamp: str) -> tuple[str, float]:

@@ -20,10 +20,20 @@ NO_NUMBER: Final = math.inf
 
 
 class Maker(NamedTuple):
-    """What decided groups: hash of the promise, empty without one, and of the checkpoint."""
+    """What decided groups, by their hashes; `promise` is empty without one.
+
+    `rules` are those of the evidence.
+    """
 
     promise: str = ""
     checkpoint: str = ""
+    prompt: str = ""
+    rules: str = ""
+
+    @property
+    def model(self) -> Maker:
+        """What says 通过 or 不通过, whatever threshold a promise sets."""
+        return self._replace(promise="")
 
 
 class Stratum(NamedTuple):

@@ -82,13 +82,12 @@ def upper_bound(looks: Sequence[Looks], confidence: float = 0.95) -> float:
     >>> 0.02 < upper_bound([looks]) < 0.06
     True
     """
-    band = find_band(looks, confidence)
-    return band[-1].high if band else 1.0
+    return _bisect(cautious_counts(looks), confidence, upper=True)
 
 
 def is_certified(looks: Sequence[Looks], limit: float, confidence: float = 0.95) -> bool:
     """Whether at most the share `limit` of bad groups passes, as far as the looks tell."""
-    return upper_bound(looks, confidence) <= limit
+    return _excludes(cautious_counts(looks), limit, -STAKES, confidence)
 
 
 def find_band(looks: Sequence[Looks], confidence: float = 0.95) -> list[BandWeek]:
@@ -142,11 +141,16 @@ def _bisect(counts: Counts, confidence: float, *, upper: bool) -> float:
     low, high = 0.0, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2
-        stakes_now = -STAKES if upper else fair_gains(GAINS, middle)
-        wealth = counts.log_wealth(np.array([middle]), stakes_now).sum(axis=1)[0]
-        is_out = np.logaddexp.reduce(wealth) - np.log(len(wealth)) >= -np.log1p(-confidence)
-        if is_out == upper:
+        stakes = -STAKES if upper else fair_gains(GAINS, middle)
+        if _excludes(counts, middle, stakes, confidence) == upper:
             high = middle
         else:
             low = middle
     return high if upper else low
+
+
+def _excludes(counts: Counts, limit: float, stakes: NDArray[np.float64], confidence: float) -> bool:
+    """Whether somebody who splits a wealth of 1 over bets against a limit has become too rich."""
+    log_wealth = counts.log_wealth(np.array([limit]), stakes)[0].sum(axis=0)
+    log_mean = np.logaddexp.reduce(log_wealth) - np.log(len(stakes))
+    return bool(log_mean >= -np.log1p(-confidence))

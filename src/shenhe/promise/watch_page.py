@@ -12,8 +12,8 @@ from shenhe.files import whole_file
 from shenhe.promise.bound import BandWeek
 from shenhe.promise.watch_words import (
     NOT_AUDITED,
-    STATE_WORDS,
     advice,
+    describe_promised,
     describe_rates,
     describe_used,
     headline,
@@ -88,13 +88,12 @@ def write_watch_page(path: Path, watch: Watch) -> None:
         write_watch_page(Path("watch.html"), watch_audits(read_looks([Path("out")])))
 
     """
-    colours = {"正常": "normal", "加严": "tightened", "停用": "stopped", "未抽查": "unknown"}
     words = state_words(watch)
     templates = environment("shenhe.promise")
     templates.filters["commands"] = _mark_commands
     page = templates.get_template("watch.html").render(
         made=utc_now(),
-        light=colours[words.zh],
+        light="unknown" if words == NOT_AUDITED else watch.state,
         light_words=words,
         headline=headline(watch),
         rates=describe_rates(watch.missions[0].audited, watch.confidence),
@@ -121,25 +120,21 @@ def _mark_commands(text: str) -> Markup:
 
 
 def _card(mission: MissionWatch, watch: Watch) -> Card:
-    audited, limit = mission.audited, per(mission.limit, 100)
+    audited = mission.audited
     state = watch.state_of(mission)
     share = watch.next_share(state)
-    is_known = audited.looked or state != "normal"
-    threshold = "" if mission.threshold is None else f"，log-odds ≥ {mission.threshold:.2f}"
+    words = state_words(watch, mission)
     zh = f"{audited.looked:,}/{audited.passed:,} 组，{audited.false} 组不合格"
     en = f"{audited.looked:,} of {audited.passed:,} groups, {audited.false} bad"
     if audited.doubts:
         zh, en = f"{zh}，{audited.doubts} 组待定", f"{en}, {audited.doubts} in doubt"
     return Card(
         mission_words(mission),
-        state if is_known else "unknown",
-        STATE_WORDS[state] if is_known else NOT_AUDITED,
+        "unknown" if words == NOT_AUDITED else state,
+        words,
         describe_rates(audited, watch.confidence),
         describe_used(mission),
-        Words(
-            f"每 100 个不合格至多放过 {limit} 个{threshold}",
-            f"of 100 bad groups at most {limit} pass{threshold.replace('，', ', ')}",
-        ),
+        describe_promised(mission, watch),
         Words(zh, en),
         "–" if share is None else f"{share:.1%}",
         draw_bands(mission),

@@ -19,10 +19,12 @@ NOT_AUDITED: Final = Words("未抽查", "not audited")
 ALL: Final = Words("全部任务", "all missions")
 
 
-def state_words(watch: Watch) -> Words:
-    """Name the state of all missions; without a look nothing is known."""
-    looked = any(mission.audited.looked for mission in watch.missions)
-    return STATE_WORDS[watch.state] if looked or watch.state != "normal" else NOT_AUDITED
+def state_words(watch: Watch, mission: MissionWatch | None = None) -> Words:
+    """Name the state of a mission, or the worst of all; without a look nothing is known."""
+    state = watch.state if mission is None else watch.state_of(mission)
+    shown = watch.missions if mission is None else (mission,)
+    is_known = state != "normal" or any(each.audited.looked for each in shown)
+    return STATE_WORDS[state] if is_known else NOT_AUDITED
 
 
 def headline(watch: Watch) -> Words:
@@ -90,6 +92,22 @@ def describe_rates(audited: Audited, confidence: float) -> Words:
     )
 
 
+def describe_promised(mission: MissionWatch, watch: Watch) -> Words:
+    """Say what is promised of a mission."""
+    limit = per(mission.limit, 100)
+    zh, en = f"每 100 个不合格至多放过 {limit} 个", f"of 100 bad groups at most {limit} pass"
+    if watch.promise is None:
+        return Words(f"没有给出承诺；本行业的上限：{zh}", f"no promise; the field's limit: {en}")
+    if not mission.mission:
+        return Words(zh, en)
+    if mission.threshold is not None:
+        at = f"log-odds ≥ {mission.threshold:.2f}"
+        return Words(f"{zh}，{at}", f"{en}, {at}")
+    if mission.promised:
+        return Words("承诺不了：任何组都不应放行", "nothing could be promised: no group may pass")
+    return Words("承诺里没有这个任务", "the promise does not name this mission")
+
+
 def describe_used(mission: MissionWatch) -> Words:
     """Say what verdicts were really decided by, beside what is promised."""
     promise = mission.used.promise
@@ -140,7 +158,14 @@ def advice(watch: Watch) -> Iterator[Words]:
 def _advice_on(mission: MissionWatch) -> Iterator[Words]:
     zh, en = mission_words(mission)
     promise, audit = spelled("promise"), spelled("truth", "audit")
-    if mission.promised and mission.used.promise != mission.promised:
+    if mission.promised and mission.threshold is None and mission.audited.passed:
+        count = f"{mission.audited.passed:,}"
+        yield Words(
+            f"{zh}：没有承诺，却放行了 {count} 组；请全部交人工。",
+            f"{en}: nothing could be promised, and yet {count} groups were passed; have people look"
+            " at all of them.",
+        )
+    elif mission.promised and mission.used.promise != mission.promised:
         yield Words(
             f"{zh}：这些组不是按这份承诺判定的；承诺对它们不成立。用 `shenhe run {promise}` 或"
             f" `shenhe decide {promise}` 判定。",

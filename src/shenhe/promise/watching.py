@@ -49,8 +49,9 @@ class Audited:
 class MissionWatch:
     """What is said of a mission; an empty `mission` stands for all of them.
 
-    `limit` is the promised share, `threshold` the promised log-odds and `promised` the hash, None
-    and empty without a promise for the mission. `lowest` are the lowest log-odds that passed,
+    `limit` is the promised share, `threshold` the promised log-odds and `promised` the hash of the
+    promise; both are empty where the mission has none, and `threshold` is None where nothing could
+    be promised. `lowest` are the lowest log-odds that passed,
     `ladder` the threshold that looks allow now. `bands` has one entry a maker, in order.
     """
 
@@ -179,15 +180,16 @@ def _watch(
     # Missions may have makers of their own: all together have no history that can be compared.
     bands = _bands(looks, confidence) if name else (tuple(find_band(current, confidence)),)
     lowest = min((each.lowest for each in current), default=math.inf)
-    threshold = own.threshold if own else None
+    threshold, used = own.threshold if own else None, current[-1].stratum.maker
+    model = [each for each in looks if each.stratum.maker.model == used.model]
     return MissionWatch(
         name,
         limit,
         promise.hash if promise and own else "",
         threshold,
-        current[-1].stratum.maker,
+        used,
         lowest if math.isfinite(lowest) else None,
-        None if threshold is None else loosen(current, limit, confidence, threshold),
+        None if threshold is None else loosen(model, limit, confidence, threshold),
         _count(current, bands[-1][-1]),
         bands,
         tuple(weeks),
@@ -215,7 +217,8 @@ def _order(looks: Looks) -> tuple[str, float]:
 def _count(looks: Sequence[Looks], last: BandWeek) -> Audited:
     slipped, stopped = sum(each.false for each in looks), sum(each.stopped for each in looks)
     reached = sum(each.passed for each in looks if each.share)
-    recent = sorted({each.stratum.week for each in looks})[-RECENT_WEEKS:]
+    weeks = sorted({each.stratum.week for each in looks})
+    recent = weeks[-RECENT_WEEKS:] if len(weeks) > RECENT_WEEKS else []
     weighted = sum((each.false + each.doubts) / each.share for each in looks if each.share)
     return Audited(
         sum(each.passed for each in looks),

@@ -24,11 +24,11 @@ from shenhe.locations import Location
 from shenhe.overlays import colour_of
 from shenhe.printable import printable
 from shenhe.proportions import Share
-from shenhe.report.evidence import CELLS, EvidenceTable, tabulate_evidence
 from shenhe.report.tally import UNDECIDED, UNSTATED, RunReading, read_run
 from shenhe.row_types import EVIDENCE_OFF, CaptionRow, SummaryRow, VerdictRow, utc_now
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
 from shenhe.rows.readers import caption_files, read_captions
 from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment

@@ -18,6 +18,7 @@ from shenhe.review.index import Index
 from shenhe.review.pictures import photo_tag
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
+from shenhe.rows.words import words_of
 from shenhe.templating import environment
 
 NOTICES = (
@@ -55,7 +56,7 @@ class Site:
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")
-        self._templates.globals["split_code"] = split_code
+        self._templates.globals |= {"split_code": split_code, "words_of": words_of}
 
     def render(
         self, request: Request, template: str, status: int = 200, **values: object

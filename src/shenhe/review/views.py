@@ -13,7 +13,7 @@ from shenhe.locations import locate
 from shenhe.printable import printable
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
-from shenhe.row_types import VerdictRow
+from shenhe.row_types import EVIDENCE_OFF, Evidence, VerdictRow
 from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
 from shenhe.values import PASS, UNDECIDED_CODES, Ruling, photo_key
 
@@ -119,6 +119,19 @@ def split_code(verdict: Ruling | None, reason: str) -> tuple[str, str]:
     """
     code, _, message = reason.partition(": ")
     return (code, message) if verdict is None and code in UNDECIDED_CODES else ("", reason)
+
+
+def name_missing_evidence(evidence: Evidence | None) -> str:
+    """Name the sentence of the pages that says why a group has no table of evidence.
+
+    >>> name_missing_evidence(None)
+    'evidence_unknown'
+    """
+    if evidence is None:
+        return "evidence_unknown"
+    if evidence.rules in ("", EVIDENCE_OFF):
+        return "evidence_off" if evidence.rules else "evidence_no_rules"
+    return "evidence_nothing"
 
 
 def split_reason(row: VerdictRow, photos: int) -> list[ReasonPart]:

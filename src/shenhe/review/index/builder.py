@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -14,6 +13,7 @@ from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
 from shenhe.rows.need import queue_position
+from shenhe.rows.outcomes import Outcome
 from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
 
@@ -83,6 +83,7 @@ def _insert_lines(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Pat
 def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
     for path in sources.stage_b:
         for offset, row in read_with_offsets(path, VerdictRow):
+            outcome = Outcome.of(row)
             db.execute(
                 "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -96,19 +97,10 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
                     row.p_pass,
                     row.reason,
                     queue_position(row),
-                    row.meta.ruling or row.verdict,
-                    _sureness(row),
+                    outcome.ruling,
+                    outcome.log_odds,
                 ),
             )
-
-
-def _sureness(row: VerdictRow) -> float | None:
-    """Give the log-odds of 通过, from `p_pass` in rows without them; None if neither is known."""
-    if row.meta.log_odds is not None or row.p_pass is None:
-        return row.meta.log_odds
-    if row.p_pass in (0, 1):
-        return math.copysign(math.inf, row.p_pass - 0.5)
-    return math.log(row.p_pass / (1 - row.p_pass))
 
 
 def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
@@ -144,7 +136,7 @@ CREATE TABLE lines (
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
-    verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, sureness REAL
+    verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, log_odds REAL
 ) WITHOUT ROWID;
 CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
 CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
@@ -174,7 +166,7 @@ INSERT INTO missions SELECT mission FROM groups GROUP BY mission ORDER BY missio
 CREATE TABLE doubts (rank INTEGER PRIMARY KEY, number INTEGER UNIQUE);
 INSERT INTO doubts (number)
 SELECT g.number FROM verdicts v JOIN groups g ON g.key = v.key
-WHERE v.label = 'fail' AND v.ruling = '通过' ORDER BY v.sureness DESC, g.number;
+WHERE v.label = 'fail' AND v.ruling = '通过' ORDER BY v.log_odds DESC, g.number;
 DROP TABLE lines;
 DROP TABLE verdicts;
 COMMIT;

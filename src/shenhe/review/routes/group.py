@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
-from shenhe.review.evidence_table import lay_out_evidence
 from shenhe.review.forms import (
     Form,
     PathNumber,
@@ -38,14 +37,17 @@ from shenhe.review.views import (
     Draft,
     answer_label,
     lay_out_photos,
+    name_missing_evidence,
     read_opinion,
     split_code,
     split_reason,
 )
 from shenhe.review.words import load_words
 from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.rows.evidence_table import CELLS, tabulate_evidence
+from shenhe.rows.outcomes import Outcome
 from shenhe.templating import fill_sentence
-from shenhe.values import PASS
+from shenhe.values import PASS, UNDECIDED_CODES
 
 router = APIRouter()
 
@@ -163,9 +165,13 @@ def _render_group(
         unsaved.status if unsaved else 200,
         number=number,
         group=group,
+        ruling=Outcome.of(group.verdict).ruling,
         code=split_code(group.verdict.verdict, group.verdict.reason)[0],
         reason=split_reason(group.verdict, len(photos)),
-        evidence=lay_out_evidence(group.verdict.meta.evidence, len(photos)),
+        evidence=tabulate_evidence(group.verdict, [photo.key for photo in photos]),
+        no_evidence=name_missing_evidence(group.verdict.meta.evidence),
+        cells=CELLS,
+        coded=UNDECIDED_CODES,
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         photos=photos,
@@ -187,9 +193,8 @@ def _render_group(
 
 def _asks_label(filters: Filters, group: GroupRows) -> bool:
     """Whether a page of a group asks whether its label is wrong."""
-    row = group.verdict
-    ruling = row.meta.ruling or row.verdict
-    return filters.queue == LABELS and row.label == "fail" and ruling == PASS
+    outcome = Outcome.of(group.verdict)
+    return filters.queue == LABELS and outcome.label == "fail" and outcome.ruling == PASS
 
 
 def _next_address(site: Site, filters: Filters, number: int) -> str:

@@ -1,4 +1,4 @@
-"""Browser fixture: Debian's Chromium, driven by Playwright."""
+"""The browser of the tests: Debian's Chromium, driven by Playwright. There is one at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def open_browser() -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if path is None:
         if os.environ.get("SHENHE_TESTS_NEED_CHROMIUM"):

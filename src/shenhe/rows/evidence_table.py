@@ -21,16 +21,16 @@ class Cell(NamedTuple):
 
 CELLS: Final = {
     "right": Cell("right", "✓", Words("符合", "right")),
-    "wrong": Cell("wrong", "✗", Words("不符", "wrong")),
-    "doubtful": Cell("doubtful", "?", Words("存疑", "doubtful")),
-    "": Cell("", "–", Words("未见", "not seen")),
+    "wrong": Cell("wrong", "✗", Words("不符合", "wrong")),
+    "doubtful": Cell("doubtful", "?", Words("有疑问", "in doubt")),
+    "": Cell("", "–", Words("未提及", "not mentioned")),
 }
 STATES: Final = {
-    "seen": Words("已见", "seen"),
+    "seen": Words("已看到", "seen"),
     "missing": Words("缺少", "missing"),
-    "doubtful": Words("存疑", "doubtful"),
-    "stated": Words("有问题", "fault stated"),
-    "settled": Words("已由别的照片排除", "settled by another photo"),
+    "doubtful": Words("有疑问", "in doubt"),
+    "stated": Words("有缺陷", "fault stated"),
+    "settled": Words("已由其他照片说明", "settled by another photo"),
 }
 _CLASSES: Final = {
     "seen": "right",
@@ -50,6 +50,11 @@ class EvidenceLine:
     name: str
     """The class of its state on the page."""
     cells: list[Cell]
+
+    @property
+    def lit(self) -> list[int]:
+        """Numbers of the columns, from 1 on, whose photos show the item in any way."""
+        return [number for number, cell in enumerate(self.cells, 1) if cell.name]
 
 
 @dataclass(frozen=True, slots=True)
