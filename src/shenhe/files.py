@@ -40,11 +40,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         if not special:
             put_in_place(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if not special:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        raise write_error(path, error) from error
+        if isinstance(error, OSError):
+            raise write_error(path, error) from error
+        raise
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

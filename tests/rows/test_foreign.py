@@ -29,7 +29,7 @@ from shenhe.rows.verdict_inputs import describe_missing_lines, hash_inputs
 from shenhe.shards import shard_path
 from shenhe.values import FAIL, PASS
 
-LINE = "BBU设备/华为/显示完整×1"
+LINE = "BBU设备/华为/显示完整/无需安装×1"
 LINES = {"图片_1": LINE}
 META: dict[str, object] = {"prompt_hash": "p", "checkpoint": "c", "answers": {}}
 MISSION = "挡风板安装检查"

@@ -129,6 +129,16 @@ def read_each(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT] | Ro
                 yield keyed
 
 
+def read_each_whole(rows_path: Path, kind: type[RowT]) -> Iterator[RowT | RowError]:
+    """Yield the same, but whole rows.
+
+    Raises: RunError if a file cannot be read.
+    """
+    for path in list_shards(rows_path):
+        for row in _with_offsets(path, kind):
+            yield row if isinstance(row, RowError) else row[1]
+
+
 def read_with_offsets(path: Path, kind: type[RowT]) -> Iterator[tuple[int, RowT]]:
     """Yield the rows of one file, each after the byte at which it begins; see `read_summaries`.
 
