@@ -246,6 +246,14 @@ def test_groups_that_share_photos(tmp_path: Path) -> None:
     assert finding.threshold is None
     assert proposal.clusters.largest == 3
     assert proposal.clusters.notes == ()
+    # `judge` wrote the verdicts elsewhere: its manifest names the lines.
+    judged = tmp_path / "judged"
+    (run_dir / "stage_b").rename(judged)
+    stage_a = run_dir / "stage_a" / f"{MISSION}.jsonl"
+    manifest = Manifest(judged / stage_a.name, {"stage": "judge", "stage_a": str(stage_a)})
+    manifest.write(RunCounts(), "ended")
+    assert propose(judged, Terms(GOAL)).clusters.largest == 3
+    judged.rename(run_dir / "stage_b")
     (tmp_path / "photos/2/0.jpg").unlink()
     proposal = propose(run_dir, Terms(GOAL))
     assert proposal.findings[MISSION].failed == 59

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from shenhe.promise.sample import Sample, pool
 from shenhe.promise.threshold import Goal
 from shenhe.promise.training import TrainingGroups, find_training_groups
 from shenhe.row_types import utc_now
-from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, Truth, write_promise
+from shenhe.rows.promise_fingerprints import fingerprint_of_run
+from shenhe.rows.promises import MissionPromise, Promise, Truth, write_promise
 
 BY_PHOTOS, NO_CLUSTERS = "photos", "none"
 
@@ -78,8 +79,11 @@ class Proposal:
             for mission, finding in self.findings.items()
         }
 
-    def to_promise(self, fingerprint_of: Callable[[str], Fingerprint]) -> Promise:
-        """Make the promise; `fingerprint_of` gives what the verdicts of a mission are made by."""
+    def to_promise(self) -> Promise:
+        """Make the promise, bound to what the verdicts of each mission are made by.
+
+        Raises: RunError if a manifest or a row cannot be read.
+        """
         goal, terms = self.terms.goal, self.terms
         return Promise(
             max_false_pass=goal.max_false_pass,
@@ -96,7 +100,7 @@ class Proposal:
                     slipped=finding.slipped,
                     unreadable=finding.sample.unreadable,
                     left_to_people=finding.left_to_people.value,
-                    fingerprint=fingerprint_of(mission),
+                    fingerprint=fingerprint_of_run(self.run_dir, mission),
                 )
                 for mission, finding in self.findings.items()
             },
@@ -170,17 +174,10 @@ def _find_clusters(run_dir: Path, cluster: str, reading: Reading) -> Clusters:
 def write_proposal(path: Path, proposal: Proposal) -> None:
     """Write what can be promised, with what the verdicts of each mission are made by.
 
-    Raises: RunError if rows cannot be read, or the disk refuses it.
+    Raises: RunError if a manifest or a row cannot be read, or the disk refuses it.
 
     Example:
         write_proposal(Path("promise.json"), propose(Path("out"), Terms(Goal(0.05))))
 
     """
-    write_promise(path, proposal.to_promise(lambda mission: _fingerprint(proposal, mission)))
-
-
-def _fingerprint(proposal: Proposal, mission: str) -> Fingerprint:
-    (origin, *_) = proposal.findings[mission].sample.origins
-    return Fingerprint(
-        checkpoint=origin.checkpoint, prompt=origin.prompt, evidence=origin.evidence or ""
-    )
+    write_promise(path, proposal.to_promise())

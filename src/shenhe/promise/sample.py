@@ -83,7 +83,7 @@ class Sample:
         if outcome.can_pass and outcome.log_odds is not None:
             self._add_score(outcome, outcome.log_odds, view)
         elif outcome.log_odds is None:
-            self.scoreless += outcome.ruling == PASS
+            self.scoreless += PASS in (outcome.ruling, outcome.verdict)
             self.cut_blindly += is_cut
         self.deferred += view == "deferred"
         # A group that nobody could tell of is taken for bad where it can pass.
