@@ -40,13 +40,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         if not special:
             put_in_place(temporary, path)
-    except BaseException as error:
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
         if not special:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise write_error(path, error) from error
-        raise
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

@@ -403,6 +403,14 @@ BAD_LINES: dict[str, tuple[str, str]] = {
     "a list": ("[]", "is not a JSON object"),
     "a text": ('"通过"', "is not a JSON object"),
     "two rows in a line": ('{"group_id": "a"}{"group_id": "b"}', "is not JSON"),
+    "a line twice": (
+        '{"group_id": "g", "per_image": {"图片_1": "无保护措施", "图片_1": "符合要求"}}',
+        "its key '图片_1' stands twice",
+    ),
+    "an id twice": (
+        '{"group_id": "g", "per_image": {"图片_1": "a"}, "group_id": "h"}',
+        "its key 'group_id' stands twice",
+    ),
     "zero bytes": ("\0" * 20, "is not JSON"),
     "half a character": ('{"group_id": "\\ud800", "per_image": {"image_1": "a"}}', "is not JSON"),
     "nested too deep": ('{"group_id": "g", "a": ' + "[" * 5000, "is not JSON"),
@@ -471,6 +479,16 @@ def test_many_bad_lines_are_counted_over_all_shards(path: Path) -> None:
     assert text.startswith(f"{path}: 4 lines could not be read: {listed}")
     assert text.endswith("; +1")
     assert len(text.splitlines()) == 1
+
+
+def test_a_file_that_was_cut_off_is_told(path: Path) -> None:
+    _write(path, *({"group_id": n, "per_image": LINES} for n in range(3)))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match="1 line could not be read: line 3 ends in the middle"):
+        assert len(list(read_summaries(path))) == 2
+    path.write_bytes(path.read_bytes()[:9])
+    with pytest.raises(RowError, match="line 1 ends in the middle of a row"):
+        list(read_summaries(path))
 
 
 def test_in_an_output_of_shenhe_nothing_may_be_missing(path: Path) -> None:

@@ -150,6 +150,7 @@ def test_files_without_a_row(kind: str, path: Path) -> None:
     assert list(read(path)) == []
     path.touch()
     assert list(read(path)) == []
+    _own(path)
     path.write_text(json.dumps(row)[:-9])
     assert list(read(path)) == []  # its process died while it was written
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from shenhe.errors import RunError
+from shenhe.row_types import VerdictMeta, VerdictRow
 from shenhe.rows.keys import key_of
 from shenhe.rows.ledger import Position
 from shenhe.rows.row_index import RowIndex, index_file
@@ -55,6 +57,36 @@ def test_it_knows_what_the_rows_say(rows: Path) -> None:
     assert [index.settled(_key(n)) for n in (9, 10, 1000)] == [True, False, False]
     assert index.inputs_hash(_key(17)) == f"{17:016x}"
     assert sorted(index.keys()) == sorted(map(_key, range(1000)))
+    index.close()
+
+
+@pytest.mark.parametrize("inputs_hash", [None, "f" * 16])
+def test_keys_that_other_tools_gave_a_row_decide_nothing(
+    inputs_hash: str | None, tmp_path: Path
+) -> None:
+    extra: dict[str, JsonValue] = {
+        "status": "undecided",
+        "inputs_hash": "theirs",
+        "left_out": [{"path": "a"}],
+        "extra": {"status": "undecided"},
+    }
+    row = VerdictRow(
+        group_id="g",
+        mission=MISSION,
+        label=None,
+        verdict="通过",
+        reason='"extra":{"a"',
+        p_pass=None,
+        status="decided",
+        raw="",
+        timestamp="t",
+        meta=VerdictMeta(prompt_hash="", checkpoint="", inputs_hash=inputs_hash, answers={}),
+        extra=extra,
+    )
+    rows = tmp_path / "a.jsonl"
+    rows.write_text(row.to_json() + "\n", encoding="utf-8")
+    index = _open(rows)
+    assert (index.unsettled, index.inputs_hash(row.key)) == (0, inputs_hash)
     index.close()
 
 

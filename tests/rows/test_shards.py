@@ -130,3 +130,11 @@ def test_parquet_holds_no_probability_that_is_none(written: str, tmp_path: Path)
     rows.write_text(f'{{"group_id":"1","p_pass":{written}}}\n{{"group_id":"2","p_pass":0.5}}\n')
     (target,) = write_parquet(rows)
     assert pq.read_table(target)["p_pass"].to_pylist() == [None, 0.5]
+
+
+def test_parquet_holds_what_other_tools_gave_any_row(tmp_path: Path) -> None:
+    rows = tmp_path / "a.jsonl"
+    rows.write_text('{"group_id":"1"}\n{"group_id":"2","extra":{"site":"S1","n":[1,null]}}\n')
+    (target,) = write_parquet(rows)
+    first, second = pq.read_table(target)["extra"].to_pylist()
+    assert (first, json.loads(second)) == (None, {"site": "S1", "n": [1, None]})

@@ -141,15 +141,15 @@ def test_files_without_a_row_are_told_before_a_model_is_needed(case: Case) -> No
         find_stage_a(path, MISSIONS)
 
 
-def test_a_plan_counts_bad_lines_and_writes_nothing(case: Case) -> None:
+def test_a_plan_leaves_bad_lines_out_and_writes_nothing(case: Case) -> None:
     path = _write(case, _row("g1"), "{")
     (source,) = find_stage_a(path, MISSIONS)
     plan = plan_verdicts(source, case.out / "b", RunOptions())
-    assert (plan.groups, plan.already) == (2, 0)
+    assert (plan.groups, plan.already) == (1, 0)
     assert not (case.out / "b").exists()
     case.judge()
     plan = plan_verdicts(source, case.out / "b", RunOptions())
-    assert (plan.groups, plan.already) == (1, 1)
+    assert (plan.groups, plan.already) == (0, 1)
 
 
 def test_groups_that_are_gone_are_dropped_beside_bad_lines(case: Case) -> None:
@@ -159,3 +159,22 @@ def test_groups_that_are_gone_are_dropped_beside_bad_lines(case: Case) -> None:
     counts = case.judge()
     assert (counts.already, counts.done, counts.failed) == (1, 0, 1)
     assert [row["group_id"] for row in case.rows("b")] == ["g2"]
+
+
+def test_files_of_other_tools_are_never_touched(case: Case) -> None:
+    good = [_row(1), _row("g2", label="PASS", site="S1"), _row("g3", per_image=["螺丝×1"])]
+    path = case.out / "stage_a" / NAME
+    path.parent.mkdir(parents=True)
+    _write(case, *good).replace(path)
+    assert list(check_run(case.out, MISSIONS)) == []
+    path.write_bytes(path.read_bytes()[:-1])
+    assert list(check_run(case.out, MISSIONS)) == []
+    other = _row("g2", label="pass", per_image=["别的×1"])
+    _write(case, *good, "{", other, _row("g4", label="?")).replace(path)
+    before = path.read_bytes()
+    faults = list(check_run(case.out, MISSIONS))
+    assert {fault.line for fault in faults} == {2, 4, 6}
+    assert not any(fault.mendable or fault.done for fault in faults)
+    assert faults[0].what == "group g2 stands again below with other lines"
+    assert path.read_bytes() == before
+    assert {file.name for file in path.parent.iterdir()} <= {NAME, f".{path.stem}.lock"}

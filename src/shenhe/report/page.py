@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from shenhe.row_types import EVIDENCE_OFF, CaptionRow, SummaryRow, VerdictRow, u
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
+from shenhe.rows.foreign import extra_of, extra_texts
 from shenhe.rows.readers import caption_files, read_captions
 from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment
@@ -191,7 +191,7 @@ def _show_group(
         decision,
         summary.meta.left_out if summary else [],
         tabulate_evidence(row, [picture.key for picture in pictures]),
-        _list_extra(row, summary),
+        _cut_extra(row, summary),
     )
 
 
@@ -215,13 +215,8 @@ def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> It
         )
 
 
-def _list_extra(row: VerdictRow, summary: SummaryRow | None) -> list[tuple[str, str]]:
-    """List what another tool gave a group, once where both rows of it hold that."""
-    extra = (summary.extra if summary else {}) | row.extra
-    texts = (
-        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for key, value in extra.items()
-    )
+def _cut_extra(row: VerdictRow, summary: SummaryRow | None) -> list[tuple[str, str]]:
+    texts = extra_texts(extra_of(summary, row))
     return [(key, text[:MAX_EXTRA_CHARACTERS]) for key, text in texts]
 
 

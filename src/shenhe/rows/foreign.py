@@ -5,8 +5,12 @@ Nothing here makes a 通过 out of anything else: a verdict that is not said in 
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+from pydantic import JsonValue
 
 from shenhe.errors import FormatError, RunError
 from shenhe.formats import verdict as verdict_format
@@ -20,7 +24,7 @@ from shenhe.rows.fields import (
     mission_of,
     object_of,
 )
-from shenhe.rows.ledger import Json
+from shenhe.rows.ledger import BOM, Json
 from shenhe.values import FAIL, FORMAT, PASS, Judgement, Ruling
 
 _RULINGS: Final[Mapping[str, Ruling]] = {
@@ -61,6 +65,47 @@ def complete(row: Json, kind: type[Row], mission: str) -> Json:
     if kind is SummaryRow:
         return _summary(row, mission)
     return _verdict(row, mission) if kind is VerdictRow else row
+
+
+def extra_of(*rows: SummaryRow | VerdictRow | None) -> dict[str, JsonValue]:
+    """Collect what another tool gave a group, once where several rows of it hold that.
+
+    Example:
+        texts = extra_texts(extra_of(summary, verdict))
+
+    """
+    return {key: value for row in rows if row for key, value in row.extra.items()}
+
+
+def extra_texts(extra: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
+    """Give keys of another tool with their values as texts.
+
+    >>> extra_texts({"站点": "S1", "次数": [1, None]})
+    [('站点', 'S1'), ('次数', '[1, null]')]
+    """
+    return [
+        (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        for key, value in extra.items()
+    ]
+
+
+def refuse_repeated_keys(line: bytes) -> None:
+    """Refuse a row in which a key stands twice: readers of JSON would drop what stands first.
+
+    Raises: RunError that names the key.
+    """
+    try:
+        json.loads(line.removeprefix(BOM), object_pairs_hook=_object_of_pairs)
+    except (ValueError, RecursionError):  # what else is wrong with it is told by its reader
+        return
+
+
+def _object_of_pairs(pairs: list[tuple[str, object]]) -> Json:
+    row = dict(pairs)
+    if len(row) != len(pairs):
+        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise RunError(f"its key {repeated[:MAX_SHOWN]!r} stands twice")
+    return row
 
 
 def _summary(row: Json, mission: str) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from shenhe.errors import RunError
@@ -21,6 +22,7 @@ def failures_file(rows_path: Path) -> Path:
     return rows_path.with_suffix(".failures.jsonl")
 
 
+@lru_cache(maxsize=64)  # asked row by row
 def mission_of_file(path: Path) -> str:
     """Give the mission after which a rows file, or a further shard of one, is named."""
     return first_shard(path).stem

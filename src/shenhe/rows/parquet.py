@@ -70,7 +70,10 @@ def _stamp(path: Path) -> bytes:
 def _write(path: Path, target: Path) -> None:
     rows, stamp = read_shard(path), _stamp(path)
     batch = list(islice(rows, BATCH))
-    fields = [_field(name) for name in (batch[0] if batch else {})]
+    names = dict.fromkeys(batch[0] if batch else ())
+    if "group_id" in names:
+        names["extra"] = None  # only rows of other tools have it, and a later one may be the first
+    fields = [_field(name) for name in names]
     schema = pa.schema(fields, metadata={_STAMP: stamp})
     with ParquetWriter(target, schema, compression="zstd") as writer:
         while batch:

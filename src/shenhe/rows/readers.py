@@ -25,10 +25,11 @@ from shenhe.row_types import (
     describe_invalid,
 )
 from shenhe.rows.fields import group_id_of, label_of, mission_of
-from shenhe.rows.foreign import complete
+from shenhe.rows.foreign import complete, refuse_repeated_keys
 from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, count_lines, parse_row, read_lines
 from shenhe.rows.manifest import manifest_file
+from shenhe.rows.torn import count_torn_bytes
 from shenhe.shards import first_shard, list_rows_files, list_shards
 
 RowT = TypeVar("RowT", bound=Row)
@@ -40,6 +41,7 @@ _KINDS: Final[Mapping[type[Row], str]] = {
     CaptionRow: "a caption row",
     Failure: "a failure",
 }
+_META: Final = b'"meta"'
 MAX_SHOWN: Final = 3
 """Maximum number of lines that are no rows and are named in one warning."""
 
@@ -52,13 +54,20 @@ class KeyedRow(NamedTuple, Generic[RowT]):
     kind: type[RowT]
     path: Path
     line: int
+    text: bytes
 
     def parse(self) -> RowT:
         """Check the whole row.
 
         Raises: RowError for a row of another form.
         """
-        return _check(self.path, self.line, self.json, self.kind)
+        try:
+            refuse_repeated_keys(self.text)
+            return self.kind.model_validate(self.json)
+        except ValidationError:
+            return _fill_in(self.path, self.line, self.json, self.text, self.kind)
+        except RunError as error:
+            raise _other_form(self.path, self.line, self.kind, str(error)) from error
 
 
 def read_summaries(rows_path: Path) -> Iterator[SummaryRow]:
@@ -122,7 +131,7 @@ def read_each(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT] | Ro
                 continue
             try:
                 row = parse_row(path, number, line)
-                keyed = KeyedRow(_key(path, number, row, kind), row, kind, path, number)
+                keyed = KeyedRow(_key(path, number, row, kind), row, kind, path, number, line)
             except RowError as error:
                 yield error
             else:
@@ -205,7 +214,13 @@ def _tell_bad_rows(
         if is_own:
             raise row
         bad_rows += 1
-        first_errors = [*first_errors, row][:MAX_SHOWN]
+        if bad_rows <= MAX_SHOWN:
+            first_errors.append(row)
+    if not is_own and count_torn_bytes(rows_path):
+        last = list_shards(rows_path)[-1]
+        number = count_lines(last, last.stat().st_size) + 1
+        bad_rows += 1
+        first_errors.append(RowError(last, number, "ends in the middle of a row"))
     if first_errors:
         if is_empty:
             raise first_errors[0]
@@ -217,27 +232,26 @@ def _describe_bad_rows(rows_path: Path, count: int, first_errors: list[RowError]
     listed = "; ".join(
         f"{'' if error.path == rows_path else f'{error.path.name}, '}line {error.number}"
         f" {error.problem}"
-        for error in first_errors
+        for error in first_errors[:MAX_SHOWN]
     )
-    hidden = f"; +{count - len(first_errors)}" if count > len(first_errors) else ""
+    hidden = f"; +{count - MAX_SHOWN}" if count > MAX_SHOWN else ""
     return f"{rows_path}: {lines} could not be read: {listed}{hidden}"
 
 
 def _parse(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
     """Read one line; from bytes, which is quicker, and once more step by step if that fails."""
-    try:
-        return kind.model_validate_json(line)
-    except ValidationError:
-        return _check(path, number, parse_row(path, number, line), kind)
+    if _META in line:  # a row without it is another tool's
+        try:
+            return kind.model_validate_json(line)
+        except ValidationError:
+            pass
+    return _fill_in(path, number, parse_row(path, number, line), line, kind)
 
 
-def _check(path: Path, number: int, row: Json, kind: type[RowT]) -> RowT:
-    """Type a JSON object; as a row of another tool if it is not as shenhe writes them."""
+def _fill_in(path: Path, number: int, row: Json, line: bytes, kind: type[RowT]) -> RowT:
+    """Type a row that is not as shenhe writes it, as one of another tool."""
     try:
-        return kind.model_validate(row)
-    except ValidationError:
-        pass
-    try:
+        refuse_repeated_keys(line)
         return kind.model_validate(complete(row, kind, mission_of_file(path)))
     except ValidationError as error:
         problem = describe_invalid(error)

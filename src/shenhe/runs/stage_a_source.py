@@ -61,12 +61,13 @@ class StageASource:
 class Comparison(NamedTuple):
     """Number of groups of Stage-A, and keys of verdicts whose lines have changed since.
 
-    `repeated` are the groups with several rows.
+    `repeated` are the groups with several rows; `bad_lines` name no group, and are no groups.
     """
 
     groups: int
     stale: set[str]
     repeated: Mapping[str, DuplicateRows]
+    bad_lines: int
 
 
 class IncompleteGroup(NamedTuple):
@@ -158,7 +159,7 @@ class SummaryBacklog(Backlog[SummaryRow]):
         super().__init__()
         self.source, self._policy = source, policy
         self.repeated: Mapping[str, DuplicateRows] = {}
-        self._has_bad_rows = False
+        self._has_bad_rows, self._bad_lines = False, 0
         if count_torn_bytes(source.path):
             fault = f"{source.path}: ends in the middle of a row: {_FINISH_STAGE_A}"
             self.faults.append(fault)
@@ -166,7 +167,8 @@ class SummaryBacklog(Backlog[SummaryRow]):
     def find_stale(self, rows_path: Path, done: RowIndex) -> StaleRows:
         """Find the verdicts on other lines than Stage-A has, and those that miss a threshold."""
         comparison = _compare(self.source, done)
-        self.total, self.repeated = comparison.groups, comparison.repeated
+        self._bad_lines, self.repeated = comparison.bad_lines, comparison.repeated
+        self.total = comparison.groups + comparison.bad_lines
         unsure = self._find_unsure(rows_path) - comparison.stale
         redone = Counter({UNSURE_BEFORE: len(unsure)} if unsure else {})
         return StaleRows(comparison.stale | unsure, redone)
@@ -220,7 +222,7 @@ class SummaryBacklog(Backlog[SummaryRow]):
 
     def count_pending(self, done: CurrentKeys, limit: int | None) -> tuple[int, int]:
         """Count the groups without a current verdict, incomplete ones included."""
-        pending = self.total - len(done)
+        pending = self.total - self._bad_lines - len(done)
         count = pending if limit is None else min(pending, limit)
         return count, count
 
@@ -250,12 +252,12 @@ class SummaryBacklog(Backlog[SummaryRow]):
 def _compare(source: StageASource, done: RowIndex) -> Comparison:
     """Compare the lines of each group with those that its verdict was made from."""
     without_lines = {row.key for row in read_keyed(failures_file(source.path), Failure)}
-    groups = judged = 0
+    groups = judged = bad_lines = 0
     stale: set[str] = set()
     repeats = DuplicateFinder()
     for row in read_each(source.path, SummaryRow):
         if isinstance(row, RowError):
-            groups += 1
+            bad_lines += 1
             continue
         repeats.add(row.key)
         without_lines.discard(row.key)
@@ -279,7 +281,7 @@ def _compare(source: StageASource, done: RowIndex) -> Comparison:
                 stale.add(key)
     if judged < len(done):
         stale.update(_keys_without_group(source, done, without_lines))
-    return Comparison(groups + len(without_lines), stale, repeated)
+    return Comparison(groups + len(without_lines), stale, repeated, bad_lines)
 
 
 def _keys_without_group(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Sequence
 
@@ -32,6 +33,7 @@ _COLUMN_WIDTHS = {
     "version": 8,
     "label_wrong": 12,
     "audit": 8,
+    "extra": 40,
 }
 """Columns of a sheet. Units: characters."""
 MAX_CELL = 32_000
@@ -87,8 +89,16 @@ def write_xlsx(groups: DecidedGroups) -> ExportFile:
 
 def write_jsonl(groups: DecidedGroups) -> ExportFile:
     """Write the rows of the decisions."""
-    lines = [decision.to_json() + "\n" for decision, _ in groups]
+    lines = [_line(decision, group) + "\n" for decision, group in groups]
     return ExportFile("".join(lines).encode(), len(lines))
+
+
+def _line(decision: Decision, group: GroupRows | None) -> str:
+    """Write a decision, with what another tool gave its group where there is any."""
+    if group is None or not group.extra:
+        return decision.to_json()
+    row = json.loads(decision.to_json()) | {"extra": group.extra}
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
@@ -103,5 +113,6 @@ def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
         *(opinion.choice, "yes" if decision.overrules else "no", opinion.fault),
         *(opinion.comment, decision.reviewer, decision.at, decision.version),
         *("yes" if opinion.label_wrong else "no", decision.audit),
+        "; ".join(f"{key}: {text}" for key, text in group.extra_texts) if group else "",
     )
     return list(map(safe_cell, values))

@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pydantic import JsonValue
+
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows.foreign import extra_of, extra_texts
 from shenhe.values import Label, Ruling
 
 
@@ -66,3 +69,13 @@ class GroupRows:
     def lines(self) -> Mapping[str, str]:
         """Stage-A lines by the key of their photo."""
         return self.summary.per_image if self.summary else {}
+
+    @property
+    def extra(self) -> dict[str, JsonValue]:
+        """What another tool gave the group."""
+        return extra_of(self.summary, self.verdict)
+
+    @property
+    def extra_texts(self) -> list[tuple[str, str]]:
+        """What another tool gave the group, as people read it."""
+        return extra_texts(self.extra)

@@ -37,6 +37,12 @@ class VerdictFile:
     """A rows file of finished verdicts.
 
     `options` are those that the verdicts were made with, `stage_a` those of the lines.
+
+    Example:
+        policy = VerdictPolicy(pass_above=0.9)
+        for file in find_verdict_files(Path("out")):
+            print(file.mission, file.fingerprint(policy, load_missions()))
+
     """
 
     path: Path

@@ -62,10 +62,10 @@ class DecideFolder:
         """
         self._write_mark("writing", {})
         copied = self._copy_stage_a()
-        yield self
         for rows_path in list_rows_files(self.stage_a):
             if rows_path.name not in copied:
                 _remove(rows_path)
+        yield self
         for rows_path in list_rows_files(self.stage_b):
             if rows_path.name not in names:
                 _remove(rows_path)

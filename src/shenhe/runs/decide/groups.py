@@ -30,7 +30,6 @@ class Groups:
 
     def __init__(self, stage_a: Path, missions: Missions, policy: VerdictPolicy) -> None:
         self._folder, self._configured, self._policy = stage_a, missions, policy
-        self._has_lines = stage_a.is_dir()
         self._missions: dict[str, _Mission] = {}
         self._closing = ExitStack()
 
@@ -53,9 +52,11 @@ class Groups:
         Raises: RunError if Stage-A cannot be read.
         """
         stage_a = self._mission(row.mission).stage_a
-        rows = stage_a.find(row.key) if stage_a else []
+        if stage_a is None:
+            return GroupLines()
+        rows = stage_a.find(row.key)
         if not rows:
-            return GroupLines(expected=self._has_lines)
+            return GroupLines(expected=True)
         if len(rows) > 1 and (repeats := _repeats_of(rows)).differ:
             return GroupLines(repeats=repeats, is_listed=True, expected=True)
         try:

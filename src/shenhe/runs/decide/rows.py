@@ -30,7 +30,7 @@ class GroupLines:
     """What Stage-A has of a group.
 
     `summary` is its row, None if it has none that can be read; `repeats` are several rows that
-    differ. `is_listed` tells whether Stage-A has the group, `expected` whether there is a Stage-A.
+    differ. `is_listed` tells whether Stage-A has the group, `expected` whether it has the mission.
     """
 
     summary: SummaryRow | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -18,10 +19,18 @@ from shenhe.rows.ledger import OutputLock, parse_row, read_lines, set_aside
 from shenhe.rows.row_index import RowIndex, drop_index, index_file
 from shenhe.rows.status import status_of
 from shenhe.runs.fsck.faults import Fault
-from shenhe.runs.fsck.rows import Keys, check_rows, check_torn_end, move_lines
+from shenhe.runs.fsck.rows import (
+    NO_LINE_END,
+    Keys,
+    check_rows,
+    check_torn_end,
+    is_of_another_tool,
+    move_lines,
+)
 from shenhe.shards import list_shards
 
 RUN_AGAIN = "run the same command again"
+_MEND_THERE = "another tool wrote it: mend it there; meanwhile it is left out, and told"
 
 
 def check_output(rows_path: Path, *, repair: bool) -> Iterator[Fault]:
@@ -30,12 +39,22 @@ def check_output(rows_path: Path, *, repair: bool) -> Iterator[Fault]:
     Raises: OutputBusyError while a run writes to it; RunError.
     """
     with OutputLock(rows_path), closing(Keys()) as keys:
+        if is_of_another_tool(rows_path):
+            yield from _check_foreign_rows(rows_path, keys)
+            return
         yield from _check_leftovers(rows_path, repair=repair)
         yield from check_rows(rows_path, keys, repair=repair)
         yield from _check_index(rows_path, keys, repair=repair)
         yield from _check_failures(rows_path, keys, repair=repair)
         yield from _check_manifest(rows_path, keys, repair=repair)
         yield from _check_parquet(rows_path, repair=repair)
+
+
+def _check_foreign_rows(rows_path: Path, keys: Keys) -> Iterator[Fault]:
+    """Yield what is wrong with the rows of another tool, whose files are never touched."""
+    for fault in check_rows(rows_path, keys, repair=False):
+        if fault.what != NO_LINE_END:
+            yield replace(fault, done="", remedy=fault.remedy or _MEND_THERE)
 
 
 def _check_leftovers(rows_path: Path, *, repair: bool) -> Iterator[Fault]:

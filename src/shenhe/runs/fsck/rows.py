@@ -11,15 +11,17 @@ from typing import Final, NamedTuple
 from shenhe.errors import DamagedRowError, RowError, RunError
 from shenhe.row_types import SCHEMA, CaptionRow, Row, SummaryRow, VerdictRow
 from shenhe.rows.entries import is_settled
+from shenhe.rows.fields import meta_of
 from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, parse_row, read_lines, set_lines_aside, set_torn_end_aside
 from shenhe.rows.manifest import manifest_file
-from shenhe.rows.readers import KeyedRow
+from shenhe.rows.readers import KeyedRow, read_each
 from shenhe.rows.torn import terminate_last_row
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.fsck.faults import Fault
-from shenhe.shards import first_shard, list_shards
+from shenhe.shards import list_shards
 
+NO_LINE_END: Final = "its last row has no line end"
 KEEP_ONE: Final = (
     "its verdict is undecided (duplicate_group) until the wrong row is removed by hand: nobody else"
     " knows which one that is"
@@ -76,6 +78,15 @@ class Keys:
         self._db.close()
 
 
+def is_of_another_tool(rows_path: Path) -> bool:
+    """Whether another tool wrote rows: no manifest and no prompt says that shenhe did."""
+    if manifest_file(rows_path).exists():
+        return False
+    rows = (row for row in read_each(rows_path, VerdictRow) if not isinstance(row, RowError))
+    first = next(rows, None)
+    return first is not None and not meta_of(first.json).get("prompt_hash")
+
+
 def check_rows(rows_path: Path, keys: Keys, *, repair: bool) -> Iterator[Fault]:
     """Yield the faults of the lines of rows, and note the groups of the valid ones.
 
@@ -85,18 +96,19 @@ def check_rows(rows_path: Path, keys: Keys, *, repair: bool) -> Iterator[Fault]:
     Raises: RunError.
     """
     files = list_shards(rows_path)
+    mission = mission_of_file(rows_path) if is_of_another_tool(rows_path) else None
     for path in files:
         yield from check_torn_end(path, repair=repair)
     problems: defaultdict[Path, dict[int, str]] = defaultdict(dict)
     for number, path in enumerate(files, 1):
         for line_number, line in read_lines(path):
-            row, problem = _read(path, line_number, line)
+            row, problem = _read(path, line_number, line, mission)
             if problem:
                 problems[path][line_number] = problem
                 continue
             lines_hash = hash_inputs(row) if "per_image" in row else ""
             earlier = keys.add(
-                _key_of(path, row),
+                key_of(row, mission),
                 settled=is_settled(row),
                 shard=number,
                 line=line_number,
@@ -120,7 +132,7 @@ def check_torn_end(path: Path, *, repair: bool) -> Iterator[Fault]:
     A last row that lacks its line end alone is given one.
     """
     if terminate_last_row(path, repair=repair):
-        yield Fault(path, None, "its last row has no line end", "it has one now")
+        yield Fault(path, None, NO_LINE_END, "it has one now")
         return
     aside = set_torn_end_aside(path, repair=repair)
     if aside is not None:
@@ -137,37 +149,33 @@ def move_lines(
         yield Fault(path, number, problem, f"{aside}; {consequence}")
 
 
-def _read(path: Path, number: int, line: bytes) -> tuple[Json, str]:
-    """Parse a line, and describe why it is no row; empty if it is one."""
+def _read(path: Path, number: int, line: bytes, mission: str | None) -> tuple[Json, str]:
+    """Parse a line, and describe why it is no row; empty if it is one. See `key_of`."""
     try:
         row = parse_row(path, number, line)
     except DamagedRowError as error:
         return {}, error.problem
-    return row, _find_problem(path, number, row)
-
-
-def _key_of(path: Path, row: Json) -> str:
-    """Give the key of a row; without a manifest beside it, another tool may have written it."""
-    is_own = manifest_file(first_shard(path)).exists()
-    return key_of(row, None if is_own else mission_of_file(path))
-
-
-def _find_problem(path: Path, number: int, row: Json) -> str:
-    """Describe why a JSON object is no row; empty if it is one, or one of a later version."""
     try:
-        key = _key_of(path, row)
+        key = key_of(row, mission)
         key.encode()
     except (RunError, UnicodeEncodeError) as error:
-        return f"is no row: {error}"
-    meta = row.get("meta")
-    schema = meta.get("schema") if isinstance(meta, dict) else None
+        return row, f"is no row: {error}"
+    return row, _find_problem(KeyedRow(key, row, _type_of(row), path, number, line))
+
+
+def _type_of(row: Json) -> type[Row]:
+    if "group_id" in row:
+        return SummaryRow if "per_image" in row else VerdictRow
+    return CaptionRow
+
+
+def _find_problem(row: KeyedRow[Row]) -> str:
+    """Describe why a JSON object is no row; empty if it is one, or one of a later version."""
+    schema = meta_of(row.json).get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         return ""
-    row_type: type[Row] = CaptionRow
-    if "group_id" in row:
-        row_type = SummaryRow if "per_image" in row else VerdictRow
     try:
-        KeyedRow(key, row, row_type, path, number).parse()
+        row.parse()
     except RowError as error:
         return error.problem
     return ""
