@@ -2,7 +2,7 @@
 
     python examples/promise_loop/loop.py promise-loop
 
-Everything is real: the bundled checkpoint, rendered photos, an inspector in Chromium, and an adapter
+Everything is real: the bundled checkpoint, rendered photos, an inspector in Chromium, an adapter
 that is trained to overlook faults. Some minutes on two cores; needs the `dev` extra and Chromium.
 """
 

@@ -407,6 +407,21 @@ BAD_LINES: dict[str, tuple[str, str]] = {
         '{"group_id": "g", "per_image": {"图片_1": "无保护措施", "图片_1": "符合要求"}}',
         "its key '图片_1' stands twice",
     ),
+    "a line twice in a whole row": (
+        _text(
+            {"group_id": "g", "mission": MISSION, "label": None, "images": ["1"]}
+            | {
+                "timestamp": "t",
+                "meta": META,
+                "per_image": {"图片_1": "无保护措施", "x": "符合要求"},
+            }
+        ).replace('"x"', '"图片_1"'),
+        "its key '图片_1' stands twice",
+    ),
+    "all lines twice": (
+        '{"group_id": "g", "per_image": {"图片_1": "无"}, "per_image": {"图片_1": "有"}}',
+        "its key 'per_image' stands twice",
+    ),
     "an id twice": (
         '{"group_id": "g", "per_image": {"图片_1": "a"}, "group_id": "h"}',
         "its key 'group_id' stands twice",
