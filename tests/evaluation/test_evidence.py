@@ -317,3 +317,44 @@ def test_a_page_of_hostile_names(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "&lt;script&gt;" in text
     assert not any(tag in text for tag in ("<script", "<img", "<b>run"))
+
+
+def test_rows_of_another_tool(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines in two spellings and as JSON, no mission, no photos, labels as folders have them."""
+    right = [
+        {
+            "image_1": "螺丝/机柜处接地螺丝、符合要求",
+            "image_2": "螺丝、光纤插头/地排处接地螺丝/符合要求×1",
+        },
+        {"image_1": "BBU设备/需复核,备注:无法判断品牌×1", "image_2": BOTH[0], "image_3": BOTH[1]},
+    ]
+    fitted = {"类别": "螺丝、光纤插头", "类型": {"机柜处接地螺丝": 1}, "符合性": {"符合要求": 1}}
+    lacking = {"image_1": "<DOMAIN=BBU>, <TASK=SUMMARY>\n" + json.dumps({"统计": [fitted]})}
+    foreign: list[Row] = [
+        {"group_id": 7, "label": "审核不通过", "per_image": right[0], "site": "S1", "备注": "重拍"},
+        {"group_id": "8", "label": "FAIL", "per_image": right[1], "备注": "重拍"},
+        {"group_id": "9", "label": "fail", "per_image": lacking, "备注": "缺地排"},
+        {"group_id": "10", "label": "审核通过", "per_image": right[0]},
+        {"group_id": "11", "per_image": right[0]},
+    ]
+    verdicts = [
+        {"group_id": 7, "label": "fail", "raw": "通过\n理由: 符合要求"},
+        {"group_id": "9", "label": "审核不通过", "verdict": "通过"},
+        {"group_id": "10", "label": "pass", "raw": "也许通过"},
+    ]
+    for stage, rows in (("stage_a", foreign), ("stage_b", verdicts)):
+        path = tmp_path / stage / f"{GROUNDING}.jsonl"
+        path.parent.mkdir()
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        path.write_text(text + "{torn\n" * (stage == "stage_a"), encoding="utf-8")
+    with pytest.raises(SystemExit) as left, pytest.warns(UserWarning, match="line 6"):
+        main(["evaluate", "evidence", str(tmp_path), "--json", str(tmp_path / "f.json")])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert "备注" in shown
+    assert "the cost" not in shown  # nobody knows of a right pass here
+    figures = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))["all"]
+    assert (figures["failed"]["complete"], figures["failed"]["missing"]) == (2, 1)
+    assert (figures["false_passes"]["complete"], figures["false_passes"]["missing"]) == (1, 1)
+    assert figures["right_passes"]["complete"] == 0  # a verdict that nobody can read is none
+    assert figures["like_passed"] == 1

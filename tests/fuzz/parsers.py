@@ -28,9 +28,12 @@ from shenhe.rows.ledger import read_rows
 from shenhe.rows.readers import read_captions
 from shenhe.rows.status import read_status
 from shenhe.runs import find_stage_a
+from shenhe.stages.evidence import check, codes, describe, find_contradiction
+from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, photo_key
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()
+RRU = load_missions(Path(__file__).parent.parent / "stages" / "rru_missions.toml")
 
 
 def _text(data: bytes) -> str:
@@ -82,6 +85,20 @@ def _verdict(data: bytes) -> None:
     text = _text(data)
     judgement = verdict.parse(text)
     assert text.removesuffix("\n") == verdict.render(judgement)
+
+
+def _evidence(data: bytes) -> None:
+    text = _text(data)
+    lines = {photo_key(index): line for index, line in enumerate([text, *text.split("\n")[:9]])}
+    for mission in RRU:
+        assert mission.evidence is not None
+        items = check(lines, mission.evidence)
+        assert set(codes(items)) <= {EVIDENCE_MISSING, EVIDENCE_AGAINST}
+        assert len(describe(items).splitlines()) <= 1
+        photos = {photo for item in items for photo in (*item.right, *item.wrong, *item.doubtful)}
+        assert photos <= lines.keys()
+        find_contradiction(text, mission.evidence)
+    find_contradiction(text)
 
 
 def _writing(data: bytes) -> None:
@@ -165,6 +182,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     "boxes": _boxes,
     "summary": _summary,
     "verdict": _verdict,
+    "evidence": _evidence,
     "writing": _writing,
     "check": _check,
     "annotations": _annotations,

@@ -21,7 +21,9 @@ CASES = {
     "vocabulary": [DATA / "config"],
 }
 """What else a parser may begin with, beside its own corpus."""
-FORMATS_READ = ["caption", "lenient_json", "boxes", "summary", "verdict", "writing", "check"]
+FORMATS_READ = [
+    *("caption", "lenient_json", "boxes", "summary", "verdict", "evidence", "writing", "check"),
+]
 ROWS_READ = ["annotations", "photo_list", "caption_rows", "ledger", "stage_a", "status"]
 FILES_READ = ["missions", "prompts", "vocabulary", "teaching", "trainer_args"]
 PARSER_NAMES = FORMATS_READ + ROWS_READ + FILES_READ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
@@ -10,6 +11,8 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from shenhe.config.spelling import flatten, spell_category
 from shenhe.config.toml_file import Strict
+
+_TOGETHER = re.compile(r"\s\+(?:\s|$)|^\+\s")
 
 
 class Part(NamedTuple):
@@ -20,11 +23,15 @@ class Part(NamedTuple):
 
 
 class Pattern(NamedTuple):
-    """Items that lines show together."""
+    """Items that lines show together.
+
+    `finding` is the pattern in words, `thing` what it is about: without its last level, the
+    finding, where a level before it says which thing is meant.
+    """
 
     parts: tuple[Part, ...]
-    name: str
-    """The pattern in words."""
+    finding: str
+    thing: str
 
 
 def read_pattern(text: str) -> Pattern:
@@ -32,11 +39,11 @@ def read_pattern(text: str) -> Pattern:
 
     Raises: ValueError for an empty pattern, level or alternative.
 
-        >>> read_pattern("螺丝、光纤插头/BBU安装螺丝/符合要求").name
-        'BBU安装螺丝 符合要求'
+        >>> read_pattern("螺丝、光纤插头/BBU安装螺丝/符合要求").thing
+        'BBU安装螺丝'
     """
-    parts, names = [], []
-    for item in text.split(" + "):
+    parts, findings, things = [], [], []
+    for item in _TOGETHER.split(text):
         levels = [level.split("|") for level in flatten(item).split("/")]
         if not all(word for level in levels for word in level):
             raise ValueError(
@@ -45,9 +52,10 @@ def read_pattern(text: str) -> Pattern:
             )
         categories = frozenset(map(spell_category, levels[0]))
         parts.append(Part(categories, tuple(map(frozenset, levels[1:]))))
-        words = [level.strip() for level in item.split("/")]
-        names.append(" ".join(words[1:] if len(words) > 2 else words).replace("|", "、"))
-    return Pattern(tuple(parts), " + ".join(names))
+        words = [level.strip().replace("|", "、") for level in item.split("/")]
+        findings.append(" ".join(words[1:] if len(words) > 2 else words))
+        things.append(" ".join(words[1:-1] if len(words) > 2 else words))
+    return Pattern(tuple(parts), " + ".join(findings), " + ".join(things))
 
 
 def _listed(value: object) -> object:
@@ -79,8 +87,8 @@ class Need(Strict):
 
     @property
     def title(self) -> str:
-        """The name of the need, by default that of its first pattern."""
-        return self.name or read_pattern(self.item[0]).name
+        """The name of the need, by default the thing of its first pattern."""
+        return self.name or read_pattern(self.item[0]).thing
 
     _readable = field_validator("item", "when")(lambda patterns: _readable(patterns))
 
@@ -102,8 +110,8 @@ class Fault(Strict):
 
     @property
     def title(self) -> str:
-        """The name of the fault, by default that of its first pattern."""
-        return self.name or read_pattern(self.item[0]).name
+        """The name of the fault, by default the finding of its first pattern."""
+        return self.name or read_pattern(self.item[0]).finding
 
     _readable = field_validator("item", "unless")(lambda patterns: _readable(patterns))
 

@@ -111,18 +111,8 @@ def describe_survey(survey: EvidenceSurvey) -> list[Words]:
 
     """
     sentences = [describe_limit(name, tally) for name, tally in survey.missions.items()]
-    total = survey.total
-    if survey.has_verdicts and total.stopped.total:
-        stopped, cost = total.stopped, total.cost
-        sentences.append(
-            Words(
-                f"人工判不合格而模型说通过的 {stopped.total:,} 组，证据规则拦下 {_share(stopped)}；"
-                f"代价: 两者都说通过的 {cost.total:,} 组中，{_share(cost)} 也要交给人工。",
-                f"Of {stopped.total:,} groups that people failed and the model passed, the rules"
-                f" stop {_share(stopped)}; the cost: of {cost.total:,} that both passed,"
-                f" {_share(cost)} go to people too.",
-            )
-        )
+    if survey.has_verdicts and survey.total.stopped.total:
+        sentences.append(_describe_rules(survey.total))
     elif not survey.has_verdicts:
         sentences.append(
             Words(
@@ -160,6 +150,18 @@ def write_evidence_page(path: Path, run_name: str, truth: str, survey: EvidenceS
         temporary.write_text(page, encoding="utf-8")
 
 
+def _describe_rules(tally: EvidenceTally) -> Words:
+    """Say what the rules stop, and what that costs."""
+    stopped, cost = tally.stopped, tally.cost
+    zh = f"人工判不合格而模型说通过的 {stopped.total:,} 组，证据规则拦下 {_share(stopped)}"
+    en = f"Of {stopped.total:,} groups that people failed and the model passed, the rules stop"
+    en += f" {_share(stopped)}"
+    if cost.total:
+        zh += f"；代价: 两者都说通过的 {cost.total:,} 组中，{_share(cost)} 也要交给人工"
+        en += f"; the cost: of {cost.total:,} that both passed, {_share(cost)} go to people too"
+    return Words(f"{zh}。", f"{en}.")
+
+
 def _verdict_table(survey: EvidenceSurvey) -> Table:
     head = ["误放行的组\nfalse passes", *(KIND_HEADS[kind] for kind in (*HELD, "complete"))]
     rows = []
@@ -181,8 +183,12 @@ def _reason_table(survey: EvidenceSurvey) -> Table:
         for reason in survey.reasons.top()
     ]
     return Table(
-        f"人工判不合格的原因 Why people failed groups ({survey.reasons.field})",
-        ["原因\nreason", "看不出问题的组\nnothing to see", "其他组\nother groups"],
+        "不合格原因 Reasons of people",
+        [
+            f"{survey.reasons.field}\nreason",
+            "看不出问题的组\nnothing to see",
+            "其他组\nother groups",
+        ],
         rows,
     )
 

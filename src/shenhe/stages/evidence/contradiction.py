@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from shenhe.config.evidence import EvidenceRules
 from shenhe.config.spelling import flatten
-from shenhe.stages.evidence.doubts import TURNS, is_ignored
+from shenhe.stages.evidence.doubts import is_ignored
 from shenhe.stages.evidence.rules import ReadyRules, make_ready
-from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, concerns, states, subjects
+from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, TURNS, concerns, states, subjects
 
 MAX_LENGTH = 4000
 """Characters of a reason that are looked at."""
 _REFUSALS = (
-    "不通过",
-    "不合格",
-    "不予通过",
-    "不能通过",
-    "不应通过",
-    "未通过",
-    "不可通过",
-    "不给通过",
-    "不达标",
+    *(
+        "不通过",
+        "不合格",
+        "不予通过",
+        "不能通过",
+        "不应通过",
+        "未通过",
+        "不可通过",
+        "不给通过",
+        "不达标",
+    ),
+    *("无法通过", "不予认可", "不过关"),
 )
 _FAULTS = (
     *(
@@ -39,17 +44,18 @@ _FAULTS = (
     ),
     *(
         "未拧紧",
+        "没有拧紧",
+        "没拧紧",
+        "未紧固",
+        "未固定",
+        "不牢",
         "露铜",
+        "裸露",
         "复接",
         "生锈",
         "锈蚀",
-        "安装错误",
-        "方向错误",
-        "散乱",
-        "未安装",
-        "未配备",
-        "不规范",
     ),
+    *("安装错误", "方向错误", "散乱", "凌乱", "未安装", "未配备", "不规范", "有误"),
 )
 _MISSING = (
     *(
@@ -65,7 +71,7 @@ _MISSING = (
         "没拍到",
         "未拍摄",
     ),
-    *("不可见", "未显示", "未提供", "未出现", "未发现", "缺"),
+    *("不可见", "未显示", "未提供", "未出现", "未发现", "未包含", "缺"),
 )
 _UNCLEAR = (
     *(
@@ -79,22 +85,47 @@ _UNCLEAR = (
         "不能确认",
         "难以确认",
     ),
-    *("难以判断", "不完整", "不确定", "存疑", "有疑问", "有疑义", "需复核", "待确认", "待复核"),
+    *(
+        "难以判断",
+        "不完整",
+        "不确定",
+        "存疑",
+        "有疑问",
+        "有疑义",
+        "需复核",
+        "待确认",
+        "待复核",
+        "建议复核",
+    ),
 )
-_CLAUSES = re.compile("[\x01,!?…]|\\.(?![0-9])")
+_SENTENCES = re.compile("[\x01;!?]|\\.(?![0-9])")
+_CLAUSES = re.compile("[,…]")
 _CONDITION = re.compile("^(?:若|如果|如有|如|否则|倘若|假如|一旦|只要|除非|凡)")
 _CONSEQUENCE = re.compile("^(?:则|就|即|应|才|判|视为|否则)")
 _DEFECT = re.compile(
-    "异常|问题|缺陷|现象|情况|瑕疵|隐患|遮挡|矛盾|冲突|疑问|备注|不符|错误|损坏|变形|杂乱|裸露|违规|违反|"
+    "异常|问题|缺陷|现象|情况|瑕疵|隐患|遮挡|矛盾|冲突|疑问|备注|不符|错误|损坏|变形|杂乱|违规|违反|"
     "无关|其他|其它|多余|不通过|不合格|影响"
 )
 """What may be absent: its absence is good, or concerns nothing."""
+_NEEDLESS = re.compile("无需|无须|不需要|不用安装|免装")
+_NEEDED = re.compile("(?<![无不])需要?安装|空间充足")
+_PHOTO = re.compile("(?:图片|image|图)[_ ]?[0-9]+|无关图片|(?:该|此|部分|首|末|第.)张?图")
+_EVERYWHERE = re.compile("各图|所有|全部|均未|都未|均没|都没|均看|整组|任何|各照片|每张")
+_RIGHT = re.compile("符合|合格|可见|显示|看到|齐全|正确|满足|已|有保护|补充|清晰|完整|拧紧|牢固")
+
+
+class Clause(NamedTuple):
+    """A clause of a reason, and whether its sentence says before it which photo it speaks of."""
+
+    text: str
+    of_photo: bool
 
 
 def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
     """Find what in the reason of a 通过 contradicts it; empty if nothing does.
 
-    Without rules of a mission the general words decide alone.
+    Without rules of a mission the general words decide alone. What one photo does not show is no
+    contradiction if the reason says that another one does.
 
         >>> find_contradiction("各图均未见地排处接地螺丝，其余正常")
         '各图均未见地排处接地螺丝'
@@ -102,41 +133,57 @@ def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
         ''
     """
     ready = make_ready(rules) if rules is not None else None
-    needless = "无需" in reason or "不需要" in reason
-    conditional = False
-    for clause in _CLAUSES.split(flatten(reason[:MAX_LENGTH])):
-        if _CONDITION.match(clause):
-            conditional = True
-            continue
-        if conditional and _CONSEQUENCE.match(clause):
-            continue
-        conditional = False
-        for part in TURNS.split(clause):
-            if part and _contradicts(part, ready, needless):
-                return clause
+    text = flatten(reason[:MAX_LENGTH].replace("，", ","))
+    needless = bool(_NEEDLESS.search(text)) and not _NEEDED.search(text)
+    clauses = list(_clauses(text))
+    for clause in clauses:
+        if _states_fault(clause.text, ready, needless):
+            return clause.text
+        lacks = _lacks(clause.text, ready, needless)
+        if lacks is not None and not (clause.of_photo and _stands_elsewhere(lacks, clauses)):
+            return clause.text
     return ""
 
 
-def _contradicts(clause: str, rules: ReadyRules | None, needless: bool) -> bool:
+def _clauses(text: str) -> Iterator[Clause]:
+    """Yield the clauses, up to a turn such as 但; what is said of a condition is left out."""
+    for sentence in _SENTENCES.split(text):
+        conditional = of_photo = False
+        for whole in _CLAUSES.split(sentence):
+            if _CONDITION.match(whole) or (conditional and _CONSEQUENCE.match(whole)):
+                conditional = True
+                continue
+            conditional = False
+            of_photo = of_photo or bool(_PHOTO.search(whole))
+            for clause in TURNS.split(whole):
+                if clause:
+                    yield Clause(clause, of_photo and not _EVERYWHERE.search(clause))
+
+
+def _states_fault(clause: str, rules: ReadyRules | None, needless: bool) -> bool:
     if any(states(clause, word) for word in _REFUSALS):
         return True
-    if _states_fault(clause, rules):
-        return True
-    if rules is not None and is_ignored(clause, rules):
-        return False
-    return _is_missing(clause, rules, needless) or _is_unclear(clause, rules)
-
-
-def _states_fault(clause: str, rules: ReadyRules | None) -> bool:
-    words = (
-        [*_FAULTS, *(word for fault in rules.faults for word in fault.words)] if rules else _FAULTS
+    words = [*_FAULTS, *_words(rules)]
+    if needless:  # what nobody needs is not fitted either
+        words = [word for word in words if not word.startswith(("未安装", "没有", "缺", "未配备"))]
+    if rules is None:
+        return any(states(clause, word) for word in words)
+    return any(
+        _is_needed(subjects(clause[: clause.find(word)]) or subjects(clause), rules, unnamed=True)
+        for word in words
+        if states(clause, word)
     )
-    if not any(states(clause, word) for word in words):
-        return False
-    return _is_needed(subjects(clause, rules.own), rules, True) if rules else True
 
 
-def _is_missing(clause: str, rules: ReadyRules | None, needless: bool) -> bool:
+def _lacks(clause: str, rules: ReadyRules | None, needless: bool) -> frozenset[str] | None:
+    """Give what a clause says to be missing or not to be told, if the mission asks for it."""
+    if rules is not None and is_ignored(clause, rules):
+        return None
+    missing = _missing(clause, rules, needless)
+    return missing if missing is not None else _unclear(clause, rules)
+
+
+def _missing(clause: str, rules: ReadyRules | None, needless: bool) -> frozenset[str] | None:
     text = HARMLESS.sub("", clause)
     for word in _MISSING:
         before, mark, behind = text.partition(word)
@@ -144,25 +191,37 @@ def _is_missing(clause: str, rules: ReadyRules | None, needless: bool) -> bool:
             continue
         if any(fault in behind for fault in (*_FAULTS, *_words(rules))):
             continue
-        if rules is None:
-            return True
-        names = subjects(behind, rules.own) or subjects(before, rules.own)
+        own = rules.own if rules is not None else frozenset()
+        names = subjects(behind, own) or subjects(before, own)
         if needless and names == {"挡风板"}:
             continue
-        if _is_needed(names, rules, word.startswith("缺")):
-            return True
-    return False
+        if rules is None or _is_needed(names, rules, unnamed=word.startswith("缺")):
+            return names
+    return None
 
 
-def _is_unclear(clause: str, rules: ReadyRules | None) -> bool:
-    text = HARMLESS.sub("", clause)
+def _unclear(clause: str, rules: ReadyRules | None) -> frozenset[str] | None:
     for word in _UNCLEAR:
-        before, mark, _ = text.partition(word)
-        if not mark or NEGATION.search(before):
+        before, mark, _ = clause.partition(word)
+        if not mark or NEGATION.search(HARMLESS.sub("", before)):
             continue
-        if rules is None or _is_needed(subjects(text, rules.own), rules, True):
-            return "无关" not in clause and "不影响" not in clause
-    return False
+        names = subjects(clause, rules.own if rules is not None else frozenset())
+        excused = not names and ("无关" in clause or "不影响" in clause)
+        if not excused and (rules is None or _is_needed(names, rules, unnamed=True)):
+            return names
+    return None
+
+
+def _stands_elsewhere(names: frozenset[str], clauses: list[Clause]) -> bool:
+    """Whether another clause says that all of it is there, and right."""
+    right = [
+        subjects(text)
+        for text, _ in clauses
+        if _RIGHT.search(text)
+        and not NEGATION.search(HARMLESS.sub("", text))
+        and not any(word in text for word in (*_MISSING, *_UNCLEAR))
+    ]
+    return bool(names) and names <= frozenset().union(*right)
 
 
 def _is_needed(names: frozenset[str], rules: ReadyRules, unnamed: bool) -> bool:

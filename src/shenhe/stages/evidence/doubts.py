@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from shenhe.stages.evidence.items import Item, Line
 from shenhe.stages.evidence.rules import ReadyFault, ReadyNeed, ReadyRules
-from shenhe.stages.evidence.subjects import concerns, kinds_of, states, subjects
+from shenhe.stages.evidence.subjects import TURNS, concerns, kinds_of, states, subjects
 
-TURNS = re.compile("但是|但|然而|却|而且|并且|同时|且")
-"""Words behind which a negation does not reach."""
 _AND = re.compile("[、和与及/]|以及|\x02")
+_CAUSE = re.compile(
+    "遮挡|挡住|模糊|只拍|仅拍|拍摄|部分|局部|角度|反光|光线|太暗|过暗|距离|画面|画质|不清晰"
+)
+"""Why something cannot be told: a reason that belongs to the one beside it."""
 _LACKING = re.compile("缺少|缺失|缺了|缺|少一[颗个]|少了")
 _UNSEEN = re.compile("未见|没有|没看到|未看到|看不到|未拍到|没拍到|不可见|未显示")
 
@@ -32,6 +34,11 @@ class Doubt(NamedTuple):
         return self.item is None or self.item is item
 
 
+MAX_DOUBTS = 200
+"""Doubts of a line that are told apart."""
+_EVERYTHING = Doubt("", frozenset(), None)
+
+
 @dataclass(slots=True)
 class Remarks:
     """What all remarks of a line mean: doubts, indexes of faults, and of needs that are lacking.
@@ -44,6 +51,13 @@ class Remarks:
     lacking: set[int] = field(default_factory=set)
     unseen: set[int] = field(default_factory=set)
 
+    def add_doubt(self, doubt: Doubt) -> None:
+        """Add a doubt; where there are too many, everything is doubtful."""
+        if len(self.doubts) < MAX_DOUBTS:
+            self.doubts.append(doubt)
+        elif self.doubts[-1] != _EVERYTHING:
+            self.doubts.append(_EVERYTHING)
+
 
 def weigh_remarks(line: Line, rules: ReadyRules) -> Remarks:
     """Decide what each reason of each remark means."""
@@ -51,9 +65,21 @@ def weigh_remarks(line: Line, rules: ReadyRules) -> Remarks:
     for item in line.items:
         for reason in item.reasons:
             _weigh(reason, item, line, rules, remarks)
+        _drop_causes(item.reasons, rules, remarks)
     for reason in line.remarks:
         _weigh(reason, None, line, rules, remarks)
+    _drop_causes(line.remarks, rules, remarks)
     return remarks
+
+
+def _drop_causes(reasons: Sequence[str], rules: ReadyRules, remarks: Remarks) -> None:
+    """Drop doubts that only say why something else, which is ignored, cannot be told."""
+    if any(is_ignored(reason, rules) for reason in reasons):
+        remarks.doubts = [
+            doubt
+            for doubt in remarks.doubts
+            if doubt.names or doubt.reason not in reasons or not _CAUSE.search(doubt.reason)
+        ]
 
 
 def is_ignored(reason: str, rules: ReadyRules) -> bool:
@@ -80,7 +106,7 @@ def _weigh(reason: str, item: Item | None, line: Line, rules: ReadyRules, remark
             continue
         if is_ignored(clause, rules) or _is_foreign(names, item, rules):
             continue
-        remarks.doubts.append(Doubt(clause, names, item))
+        remarks.add_doubt(Doubt(clause, names, item))
 
 
 def _names(clause: str, item: Item | None, rules: ReadyRules) -> frozenset[str]:

@@ -17,9 +17,11 @@ from shenhe.config.spelling import (
     spell_category,
 )
 
+MAX_REASONS = 100
+"""Reasons of a remark that are looked at."""
 NOTHING = "无关图片"
-_COUNT = re.compile(r"(?:[×✕✖*]+|x+)(\d+)$")
-_LABEL_COUNT = re.compile(r"[×✕✖]+\d+$")
+_COUNT = re.compile(r"(?:[×✕✖*]{1,8}|x{1,8})\d+$")
+_LABEL_COUNT = re.compile(r"[×✕✖]{1,8}\d+$")
 """Within a label's text an x is a letter."""
 _REMARK = re.compile(r"^(?:需复核)?备注:?|^需复核:?")
 _PREFIX = re.compile(r"^(?:(?:图片|image|图)_?\d+:)?(?:第?组[_-]?([0-9一二三四五六七八九十]+):)?")
@@ -80,12 +82,13 @@ def read_text(line: str, own: frozenset[str] = frozenset()) -> Line:
 
 
 def split_reasons(text: str) -> list[str]:
-    """Split a remark into its reasons.
+    """Split a remark into its reasons, each once; "" stands for those that are too many.
 
     >>> split_reasons("无法判断品牌,螺丝未拧紧")
     ['无法判断品牌', '螺丝未拧紧']
     """
-    return [reason for reason in _REASONS.split(text) if reason]
+    reasons = list(dict.fromkeys(reason for reason in _REASONS.split(text) if reason))
+    return reasons if len(reasons) <= MAX_REASONS else [*reasons[:MAX_REASONS], ""]
 
 
 @dataclass(slots=True)

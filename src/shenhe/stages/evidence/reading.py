@@ -13,7 +13,7 @@ from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonNode, JsonO
 from shenhe.stages.evidence.entries import read_entry, remarks_of
 from shenhe.stages.evidence.items import Item, Line, read_text
 
-MAX_CHARACTERS = 100_000
+MAX_CHARACTERS = 20_000
 """The length that a line is cut to; none that a model wrote comes near."""
 MAX_REMEMBERED = 4096
 """Lines that are remembered with their items."""
@@ -42,7 +42,9 @@ def read_line(line: str, own: frozenset[str] = frozenset()) -> Line:
     >>> read_line('{"统计": [{"类别": "挡风板", "安装方向": {"正确": 1}}]}').items[0].categories
     ('挡风板',)
     """
-    line = line[:MAX_CHARACTERS]
+    if len(line) > MAX_CHARACTERS:
+        start = read_line(line[:MAX_CHARACTERS], own)
+        return replace(start, remarks=(*start.remarks, ""))  # nobody knows what its end says
     if not (may_be_json(line) and _JSON.search(line)):
         return read_text(line, own)
     try:

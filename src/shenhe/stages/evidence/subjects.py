@@ -34,6 +34,15 @@ NEGATION = re.compile(
     "没有|没|未见|未发现|未出现|未看到|未检出|未检测到|未有|不存在|不含|并无|均无|无|避免|防止|防|不会|不易|并非|不是|非"
 )
 _UNSURE = re.compile("是否|无法|不确定|疑似|可能|难以|看不|有没有|不清楚")
+TURNS = re.compile("但是|但|然而|却|而且|并且|同时|且")
+"""Words behind which a negation does not reach."""
+_HIDING = re.compile(
+    "被[^被]{0,12}?(?:遮挡|遮住|挡住|覆盖|压住|挡)|(?:线缆|电线|光纤|尾纤|标签|挡风板)(?:遮挡|遮住|挡住|覆盖)"
+)
+"""What hides something is not what a text is about."""
+_DENIED = re.compile(".{0,8}?(?:不存在|未出现|不成立|未发生)")
+_MAX_MENTIONS = 16
+"""A word that a text denies more often than this counts as stated."""
 HARMLESS = re.compile(
     "无需安装|无须安装|无需|无须|不需要|不需|无遮挡|无异常|无明显异常|无问题|无误|无关|无影响|无碍|毫无|均无异常|"
     "防松动|防松|无法识别"
@@ -51,13 +60,19 @@ def _subject_words(own: frozenset[str]) -> re.Pattern[str]:
 def subjects(text: str, own: frozenset[str] = frozenset()) -> frozenset[str]:
     """Find what a text names: categories and kinds; `own` are those of the rules.
 
+    A BBU that is named beside something else is only where that is.
+
     >>> sorted(subjects("机柜处螺丝看不清"))
     ['机柜处接地螺丝']
     """
-    sets = [_WORDS.get(word) or frozenset({word}) for word in _subject_words(own).findall(text)]
+    sets = [
+        _WORDS.get(word) or frozenset({word})
+        for word in _subject_words(own).findall(_HIDING.sub("", text))
+    ]
     exact = [names for names in sets if len(names) == 1]
     broad = [names for names in sets if len(names) > 1 and not any(names & one for one in exact)]
-    return frozenset().union(*exact, *broad)
+    names = frozenset().union(*exact, *broad)
+    return names - {"bbu设备"} or names
 
 
 def concerns(part: Part, names: Iterable[str]) -> bool:
@@ -80,9 +95,13 @@ def states(text: str, word: str) -> bool:
     (True, False, False)
     """
     start = text.find(word)
-    while start >= 0:
+    for _ in range(_MAX_MENTIONS):
+        if start < 0:
+            return False
         before = HARMLESS.sub("", text[:start])
-        if not (NEGATION.search(before) or _UNSURE.search(before)):
+        if NEGATION.search(before) or _UNSURE.search(before):
+            return False  # and so is whatever stands behind
+        if not (before.endswith("不") or _DENIED.match(text, start + len(word))):
             return True
         start = text.find(word, start + len(word))
-    return False
+    return True
