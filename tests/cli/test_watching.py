@@ -190,8 +190,8 @@ def test_a_new_promise_ends_an_alarm(risen: list[Path], tmp_path: Path) -> None:
     code, figures = _watch(*risen, *after)
     mission = _of(figures)
     assert (code, figures["state"]) == (0, "normal")
-    assert mission["audited"]["high"] < 0.2, "the bound is of the new promise alone"
     assert len(mission["bands"]) == 2
+    assert mission["audited"] == _of(_watch(*after)[1])["audited"], "the new promise alone"
 
 
 def test_looks_may_allow_a_lower_threshold(
@@ -238,9 +238,12 @@ def test_a_pooled_promise_is_watched_for_all_missions_together(tmp_path: Path) -
         )
         for week in range(8)
     ]
-    assert _watch(*runs)[0] == 1
+    code, singly = _watch(*runs)
+    assert (code, _of(singly, OTHER)["state"]) == (1, "stopped")
     code, figures = _watch(*runs, "--promise", _promise(tmp_path, pooled=True))
     assert (code, figures["state"]) == (0, "normal")
+    together, half = (_of(each, "")["weeks"][0]["level"] for each in (figures, singly))
+    assert together == pytest.approx(2 * half)
 
 
 def test_held_groups_that_nobody_decided_are_told(

@@ -69,7 +69,7 @@ def test_optional_fields_may_be_malformed(
     before = served.get("counts")["asked"]
     (answer,) = engine.answer([_line(demo_photos[0])])
     assert isinstance(answer, Answer), answer
-    assert answer.text.startswith("螺丝 ")
+    assert answer.text.startswith("BBU设备/华为")
     assert 0 <= answer.prompt_tokens < 100
     assert served.get("counts")["asked"] == before + 1
 
@@ -96,7 +96,7 @@ def test_a_bad_answer_fails_its_request(
 def test_invalid_log_probabilities_are_ignored(name: str, make: Make) -> None:
     (answer,) = make(name).answer([_verdict()])
     assert isinstance(answer, Answer)
-    assert answer.text.startswith("通过")
+    assert answer.text.startswith(("通过", "不通过"))
     assert p_pass(answer) is None
 
 

@@ -51,7 +51,11 @@ def tree(tmp_path: Path, make_group: Make) -> Path:
 
 
 def _answer(request: Any) -> str:
-    return "通过\n理由: 图片_1中BBU设备无需安装挡风板" if request.choices else "无关图片"
+    return (
+        "通过\n理由: 图片_1中BBU设备无需安装挡风板"
+        if request.choices
+        else "BBU设备/华为,显示完整,无需安装×1"
+    )
 
 
 def _stopped_and_resumed(tree: Path, out: Path, fault: Fault, patch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ from shenhe.rows.verdict_inputs import describe_missing_lines, hash_inputs
 from shenhe.shards import shard_path
 from shenhe.values import FAIL, PASS
 
-LINE = "BBU设备/华为/显示完整×1"
+LINE = "BBU设备/华为/显示完整/无需安装×1"
 LINES = {"图片_1": LINE}
 META: dict[str, object] = {"prompt_hash": "p", "checkpoint": "c", "answers": {}}
 MISSION = "挡风板安装检查"
@@ -406,6 +406,21 @@ BAD_LINES: dict[str, tuple[str, str]] = {
     "a line twice": (
         '{"group_id": "g", "per_image": {"图片_1": "无保护措施", "图片_1": "符合要求"}}',
         "its key '图片_1' stands twice",
+    ),
+    "a line twice in a whole row": (
+        _text(
+            {"group_id": "g", "mission": MISSION, "label": None, "images": ["1"]}
+            | {
+                "timestamp": "t",
+                "meta": META,
+                "per_image": {"图片_1": "无保护措施", "x": "符合要求"},
+            }
+        ).replace('"x"', '"图片_1"'),
+        "its key '图片_1' stands twice",
+    ),
+    "all lines twice": (
+        '{"group_id": "g", "per_image": {"图片_1": "无"}, "per_image": {"图片_1": "有"}}',
+        "its key 'per_image' stands twice",
     ),
     "an id twice": (
         '{"group_id": "g", "per_image": {"图片_1": "a"}, "group_id": "h"}',

@@ -31,7 +31,7 @@ PROMPTS = load_prompts()
 
 
 def _said(request: Request) -> str:
-    return "通过\n理由: 符合要求" if request.choices else "无关图片"
+    return "通过\n理由: 符合要求" if request.choices else "BBU设备/华为,显示完整,无需安装×1"
 
 
 def _summaries(tree: Path, out: Path, **how: object) -> RunCounts:
@@ -67,7 +67,9 @@ def test_an_output_of_several_files(tree: Path, tmp_path: Path) -> None:
     # A line that changed makes its verdict stale, in whichever file it stands.
     second = list_shards(rows)[1]
     second.write_text(
-        second.read_text().replace('"图片_1":"无关图片"', '"图片_1":"标签/可以识别"', 1)
+        second.read_text().replace(
+            '"图片_1":"BBU设备/华为,显示完整,无需安装×1"', '"图片_1":"标签/可以识别"', 1
+        )
     )
     again = _verdicts(stage_a, stage_b, shard_bytes=500)
     assert (again.already, again.done) == (5, 1)

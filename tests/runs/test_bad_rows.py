@@ -12,7 +12,7 @@ from shenhe.runs import RunOptions, find_stage_a, plan_verdicts
 from shenhe.runs.fsck import check_run
 from tests.runs.test_runs import MISSION, MISSIONS, Case, Make
 
-LINES = {"图片_1": "螺丝×1"}
+LINES = {"图片_1": "BBU设备/华为,显示完整,无需安装×1"}
 NAME = f"{MISSION.name}.jsonl"
 
 

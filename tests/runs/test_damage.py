@@ -32,6 +32,9 @@ GROUPS = 6
 Make = Callable[..., Path]
 
 
+LINE = "BBU设备/华为,显示完整,无需安装×1"
+
+
 class Run:
     """A run of six groups: the photo of g1 fails, the verdicts of three cannot be read."""
 
@@ -47,7 +50,7 @@ class Run:
             self.hook()
             if "\x1fg1\x1f" in request.key:
                 return RequestFailed(request.key, "missing", "no such photo", request.attempt)
-            return "无关图片"
+            return LINE
 
         engine = ScriptedEngine(line)
         photos, stage_a = PhotoTree(self.tree), self.out / "stage_a"
@@ -421,7 +424,7 @@ def test_a_group_that_stands_twice_is_told_and_the_last_counts(run: Run) -> None
 def test_of_stage_a_rows_with_other_lines_none_is_chosen(run: Run) -> None:
     rows = run.path("stage_a")
     first, *later = rows.read_bytes().splitlines(keepends=True)
-    contradicting = first.replace("无关图片".encode(), "标签/可以识别×1".encode())
+    contradicting = first.replace(LINE.encode(), "标签/可以识别×1".encode())
     rows.write_bytes(contradicting + first + first + b"".join(later))
     run.again()
     assert "duplicate_group" in run.path("stage_b").read_text("utf-8")
@@ -454,7 +457,10 @@ def test_leftovers_are_set_aside(run: Run) -> None:
 
 def test_verdicts_on_other_lines_are_told_and_left(run: Run) -> None:
     rows = run.path("stage_a")
-    rows.write_text(rows.read_text("utf-8").replace("无关图片", "标签/可以识别×1", 1), "utf-8")
+    rows.write_text(
+        rows.read_text("utf-8").replace(LINE, "标签/可以识别×1", 1),
+        "utf-8",
+    )
     (fault,) = [fault for fault in run.fsck() if not fault.mendable]
     assert "1 groups have no verdict on the lines" in fault.what
     run.again()

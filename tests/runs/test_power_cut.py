@@ -37,7 +37,7 @@ def _reviewed(
     def line(request: Request) -> str | RequestFailed:
         if request.key.split("\x1f")[2] in broken:
             return RequestFailed(request.key, "missing", "no such photo", request.attempt)
-        return "标签/可以识别×1" if "g2" in request.key else "无关图片"
+        return "标签/可以识别×1" if "g2" in request.key else "BBU设备/华为,显示完整,无需安装×1"
 
     def ruling(request: Request) -> str:
         return "也许" if "g4" in request.key else "通过\n理由: 图片_1符合要求" + "啊" * 200

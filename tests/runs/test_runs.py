@@ -26,7 +26,7 @@ from tests.scripted import Script, ScriptedEngine
 
 MISSIONS, PROMPTS = load_missions(), load_prompts()
 MISSION = MISSIONS.get("挡风板安装检查")
-NOTHING = "无关图片"
+SEEN = "BBU设备/华为,显示完整,无需安装×1"
 PASSED = "通过\n理由: 图片_1中BBU设备无需安装挡风板"
 Make = Callable[..., Path]
 
@@ -36,7 +36,7 @@ class Case:
 
     def __init__(self, folder: Path) -> None:
         self.tree, self.out = folder / "tree", folder / "out"
-        self.lines: Script = lambda request: NOTHING
+        self.lines: Script = lambda request: SEEN
         self.rulings: Script = lambda request: PASSED
         self.asked: list[Request] = []
 
@@ -99,7 +99,7 @@ def test_summary_rows_have_the_contracts_keys_in_order(case: Case) -> None:
     assert list(first["per_image"]) == ["图片_1", "图片_2"]
     assert len(first["timestamp"]) == len("2025-10-24T12:34:56.000000Z")
     answer = first["meta"]["answers"]["图片_1"]
-    assert answer["raw"] == NOTHING
+    assert answer["raw"] == SEEN
     assert answer["finish_reason"] == "stop"
     assert answer["original_wh"] == [640, 512]
     assert first["meta"]["schema"] == 1
@@ -163,7 +163,7 @@ def test_a_failed_photo_fails_its_group_until_it_is_mended(case: Case) -> None:
     def without_second(request: Request) -> str | RequestFailed:
         if request.key.endswith("图片_2") and "g1" in request.key:
             return RequestFailed(request.key, "truncated", "damaged", request.attempt)
-        return NOTHING
+        return SEEN
 
     case.lines = without_second
     counts = case.summarize()
@@ -180,7 +180,7 @@ def test_a_failed_photo_fails_its_group_until_it_is_mended(case: Case) -> None:
 
     case.summarize()  # it fails again: told once, not twice
     assert len(case.rows("a", ".failures")) == 1
-    case.lines = lambda request: NOTHING
+    case.lines = lambda request: SEEN
     assert case.summarize().complete
     assert case.rows("a", ".failures") == []
     assert case.judge().complete
@@ -196,7 +196,7 @@ def test_a_group_without_photos_is_a_failure(case: Case, make_group: Make) -> No
 
 
 def test_a_malformed_line_is_asked_again_and_its_attempts_recorded(case: Case) -> None:
-    case.lines = lambda request: "a\nb" if request.attempt == 0 else NOTHING
+    case.lines = lambda request: "a\nb" if request.attempt == 0 else SEEN
     assert case.summarize().complete
     answer = case.rows("a")[0]["meta"]["answers"]["图片_1"]
     assert answer["attempts"] == 2
@@ -236,7 +236,7 @@ def test_an_engine_failure_is_undecided_and_tried_again(case: Case) -> None:
 def test_verdicts_on_lines_that_changed_are_redone(case: Case) -> None:
     case.summarize()
     case.judge()
-    case.lines = lambda request: "BBU设备/华为×1" if "g2" in request.key else NOTHING
+    case.lines = lambda request: "BBU设备/华为×1" if "g2" in request.key else SEEN
     case.summarize(RunOptions(restart=True))
     case.judge()
     assert len(case.asked) == 1
@@ -261,14 +261,14 @@ def test_a_system_error_keeps_what_was_written(case: Case) -> None:
     def dies(request: Request) -> str:
         if "g3" in request.key:
             raise EngineError("the engine died")
-        return NOTHING
+        return SEEN
 
     case.lines = dies
     with pytest.raises(EngineError):
         case.summarize()
     written = len(case.rows("a"))
     assert case.manifest("a")["state"] == "interrupted"
-    case.lines = lambda request: NOTHING
+    case.lines = lambda request: SEEN
     assert case.summarize().already == written
     assert case.manifest("a")["state"] == "ended"
 

@@ -14,7 +14,7 @@ from shenhe.config import Mission, load_missions, load_prompts
 from shenhe.errors import UsageError
 from shenhe.formats import verdict as verdict_format
 from shenhe.messages import Answer, Request
-from shenhe.row_types import SummaryRow
+from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.runs import (
     RunCounts,
     RunOptions,
@@ -23,7 +23,9 @@ from shenhe.runs import (
     plan_verdicts,
     run_verdicts,
 )
+from shenhe.runs.deciding import policy_of_mission
 from shenhe.runs.verdict_policy import p_pass
+from shenhe.runs.verdict_rows import VerdictRecords
 from shenhe.runs.work import Outcome, Rejection, Success
 from shenhe.values import FAIL, PASS, Judgement
 from tests.scripted import ScriptedEngine
@@ -35,6 +37,14 @@ def _said(text: str, p_pass: float | None = None) -> Outcome[Judgement]:
     if text.startswith((PASS, FAIL)):
         return Success(verdict_format.parse(text), answer)
     return Rejection("verdict_line", "no verdict", 1, answer)
+
+
+def _decide(outcomes: Sequence[Outcome[Judgement]], policy: VerdictPolicy) -> VerdictRow:
+    """Decide a group of a mission without evidence rules."""
+    records = VerdictRecords("", "", policy_of_mission(policy, "外观检查", None))
+    row = records.judged(_summary("g", "外观检查", "好"), policy.count_votes(outcomes)).row
+    assert isinstance(row, VerdictRow)
+    return row
 
 
 YES, NO = "通过\n理由: 好", "不通过\n理由: 坏"
@@ -66,11 +76,9 @@ def test_when_a_verdict_stands(
     ruling: str | None,
     why: str,
 ) -> None:
-    result = VerdictPolicy(above, below, len(outcomes)).count_votes(outcomes)
-    assert (result.judgement.verdict if result.judgement else None) == ruling
-    assert (result.rejection is None) == (ruling is not None)
-    if result.rejection is not None:
-        assert why in result.rejection.message
+    row = _decide(outcomes, VerdictPolicy(above, below, len(outcomes)))
+    assert row.verdict == ruling
+    assert why in (row.reason if ruling is None else "")
 
 
 @pytest.mark.parametrize(
@@ -95,11 +103,9 @@ def test_a_score_that_is_no_number_is_not_known(scores: dict[str, float], text: 
     assert p_pass(answer) is None
     outcome = Success(verdict_format.parse(text), answer)
     for above, below in ((0.0, 0.0), (1.0, 1.0), (0.999, 0.001)):
-        result = VerdictPolicy(above, below).count_votes([outcome])
-        assert result.judgement is None
-        assert result.rejection is not None
-        assert result.rejection.code == "unsure"
-    assert VerdictPolicy().count_votes([outcome]).judgement is not None
+        row = _decide([outcome], VerdictPolicy(above, below))
+        assert (row.verdict, row.meta.why, row.meta.log_odds) == (None, ["unsure"], None)
+    assert _decide([outcome], VerdictPolicy()).verdict is not None
 
 
 def test_what_cannot_be_asked_for() -> None:
@@ -117,21 +123,25 @@ def test_what_cannot_be_asked_for() -> None:
             VerdictPolicy(**options)
 
 
+def _summary(group_id: str, mission: str, line: str) -> SummaryRow:
+    return SummaryRow.model_validate(
+        {
+            "group_id": group_id,
+            "mission": mission,
+            "label": None,
+            "images": ["/a.jpg"],
+            "per_image": {"图片_1": line},
+            "timestamp": "2026-01-01T00:00:00.000000Z",
+            "meta": {"prompt_hash": "p", "checkpoint": "c", "answers": {}},
+        }
+    )
+
+
 def _stage_a(folder: Path, groups: int) -> Mission:
     """Write the Stage-A rows of some groups."""
     mission = load_missions().get("挡风板安装检查")
     for number in range(groups):
-        row = SummaryRow.model_validate(
-            {
-                "group_id": f"QC-{number}",
-                "mission": mission.name,
-                "label": None,
-                "images": ["/a.jpg"],
-                "per_image": {"图片_1": "无关图片"},
-                "timestamp": "2026-01-01T00:00:00.000000Z",
-                "meta": {"prompt_hash": "p", "checkpoint": "c", "answers": {}},
-            }
-        )
+        row = _summary(f"QC-{number}", mission.name, "BBU设备/华为/显示完整/无需安装×1")
         with (folder / f"{mission.name}.jsonl").open("a", encoding="utf-8") as file:
             file.write(row.to_json() + "\n")
     return mission

@@ -15,7 +15,7 @@ from shenhe.report import write_report
 from shenhe.review.index import Filters, Index
 from shenhe.runs import RunOptions, find_stage_a, plan_verdicts
 from shenhe.values import FAIL, PASS, photo_key
-from tests.runs.test_runs import MISSION, MISSIONS, NOTHING, PASSED, Case
+from tests.runs.test_runs import MISSION, MISSIONS, PASSED, SEEN, Case
 
 Make = Callable[..., Path]
 FAILED = f"{FAIL}\n理由: 图片_1中螺丝未拧紧"
@@ -109,7 +109,7 @@ def test_a_group_of_archives_alone_names_them(case: Case, make_group: Make) -> N
     assert "照片.rar (RAR)" in row["reason"]
 
 
-LINE = "BBU设备/华为×1"
+LINE = "BBU设备/华为,显示完整,无需安装×1"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_the_last_row_counts_also_where_its_line_has_no_end(case: Case) -> None:
 
 def test_other_rows_of_one_group_are_undecided(case: Case) -> None:
     row = {"images": ["/x/1.jpg"], "per_image": {photo_key(0): LINE}}
-    contradicting = row | {"per_image": {photo_key(0): NOTHING}}
+    contradicting = row | {"per_image": {photo_key(0): SEEN.replace("华为", "中兴")}}
     third = row | {"group_id": "other"}
     _foreign(case, row, third, contradicting, row)
     counts = case.judge()

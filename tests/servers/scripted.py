@@ -152,7 +152,8 @@ class Server:
         digest = hashlib.sha256(content.encode()).hexdigest()
         photos = content.count("image_url")
         ruling = "通过" if int(digest[0], 16) < 8 else "不通过"
-        text = f"螺丝 {digest[:6]}" if photos else f"{ruling}\n理由: {digest[:6]}"
+        line = f"BBU设备/华为,显示完整,无需安装×1，标签/{digest[:6]}×1"
+        text = line if photos else f"{ruling}\n理由: {digest[:6]}"
         constraint = request.get(self.options.form)
         regex = constraint["regex"] if isinstance(constraint, dict) else constraint
         if regex == PROBE_TEXT:

@@ -66,6 +66,11 @@ COMMANDS: Final = {
         "shenhe run --model base --adapters lora --data-root photos --output-dir out",
         "run",
     ),
+    "decide": Command(
+        "decide finished verdicts anew, without a model: thresholds, evidence, a promise",
+        "shenhe decide out --output-dir anew --pass-above 0.9",
+        "decide",
+    ),
     "status": Command(
         "how far a run is, while it is under way or later", "shenhe status out", "status"
     ),

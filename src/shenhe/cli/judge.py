@@ -11,6 +11,7 @@ from shenhe.cli.work import (
     PolicyOptions,
     TeachingOptions,
     WorkOptions,
+    check_promise,
     run_options,
     teaching_of,
     verdict_policy,
@@ -39,10 +40,12 @@ def judge(options: JudgeOptions) -> int:
     """
     from shenhe.config import load_missions, load_prompts
     from shenhe.runs import find_stage_a, plan_verdicts, run_verdicts
+    from shenhe.runs.promised import fingerprint_of_judging
 
     load = options.load
     missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
-    run, policy = run_options(options.work), verdict_policy(options.policy)
+    run = run_options(options.work)
+    policy = verdict_policy(options.policy, options.policy.votes)
     sources = find_stage_a(options.stage_a, missions)
     if not sources:
         stage_a = spelled("stage_a", options.stage_a)
@@ -55,12 +58,20 @@ def judge(options: JudgeOptions) -> int:
         return 0
     teaching = teaching_of(options.teaching, missions)
     engine = make_engine(load)
+    templates = [teaching.apply(prompts, source.mission).verdict for source in sources]
+    actual = {
+        source.mission.name: fingerprint_of_judging(
+            source, template, policy, engine, decisive_options(load), options.max_new_tokens
+        )
+        for source, template in zip(sources, templates, strict=True)
+    }
+    check_promise(options.policy, policy, actual)
     codes = []
-    for source in sources:
+    for source, template in zip(sources, templates, strict=True):
         counts = run_verdicts(
             engine,
             source,
-            teaching.apply(prompts, source.mission).verdict,
+            template,
             options.output_dir,
             engine_options=decisive_options(load),
             run=run,

@@ -17,6 +17,7 @@ from shenhe.cli.work import (
     PolicyOptions,
     TeachingOptions,
     WorkOptions,
+    check_promise,
     run_options,
     teaching_of,
     verdict_policy,
@@ -75,7 +76,8 @@ def run(options: RunCommandOptions) -> int:
     if not chosen:
         raise tree.no_mission_error(missions)
     codes = [_print_unknown_folders(tree, missions)]
-    how, policy = run_options(options.work), verdict_policy(options.policy)
+    how = run_options(options.work)
+    policy = verdict_policy(options.policy, options.policy.votes)
     chosen, code = _with_folders(tree, chosen)
     codes.append(code)
     if options.work.dry_run:
@@ -83,6 +85,7 @@ def run(options: RunCommandOptions) -> int:
         return max(codes)
     teaching = teaching_of(options.teaching, missions)
     stages = _Stages(options, make_engine(options.load), prompts, teaching, how, policy)
+    stages.check_promise(chosen)
     codes += [stages.summarize(tree, mission) for mission in chosen]
     codes += stages.judge(missions, chosen)
     if not list_rows_files(options.stage_b):
@@ -103,6 +106,25 @@ class _Stages:
     teaching: Teaching
     how: RunOptions
     policy: VerdictPolicy
+
+    def check_promise(self, chosen: Sequence[Mission]) -> None:
+        """Refuse a promise that was made for other verdicts.
+
+        Raises: UsageError that names every difference.
+        """
+        from shenhe.runs.promised import fingerprint_of_running
+
+        actual = {
+            mission.name: fingerprint_of_running(
+                mission,
+                self.teaching.apply(self.prompts, mission),
+                self.policy,
+                self.engine,
+                decisive_options(self.options.load),
+            )
+            for mission in chosen
+        }
+        check_promise(self.options.policy, self.policy, actual)
 
     def summarize(self, tree: PhotoTree, mission: Mission) -> int:
         """Write the lines of a mission, and return the exit code."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from shenhe.cli.values import ByteSize
 from shenhe.errors import needs
 from shenhe.options import Count, Whole, option, option_class
+from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
     from shenhe.config import Missions, Teaching
+    from shenhe.rows.promises import Fingerprint
     from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.observers import Observer
 
@@ -58,8 +61,8 @@ class PhotoWorkOptions(WorkOptions):
 
 
 @option_class
-class PolicyOptions:
-    """Thresholds and votes that a verdict must pass."""
+class StandingOptions:
+    """What a verdict must meet to stand."""
 
     pass_above: float | None = option(
         "通过 stands where its probability is at least this, else the group is undecided",
@@ -69,6 +72,23 @@ class PolicyOptions:
     fail_below: float | None = option(
         "不通过 stands where the probability of 通过 is at most this", default=None, metavar="P"
     )
+    promise: Path | None = option(
+        "通过 stands by the thresholds of a promise, which must be of this checkpoint, prompt,"
+        " engine and evidence; what `promise` wrote",
+        default=None,
+        metavar="FILE",
+    )
+    evidence: bool = option(
+        "hold 通过 to the evidence rules of its mission; without them a reason that contradicts"
+        " 通过 still holds it back",
+        default=True,
+    )
+
+
+@option_class
+class PolicyOptions(StandingOptions):
+    """The same, and votes."""
+
     votes: Count = option(
         "ask so often, all but the first with sampling; more than half must agree",
         default=1,
@@ -104,14 +124,37 @@ def run_options(work: WorkOptions) -> RunOptions:
     )
 
 
-def verdict_policy(policy: PolicyOptions) -> VerdictPolicy:
+def verdict_policy(options: StandingOptions, votes: int = 1) -> VerdictPolicy:
     """Make the policy of verdicts.
 
-    Raises: OptionError for thresholds outside 0 to 1 or in the wrong order.
+    Raises: OptionError for thresholds outside 0 to 1, in the wrong order, or beside those of a
+    promise; RunError for a promise that cannot be read.
     """
+    from shenhe.rows.promises import read_promise
     from shenhe.runs import VerdictPolicy
 
-    return VerdictPolicy(policy.pass_above, policy.fail_below, policy.votes)
+    promise = read_promise(options.promise) if options.promise else None
+    return VerdictPolicy(options.pass_above, options.fail_below, votes, options.evidence, promise)
+
+
+def check_promise(
+    options: StandingOptions, policy: VerdictPolicy, actual: Mapping[str, Fingerprint]
+) -> None:
+    """Refuse a promise that was made for other verdicts, and name the missions that have none.
+
+    Raises: UsageError that names every difference.
+    """
+    from shenhe.rows.promise_fingerprints import refuse_others
+    from shenhe.runs.deciding import find_promised
+
+    if policy.promise is None or options.promise is None:
+        return
+    refuse_others(policy.promise, options.promise, actual)
+    for name in actual:
+        promised = find_promised(policy.promise, name)
+        if promised is None or promised.threshold is None:
+            warning = f"shenhe: warning: nothing is promised of {name}: no 通过 of it will stand"
+            show(on_one_line(warning), file=sys.stderr)
 
 
 def teaching_of(teaching: TeachingOptions, missions: Missions) -> Teaching:

@@ -129,9 +129,10 @@ def advice(watch: Watch) -> Iterator[Words]:
     """Say what to do now, the urgent first."""
     if watch.state == "stopped":
         yield Words(
-            "停止使用机器放行的组，全部交人工；查明原因后用 `shenhe promise` 重新承诺。",
-            "Use no group that the machine passes, people look at all of them; find out why, then"
-            " make a new promise with `shenhe promise`.",
+            "停止使用机器放行的组，全部交人工；查明原因，用 `shenhe promise` 重新承诺，"
+            "并按新承诺判定；在那之前一直停用。",
+            "Use no group that the machine passes, people look at all of them; find out why, make a"
+            " new promise with `shenhe promise`, and decide by it: until then all stays stopped.",
         )
     audit, promise = spelled("audit_share", 0.1), spelled("promise")
     for run_dir in watch.reading.without_plan:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shenhe.errors import DamagedRowError, RunError
 from shenhe.rows.fields import meta_of
+from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, parse_row
 from shenhe.values import Label, group_key
 
@@ -38,6 +39,17 @@ def read_entry(path: Path, number: int, line: bytes, key_of: Callable[[Json], st
     _, _, behind = line.partition(_HASH)
     inputs_hash = behind.partition(b'"')[0].decode() if behind else None
     return key, _UNDECIDED not in line and _LEFT_OUT not in line, inputs_hash
+
+
+def read_key(path: Path, number: int, line: bytes) -> str:
+    """Read the key of a row.
+
+    Raises: RunError for a line that is no row.
+    """
+    match = _GROUP.match(line)
+    if match is None or not line.endswith(b"}\n") or line.find(_BEGIN, 1) != -1:
+        return key_of(parse_row(path, number, line), mission_of_file(path))
+    return group_key(match[2].decode(), _LABELS[match[3]], match[1].decode())
 
 
 def is_settled(row: Json) -> bool:

@@ -14,14 +14,11 @@ from shenhe.row_types import CaptionFailure, Failure, utc_now
 from shenhe.rows.fields import label_of, meta_of
 from shenhe.rows.ledger import Json, Ledger, parse_row, read_lines, read_rows, rewrite
 from shenhe.rows.row_index import RowIndex
-from shenhe.values import STAGE_A_INCOMPLETE
+from shenhe.rows.statements import split_reason
 
 KeyOf = Callable[[Json], str]
-_INCOMPLETE = "第一阶段未完成"
-"""Beginning of the reason of a row whose Stage-A is not complete."""
 _SESSION, _NO_SESSION = re.compile(rb'"session":"[^"]*"'), b'"session":null'
 """These are keys of the row: inside its texts every quote has a backslash before it."""
-_CODED = re.compile(r"([a-z][a-z0-9_]*): (.*)", re.DOTALL)
 
 
 class Failures:
@@ -97,22 +94,19 @@ def read_sessions(path: Path, key_of: KeyOf) -> dict[str, str | None]:
 def failure_of_row(row: Json) -> Failure:
     """Derive from an undecided verdict row the failure that says why it is undecided."""
     reason, meta = str(row.get("reason") or ""), meta_of(row)
-    coded = _CODED.fullmatch(reason)
     codes, left_out = meta.get("why"), meta.get("left_out")
-    code = coded[1] if coded else "undecided"
+    code, message = split_reason(reason)
     if isinstance(codes, list) and codes:
         code = str(codes[0])
-    elif reason.startswith(_INCOMPLETE):
-        code = STAGE_A_INCOMPLETE
     if isinstance(left_out, list) and left_out and not reason:
-        reason = "not looked at: " + ", ".join(str(file.get("path")) for file in left_out)
+        message = "not looked at: " + ", ".join(str(file.get("path")) for file in left_out)
     return Failure(
         item=str(row["group_id"]),
         group_id=str(row["group_id"]),
         mission=str(row["mission"]),
         label=label_of(row),
-        code=code,
-        message=coded[2] if coded else reason,
+        code=code or "undecided",
+        message=message,
         raw=str(row["raw"]) if row.get("raw") else None,
         timestamp=utc_now(),
     )

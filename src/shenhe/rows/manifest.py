@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic_core import from_json
 
@@ -20,6 +21,8 @@ from shenhe.rows.fields import meta_of, object_of
 from shenhe.rows.ledger import BOM, Json, read_rows
 
 SUFFIX = ".manifest.json"
+DECIDED_ANEW: Final = frozenset(("pass_above", "fail_below", "evidence", "promise"))
+"""Options by which finished verdicts can be decided anew, without a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +68,14 @@ class Manifest:
         else:
             before, whole = options_of_rows(self._rows_path), False
         names = before.keys() | self.options.keys() if whole else before.keys()
+        changed = sorted(name for name in names if before.get(name) != self.options.get(name))
         differences = [
-            f"{name} was {before.get(name)!r}, now {self.options.get(name)!r}"
-            for name in sorted(names)
-            if before.get(name) != self.options.get(name)
+            f"{name} was {before.get(name)!r}, now {self.options.get(name)!r}" for name in changed
         ]
         if differences:
             ways_out = f"another {spelled('output_dir')}, or {spelled('restart', True)}"
+            if DECIDED_ANEW.issuperset(changed):
+                ways_out += "; `shenhe decide` decides these rows anew, without a model"
             raise OptionsChangedError(
                 f"{self.path.parent}: begun with other options: {'; '.join(differences)}."
                 f" Use the same ones, {ways_out}"
@@ -177,9 +181,14 @@ def options_of_rows(rows_path: Path) -> Json:
         return {}
     stage = "summarize" if "per_image" in row else "judge" if "status" in row else "caption"
     meta = meta_of(row)
-    options = {"stage": stage, "mission": row.get("mission")}
+    options: Json = {"stage": stage, "mission": row.get("mission")}
     options |= {name: meta.get(name) for name in ("prompt_hash", "checkpoint")}
-    return {name: value for name, value in options.items() if isinstance(value, str)}
+    options = {name: value for name, value in options.items() if isinstance(value, str)}
+    if stage == "judge":
+        # A row of an earlier version was not held to any: that is another option too.
+        evidence, promise = object_of(meta, "evidence").get("rules"), meta.get("promise")
+        options |= {"evidence": evidence, "promise": promise}
+    return options
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:

@@ -74,9 +74,7 @@ class SummaryWork(Work[Group, str]):
             "stage": "summarize",
             "data_root": location_text(absolute(self.backlog.tree.data_root)),
             "mission": self._mission.name,
-            "prompt_hash": self._prompt_hash,
-            "checkpoint": self._checkpoint,
-            "max_new_tokens": self._max_new_tokens,
+            **options_of_summaries(self._prompt_hash, self._checkpoint, self._max_new_tokens),
         }
 
     def jobs(self, items: Iterator[Group]) -> Iterator[Job[Group] | Record]:
@@ -176,6 +174,17 @@ def run_summaries(
     backlog = GroupBacklog(tree, mission)
     work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint)
     return run_work(engine, work, output, run.observers)
+
+
+def options_of_summaries(
+    prompt_hash: str, checkpoint: str, max_new_tokens: int = summary.MAX_NEW_TOKENS
+) -> dict[str, object]:
+    """List what makes the lines of a mission beside the options of the engine."""
+    return {
+        "prompt_hash": prompt_hash,
+        "checkpoint": checkpoint,
+        "max_new_tokens": max_new_tokens,
+    }
 
 
 def _no_photos(group: Group) -> Record:

@@ -16,17 +16,21 @@ from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.verdict_inputs import describe_missing_lines
-from shenhe.runs.row_parts import describe_left_out
+from shenhe.runs.deciding import (
+    Doubt,
+    MissionPolicy,
+    incomplete_doubt,
+    left_out_doubts,
+    policy_of_mission,
+)
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.stage_a_source import StageASource, SummaryBacklog
-from shenhe.runs.verdict_policy import VerdictPolicy
-from shenhe.runs.verdict_rows import VerdictRecords, group_of, left_out_codes, lines_hash_of
+from shenhe.runs.verdict_policy import VerdictPolicy, VoteResult
+from shenhe.runs.verdict_rows import VerdictRecords, group_of, lines_hash_of
 from shenhe.runs.work import FinishedJob, Job, Record, Rejection, Work
 from shenhe.stages import verdict
 from shenhe.values import DUPLICATE_GROUP, FORMAT, STAGE_A_INCOMPLETE, UNDECIDED_CODES, Judgement
-
-_INCOMPLETE = "第一阶段未完成"
 
 
 class VerdictWork(Work[SummaryRow, Judgement]):
@@ -36,32 +40,34 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         self,
         backlog: SummaryBacklog,
         template: Template,
-        policy: VerdictPolicy,
+        policy: MissionPolicy,
         max_new_tokens: int,
         checkpoint: str,
     ) -> None:
         self.backlog: SummaryBacklog = backlog
         self._mission, self._template = backlog.source.mission, template
         self._policy, self._max_new_tokens = policy, max_new_tokens
-        self._records = VerdictRecords(template.hash(self._mission), checkpoint)
+        self._records = VerdictRecords(template.hash(self._mission), checkpoint, policy)
         self.title = f"Stage-B {self._mission.name}"
 
     def decisive_options(self) -> dict[str, object]:
         """The policy, the rows of Stage-A, the prompt and the checkpoint."""
         return {
-            **self._policy.decisive_options,
             "stage": "judge",
             "stage_a": location_text(self.backlog.source.path.absolute()),
             "mission": self._mission.name,
-            "prompt_hash": self._records.prompt_hash,
-            "checkpoint": self._records.checkpoint,
-            "max_new_tokens": self._max_new_tokens,
+            **options_of_verdicts(
+                self._policy,
+                self._records.prompt_hash,
+                self._records.checkpoint,
+                self._max_new_tokens,
+            ),
         }
 
     def jobs(self, items: Iterator[SummaryRow]) -> Iterator[Job[SummaryRow] | Record]:
         """Yield a job a group; one that cannot be judged is undecided."""
         for row in items:
-            yield self._contradiction(row) or self._gap(row) or self._job(row)
+            yield self._repeat(row) or self._gap(row) or self._job(row)
 
     def read(self, answer: Answer) -> Judgement:
         """Read a verdict."""
@@ -69,36 +75,27 @@ class VerdictWork(Work[SummaryRow, Judgement]):
 
     def record(self, job: FinishedJob[SummaryRow, Judgement]) -> Record:
         """Make the verdict of a group, which holds only if the group was looked at whole."""
-        row, result = job.item, self._policy.count_votes(job.outcomes)
-        # The lines show neither faults nor parts on files that were left out.
-        codes = left_out_codes(row)
-        unread = f"未查看: {describe_left_out(row.meta.left_out)}" if codes else ""
+        result = self._policy.policy.count_votes(job.outcomes)
         if result.rejection is not None:
-            rejection = _with_public_code(result.rejection)
-            if codes:
-                rejection = replace(rejection, message=f"{unread}; {rejection.message}")
-            return self._records.rejected(row, rejection, [*codes, rejection.code])
-        if codes:
-            ruling = result.judgement.verdict if result.judgement else ""
-            rejection = Rejection(codes[0], f"{ruling}, 但{unread}", 1, result.answer)
-            return self._records.rejected(row, rejection, codes)
-        return self._records.decided(row, result.judgement, result.answer)
+            result = result._replace(rejection=_with_public_code(result.rejection))
+        return self._records.judged(job.item, result)
 
     def closing_records(self, done: RowIndex) -> Iterator[Record]:
         """Yield the groups without lines, which are undecided."""
         for group, codes, failed_items in self.backlog.incomplete_groups(done):
-            reason = f"{_INCOMPLETE}: {failed_items}"
-            yield self._records.unanswerable(group, reason, codes)
+            doubts = [incomplete_doubt(failed_items)]
+            doubts += [Doubt(code, "") for code in codes if code != STAGE_A_INCOMPLETE]
+            yield self._records.unanswerable(group, doubts)
         yield from self.backlog.bad_rows(done)
 
-    def _contradiction(self, row: SummaryRow) -> Record | None:
+    def _repeat(self, row: SummaryRow) -> Record | None:
         """Refuse a group whose rows have different lines."""
         rows = self.backlog.repeated.get(row.key)
         if rows is None or not rows.differ:
             return None
-        group = group_of(row)
+        doubts = [Doubt(DUPLICATE_GROUP, rows.description)]
         return self._records.unanswerable(
-            group, rows.description, [DUPLICATE_GROUP], rows.inputs_hash
+            group_of(row), doubts, inputs_hash=rows.inputs_hash, extra=row.extra
         )
 
     def _gap(self, row: SummaryRow) -> Record | None:
@@ -108,9 +105,10 @@ class VerdictWork(Work[SummaryRow, Judgement]):
             return None
         repeats = self.backlog.repeated.get(row.key)
         inputs_hash = repeats.inputs_hash if repeats else lines_hash_of(row)
-        codes = [STAGE_A_INCOMPLETE, *left_out_codes(row)]
-        reason = f"{_INCOMPLETE}: {gap}"
-        return self._records.unanswerable(group_of(row), reason, codes, inputs_hash)
+        doubts = [incomplete_doubt(gap), *left_out_doubts(None, row.meta.left_out)]
+        return self._records.unanswerable(
+            group_of(row), doubts, row.per_image, inputs_hash, row.extra
+        )
 
     def _job(self, row: SummaryRow) -> Job[SummaryRow] | Record:
         try:
@@ -119,8 +117,8 @@ class VerdictWork(Work[SummaryRow, Judgement]):
             )
         except FormatError as error:
             rejection = Rejection(error.code, f"a Stage-A line is no summary: {error}", 1)
-            return self._records.rejected(row, rejection, [error.code, *left_out_codes(row)])
-        return Job(row, self._policy.requests_for_votes(request))
+            return self._records.judged(row, VoteResult(None, None, rejection))
+        return Job(row, self._policy.policy.requests_for_votes(request))
 
 
 def plan_verdicts(
@@ -151,7 +149,8 @@ def run_verdicts(
     """Write the verdict of every group that has none, or has one on other lines than now.
 
     Undecided are a group whose Stage-A is incomplete, one with several rows of different lines, one
-    that was not looked at whole, and one whose verdict cannot be read.
+    that was not looked at whole, one whose verdict cannot be read or misses its threshold, and a
+    通过 that the lines, or its own reason, speak against.
     Raises: RunError, EngineError; rows written so far stay valid.
 
         template, folder = load_prompts().verdict, Path("out/stage_b")
@@ -161,8 +160,24 @@ def run_verdicts(
     policy = policy or VerdictPolicy()
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
     backlog = SummaryBacklog(source, policy)
-    work = VerdictWork(backlog, template, policy, max_new_tokens, engine.fingerprint)
+    of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence)
+    work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint)
     return run_work(engine, work, output, run.observers)
+
+
+def options_of_verdicts(
+    policy: MissionPolicy,
+    prompt_hash: str,
+    checkpoint: str,
+    max_new_tokens: int = verdict.MAX_NEW_TOKENS,
+) -> dict[str, object]:
+    """List what makes the verdicts of a mission beside the options of the engine."""
+    return {
+        **policy.decisive_options,
+        "prompt_hash": prompt_hash,
+        "checkpoint": checkpoint,
+        "max_new_tokens": max_new_tokens,
+    }
 
 
 def _with_public_code(rejection: Rejection) -> Rejection:

@@ -1,4 +1,4 @@
-"""When the answers to a group make a verdict: votes and thresholds; in doubt it is undecided."""
+"""When the answers to a group make a verdict: votes, thresholds, evidence; in doubt undecided."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from shenhe.errors import OptionError, spelled
 from shenhe.messages import Answer, Request
 from shenhe.row_types import known_probability
 from shenhe.rows.ledger import Json
+from shenhe.rows.promises import Promise
 from shenhe.runs.work import Outcome, Rejection, Success
 from shenhe.values import FAIL, PASS, Judgement
 
@@ -25,10 +26,16 @@ def p_pass(answer: Answer) -> float | None:
 
     None if a score is missing or is no log-probability (NaN, infinite, above 0).
     """
+    odds = log_odds(answer)
+    return None if odds is None else 1 / (1 + math.exp(min(-odds, 700.0)))
+
+
+def log_odds(answer: Answer) -> float | None:
+    """Give the log-odds of 通过 against 不通过, which do not saturate; None as for `p_pass`."""
     passed, failed = (answer.choice_logprobs.get(choice) for choice in (PASS, FAIL))
     if not is_logprob(passed) or not is_logprob(failed):
         return None
-    return 1 / (1 + math.exp(min(failed - passed, 700.0)))
+    return passed - failed
 
 
 class VoteResult(NamedTuple):
@@ -41,10 +48,11 @@ class VoteResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VerdictPolicy:
-    """How sure a verdict must be.
+    """How sure a verdict must be, and whether its evidence is checked.
 
-    通过 needs a p_pass of `pass_above` or more, 不通过 one of `fail_below` or less. More than half
-    of the `votes` must agree.
+    通过 needs a p_pass of `pass_above` or more, or the log-odds of the `promise`; 不通过 needs one
+    of `fail_below` or less. More than half of the `votes` must agree. Without `evidence` the rules
+    of missions are turned off.
 
         >>> VerdictPolicy(pass_above=0.9, votes=3).decisive_options
         {'pass_above': 0.9, 'votes': 3}
@@ -53,6 +61,8 @@ class VerdictPolicy:
     pass_above: float | None = None
     fail_below: float | None = None
     votes: int = 1
+    evidence: bool = True
+    promise: Promise | None = None
 
     def __post_init__(self) -> None:
         """Check the thresholds and the number of votes.
@@ -69,17 +79,25 @@ class VerdictPolicy:
         ):
             problem = f"is less than {spelled('fail_below', self.fail_below)}"
             raise OptionError("pass_above", self.pass_above, problem)
+        if self.promise is not None and self.pass_above is not None:
+            problem = f"{spelled('promise')} has thresholds of its own; give one of the two"
+            raise OptionError("pass_above", self.pass_above, problem)
         if self.votes < 1:
             raise OptionError("votes", self.votes, "must be 1 or more")
 
     @property
-    def decisive_options(self) -> dict[str, float | int]:
-        """The options that differ from the defaults, as manifests hold them."""
-        thresholds = {"pass_above": self.pass_above, "fail_below": self.fail_below}
-        options: dict[str, float | int] = {
-            name: value for name, value in thresholds.items() if value is not None
+    def decisive_options(self) -> dict[str, float | int | str]:
+        """The options that differ from the defaults, as manifests hold them.
+
+        Evidence rules are a mission's: see `MissionPolicy`.
+        """
+        options: dict[str, float | int | str | None] = {
+            "pass_above": self.pass_above,
+            "fail_below": self.fail_below,
+            "votes": self.votes if self.votes > 1 else None,
+            "promise": self.promise.hash if self.promise else None,
         }
-        return options | ({"votes": self.votes} if self.votes > 1 else {})
+        return {name: value for name, value in options.items() if value is not None}
 
     def requests_for_votes(self, request: Request) -> tuple[Request, ...]:
         """Repeat a request, once for each vote."""
@@ -101,8 +119,6 @@ class VerdictPolicy:
             tally = ", ".join(f"{count} {ruling}" for ruling, count in sorted(counts.items()))
             return _unsure(readable[0].answer, f"of {len(outcomes)} votes {tally}: no majority")
         winner = next(outcome for outcome in readable if outcome.value.verdict == ruling)
-        if doubt := self._doubt(ruling, p_pass(winner.answer)):
-            return _unsure(winner.answer, doubt)
         return VoteResult(winner.value, winner.answer)
 
     def accepts(self, row: Json) -> bool:
@@ -112,9 +128,9 @@ class VerdictPolicy:
         """
         ruling = row.get("verdict")
         ruling = ruling if isinstance(ruling, str) else None
-        return not self._doubt(ruling, known_probability(row.get("p_pass")))
+        return not self.doubt(ruling, known_probability(row.get("p_pass")))
 
-    def _doubt(self, ruling: str | None, probability: float | None) -> str:
+    def doubt(self, ruling: str | None, probability: float | None) -> str:
         """Describe why a verdict misses its threshold; empty if it does not."""
         threshold = {PASS: self.pass_above, FAIL: self.fail_below}.get(ruling or "")
         if threshold is None:

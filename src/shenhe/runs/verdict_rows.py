@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import JsonValue
 
 from shenhe.messages import Answer
-from shenhe.row_types import Failure, SummaryRow, VerdictMeta, VerdictRow, utc_now
+from shenhe.row_types import Evidence, SummaryRow, VerdictMeta, VerdictRow, utc_now
+from shenhe.rows.statements import Statement
 from shenhe.rows.verdict_inputs import hash_inputs
+from shenhe.runs.deciding import (
+    Doubt,
+    MissionPolicy,
+    codes_of_doubts,
+    describe_doubts,
+    left_out_doubts,
+    sorted_doubts,
+)
 from shenhe.runs.row_parts import answer_meta, group_failure
-from shenhe.runs.verdict_policy import p_pass
+from shenhe.runs.verdict_policy import VoteResult, log_odds, p_pass
 from shenhe.runs.work import Record, Rejection
-from shenhe.values import LEFT_OUT, UNDECIDED_CODES, Group, Judgement
+from shenhe.values import Group, Judgement
+
+
+class _Source(NamedTuple):
+    """What a verdict row takes from the Stage-A row of its group."""
+
+    evidence: Evidence
+    inputs_hash: str | None
+    extra: Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,60 +40,78 @@ class VerdictRecords:
 
     prompt_hash: str
     checkpoint: str
+    policy: MissionPolicy
 
-    def decided(
-        self, row: SummaryRow, judgement: Judgement | None, answer: Answer | None
-    ) -> Record:
-        """Record a verdict."""
-        return self._record(group_of(row), [], judgement, answer, lines_hash_of(row), [])
-
-    def rejected(self, row: SummaryRow, rejection: Rejection, codes: Sequence[str]) -> Record:
-        """Record that an answer makes no verdict; the codes are put in their usual order."""
-        group = group_of(row)
-        codes = sorted(dict.fromkeys(codes), key=_rank)
-        failure = group_failure(group, group.group_id, replace(rejection, code=codes[0]))
+    def judged(self, row: SummaryRow, result: VoteResult) -> Record:
+        """Record what the model said of a group, which stands only if nothing is against it."""
+        judgement, answer, rejection = result
+        evidence = self.policy.find_evidence(row.per_image)
+        # The lines show neither faults nor parts on files that were left out.
+        doubts = left_out_doubts(judgement.verdict if judgement else None, row.meta.left_out)
+        if judgement is not None:
+            doubts += self.policy.doubts(_statement(judgement, answer), evidence.items)
+        if rejection is not None:
+            doubts.append(Doubt(rejection.code, rejection.message))
+        doubts = sorted_doubts(doubts)
+        reason = f"{doubts[0].code}: {describe_doubts(doubts)}" if doubts else ""
         # An engine without an answer may give one next time: such a row rests on no lines.
-        inputs_hash = lines_hash_of(row) if rejection.answer else None
-        reason = f"{rejection.code}: {rejection.message}"
-        return self._record(group, [failure], None, rejection.answer, inputs_hash, codes, reason)
+        inputs_hash = None if answer is None and rejection else lines_hash_of(row)
+        made_from = _Source(evidence, inputs_hash, row.extra)
+        return self._record(group_of(row), result, doubts, reason, made_from)
 
     def unanswerable(
-        self, group: Group, reason: str, codes: Sequence[str], inputs_hash: str | None = None
+        self,
+        group: Group,
+        doubts: Sequence[Doubt],
+        lines: Mapping[str, str] | None = None,
+        inputs_hash: str | None = None,
+        extra: Mapping[str, JsonValue] | None = None,
     ) -> Record:
-        """Record that a group cannot be judged yet."""
-        failure = group_failure(group, group.group_id, Rejection(codes[0], reason, 1))
-        return self._record(group, [failure], None, None, inputs_hash, codes, reason)
+        """Record that a group cannot be judged yet; `lines` and `extra` are what it has."""
+        made_from = _Source(self.policy.find_evidence(lines or {}), inputs_hash, extra or {})
+        reason = describe_doubts(doubts)
+        return self._record(group, VoteResult(None, None), doubts, reason, made_from)
 
     def _record(
         self,
         group: Group,
-        failures: list[Failure],
-        judgement: Judgement | None,
-        answer: Answer | None,
-        inputs_hash: str | None,
-        codes: Sequence[str],
-        reason: str = "",
+        result: VoteResult,
+        doubts: Sequence[Doubt],
+        reason: str,
+        made_from: _Source,
     ) -> Record:
+        judgement, answer, rejection = result
+        standing = None if doubts else judgement
         row = VerdictRow(
             group_id=group.group_id,
             mission=group.mission,
             label=group.label,
-            verdict=judgement.verdict if judgement else None,
-            reason=judgement.reason if judgement else reason,
+            verdict=standing.verdict if standing else None,
+            reason=standing.reason if standing else reason,
             p_pass=p_pass(answer) if answer else None,
-            status="decided" if judgement else "undecided",
+            status="decided" if standing else "undecided",
             raw=answer.text if answer else "",
             timestamp=utc_now(),
             meta=VerdictMeta(
                 prompt_hash=self.prompt_hash,
                 checkpoint=self.checkpoint,
-                inputs_hash=inputs_hash,
-                why=list(codes),
+                inputs_hash=made_from.inputs_hash,
+                why=codes_of_doubts(doubts),
+                ruling=judgement.verdict if judgement else None,
+                log_odds=log_odds(answer) if answer else None,
+                evidence=made_from.evidence,
+                promise=self.policy.promise_hash,
                 answers={"verdict": answer_meta(answer)} if answer else {},
             ),
+            extra=dict(made_from.extra),
         )
-        settled = judgement is not None
-        return Record(group.key, row, failures, settled=settled, inputs_hash=inputs_hash)
+        failures = []
+        if doubts:
+            attempts = rejection.attempts if rejection else answer.attempt + 1 if answer else 1
+            cause = Rejection(doubts[0].code, describe_doubts(doubts), attempts, answer)
+            failures = [group_failure(group, group.group_id, cause)]
+        settled = standing is not None
+        return Record(group.key, row, failures, settled=settled, inputs_hash=made_from.inputs_hash)
 
 
 def group_of(row: SummaryRow) -> Group:
@@ -86,10 +124,6 @@ def lines_hash_of(row: SummaryRow) -> str:
     return hash_inputs(row.model_dump(mode="json"))
 
 
-def left_out_codes(row: SummaryRow) -> list[str]:
-    """List the code of a group that was not looked at whole; empty if it was."""
-    return [LEFT_OUT] if row.meta.left_out else []
-
-
-def _rank(code: str) -> int:
-    return UNDECIDED_CODES.index(code) if code in UNDECIDED_CODES else len(UNDECIDED_CODES)
+def _statement(judgement: Judgement, answer: Answer | None) -> Statement:
+    scores = (p_pass(answer), log_odds(answer)) if answer else (None, None)
+    return Statement(judgement.verdict, judgement.reason, *scores)

@@ -9,8 +9,9 @@ from pathlib import Path
 from shenhe.config import Missions
 from shenhe.errors import RunError, UsageError
 from shenhe.rows.decisions import decisions_file
-from shenhe.rows.manifest import SUFFIX, manifest_file
+from shenhe.rows.manifest import SUFFIX, manifest_file, read_manifest
 from shenhe.runs import RunOptions, find_stage_a, plan_verdicts
+from shenhe.runs.decide.folder import STAGE as DECIDED
 from shenhe.runs.fsck.decisions import check_decisions, check_review_index
 from shenhe.runs.fsck.faults import Fault
 from shenhe.runs.fsck.output import RUN_AGAIN, check_output
@@ -78,9 +79,12 @@ def _check_stages(run_dir: Path, missions: Missions) -> Iterator[Fault]:
     except (RunError, UsageError):  # no rows, or a mission that is not configured
         return
     for source in sources:
-        if not manifest_file(stage_b / source.path.name).exists():
+        manifest = manifest_file(stage_b / source.path.name)
+        if not manifest.exists():
             continue
         try:
+            if read_manifest(manifest).options.get("stage") == DECIDED:
+                continue  # no run goes on from it
             plan = plan_verdicts(source, stage_b, RunOptions())
         except RunError:  # damaged rows, reported already; only a check does not repair them
             continue

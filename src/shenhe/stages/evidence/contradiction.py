@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from shenhe.config.evidence import EvidenceRules
@@ -14,6 +15,8 @@ from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, TURNS, concerns,
 
 MAX_LENGTH = 4000
 """Characters of a reason that are looked at."""
+MAX_REMEMBERED = 4096
+"""Clauses that are remembered with what they say."""
 _REFUSALS = (
     *(
         "不通过",
@@ -100,25 +103,39 @@ _UNCLEAR = (
 )
 _SENTENCES = re.compile("[\x01;!?]|\\.(?![0-9])")
 _CLAUSES = re.compile("[,…]")
-_CONDITION = re.compile("^(?:若|如果|如有|如|否则|倘若|假如|一旦|只要|除非|凡)")
+_CONDITION = re.compile("^(?:若|如果|如有|如(?![图上下前此])|否则|倘若|假如|一旦|只要|除非|凡)")
 _CONSEQUENCE = re.compile("^(?:则|就|即|应|才|判|视为|否则)")
+_IN_CONDITION = re.compile("^[^图]{1,8}$")
+"""A clause between a condition and what follows from it."""
 _DEFECT = re.compile(
     "异常|问题|缺陷|现象|情况|瑕疵|隐患|遮挡|矛盾|冲突|疑问|备注|不符|错误|损坏|变形|杂乱|违规|违反|"
-    "无关|其他|其它|多余|不通过|不合格|影响"
+    "无关|其他|其它|其余|多余|不通过|不合格|影响|弯折|打折|缠绕|交叉|拉扯|受力|挤压|划伤|老化|断开|外露|脱皮|锈|腐蚀|"
+    "打结|虚接|错位|歪斜|倾斜|偏移|裂|缝隙|遗漏|漏装|缺装|需复核|否定|未|不"
 )
 """What may be absent: its absence is good, or concerns nothing."""
 _NEEDLESS = re.compile("无需|无须|不需要|不用安装|免装")
 _NEEDED = re.compile("(?<![无不])需要?安装|空间充足")
 _PHOTO = re.compile("(?:图片|image|图)[_ ]?[0-9]+|无关图片|(?:该|此|部分|首|末|第.)张?图")
 _EVERYWHERE = re.compile("各图|所有|全部|均未|都未|均没|都没|均看|整组|任何|各照片|每张")
+_EXCUSE = re.compile("无关|不影响|不涉及|不作为|忽略|不属于|不纳入|不计入")
+_IT = re.compile("其(?![他它余中])|该(?!图|张)|此处")
 _RIGHT = re.compile("符合|合格|可见|显示|看到|齐全|正确|满足|已|有保护|补充|清晰|完整|拧紧|牢固")
 
 
+_NOTHING_NAMED = frozenset({""})
+"""What a doubt is about that names nothing."""
+
+
 class Clause(NamedTuple):
-    """A clause of a reason, and whether its sentence says before it which photo it speaks of."""
+    """A clause of a reason.
+
+    `of_photo`: its sentence says, up to it, which photo it speaks of. `excused`: its sentence says
+    that something does not concern the mission.
+    """
 
     text: str
     of_photo: bool
+    excused: bool
 
 
 def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
@@ -134,30 +151,55 @@ def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
     """
     ready = make_ready(rules) if rules is not None else None
     text = flatten(reason[:MAX_LENGTH].replace("，", ","))
+    alarms = _alarms(ready)
+    if not alarms.search(text):
+        return ""
     needless = bool(_NEEDLESS.search(text)) and not _NEEDED.search(text)
     clauses = list(_clauses(text))
     for clause in clauses:
-        if _states_fault(clause.text, ready, needless):
-            return clause.text
-        lacks = _lacks(clause.text, ready, needless)
-        if lacks is not None and not (clause.of_photo and _stands_elsewhere(lacks, clauses)):
+        if not alarms.search(clause.text):
+            continue
+        lacks = _weigh(clause.text, ready, needless)
+        if lacks is None or (lacks == _NOTHING_NAMED and clause.excused):
+            continue
+        if not (clause.of_photo and lacks and _stands_elsewhere(lacks, clauses)):
             return clause.text
     return ""
+
+
+@lru_cache(maxsize=64)
+def _alarms(rules: ReadyRules | None) -> re.Pattern[str]:
+    """Return the pattern of all words that may contradict; a clause without one says nothing."""
+    words = {*_REFUSALS, *_FAULTS, *_MISSING, *_UNCLEAR, *_words(rules)}
+    return re.compile("|".join(map(re.escape, sorted(words))))
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _weigh(clause: str, rules: ReadyRules | None, needless: bool) -> frozenset[str] | None:
+    """Give what a clause says to be missing, nothing for a fault; None if it is none of these."""
+    if _states_fault(clause, rules, needless):
+        return frozenset()
+    return _lacks(clause, rules, needless)
 
 
 def _clauses(text: str) -> Iterator[Clause]:
     """Yield the clauses, up to a turn such as 但; what is said of a condition is left out."""
     for sentence in _SENTENCES.split(text):
         conditional = of_photo = False
+        excused = bool(_EXCUSE.search(sentence))
         for whole in _CLAUSES.split(sentence):
-            if _CONDITION.match(whole) or (conditional and _CONSEQUENCE.match(whole)):
-                conditional = True
+            if _CONDITION.match(whole):
+                conditional = "则" not in whole
+                continue
+            if conditional and (_CONSEQUENCE.match(whole) or _IN_CONDITION.match(whole)):
+                conditional = not _CONSEQUENCE.match(whole)
                 continue
             conditional = False
             of_photo = of_photo or bool(_PHOTO.search(whole))
             for clause in TURNS.split(whole):
                 if clause:
-                    yield Clause(clause, of_photo and not _EVERYWHERE.search(clause))
+                    in_photo = of_photo and not _EVERYWHERE.search(clause)
+                    yield Clause(clause, in_photo, excused)
 
 
 def _states_fault(clause: str, rules: ReadyRules | None, needless: bool) -> bool:
@@ -187,7 +229,7 @@ def _missing(clause: str, rules: ReadyRules | None, needless: bool) -> frozenset
     text = HARMLESS.sub("", clause)
     for word in _MISSING:
         before, mark, behind = text.partition(word)
-        if not mark or NEGATION.search(before) or _DEFECT.search(behind):
+        if not mark or before.endswith("不") or NEGATION.search(before) or _DEFECT.search(behind):
             continue
         if any(fault in behind for fault in (*_FAULTS, *_words(rules))):
             continue
@@ -206,22 +248,35 @@ def _unclear(clause: str, rules: ReadyRules | None) -> frozenset[str] | None:
         if not mark or NEGATION.search(HARMLESS.sub("", before)):
             continue
         names = subjects(clause, rules.own if rules is not None else frozenset())
-        excused = not names and ("无关" in clause or "不影响" in clause)
-        if not excused and (rules is None or _is_needed(names, rules, unnamed=True)):
-            return names
+        if rules is None or _is_in_doubt(clause, names, rules):
+            return names or _NOTHING_NAMED
     return None
+
+
+def _is_in_doubt(clause: str, names: frozenset[str], rules: ReadyRules) -> bool:
+    """Whether a doubt on what is named, or on nothing in particular, concerns the mission."""
+    if not names:
+        return True
+    minor = {
+        part
+        for need in rules.needs
+        if need.doubt and not any(word in clause for word in need.doubt)
+        for pattern in need.item
+        for part in pattern.parts
+    }
+    return any(concerns(part, names) for part in rules.parts() if part not in minor)
 
 
 def _stands_elsewhere(names: frozenset[str], clauses: list[Clause]) -> bool:
     """Whether another clause says that all of it is there, and right."""
     right = [
-        subjects(text)
-        for text, _ in clauses
+        subjects(text) or (names if _IT.search(text) else frozenset())
+        for text, *_ in clauses
         if _RIGHT.search(text)
         and not NEGATION.search(HARMLESS.sub("", text))
         and not any(word in text for word in (*_MISSING, *_UNCLEAR))
     ]
-    return bool(names) and names <= frozenset().union(*right)
+    return names <= frozenset().union(*right)
 
 
 def _is_needed(names: frozenset[str], rules: ReadyRules, unnamed: bool) -> bool:

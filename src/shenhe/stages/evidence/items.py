@@ -29,7 +29,7 @@ _DISTANCE = re.compile(r"^站点距离[:=]?")
 _DETAIL = re.compile(r"(?<=[^\x01/,、(])\([^()×\x01]{0,60}\)")
 _INNER = re.compile(r"[/,、]")
 _SEPARATORS = re.compile(r"([\x01/,、])")
-_REASONS = re.compile(r"[\x01,\x02]")
+_REASONS = re.compile(r"[\x01\x02,/]")
 _DOUBT = re.compile("看不清|看不出|无法判断|无法确认|不确定|存疑|待确认")
 """An attribute that holds one of these is a remark, whether it says so or not."""
 EMPTY_REMARKS = frozenset({"无", "无备注", "暂无", "无复核", "没有"})

@@ -31,7 +31,7 @@ _WORDS: dict[str, frozenset[str]] = {
     LABEL: frozenset({LABEL}),
 }
 NEGATION = re.compile(
-    "没有|没|未见|未发现|未出现|未看到|未检出|未检测到|未有|不存在|不含|并无|均无|无|避免|防止|防|不会|不易|并非|不是|非"
+    "没有|没|未见|未发现|未出现|未看到|未检出|未检测到|未有|不存在|不含|并无|均无|无|避免|防止|防|不会|不易|不得|不允许|不应|不可有|严禁|禁止|并非|不是|非"
 )
 _UNSURE = re.compile("是否|无法|不确定|疑似|可能|难以|看不|有没有|不清楚")
 TURNS = re.compile("但是|但|然而|却|而且|并且|同时|且")
@@ -45,7 +45,7 @@ _MAX_MENTIONS = 16
 """A word that a text denies more often than this counts as stated."""
 HARMLESS = re.compile(
     "无需安装|无须安装|无需|无须|不需要|不需|无遮挡|无异常|无明显异常|无问题|无误|无关|无影响|无碍|毫无|均无异常|"
-    "防松动|防松|无法识别"
+    "防松动|防松|无法识别|缺一不可|非常"
 )
 """Words with a negation that says nothing of what stands behind it."""
 

@@ -1,0 +1,108 @@
+"""Rows found by the key of their group, in any order, in some 40 bytes of memory a row."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_right
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from shenhe.errors import RunError
+from shenhe.row_types import Row
+from shenhe.rows.entries import read_key
+from shenhe.rows.keys import key_of, mission_of_file
+from shenhe.rows.ledger import parse_row, read_lines
+from shenhe.rows.readers import KeyedRow
+from shenhe.shards import list_shards
+
+RowT = TypeVar("RowT", bound=Row)
+
+
+class RowLookup(Generic[RowT]):
+    """Finds the rows of a rows file and of its further shards.
+
+    Rows that are asked for in their own order are found the fastest.
+    """
+
+    def __init__(self, rows_path: Path, kind: type[RowT]) -> None:
+        """Read where each row begins, and the hash of its key.
+
+        Raises: RunError if a file cannot be read.
+        """
+        self._kind, self._shards = kind, list_shards(rows_path)
+        hashes, offsets = array("q"), array("q")
+        self._first_lines, self._sizes = [0], list[int]()
+        for path in self._shards:
+            offset = 0
+            for number, line in read_lines(path):
+                hashes.append(_hash(path, number, line))
+                offsets.append(offset)
+                offset += len(line)
+            self._first_lines.append(len(hashes))
+            self._sizes.append(offset)
+        self._hashes, self._offsets = np.frombuffer(hashes, np.int64), offsets
+        self._order = np.argsort(self._hashes, kind="stable")
+        self._sorted = self._hashes[self._order]
+        self._repeated = set(self._sorted[1:][self._sorted[1:] == self._sorted[:-1]].tolist())
+        self._next = 0
+        with ExitStack() as opened:
+            self._files = [opened.enter_context(path.open("rb")) for path in self._shards]
+            self._closing = opened.pop_all()
+
+    @property
+    def groups(self) -> int:
+        """Number of groups that have a row."""
+        return int(np.count_nonzero(np.unique(self._sorted)))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._closing.close()
+
+    def find(self, key: str) -> list[KeyedRow[RowT]]:
+        """Find the rows of a group, in the order of the file.
+
+        Raises: RunError if a file cannot be read, or has changed meanwhile.
+        """
+        rows = (self._read(position) for position in self._positions(hash(key)))
+        return [row for row in rows if row is not None and row.key == key]
+
+    def _positions(self, value: int) -> list[int]:
+        """List the rows whose key has a hash."""
+        following, is_only = self._next, value not in self._repeated
+        if is_only and following < len(self._hashes) and self._hashes[following] == value:
+            self._next = following + 1
+            return [following]
+        first = int(np.searchsorted(self._sorted, value, "left"))
+        last = int(np.searchsorted(self._sorted, value, "right"))
+        positions = [int(position) for position in self._order[first:last]]
+        self._next = positions[-1] + 1 if positions else self._next
+        return positions
+
+    def _read(self, position: int) -> KeyedRow[RowT] | None:
+        """Read a row; None for a line that is none."""
+        shard = bisect_right(self._first_lines, position) - 1
+        path, start = self._shards[shard], self._offsets[position]
+        is_last = position + 1 == self._first_lines[shard + 1]
+        end = self._sizes[shard] if is_last else self._offsets[position + 1]
+        number = position - self._first_lines[shard] + 1
+        try:
+            line = os.pread(self._files[shard].fileno(), end - start, start)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+        try:
+            row = parse_row(path, number, line)
+            return KeyedRow(key_of(row, mission_of_file(path)), row, self._kind, path, number)
+        except RunError:
+            return None
+
+
+def _hash(path: Path, number: int, line: bytes) -> int:
+    """Hash the key of a row; 0 for a line that is none, which `find` passes over."""
+    try:
+        return hash(read_key(path, number, line))
+    except (RunError, ValueError):
+        return 0

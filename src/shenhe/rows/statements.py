@@ -1,0 +1,106 @@
+"""What the model said of a group, whatever held it back, and why a group is undecided.
+
+Rows of every version are read: those of earlier ones do not name the ruling of an undecided group.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from shenhe.errors import FormatError
+from shenhe.formats import verdict
+from shenhe.proportions import log_odds
+from shenhe.row_types import VerdictRow
+from shenhe.values import (
+    FORMAT,
+    LEFT_OUT,
+    STAGE_A_INCOMPLETE,
+    UNDECIDED_CODES,
+    UNSURE,
+    Judgement,
+    Ruling,
+)
+
+INCOMPLETE: Final = "第一阶段未完成"
+"""Beginning of the reason of a group without one line a photo, which has no code before it."""
+_CODED = re.compile(r"([a-z][a-z0-9_]*): (.*)", re.DOTALL)
+_NO_MAJORITY: Final = ": no majority"
+_FORMERLY_SAID: Final = frozenset((UNSURE, LEFT_OUT))
+"""Codes of earlier versions for which a group was undecided though its answer was well-formed."""
+_SAID: Final = frozenset(UNDECIDED_CODES) - {FORMAT}
+"""The same of this version. What an engine failed at, and reasons that nobody knows, are none."""
+
+
+class Statement(NamedTuple):
+    """What the model said of a group; no `ruling` where it said nothing that can be read.
+
+    `log_odds` are those of 通过, infinite where nothing but a `p_pass` of 1 or 0 is known.
+    """
+
+    ruling: Ruling | None
+    reason: str
+    p_pass: float | None
+    log_odds: float | None
+
+
+def statement_of(row: VerdictRow) -> Statement:
+    """Tell what the model said of the group of a row.
+
+    It said nothing where the text and the verdict of a row contradict each other, and where nobody
+    knows why a row is undecided.
+    """
+    written = _parse(row.raw)
+    reason = row.reason if row.verdict is not None else ""
+    if written is not None:
+        reason = written.reason
+    odds = row.meta.log_odds
+    if odds is None and row.p_pass is not None:
+        odds = log_odds(row.p_pass)
+    return Statement(_ruling_of(row, written), reason or row.raw, row.p_pass, odds)
+
+
+def codes_of(row: VerdictRow) -> list[str]:
+    """List the codes for which a group is undecided, the decisive one first.
+
+    In rows of earlier versions the reason begins with the only one.
+    """
+    if row.meta.why or row.verdict is not None:
+        return list(row.meta.why)
+    code, _ = split_reason(row.reason)
+    return [code] if code else []
+
+
+def split_reason(reason: str) -> tuple[str, str]:
+    """Split the reason of an undecided group into its code, empty if it has none, and the rest.
+
+    >>> split_reason("unsure: of 3 votes 1 通过: no majority")
+    ('unsure', 'of 3 votes 1 通过: no majority')
+    """
+    if coded := _CODED.fullmatch(reason):
+        return coded[1], coded[2]
+    if reason.startswith(INCOMPLETE):
+        return STAGE_A_INCOMPLETE, reason
+    return (reason if reason in UNDECIDED_CODES else ""), reason
+
+
+def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
+    is_named = row.meta.ruling is not None or "ruling" in row.meta.model_fields_set
+    if row.verdict is None:
+        codes = codes_of(row)
+        if not codes or not (_SAID if is_named else _FORMERLY_SAID).issuperset(codes):
+            return None
+    if is_named:
+        return row.meta.ruling
+    if row.verdict is not None:
+        return row.verdict if written is None or written.verdict == row.verdict else None
+    if row.reason.endswith(_NO_MAJORITY):
+        return None
+    return written.verdict if written else None
+
+
+def _parse(raw: str) -> Judgement | None:
+    try:
+        return verdict.parse(raw)
+    except FormatError:
+        return None

@@ -1,0 +1,91 @@
+"""What decides the verdicts of groups: the policy of their mission, and their lines."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from shenhe.config import Missions
+from shenhe.errors import RunError
+from shenhe.row_types import SummaryRow, VerdictRow
+from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
+from shenhe.rows.lookup import RowLookup
+from shenhe.rows.promise_fingerprints import find_rows
+from shenhe.rows.readers import KeyedRow
+from shenhe.rows.verdict_inputs import hash_inputs
+from shenhe.runs.decide.rows import GroupLines
+from shenhe.runs.deciding import MissionPolicy, policy_of_mission
+from shenhe.runs.verdict_policy import VerdictPolicy
+
+
+@dataclass(slots=True)
+class _Mission:
+    policy: MissionPolicy
+    stage_a: RowLookup[SummaryRow] | None
+
+
+class Groups:
+    """The groups of a run, by the missions of their rows."""
+
+    def __init__(self, stage_a: Path, missions: Missions, policy: VerdictPolicy) -> None:
+        self._folder, self._configured, self._policy = stage_a, missions, policy
+        self._missions: dict[str, _Mission] = {}
+        self._closing = ExitStack()
+
+    def close(self) -> None:
+        """Close the files of Stage-A."""
+        self._closing.close()
+
+    @property
+    def unconfigured(self) -> list[str]:
+        """Missions of rows that no file of missions has: they have no evidence rules."""
+        return [name for name in self._missions if self._configured.find(name) is None]
+
+    def policy(self, mission: str) -> MissionPolicy:
+        """Give the policy of a mission."""
+        return self._mission(mission).policy
+
+    def lines(self, row: VerdictRow) -> GroupLines:
+        """Find the lines of the group of a verdict.
+
+        Raises: RunError if Stage-A cannot be read.
+        """
+        stage_a = self._mission(row.mission).stage_a
+        if stage_a is None:
+            return GroupLines()
+        rows = stage_a.find(row.key)
+        if not rows:
+            return GroupLines(expected=True)
+        if len(rows) > 1 and (repeats := _repeats_of(rows)).differ:
+            return GroupLines(repeats=repeats, is_listed=True, expected=True)
+        try:
+            summary = rows[0].parse()
+        except RunError:
+            return GroupLines(is_listed=True, expected=True)
+        inputs_hash = hash_inputs(rows[0].json)
+        return GroupLines(summary, inputs_hash, is_listed=True, expected=True)
+
+    def count(self) -> int:
+        """Count the groups of Stage-A."""
+        return sum(mission.stage_a.groups for mission in self._missions.values() if mission.stage_a)
+
+    def _mission(self, name: str) -> _Mission:
+        if name not in self._missions:
+            configured = self._configured.find(name)
+            policy = policy_of_mission(
+                self._policy, name, configured.evidence if configured else None
+            )
+            path = find_rows(self._folder, name)
+            stage_a = RowLookup(path, SummaryRow) if path else None
+            if stage_a:
+                self._closing.callback(stage_a.close)
+            self._missions[name] = _Mission(policy, stage_a)
+        return self._missions[name]
+
+
+def _repeats_of(rows: list[KeyedRow[SummaryRow]]) -> DuplicateRows:
+    """Compare several Stage-A rows of one group."""
+    return DuplicateRows(
+        tuple(DuplicateRow(row.path.name, row.line, hash_inputs(row.json)) for row in rows)
+    )

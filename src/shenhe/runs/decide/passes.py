@@ -1,0 +1,99 @@
+"""One pass over a file of verdicts: each is decided anew and written."""
+
+from __future__ import annotations
+
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Final
+
+import numpy as np
+
+from shenhe.errors import RowError
+from shenhe.row_types import Failure, Row, VerdictRow
+from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
+from shenhe.rows.keys import mission_of_file
+from shenhe.rows.readers import read_each, read_each_whole
+from shenhe.runs.decide.changes import Changes
+from shenhe.runs.decide.groups import Groups
+from shenhe.runs.decide.rows import decide_row, failure_of
+
+NO_ROW: Final = "row"
+"""Code of the failure of a line that is no verdict row."""
+
+
+class Pass:
+    """One pass over the verdicts of a file.
+
+    `repeats` are groups with several verdicts: one row is written of each, undecided if they
+    differ. `with_lines` counts the groups that have lines.
+    """
+
+    def __init__(
+        self, path: Path, groups: Groups, timestamp: str, repeats: Mapping[str, DuplicateRows]
+    ) -> None:
+        self._path, self._groups, self._repeats = path, groups, repeats
+        self._timestamp = timestamp
+        self._hashes = array("q")
+        self.changes, self.with_lines = Changes(), 0
+
+    def write(self, rows: IO[bytes], failures: IO[bytes]) -> None:
+        """Write a row a group, and the failures of those that are undecided.
+
+        Raises: RunError if rows cannot be read.
+        """
+        written: set[str] = set()
+        for row in read_each_whole(self._path, VerdictRow):
+            if isinstance(row, RowError):
+                failures.write(_line(self._failure_of_line(row)))
+                self.changes.add_failed()
+                continue
+            self._hashes.append(hash(row.key))
+            if row.key in self._repeats:
+                if row.key in written:
+                    continue
+                written.add(row.key)
+            decided = self._decide(row)
+            rows.write(_line(decided))
+            if decided.verdict is None:
+                failures.write(_line(failure_of(decided)))
+            self.changes.add(row, decided)
+
+    def find_repeats(self) -> dict[str, DuplicateRows]:
+        """Find the groups with several verdicts; only if hashes agree are the rows read again."""
+        values, counts = np.unique(np.frombuffer(self._hashes, np.int64), return_counts=True)
+        suspects = set(values[counts > 1].tolist())
+        repeated: defaultdict[str, list[DuplicateRow]] = defaultdict(list)
+        for row in read_each(self._path, VerdictRow) if suspects else ():
+            if not isinstance(row, RowError) and hash(row.key) in suspects:
+                text = "\x1f".join(str(row.json.get(name)) for name in ("verdict", "reason", "raw"))
+                said = f"{text}\x1f{row.json.get('p_pass')}"
+                digest = sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+                repeated[row.key].append(DuplicateRow(row.path.name, row.line, digest))
+        return {key: DuplicateRows(tuple(rows)) for key, rows in repeated.items() if len(rows) > 1}
+
+    def _decide(self, row: VerdictRow) -> VerdictRow:
+        lines, policy = self._groups.lines(row), self._groups.policy(row.mission)
+        self.with_lines += lines.is_listed
+        repeats = self._repeats.get(row.key)
+        if repeats is not None and not repeats.differ:
+            repeats = None
+        return decide_row(row, repeats, lines, policy, self._timestamp)
+
+    def _failure_of_line(self, error: RowError) -> Failure:
+        item = f"{error.path.name}:{error.number}"
+        return Failure(
+            item=item,
+            group_id=item,
+            mission=mission_of_file(self._path),
+            label=None,
+            code=NO_ROW,
+            message=f"line {error.number} {error.problem}",
+            timestamp=self._timestamp,
+        )
+
+
+def _line(row: Row) -> bytes:
+    return (row.to_json() + "\n").encode()
