@@ -95,7 +95,7 @@ class RowLookup(Generic[RowT]):
             raise RunError(f"{path}: cannot be read: {error.strerror}") from error
         try:
             row = parse_row(path, number, line)
-            return KeyedRow(key_of(row, mission_of_file(path)), row, self._kind, path, number)
+            return KeyedRow(key_of(row, mission_of_file(path)), row, self._kind, path, number, line)
         except RunError:
             return None
 

@@ -95,15 +95,14 @@ class Index:
         queue = QUEUES[filters.queue]
         condition, values = to_condition(replace(filters, state=""))
         with self._connect() as db:
-            (groups,) = db.execute(
-                f"SELECT count(*) FROM groups g {queue.joins} WHERE {condition}", values
-            ).fetchone()
+            groups = f"groups g {queue.joins} WHERE {condition}" if values else queue.table
+            (total,) = db.execute(f"SELECT count(*) FROM {groups}", values).fetchone()
             decided, overruled = db.execute(
                 f"SELECT coalesce(sum({queue.answered}), 0), coalesce(sum({queue.against}), 0)"
                 f" FROM {_DECIDED} {queue.joins} WHERE {condition}",
                 values,
             ).fetchone()
-        return Progress(groups, decided, overruled)
+        return Progress(total, decided, overruled)
 
     def last_answers(self, filters: Filters, count: int) -> list[bool]:
         """List the last answers to the question of a queue, whether they are against, newest first.
