@@ -13,20 +13,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from statistics import NormalDist, median
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
 from shenhe.promise.alarm import WEEKS, State, watch_weeks
-from shenhe.promise.audited import Course, JudgedGroup, Looks, Stratum, Truth, count_looks
+from shenhe.promise.audited import JudgedGroup, Looks, Stratum, Truth, count_looks
 from shenhe.promise.bound import is_certified
 from shenhe.promise.ladder import loosen
 from shenhe.proportions import binomial_tail
 
 LIMIT, SHARE, GROUPS, BAD = 0.05, 0.1, 1000, 0.2
 DRIFT_WEEK, LONG = 20, 104
-Deciding = Literal["all", "passed"]
-"""What people decide: also what the machine did not pass, or only what the audit draws."""
+Deciding = Literal["all", "all but undecided", "the audit alone"]
+"""What people decide: also what the machine fails and leaves undecided, or what the audit draws."""
 
 
 class World(NamedTuple):
@@ -52,10 +52,14 @@ class World(NamedTuple):
     def _group(
         self, stratum: Stratum, bad: bool, log_odds: float, number: float, share: float
     ) -> JudgedGroup:
-        course: Course = (
+        course: Literal["passed", "held", "failed"] = (
             "passed" if log_odds >= self.threshold else "held" if log_odds >= 0 else "failed"
         )
-        is_decided = number < share if course == "passed" else self.deciding == "all"
+        is_decided = {
+            "passed": number < share,
+            "held": self.deciding == "all",
+            "failed": self.deciding != "the audit alone",
+        }[course]
         truth: Truth = ("bad" if bad else "good") if is_decided else ""
         return JudgedGroup(stratum, course, truth, log_odds, number, float(stratum.week))
 
@@ -145,7 +149,7 @@ def print_quiet(repetitions: int) -> None:
     """Print how many quiet years have a false alarm, beside a test each week."""
     print("| quiet years at | decided by people | alarm | weekly exact test | weeks tightened |")
     print("|---|---|---|---|---|")
-    cases: list[tuple[float, Deciding]] = [(0.025, "all"), (0.05, "all"), (0.05, "passed")]
+    cases = [(0.025, "all"), *((0.05, deciding) for deciding in get_args(Deciding))]
     for rate, deciding in cases:
         world = World(threshold_of(rate), deciding=deciding)
         false, weekly = (
@@ -157,8 +161,7 @@ def print_quiet(repetitions: int) -> None:
         )
         chance = np.random.default_rng(3)
         tight = sum(tightened_weeks(world, chance) for _ in range(repetitions)) / repetitions
-        name = "all" if deciding == "all" else "the audit alone"
-        cells = (f"{rate:.1%}", name, f"{false} of {repetitions}", f"{weekly} of {repetitions}")
+        cells = (f"{rate:.1%}", deciding, f"{false} of {repetitions}", f"{weekly} of {repetitions}")
         print(f"| {' | '.join(cells)} | {tight:.1%} |")
 
 
@@ -168,26 +171,30 @@ def _alarm_of_a_year(world: World, chance: np.random.Generator) -> int | None:
 
 def print_rises(repetitions: int) -> None:
     """Print how soon a rise from 2.5% is found."""
-    print("| from 2.5% to | looks | found within a year | median weeks | before the rise |")
-    print("|---|---|---|---|---|")
+    print("| from 2.5% to | decided | looks | found within a year | median weeks | too early |")
+    print("|---|---|---|---|---|---|")
+    for rate in (0.08, 0.16, 0.3):
+        for doubles in (False, True):
+            _print_rise(rate, "all", repetitions, doubles=doubles)
+    _print_rise(0.16, "the audit alone", repetitions, doubles=True)
+
+
+def _print_rise(rate: float, deciding: Deciding, repetitions: int, *, doubles: bool) -> None:
     start = threshold_of(0.025)
     passing = 1 - NormalDist(5, 2).cdf(start)
-    for rate in (0.08, 0.16, 0.3):
-        world = World(start, drift=(rate - 0.025) / (passing - 0.025))
-        for doubles in (False, True):
-            chance = np.random.default_rng(4)
-            runs = [
-                alarm_week(world, chance, DRIFT_WEEK + WEEKS, doubles=doubles)
-                for _ in range(repetitions)
-            ]
-            late = [week - DRIFT_WEEK if week else WEEKS + 1 for week in runs]
-            found = sum(0 < week <= WEEKS for week in late)
-            looks = "twice as many when tightened" if doubles else "a tenth throughout"
-            early = sum(week <= 0 for week in late)
-            print(
-                f"| {rate:.0%} | {looks} | {found} of {repetitions} | {median(late):.0f} |"
-                f" {early} |"
-            )
+    world = World(start, (rate - 0.025) / (passing - 0.025), deciding)
+    chance, weeks = np.random.default_rng(4), DRIFT_WEEK + WEEKS
+    runs = [alarm_week(world, chance, weeks, doubles=doubles) for _ in range(repetitions)]
+    late = [week - DRIFT_WEEK if week else WEEKS + 1 for week in runs]
+    cells = (
+        f"{rate:.0%}",
+        deciding,
+        "twice as many when tightened" if doubles else "a tenth throughout",
+        f"{sum(0 < week <= WEEKS for week in late)} of {repetitions}",
+        f"{median(late):.0f}",
+        f"{sum(week <= 0 for week in late)}",
+    )
+    print(f"| {' | '.join(cells)} |")
 
 
 def print_ladder(repetitions: int) -> None:

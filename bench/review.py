@@ -14,6 +14,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -22,6 +23,7 @@ from bench.photos import phone_photo
 from tests.browsers import ARGUMENTS
 from tests.review.runs import FAIL, PASS, Group, served, write_run
 
+SERVED = ("--reviewer", "bench")
 SHOWN = """() => {
   const image = document.querySelector(".picture img");
   return document.readyState === "complete" || (image && image.complete && image.naturalWidth > 0);
@@ -40,7 +42,10 @@ def main() -> None:
     _three_photos_each(run_dir, photos)
     print("| | median, ms | 95 of 100, ms |\n|---|---|---|")
     began = time.perf_counter()
-    with served(run_dir, "--reviewer", "bench") as running, sync_playwright() as playwright:
+    with (
+        served(run_dir, *SERVED, "--audit-share", "0.05") as running,
+        sync_playwright() as playwright,
+    ):
         _print_times(
             "the command, until it answers; the index is made", [time.perf_counter() - began]
         )
@@ -52,17 +57,16 @@ def main() -> None:
             "search", [_timed(page, lambda: page.goto("/?text=未拧紧")) for _ in range(10)]
         )
         page.goto("/group/1")
-        nexts, decided = [], []
-        for _ in range(options.steps):
-            page.wait_for_load_state("networkidle")  # as a person looks at the photos
-            nexts.append(_step(page, "n"))
+        _print_steps(page, options.steps, "")
+        for name, address in (("labels in doubt", "/?queue=labels"), ("blind audit", "/audit")):
+            times = [_timed(page, partial(page.goto, address)) for _ in range(10)]
+            _print_times(f"{name}: its queue", times)
+            page.locator(".queue .row").first.click()
             page.wait_for_load_state("networkidle")
-            decided.append(_step(page, "2"))
-        _print_times("next group", nexts)
-        _print_times("a decision on disk, and the next group", decided)
+            _print_steps(page, options.steps, f"{name}: ")
         browser.close()
     began = time.perf_counter()
-    with served(run_dir, "--reviewer", "bench"):
+    with served(run_dir, *SERVED):
         _print_times("the command again", [time.perf_counter() - began])
 
 
@@ -99,6 +103,18 @@ def _three_photos_each(run_dir: Path, photos: list[Path]) -> None:
         start, end = row.index(',"图片_4"'), row.index('},"timestamp"')
         lines.append(row[:start] + row[end:] + "\n")
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def _print_steps(page: Page, steps: int, prefix: str) -> None:
+    """Print the times of going on, without a decision and with one."""
+    nexts, decided = [], []
+    for _ in range(steps):
+        page.wait_for_load_state("networkidle")  # as a person looks at the photos
+        nexts.append(_step(page, "n"))
+        page.wait_for_load_state("networkidle")
+        decided.append(_step(page, "2"))
+    _print_times(f"{prefix}next group", nexts)
+    _print_times(f"{prefix}a decision on disk, and the next group", decided)
 
 
 def _step(page: Page, key: str) -> float:

@@ -19,6 +19,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from shenhe.row_types import Evidence
+from shenhe.values import EvidenceItem
 from tests.browsers import ARGUMENTS
 from tests.review.runs import FAIL, PASS, Group, served, write_run
 
@@ -54,6 +56,7 @@ def main() -> None:
                 page.goto(f"{found.url}/group/5")
                 page.wait_for_load_state("networkidle")
                 _save(page, "review_phone.png")
+        _show_queues(browser, Path(folder))
         browser.close()
 
 
@@ -71,6 +74,37 @@ def _review(page: Page, url: str) -> None:
     page.keyboard.press("o")
     page.wait_for_load_state("networkidle")
     _save(page, "review.png")
+
+
+def _show_queues(browser: Browser, folder: Path) -> None:
+    """Show a label in doubt with its evidence, and a group as the blind audit shows it."""
+    photos = sorted((PHOTOS / "BBU接地线检查").rglob("img-*.jpeg"))[:4]
+    items = [
+        EvidenceItem("机柜处接地螺丝", "need", "seen", right=("图片_1", "图片_3")),
+        EvidenceItem("地排处接地螺丝", "need", "missing"),
+        EvidenceItem("电线", "need", "doubtful", doubtful=("图片_4",)),
+        EvidenceItem("螺丝 未拧紧", "fault", "settled", right=("图片_3",), wrong=("图片_2",)),
+    ]
+    held = Group(
+        *("QC-20261120-0000041", None, "fail", 0.981, "evidence_missing: 缺少: 地排处接地螺丝"),
+        mission="BBU接地线检查",
+        why=("evidence_missing",),
+        ruling=PASS,
+        evidence=Evidence(rules="0" * 16, items=items),
+    )
+    passed = Group("QC-20261120-0000042", label="fail", p_pass=0.9, mission=held.mission)
+    run_dir = write_run(folder / "queues", [held, passed], photos)
+    options = ("--reviewer", "李工", "--audit-share", "1")
+    with served(run_dir, *options) as running, _page(browser, TALL) as page:
+        page.goto(f"{running.url}/group/1?queue=labels")
+        page.wait_for_load_state("networkidle")
+        page.locator("#evidence tbody tr").first.hover()
+        _save(page, "review_labels.png")
+        page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
+        page.goto(f"{running.url}/audit")
+        page.click(".begin")
+        page.wait_for_load_state("networkidle")
+        _save(page, "review_audit.png")
 
 
 def _simulated() -> list[Group]:

@@ -143,3 +143,23 @@ def test_stage_b_messages_are_text_only() -> None:
 def test_no_line_can_pose_as_the_prompt(line: str) -> None:
     with pytest.raises(FormatError):
         build_stage_b_messages({"图片_1": line}, MISSION)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "codes"),
+    [
+        ("挡风板/中兴/显示完整/安装方向错误×1", "挡风板符合要求", ["evidence_against"]),
+        ("标签/可以识别×1", "挡风板符合要求", ["evidence_missing"]),
+        ("BBU设备/华为/显示完整/无需安装×1", "挡风板装反了", ["contradiction"]),
+    ],
+)
+def test_no_group_passes_against_its_lines_or_its_reason(
+    line: str, reason: str, codes: list[str]
+) -> None:
+    engine = ScriptedEngine(lambda request: f"通过\n理由: {reason}")
+    verdict = Model(engine).judge({"图片_1": line}, mission="挡风板安装检查")
+    assert (verdict.status, verdict.verdict) == ("undecided", None)
+    assert set(codes) <= set(verdict.why)
+    assert verdict.reason.startswith(f"{verdict.why[0]}: ")
+    decided = Model(engine).judge({"图片_1": line}, mission="挡风板安装检查", evidence=False)
+    assert decided.why == (("contradiction",) if codes == ["contradiction"] else ())

@@ -25,11 +25,13 @@ from shenhe.errors import ItemError, OptionError, UsageError
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
 from shenhe.rows.verdict_inputs import describe_missing_lines
+from shenhe.runs.deciding import codes_of_doubts, describe_doubts, policy_of_mission
 from shenhe.runs.drive import drive
-from shenhe.runs.verdict_policy import p_pass
+from shenhe.runs.verdict_policy import VerdictPolicy
+from shenhe.runs.verdict_rows import make_statement
 from shenhe.runs.work import Job, Outcome, Rejection, Success
 from shenhe.stages import caption, summary, verdict
-from shenhe.values import STAGE_A_INCOMPLETE, Caption, Judgement, Ruling, photo_key
+from shenhe.values import STAGE_A_INCOMPLETE, Caption, Ruling, photo_key
 
 Value = TypeVar("Value")
 PhotoPath = str | Path | Remote
@@ -67,6 +69,8 @@ class Summary:
 class Verdict:
     """Stage-B: `verdict` is None exactly where `status` is undecided; `raw` is the model's text.
 
+    `why` are the codes for which a group is undecided, the decisive one first.
+
     Example:
         verdict = model.judge(lines, mission="挡风板安装检查")
         if verdict.status == "undecided":
@@ -79,6 +83,7 @@ class Verdict:
     p_pass: float | None
     status: Literal["decided", "undecided"]
     raw: str
+    why: tuple[str, ...] = ()
 
 
 class Model:
@@ -161,11 +166,19 @@ class Model:
         lines = self._ask(requests, summary.read)
         return Summary({photo_key(index): line.value for index, line in enumerate(lines)})
 
-    def judge(self, lines: Mapping[str, str], mission: str, max_new_tokens: int = 128) -> Verdict:
+    def judge(
+        self,
+        lines: Mapping[str, str],
+        mission: str,
+        max_new_tokens: int = 128,
+        *,
+        evidence: bool = True,
+    ) -> Verdict:
         """Judge a group from its lines alone (Stage-B).
 
-        An answer that cannot be read leaves the group undecided; so do no lines at all, and a gap
-        between them: 图片_1, 图片_3.
+        Undecided are a group whose answer cannot be read, one without lines or with a gap between
+        them (图片_1, 图片_3), and a 通过 that its own reason, or with `evidence` the lines by the
+        mission's rules, speak against.
         Raises: UsageError for an unknown mission; FormatError for a line that is no summary.
 
         Example:
@@ -175,16 +188,21 @@ class Model:
         entry = self.missions.get(mission)
         if not lines or list(lines) != [photo_key(index) for index in range(len(lines))]:
             reason = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
-            return Verdict(None, reason, None, "undecided", "")
+            return Verdict(None, reason, None, "undecided", "", (STAGE_A_INCOMPLETE,))
         template = self.teaching.apply(self.prompts, entry).verdict
         request = verdict.request("verdict", lines, entry, template, max_new_tokens)
         outcome = self._outcomes([request], verdict.read)[0]
-        if isinstance(outcome, Success):
-            judgement: Judgement = outcome.value
-            ruling, reason, answer = judgement.verdict, judgement.reason, outcome.answer
-            return Verdict(ruling, reason, p_pass(answer), "decided", answer.text)
-        raw = outcome.answer.text if outcome.answer else ""
-        return Verdict(None, f"{outcome.code}: {outcome.message}", None, "undecided", raw)
+        if isinstance(outcome, Rejection):
+            raw, reason = outcome.raw or "", f"{outcome.code}: {outcome.message}"
+            return Verdict(None, reason, None, "undecided", raw, (outcome.code,))
+        policy = policy_of_mission(VerdictPolicy(evidence=evidence), entry.name, entry.evidence)
+        statement = make_statement(outcome.value, outcome.answer)
+        raw, probability = outcome.answer.text, statement.p_pass
+        if doubts := policy.doubts(statement, policy.find_evidence(lines).items):
+            codes = tuple(codes_of_doubts(doubts))
+            reason = f"{codes[0]}: {describe_doubts(doubts)}"
+            return Verdict(None, reason, probability, "undecided", raw, codes)
+        return Verdict(statement.ruling, statement.reason, probability, "decided", raw)
 
     def _outcomes(
         self, requests: list[Request], read: Callable[[Answer], Value], attempts: int = 3

@@ -25,7 +25,7 @@ def write_error(path: Path, error: OSError) -> RunError:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, which replaces `path` if the block succeeds.
+    """Yield a temporary path, which replaces `path` if the block succeeds, else is removed.
 
     A special file (/dev/stdout, a pipe) cannot be replaced and is written in place.
     Raises: RunError if it cannot be written.

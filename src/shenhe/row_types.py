@@ -146,6 +146,29 @@ class CaptionMeta(RunMeta):
     facts: list[PhotoFacts] = []
 
 
+MAX_DEPTH: Final = 64
+"""Maximum depth of what another tool gave a row: rows that hold it are to be read again."""
+
+
+def _refuse_depth(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what is nested deeper than readers of JSON go, once a row is written round it."""
+    level: list[JsonValue] = list(extra.values())
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return extra
+        nested = (value for value in level if isinstance(value, list | dict))
+        level = [
+            inner
+            for value in nested
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+
+
+Extra = Annotated[dict[str, JsonValue], AfterValidator(_refuse_depth)]
+"""What another tool gave a row."""
+
+
 class GroupRow(Row):
     """A row about a group, which its first fields identify."""
 
@@ -169,7 +192,7 @@ class SummaryRow(GroupRow):
     per_image: Annotated[dict[str, str], AfterValidator(ordered_lines)]
     timestamp: str
     meta: RunMeta
-    extra: dict[str, JsonValue] = {}
+    extra: Extra = {}
 
     @property
     def photos(self) -> tuple[Location, ...]:
@@ -196,7 +219,7 @@ class VerdictRow(GroupRow):
     raw: str
     timestamp: str
     meta: VerdictMeta
-    extra: dict[str, JsonValue] = {}
+    extra: Extra = {}
 
     @model_validator(mode="after")
     def _is_of_one_mind(self) -> Self:

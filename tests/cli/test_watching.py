@@ -152,6 +152,38 @@ def test_a_group_in_several_runs_counts_once_and_the_latest_does(tmp_path: Path)
     assert _watch(first, first)[1]["groups"] == 40
 
 
+def test_a_bad_group_stays_found_when_it_comes_back_mended(tmp_path: Path) -> None:
+    before, mended = "name.time.before", "name.time.mended"
+    first = write_run(
+        tmp_path / "first", [Group("QC-1", PASS, FAIL, inputs=before)], week=0, share=1.0
+    )
+    second = write_run(
+        tmp_path / "second", [Group("QC-1", PASS, PASS, inputs=mended)], week=1, share=1.0
+    )
+    _, figures = _watch(first, second)
+    audited = _of(figures)["audited"]
+    assert (figures["groups"], figures["repeated"]) == (1, 0)
+    assert (audited["looked"], audited["false"]) == (2, 1)
+
+
+def test_a_decision_on_photos_that_have_changed_is_none(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [Group("QC-1", PASS, PASS, inputs="a.t.before")], share=1.0)
+    assert _of(_watch(run)[1])["audited"]["looked"] == 1
+    write_run(run, [Group("QC-1", PASS, inputs="a.t.after")], share=1.0)
+    assert _of(_watch(run)[1])["audited"]["looked"] == 0
+
+
+def test_what_another_checkpoint_did_stays_its_own(tmp_path: Path) -> None:
+    groups = [Group(f"QC-{n}", PASS, FAIL, promise=None) for n in range(5)]
+    before = write_run(tmp_path / "before", groups, week=0, share=1.0)
+    changed = [each._replace(checkpoint="d" * 16, choice=PASS) for each in groups]
+    after = write_run(tmp_path / "after", changed, week=1, share=1.0)
+    mission = _of(_watch(before, after)[1])
+    assert mission["used"]["checkpoint"] == "d" * 16
+    assert (mission["audited"]["looked"], mission["audited"]["false"]) == (5, 0)
+    assert [band[0]["estimate"] for band in mission["bands"]] == [1.0, None]
+
+
 def test_promised_used_audited(
     quiet: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,8 +222,8 @@ def test_a_new_promise_ends_an_alarm(risen: list[Path], tmp_path: Path) -> None:
     code, figures = _watch(*risen, *after)
     mission = _of(figures)
     assert (code, figures["state"]) == (0, "normal")
-    assert mission["audited"]["high"] < 0.2, "the bound is of the new promise alone"
     assert len(mission["bands"]) == 2
+    assert mission["audited"] == _of(_watch(*after)[1])["audited"], "the new promise alone"
 
 
 def test_looks_may_allow_a_lower_threshold(
@@ -238,9 +270,12 @@ def test_a_pooled_promise_is_watched_for_all_missions_together(tmp_path: Path) -
         )
         for week in range(8)
     ]
-    assert _watch(*runs)[0] == 1
+    code, singly = _watch(*runs)
+    assert (code, _of(singly, OTHER)["state"]) == (1, "stopped")
     code, figures = _watch(*runs, "--promise", _promise(tmp_path, pooled=True))
     assert (code, figures["state"]) == (0, "normal")
+    together, half = (_of(each, "")["weeks"][0]["level"] for each in (figures, singly))
+    assert together == pytest.approx(2 * half)
 
 
 def test_held_groups_that_nobody_decided_are_told(
@@ -250,6 +285,34 @@ def test_held_groups_that_nobody_decided_are_told(
     _, figures = _watch(write_run(tmp_path / "run", groups))
     assert _of(figures)["audited"]["left"] == 7
     assert "7 组留给人工的还没有人判定" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "week"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-W01"),
+        ("2027-01-03 23:59:59", "2026-W53"),
+        ("20260105T080000Z", "2026-W02"),
+        ("2026-01-05", "2026-W02"),
+        ("", "0000-W00"),
+        ("0001-01-01T00:00:00+14:00", "0001-W01"),
+        ("昨天", "0000-W00"),
+    ],
+)
+def test_the_week_of_a_row_is_that_of_its_time(tmp_path: Path, timestamp: str, week: str) -> None:
+    groups = [Group("QC-1", PASS, PASS, timestamp=timestamp or " ")]
+    _, figures = _watch(write_run(tmp_path / "run", groups, share=1.0))
+    assert [each["week"] for each in _of(figures)["weeks"]] == [week]
+
+
+def test_looks_that_know_of_no_bad_group_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, figures = _watch(write_run(tmp_path / "run", [Group("QC-1", PASS, PASS)], share=1.0))
+    assert _of(figures)["audited"]["looked"] == 1
+    printed = capsys.readouterr().out
+    assert "还不知道有不合格的组" in printed
+    assert "no bad group is known yet" in printed
 
 
 def test_rows_without_a_time_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -74,6 +74,13 @@ def test_equal_rules_have_one_hash_and_others_another(tmp_path: Path) -> None:
     assert len({pattern.hash, *(rules.hash for rules in others)}) == 7
 
 
+def test_a_changed_copy_has_a_hash_of_its_own(tmp_path: Path) -> None:
+    rules = _load(tmp_path, 'needs = ["标签/可以识别"]\n')
+    assert rules.hash
+    changed = rules.model_copy(update={"ignore": ("品牌",)})
+    assert changed.hash == EvidenceRules.model_validate(changed.model_dump()).hash != rules.hash
+
+
 @pytest.mark.parametrize(
     ("rules", "key"),
     [

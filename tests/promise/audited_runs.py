@@ -8,10 +8,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from shenhe.row_types import VerdictMeta, VerdictRow
+from shenhe.row_types import RunMeta, SummaryRow, VerdictMeta, VerdictRow
 from shenhe.rows.audits import plan_audit, read_audit_plan
 from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.fingerprints import without_times
 from shenhe.rows.keys import rows_file
 from shenhe.values import FAIL, PASS, UNSURE, Label, Ruling
 from tests.conftest import MISSION
@@ -61,6 +62,21 @@ def verdict_row(group: Group, timestamp: str) -> VerdictRow:
     )
 
 
+def _summary_row(group: Group, timestamp: str) -> SummaryRow:
+    meta = RunMeta(
+        prompt_hash="0" * 16, checkpoint=group.checkpoint, answers={}, inputs_hash=group.inputs
+    )
+    return SummaryRow(
+        group_id=group.group_id,
+        mission=group.mission,
+        label=group.label,
+        images=["1.jpg"],
+        per_image={"图片_1": "BBU设备/华为/显示完整×1"},
+        timestamp=timestamp,
+        meta=meta,
+    )
+
+
 def week_time(week: int) -> str:
     """Give the time of a Wednesday, weeks after the first of 2026."""
     return f"{MONDAY + timedelta(days=7 * week + 2)}T08:00:00.000000Z"
@@ -74,6 +90,9 @@ def write_run(
     for group in groups:
         line = verdict_row(group, week_time(week)).to_json()
         rows.setdefault(rows_file(run_dir / "stage_b", group.mission), []).append(line)
+        if group.inputs:
+            line = _summary_row(group, week_time(week)).to_json()
+            rows.setdefault(rows_file(run_dir / "stage_a", group.mission), []).append(line)
     for path, lines in rows.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -92,7 +111,8 @@ def decide(run_dir: Path, groups: Iterable[Group]) -> None:
         if group.choice and (is_drawn or group.verdict != PASS):
             audit = plan.share if plan and is_drawn else None
             opinion = Opinion(choice=group.choice)
-            entry = _Entry(row.key, row.group_id, row.mission, row.label, row.verdict, group.inputs)
+            inputs = without_times(group.inputs) if group.inputs else None
+            entry = _Entry(row.key, row.group_id, row.mission, row.label, row.verdict, inputs)
             decisions.add(Decision.on(entry, opinion, "王工", audit=audit))
 
 

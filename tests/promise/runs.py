@@ -21,12 +21,17 @@ def verdict_row(
     verdict: str | None = PASS,
     mission: str = MISSION,
     why: Iterable[str] = (),
+    items: Iterable[Json] = (),
     **extra: object,
 ) -> Json:
     """A row as `judge` writes it; what holds a 通过 back stands in `why`."""
     ruling = verdict or PASS
     meta: Json = {"prompt_hash": "p1", "checkpoint": "c1", "answers": {}, "why": list(why)}
-    meta |= {"ruling": ruling, "log_odds": log_odds, "evidence": {"rules": "e1"}}
+    meta |= {
+        "ruling": ruling,
+        "log_odds": log_odds,
+        "evidence": {"rules": "e1", "items": list(items)},
+    }
     return {
         "group_id": f"QC-{number:07d}",
         "mission": mission,

@@ -74,6 +74,17 @@ def test_nothing_can_be_promised(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert bad[0] in capsys.readouterr().err
 
 
+def test_what_lines_cannot_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 90 failed groups 60 lack a needed item: a judge of lines can stop no more than those."""
+    missing = {"item": "地排处接地螺丝", "kind": "need", "state": "missing"}
+    rows = failed_rows(60, [], items=[missing])
+    run_dir = write_run(tmp_path / "run", [*rows, *failed_rows(30, [], first=100), *good_rows(9)])
+    assert _promise(run_dir) == 0
+    assert "人工判不合格的 90 组中，30 组" in capsys.readouterr().out
+    assert _promise(run_dir, share="0.4") == 0
+    assert "人工判不合格的 90 组中，30 组" not in capsys.readouterr().out
+
+
 def test_people_who_overlook_bad_groups(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run", [*failed_rows(84, []), *good_rows(9)])
     assert _promise(run_dir) == 0

@@ -9,6 +9,8 @@ from shenhe.errors import OptionError, RunError
 from shenhe.promise import Goal, Terms, describe, propose
 from shenhe.promise.find import expect_left
 from shenhe.promise.propose import Proposal
+from shenhe.rows.counts import RunCounts
+from shenhe.rows.manifest import Manifest
 from shenhe.values import FAIL, PASS
 from tests.promise.runs import (
     MISSION,
@@ -148,6 +150,23 @@ def test_a_group_that_stands_twice_counts_once(tmp_path: Path) -> None:
     assert (finding.failed, finding.threshold) == (30, math.nextafter(5.0, 9))
 
 
+def test_a_mission_in_two_spellings_is_one(tmp_path: Path) -> None:
+    full, half = "BBU安装方式检查（正装）", "BBU安装方式检查(正装)"
+    rows = failed_rows(40, [], mission=full) + failed_rows(30, [], first=50, mission=half)
+    findings = propose(write_run(tmp_path, rows), Terms(GOAL)).findings
+    assert [finding.failed for finding in findings.values()] == [70]
+
+
+def test_a_run_that_has_not_ended(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path, failed_rows(60, []))
+    assert propose(run_dir, Terms(GOAL)).unended == []
+    rows_path = run_dir / "stage_b" / f"{MISSION}.jsonl"
+    Manifest(rows_path, {"stage": "judge"}).write(RunCounts(), "interrupted")
+    proposal = propose(run_dir, Terms(GOAL))
+    assert proposal.unended == [MISSION]
+    assert any(f"judging of {MISSION} has not ended" in line for line in describe(proposal))
+
+
 def test_decisions_of_the_groups_that_needed_a_look(tmp_path: Path) -> None:
     """People decide what is unsure: above the surest group that they left open a promise stands."""
     rows = [verdict_row(n, None, n / 10) for n in range(100)]
@@ -188,6 +207,9 @@ def test_groups_of_one_site(tmp_path: Path) -> None:
     (alone,) = propose(run_dir, Terms(GOAL)).findings.values()
     assert (alone.failed, alone.allowed) == (300, 8)
     assert alone.threshold == math.nextafter(5.8, 9)
+    assert any(
+        "in common: site (60 values)" in line for line in describe(propose(run_dir, Terms(GOAL)))
+    )
     proposal = propose(run_dir, Terms(GOAL, cluster="site"))
     (finding,) = proposal.findings.values()
     assert (finding.failed, finding.allowed) == (60, 0)
@@ -224,6 +246,14 @@ def test_groups_that_share_photos(tmp_path: Path) -> None:
     assert finding.threshold is None
     assert proposal.clusters.largest == 3
     assert proposal.clusters.notes == ()
+    # `judge` wrote the verdicts elsewhere: its manifest names the lines.
+    judged = tmp_path / "judged"
+    (run_dir / "stage_b").rename(judged)
+    stage_a = run_dir / "stage_a" / f"{MISSION}.jsonl"
+    manifest = Manifest(judged / stage_a.name, {"stage": "judge", "stage_a": str(stage_a)})
+    manifest.write(RunCounts(), "ended")
+    assert propose(judged, Terms(GOAL)).clusters.largest == 3
+    judged.rename(run_dir / "stage_b")
     (tmp_path / "photos/2/0.jpg").unlink()
     proposal = propose(run_dir, Terms(GOAL))
     assert proposal.findings[MISSION].failed == 59

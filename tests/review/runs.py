@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,7 @@ class Group(NamedTuple):
     log_odds: float | None = None
     evidence: Evidence | None = None
     raw: str = ""
+    extra: Mapping[str, Any] | None = None
 
 
 def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> Path:
@@ -67,6 +68,7 @@ def write_run(folder: Path, groups: Sequence[Group], photos: Sequence[Path]) -> 
                 "raw": group.raw,
                 "timestamp": TIME,
                 "meta": _verdict_meta(group),
+                "extra": group.extra or {},
             }
         )
         rows.setdefault(rows_file(folder / "stage_a", group.mission), []).append(summary.to_json())

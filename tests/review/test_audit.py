@@ -38,6 +38,7 @@ GROUPS = [
         evidence=Evidence(rules="a" * 16, items=[ITEM]),
         log_odds=7.515151,
         label=("pass", "fail", None)[n % 3],
+        extra={"fail_reason": "泄密其他"},
     )
     for n in range(9)
 ]
@@ -180,7 +181,7 @@ def test_nothing_that_is_hidden_changes_what_pages_answer(
     others: list[Mapping[str, Any]] = [
         {},
         {"p_pass": 0.9, "reason": "别的", "line": "无关图片", "raw": "", "log_odds": None}
-        | {"evidence": None},
+        | {"evidence": None, "extra": {}},
     ]
     for number, changes in enumerate(others):
         # Labels are the same: they are part of the key, and so of the draw.

@@ -37,7 +37,7 @@ def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
 
 @pytest.fixture
 def server(run_dir: Path) -> Iterator[Served]:
-    with served(run_dir, "--reviewer", "李工") as running:
+    with served(run_dir, "--reviewer", "李工", "--audit-share", "1") as running:
         yield running
 
 
@@ -235,7 +235,11 @@ def test_accessible(page: Page, size: tuple[int, int]) -> None:
     page.goto("/group/1")
     page.keyboard.press("3")
     page.wait_for_url("**/group/2")
-    for path in ("/", "/group/1", "/group/4", "/trail", "/export", "/name", "/nothing"):
+    page.goto("/audit")
+    blind = page.locator(".begin").get_attribute("href") or ""
+    paths = ["/", "/group/1", "/group/4", "/trail", "/export", "/name", "/nothing"]
+    paths += ["/?queue=labels", "/group/4?queue=labels", "/audit", blind, "/group/30"]
+    for path in paths:
         page.goto(path)
         violations = Axe().run(page).response["violations"]
         serious = [v for v in violations if v["impact"] in ("serious", "critical")]

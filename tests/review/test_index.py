@@ -108,6 +108,20 @@ def test_rows_that_change_make_the_index_anew(run_dir: Path, demo_photos: list[P
     assert "later" in _ids(Index(run_dir), Filters())
 
 
+def test_an_index_of_an_earlier_version_is_made_anew(run_dir: Path) -> None:
+    first = Index(run_dir)
+    with closing(sqlite3.connect(first.path)) as db, db:
+        db.executescript(
+            "DROP TABLE doubts; DROP TABLE audits; DROP TABLE plans; PRAGMA user_version = 2"
+        )
+    doubted = Filters(queue="labels")
+    assert _ids(Index(run_dir), doubted) == ["escaped"]
+    # One that was cut off while it was made is not there under its name.
+    first.path.rename(first.path.with_suffix(".new"))
+    assert _ids(Index(run_dir), doubted) == ["escaped"]
+    assert not first.path.with_suffix(".new").exists()
+
+
 def test_a_group_with_its_rows(run_dir: Path, demo_photos: list[Path]) -> None:
     write_captions(run_dir, demo_photos[:1])
     index = Index(run_dir)

@@ -67,6 +67,7 @@ ADDRESSES = (
     *("/overlay/{}/1/small.jpg", "/overlay/1/{}/large.jpg", "/static/{}", "/export/{}", "/{}"),
     *("/?after={}", "/?text={}", "/?mission={}", "/?verdict={}", "/?state={}", "/?against={}"),
     *("/?told={}&about={}", "/group/1?text={}", "/group/1?told=undone&about={}", "/find?key={}"),
+    *("/audit/{}", "/audit?after={}", "/?queue={}", "/audit/{}/photo/1/small.jpg"),
     *("/trail?before={}", "/photo/1/1/small.jpg?of={}", "/login?token={}"),
 )
 

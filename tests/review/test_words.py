@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -18,7 +19,10 @@ from shenhe.review.index import STATES
 from shenhe.review.site import NOTICES
 from shenhe.review.views import CHOICES, FURTHER_FAULTS
 from shenhe.review.words import LANGUAGES, load_words
+from shenhe.row_types import Evidence
+from shenhe.rows.audits import plan_audit
 from shenhe.rows.decisions import Decisions
+from shenhe.values import EvidenceItem
 from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
 
 HERE = "http://127.0.0.1:8765"
@@ -41,6 +45,27 @@ GROUPS = [
     Group("QC-3", FAIL, label="fail", p_pass=0.2),
     Group("QC-4", PASS, label="pass", p_pass=None),
     Group("QC-5", None, label="pass", p_pass=None, mission="另一任务"),
+    Group(
+        *("QC-7", None, "fail", 0.9, "evidence_missing: 缺少: 电线; \u202e图片_2: 生锈"),
+        why=("evidence_missing", "evidence_against", "timeout"),
+        ruling=PASS,
+        log_odds=2.0,
+        raw="通过\n理由: 符合要求",
+        evidence=Evidence(
+            rules="a" * 16,
+            items=[
+                EvidenceItem("\u202e螺丝", "need", "seen", right=("图片_1",), place="\u202e1"),
+                EvidenceItem("电线", "need", "missing"),
+                EvidenceItem("光纤", "need", "doubtful", doubtful=("图片_1",)),
+                EvidenceItem("生锈", "fault", "stated", wrong=("图片_2", "图片_9")),
+                EvidenceItem("露铜", "fault", "settled", right=("图片_1",), wrong=("图片_2",)),
+            ],
+        ),
+    ),
+    *(
+        Group(f"QC-8-{n}", label="fail", evidence=Evidence(rules=rules))
+        for n, rules in enumerate(("", "off", "a" * 16))
+    ),
     Group("\u202eQC-6\u202d", reason="\u202e通过", line="\u2067a\u202e"),
 ]
 
@@ -79,6 +104,7 @@ class Words(HTMLParser):
 @pytest.fixture
 def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
     folder = write_run(tmp_path / "words", GROUPS, demo_photos[:2])
+    plan_audit(folder, 1.0)
     rows = next((folder / "stage_a").glob("另一任务*"))
     rows.write_text("", encoding="utf-8")  # a group without photos and lines
     write_captions(folder, demo_photos[:1])
@@ -137,6 +163,7 @@ def _pages(client: TestClient, index: Index) -> Iterator[tuple[str, str]]:
             answer = client.post(f"/group/{number}", data={**form, **problem})
             assert answer.status_code >= 400 or group.summary is None, problem
             yield str(problem), answer.text
+    yield from _pages_of_queues(client, index)
     yield "queue", client.get("/").text
     yield "trail", client.get("/trail").text
     for _ in GROUPS * 3:
@@ -144,6 +171,31 @@ def _pages(client: TestClient, index: Index) -> Iterator[tuple[str, str]]:
     yield "taken back", client.get("/group/1").text
     yield "trail of what was taken back", client.get("/trail").text
     yield "too large", client.post("/undo", content=b"x" * 1_000_001).text
+
+
+def _pages_of_queues(client: TestClient, index: Index) -> Iterator[tuple[str, str]]:
+    """Yield pages of the queues of labels in doubt and of the blind audit."""
+    for state in ("", *STATES):
+        yield f"labels {state}", client.get(f"/?queue=labels&state={state}").text
+    for number in range(1, len(GROUPS) + 1):
+        yield f"label of {number}", client.get(f"/group/{number}?queue=labels").text
+    assert index.audit
+    yield "audit", client.get("/audit").text
+    # Nobody but somebody who has decided nothing openly may decide.
+    client.cookies.set("reviewer", quote("王工"))
+    yield "audit for another", client.get("/audit").text
+    for entry in index.audit.page("王工"):
+        address = f"/audit/{entry.ticket}"
+        page = client.get(address).text
+        yield address, page
+        shown = page.split('name="shown" value="')[1].split('"')[0]
+        for fields in ({"shown": "x"}, {"fault": "其他"}, {"choice": "不通过"}):
+            form = {"shown": shown, "choice": PASS} | fields
+            yield str(fields), client.post(address, data=form).text
+        yield "audited", client.get(address).text
+    yield "all audited", client.get("/audit?told=blind_end").text
+    yield "history", client.get("/group/3").text
+    client.cookies.delete("reviewer")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -216,7 +268,7 @@ def test_what_the_report_says(
         prompting = Prompting(load_missions(), load_prompts())
         app = create_app(Review("run", Index(folder), prompting), reviewer="李\u202e工")
         client = TestClient(app, HERE, headers={"Origin": HERE}, follow_redirects=False)
-        for number in (1, 3):
+        for number in (1, 4):
             group = Index(folder).group(number)
             assert group is not None
             form = {"key": group.entry.key, "seen": TIME, "version": "0", "choice": "不通过"}

@@ -10,9 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shenhe.errors import RowError
 from shenhe.row_types import SummaryRow, VerdictRow
+from shenhe.rows.fields import folded
 from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.manifest import manifest_file
 from shenhe.rows.outcomes import read_outcomes
@@ -217,7 +220,7 @@ ODD_SUMMARIES: dict[str, tuple[object, Fields]] = {
         {"per_image": LINES},
     ),
     "nested deep": (
-        {"group_id": "g", "per_image": LINES, "a": json.loads("[" * 150 + "]" * 150)},
+        {"group_id": "g", "per_image": LINES, "a": json.loads("[" * 60 + "]" * 60)},
         {},
     ),
 }
@@ -398,6 +401,52 @@ def test_what_was_left_out_is_known_of_every_tool(path: Path) -> None:
         list(read_summaries(_write(path, damaged)))
 
 
+WORDS = (PASS, FAIL, "pass", "FAIL", "审核通过", "undecided", "decided", "", "x", PLAIN)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(WORDS)
+    | st.text(st.characters(codec="utf-8"), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["图片_1", "image_2", "Image 1", "prompt_hash", "x"]), inner
+        )
+    ),
+    max_leaves=6,
+)
+NAMES = (*VerdictRow.model_fields, *SummaryRow.model_fields, "site")
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES), st.booleans())
+def test_whatever_is_in_a_row_it_is_read_or_told(
+    tmp_path_factory: pytest.TempPathFactory, row: dict[str, object], has_id: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"{MISSION}.jsonl"
+    _write(path, ({"group_id": "g"} if has_id else {}) | row)
+    for kind in (SummaryRow, VerdictRow):
+        for keyed in read_each(path, kind):
+            if isinstance(keyed, RowError):
+                continue
+            try:
+                typed = keyed.parse()
+            except RowError:
+                continue
+            assert typed.key == keyed.key
+            assert kind.model_validate_json(typed.to_json()).key == typed.key
+            if isinstance(typed, SummaryRow):
+                assert hash_inputs(keyed.json) == hash_inputs(typed.model_dump(mode="json"))
+            elif (
+                isinstance(typed, VerdictRow) and typed.verdict == PASS
+            ):  # it was said in plain words, and nothing says otherwise
+                said = folded(str(row.get("verdict", row.get("raw"))))
+                assert said in (PASS, f"审核{PASS}", "pass", folded(PLAIN))
+                assert folded(str(row.get("status"))) != "undecided"
+
+
 BAD_LINES: dict[str, tuple[str, str]] = {
     "no JSON": ("{", "is not JSON"),
     "a list": ("[]", "is not a JSON object"),
@@ -407,16 +456,36 @@ BAD_LINES: dict[str, tuple[str, str]] = {
         '{"group_id": "g", "per_image": {"图片_1": "无保护措施", "图片_1": "符合要求"}}',
         "its key '图片_1' stands twice",
     ),
+    "a line twice in a whole row": (
+        _text(
+            {"group_id": "g", "mission": MISSION, "label": None, "images": ["1"]}
+            | {
+                "timestamp": "t",
+                "meta": META,
+                "per_image": {"图片_1": "无保护措施", "x": "符合要求"},
+            }
+        ).replace('"x"', '"图片_1"'),
+        "its key '图片_1' stands twice",
+    ),
+    "all lines twice": (
+        '{"group_id": "g", "per_image": {"图片_1": "无"}, "per_image": {"图片_1": "有"}}',
+        "its key 'per_image' stands twice",
+    ),
     "an id twice": (
         '{"group_id": "g", "per_image": {"图片_1": "a"}, "group_id": "h"}',
         "its key 'group_id' stands twice",
     ),
     "zero bytes": ("\0" * 20, "is not JSON"),
     "half a character": ('{"group_id": "\\ud800", "per_image": {"image_1": "a"}}', "is not JSON"),
+    "nested deeper than is carried": (
+        '{"group_id": "g", "per_image": {"image_1": "a"}, "a": ' + "[" * 150 + "]" * 150 + "}",
+        "extra: Value error, nested deeper than 64 levels",
+    ),
     "nested too deep": ('{"group_id": "g", "a": ' + "[" * 5000, "is not JSON"),
     "no id": ('{"per_image": {"image_1": "a"}}', "a row lacks 'group_id'"),
     "an empty id": ('{"group_id": "", "per_image": {"image_1": "a"}}', "a row lacks 'group_id'"),
     "a null for an id": ('{"group_id": null, "per_image": {}}', "a row lacks 'group_id'"),
+    "no number for an id": ('{"group_id": NaN, "per_image": {}}', "a row lacks 'group_id'"),
     "a switch for an id": ('{"group_id": true, "per_image": {}}', "a row lacks 'group_id'"),
     "no lines": ('{"group_id": "g"}', "'per_image' of a row is no object of texts"),
     "a text for lines": (

@@ -39,11 +39,14 @@ def outcome(**fields: object) -> Outcome:
 
 def test_what_the_model_said_is_known_whatever_held_it_back() -> None:
     assert outcome().ruling == PASS
-    assert outcome(verdict=None, raw="不通过\n理由: 未拧紧").ruling == FAIL
-    assert outcome(verdict=None, raw="通过\n理由: 符合要求", ruling=FAIL).ruling == FAIL
+    assert outcome(verdict=None, reason="unsure", raw="不通过\n理由: 未拧紧").ruling == FAIL
+    passed = "通过\n理由: 符合要求"
+    assert outcome(verdict=None, why=["unsure"], raw=passed, ruling=FAIL).ruling == FAIL
     assert outcome(verdict=None, raw="通过。").ruling is None
     # Whatever a text says, a row that passes is one that passes.
-    assert outcome(verdict=PASS, raw="不通过\n理由: 未拧紧").ruling == PASS
+    two_minds = outcome(verdict=PASS, raw="不通过\n理由: 未拧紧")
+    assert (two_minds.ruling, two_minds.can_pass) == (None, True)
+    assert not outcome(verdict=FAIL, raw="通过\n理由: 符合要求").can_pass
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import pytest
 
 from shenhe.config import load_missions
 from shenhe.errors import RunError
-from shenhe.rows.decision_rows import Decision, from_cells, to_cells
+from shenhe.rows.decision_rows import Decision, Opinion, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.runs.fsck import check_run
-from tests.runs.test_decisions import decision, write_layout_1
+from tests.runs.test_decisions import LAYOUTS, decision, write_earlier
 
 COUNT = 60
 
@@ -140,20 +140,28 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
         Decisions(tmp_path)
 
 
-def test_a_file_of_layout_1_is_whole_and_is_recovered_where_it_is_not(tmp_path: Path) -> None:
-    path = write_layout_1(tmp_path)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_earlier_file_is_whole_and_is_recovered_where_it_is_not(
+    tmp_path: Path, layout: int
+) -> None:
+    path = write_earlier(tmp_path, layout)
     before = path.read_bytes()
     assert not list(check_run(tmp_path, load_missions()))
     assert path.read_bytes() == before
     _sql("DELETE FROM current")(path)
     (fault,) = check_run(tmp_path, load_missions())
     assert "1 decisions can be read; they are written anew" in fault.done
-    assert [decision.key for decision in Decisions(tmp_path).all_current()] == ["g1"]
+    (kept,) = Decisions(tmp_path).history("g1")
+    assert (kept.inputs, kept.audit) == ({1: None, 2: "a.b"}[layout], None)
 
 
-def test_what_a_decision_was_made_on_is_recovered(tmp_path: Path) -> None:
-    made = decision().model_copy(update={"inputs": "a.b"})
-    made = Decisions(tmp_path).add(made)
+def test_what_was_said_blind_and_of_labels_is_recovered(tmp_path: Path) -> None:
+    said = Opinion(choice="通过", label_wrong=True)
+    row = decision("g1").model_copy(update={"audit": 0.05, "opinion": said})
+    written = Decisions(tmp_path).add(row)
     _sql("DELETE FROM current")(decisions_file(tmp_path))
-    assert len(list(check_run(tmp_path, load_missions()))) == 1
-    assert list(Decisions(tmp_path).all_current()) == [made]
+    assert list(check_run(tmp_path, load_missions()))
+    assert list(Decisions(tmp_path).audited()) == [written]
+    with closing(sqlite3.connect(decisions_file(tmp_path))) as db:
+        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+    assert {"blind", "by_reviewer", "undone"} <= names

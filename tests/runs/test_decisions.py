@@ -168,34 +168,50 @@ INSERT INTO decisions VALUES (1, 'g1', 'g1', '挡风板安装检查', NULL, '通
 INSERT INTO current VALUES ('g1', 1, '不通过', 1);
 PRAGMA user_version = 1;
 """
-"""A file of an earlier version."""
+"""Files of earlier versions."""
 
 
-def write_layout_1(run_dir: Path) -> Path:
+LAYOUT_2 = LAYOUT_1.replace("undoes INTEGER,", "undoes INTEGER, inputs TEXT,").replace(
+    "00Z', NULL);", "00Z', NULL, 'a.b');"
+)
+LAYOUTS = {1: LAYOUT_1, 2: LAYOUT_2.replace("user_version = 1", "user_version = 2")}
+
+
+def write_earlier(run_dir: Path, layout: int) -> Path:
     path = decisions_file(run_dir)
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = WAL")
-        db.executescript(LAYOUT_1)
+        db.executescript(LAYOUTS[layout])
     return path
 
 
-def test_a_file_of_layout_1_keeps_its_decisions_and_takes_new_ones(tmp_path: Path) -> None:
-    write_layout_1(tmp_path)
-    older = decision().model_copy(update={"number": 1})
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_earlier_file_keeps_its_decisions_and_takes_new_ones(
+    tmp_path: Path, layout: int
+) -> None:
+    write_earlier(tmp_path, layout)
+    inputs = {1: None, 2: "a.b"}[layout]
+    older = decision().model_copy(update={"number": 1, "inputs": inputs})
     decisions = Decisions(tmp_path)
-    assert list(decisions.all_current()) == decisions.history("g1") == [older]
-    newer = decision("g1", 2, "通过").model_copy(update={"inputs": "a.b"})
+    known = {"g1": "a.b"}
+    assert list(decisions.all_current(known)) == decisions.history("g1") == [older]
+    assert list(decisions.audited(known)) == []
+    newer = decision("g1", 2, "通过").model_copy(update={"inputs": "a.b", "audit": 0.25})
     newer = decisions.add(newer)
-    assert list(Decisions(tmp_path).all_current()) == [newer]
+    assert list(Decisions(tmp_path).all_current(known)) == [newer]
+    assert list(Decisions(tmp_path).audited(known)) == [newer]
     undone = decisions.undo("李工")
     assert undone is not None
-    assert (undone.opinion, undone.inputs, undone.version) == (older.opinion, None, 3)
-    assert [decision.inputs for decision in decisions.trail()] == [None, "a.b", None]
+    assert (undone.opinion, undone.inputs, undone.version) == (older.opinion, inputs, 3)
+    assert [decision.inputs for decision in decisions.trail()] == [inputs, "a.b", inputs]
+    assert [decision.audit for decision in decisions.trail()] == [None, 0.25, None]
+    assert list(decisions.audited(known)) == []
 
 
-def test_many_who_open_a_file_of_layout_1_at_once(tmp_path: Path) -> None:
-    write_layout_1(tmp_path)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_many_who_open_an_earlier_file_at_once(tmp_path: Path, layout: int) -> None:
+    write_earlier(tmp_path, layout)
     opened: list[Decisions] = []
     threads = [
         threading.Thread(target=lambda: opened.append(Decisions(tmp_path))) for _ in range(8)
@@ -205,4 +221,28 @@ def test_many_who_open_a_file_of_layout_1_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(opened) == 8
-    assert [decision.key for decision in opened[0].all_current()] == ["g1"]
+    assert [decision.key for decision in opened[0].all_current({})] == ["g1"]
+
+
+def test_what_was_said_blind_counts_whatever_follows(tmp_path: Path) -> None:
+    decisions = Decisions(tmp_path)
+
+    def add(key: str, version: int, audit: float | None, **changes: object) -> Decision:
+        row = decision(key, version, who="李工" if audit else "王工")
+        return decisions.add(row.model_copy(update={"audit": audit, **changes}))
+
+    first = add("g1", 1, 0.1)
+    add("g1", 2, None)
+    add("g2", 1, None)
+    add("g3", 1, 0.1, inputs="before")
+    add("g4", 1, 0.1, opinion=Opinion(choice="待定"))
+    second = add("g5", 1, 0.1, inputs="now")
+    again = add("g4", 2, 0.2)
+    assert list(decisions.audited({"g3": "now", "g5": "now"})) == [first, second, again]
+    # Taking back an open decision copies the blind one before it, which is counted once.
+    assert decisions.undo("王工").undoes == 3  # type: ignore[union-attr]
+    assert decisions.undo("王工").audit == 0.1  # type: ignore[union-attr]
+    assert list(decisions.audited({})) == [first, decisions.history("g3")[0], second, again]
+    # Taking back a blind one leaves the one before it.
+    decisions.undo("李工")
+    assert [d.version for d in decisions.audited({}) if d.key == "g4"] == [1]

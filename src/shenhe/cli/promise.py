@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from shenhe.errors import OptionError
 from shenhe.options import Count, argument, option, option_class
 from shenhe.printable import show
+
+if TYPE_CHECKING:
+    from shenhe.promise import Goal, Proposal
 
 
 @option_class
@@ -58,6 +61,7 @@ def promise(options: PromiseOptions) -> int:
         options.run_dir,
         Terms(goal, options.truth, options.cluster, options.pooled, options.not_these),
     )
+    _show_limits(proposal, goal)
     for line in describe(proposal):
         show(line)
     if not proposal.promised:
@@ -66,6 +70,19 @@ def promise(options: PromiseOptions) -> int:
     write_proposal(options.output, proposal)
     show(f"promise: {options.output}")
     return 1 if proposal.promised < len(proposal.findings) else 0
+
+
+def _show_limits(proposal: Proposal, goal: Goal) -> None:
+    """Say where lines alone cannot tell enough bad groups from good ones."""
+    from shenhe.evaluation import EvidenceTally, describe_limit
+
+    for mission, finding in proposal.findings.items():
+        complete, total = finding.sample.complete, finding.sample.held_to_rules
+        tally = EvidenceTally()
+        tally.failed["complete"], tally.failed["missing"] = complete, total - complete
+        if (tally.lowest_false_pass.value or 0) > goal.max_false_pass:
+            words = describe_limit(mission, tally)
+            show(f"{words.zh}\n{words.en}")
 
 
 def _check(options: PromiseOptions) -> None:

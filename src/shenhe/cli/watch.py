@@ -69,7 +69,10 @@ def _print(result: Watch) -> None:
         show(on_one_line(words.en))
     reading = result.reading
     if reading.repeated:
-        show(f"{reading.repeated:,} groups stand in several rows: the latest of each counts")
+        show(
+            f"{reading.repeated:,} rows are of photos that were judged before by the same model and"
+            " promise: the latest counts"
+        )
     if reading.undated:
         show(f"{reading.undated:,} rows have no time: they count as a week before all others")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -50,8 +50,11 @@ class AuditReading:
 
 
 def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
-    """Read runs and count what people have looked at; of a group in several runs the latest counts.
+    """Read runs and count what people have looked at.
 
+    Of photos that the same maker judged several times the latest verdict counts. Photos that were
+    handed in anew count by themselves: a bad group that an audit found stays found when it comes
+    back mended.
     Raises: RunError if a run has no verdicts, or its rows, decisions or audit cannot be read.
 
     Example:
@@ -59,13 +62,14 @@ def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
 
     """
     reading = AuditReading()
-    latest: dict[str, JudgedGroup] = {}
+    latest: dict[tuple[str, str, Maker], JudgedGroup] = {}
     for number, run_dir in enumerate(run_dirs):
         plan = read_audit_plan(run_dir)
         if plan is not None:
             reading.shares.append(plan.share)
         has_passed = False
-        for key, group in _read_groups(run_dir, number, plan):
+        for submission, group in _read_groups(run_dir, number, plan):
+            key = (*submission, group.stratum.maker)
             before = latest.get(key)
             reading.repeated += before is not None
             if before is None or group.at >= before.at:
@@ -74,15 +78,17 @@ def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
             reading.undated += group.stratum.week == NO_WEEK
         if plan is None and has_passed:
             reading.without_plan.append(run_dir)
-    reading.groups = len(latest)
+    reading.groups = len({key for key, *_ in latest})
     reading.looks = count_looks(latest.values())
     return reading
 
 
 def _read_groups(
     run_dir: Path, number: int, plan: AuditPlan | None
-) -> Iterator[tuple[str, JudgedGroup]]:
-    blind, current = _read_choices(run_dir)
+) -> Iterator[tuple[tuple[str, str], JudgedGroup]]:
+    """Yield groups, each after its key and the fingerprint of its photos where that is known."""
+    inputs = read_photo_inputs(run_dir) if has_decisions(run_dir) else {}
+    blind, current = _read_choices(run_dir, inputs)
     for row in read_run_verdicts(run_dir):
         key, outcome = row.key, Outcome.of(row)
         course = _course(outcome)
@@ -100,7 +106,7 @@ def _read_groups(
             plan.number(key) if plan and course == "passed" else NO_NUMBER,
             at,
         )
-        yield key, group
+        yield (key, inputs.get(key) or ""), group
 
 
 def _course(outcome: Outcome) -> Course:
@@ -119,11 +125,13 @@ def _maker(row: VerdictRow) -> Maker:
     return Maker(meta.promise or "", meta.checkpoint, meta.prompt_hash, rules)
 
 
-def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
+def _read_choices(
+    run_dir: Path, inputs: Mapping[str, str | None]
+) -> tuple[dict[str, Truth], dict[str, Truth]]:
     """Read what people said blind, and what they say now."""
     if not has_decisions(run_dir):
         return {}, {}
-    decisions, inputs = Decisions(run_dir), read_photo_inputs(run_dir)
+    decisions = Decisions(run_dir)
     blind, current = (
         {
             decision.key: TRUTHS.get(decision.opinion.choice, "doubt")
@@ -138,13 +146,13 @@ def _read_choices(run_dir: Path) -> tuple[dict[str, Truth], dict[str, Truth]]:
 def _week(timestamp: str) -> tuple[str, float]:
     """Give the week of a time, as 2026-W48, and the time. Units: seconds since 1970."""
     try:
-        at = datetime.fromisoformat(timestamp).timestamp()
+        at = datetime.fromisoformat(timestamp)
+        return _week_of(at.date()), at.timestamp()
     except (ValueError, OverflowError):
         return NO_WEEK, 0.0
-    return _week_of_day(timestamp[:10]), at
 
 
 @lru_cache(4096)
-def _week_of_day(day: str) -> str:
-    year, week, _ = datetime.fromisoformat(day).isocalendar()
-    return f"{year}-W{week:02d}"
+def _week_of(day: date) -> str:
+    year, week, _ = day.isocalendar()
+    return f"{year:04d}-W{week:02d}"

@@ -11,6 +11,8 @@ from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.locations import Location, locate
 from shenhe.promise.contents import find_equal
 from shenhe.row_types import SummaryRow
+from shenhe.rows.outcomes import verdicts_folder
+from shenhe.rows.promise_fingerprints import options_of_output
 from shenhe.rows.readers import read_summaries
 from shenhe.shards import list_rows_files
 
@@ -64,7 +66,7 @@ def cluster_by_photos(run_dir: Path, keys: Collection[str]) -> Clusters:
 
 
 def cluster_by_field(
-    run_dir: Path, name: str, keys: Collection[str], values: Mapping[str, str], names: set[str]
+    run_dir: Path, name: str, keys: Collection[str], values: Mapping[str, str], names: Iterable[str]
 ) -> Clusters:
     """Put those groups together whose rows have an equal value of a field.
 
@@ -95,12 +97,21 @@ def cluster_by_field(
 def read_stage_a(run_dir: Path, keys: Collection[str] | None = None) -> Iterator[SummaryRow]:
     """Yield the Stage-A rows of a run, or those of some groups; none if it has none.
 
-    Raises: RunError if they cannot be read.
+    Raises: RunError if they cannot be read, or a manifest.
     """
-    for path in list_rows_files(run_dir / "stage_a"):
+    for path in _stage_a_files(run_dir):
         for row in read_summaries(path):
             if keys is None or row.key in keys:
                 yield row
+
+
+def _stage_a_files(run_dir: Path) -> list[Path]:
+    """List the Stage-A rows files of a run, or those that its verdicts were made from."""
+    if (run_dir / "stage_a").is_dir():
+        return list_rows_files(run_dir / "stage_a")
+    options = map(options_of_output, list_rows_files(verdicts_folder(run_dir)))
+    named = {str(each.get("stage_a") or "") for each in options}
+    return sorted(path for path in map(Path, named) if path.is_file())
 
 
 def locate_whole(image: str) -> Location | None:

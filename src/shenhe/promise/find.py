@@ -143,13 +143,13 @@ def _describe_obstacle(sample: Sample, failed: int, slips: Sequence[float], goal
     allowed = goal.slips_allowed(failed)
     if allowed < 0:
         return (
-            f"{failed} failed groups, {goal.failed_needed} are needed:"
+            f"{failed:,} failed groups, {goal.failed_needed} are needed:"
             f" label {goal.failed_needed - failed} more that people fail"
         )
     if sample.unseen and not any(sample.floor <= score < math.inf for score in sample.scores):
         return (
-            f"{sample.unseen} groups that pass have no decision, the surest ones among them, so the"
-            " decided ones are no random sample: decide all that pass, or draw a random sample:"
+            f"{sample.unseen:,} groups that pass have no decision, the surest ones among them, so"
+            " the decided ones are no random sample: decide all that pass, or draw a random sample:"
             " the blind audit of `shenhe review`"
         )
     if sample.floor == math.inf:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.errors import OptionError
 from shenhe.promise.by_audit import find_by_audit, read_audited
 from shenhe.promise.clusters import Clusters, cluster_by_field, cluster_by_photos
 from shenhe.promise.find import Finding, apply_threshold, find_promise
-from shenhe.promise.reading import Reading, read_samples
+from shenhe.promise.reading import Reading, find_unended, read_samples
 from shenhe.promise.sample import Sample, pool
 from shenhe.promise.threshold import Goal
 from shenhe.promise.training import TrainingGroups, find_training_groups
 from shenhe.row_types import utc_now
-from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, Truth, write_promise
+from shenhe.rows.promise_fingerprints import fingerprint_of_run
+from shenhe.rows.promises import MissionPromise, Promise, Truth, write_promise
 
 BY_PHOTOS, NO_CLUSTERS = "photos", "none"
 
@@ -52,6 +53,10 @@ class Proposal:
     clusters: Clusters
     training: TrainingGroups
     pooled: Finding | None = None
+    ties: Mapping[str, int] = field(default_factory=dict)
+    """Fields that failed groups have in common, with the number of their values."""
+    unended: Sequence[str] = ()
+    """Outputs that are under way, or were interrupted: what they lack may be of another kind."""
 
     @property
     def promised(self) -> int:
@@ -74,8 +79,11 @@ class Proposal:
             for mission, finding in self.findings.items()
         }
 
-    def to_promise(self, fingerprint_of: Callable[[str], Fingerprint]) -> Promise:
-        """Make the promise; `fingerprint_of` gives what the verdicts of a mission are made by."""
+    def to_promise(self) -> Promise:
+        """Make the promise, bound to what the verdicts of each mission are made by.
+
+        Raises: RunError if a manifest or a row cannot be read.
+        """
         goal, terms = self.terms.goal, self.terms
         return Promise(
             max_false_pass=goal.max_false_pass,
@@ -92,7 +100,7 @@ class Proposal:
                     slipped=finding.slipped,
                     unreadable=finding.sample.unreadable,
                     left_to_people=finding.left_to_people.value,
-                    fingerprint=fingerprint_of(mission),
+                    fingerprint=fingerprint_of_run(self.run_dir, mission),
                 )
                 for mission, finding in self.findings.items()
             },
@@ -116,20 +124,21 @@ def propose(run_dir: Path, terms: Terms) -> Proposal:
     reading = read_samples(run_dir, terms.truth, training.keys, terms.cluster)
     clusters = _find_clusters(run_dir, terms.cluster, reading)
     samples = dict(sorted(reading.samples.items()))
+    pooled = None
     if terms.truth == "audit":
         findings = _find_by_audit(run_dir, samples, terms.goal)
-        return Proposal(run_dir, terms, findings, clusters, training)
-    findings = {
-        mission: find_promise(sample, terms.goal, clusters.of)
-        for mission, sample in samples.items()
-    }
-    if not terms.pooled:
-        return Proposal(run_dir, terms, findings, clusters, training)
-    alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
-    pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
-    for mission, sample in alike.items():
-        findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
-    return Proposal(run_dir, terms, findings, clusters, training, pooled)
+    else:
+        findings = {
+            mission: find_promise(sample, terms.goal, clusters.of)
+            for mission, sample in samples.items()
+        }
+    if terms.pooled:
+        alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
+        pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
+        for mission, sample in alike.items():
+            findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)
+    unended = find_unended(run_dir)
+    return Proposal(run_dir, terms, findings, clusters, training, pooled, reading.ties, unended)
 
 
 def _check(terms: Terms) -> None:
@@ -165,17 +174,10 @@ def _find_clusters(run_dir: Path, cluster: str, reading: Reading) -> Clusters:
 def write_proposal(path: Path, proposal: Proposal) -> None:
     """Write what can be promised, with what the verdicts of each mission are made by.
 
-    Raises: RunError if rows cannot be read, or the disk refuses it.
+    Raises: RunError if a manifest or a row cannot be read, or the disk refuses it.
 
     Example:
         write_proposal(Path("promise.json"), propose(Path("out"), Terms(Goal(0.05))))
 
     """
-    write_promise(path, proposal.to_promise(lambda mission: _fingerprint(proposal, mission)))
-
-
-def _fingerprint(proposal: Proposal, mission: str) -> Fingerprint:
-    (origin, *_) = proposal.findings[mission].sample.origins
-    return Fingerprint(
-        checkpoint=origin.checkpoint, prompt=origin.prompt, evidence=origin.evidence or ""
-    )
+    write_promise(path, proposal.to_promise())

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
-from shenhe.row_types import VerdictRow
+from shenhe.row_types import EVIDENCE_OFF, VerdictRow
 from shenhe.rows.outcomes import Outcome
+from shenhe.stages import evidence
 from shenhe.values import FAIL, PASS, UNSURE
 
 View = Literal["pass", "fail", "deferred", "unseen"]
@@ -28,14 +29,14 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, row: VerdictRow) -> Self:
         """Take it from a row."""
-        evidence = row.meta.evidence
-        return cls(row.meta.checkpoint, row.meta.prompt_hash, evidence.rules if evidence else None)
+        found = row.meta.evidence
+        return cls(row.meta.checkpoint, row.meta.prompt_hash, found.rules if found else None)
 
     def __str__(self) -> str:
-        evidence = "unknown" if self.evidence is None else self.evidence or "none"
+        rules = "unknown" if self.evidence is None else self.evidence or "none"
         return (
             f"checkpoint {self.checkpoint or 'unknown'}, prompt {self.prompt or 'unknown'},"
-            f" evidence {evidence}"
+            f" evidence {rules}"
         )
 
 
@@ -63,8 +64,12 @@ class Sample:
     surest_unseen: float = -math.inf
     cut: int = 0
     """Groups that a threshold of the run cut, or may have cut."""
+    held_to_rules: int = 0
+    """Failed groups whose lines were held against evidence rules."""
+    complete: int = 0
+    """Those of them whose lines show nothing wrong."""
     cut_blindly: int = 0
-    """Those of them whose log-odds are not known."""
+    """Those of the cut ones whose log-odds are not known."""
     lowest_passed: float = math.inf
 
     def add(self, row: VerdictRow, outcome: Outcome, view: View | None) -> None:
@@ -78,12 +83,12 @@ class Sample:
         if outcome.can_pass and outcome.log_odds is not None:
             self._add_score(outcome, outcome.log_odds, view)
         elif outcome.log_odds is None:
-            self.scoreless += outcome.ruling == PASS
+            self.scoreless += PASS in (outcome.ruling, outcome.verdict)
             self.cut_blindly += is_cut
         self.deferred += view == "deferred"
         # A group that nobody could tell of is taken for bad where it can pass.
         if view == "fail" or (view == "deferred" and outcome.can_pass):
-            self._add_failed(outcome)
+            self._add_failed(row, outcome)
 
     def _add_score(self, outcome: Outcome, log_odds: float, view: View | None) -> None:
         self.scores.append(log_odds)
@@ -93,10 +98,14 @@ class Sample:
             self.unseen += 1
             self.surest_unseen = max(self.surest_unseen, log_odds)
 
-    def _add_failed(self, outcome: Outcome) -> None:
+    def _add_failed(self, row: VerdictRow, outcome: Outcome) -> None:
         if not outcome.readable:
             self.unreadable += 1
             return
+        found = row.meta.evidence
+        if found and found.rules not in ("", EVIDENCE_OFF):
+            self.complete += not evidence.codes(found.items)
+            self.held_to_rules += 1
         twin = self.failed.get(outcome.key)
         if twin is None or _surety(twin) < _surety(outcome):
             self.failed[outcome.key] = outcome

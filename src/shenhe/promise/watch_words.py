@@ -74,8 +74,13 @@ def mission_words(mission: MissionWatch) -> Words:
 
 def describe_rates(audited: Audited, confidence: float) -> Words:
     """Say how many bad groups pass, of 100 bad ones and of 1,000 that pass."""
-    if audited.of_bad is None:
+    if not audited.looked:
         return Words("还没有可用的抽查", "no looks to count yet")
+    if audited.of_bad is None:
+        return Words(
+            "还不知道有不合格的组，说不出误放行率",
+            "no bad group is known yet: nothing can be said of false passes",
+        )
     bad, high = per(audited.of_bad, 100), per(audited.high, 100)
     zh = f"每 100 个不合格约放过 {bad} 个（{confidence:.0%} 把握至多 {high} 个）"
     en = f"of 100 bad groups about {bad} pass (at most {high}, {confidence:.0%} sure)"
@@ -129,9 +134,10 @@ def advice(watch: Watch) -> Iterator[Words]:
     """Say what to do now, the urgent first."""
     if watch.state == "stopped":
         yield Words(
-            "停止使用机器放行的组，全部交人工；查明原因后用 `shenhe promise` 重新承诺。",
-            "Use no group that the machine passes, people look at all of them; find out why, then"
-            " make a new promise with `shenhe promise`.",
+            "停止使用机器放行的组，全部交人工；查明原因，用 `shenhe promise` 重新承诺，"
+            "并按新承诺判定；在那之前一直停用。",
+            "Use no group that the machine passes, people look at all of them; find out why, make a"
+            " new promise with `shenhe promise`, and decide by it: until then all stays stopped.",
         )
     audit, promise = spelled("audit_share", 0.1), spelled("promise")
     for run_dir in watch.reading.without_plan:

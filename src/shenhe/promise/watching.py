@@ -18,7 +18,6 @@ from shenhe.rows.promises import Promise
 LIMIT: Final = 0.05
 CONFIDENCE: Final = 0.95
 """The field's limit, and how sure bounds are, where no promise says otherwise."""
-
 RECENT_WEEKS: Final = 4
 
 
@@ -50,9 +49,9 @@ class MissionWatch:
     """What is said of a mission; an empty `mission` stands for all of them.
 
     `limit` is the promised share, `threshold` the promised log-odds and `promised` the hash of the
-    promise; both are empty where the mission has none, and `threshold` is None where nothing could
-    be promised. `lowest` are the lowest log-odds that passed,
-    `ladder` the threshold that looks allow now. `bands` has one entry a maker, in order.
+    promise, empty where the mission has none; `threshold` is None also where nothing could be
+    promised. `lowest` are the lowest log-odds that passed, `ladder` the threshold that looks allow
+    now. `bands` has one entry a maker, in order.
     """
 
     mission: str

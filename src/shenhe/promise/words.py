@@ -135,6 +135,11 @@ def _describe_labels(proposal: Proposal) -> Iterator[str]:
 
 def _describe_notes(proposal: Proposal) -> Iterator[str]:
     terms, findings = proposal.terms, proposal.findings.values()
+    if proposal.unended:
+        yield (
+            f"judging of {', '.join(proposal.unended)} has not ended: groups that are yet to be"
+            " judged may be of another kind"
+        )
     yield from proposal.clusters.notes
     if proposal.clusters.largest > 1 and terms.cluster != NO_CLUSTERS:
         shared = "photos" if terms.cluster == BY_PHOTOS else terms.cluster
@@ -142,6 +147,12 @@ def _describe_notes(proposal: Proposal) -> Iterator[str]:
             f"failed groups that share {shared} count once, by a random one of them that their keys"
             f" decide: up to {proposal.clusters.largest:,} do; so the promise is about a random"
             " failed group of a random cluster"
+        )
+    if proposal.ties and terms.cluster == BY_PHOTOS:
+        names = ", ".join(f"{name} ({count:,} values)" for name, count in proposal.ties.items())
+        yield (
+            f"failed groups have fields in common: {names}; if one of them is the site, say so:"
+            f" {spelled('cluster', next(iter(proposal.ties)))}"
         )
     yield from proposal.training.notes
     if proposal.pooled is not None:

@@ -11,6 +11,8 @@ from shenhe.values import FAIL, PASS, Label, ordered_lines, photo_key
 
 MAX_EXACT_FLOAT: Final = 2**53
 """Below it a whole number that a tool wrote with a fraction is exact."""
+_NO_IDS: Final = frozenset({"", "nan", "inf", "-inf"})
+"""Texts of an empty id, and of numbers that are none."""
 _LABELS: Final[Mapping[str, Label | None]] = {
     "": None,
     "pass": "pass",
@@ -65,7 +67,8 @@ def group_id_of(row: Mapping[str, object]) -> str:
     group_id = row.get("group_id")
     if isinstance(group_id, float) and group_id.is_integer() and abs(group_id) < MAX_EXACT_FLOAT:
         group_id = int(group_id)
-    if isinstance(group_id, bool) or not isinstance(group_id, str | int | float) or group_id == "":
+    is_named = isinstance(group_id, str | int | float) and not isinstance(group_id, bool)
+    if not is_named or str(group_id) in _NO_IDS:
         raise RunError("a row lacks 'group_id'")
     return str(group_id)
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
 
-from shenhe.errors import FormatError, RunError
-from shenhe.formats import verdict
-from shenhe.proportions import log_odds
+from shenhe.errors import RunError
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.readers import read_verdicts
+from shenhe.rows.statements import codes_of, statement_of
 from shenhe.shards import list_rows_files
 from shenhe.values import (
     CONTRADICTION,
@@ -20,7 +19,6 @@ from shenhe.values import (
     EXPECTED,
     FAIL,
     PASS,
-    UNDECIDED_CODES,
     UNSURE,
     Label,
     Ruling,
@@ -54,11 +52,17 @@ class Outcome(NamedTuple):
     @classmethod
     def of(cls, row: VerdictRow) -> Self:
         """Take from a row what is counted."""
-        odds = row.meta.log_odds
-        if odds is None and row.p_pass is not None:
-            odds = log_odds(row.p_pass)
-        ruling, why = _ruling_of(row), _codes_of(row)
-        return cls(row.key, row.mission, row.label, row.verdict, row.p_pass, ruling, odds, why)
+        statement = statement_of(row)
+        return cls(
+            row.key,
+            row.mission,
+            row.label,
+            row.verdict,
+            row.p_pass,
+            statement.ruling,
+            statement.log_odds,
+            tuple(codes_of(row)),
+        )
 
     @property
     def right(self) -> bool:
@@ -74,11 +78,11 @@ class Outcome(NamedTuple):
     def can_pass(self) -> bool:
         """Whether the group passes at a threshold that its log-odds reach.
 
-        Rows of other tools may say nothing but a probability: they are not taken for 不通过.
+        Rows that say nothing but a probability, or two things at once, are not taken for 不通过.
         """
         if self.log_odds is None or self.is_held or not self._was_judged:
             return False
-        return self.ruling == PASS or (self.ruling is None and self.verdict is None)
+        return self.ruling == PASS or (self.ruling is None and self.verdict != FAIL)
 
     @property
     def readable(self) -> bool:
@@ -122,13 +126,18 @@ def read_run_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
 
     Raises: RunError if there are none, or a row is of another form.
     """
-    folder = run_dir / "stage_b" if (run_dir / "stage_b").is_dir() else run_dir
     row = None
-    for path in list_rows_files(folder):
+    for path in list_rows_files(verdicts_folder(run_dir)):
         for row in read_verdicts(path):
             yield row
     if row is None:
         raise RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
+
+
+def verdicts_folder(run_dir: Path) -> Path:
+    """Name the folder of a run's verdict rows: its own, where `judge` wrote it."""
+    folder = run_dir / "stage_b"
+    return folder if folder.is_dir() else run_dir
 
 
 def read_corrected_labels(run_dir: Path) -> dict[str, Label]:
@@ -167,21 +176,3 @@ def read_decided_labels(run_dir: Path) -> dict[str, Label]:
         for decision in Decisions(run_dir).all_current()
         if decision.opinion and decision.opinion.choice in LABELS
     }
-
-
-def _ruling_of(row: VerdictRow) -> Ruling | None:
-    """Tell what the model said, in rows of earlier versions from its text."""
-    if row.meta.ruling or row.verdict == PASS:
-        return row.meta.ruling or PASS
-    try:
-        return verdict.parse(row.raw).verdict
-    except FormatError:
-        return row.verdict
-
-
-def _codes_of(row: VerdictRow) -> tuple[str, ...]:
-    """List the codes of an undecided row; in earlier versions the reason begins with one."""
-    if row.meta.why or row.verdict is not None:
-        return tuple(row.meta.why)
-    code = row.reason.partition(":")[0]
-    return (code,) if code in UNDECIDED_CODES else ()

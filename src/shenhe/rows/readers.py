@@ -54,7 +54,8 @@ class KeyedRow(NamedTuple, Generic[RowT]):
     kind: type[RowT]
     path: Path
     line: int
-    text: bytes
+    text: bytes = b""
+    """The line itself, in which a key may stand twice."""
 
     def parse(self) -> RowT:
         """Check the whole row.
@@ -62,12 +63,10 @@ class KeyedRow(NamedTuple, Generic[RowT]):
         Raises: RowError for a row of another form.
         """
         try:
-            refuse_repeated_keys(self.text)
-            return self.kind.model_validate(self.json)
+            row = self.kind.model_validate(self.json)
         except ValidationError:
             return _fill_in(self.path, self.line, self.json, self.text, self.kind)
-        except RunError as error:
-            raise _other_form(self.path, self.line, self.kind, str(error)) from error
+        return _refuse_repeated_keys(self.path, self.line, self.text, row)
 
 
 def read_summaries(rows_path: Path) -> Iterator[SummaryRow]:
@@ -165,10 +164,11 @@ def read_at(path: Path, offset: int, kind: type[RowT]) -> RowT:
         with path.open("rb") as file:
             file.seek(offset)
             line = file.readline()
-        return kind.model_validate_json(line)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError:
+    try:
+        return read_line(path, 0, line, kind)
+    except RowError:  # only its message needs the number of the line, which takes long to count
         return read_line(path, count_lines(path, offset) + 1, line, kind)
 
 
@@ -179,9 +179,11 @@ def read_line(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
     """
     if _META in line:  # a row without it is another tool's
         try:
-            return kind.model_validate_json(line)
+            row = kind.model_validate_json(line)
         except ValidationError:
             pass
+        else:
+            return _refuse_repeated_keys(path, number, line, row)
     return _fill_in(path, number, parse_row(path, number, line), line, kind)
 
 
@@ -254,13 +256,22 @@ def _describe_bad_rows(rows_path: Path, count: int, first_errors: list[RowError]
 def _fill_in(path: Path, number: int, row: Json, line: bytes, kind: type[RowT]) -> RowT:
     """Type a row that is not as shenhe writes it, as one of another tool."""
     try:
-        refuse_repeated_keys(line)
-        return kind.model_validate(complete(row, kind, mission_of_file(path)))
+        typed = kind.model_validate(complete(row, kind, mission_of_file(path)))
     except ValidationError as error:
-        problem = describe_invalid(error)
+        raise _other_form(path, number, kind, describe_invalid(error)) from error
     except RunError as error:
-        problem = str(error)
-    raise _other_form(path, number, kind, problem)
+        raise _other_form(path, number, kind, str(error)) from error
+    return _refuse_repeated_keys(path, number, line, typed)
+
+
+def _refuse_repeated_keys(path: Path, number: int, line: bytes, row: RowT) -> RowT:
+    """Give a row, unless it is one of lines that hide others under the same key."""
+    if isinstance(row, SummaryRow):
+        try:
+            refuse_repeated_keys(line, row.per_image, row.meta.answers)
+        except RunError as error:
+            raise _other_form(path, number, SummaryRow, str(error)) from error
+    return row
 
 
 def _key(path: Path, number: int, row: Json, kind: type[Row]) -> str:

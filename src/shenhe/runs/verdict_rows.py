@@ -49,7 +49,7 @@ class VerdictRecords:
         # The lines show neither faults nor parts on files that were left out.
         doubts = left_out_doubts(judgement.verdict if judgement else None, row.meta.left_out)
         if judgement is not None:
-            doubts += self.policy.doubts(_statement(judgement, answer), evidence.items)
+            doubts += self.policy.doubts(make_statement(judgement, answer), evidence.items)
         if rejection is not None:
             doubts.append(Doubt(rejection.code, rejection.message))
         doubts = sorted_doubts(doubts)
@@ -126,6 +126,7 @@ def lines_hash_of(row: SummaryRow) -> str:
     return hash_inputs({**row.model_dump(include=fields), "meta": {"left_out": left_out}})
 
 
-def _statement(judgement: Judgement, answer: Answer | None) -> Statement:
+def make_statement(judgement: Judgement, answer: Answer | None) -> Statement:
+    """Tell what an answer says of a group, and how surely."""
     scores = (p_pass(answer), log_odds(answer)) if answer else (None, None)
     return Statement(judgement.verdict, judgement.reason, *scores)

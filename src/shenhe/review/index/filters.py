@@ -28,10 +28,12 @@ LABEL_WRONG = (
 class Queue(NamedTuple):
     """The groups of a queue and its order, in SQL on a group `g` and its decision `c`.
 
-    `joins` leaves the groups of the queue, `position` orders them, `answered` holds where people
-    have answered the queue's question, and `against` where they answered otherwise than expected.
+    `table` has a row a group, `joins` leaves the groups of the queue, `position` orders them,
+    `answered` holds where people have answered the queue's question, and `against` where they
+    answered otherwise than expected.
     """
 
+    table: str
     joins: str
     position: str
     answered: str
@@ -39,8 +41,9 @@ class Queue(NamedTuple):
 
 
 QUEUES = {
-    "": Queue("", "g.number", "c.choice IS NOT NULL", OVERRULES),
+    "": Queue("groups", "", "g.number", "c.choice IS NOT NULL", OVERRULES),
     LABELS: Queue(
+        "doubts",
         "JOIN doubts q ON q.number = g.number",
         "q.rank",
         # 通过 alone does not say whether the person knew of the label.

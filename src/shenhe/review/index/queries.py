@@ -75,9 +75,7 @@ class Index:
         In the queue of labels the open ones come first, after so many entries.
         """
         if filters.queue == LABELS:
-            queue = QUEUES[LABELS]
-            order = f"{queue.answered}, {queue.position} LIMIT ? OFFSET ?"
-            return self._select_entries(filters, "1", order, (count, after))
+            return self._page_of_labels(filters, after, count)
         return self._select_entries(filters, "g.number > ?", "g.number LIMIT ?", (after, count))
 
     def following(
@@ -97,15 +95,14 @@ class Index:
         queue = QUEUES[filters.queue]
         condition, values = to_condition(replace(filters, state=""))
         with self._connect() as db:
-            (groups,) = db.execute(
-                f"SELECT count(*) FROM groups g {queue.joins} WHERE {condition}", values
-            ).fetchone()
+            groups = f"groups g {queue.joins} WHERE {condition}" if values else queue.table
+            (total,) = db.execute(f"SELECT count(*) FROM {groups}", values).fetchone()
             decided, overruled = db.execute(
                 f"SELECT coalesce(sum({queue.answered}), 0), coalesce(sum({queue.against}), 0)"
                 f" FROM {_DECIDED} {queue.joins} WHERE {condition}",
                 values,
             ).fetchone()
-        return Progress(groups, decided, overruled)
+        return Progress(total, decided, overruled)
 
     def last_answers(self, filters: Filters, count: int) -> list[bool]:
         """List the last answers to the question of a queue, whether they are against, newest first.
@@ -193,6 +190,17 @@ class Index:
             if position is not None:
                 captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
         return GroupRows(entry, verdict, summary, images, captions)
+
+    def _page_of_labels(self, filters: Filters, after: int, count: int) -> list[QueueEntry]:
+        order = f"{QUEUES[LABELS].position} LIMIT ? OFFSET ?"
+        if filters.state:
+            return self._select_entries(filters, "1", order, (count, after))
+        entries = self._page_of_labels(replace(filters, state="open"), after, count)
+        if len(entries) < count:
+            beyond = max(0, after - self.count_matching(replace(filters, state="open")))
+            decided = replace(filters, state="decided")
+            entries += self._page_of_labels(decided, beyond, count - len(entries))
+        return entries
 
     def _select_neighbour(
         self, filters: Filters, number: int, comparison: str, order: str

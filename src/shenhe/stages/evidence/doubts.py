@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from shenhe.stages.evidence.items import Item, Line
 from shenhe.stages.evidence.rules import ReadyFault, ReadyNeed, ReadyRules
-from shenhe.stages.evidence.subjects import TURNS, concerns, kinds_of, states, subjects
+from shenhe.stages.evidence.subjects import TURNS, concerns, is_named, kinds_of, states, subjects
 
 _AND = re.compile("[、和与及/]|以及|\x02")
 _CAUSE = re.compile(
@@ -32,7 +32,7 @@ class Doubt(NamedTuple):
     def concerns(self, item: Item) -> bool:
         """Whether an item of the same line is doubtful."""
         if self.names:
-            return any(name in item.categories or name in item.attributes for name in self.names)
+            return is_named(item.categories, item.attributes, self.names)
         return self.item is None or self.item is item
 
 

@@ -71,7 +71,7 @@ def _sites(showings: Mapping[str, Showing]) -> dict[str, dict[str, Showing]]:
         sites.setdefault(site, {})[photo] = showing
         for told in showing.distances:
             sites.setdefault(told, {})
-    return dict(sorted(sites.items()))
+    return dict(sorted(sites.items())) or {"": {}}
 
 
 def _needs(photos: Mapping[str, Showing], rules: ReadyRules, site: str) -> Iterator[EvidenceItem]:

@@ -10,6 +10,7 @@ from shenhe.config.evidence import Part
 from shenhe.config.spelling import KINDS, LABEL, SCREWS
 
 _SCREW_KINDS, _PLUG_KINDS = frozenset(KINDS[:3]), frozenset(KINDS[3:])
+_ALL_KINDS = frozenset(KINDS)
 _WORDS: dict[str, frozenset[str]] = {
     **{kind: frozenset({kind}) for kind in KINDS},
     **dict.fromkeys(("bbu螺丝", "安装螺丝", "安装螺钉"), frozenset({KINDS[0]})),
@@ -76,16 +77,27 @@ def subjects(text: str, own: frozenset[str] = frozenset()) -> frozenset[str]:
 
 
 def concerns(part: Part, names: Iterable[str]) -> bool:
-    """Whether an item of a rule is about one of the names."""
-    kinds = kinds_of(part)
-    return any(name in (kinds or part.categories) for name in names)
+    """Whether an item of a rule is about one of the names.
+
+    A rule for screws and plugs of any kind is about each kind.
+    """
+    any_kind = _ALL_KINDS if SCREWS in part.categories else frozenset()
+    about = kinds_of(part) or part.categories | any_kind
+    return any(name in about for name in names)
+
+
+def is_named(categories: Iterable[str], attributes: frozenset[str], names: frozenset[str]) -> bool:
+    """Whether an item of a line is one of what is named; a screw of no kind may be any screw."""
+    if not names.isdisjoint(categories) or not names.isdisjoint(attributes):
+        return True
+    return SCREWS in categories and attributes.isdisjoint(KINDS) and not names.isdisjoint(KINDS)
 
 
 def kinds_of(part: Part) -> frozenset[str]:
     """Give the kinds that an item of a rule names: which screw, which plug."""
     if SCREWS not in part.categories:
         return frozenset()
-    return frozenset().union(*(level & frozenset(KINDS) for level in part.levels))
+    return frozenset().union(*(level & _ALL_KINDS for level in part.levels))
 
 
 def states(text: str, word: str) -> bool:
