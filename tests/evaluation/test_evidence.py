@@ -50,7 +50,7 @@ def _row(
     return row | {"extra": extra} if extra else row
 
 
-def _verdict(row: Row, ruling: str, *, decided: bool = True, **meta: Any) -> Row:
+def _verdict(row: Row, ruling: str, /, *, decided: bool = True, **meta: Any) -> Row:
     kept = {key: row[key] for key in ("group_id", "mission", "label")}
     kept |= {"verdict": ruling if decided else None, "reason": "r", "p_pass": 0.9}
     kept |= {"status": "decided" if decided else "undecided", "raw": f"{ruling}\n理由: r"}
