@@ -14,7 +14,8 @@ import numpy as np
 from shenhe.errors import RowError, RunError
 from shenhe.row_types import GroupRow
 from shenhe.rows.entries import read_key
-from shenhe.rows.ledger import read_lines
+from shenhe.rows.keys import mission_of_file
+from shenhe.rows.ledger import first_row, read_lines
 from shenhe.rows.readers import read_line
 from shenhe.shards import list_shards
 
@@ -32,7 +33,8 @@ class LocatedRow(NamedTuple, Generic[RowT]):
 class RowLookup(Generic[RowT]):
     """Finds the rows of a rows file and of its further shards.
 
-    Rows that are asked for in their own order are found the fastest.
+    Rows that are asked for in their own order are found the fastest. `mission` is that of the first
+    row, as it is written there.
     """
 
     def __init__(self, rows_path: Path, kind: type[RowT]) -> None:
@@ -41,6 +43,7 @@ class RowLookup(Generic[RowT]):
         Raises: RunError if a file cannot be read.
         """
         self._kind, self._shards = kind, list_shards(rows_path)
+        self.mission = str(first_row(rows_path).get("mission") or mission_of_file(rows_path))
         hashes, offsets = array("q"), array("q")
         self._first_lines, self._sizes = [0], list[int]()
         for path in self._shards:

@@ -16,6 +16,7 @@ from shenhe.runs.decide.rows import GroupLines
 from shenhe.runs.deciding import MissionPolicy, policy_of_mission
 from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.runs.verdict_rows import lines_hash_of
+from shenhe.values import Label, group_key
 
 
 @dataclass(slots=True)
@@ -53,7 +54,7 @@ class Groups:
         stage_a = self._mission(row.mission).stage_a
         if stage_a is None:
             return GroupLines()
-        rows = stage_a.find(row.key)
+        rows = stage_a.find(row.key) or _find_otherwise(stage_a, row)
         if not rows:
             return GroupLines(expected=True)
         if len(rows) > 1 and (repeats := _repeats_of(rows)).differ:
@@ -78,6 +79,21 @@ class Groups:
                 self._closing.callback(stage_a.close)
             self._missions[name] = _Mission(policy, stage_a)
         return self._missions[name]
+
+
+def _find_otherwise(
+    stage_a: RowLookup[SummaryRow], row: VerdictRow
+) -> list[LocatedRow[SummaryRow]]:
+    """Find a group whose label only one of both rows names, or whose mission is spelled otherwise.
+
+    Where groups of one id stand under several labels, nobody can tell which of them is meant.
+    """
+    if rows := stage_a.find(group_key(stage_a.mission, row.label, row.group_id)):
+        return rows
+    labels: tuple[Label | None, ...] = ("pass", "fail") if row.label is None else (None,)
+    keys = (group_key(stage_a.mission, label, row.group_id) for label in labels)
+    candidates = [rows for key in keys if (rows := stage_a.find(key))]
+    return candidates[0] if len(candidates) == 1 else []
 
 
 def _repeats_of(rows: Sequence[LocatedRow[SummaryRow]]) -> DuplicateRows:
