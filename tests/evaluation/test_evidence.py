@@ -86,7 +86,7 @@ def run(tmp_path: Path) -> Path:
         _verdict(row, "不通过" if row["group_id"] in ("stated", "baffle") else "通过")
         for row in SOME
     ]
-    verdicts[1] = _verdict(SOME[1], "通过", decided=False, why=["evidence_missing"])
+    verdicts[1] = _verdict(SOME[1], "通过", decided=False, ruling="通过", why=["evidence_missing"])
     _write(tmp_path, "stage_b", verdicts)
     return tmp_path
 
