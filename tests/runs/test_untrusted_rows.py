@@ -10,6 +10,9 @@ import pytest
 from shenhe.row_types import VerdictRow
 from shenhe.rows.statements import statement_of
 from shenhe.rows.verdict_inputs import describe_missing_lines
+from shenhe.runs import VerdictPolicy
+from shenhe.runs.decide.rows import GroupLines, decide_row
+from shenhe.runs.deciding import policy_of_mission
 
 CLAIM: dict[str, Any] = {
     "group_id": "g0",
@@ -57,3 +60,11 @@ def test_log_odds_that_contradict_the_probability_are_not_known() -> None:
 def test_a_line_that_nobody_can_see_is_none(line: str) -> None:
     assert describe_missing_lines(2, {"图片_1": "标签/A×1", "图片_2": line})
     assert not describe_missing_lines(1, {"图片_1": "…"})
+
+
+def test_a_reason_that_held_a_pass_back_holds_it_back_again() -> None:
+    policy = policy_of_mission(VerdictPolicy(evidence=False), CLAIM["mission"], None)
+    row = _row(reason="此项不通过")
+    for _ in range(3):
+        row = decide_row(row, None, GroupLines(), policy, "t")
+        assert (row.verdict, row.meta.why) == (None, ["contradiction"])

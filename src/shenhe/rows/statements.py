@@ -58,6 +58,8 @@ def statement_of(row: VerdictRow) -> Statement:
     said = [written.reason if written is not None else row.raw]
     if row.verdict is not None:
         said.insert(0, row.reason)
+    elif isinstance(formerly := row.extra.get("reason"), str):
+        said.insert(0, formerly)
     reason = "; ".join(dict.fromkeys(filter(None, said)))
     return Statement(_ruling_of(row, written), reason, row.p_pass, _log_odds_of(row))
 

@@ -82,8 +82,10 @@ def decide_row(
         meta |= {"why": [], "inputs_hash": row.meta.inputs_hash or lines.inputs_hash}
     meta["ruling"] = statement.ruling
     fields["meta"] = row.meta.model_copy(update=meta)
-    if lines.summary and lines.summary.extra:
-        fields["extra"] = lines.summary.extra | row.extra
+    extra = (lines.summary.extra if lines.summary else {}) | row.extra
+    if doubts and row.verdict is not None and row.reason not in row.raw:
+        extra = {"reason": row.reason} | extra  # what it was held back for is to be found again
+    fields["extra"] = extra
     if lines.summary and row.label is None:
         fields["label"] = lines.summary.label
     return row.model_copy(update=fields)
