@@ -66,7 +66,7 @@ def describe_probability(log_odds: float) -> str:
     ('0.8807970779778823', '1 - 4.2484e-18')
     """
     if log_odds <= 12:
-        return repr(1 / (1 + math.exp(-log_odds)))
+        return repr(1 / (1 + math.exp(min(-log_odds, 700.0))))
     return f"1 - {math.exp(-log_odds) / (1 + math.exp(-log_odds)):.5g}"
 
 
