@@ -66,6 +66,36 @@ def test_a_threshold_a_mission_or_one_for_all(tmp_path: Path) -> None:
     assert any("promises nothing of any one of them" in line for line in describe(pooled))
 
 
+def test_pooled_with_a_mission_that_was_cut(tmp_path: Path) -> None:
+    """Of the cut groups no log-odds are known: what another mission passes says nothing of them."""
+    rows = [*failed_rows(900, []), *good_rows(900)]
+    rows += [verdict_row(1_000_000 + n, "pass", 2.5, mission=OTHER) for n in range(9)]
+    rows += failed_rows(20, [], 2_000_000, mission=OTHER)
+    rows += [
+        verdict_row(3_000_000 + n, "fail", None, None, OTHER, why=["unsure"]) for n in range(300)
+    ]
+    pooled = propose(write_run(tmp_path, rows), Terms(GOAL, pooled=True))
+    assert (_threshold(pooled), _threshold(pooled, OTHER)) == (2.5, 2.5)
+
+
+def test_a_pass_with_a_p_pass_of_zero(tmp_path: Path) -> None:
+    rows = [*failed_rows(100, []), *good_rows(50)]
+    zero = verdict_row(7_000, "pass", None)
+    rows.append(zero | {"p_pass": 0.0})
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    assert _threshold(proposal) == 0.0
+
+
+def test_corrected_labels_are_told_with_what_they_leave(tmp_path: Path) -> None:
+    """Wrong labels of groups that the model does not pass are never looked at."""
+    rows = [*failed_rows(100, [9.0]), *good_rows(50)]
+    run_dir = write_run(tmp_path, rows)
+    assert not any("put right" in line for line in describe(propose(run_dir, Terms(GOAL))))
+    decide(run_dir, rows[0], PASS, label_wrong=True)
+    lines = describe(propose(run_dir, Terms(GOAL)))
+    assert any("1 labels were put right" in line and "1 / (1 - W)" in line for line in lines)
+
+
 def test_too_few_failed_groups(tmp_path: Path) -> None:
     rows = [*failed_rows(58, []), *good_rows(9), *failed_rows(59, [], mission=OTHER)]
     proposal = propose(write_run(tmp_path, rows), Terms(GOAL))

@@ -181,9 +181,10 @@ def _advice_on(mission: MissionWatch) -> Iterator[Words]:
     if mission.audited.left:
         count = f"{mission.audited.left:,}"
         yield Words(
-            f"{zh}：{count} 组留给人工的还没有人判定；判定得越多，证实得越快。",
+            f"{zh}：{count} 组留给人工的还没有人判定；判定得越多，证实得越快；"
+            "在那之前报警可能是误报。",
             f"{en}: {count} groups that were left to people are not decided; the sooner they are,"
-            " the sooner the promise is proven.",
+            " the sooner the promise is proven; until then an alarm may be false.",
         )
     if (
         mission.ladder is not None

@@ -140,6 +140,7 @@ def _describe_notes(proposal: Proposal) -> Iterator[str]:
             f"judging of {', '.join(proposal.unended)} has not ended: groups that are yet to be"
             " judged may be of another kind"
         )
+    yield from _describe_corrections(proposal)
     yield from proposal.clusters.notes
     if proposal.clusters.largest > 1 and terms.cluster != NO_CLUSTERS:
         shared = "photos" if terms.cluster == BY_PHOTOS else terms.cluster
@@ -171,6 +172,24 @@ def _describe_notes(proposal: Proposal) -> Iterator[str]:
             "it does not hold for groups of another kind, with another checkpoint, prompt or rule,"
             f" where people overlook bad groups, or {again}"
         )
+
+
+def _describe_corrections(proposal: Proposal) -> Iterator[str]:
+    corrected = sum(finding.sample.corrected for finding in proposal.findings.values())
+    if not corrected:
+        return
+    missed = spelled("missed_by_people", "W")
+    yield (
+        f"{corrected:,} labels were put right, all of groups that the model passes: wrong ones of"
+        " failed groups that it does not pass still count as bad groups that stop. If a share W of"
+        f" the failed groups is still wrong, 1 / (1 - W) times as many bad groups pass: {missed}"
+        " allows for it"
+    )
+    yield (
+        f"已更正 {corrected:,} 条人工结论，都是模型判通过的组；模型没有放行的组里，"
+        "错判的“不合格”仍然算作拦下的不合格。"
+        f"如果其中还有比例 W 是错的，真正的误放行会是 1 / (1 - W) 倍：{missed} 可以把它考虑进去"
+    )
 
 
 def _percent(share: Share) -> str:
