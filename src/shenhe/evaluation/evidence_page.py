@@ -171,7 +171,7 @@ def _verdict_table(survey: EvidenceSurvey) -> Table:
         row = [name, f"{tally.stopped.total:,}", *kinds, _share(tally.stopped)]
         rows.append([*row, f"{tally.cost.total:,}", _share(tally.cost)])
     return Table(
-        "模型说通过的组 Groups that the model passed: what the rules stop",
+        "模型判通过的组 Groups that the model passed: what the rules stop",
         [MISSION, *head, "拦下\nstopped", "判对的通过\nright passes", "被拦下\nheld back"],
         rows,
     )
