@@ -2,7 +2,7 @@
 
     python -m bench.decide --folder SOMEWHERE [--rows 1000000]
 
-Writes a run in the field's style: nearly all lines and reasons differ, a tenth of the verdicts
+Writes a run in the field's style: labels and reasons nearly all differ, a tenth of the verdicts
 stands in another order than the lines. Then decides it three times: at first, so that the lines are
 copied; with another threshold; without evidence. Prints a table in Markdown, with the peak of
 memory above that of the same command over one group.
@@ -113,9 +113,10 @@ def _summary(number: int, chance: random.Random) -> dict[str, object]:
 
 
 def _items(chance: random.Random) -> Iterator[str]:
-    for item in chance.sample(ITEMS, chance.randint(1, 4)):
-        code, count = chance.randint(1000, 9_999_999), chance.randint(1, 9)
-        yield item.format(brand=chance.choice(BRANDS), code=code, count=count)
+    brand = chance.choice(BRANDS)
+    for index in sorted(chance.sample(range(len(ITEMS)), chance.randint(1, 4))):
+        code, count = chance.randint(1000, 9_999_999), chance.choice((1, 1, 1, 2, 2, 3))
+        yield ITEMS[index].format(brand=brand, code=code, count=count)
 
 
 def _verdict(

@@ -195,12 +195,12 @@ def best_of(world: World, tries: int, goal: Goal) -> Drawing:
 
     def draw(chance: np.random.Generator, number: int) -> list[float | None]:
         groups = world.draw(chance)
-        found = []
+        findings = []
         for _ in range(tries):
             middle = np.where(groups.bad, -2.0, 2.0)
             scored = replace(groups, log_odds=middle + 2 * chance.normal(size=len(middle)))
-            found.append(find_promise(sample_of(scored, None, number), goal))
-        return [min(found, key=lambda each: each.left_to_people.count).threshold]
+            findings.append(find_promise(sample_of(scored, None, number), goal))
+        return [min(findings, key=lambda each: each.left_to_people.count).threshold]
 
     return draw
 
@@ -283,8 +283,8 @@ def more_labels(runs: int) -> Iterator[Estimate]:
     """Compare what labels bring with the estimate that `shenhe promise` makes from 400."""
     world, chance = World("usual"), np.random.default_rng(5)
     truth = Truth(world.draw(np.random.default_rng(1), POPULATION), None)
-    found = [find_promise(sample_of(world.draw(chance)), GOAL) for _ in range(min(runs, 40))]
-    estimates = [expect_left(each, GOAL) for each in found]
+    findings = [find_promise(sample_of(world.draw(chance)), GOAL) for _ in range(min(runs, 40))]
+    estimates = [expect_left(each, GOAL) for each in findings]
     for failed in estimates[0]:
         thresholds = []
         for _ in range(runs):

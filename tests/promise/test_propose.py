@@ -145,6 +145,17 @@ def test_a_p_pass_of_one_without_log_odds(tmp_path: Path) -> None:
     assert "2 of 100 failed groups have a p_pass of exactly 1" in lines[0]
 
 
+def test_a_pass_that_the_model_gave_no_chance(tmp_path: Path) -> None:
+    """A 通过 with a p_pass of 0, as a vote may win: no finite threshold lets it pass."""
+    rows = [*failed_rows(60, []), verdict_row(70, "pass", -800.0), verdict_row(71, "pass", None)]
+    rows[-1]["p_pass"] = 0.0
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    (finding,) = proposal.findings.values()
+    assert (finding.threshold, finding.left_to_people.count) == (-800.0, 1)
+    (row,) = promise_tables(proposal)[0].rows
+    assert row[1:3] == ["-800.0000", "9.86e-305"]
+
+
 def test_rows_of_two_checkpoints(tmp_path: Path) -> None:
     rows = [*failed_rows(100, []), *good_rows(9)]
     rows[-1]["meta"] = {"prompt_hash": "p1", "checkpoint": "c2", "answers": {}}

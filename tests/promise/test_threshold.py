@@ -36,6 +36,7 @@ def test_how_many_failed_groups_are_needed() -> None:
     # Where people overlook 3 of 10, of the groups that they fail 3.5% may pass.
     assert Goal(0.05, missed=0.3).failed_needed == 85
     assert Goal(0.9, 0.5).failed_needed == 1
+    assert Goal(1e-300).failed_needed > 1e299
 
 
 def test_candidates_split_the_risk() -> None:

@@ -242,6 +242,11 @@ FOREIGN: dict[str, tuple[Row, str]] = {
     "its raw says no": ({"verdict": "通过", "raw": FAILED}, "format"),
     "held back by its tool": ({"raw": PASSED, "status": "undecided"}, ""),
     "fail": ({"verdict": "不通过"}, FAIL),
+    "not looked at whole": ({"verdict": "通过", "meta": {"why": ["left_out"]}}, "left_out"),
+    "files left out": (
+        {"verdict": "通过", "meta": {"left_out": [{"path": "a.zip", "kind": "ZIP"}]}},
+        "left_out",
+    ),
     "a word of its own": ({"verdict": "OK"}, "format"),
 }
 
@@ -268,17 +273,39 @@ def test_rows_of_other_tools(name: str, tmp_path: Path) -> None:
     assert (after["verdict"] or (after["meta"]["why"] or [""])[0]) == state
 
 
+@pytest.mark.parametrize("label", ["pass", "fail", None])
+def test_rows_of_two_tools_meet_though_one_names_no_label(
+    label: str | None, tmp_path: Path
+) -> None:
+    run = Judged(tmp_path / "run", "BBU安装方式检查（正装）")
+    line = {"图片_1": WHOLE + "，螺丝、光纤插头/BBU安装螺丝,符合要求×2"}
+    run.write(line, line, mission="BBU安装方式检查(正装)", label=label)
+    _write(run.path("stage_b"), [{"group_id": "g0", "verdict": "通过"}] * 2)
+    assert _decide(run) == 1  # g1 has no verdict
+    (row,) = _rows(run)
+    assert (row["verdict"], row["label"]) == (PASS, label)
+    # One id under both labels: nobody knows which group is meant.
+    lines = run.path("stage_a").read_text("utf-8")
+    with run.path("stage_a").open("a", encoding="utf-8") as file:
+        file.write(lines.replace('"pass"', '"fail"').replace("null", '"pass"'))
+    _decide(run)
+    both = {"pass": "stage_a_incomplete", "fail": PASS, None: PASS}[label]
+    assert _states(_rows(run)) == {"g0": both}
+
+
 def test_a_line_that_is_no_verdict_is_a_failure_and_the_others_go_on(tmp_path: Path) -> None:
     run = Judged(tmp_path / "run", BAFFLE)
     run.write({"图片_1": WHOLE}, {"图片_1": WHOLE})
     good = [{"group_id": f"g{n}", "verdict": "通过"} for n in range(2)]
     _write(run.path("stage_b"), [good[0], {"group_id": "x"}, good[1]])
-    with run.path("stage_b").open("a", encoding="utf-8") as file:
-        file.write("{\n")
+    lines = run.path("stage_b").read_text("utf-8")
+    run.path("stage_b").write_text("{\n" + lines, "utf-8")
+    stage_a = run.path("stage_a").read_text("utf-8")
+    run.path("stage_a").write_text("{\n" + stage_a, "utf-8")
     assert _decide(run) == 1
     assert _states(_rows(run)) == {"g0": PASS, "g1": PASS}
     failures = [(row["item"], row["code"]) for row in _rows(run, kind=".failures")]
-    assert failures == [(f"{BAFFLE}.jsonl:2", "row"), (f"{BAFFLE}.jsonl:4", "row")]
+    assert failures == [(f"{BAFFLE}.jsonl:1", "row"), (f"{BAFFLE}.jsonl:3", "row")]
 
 
 def test_a_mission_that_is_not_configured_has_no_rules_and_is_told(

@@ -37,6 +37,17 @@ def test_a_reason_contradicts_or_not(row: Row) -> None:
     assert bool(find_contradiction(row["reason"], rules)) == row["contradicts"]
 
 
+def test_what_contradicts_is_told_in_the_words_of_the_reason() -> None:
+    rules = MISSIONS.get("BBU线缆布放要求").evidence
+    told = find_contradiction("光纤有保护措施；图片_1、图片_2 均未见 ODF端光纤插头。", rules)
+    assert told == "图片_1、图片_2 均未见 ODF端光纤插头"
+
+
+def test_a_reason_without_an_end_is_none() -> None:
+    assert find_contradiction("螺丝符合要求，" * 5000)
+    assert not find_contradiction("螺丝符合要求，" * 500)
+
+
 @pytest.mark.parametrize("mission", KINDS_OF)
 def test_groups_of_the_demo_are_told_apart(mission: str) -> None:
     rules = MISSIONS.get(mission).evidence

@@ -59,6 +59,6 @@ def find_by_audit(sample: Sample, looks: Sequence[Looks], goal: Goal) -> Finding
     above = math.inf if threshold is None else threshold
     slips = [each for look in looks for each in (*look.false_odds, *look.held_confirmed)]
     slipped = sum(each >= above for each in slips)
-    failed = sum(each.false + each.stopped for each in looks)
+    failed = sum(each.false + each.doubts + each.stopped for each in looks)
     all_slipped, left = Share(slipped, failed), share_left(sample, above)
     return Finding(sample, threshold, problem, failed, slipped, -1, all_slipped, left, described)

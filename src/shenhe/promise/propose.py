@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from shenhe.config.missions import normalize_name
 from shenhe.errors import OptionError
+from shenhe.promise.audited import Looks
 from shenhe.promise.by_audit import find_by_audit, read_audited
 from shenhe.promise.clusters import Clusters, cluster_by_field, cluster_by_photos
 from shenhe.promise.find import Finding, apply_threshold, find_promise
@@ -160,11 +163,11 @@ def _check(terms: Terms) -> None:
 
 
 def _find_by_audit(run_dir: Path, samples: Mapping[str, Sample], goal: Goal) -> dict[str, Finding]:
-    looks = read_audited(run_dir)
+    by_name: dict[str, list[Looks]] = defaultdict(list)
+    for looks in read_audited(run_dir):
+        by_name[normalize_name(looks.stratum.mission)].append(looks)
     return {
-        mission: find_by_audit(
-            sample, [each for each in looks if each.stratum.mission == mission], goal
-        )
+        mission: find_by_audit(sample, by_name[normalize_name(mission)], goal)
         for mission, sample in samples.items()
     }
 

@@ -29,8 +29,8 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, row: VerdictRow) -> Self:
         """Take it from a row."""
-        found = row.meta.evidence
-        return cls(row.meta.checkpoint, row.meta.prompt_hash, found.rules if found else None)
+        checked = row.meta.evidence
+        return cls(row.meta.checkpoint, row.meta.prompt_hash, checked.rules if checked else None)
 
     def __str__(self) -> str:
         rules = "unknown" if self.evidence is None else self.evidence or "none"
@@ -102,9 +102,9 @@ class Sample:
         if not outcome.readable:
             self.unreadable += 1
             return
-        found = row.meta.evidence
-        if found and found.rules not in ("", EVIDENCE_OFF):
-            self.complete += not evidence.codes(found.items)
+        checked = row.meta.evidence
+        if checked and checked.rules not in ("", EVIDENCE_OFF):
+            self.complete += not evidence.codes(checked.items)
             self.held_to_rules += 1
         twin = self.failed.get(outcome.key)
         if twin is None or _surety(twin) < _surety(outcome):
@@ -119,7 +119,7 @@ class Sample:
         """
         if not self.scores and (self.scoreless or self.cut):
             return math.inf
-        floor = min(0.0, min(self.scores, default=0.0))
+        floor = min(0.0, min(filter(math.isfinite, self.scores), default=0.0))
         if self.unseen:
             floor = max(floor, math.nextafter(self.surest_unseen, math.inf))
         if self.cut:

@@ -54,7 +54,7 @@ def describe_probability(log_odds: float) -> str:
     ('0.8808', '1 - 4.2e-18')
     """
     if log_odds <= 6:
-        return f"{1 / (1 + math.exp(-log_odds)):.4g}"
+        return f"{1 / (1 + math.exp(min(-log_odds, 700.0))):.4g}"
     return f"1 - {math.exp(-log_odds) / (1 + math.exp(-log_odds)):.2g}"
 
 

@@ -49,11 +49,8 @@ class Goal:
     @property
     def failed_needed(self) -> int:
         """The smallest number of failed groups on which anything can be promised."""
-        # log1p and log may round to either side: the tail itself decides.
         count = max(1, math.floor(math.log(self.risk) / math.log1p(-self.share)))
-        while binomial_tail(0, count, self.share) > self.risk:
-            count += 1
-        return count
+        return count if math.exp(count * math.log1p(-self.share)) <= self.risk else count + 1
 
     def slips_allowed(self, failed: int) -> int:
         """Give how many of so many failed groups may pass; -1 if nothing can be promised."""

@@ -7,25 +7,34 @@ from array import array
 from bisect import bisect_right
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from shenhe.errors import RunError
-from shenhe.row_types import Row
+from shenhe.errors import RowError, RunError
+from shenhe.row_types import GroupRow
 from shenhe.rows.entries import read_key
-from shenhe.rows.keys import key_of, mission_of_file
-from shenhe.rows.ledger import parse_row, read_lines
-from shenhe.rows.readers import KeyedRow
+from shenhe.rows.keys import mission_of_file
+from shenhe.rows.ledger import first_row, read_lines
+from shenhe.rows.readers import read_line
 from shenhe.shards import list_shards
 
-RowT = TypeVar("RowT", bound=Row)
+RowT = TypeVar("RowT", bound=GroupRow)
+
+
+class LocatedRow(NamedTuple, Generic[RowT]):
+    """A row and where it stands; None for a line that is no row though it names a group."""
+
+    row: RowT | None
+    file: str
+    line: int
 
 
 class RowLookup(Generic[RowT]):
     """Finds the rows of a rows file and of its further shards.
 
-    Rows that are asked for in their own order are found the fastest.
+    Rows that are asked for in their own order are found the fastest. `mission` is that of the first
+    row, as it is written there.
     """
 
     def __init__(self, rows_path: Path, kind: type[RowT]) -> None:
@@ -34,6 +43,7 @@ class RowLookup(Generic[RowT]):
         Raises: RunError if a file cannot be read.
         """
         self._kind, self._shards = kind, list_shards(rows_path)
+        self.mission = str(first_row(rows_path).get("mission") or mission_of_file(rows_path))
         hashes, offsets = array("q"), array("q")
         self._first_lines, self._sizes = [0], list[int]()
         for path in self._shards:
@@ -62,13 +72,13 @@ class RowLookup(Generic[RowT]):
         """Close the files."""
         self._closing.close()
 
-    def find(self, key: str) -> list[KeyedRow[RowT]]:
+    def find(self, key: str) -> list[LocatedRow[RowT]]:
         """Find the rows of a group, in the order of the file.
 
-        Raises: RunError if a file cannot be read, or has changed meanwhile.
+        Raises: RunError if a file cannot be read.
         """
-        rows = (self._read(position) for position in self._positions(hash(key)))
-        return [row for row in rows if row is not None and row.key == key]
+        rows = [self._read(position) for position in self._positions(hash(key))]
+        return [row for row in rows if row.row is None or row.row.key == key]
 
     def _positions(self, value: int) -> list[int]:
         """List the rows whose key has a hash."""
@@ -82,8 +92,7 @@ class RowLookup(Generic[RowT]):
         self._next = positions[-1] + 1 if positions else self._next
         return positions
 
-    def _read(self, position: int) -> KeyedRow[RowT] | None:
-        """Read a row; None for a line that is none."""
+    def _read(self, position: int) -> LocatedRow[RowT]:
         shard = bisect_right(self._first_lines, position) - 1
         path, start = self._shards[shard], self._offsets[position]
         is_last = position + 1 == self._first_lines[shard + 1]
@@ -94,10 +103,9 @@ class RowLookup(Generic[RowT]):
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from error
         try:
-            row = parse_row(path, number, line)
-            return KeyedRow(key_of(row, mission_of_file(path)), row, self._kind, path, number, line)
-        except RunError:
-            return None
+            return LocatedRow(read_line(path, number, line, self._kind), path.name, number)
+        except RowError:
+            return LocatedRow(None, path.name, number)
 
 
 def _hash(path: Path, number: int, line: bytes) -> int:

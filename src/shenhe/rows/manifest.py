@@ -18,7 +18,7 @@ from shenhe.files import put_in_place, write_error
 from shenhe.row_types import SCHEMA, utc_now
 from shenhe.rows.counts import KeptCounts, RunCounts
 from shenhe.rows.fields import meta_of, object_of
-from shenhe.rows.ledger import BOM, Json, read_rows
+from shenhe.rows.ledger import BOM, Json, first_row
 
 SUFFIX = ".manifest.json"
 DECIDED_ANEW: Final = frozenset(("pass_above", "fail_below", "evidence", "promise"))
@@ -174,10 +174,10 @@ def correct_counts(path: Path, counts: KeptCounts) -> None:
 def options_of_rows(rows_path: Path) -> Json:
     """Give the options that the first row names; none without rows.
 
-    Raises: RunError for a line that is no row.
+    Raises: RunError if they cannot be read.
     """
-    row = next(read_rows(rows_path), None)
-    if row is None:
+    row = first_row(rows_path)
+    if not row:
         return {}
     stage = "summarize" if "per_image" in row else "judge" if "status" in row else "caption"
     meta = meta_of(row)

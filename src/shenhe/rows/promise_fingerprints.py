@@ -11,7 +11,7 @@ from pydantic import JsonValue, TypeAdapter
 from shenhe.config.missions import normalize_name
 from shenhe.errors import UsageError, spelled
 from shenhe.rows.keys import rows_file
-from shenhe.rows.ledger import read_rows
+from shenhe.rows.ledger import first_row
 from shenhe.rows.manifest import manifest_file, options_of_rows, read_manifest
 from shenhe.rows.promises import Fingerprint, Promise, differences
 from shenhe.shards import list_rows_files
@@ -87,12 +87,11 @@ def options_of_output(rows_path: Path | None) -> Options:
 
 def find_rows(folder: Path, mission: str) -> Path | None:
     """Find the rows file of a mission, by its name or else by its first row."""
-    path = rows_file(folder, mission)
+    path, name = rows_file(folder, mission), normalize_name(mission)
     if path.is_file():
         return path
     for path in list_rows_files(folder):
-        first = next(read_rows(path), None)
-        if first and normalize_name(str(first.get("mission"))) == normalize_name(mission):
+        if name in map(normalize_name, (path.stem, str(first_row(path).get("mission")))):
             return path
     return None
 

@@ -167,9 +167,24 @@ def read_at(path: Path, offset: int, kind: type[RowT]) -> RowT:
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return _parse(path, 0, line, kind)
+        return read_line(path, 0, line, kind)
     except RowError:  # only its message needs the number of the line, which takes long to count
-        return _parse(path, count_lines(path, offset) + 1, line, kind)
+        return read_line(path, count_lines(path, offset) + 1, line, kind)
+
+
+def read_line(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
+    """Read one line of a file; from bytes, which is quicker, and step by step if that fails.
+
+    Raises: RowError for a line that is no row.
+    """
+    if _META in line:  # a row without it is another tool's
+        try:
+            row = kind.model_validate_json(line)
+        except ValidationError:
+            pass
+        else:
+            return _refuse_repeated_keys(path, number, line, row)
+    return _fill_in(path, number, parse_row(path, number, line), line, kind)
 
 
 def caption_files(run_dir: Path) -> list[Path]:
@@ -189,7 +204,7 @@ def _with_offsets(path: Path, kind: type[RowT]) -> Iterator[tuple[int, RowT] | R
     for number, line in read_lines(path):
         try:
             if not line.isspace():
-                yield offset, _parse(path, number, line, kind)
+                yield offset, read_line(path, number, line, kind)
         except RowError as error:
             yield error
         offset += len(line)
@@ -236,18 +251,6 @@ def _describe_bad_rows(rows_path: Path, count: int, first_errors: list[RowError]
     )
     hidden = f"; +{count - MAX_SHOWN}" if count > MAX_SHOWN else ""
     return f"{rows_path}: {lines} could not be read: {listed}{hidden}"
-
-
-def _parse(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
-    """Read one line; from bytes, which is quicker, and once more step by step if that fails."""
-    if _META in line:  # a row without it is another tool's
-        try:
-            row = kind.model_validate_json(line)
-        except ValidationError:
-            pass
-        else:
-            return _refuse_repeated_keys(path, number, line, row)
-    return _fill_in(path, number, parse_row(path, number, line), line, kind)
 
 
 def _fill_in(path: Path, number: int, row: Json, line: bytes, kind: type[RowT]) -> RowT:

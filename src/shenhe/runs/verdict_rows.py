@@ -121,7 +121,9 @@ def group_of(row: SummaryRow) -> Group:
 
 def lines_hash_of(row: SummaryRow) -> str:
     """Fingerprint the lines that a verdict on a row is made from."""
-    return hash_inputs(row.model_dump(mode="json"))
+    fields = {"images", "per_image"}
+    left_out = [{"path": file.path, "kind": file.kind} for file in row.meta.left_out]
+    return hash_inputs({**row.model_dump(include=fields), "meta": {"left_out": left_out}})
 
 
 def make_statement(judgement: Judgement, answer: Answer | None) -> Statement:

@@ -13,7 +13,7 @@ from shenhe.files import whole_file
 from shenhe.row_types import utc_now
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.keys import failures_file
-from shenhe.rows.ledger import OutputLock, read_rows
+from shenhe.rows.ledger import OutputLock, first_row
 from shenhe.rows.manifest import DECIDED_ANEW, Manifest
 from shenhe.rows.promise_fingerprints import (
     fingerprint_of_options,
@@ -76,7 +76,7 @@ def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
     folder = folder if folder.is_dir() else run_dir
     files = []
     for path in list_rows_files(folder):
-        first = next(read_rows(path), {})
+        first = first_row(path)
         if "verdict" not in first and ("raw" not in first or "group_id" not in first):
             continue
         mission = str(first.get("mission") or path.stem)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from shenhe.config import Missions
-from shenhe.errors import RunError
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
-from shenhe.rows.lookup import RowLookup
+from shenhe.rows.lookup import LocatedRow, RowLookup
 from shenhe.rows.promise_fingerprints import find_rows
-from shenhe.rows.readers import KeyedRow
-from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.decide.rows import GroupLines
 from shenhe.runs.deciding import MissionPolicy, policy_of_mission
 from shenhe.runs.verdict_policy import VerdictPolicy
+from shenhe.runs.verdict_rows import lines_hash_of
+from shenhe.values import Label, group_key
 
 
 @dataclass(slots=True)
@@ -54,16 +54,13 @@ class Groups:
         stage_a = self._mission(row.mission).stage_a
         if stage_a is None:
             return GroupLines()
-        rows = stage_a.find(row.key)
+        rows = stage_a.find(row.key) or _find_otherwise(stage_a, row)
         if not rows:
             return GroupLines(expected=True)
         if len(rows) > 1 and (repeats := _repeats_of(rows)).differ:
             return GroupLines(repeats=repeats, is_listed=True, expected=True)
-        try:
-            summary = rows[0].parse()
-        except RunError:
-            return GroupLines(is_listed=True, expected=True)
-        inputs_hash = hash_inputs(rows[0].json)
+        summary = rows[0].row
+        inputs_hash = lines_hash_of(summary) if summary else None
         return GroupLines(summary, inputs_hash, is_listed=True, expected=True)
 
     def count(self) -> int:
@@ -84,8 +81,27 @@ class Groups:
         return self._missions[name]
 
 
-def _repeats_of(rows: list[KeyedRow[SummaryRow]]) -> DuplicateRows:
+def _find_otherwise(
+    stage_a: RowLookup[SummaryRow], row: VerdictRow
+) -> list[LocatedRow[SummaryRow]]:
+    """Find a group whose label only one of both rows names, or whose mission is spelled otherwise.
+
+    Where groups of one id stand under several labels, nobody can tell which of them is meant.
+    """
+    if rows := stage_a.find(group_key(stage_a.mission, row.label, row.group_id)):
+        return rows
+    labels: tuple[Label | None, ...] = ("pass", "fail") if row.label is None else (None,)
+    keys = (group_key(stage_a.mission, label, row.group_id) for label in labels)
+    candidates = [rows for key in keys if (rows := stage_a.find(key))]
+    return candidates[0] if len(candidates) == 1 else []
+
+
+def _repeats_of(rows: Sequence[LocatedRow[SummaryRow]]) -> DuplicateRows:
     """Compare several Stage-A rows of one group."""
+    hashes = (lines_hash_of(located.row) if located.row else "" for located in rows)
     return DuplicateRows(
-        tuple(DuplicateRow(row.path.name, row.line, hash_inputs(row.json)) for row in rows)
+        tuple(
+            DuplicateRow(located.file, located.line, inputs_hash)
+            for located, inputs_hash in zip(rows, hashes, strict=True)
+        )
     )

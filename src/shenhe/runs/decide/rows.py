@@ -59,6 +59,9 @@ def decide_row(
     if repeats is not None:
         doubts = [Doubt(DUPLICATE_GROUP, repeats.description)]
         statement = statement._replace(ruling=None)
+    elif row.verdict is not None and row.meta.why:
+        doubts = [Doubt(code, f"verdict 写{row.verdict}, 行里却写明") for code in row.meta.why]
+        statement = statement._replace(ruling=None)
     elif statement.ruling is not None:
         doubts = _doubts_of_lines(row, statement, lines, policy)
         doubts += policy.doubts(statement, evidence.items)
@@ -81,6 +84,8 @@ def decide_row(
     fields["meta"] = row.meta.model_copy(update=meta)
     if lines.summary and lines.summary.extra:
         fields["extra"] = lines.summary.extra | row.extra
+    if lines.summary and row.label is None:
+        fields["label"] = lines.summary.label
     return row.model_copy(update=fields)
 
 
@@ -106,7 +111,8 @@ def _doubts_of_lines(
     if lines.repeats is not None:
         return [Doubt(DUPLICATE_GROUP, lines.repeats.description)]
     if lines.summary is None:
-        doubts = _former_doubts(row, (LEFT_OUT, DUPLICATE_GROUP))
+        doubts = left_out_doubts(statement.ruling, row.meta.left_out)
+        doubts = doubts or _former_doubts(row, (LEFT_OUT, DUPLICATE_GROUP))
         if statement.ruling == PASS and (lines.expected or policy.rules):
             doubts.append(incomplete_doubt(NO_LINES))
         return doubts
@@ -115,7 +121,8 @@ def _doubts_of_lines(
         doubts.append(incomplete_doubt(gap))
     if row.meta.inputs_hash not in (None, lines.inputs_hash):
         doubts.append(incomplete_doubt(OTHER_LINES))
-    return doubts + left_out_doubts(statement.ruling, summary.meta.left_out)
+    left_out = summary.meta.left_out or row.meta.left_out
+    return doubts + left_out_doubts(statement.ruling, left_out)
 
 
 def _former_doubts(row: VerdictRow, kept: Sequence[str]) -> list[Doubt]:

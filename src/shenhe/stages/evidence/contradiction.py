@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from shenhe.config.evidence import EvidenceRules
@@ -13,105 +14,40 @@ from shenhe.stages.evidence.doubts import is_ignored
 from shenhe.stages.evidence.rules import ReadyRules, make_ready
 from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, TURNS, concerns, states, subjects
 
-MAX_LENGTH = 4000
-"""Characters of a reason that are looked at."""
+MAX_LENGTH = 10_000
+"""Characters of a reason; what nobody reads to its end is no reason for a 通过."""
 MAX_REMEMBERED = 4096
 """Clauses that are remembered with what they say."""
 _REFUSALS = (
-    *(
-        "不通过",
-        "不合格",
-        "不予通过",
-        "不能通过",
-        "不应通过",
-        "未通过",
-        "不可通过",
-        "不给通过",
-        "不达标",
-    ),
-    *("无法通过", "不予认可", "不过关"),
+    *("不通过", "不合格", "不予通过", "不能通过", "不应通过", "未通过", "不可通过"),
+    *("不给通过", "不达标", "无法通过", "不予认可", "不过关"),
 )
 _FAULTS = (
-    *(
-        "装反",
-        "反装",
-        "松动",
-        "脱落",
-        "破损",
-        "断裂",
-        "不符合",
-        "未按要求",
-        "不满足",
-        "不合理",
-        "未达到要求",
-    ),
-    *(
-        "未拧紧",
-        "没有拧紧",
-        "没拧紧",
-        "未紧固",
-        "未固定",
-        "不牢",
-        "露铜",
-        "裸露",
-        "复接",
-        "生锈",
-        "锈蚀",
-    ),
-    *("安装错误", "方向错误", "散乱", "凌乱", "未安装", "未配备", "不规范", "有误"),
+    *("装反", "反装", "松动", "脱落", "破损", "断裂", "不符合", "未按要求", "不满足"),
+    *("不合理", "未达到要求", "未拧紧", "没有拧紧", "没拧紧", "未紧固", "未固定", "不牢"),
+    *("露铜", "裸露", "复接", "生锈", "锈蚀", "安装错误", "方向错误", "散乱", "凌乱"),
+    *("未安装", "未配备", "不规范", "有误"),
 )
 _MISSING = (
-    *(
-        "未见",
-        "未看到",
-        "没看到",
-        "看不到",
-        "看不见",
-        "缺少",
-        "缺失",
-        "没有",
-        "未拍到",
-        "没拍到",
-        "未拍摄",
-    ),
-    *("不可见", "未显示", "未提供", "未出现", "未发现", "未包含", "缺"),
+    *("未见", "未看到", "没看到", "看不到", "看不见", "缺少", "缺失", "没有", "未拍到"),
+    *("没拍到", "未拍摄", "不可见", "未显示", "未提供", "未出现", "未发现", "未包含", "缺"),
 )
 _UNCLEAR = (
-    *(
-        "看不清",
-        "看不出",
-        "无法看清",
-        "无法确认",
-        "无法判断",
-        "无法辨认",
-        "无法识别",
-        "不能确认",
-        "难以确认",
-    ),
-    *(
-        "难以判断",
-        "不完整",
-        "不确定",
-        "存疑",
-        "有疑问",
-        "有疑义",
-        "需复核",
-        "待确认",
-        "待复核",
-        "建议复核",
-        "疑似",
-    ),
+    *("看不清", "看不出", "无法看清", "无法确认", "无法判断", "无法辨认", "无法识别"),
+    *("不能确认", "难以确认", "难以判断", "不完整", "不确定", "存疑", "有疑问", "有疑义"),
+    *("需复核", "待确认", "待复核", "建议复核", "疑似"),
 )
 _SENTENCES = re.compile("[\x01;!?]|\\.(?![0-9])")
 _CLAUSES = re.compile("[,…]")
+_PIECES = re.compile("[，,；;。!！?？…\n]")
 _CONDITION = re.compile("^(?:若|如果|如有|如(?![图上下前此])|否则|倘若|假如|一旦|只要|除非|凡)")
 _CONSEQUENCE = re.compile("^(?:则|就|即|应|才|判|视为|否则)")
 _IN_CONDITION = re.compile("^[^图]{1,8}$")
 """A clause between a condition and what follows from it."""
 _DEFECT = re.compile(
     "异常|问题|缺陷|现象|情况|瑕疵|隐患|遮挡|矛盾|冲突|疑问|备注|不符|错误|损坏|变形|杂乱|违规|违反|"
-    "无关|其他|其它|其余|多余|不通过|不合格|影响|弯折|打折|缠绕|交叉|拉扯|受力|挤压|划伤|老化|断开|外露|脱皮|锈|腐蚀|"
-    "打结|虚接|错位|歪斜|倾斜|偏移|裂|缝隙|遗漏|漏装|缺装|需复核|否定|未|不"
+    "其他|其它|其余|多余|不通过|不合格|弯折|打折|缠绕|交叉|拉扯|受力|挤压|划伤|老化|断开|外露|脱皮|锈|腐蚀|"
+    "打结|虚接|错位|歪斜|倾斜|偏移|裂|缝隙|遗漏|漏装|缺装|需复核|否定"
 )
 """What may be absent: its absence is good, or concerns nothing."""
 _NEEDLESS = re.compile("无需|无须|不需要|不用安装|免装")
@@ -121,8 +57,6 @@ _EVERYWHERE = re.compile("各图|所有|全部|均未|都未|均没|都没|均�
 _EXCUSE = re.compile("无关|不影响|不涉及|不作为|忽略|不属于|不纳入|不计入")
 _IT = re.compile("其(?![他它余中])|该(?!图|张)|此处")
 _RIGHT = re.compile("符合|合格|可见|显示|看到|齐全|正确|满足|已|有保护|补充|清晰|完整|拧紧|牢固")
-
-
 _NOTHING_NAMED = frozenset({""})
 """What a doubt is about that names nothing."""
 
@@ -139,6 +73,35 @@ class Clause(NamedTuple):
     excused: bool
 
 
+@dataclass(frozen=True)
+class _Right:
+    """What the clauses of a reason say to be there, and right."""
+
+    clauses: list[Clause]
+
+    def has(self, names: frozenset[str]) -> bool:
+        """Whether a clause says so of all that is named, or of it without naming it."""
+        return names <= self._names or self._of_it
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        return [
+            text
+            for text, *_ in self.clauses
+            if _RIGHT.search(text)
+            and not NEGATION.search(HARMLESS.sub("", text))
+            and not any(word in text for word in (*_MISSING, *_UNCLEAR))
+        ]
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset().union(*map(subjects, self._texts))
+
+    @cached_property
+    def _of_it(self) -> bool:
+        return any(_IT.search(text) and not subjects(text) for text in self._texts)
+
+
 def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
     """Find what in the reason of a 通过 contradicts it; empty if nothing does.
 
@@ -151,21 +114,30 @@ def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
         ''
     """
     ready = make_ready(rules) if rules is not None else None
-    text = flatten(reason[:MAX_LENGTH].replace("，", ","))
+    if len(reason) > MAX_LENGTH:
+        return f"{reason[:20]}…"
+    text = flatten(reason.replace("，", ","))
     alarms = _alarms(ready)
     if not alarms.search(text):
         return ""
     needless = bool(_NEEDLESS.search(text)) and not _NEEDED.search(text)
     clauses = list(_clauses(text))
+    right = _Right(clauses)
     for clause in clauses:
         if not alarms.search(clause.text):
             continue
         lacks = _weigh(clause.text, ready, needless)
         if lacks is None or (lacks == _NOTHING_NAMED and clause.excused):
             continue
-        if not (clause.of_photo and lacks and _stands_elsewhere(lacks, clauses)):
-            return clause.text
+        if not (clause.of_photo and lacks and right.has(lacks)):
+            return _as_written(clause.text, reason)
     return ""
+
+
+def _as_written(clause: str, reason: str) -> str:
+    """Find a clause in the reason's own letters and blanks."""
+    pieces = (piece.strip() for piece in _PIECES.split(reason))
+    return next((piece for piece in pieces if clause in flatten(piece)), clause)
 
 
 @lru_cache(maxsize=64)
@@ -266,18 +238,6 @@ def _is_in_doubt(clause: str, names: frozenset[str], rules: ReadyRules) -> bool:
         for part in pattern.parts
     }
     return any(concerns(part, names) for part in rules.parts() if part not in minor)
-
-
-def _stands_elsewhere(names: frozenset[str], clauses: list[Clause]) -> bool:
-    """Whether another clause says that all of it is there, and right."""
-    right = [
-        subjects(text) or (names if _IT.search(text) else frozenset())
-        for text, *_ in clauses
-        if _RIGHT.search(text)
-        and not NEGATION.search(HARMLESS.sub("", text))
-        and not any(word in text for word in (*_MISSING, *_UNCLEAR))
-    ]
-    return names <= frozenset().union(*right)
 
 
 def _is_needed(names: frozenset[str], rules: ReadyRules, unnamed: bool) -> bool:
