@@ -113,6 +113,12 @@ def _describe_sample(finding: Finding) -> Iterator[Words]:
             " the promise is not below it. To go lower, `shenhe decide` without a threshold,"
             " then promise on what that writes",
         )
+    yield from _describe_left_out(finding)
+
+
+def _describe_left_out(finding: Finding) -> Iterator[Words]:
+    """Say of which groups people said too little, and which the model has seen before."""
+    sample = finding.sample
     if sample.unseen and finding.threshold is not None:
         yield Words(
             f"{sample.unseen:,} 个可放行的组没有人工结论：承诺高于其中任何一组",
