@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from shenhe.cli.main import exit_code
-from shenhe.cli.promise import COLUMNS
 from shenhe.rows.promises import read_promise
 from shenhe.values import FAIL, PASS
 from tests.promise.runs import (
@@ -45,7 +44,7 @@ def test_what_is_promised_is_written(tmp_path: Path, capsys: pytest.CaptureFixtu
     cells = [cell.strip() for cell in row.split("│")[2:-1]]
     assert cells == ["2.2500", "0.9047", "100", "1", "1", "12.0%", "200"]
     assert more.count("%") == 5
-    assert max(map(len, printed.splitlines())) <= COLUMNS
+    assert max(map(len, printed.splitlines())) <= 200
     assert exit_code(["evaluate", "verdicts", str(run_dir), "--max-false-pass", "0.05"]) == 0
     assert row in capsys.readouterr().out
 
