@@ -31,8 +31,9 @@ ITEMS = (
     "螺丝、光纤插头/BBU安装螺丝,符合要求×{count}",
     "光纤/有保护措施,弯曲半径合理/蛇形管×{count}",
     "标签/NR{code}-{brand}-{count}F×1",
-    "BBU设备/{brand},只显示部分/需复核备注:无法判断品牌×1",
 )
+REMARKED = 0.17
+"""Share of lines with a remark."""
 REASONS = (
     "图片_{photo}中BBU设备机柜空间充足，按要求配备了挡风板，安装方向正确，标签NR{code}清晰",
     "图片_{photo}显示BBU设备完整，编号{code}，挡风板安装方向正确，符合要求",
@@ -117,6 +118,8 @@ def _items(chance: random.Random) -> Iterator[str]:
     for index in sorted(chance.sample(range(len(ITEMS)), chance.randint(1, 4))):
         code, count = chance.randint(1000, 9_999_999), chance.choice((1, 1, 1, 2, 2, 3))
         yield ITEMS[index].format(brand=brand, code=code, count=count)
+    if chance.random() < REMARKED:
+        yield f"BBU设备/{brand},只显示部分/需复核备注:无法判断品牌×1"
 
 
 def _verdict(

@@ -19,6 +19,7 @@ from shenhe.messages import RequestFailed
 from shenhe.rows.promise_fingerprints import fingerprint_of_run
 from shenhe.rows.promises import MissionPromise, Promise, write_promise
 from shenhe.runs import VerdictPolicy
+from shenhe.runs.decide.workers import MIN_LINES
 from shenhe.runs.fsck import check_run
 from shenhe.values import FAIL, PASS
 from tests.runs.judged import BAFFLE, GROUND, MISSIONS, PASSED, WHOLE, Judged
@@ -423,15 +424,51 @@ def test_what_was_decided_is_a_run_to_every_other_command(run: Judged) -> None:
     assert _decide(run) == 1
 
 
-def test_killed_at_any_moment_files_are_whole(tmp_path: Path) -> None:
-    run = Judged(tmp_path / "run", BAFFLE)
-    run.write(*[{"图片_1": WHOLE}] * 3000)
+ON_ONE_PROCESSOR = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from shenhe.cli.main import exit_code
+sys.exit(exit_code(sys.argv[1:]))
+"""
+
+
+def _many(folder: Path, *further: Row) -> Judged:
+    """So many verdicts that two processes decide them."""
+    run = Judged(folder / "run", BAFFLE)
+    run.write(*[{"图片_1": WHOLE}] * MIN_LINES)
     base = {"mission": BAFFLE, "verdict": "通过", "reason": "符合要求", "p_pass": 0.9}
-    _write(run.path("stage_b"), [{"group_id": f"g{n}"} | base for n in range(3000)])
+    rows = [{"group_id": f"g{n}"} | base for n in range(MIN_LINES)]
+    rows[3] |= {"reason": "此项不通过"}
+    rows[-3] |= {"verdict": "不通过"}
+    _write(run.path("stage_b"), [*rows, *(base | row for row in further)])
+    return run
+
+
+def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
+    run = _many(tmp_path, {"group_id": ""})
+    one = [sys.executable, "-c", ON_ONE_PROCESSOR, "decide", str(run.out), "--output-dir"]
+    assert subprocess.run([*one, str(tmp_path / "one")], check=False).returncode == 1
+    assert _decide(run) == 1
+    assert _without_time(_rows(run)) == _without_time(_rows(run, "one"))
+    failures = _without_time(_rows(run, kind=".failures"))
+    assert failures == _without_time(_rows(run, "one", ".failures"))
+    assert [row["code"] for row in failures] == ["contradiction", "row"]
+    assert len(_rows(run)) == MIN_LINES
+
+
+def test_a_group_in_both_halves_is_found(tmp_path: Path) -> None:
+    run = _many(tmp_path, {"group_id": "g5", "verdict": "不通过"})
+    assert _decide(run) == 1
+    assert len(_rows(run)) == MIN_LINES
+    assert _rows(run)[5]["meta"]["why"] == ["duplicate_group"]
+
+
+def test_killed_at_any_moment_files_are_whole(tmp_path: Path) -> None:
+    run = _many(tmp_path)
     command = [sys.executable, "-m", "shenhe", "decide", str(run.out)]
     command += ["--output-dir", str(tmp_path / "anew"), "--pass-above"]
     began = time.monotonic()
-    assert subprocess.run([*command, "0.5"], check=False, capture_output=True).returncode == 0
+    assert subprocess.run([*command, "0.5"], check=False, capture_output=True).returncode == 1
     whole = time.monotonic() - began
     old = _without_time(_rows(run))
     chance, interrupted = random.Random(0), 0
@@ -441,10 +478,10 @@ def test_killed_at_any_moment_files_are_whole(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL if kill % 2 else signal.SIGINT)
         interrupted += process.wait() in (130, -signal.SIGKILL)
         rows = _without_time(_rows(run))
-        assert len(rows) == 3000
-        assert rows == old or {row["verdict"] for row in rows} == {None}
+        assert len(rows) == MIN_LINES
+        assert rows == old or all(row["verdict"] != PASS for row in rows)
     assert interrupted >= 4
     assert subprocess.run([*command, "0.95"], check=False, capture_output=True).returncode == 1
-    assert {row["verdict"] for row in _rows(run)} == {None}
-    assert len(_rows(run, kind=".failures")) == 3000
+    assert {row["verdict"] for row in _rows(run)} == {None, FAIL}
+    assert len(_rows(run, kind=".failures")) == MIN_LINES - 1
     assert not [name for name in os.listdir(tmp_path / "anew" / "stage_b") if ".new" in name]

@@ -24,8 +24,8 @@ class KeptCounts:
 class RunCounts:
     """Counts of one run; `already` were done before it began.
 
-    `resume`, `note_stale` and `add_item` alone write them, but for `passed_over` and `faults`,
-    which the input of the run fills while it is listed.
+    `resume`, `note_stale`, `add_item` and `add_groups` alone write them, but for `passed_over` and
+    `faults`, which the input of the run fills while it is listed.
 
         >>> counts = RunCounts()
         >>> counts.resume(done=5, undecided=1)
@@ -93,6 +93,12 @@ class RunCounts:
         self.new_tokens += new_tokens
         self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
         self.repairs.update(repairs)
+
+    def add_groups(self, *, done: int, failed: int, undecided: int) -> None:
+        """Count finished groups of which nothing else is counted; undecided ones are done too."""
+        self.done += done
+        self.failed += failed
+        self.undecided += undecided
 
     def kept(self) -> KeptCounts:
         """Sum up the groups of the output."""

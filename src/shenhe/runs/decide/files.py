@@ -11,6 +11,7 @@ from shenhe.config import Missions
 from shenhe.errors import RunError
 from shenhe.files import whole_file
 from shenhe.row_types import utc_now
+from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import OutputLock, first_row
@@ -27,6 +28,7 @@ from shenhe.runs.decide.changes import Changes
 from shenhe.runs.decide.folder import STAGE, DecideFolder
 from shenhe.runs.decide.groups import Groups
 from shenhe.runs.decide.passes import Pass
+from shenhe.runs.decide.workers import write_all
 from shenhe.runs.deciding import MissionPolicy, policy_of_mission
 from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.shards import list_rows_files
@@ -101,25 +103,28 @@ def decide_file(
     rows_path = folder.stage_b / file.path.name
     with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy)) as groups:
         manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission)))
-        changes = Changes()
-        manifest.write(changes.counts, "running")
+        counts = RunCounts()
+        manifest.write(counts, "running")
         repeats: Mapping[str, DuplicateRows] = {}
         with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
             while True:
-                timestamp = utc_now()
-                one_pass = Pass(file.path, groups, timestamp, repeats)
+                one_pass = Pass(file.path, groups, utc_now(), repeats)
                 with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
-                    one_pass.write(rows_to, failures_to)
+                    if repeats:
+                        one_pass.write(rows_to, failures_to)
+                        break
+                    write_all(one_pass, file.path, rows_to, failures_to)
                 # Several rows of a group are found once all were read; then all is written again.
-                if repeats or not (repeats := one_pass.find_repeats()):
+                repeats = one_pass.find_repeats()
+                if not repeats:
                     break
             drop_index(rows_path)
         changes = one_pass.changes
-        changes.unconfigured = groups.unconfigured
+        changes.count(counts)
         if count_torn_bytes(file.path):
-            changes.counts.faults.append(f"{file.path}: ends in the middle of a row, left out")
-        if missing := groups.count() - one_pass.with_lines:
+            counts.faults.append(f"{file.path}: ends in the middle of a row, left out")
+        if missing := groups.count() - changes.with_lines:
             fault = f"{missing} groups of Stage-A have no verdict; `shenhe judge` makes it"
-            changes.counts.faults.append(f"{file.mission}: {fault}")
-        manifest.write(changes.counts, "ended", changes.counts.kept().groups)
+            counts.faults.append(f"{file.mission}: {fault}")
+        manifest.write(counts, "ended", counts.kept().groups)
     return changes

@@ -28,7 +28,7 @@ class Pass:
     """One pass over the verdicts of a file.
 
     `repeats` are groups with several verdicts: one row is written of each, undecided if they
-    differ. `with_lines` counts the groups that have lines.
+    differ. `hashes` are those of the keys of all verdicts.
     """
 
     def __init__(
@@ -36,21 +36,22 @@ class Pass:
     ) -> None:
         self._path, self._groups, self._repeats = path, groups, repeats
         self._timestamp = timestamp
-        self._hashes = array("q")
-        self.changes, self.with_lines = Changes(), 0
+        self.changes, self.hashes = Changes(), array("q")
 
-    def write(self, rows: IO[bytes], failures: IO[bytes]) -> None:
-        """Write a row a group, and the failures of those that are undecided.
+    def write(
+        self, rows: IO[bytes], failures: IO[bytes], start: int = 0, stop: int | None = None
+    ) -> None:
+        """Write a row a group, and the failures of those that are undecided, of some lines.
 
         Raises: RunError if rows cannot be read.
         """
         written: set[str] = set()
-        for row in read_each_whole(self._path, VerdictRow):
+        for row in read_each_whole(self._path, VerdictRow, start, stop):
             if isinstance(row, RowError):
                 failures.write(_line(self._failure_of_line(row)))
-                self.changes.add_failed()
+                self.changes.failed += 1
                 continue
-            self._hashes.append(hash(row.key))
+            self.hashes.append(hash(row.key))
             if row.key in self._repeats:
                 if row.key in written:
                     continue
@@ -60,10 +61,11 @@ class Pass:
             if decided.verdict is None:
                 failures.write(_line(failure_of(decided)))
             self.changes.add(row, decided)
+        self.changes.unconfigured = self._groups.unconfigured
 
     def find_repeats(self) -> dict[str, DuplicateRows]:
         """Find the groups with several verdicts; only if hashes agree are the rows read again."""
-        values, counts = np.unique(np.frombuffer(self._hashes, np.int64), return_counts=True)
+        values, counts = np.unique(np.frombuffer(self.hashes, np.int64), return_counts=True)
         suspects = set(values[counts > 1].tolist())
         repeated: defaultdict[str, list[DuplicateRow]] = defaultdict(list)
         for row in read_each(self._path, VerdictRow) if suspects else ():
@@ -76,7 +78,7 @@ class Pass:
 
     def _decide(self, row: VerdictRow) -> VerdictRow:
         lines, policy = self._groups.lines(row), self._groups.policy(row.mission)
-        self.with_lines += lines.is_listed
+        self.changes.with_lines += lines.is_listed
         repeats = self._repeats.get(row.key)
         if repeats is not None and not repeats.differ:
             repeats = None

@@ -18,7 +18,7 @@ from shenhe.stages.evidence.wording import find_worded
 MAX_REMEMBERED = 8192
 """Lines, and items, that are remembered with what they show."""
 _COUNTED = re.compile(r"×0*[1-9][0-9]*$")
-_PLAIN_LABEL = re.compile(r"标签/(?!无法识别|备注|需复核)[\w-]+$")
+_LABEL_TEXT = re.compile(r"(?<![^，])标签/(?!无法识别|备注|需复核)[\w-]+(?=×[0-9]+(?:，|$))")
 _NOTHING: frozenset[int] = frozenset()
 
 
@@ -50,9 +50,16 @@ class Showing(NamedTuple):
     distances: frozenset[str] = frozenset()
 
 
-@lru_cache(maxsize=MAX_REMEMBERED)
 def look_at(line: str, rules: ReadyRules) -> Showing:
-    """Hold a line against rules."""
+    """Hold a line against rules.
+
+    Lines are nearly all distinct by the texts of their labels, which no rule asks for.
+    """
+    return _remember_line(_LABEL_TEXT.sub("标签/A", line), rules)
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _remember_line(line: str, rules: ReadyRules) -> Showing:
     showings = []
     for item in [] if may_be_json(line) else line.split("，"):
         count = _COUNTED.search(item)
@@ -65,12 +72,8 @@ def look_at(line: str, rules: ReadyRules) -> Showing:
     return Showing(*(frozenset().union(*sets) for sets in zip(*showings, strict=True)))
 
 
-def _look_at_item(item: str, rules: ReadyRules) -> Showing | None:
-    return _remember_item("标签/A" if _PLAIN_LABEL.match(item) else item, rules)
-
-
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _remember_item(item: str, rules: ReadyRules) -> Showing | None:
+def _look_at_item(item: str, rules: ReadyRules) -> Showing | None:
     """Hold a counted item against rules; None if it has a remark, which may be about others."""
     line = read_line(f"{item}×1", rules.own)
     if line.remarks or any(item.reasons for item in line.items):
