@@ -213,21 +213,19 @@ def _describe_limits(by_audit: bool) -> Iterator[Words]:
         )
 
 
-def _describe_corrections(proposal: Proposal) -> Iterator[str]:
+def _describe_corrections(proposal: Proposal) -> Iterator[Words]:
     corrected = sum(finding.sample.corrected for finding in proposal.findings.values())
     if not corrected:
         return
     missed = spelled("missed_by_people", "W")
-    yield (
+    yield Words(
+        f"已更正 {corrected:,} 条人工结论，都是模型判通过的组；模型没有放行的组里，"
+        "错判的“不合格”仍然算作拦下的不合格。"
+        f"如果其中还有比例 W 是错的，真正的误放行会是 1 / (1 - W) 倍：{missed} 可以把它考虑进去",
         f"{corrected:,} labels were put right, all of groups that the model passes: wrong ones of"
         " failed groups that it does not pass still count as bad groups that stop. If a share W of"
         f" the failed groups is still wrong, 1 / (1 - W) times as many bad groups pass: {missed}"
-        " allows for it"
-    )
-    yield (
-        f"已更正 {corrected:,} 条人工结论，都是模型判通过的组；模型没有放行的组里，"
-        "错判的“不合格”仍然算作拦下的不合格。"
-        f"如果其中还有比例 W 是错的，真正的误放行会是 1 / (1 - W) 倍：{missed} 可以把它考虑进去"
+        " allows for it",
     )
 
 
