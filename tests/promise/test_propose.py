@@ -99,10 +99,12 @@ def test_corrected_labels_are_told_with_what_they_leave(tmp_path: Path) -> None:
     """Wrong labels of groups that the model does not pass are never looked at."""
     rows = [*failed_rows(100, [9.0]), *good_rows(50)]
     run_dir = write_run(tmp_path, rows)
-    assert not any("put right" in line for line in describe(propose(run_dir, Terms(GOAL))))
+    before = describe(propose(run_dir, Terms(GOAL)))
+    assert not any("put right" in line.en for line in before)
     decide(run_dir, rows[0], PASS, label_wrong=True)
     lines = describe(propose(run_dir, Terms(GOAL)))
-    assert any("1 labels were put right" in line and "1 / (1 - W)" in line for line in lines)
+    assert any("1 labels were put right" in line.en and "1 / (1 - W)" in line.en for line in lines)
+    assert any("已更正 1 条人工结论" in line.zh for line in lines)
 
 
 def test_too_few_failed_groups(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from shenhe.formats import verdict
-from shenhe.row_types import Failure, SummaryRow, VerdictRow
+from shenhe.row_types import Evidence, Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.statements import Statement, codes_of, split_reason, statement_of
 from shenhe.rows.verdict_inputs import describe_missing_lines
@@ -54,25 +54,18 @@ def decide_row(
 
     What the model said nothing of stays undecided for the reason that it had.
     """
-    statement = statement_of(row)
     evidence = policy.find_evidence(lines.summary.per_image if lines.summary else {})
-    meta: dict[str, object] = {"evidence": evidence, "promise": policy.promise_hash}
-    fields: dict[str, object] = {"timestamp": timestamp}
-    if repeats is not None:
-        doubts = [Doubt(DUPLICATE_GROUP, repeats.description)]
-        statement = statement._replace(ruling=None)
-    elif row.verdict is not None and row.meta.why:
-        doubts = [Doubt(code, f"verdict 写{row.verdict}, 行里却写明") for code in row.meta.why]
-        statement = statement._replace(ruling=None)
-    elif statement.ruling is not None:
-        doubts = _doubts_of_lines(row, statement, lines, policy)
-        doubts += policy.doubts(statement, evidence.items)
-    elif row.verdict is not None:
-        doubts = [Doubt(CONTRADICTION, f"verdict 写{row.verdict}, raw 写的却不是")]
-    else:
-        doubts = []
+    statement, doubts = _doubt(row, repeats, lines, policy, evidence)
+    meta: dict[str, object] = {
+        "evidence": evidence,
+        "promise": policy.promise_hash,
+        "ruling": statement.ruling,
+    }
+    fields: dict[str, object] = {
+        "timestamp": timestamp,
+        "extra": _extra(row, lines, held=bool(doubts)),
+    }
     if doubts:
-        doubts = sorted_doubts(doubts)
         fields |= {"verdict": None, "status": "undecided", "raw": row.raw or _render(statement)}
         fields["reason"] = f"{doubts[0].code}: {describe_doubts(doubts)}"
         meta["why"] = codes_of_doubts(doubts)
@@ -82,15 +75,44 @@ def decide_row(
         fields |= {"verdict": statement.ruling, "status": "decided"}
         fields["reason"] = row.reason if row.verdict is not None else statement.reason
         meta |= {"why": [], "inputs_hash": row.meta.inputs_hash or lines.inputs_hash}
-    meta["ruling"] = statement.ruling
     fields["meta"] = row.meta.model_copy(update=meta)
-    extra: dict[str, JsonValue] = (lines.summary.extra if lines.summary else {}) | row.extra
-    if doubts and row.verdict is not None and row.reason not in row.raw:
-        extra = {**extra, "reason": row.reason}  # what it was held back for is to be found again
-    fields["extra"] = extra
     if lines.summary and row.label is None:
         fields["label"] = lines.summary.label
     return row.model_copy(update=fields)
+
+
+def _doubt(
+    row: VerdictRow,
+    repeats: DuplicateRows | None,
+    lines: GroupLines,
+    policy: MissionPolicy,
+    evidence: Evidence,
+) -> tuple[Statement, list[Doubt]]:
+    """List why the verdict of a row does not stand, beside what the model said.
+
+    It said nothing that can be trusted where verdicts, or parts of the row, contradict each other.
+    """
+    statement = statement_of(row)
+    nothing = statement._replace(ruling=None)
+    if repeats is not None:
+        return nothing, [Doubt(DUPLICATE_GROUP, repeats.description)]
+    if row.verdict is not None and row.meta.why:
+        problem = f"verdict 写{row.verdict}, 行里却写明"
+        return nothing, sorted_doubts([Doubt(code, problem) for code in row.meta.why])
+    if statement.ruling is not None:
+        doubts = _doubts_of_lines(row, statement, lines, policy)
+        return statement, sorted_doubts([*doubts, *policy.doubts(statement, evidence.items)])
+    if row.verdict is not None:
+        return statement, [Doubt(CONTRADICTION, f"verdict 写{row.verdict}, raw 写的却不是")]
+    return statement, []
+
+
+def _extra(row: VerdictRow, lines: GroupLines, *, held: bool) -> dict[str, JsonValue]:
+    """Join the keys of other tools; a reason that is overwritten is kept, to be found again."""
+    extra: dict[str, JsonValue] = (lines.summary.extra if lines.summary else {}) | row.extra
+    if held and row.verdict is not None and row.reason not in row.raw:
+        return {**extra, "reason": row.reason}
+    return extra
 
 
 def failure_of(row: VerdictRow) -> Failure:
