@@ -50,7 +50,7 @@ def _row(
     return row | {"extra": extra} if extra else row
 
 
-def _verdict(row: Row, ruling: str, *, decided: bool = True, **meta: Any) -> Row:
+def _verdict(row: Row, ruling: str, /, *, decided: bool = True, **meta: Any) -> Row:
     kept = {key: row[key] for key in ("group_id", "mission", "label")}
     kept |= {"verdict": ruling if decided else None, "reason": "r", "p_pass": 0.9}
     kept |= {"status": "decided" if decided else "undecided", "raw": f"{ruling}\n理由: r"}
@@ -86,7 +86,7 @@ def run(tmp_path: Path) -> Path:
         _verdict(row, "不通过" if row["group_id"] in ("stated", "baffle") else "通过")
         for row in SOME
     ]
-    verdicts[1] = _verdict(SOME[1], "通过", decided=False, why=["evidence_missing"])
+    verdicts[1] = _verdict(SOME[1], "通过", decided=False, ruling="通过", why=["evidence_missing"])
     _write(tmp_path, "stage_b", verdicts)
     return tmp_path
 

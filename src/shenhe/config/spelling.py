@@ -15,6 +15,21 @@ DISTANCE: Final = "站点距离"
 GROUP: Final = "组"
 
 _TO_STRONG = str.maketrans(dict.fromkeys("，；;。\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", STRONG))
+_UNSEEN = re.compile(
+    "[\u0300-\u036f\u00ad\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u20d0-\u20ff\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Characters that nobody sees, or that only mark the one before them: no word may hide in them."""
+_TRADITIONAL: Final = dict(
+    zip(
+        "無護擰緊銅複鏽銹彎徑亂裝錯誤絲纖頭擋風設備櫃處電線標籤顯佈斷見沒鬆動脫損規範滿達過圖關註認識別確該應須"
+        "齊離組項體鎧點綁紮釘牆機網數並與個張號紅導連結維內層從這兩對側為時實際發現環",
+        "无护拧紧铜复锈锈弯径乱装错误丝纤头挡风设备柜处电线标签显布断见没松动脱损规范满达过图关注认识别确该应须"
+        "齐离组项体铠点绑扎钉墙机网数并与个张号红导连结维内层从这两对侧为时实际发现环",
+        strict=True,
+    )
+)
+_IN_TRADITIONAL = re.compile(f"[{''.join(_TRADITIONAL)}]")
 _SCREWS = re.compile(
     r"(?<![装地端])螺丝[、/,\x01及和与]{1,2}光纤插头|光纤插头[、/,及和与]螺丝(?=[/,×]|$)"
 )
@@ -69,12 +84,18 @@ ATTRIBUTES: Final = frozenset(
 
 
 def flatten(text: str) -> str:
-    r"""Write a text in one spelling: NFKC, lower case, no blanks, what joins items as STRONG.
+    r"""Write a text in one spelling: NFKC, simplified, lower case, what joins items as STRONG.
+
+    Blanks are left out, and so are characters that nobody sees.
 
     >>> flatten("螺丝、光纤插头 / BBU安装螺丝，标签").split(STRONG)
     ['螺丝光纤插头/bbu安装螺丝', '标签']
     """
     text = unicodedata.normalize("NFKC", text.translate(_TO_STRONG)).casefold()
+    if not text.isascii():
+        text = _UNSEEN.sub("", text)
+        if _IN_TRADITIONAL.search(text):
+            text = _IN_TRADITIONAL.sub(lambda match: _TRADITIONAL[match[0]], text)
     return _SCREWS.sub(SCREWS, "".join(text.split()))
 
 

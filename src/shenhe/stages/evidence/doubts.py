@@ -16,7 +16,9 @@ _CAUSE = re.compile(
     "遮挡|挡住|模糊|只拍|仅拍|拍摄|部分|局部|角度|反光|光线|太暗|过暗|距离|画面|画质|不清晰"
 )
 """Why something cannot be told: a reason that belongs to the one beside it."""
-_PARTIAL = re.compile("(?:部分|局部|一段|一小段|一截).*保护|保护.*(?:部分|局部|一段|一小段|一截)")
+PARTIAL = re.compile(
+    "(?:部分|局部|一段|一小段|一截).*(?:保护|裸露)|(?:保护|裸露).*(?:部分|局部|一段|一小段|一截)"
+)
 """Protection of a part: a doubt, not a bare fibre."""
 _LACKING = re.compile("缺少|缺失|缺了|缺|少一[颗个]|少了")
 _UNSEEN = re.compile("未见|没有|没看到|未看到|看不到|未拍到|没拍到|不可见|未显示")
@@ -93,7 +95,7 @@ def is_ignored(reason: str, rules: ReadyRules) -> bool:
 def _weigh(reason: str, item: Item | None, line: Line, rules: ReadyRules, remarks: Remarks) -> None:
     for clause in TURNS.split(reason):
         names = _names(clause, item, rules)
-        partial = _PARTIAL.search(clause) is not None
+        partial = PARTIAL.search(clause) is not None
         faults = [
             index
             for index, fault in enumerate(rules.faults)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from shenhe.config.spelling import DISTANCE, KINDS, LABEL, SCREWS, flatten, spell_category
@@ -11,6 +12,7 @@ from shenhe.stages.evidence.items import EMPTY_REMARKS, Item, Line, split_reason
 
 _CATEGORY, _REMARKS = "类别", "备注"
 _LEVELS = re.compile("[/,、\x01]")
+_DIGITS = re.compile("[0-9]{1,9}")
 _NO_ATTRIBUTES = frozenset({"数量", "组", "组号", "分组"})
 _SHORT = {
     **dict.fromkeys(("免装", "免安装", "无需", "不需要", "不需安装"), "无需安装"),
@@ -109,11 +111,22 @@ def _attributes(key: str, node: JsonNode, category: str) -> Counts:
 def _counted(node: JsonNode) -> Iterator[tuple[str, int]]:
     if isinstance(node, JsonObject):
         for value, count in node.members:
-            number = count.value if isinstance(count, JsonScalar) else 1
-            if number and number != "0":
-                yield value, 1 if isinstance(number, str) else int(min(max(number, 1), _MOST))
+            number = _number(count)
+            if number >= 0:
+                yield value, number
     else:
         yield from ((text, 1) for text in _texts(node))
+
+
+def _number(count: JsonNode) -> int:
+    """Read how many have an attribute: -1 for none, 0 where nobody can tell whether any has."""
+    value = count.value if isinstance(count, JsonScalar) else 1
+    if isinstance(value, str):
+        digits = _DIGITS.search(unicodedata.normalize("NFKC", value))
+        value = int(digits[0]) if digits else -1
+    if value < 0:
+        return 0
+    return int(min(max(value, 1), _MOST)) if value else -1
 
 
 def _texts(node: JsonNode) -> Iterator[str]:

@@ -30,7 +30,12 @@ _DETAIL = re.compile(r"(?<=[^\x01/,、(])\([^()×\x01]{0,60}\)")
 _INNER = re.compile(r"[/,、]")
 _SEPARATORS = re.compile(r"([\x01/,、])")
 _REASONS = re.compile(r"[\x01\x02,/]")
-_DOUBT = re.compile("看不清|看不出|无法判断|无法确认|不确定|存疑|待确认")
+_NONE_COUNTED = re.compile(r"(?:^|(?<=\x01))[^\x01×✕✖*]{0,400}[×✕✖*]{1,8}0+(?=\x01|/|$)")
+ABSENT = frozenset({"无", "没有", "未见", "不可见", "未显示", "不存在", "缺失", "模糊", "疑似"})
+"""Attributes that say that the thing itself is not there, or not to be told."""
+_DOUBT = re.compile(
+    f"看不清|看不出|无法判断|无法确认|不确定|存疑|待确认|^(?:{'|'.join(sorted(ABSENT))})$"
+)
 """An attribute that holds one of these is a remark, whether it says so or not."""
 EMPTY_REMARKS = frozenset({"无", "无备注", "暂无", "无复核", "没有"})
 """Remarks that say that there is none."""
@@ -71,7 +76,8 @@ def read_text(line: str, own: frozenset[str] = frozenset()) -> Line:
     >>> [item.categories for item in line.items]
     [('标签',), ('螺丝光纤插头',)]
     """
-    text = _DETAIL.sub(lambda match: _INNER.sub(INNER, match[0]), flatten(line))
+    text = drop_uncounted(flatten(line))
+    text = _DETAIL.sub(lambda match: _INNER.sub(INNER, match[0]), text)
     pieces = _SEPARATORS.split(STRONG + text)
     reader = _Reader(own)
     for index in range(1, len(pieces), 2):
@@ -79,6 +85,15 @@ def read_text(line: str, own: frozenset[str] = frozenset()) -> Line:
         reader.add(pieces[index], pieces[index + 1], following)
     reader.end_item()
     return Line(tuple(reader.items), tuple(reader.remarks), frozenset(reader.distances))
+
+
+def drop_uncounted(text: str) -> str:
+    r"""Leave out the items of a flattened text that count nothing.
+
+    >>> drop_uncounted("bbu设备×0\x01电线×10")
+    '\x01电线×10'
+    """
+    return _NONE_COUNTED.sub("", text)
 
 
 def split_reasons(text: str) -> list[str]:

@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 from shenhe.config.evidence import Part, Pattern
 from shenhe.stages.evidence.doubts import weigh_remarks
-from shenhe.stages.evidence.items import Item, Line
+from shenhe.stages.evidence.items import ABSENT, Item, Line
 from shenhe.stages.evidence.reading import may_be_json, read_line
 from shenhe.stages.evidence.rules import ReadyNeed, ReadyRules
 from shenhe.stages.evidence.subjects import states
+from shenhe.stages.evidence.wording import find_worded
 
 MAX_REMEMBERED = 8192
 """Lines, and items, that are remembered with what they show."""
-_COUNTED = re.compile(r"×[0-9]+$")
-_LABEL_TEXT = re.compile(r"(?<![^，])标签/(?!无法识别|备注|需复核)[\w-]+(?=×[0-9]+(?:，|$))")
+_COUNTED = re.compile(r"×0*[1-9][0-9]*$")
+_LABEL_TEXT = re.compile(r"(?<![^，])标签/(?!无法识别|备注|需复核)[\w-]+(?=×0*[1-9][0-9]*(?:，|$))")
 _NOTHING: frozenset[int] = frozenset()
 
 
@@ -64,10 +65,10 @@ def _remember_line(line: str, rules: ReadyRules) -> Showing:
         count = _COUNTED.search(item)
         showing = _look_at_item(item[: count.start()], rules) if count else None
         if showing is None:
-            return _look(read_line(line, rules.own), rules)
+            return _look(line, read_line(line, rules.own), rules)
         showings.append(showing)
     if not showings:
-        return _look(read_line(line, rules.own), rules)
+        return _look(line, read_line(line, rules.own), rules)
     return Showing(*(frozenset().union(*sets) for sets in zip(*showings, strict=True)))
 
 
@@ -77,10 +78,10 @@ def _look_at_item(item: str, rules: ReadyRules) -> Showing | None:
     line = read_line(f"{item}×1", rules.own)
     if line.remarks or any(item.reasons for item in line.items):
         return None
-    return _look(line, rules)
+    return _look(item, line, rules)
 
 
-def _look(line: Line, rules: ReadyRules) -> Showing:
+def _look(text: str, line: Line, rules: ReadyRules) -> Showing:
     remarks = weigh_remarks(line, rules)
     right: set[Mark] = set()
     doubtful: set[Mark] = set()
@@ -93,18 +94,20 @@ def _look(line: Line, rules: ReadyRules) -> Showing:
             (doubtful if _is_doubted(need, doubts) else right).update(
                 _marks(number, need.item, item, rules)
             )
+    faults = frozenset(
+        mark
+        for item in line.items
+        for number, fault in enumerate(rules.faults)
+        for mark in _marks(number, fault.item, item, rules, fault=True)
+    )
+    stated = frozenset(remarks.faults).union(mark.rule for mark in faults)
     return Showing(
         frozenset(right),
         frozenset(doubtful),
-        frozenset(
-            mark
-            for item in line.items
-            for number, fault in enumerate(rules.faults)
-            for mark in _marks(number, fault.item, item, rules, fault=True)
-        ),
+        faults,
         _shown([need.when for need in rules.needs], line.items),
         _shown([fault.unless for fault in rules.faults], undoubted),
-        frozenset(remarks.faults),
+        frozenset(remarks.faults).union(find_worded(text, rules, stated)),
         frozenset(remarks.lacking),
         frozenset(remarks.unseen),
         line.distances if rules.by_distance else frozenset(),
@@ -112,7 +115,10 @@ def _look(line: Line, rules: ReadyRules) -> Showing:
 
 
 def _is_doubted(need: ReadyNeed, reasons: Sequence[str]) -> bool:
-    return any(not need.doubt or any(word in reason for word in need.doubt) for reason in reasons)
+    return any(
+        not need.doubt or reason in ABSENT or any(word in reason for word in need.doubt)
+        for reason in reasons
+    )
 
 
 def _marks(
