@@ -88,7 +88,7 @@ def test_an_alarm_is_exit_1_and_says_what_to_do(
     assert _of(figures)["alarm_week"] == "2026-W04"
     printed = capsys.readouterr().out
     assert "停用" in printed
-    assert "机器放行的组不可再用" in printed
+    assert "机器放行的组不得再用" in printed
     assert "must not be used" in printed
 
 

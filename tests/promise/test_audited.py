@@ -1,4 +1,4 @@
-"""Which looks count: the first of a random order, without a hole."""
+"""Which looks count: the first of a random order, and a hole in it is a doubt."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ def _count(*groups: JudgedGroup) -> Looks:
     return looks
 
 
-def test_looks_beyond_a_group_that_nobody_has_looked_at_do_not_count() -> None:
+def test_a_group_that_people_pass_over_is_a_doubt() -> None:
+    """If bad groups are left open, or decided by those who see the verdict, none is ever found."""
     groups = [_passed(0.01, "good"), _passed(0.02, "bad"), _passed(0.03, ""), _passed(0.04, "bad")]
     random.Random(3).shuffle(groups)
     looks = _count(*groups, _passed(0.9, ""))
-    assert (looks.passed, looks.looked, looks.false) == (5, 2, 1)
-    assert looks.share == 2 / 5
+    assert (looks.passed, looks.looked, looks.false, looks.doubts) == (5, 4, 2, 1)
+    assert looks.share == 4 / 5
+    assert len(looks.false_odds) == 3
 
 
 def test_an_audit_that_is_done_counts_whole() -> None:
@@ -39,9 +41,18 @@ def test_without_a_plan_nothing_is_looked_at() -> None:
     assert (looks.passed, looks.looked, looks.false, looks.share) == (2, 0, 0, 0.0)
 
 
-def test_where_nothing_passes_nothing_is_unknown() -> None:
-    looks = _count(JudgedGroup(WEEK, "failed", "bad", -2.0))
+def test_where_nothing_passes_the_usual_share_counts() -> None:
+    """Else bad groups that stop weigh more in weeks in which no bad group passes."""
+    stopped = JudgedGroup(WEEK, "failed", "bad", -2.0)
+    (looks,) = count_looks([stopped])
     assert (looks.share, looks.stopped) == (1.0, 1)
+    (looks,) = count_looks([stopped], {0: 0.1})
+    assert looks.share == 0.1
+    busy = WEEK._replace(week="2026-W49", run=1)
+    groups = [stopped, *(JudgedGroup(busy, "passed", "", 2.0, n / 100) for n in range(1, 20))]
+    groups.append(JudgedGroup(busy, "passed", "good", 2.0, 0.001))
+    assert [each.share for each in count_looks(groups, {0: 0.1, 1: 0.1})] == [0.05, 0.05]
+    assert [each.share for each in count_looks(groups, {0: 0.0, 1: 0.1})] == [0.0, 0.05]
 
 
 def test_a_doubt_is_looked_at_and_neither_good_nor_bad() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shenhe.promise.audited import Looks, Stratum
+from shenhe.promise.audited import JudgedGroup, Looks, Stratum, Truth, count_looks
 from shenhe.promise.bound import estimate, find_band, is_certified, upper_bound
 from tests.promise.strata import draw_weeks
 
@@ -29,6 +29,28 @@ def test_the_true_share_lies_within_the_band_at_all_weeks() -> None:
             band = find_band(draw_weeks(chance, [rate] * 20, share=0.3))
             missed += not all(week.low <= rate <= week.high for week in band)
     assert missed <= 120 * (0.1 + 2 * 0.0274)
+
+
+def test_runs_of_a_few_groups_are_no_proof() -> None:
+    """In a third of them nothing passes, and the bad ones among them stop for certain."""
+    chance, ever = np.random.default_rng(16), 0
+    for _ in range(60):
+        groups = []
+        for run in range(260):
+            stratum = Stratum("a", f"{run // 5:04d}", run=run)
+            slips = chance.random(chance.poisson(2)) < 0.05
+            for bad in [*slips, *[None] * chance.poisson(1)]:
+                number = chance.random()
+                truth: Truth = "good" if bad is None else "bad"
+                looked = truth if number < 0.1 else ""
+                groups.append(
+                    JudgedGroup(stratum, "failed", "bad", -2.0)
+                    if bad is not None and not bad
+                    else JudgedGroup(stratum, "passed", looked, 2.0, number)
+                )
+        band = find_band(count_looks(groups, dict.fromkeys(range(260), 0.1)))
+        ever += any(week.high < 0.05 for week in band)
+    assert ever <= 60 * (0.05 + 2 * 0.0282)
 
 
 @pytest.mark.parametrize(("rate", "weeks"), [(0.01, 16), (0.025, 50)])

@@ -20,8 +20,9 @@ def test_what_an_audit_certifies(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert finding.threshold is not None
     assert 0 <= finding.threshold < 3
     assert finding.failed > 40
-    (line,) = [line for line in describe(propose(run_dir, TERMS)) if line.startswith(MISSION)]
-    assert " passed groups were looked at blind, " in line
+    (looks,) = [each for each in describe(propose(run_dir, TERMS)) if each.en.startswith(MISSION)]
+    assert " passed groups were looked at blind, " in looks.en
+    assert "组里盲审了" in looks.zh
     output = tmp_path / "promise.json"
     words = ["promise", str(run_dir), "--truth", "audit", "--output", str(output)]
     assert exit_code([*words, "--max-false-pass", "0.3"]) == 0
@@ -50,4 +51,4 @@ def test_what_an_audit_cannot_tell(tmp_path: Path) -> None:
     audited = write_run(tmp_path / "few", draw_week(0, 0.05, size=20), share=0.5)
     (finding,) = propose(audited, TERMS).findings.values()
     assert finding.threshold is None
-    assert "certifies nothing yet: look at more" in finding.problem
+    assert "certifies nothing yet: look at more" in finding.problem.en

@@ -39,18 +39,22 @@ def test_what_is_promised_is_written(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert (mission.fingerprint.checkpoint, mission.fingerprint.prompt) == ("c1", "p1")
     assert mission.fingerprint.evidence == "e1"
     printed = capsys.readouterr().out
-    assert "在人工判不合格的组中，放行的不超过 5%" in printed
-    assert f"  {MISSION}: 59: 1" in printed
+    assert "人工判不合格的组里，放行的不超过 5%" in printed
+    (row, more) = [line for line in printed.splitlines() if line.startswith(f"│ {MISSION}")]
+    cells = [cell.strip() for cell in row.split("│")[2:-1]]
+    assert cells == ["2.2500", "0.9047", "100", "1", "1", "12.0%", "200"]
+    assert more.count("%") == 5
     assert exit_code(["evaluate", "verdicts", str(run_dir), "--max-false-pass", "0.05"]) == 0
-    (line,) = [line for line in printed.splitlines() if line.startswith(f"{MISSION}: a 通过")]
-    assert line in capsys.readouterr().out
+    assert row in capsys.readouterr().out
 
 
 def test_some_missions_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [*failed_rows(60, []), *good_rows(9), *failed_rows(12, [], mission=OTHER)]
     run_dir = write_run(tmp_path / "run", rows)
     assert _promise(run_dir) == 1
-    assert f"{OTHER}: no promise, so no 通过 stands: 12 failed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{OTHER}: no promise, so no 通过 stands: 12 failed" in printed
+    assert f"{OTHER}：没有承诺，所以“通过”都不成立：人工判不合格的有 12 组，要 59 组" in printed
     thresholds = {
         name: mission.threshold
         for name, mission in read_promise(tmp_path / "run.json").missions.items()

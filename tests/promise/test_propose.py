@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from shenhe.errors import OptionError, RunError
-from shenhe.promise import Goal, Terms, describe, propose
+from shenhe.promise import Goal, Proposal, Terms, describe, promise_tables, propose
 from shenhe.promise.find import expect_left
-from shenhe.promise.propose import Proposal
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.manifest import Manifest
 from shenhe.values import FAIL, PASS
@@ -27,6 +26,12 @@ from tests.promise.runs import (
 GOAL = Goal(0.05)
 
 
+def _sentences(proposal: Proposal) -> list[str]:
+    words = describe(proposal)
+    assert all(each.zh and each.en for each in words)
+    return [each.en for each in words]
+
+
 def _threshold(proposal: Proposal, mission: str = MISSION) -> float | None:
     return proposal.findings[mission].threshold
 
@@ -39,7 +44,8 @@ def test_log_odds_tell_what_p_pass_cannot(tmp_path: Path) -> None:
     (finding,) = proposal.findings.values()
     assert (finding.failed, finding.slipped, finding.allowed) == (100, 1, 1)
     assert (finding.left_to_people.count, finding.left_to_people.total) == (52, 151)
-    assert "(p_pass 1 - 1.5629e-18); of 100 failed groups 1 pass, 1 may" in describe(proposal)[2]
+    (row,) = promise_tables(proposal)[0].rows
+    assert row[1:6] == ["41.0000", "1 - 1.6e-18", "100", "1", "1"]
 
 
 def test_what_further_labels_would_bring(tmp_path: Path) -> None:
@@ -62,8 +68,41 @@ def test_a_threshold_a_mission_or_one_for_all(tmp_path: Path) -> None:
     assert (_threshold(single), _threshold(single, OTHER)) == (0.0, math.nextafter(2.0, math.inf))
     pooled = propose(run_dir, Terms(GOAL, pooled=True))
     assert (_threshold(pooled), _threshold(pooled, OTHER)) == (0.0, 0.0)
-    assert any("of 60 failed groups 30 pass, 0 may" in line for line in describe(pooled))
-    assert any("promises nothing of any one of them" in line for line in describe(pooled))
+    (table, more) = promise_tables(pooled)
+    assert [row[0] for row in table.rows] == ["全部 all", MISSION, OTHER]
+    assert table.rows[2][3:6] == ["60", "30", "0"]  # failed, of them pass, may pass
+    assert [row[0] for row in more.rows] == ["全部 all"]
+    assert any("promises nothing of any one of them" in line for line in _sentences(pooled))
+
+
+def test_pooled_with_a_mission_that_was_cut(tmp_path: Path) -> None:
+    """Of the cut groups no log-odds are known: what another mission passes says nothing of them."""
+    rows = [*failed_rows(900, []), *good_rows(900)]
+    rows += [verdict_row(1_000_000 + n, "pass", 2.5, mission=OTHER) for n in range(9)]
+    rows += failed_rows(20, [], 2_000_000, mission=OTHER)
+    rows += [
+        verdict_row(3_000_000 + n, "fail", None, None, OTHER, why=["unsure"]) for n in range(300)
+    ]
+    pooled = propose(write_run(tmp_path, rows), Terms(GOAL, pooled=True))
+    assert (_threshold(pooled), _threshold(pooled, OTHER)) == (2.5, 2.5)
+
+
+def test_a_pass_with_a_p_pass_of_zero(tmp_path: Path) -> None:
+    rows = [*failed_rows(100, []), *good_rows(50)]
+    zero = verdict_row(7_000, "pass", None)
+    rows.append(zero | {"p_pass": 0.0})
+    proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
+    assert _threshold(proposal) == 0.0
+
+
+def test_corrected_labels_are_told_with_what_they_leave(tmp_path: Path) -> None:
+    """Wrong labels of groups that the model does not pass are never looked at."""
+    rows = [*failed_rows(100, [9.0]), *good_rows(50)]
+    run_dir = write_run(tmp_path, rows)
+    assert not any("put right" in line for line in describe(propose(run_dir, Terms(GOAL))))
+    decide(run_dir, rows[0], PASS, label_wrong=True)
+    lines = describe(propose(run_dir, Terms(GOAL)))
+    assert any("1 labels were put right" in line and "1 / (1 - W)" in line for line in lines)
 
 
 def test_too_few_failed_groups(tmp_path: Path) -> None:
@@ -71,7 +110,9 @@ def test_too_few_failed_groups(tmp_path: Path) -> None:
     proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
     assert (_threshold(proposal), _threshold(proposal, OTHER)) == (None, 0.0)
     assert proposal.promised == 1
-    assert "58 failed groups, 59 are needed: label 1 more that people fail" in describe(proposal)[2]
+    assert (
+        "58 failed groups, 59 are needed: label 1 more that people fail" in _sentences(proposal)[0]
+    )
     assert propose(tmp_path, Terms(Goal(0.05, candidates=2))).promised == 0
     assert propose(tmp_path, Terms(GOAL, pooled=True)).promised == 2
 
@@ -85,7 +126,7 @@ def test_what_a_threshold_of_the_run_cut(tmp_path: Path, with_odds: bool) -> Non
     rows = [*cut, *failed_rows(60, [], first=100), *(verdict_row(n, "pass", 2.5) for n in range(9))]
     proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
     assert _threshold(proposal) == 2.5
-    assert any("60 groups are undecided by a threshold" in line for line in describe(proposal))
+    assert any("60 groups are undecided by a threshold" in line for line in _sentences(proposal))
 
 
 def test_rules_hold_back_at_every_threshold(tmp_path: Path) -> None:
@@ -107,9 +148,9 @@ def test_what_could_not_be_judged_is_left_out_and_told(tmp_path: Path) -> None:
     rows += [verdict_row(2000, "pass", None)]
     proposal = propose(write_run(tmp_path / "b", rows), Terms(GOAL))
     assert _threshold(proposal) == math.nextafter(3, 9)
-    (line,) = (line for line in describe(proposal) if line.startswith(MISSION))
+    line = "; ".join(line for line in _sentences(proposal) if line.startswith(MISSION))
     assert "100 failed groups could not be judged" in line
-    assert "1.0% of the 100 that could, 0.5% of all 200" in line
+    assert "of the 100 that could 1.0% pass, of all 200 0.5%" in line
     assert "1 通过 without a p_pass" in line
 
 
@@ -130,8 +171,8 @@ def test_a_p_pass_of_one_without_log_odds(tmp_path: Path) -> None:
     meta["evidence"] = {"rules": "e1"}
     for row in rows[:2]:
         row.update(p_pass=1.0, verdict=PASS, meta=meta)
-    lines = describe(propose(write_run(tmp_path, rows), Terms(GOAL)))
-    assert "2 of 100 failed groups have a p_pass of exactly 1" in lines[2]
+    lines = _sentences(propose(write_run(tmp_path, rows), Terms(GOAL)))
+    assert "2 of 100 failed groups have a p_pass of exactly 1" in lines[0]
 
 
 def test_a_pass_that_the_model_gave_no_chance(tmp_path: Path) -> None:
@@ -141,7 +182,8 @@ def test_a_pass_that_the_model_gave_no_chance(tmp_path: Path) -> None:
     proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
     (finding,) = proposal.findings.values()
     assert (finding.threshold, finding.left_to_people.count) == (-800.0, 1)
-    assert any("log-odds -800.0 on (p_pass 9.8" in line for line in describe(proposal))
+    (row,) = promise_tables(proposal)[0].rows
+    assert row[1:3] == ["-800.0000", "9.86e-305"]
 
 
 def test_rows_of_two_checkpoints(tmp_path: Path) -> None:
@@ -149,8 +191,8 @@ def test_rows_of_two_checkpoints(tmp_path: Path) -> None:
     rows[-1]["meta"] = {"prompt_hash": "p1", "checkpoint": "c2", "answers": {}}
     proposal = propose(write_run(tmp_path, rows), Terms(GOAL))
     assert _threshold(proposal) is None
-    assert "not made by one and the same" in describe(proposal)[2]
-    assert "1 by checkpoint c2, prompt p1, evidence unknown" in describe(proposal)[2]
+    assert "not made by one and the same" in _sentences(proposal)[0]
+    assert "1 by checkpoint c2, prompt p1, evidence unknown" in _sentences(proposal)[0]
 
 
 def test_a_group_that_stands_twice_counts_once(tmp_path: Path) -> None:
@@ -174,7 +216,7 @@ def test_a_run_that_has_not_ended(tmp_path: Path) -> None:
     Manifest(rows_path, {"stage": "judge"}).write(RunCounts(), "interrupted")
     proposal = propose(run_dir, Terms(GOAL))
     assert proposal.unended == [MISSION]
-    assert any(f"judging of {MISSION} has not ended" in line for line in describe(proposal))
+    assert any(f"judging of {MISSION} has not ended" in line for line in _sentences(proposal))
 
 
 def test_decisions_of_the_groups_that_needed_a_look(tmp_path: Path) -> None:
@@ -189,7 +231,8 @@ def test_decisions_of_the_groups_that_needed_a_look(tmp_path: Path) -> None:
     proposal = propose(run_dir, Terms(GOAL, "decisions"))
     assert _threshold(proposal) is None
     assert (
-        "50 groups that pass have no decision, the surest ones among them" in describe(proposal)[2]
+        "50 groups that pass have no decision, the surest ones among them"
+        in _sentences(proposal)[0]
     )
     for row in rows[52:100]:
         decide(run_dir, row, PASS if row is rows[99] else "待定" if row is rows[98] else FAIL)
@@ -218,13 +261,13 @@ def test_groups_of_one_site(tmp_path: Path) -> None:
     assert (alone.failed, alone.allowed) == (300, 8)
     assert alone.threshold == math.nextafter(5.8, 9)
     assert any(
-        "in common: site (60 values)" in line for line in describe(propose(run_dir, Terms(GOAL)))
+        "in common: site (60 values)" in line for line in _sentences(propose(run_dir, Terms(GOAL)))
     )
     proposal = propose(run_dir, Terms(GOAL, cluster="site"))
     (finding,) = proposal.findings.values()
     assert (finding.failed, finding.allowed) == (60, 0)
     assert finding.threshold == math.nextafter(5.9, 9)
-    assert any("share site count once" in line for line in describe(proposal))
+    assert any("share site count once" in line for line in _sentences(proposal))
     with pytest.raises(OptionError, match=r"300 of 300 failed groups have no such field.*: site"):
         propose(run_dir, Terms(GOAL, cluster="sites"))
     (none,) = propose(run_dir, Terms(GOAL, cluster="none")).findings.values()
@@ -267,14 +310,14 @@ def test_groups_that_share_photos(tmp_path: Path) -> None:
     (tmp_path / "photos/2/0.jpg").unlink()
     proposal = propose(run_dir, Terms(GOAL))
     assert proposal.findings[MISSION].failed == 59
-    assert proposal.clusters.notes == (
+    assert [note.en for note in proposal.clusters.notes] == [
         "1 photos cannot be read here: they were compared by path alone",
-    )
+    ]
     # Mere names, as other tools write them, tie nothing together.
     names = {key: [Path(image).name for image in images] for key, images in photos.items()}
     proposal = propose(write_run(tmp_path / "names", failed_rows(60, []), names), Terms(GOAL))
     assert proposal.findings[MISSION].failed == 60
-    assert "of 60 failed groups no photos are on record" in proposal.clusters.notes[0]
+    assert "of 60 failed groups no photos are on record" in proposal.clusters.notes[0].en
 
 
 def test_groups_that_were_trained_on(tmp_path: Path) -> None:
@@ -290,14 +333,14 @@ def test_groups_that_were_trained_on(tmp_path: Path) -> None:
     proposal = propose(run_dir, terms)
     (finding,) = proposal.findings.values()
     assert (finding.failed, finding.sample.in_training) == (58, 2)
-    assert "2 groups have a photo of a training row and are left out" in describe(proposal)[2]
-    assert proposal.training.notes == (
+    assert "2 groups have a photo of a training row and are left out" in _sentences(proposal)[1]
+    assert [note.en for note in proposal.training.notes] == [
         "1 training photos cannot be read here",
         "1 training rows name no photo",
-    )
+    ]
     (tmp_path / "photos/50/1.jpg").rename(tmp_path / "photos/50/gone.jpg")
     proposal = propose(run_dir, terms)
-    assert "photos of 1 groups cannot be read here" in proposal.training.notes[1]
+    assert "photos of 1 groups cannot be read here" in proposal.training.notes[1].en
     with pytest.raises(RunError, match="no training row names a photo"):
         propose(run_dir, Terms(GOAL, not_these=(write_lines(tmp_path / "none.jsonl", [{}]),)))
     bare = write_run(tmp_path / "bare", failed_rows(60, []))

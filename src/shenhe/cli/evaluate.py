@@ -146,6 +146,7 @@ def verdicts(options: VerdictsOptions) -> int:
 
 def evidence(options: EvidenceOptions) -> int:
     """Say what the lines of a run show of the groups that people failed and passed."""
+    from shenhe.cli.tables import show_both
     from shenhe.config import load_missions
     from shenhe.evaluation import (
         describe_survey,
@@ -163,7 +164,7 @@ def evidence(options: EvidenceOptions) -> int:
         _print_table(table, EVIDENCE_COLUMNS)
     sentences = describe_survey(survey)
     for words in sentences:
-        show(f"{words.zh}\n{words.en}")
+        show_both(words)
     words_of_them = {"sentences": [words._asdict() for words in sentences]}
     _write_json(options.json, survey.to_json() | words_of_them)
     if options.html is not None:
@@ -213,12 +214,17 @@ class _VerdictReport:
 
     def add_promise(self, share: float, options: VerdictsOptions) -> None:
         """Say what `shenhe promise` would promise of each mission."""
-        from shenhe.promise import Goal, Terms, describe, propose
+        from shenhe.evaluation.page import Table
+        from shenhe.promise import Goal, Terms, describe, describe_goal, promise_tables, propose
 
         terms = Terms(Goal(share, options.confidence), options.truth)
         proposal = propose(options.run_dir, terms)
         self.figures["promise"] = proposal.to_json()
-        self.lines += describe(proposal)
+        for table in promise_tables(proposal):
+            self.tables.append(Table(*table))
+            _print_table(self.tables[-1], VERDICT_COLUMNS)
+        for words in (*describe_goal(terms.goal), *describe(proposal)):
+            self.lines += [words.zh, f"  {words.en}"]
         if proposal.promised:
             self.lines.append(
                 f"`shenhe promise {options.run_dir} {spelled('max_false_pass', f'{share:g}')}"

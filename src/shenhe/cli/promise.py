@@ -12,6 +12,8 @@ from shenhe.printable import show
 if TYPE_CHECKING:
     from shenhe.promise import Goal, Proposal
 
+COLUMNS = 140
+
 
 @option_class
 class PromiseOptions:
@@ -51,7 +53,16 @@ class PromiseOptions:
 
 def promise(options: PromiseOptions) -> int:
     """Promise a bound on false passes, where the labels allow it."""
-    from shenhe.promise import Goal, Terms, describe, propose, write_proposal
+    from shenhe.cli.tables import print_table, show_both
+    from shenhe.promise import (
+        Goal,
+        Terms,
+        describe,
+        describe_goal,
+        promise_tables,
+        propose,
+        write_proposal,
+    )
 
     _check(options)
     goal = Goal(
@@ -62,8 +73,12 @@ def promise(options: PromiseOptions) -> int:
         Terms(goal, options.truth, options.cluster, options.pooled, options.not_these),
     )
     _show_limits(proposal, goal)
-    for line in describe(proposal):
-        show(line)
+    for words in describe_goal(goal):
+        show_both(words)
+    for table in promise_tables(proposal):
+        print_table(table.head, table.rows, title=table.title, width=COLUMNS)
+    for words in describe(proposal):
+        show_both(words)
     if not proposal.promised:
         show(f"nothing can be promised: {options.output} was not written")
         return 2
@@ -74,6 +89,7 @@ def promise(options: PromiseOptions) -> int:
 
 def _show_limits(proposal: Proposal, goal: Goal) -> None:
     """Say where lines alone cannot tell enough bad groups from good ones."""
+    from shenhe.cli.tables import show_both
     from shenhe.evaluation import EvidenceTally, describe_limit
 
     for mission, finding in proposal.findings.items():
@@ -81,8 +97,7 @@ def _show_limits(proposal: Proposal, goal: Goal) -> None:
         tally = EvidenceTally()
         tally.failed["complete"], tally.failed["missing"] = complete, total - complete
         if (tally.lowest_false_pass.value or 0) > goal.max_false_pass:
-            words = describe_limit(mission, tally)
-            show(f"{words.zh}\n{words.en}")
+            show_both(describe_limit(mission, tally))
 
 
 def _check(options: PromiseOptions) -> None:

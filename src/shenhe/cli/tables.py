@@ -1,4 +1,4 @@
-"""Tables on the terminal: a cell is plain text, never rich's markup nor a control sequence."""
+"""Tables and sentences on the terminal: plain text, never rich's markup or control sequences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shenhe.printable import printable
+from shenhe.printable import on_one_line, printable, show
+from shenhe.rows.words import Words
 
 WIDTH = 120
 """Width in columns if stdout is no terminal."""
@@ -32,6 +33,12 @@ def print_table(
     for row in rows:
         table.add_row(*map(_cell, row))
     console.print(table)
+
+
+def show_both(words: Words) -> None:
+    """Print a sentence in both languages, a line each."""
+    show(on_one_line(words.zh))
+    show(on_one_line(words.en))
 
 
 def _cell(text: str) -> Text:

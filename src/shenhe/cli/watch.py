@@ -7,12 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.options import argument, option, option_class
-from shenhe.printable import json_line, on_one_line, show
+from shenhe.printable import json_line, show
 
 if TYPE_CHECKING:
     from shenhe.promise.watching import MissionWatch, Watch
 
 COLUMNS = 150
+HEAD = (
+    "任务\nmission",
+    "承诺至多\npromised",
+    "盲审/放行\naudited",
+    "不合格\nfalse",
+    "误放行\nof bad",
+    "至多\nat most",
+    "状态\nstate",
+    "下周盲审\nnext share",
+)
 
 
 @option_class
@@ -48,25 +58,19 @@ def watch(options: WatchOptions) -> int:
 
 
 def _print(result: Watch) -> None:
-    from shenhe.cli.tables import print_table
+    from shenhe.cli.tables import print_table, show_both
     from shenhe.promise.watch_words import advice, describe_rates, describe_used, headline
     from shenhe.promise.watch_words import mission_words as name_of
+    from shenhe.rows.words import Words
 
-    head = ("mission", "promised", "audited", "false", "of bad", "at most", "state", "next share")
-    print_table(
-        head, (_row(each, result) for each in result.missions), title="watch", width=COLUMNS
-    )
+    print_table(HEAD, (_row(each, result) for each in result.missions), width=COLUMNS)
     for each in result.missions:
-        for name, rates, used in zip(
-            name_of(each),
-            describe_rates(each.audited, result.confidence),
-            describe_used(each),
-            strict=True,
-        ):
-            show(on_one_line(f"{name}: {rates}; {used}"))
+        name, rates = name_of(each), describe_rates(each.audited, result.confidence)
+        used = describe_used(each)
+        zh, en = f"{name.zh}：{rates.zh}；{used.zh}", f"{name.en}: {rates.en}; {used.en}"
+        show_both(Words(zh, en))
     for words in (headline(result), *advice(result)):
-        show(on_one_line(words.zh))
-        show(on_one_line(words.en))
+        show_both(words)
     reading = result.reading
     if reading.repeated:
         show(
@@ -82,13 +86,13 @@ def _row(each: MissionWatch, result: Watch) -> tuple[str, ...]:
 
     audited, share = each.audited, result.next_share(result.state_of(each))
     return (
-        each.mission or "all",
+        each.mission or "全部 all",
         f"{each.limit:.1%}",
         f"{audited.looked:,}/{audited.passed:,}",
         f"{audited.false:,}",
         "-" if audited.of_bad is None else f"{audited.of_bad:.1%}",
         f"{audited.high:.1%}",
-        state_words(result, each).en,
+        " ".join(state_words(result, each)),
         "-" if share is None else f"{share:.1%}",
     )
 

@@ -153,7 +153,7 @@ def write_evidence_page(path: Path, run_name: str, truth: str, survey: EvidenceS
 def _describe_rules(tally: EvidenceTally) -> Words:
     """Say what the rules stop, and what that costs."""
     stopped, cost = tally.stopped, tally.cost
-    zh = f"人工判不合格而模型说通过的 {stopped.total:,} 组，证据规则拦下 {_share(stopped)}"
+    zh = f"人工判不合格而模型判通过的 {stopped.total:,} 组，证据规则拦下 {_share(stopped)}"
     en = f"Of {stopped.total:,} groups that people failed and the model passed, the rules stop"
     en += f" {_share(stopped)}"
     if cost.total:
@@ -171,7 +171,7 @@ def _verdict_table(survey: EvidenceSurvey) -> Table:
         row = [name, f"{tally.stopped.total:,}", *kinds, _share(tally.stopped)]
         rows.append([*row, f"{tally.cost.total:,}", _share(tally.cost)])
     return Table(
-        "模型说通过的组 Groups that the model passed: what the rules stop",
+        "模型判通过的组 Groups that the model passed: what the rules stop",
         [MISSION, *head, "拦下\nstopped", "判对的通过\nright passes", "被拦下\nheld back"],
         rows,
     )

@@ -19,7 +19,7 @@ from shenhe.templating import environment
 from shenhe.values import EXPECTED, FAIL, PASS
 
 HEAD = [
-    *("任务\nmission", "组\ngroups", "人工已判\nlabelled", "已定\ndecided", "一致\naccuracy"),
+    *("任务\nmission", "组\ngroups", "人工已判\nlabelled", "已决\ndecided", "一致\naccuracy"),
     *("误放行, 占不合格组\nfalse pass, of failed", "误拦, 占合格组\nfalse fail, of passed"),
 ]
 VERDICT_NAMES = {PASS: "通过", FAIL: "不通过", "": "未决"}

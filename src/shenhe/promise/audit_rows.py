@@ -63,8 +63,10 @@ def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
     """
     reading = AuditReading()
     latest: dict[tuple[str, str, Maker], JudgedGroup] = {}
+    planned: dict[int, float] = {}
     for number, run_dir in enumerate(run_dirs):
         plan = read_audit_plan(run_dir)
+        planned[number] = plan.share if plan else 0.0
         if plan is not None:
             reading.shares.append(plan.share)
         has_passed = False
@@ -79,7 +81,7 @@ def read_looks(run_dirs: Sequence[Path]) -> AuditReading:
         if plan is None and has_passed:
             reading.without_plan.append(run_dir)
     reading.groups = len({key for key, *_ in latest})
-    reading.looks = count_looks(latest.values())
+    reading.looks = count_looks(latest.values(), planned)
     return reading
 
 

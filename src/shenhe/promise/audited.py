@@ -7,8 +7,10 @@ part of it; what it did not pass is left to people, who decide it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 
 Course = Literal["passed", "held", "failed", "undecided"]
@@ -65,12 +67,13 @@ class Looks:
     """What a stratum shows.
 
     Of `passed` groups the first `looked` in the order of their numbers were looked at: `false` of
-    them are bad, and of `doubts` people cannot tell. `stopped` are bad groups that did not pass.
-    `unconfirmed` are groups that the machine failed and nobody has looked at, `left` those that are
-    left to people and were not decided. `false_odds` and `held_odds` are log-odds of bad groups
-    that passed and that a threshold holds back; doubtful ones and, of the latter, those that nobody
-    has looked at are among them. `lowest` is the lowest of a passed group. `since` is the time of
-    the first verdict.
+    them are bad, and of `doubts` people cannot tell, or they passed them over. `stopped` are bad
+    groups that did not pass. `unconfirmed` are groups that the machine failed and nobody has looked
+    at, `left` those that are left to people and were not decided. `usual_share` is the probability
+    with which a group would have been looked at where none passed. `false_odds` and `held_odds` are
+    log-odds of bad groups that passed and that a threshold holds back; doubtful ones and, of the
+    latter, those that nobody has looked at are among them. `lowest` is the lowest of a passed
+    group. `since` is the time of the first verdict.
     """
 
     stratum: Stratum
@@ -81,6 +84,7 @@ class Looks:
     stopped: int = 0
     unconfirmed: int = 0
     left: int = 0
+    usual_share: float = 1.0
     since: float = math.inf
     lowest: float = math.inf
     false_odds: list[float] = field(default_factory=list)
@@ -92,13 +96,18 @@ class Looks:
         """The probability with which a passed group was looked at.
 
         The looks are the first of a random order, so that, whatever their number, they are a simple
-        random sample of the passed groups. 1 where nothing passed: then nothing is unknown.
+        random sample of the passed groups. Where nothing passed it is what it would have been: bad
+        groups that stopped must not weigh more because no other one passed.
         """
-        return self.looked / self.passed if self.passed else 1.0
+        return self.looked / self.passed if self.passed else self.usual_share
 
 
-def count_looks(groups: Iterable[JudgedGroup]) -> list[Looks]:
+def count_looks(
+    groups: Iterable[JudgedGroup], planned: Mapping[int, float] = MappingProxyType({})
+) -> list[Looks]:
     """Count groups by stratum, in the order of weeks, and within a week of their first verdicts.
+
+    `planned` are the shares of the audits of runs; 1 where it is not said.
 
     >>> week = Stratum("挡风板安装检查", "2026-W48")
     >>> (looks,) = count_looks(
@@ -109,7 +118,7 @@ def count_looks(groups: Iterable[JudgedGroup]) -> list[Looks]:
     ...     ]
     ... )
     >>> looks.passed, looks.looked, looks.false
-    (3, 1, 1)
+    (3, 3, 1)
     """
     counters: dict[Stratum, _Counter] = {}
     for group in groups:
@@ -118,21 +127,36 @@ def count_looks(groups: Iterable[JudgedGroup]) -> list[Looks]:
             counter = counters[group.stratum] = _Counter(Looks(group.stratum))
         counter.add(group)
     counted = [counter.finish() for counter in counters.values()]
+    _set_usual_shares(counted, planned)
     return sorted(counted, key=lambda looks: (looks.stratum.week, looks.since))
+
+
+def _set_usual_shares(counted: Iterable[Looks], planned: Mapping[int, float]) -> None:
+    """Where nothing passed, people would have looked as much as elsewhere, at most as planned."""
+    passed: Counter[tuple[str, Maker]] = Counter()
+    looked: Counter[tuple[str, Maker]] = Counter()
+    for looks in counted:
+        made = (looks.stratum.mission, looks.stratum.maker)
+        passed[made] += looks.passed
+        looked[made] += looks.looked
+    for looks in counted:
+        made = (looks.stratum.mission, looks.stratum.maker)
+        elsewhere = looked[made] / passed[made] if passed[made] else 1.0
+        looks.usual_share = min(planned.get(looks.stratum.run, 1.0), elsewhere)
 
 
 class _Counter:
     """Counts a stratum.
 
-    People look in the order of the numbers. A passed group that nobody has looked at yet must not
-    count as good, and a look beyond it must not count at all: which groups are looked at first
-    within a queue is then no matter, and half a week's looks are a smaller, but a random, sample.
+    People look in the order of the numbers, so that half a week's looks are a smaller, but a
+    random, sample. A group before the last one decided blind that is open all the same was passed
+    over, or decided by somebody who saw the verdict: perhaps because it is bad, so that it is a
+    doubt. Were it left out, no bad group might ever be found.
     """
 
     def __init__(self, looks: Looks) -> None:
         self._looks = looks
-        self._first_open = math.inf
-        self._decided: list[tuple[float, Truth, float]] = []
+        self._numbered: list[tuple[float, Truth, float]] = []
 
     def add(self, group: JudgedGroup) -> None:
         """Count a group."""
@@ -141,10 +165,8 @@ class _Counter:
         if group.course == "passed":
             looks.passed += 1
             looks.lowest = min(looks.lowest, group.log_odds)
-            if not group.truth or group.number == NO_NUMBER:
-                self._first_open = min(self._first_open, group.number)
-            else:
-                self._decided.append((group.number, group.truth, group.log_odds))
+            if group.number != NO_NUMBER:
+                self._numbered.append((group.number, group.truth, group.log_odds))
             return
         looks.stopped += group.truth == "bad"
         # A doubt is no confirmation: the machine's own 不通过 stands, as where nobody has looked.
@@ -159,11 +181,12 @@ class _Counter:
     def finish(self) -> Looks:
         """Give the counts."""
         looks = self._looks
-        for number, truth, log_odds in self._decided:
-            if number < self._first_open:
+        last = max((number for number, truth, _ in self._numbered if truth), default=-math.inf)
+        for number, truth, log_odds in self._numbered:
+            if number <= last:
                 looks.looked += 1
                 looks.false += truth == "bad"
-                looks.doubts += truth == "doubt"
+                looks.doubts += truth in ("doubt", "")
                 if truth != "good":
                     looks.false_odds.append(log_odds)
         return looks

@@ -9,11 +9,12 @@ from pathlib import Path
 from shenhe.errors import RunError
 from shenhe.promise.audit_rows import read_looks
 from shenhe.promise.audited import Looks
-from shenhe.promise.find import Finding, share_left
+from shenhe.promise.find import NOTHING, Finding, share_left
 from shenhe.promise.ladder import loosen
 from shenhe.promise.sample import Sample
 from shenhe.promise.threshold import Goal
 from shenhe.proportions import Share
+from shenhe.rows.words import Words
 
 
 def read_audited(run_dir: Path) -> list[Looks]:
@@ -36,16 +37,25 @@ def find_by_audit(sample: Sample, looks: Sequence[Looks], goal: Goal) -> Finding
     """
     looked, passed = sum(each.looked for each in looks), sum(each.passed for each in looks)
     false = sum(each.false for each in looks)
-    described = f"{looked:,} of {passed:,} passed groups were looked at blind, {false:,} are bad"
-    threshold, problem = None, ""
+    described = Words(
+        f"机器放行的 {passed:,} 组里盲审了 {looked:,} 组，{false:,} 组不合格",
+        f"{looked:,} of {passed:,} passed groups were looked at blind, {false:,} are bad",
+    )
+    threshold, problem = None, NOTHING
     if len(sample.origins) > 1:
-        problem = "its rows were not made by one and the same: judge all by one"
+        problem = Words(
+            "它的结论不是同一个模型、提示词和规则判的；请用同一个判定全部",
+            "its rows were not made by one and the same: judge all by one",
+        )
     else:
         threshold = loosen(looks, goal.share, 1 - goal.risk)
         if threshold is not None and sample.cut_blindly:
             threshold = max(threshold, sample.lowest_passed)
         if threshold is None:
-            problem = f"{described}: that certifies nothing yet: look at more"
+            problem = Words(
+                f"{described.zh}；还证实不了什么：请多审一些",
+                f"{described.en}: that certifies nothing yet: look at more",
+            )
     above = math.inf if threshold is None else threshold
     slips = [each for look in looks for each in (*look.false_odds, *look.held_confirmed)]
     slipped = sum(each >= above for each in slips)

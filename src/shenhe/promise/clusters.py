@@ -14,6 +14,7 @@ from shenhe.row_types import SummaryRow
 from shenhe.rows.outcomes import verdicts_folder
 from shenhe.rows.promise_fingerprints import options_of_output
 from shenhe.rows.readers import read_summaries
+from shenhe.rows.words import Words
 from shenhe.shards import list_rows_files
 
 
@@ -22,7 +23,7 @@ class Clusters:
     """The cluster of each group by key, and what could not be compared, a sentence each."""
 
     of: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
 
     @property
     def largest(self) -> int:
@@ -54,13 +55,21 @@ def cluster_by_photos(run_dir: Path, keys: Collection[str]) -> Clusters:
         links.unite(key for path in paths for key in owners[path])
     notes = []
     if missing := len(keys) - len(compared):
+        option = spelled("cluster", "FIELD")
         notes.append(
-            f"of {missing:,} failed groups no photos are on record: whether they share some with"
-            f" others is unknown; name what ties groups together: {spelled('cluster', 'FIELD')}"
+            Words(
+                f"人工判不合格的组里有 {missing:,} 组没有照片记录，不知道是否与别的组共用照片："
+                f"请写明什么把组连在一起：{option}",
+                f"of {missing:,} failed groups no photos are on record: whether they share some"
+                f" with others is unknown; name what ties groups together: {option}",
+            )
         )
     if unreadable:
         notes.append(
-            f"{len(unreadable):,} photos cannot be read here: they were compared by path alone"
+            Words(
+                f"有 {len(unreadable):,} 张照片在这里读不到，只按路径比对",
+                f"{len(unreadable):,} photos cannot be read here: they were compared by path alone",
+            )
         )
     return Clusters(links.roots(), tuple(notes))
 

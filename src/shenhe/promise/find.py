@@ -13,10 +13,12 @@ from shenhe.promise.sample import Sample
 from shenhe.promise.threshold import Goal, choose_threshold, count_passing
 from shenhe.proportions import Share
 from shenhe.rows.outcomes import Outcome
+from shenhe.rows.words import Words
 
 LABEL_COUNTS: Final = (59, 100, 200, 400, 1000)
 """Numbers of failed groups for which it is told what they would leave to people."""
 _DRAWS: Final = 400
+NOTHING: Final = Words("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,13 @@ class Finding:
 
     sample: Sample
     threshold: float | None
-    problem: str
+    problem: Words
     failed: int
     slipped: int
     allowed: int
     all_slipped: Share
     left_to_people: Share
-    looks: str = ""
+    looks: Words = NOTHING
 
 
 def find_promise(
@@ -46,7 +48,7 @@ def find_promise(
     drawn = draw_one_each(sample.failed.values(), cluster_of or {})
     slips = log_odds_of_passing(drawn)
     threshold, problem = None, _describe_obstacle(sample, len(drawn), slips, goal)
-    if not problem:
+    if not problem.en:
         threshold = choose_threshold(slips, len(drawn), goal, sample.floor)
     return _finding(sample, drawn, threshold, problem, goal)
 
@@ -60,7 +62,7 @@ def apply_threshold(
 
 
 def _finding(
-    sample: Sample, drawn: Sequence[Outcome], threshold: float | None, problem: str, goal: Goal
+    sample: Sample, drawn: Sequence[Outcome], threshold: float | None, problem: Words, goal: Goal
 ) -> Finding:
     above = math.inf if threshold is None else threshold
     return Finding(
@@ -135,28 +137,44 @@ def _count_slips(outcomes: Iterable[Outcome], threshold: float | None) -> int:
     return 0 if threshold is None else sum(outcome.passes(threshold) for outcome in outcomes)
 
 
-def _describe_obstacle(sample: Sample, failed: int, slips: Sequence[float], goal: Goal) -> str:
+def _describe_obstacle(sample: Sample, failed: int, slips: Sequence[float], goal: Goal) -> Words:
     """Say why nothing can be promised, and what to do; empty if something can."""
     if len(sample.origins) > 1:
         names = "; ".join(f"{count} by {origin}" for origin, count in sample.origins.most_common(3))
-        return f"its rows were not made by one and the same: {names}: judge all by one"
-    allowed = goal.slips_allowed(failed)
+        return Words(
+            f"它的结论不是同一个模型、提示词和规则判的：{names}；请用同一个判定全部",
+            f"its rows were not made by one and the same: {names}: judge all by one",
+        )
+    allowed, needed = goal.slips_allowed(failed), goal.failed_needed
     if allowed < 0:
-        return (
-            f"{failed:,} failed groups, {goal.failed_needed} are needed:"
-            f" label {goal.failed_needed - failed} more that people fail"
+        return Words(
+            f"人工判不合格的有 {failed:,} 组，要 {needed} 组：还要标出 {needed - failed} 组",
+            f"{failed:,} failed groups, {needed} are needed:"
+            f" label {needed - failed} more that people fail",
         )
     if sample.unseen and not any(sample.floor <= score < math.inf for score in sample.scores):
-        return (
+        return Words(
+            f"可放行的组里有 {sample.unseen:,} 组没有人工结论，最有把握的也在其中，"
+            "所以有结论的不是随机样本：请判完所有可放行的组，或用 `shenhe review` 的盲审随机抽样",
             f"{sample.unseen:,} groups that pass have no decision, the surest ones among them, so"
             " the decided ones are no random sample: decide all that pass, or draw a random sample:"
-            " the blind audit of `shenhe review`"
+            " the blind audit of `shenhe review`",
         )
+    return _describe_scores(sample, failed, sum(slip == math.inf for slip in slips), allowed)
+
+
+def _describe_scores(sample: Sample, failed: int, sure: int, allowed: int) -> Words:
+    """Say why the scores tell too little for a threshold; empty if they tell enough."""
     if sample.floor == math.inf:
-        return "no group that passes has a p_pass: judge with an engine that gives one"
-    if sum(slip == math.inf for slip in slips) > allowed:
-        return (
-            f"{sum(slip == math.inf for slip in slips)} of {failed} failed groups have a p_pass of"
-            f" exactly 1, and rows without log-odds tell no more; {allowed} may: judge anew"
+        return Words(
+            "放行的组都没有 p_pass：请换一个给出它的引擎判定",
+            "no group that passes has a p_pass: judge with an engine that gives one",
         )
-    return ""
+    if sure > allowed:
+        return Words(
+            f"人工判不合格的 {failed} 组里有 {sure} 组的 p_pass 正好是 1，行里没有对数几率，"
+            f"分不出高低；至多可放行 {allowed} 组：请重新判定",
+            f"{sure} of {failed} failed groups have a p_pass of"
+            f" exactly 1, and rows without log-odds tell no more; {allowed} may: judge anew",
+        )
+    return NOTHING

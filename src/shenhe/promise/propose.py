@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from shenhe.config.missions import normalize_name
 from shenhe.errors import OptionError
@@ -22,6 +23,7 @@ from shenhe.rows.promise_fingerprints import fingerprint_of_run
 from shenhe.rows.promises import MissionPromise, Promise, Truth, write_promise
 
 BY_PHOTOS, NO_CLUSTERS = "photos", "none"
+ALL: Final = "全部 all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,17 @@ class Proposal:
         """The number of missions for which something can be promised."""
         return sum(finding.threshold is not None for finding in self.findings.values())
 
+    def named_findings(self) -> dict[str, Finding]:
+        """Give the findings by mission, and first that of all together, if there is one."""
+        pooled = {} if self.pooled is None else {ALL: self.pooled}
+        return pooled | dict(self.findings)
+
     def to_json(self) -> dict[str, object]:
         """Give the figures of each mission."""
         return {
             mission: {
                 "threshold": finding.threshold,
-                "problem": finding.problem,
+                "problem": finding.problem.en,
                 "failed": finding.failed,
                 "slipped": finding.slipped,
                 "allowed": max(finding.allowed, 0),

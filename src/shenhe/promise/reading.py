@@ -80,8 +80,9 @@ def read_samples(
         if row.key in in_training:
             sample.in_training += 1
             continue
-        outcome = Outcome.of(row)
-        sample.add(row, outcome, view_of(row))
+        outcome, view = Outcome.of(row), view_of(row)
+        sample.add(row, outcome, view)
+        sample.corrected += truth == "labels" and (row.label, view) == ("fail", "pass")
         if row.extra and outcome.key in sample.failed:
             reading.add_fields(row, cluster)
     return reading

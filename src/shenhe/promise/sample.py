@@ -57,6 +57,8 @@ class Sample:
     failed_by_machine: int = 0
     in_training: int = 0
     deferred: int = 0
+    corrected: int = 0
+    """Groups of which people found in review that they were failed by mistake."""
     scores: array[float] = field(default_factory=lambda: array("d"))
     origins: Counter[Origin] = field(default_factory=Counter)
     unseen: int = 0
@@ -129,7 +131,7 @@ class Sample:
 
 def pool(samples: Iterable[Sample], name: str = "") -> Sample:
     """Put samples of several missions together."""
-    pooled = Sample(name)
+    pooled, lowest = Sample(name), [-math.inf]
     for sample in samples:
         pooled.failed |= sample.failed
         pooled.scores.extend(sample.scores)
@@ -143,7 +145,10 @@ def pool(samples: Iterable[Sample], name: str = "") -> Sample:
         pooled.surest_unseen = max(pooled.surest_unseen, sample.surest_unseen)
         pooled.cut += sample.cut
         pooled.cut_blindly += sample.cut_blindly
-        pooled.lowest_passed = min(pooled.lowest_passed, sample.lowest_passed)
+        pooled.corrected += sample.corrected
+        if sample.cut:  # what passes in a mission that nothing cut tells of no threshold
+            lowest.append(sample.lowest_passed)
+    pooled.lowest_passed = max(lowest)
     return pooled
 
 

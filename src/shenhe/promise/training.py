@@ -14,6 +14,7 @@ from shenhe.promise.clusters import locate_whole, read_stage_a
 from shenhe.promise.contents import find_equal, size_of
 from shenhe.rows.fields import list_of
 from shenhe.rows.ledger import Json, parse_row, read_lines
+from shenhe.rows.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class TrainingGroups:
     """The keys of the groups of which a photo was trained on, and what could not be compared."""
 
     keys: frozenset[str]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Words, ...] = ()
 
 
 def find_training_groups(run_dir: Path, training: Sequence[Path]) -> TrainingGroups:
@@ -77,20 +78,28 @@ class _TrainedPhotos:
         self.names = frozenset(photo.name for photo in photos)
         self.missing = len(photos) - len(self.sizes)
 
-    def describe(self, keys: set[str], unread: set[tuple[str, str]]) -> Iterator[str]:
+    def describe(self, keys: set[str], unread: set[tuple[str, str]]) -> Iterator[Words]:
         """Say what could not be compared: `unread` are keys of groups, with names of photos."""
         open_keys = {key for key, _ in unread} - keys
         by_name = {key for key, name in unread if name in self.names} - keys
         if self.missing:
-            yield f"{self.missing:,} training photos cannot be read here"
+            yield Words(
+                f"有 {self.missing:,} 张训练照片在这里读不到",
+                f"{self.missing:,} training photos cannot be read here",
+            )
         if open_keys:
-            yield (
+            yield Words(
+                f"有 {len(open_keys):,} 组的照片在这里读不到，只按路径与训练照片比对；"
+                f"其中 {len(by_name):,} 组有照片与训练照片同名",
                 f"photos of {len(open_keys):,} groups cannot be read here, and were compared with"
                 f" training photos by path alone; {len(by_name):,} of the groups have one of the"
-                " name of a training photo"
+                " name of a training photo",
             )
         if self.blank:
-            yield f"{self.blank:,} training rows name no photo"
+            yield Words(
+                f"有 {self.blank:,} 行训练数据没有写照片",
+                f"{self.blank:,} training rows name no photo",
+            )
 
 
 def _images(file: Path, row: Json) -> Iterator[Location]:

@@ -38,7 +38,7 @@ def headline(watch: Watch) -> Words:
     if watch.state == "stopped":
         weeks = "、".join(sorted({each.alarm_week for each in bad}))
         return Words(
-            f"停用：{zh}的误放行超过了承诺的 {limit}%（{weeks} 报警）。机器放行的组不可再用。",
+            f"停用：{zh}的误放行超过了承诺的 {limit}%（{weeks} 报警）。机器放行的组不得再用。",
             f"Stopped: {en} let through more than the promised {limit}% of bad groups (alarm in"
             f" {weeks.replace('、', ', ')}). What the machine passes must not be used.",
         )
@@ -106,8 +106,8 @@ def describe_promised(mission: MissionWatch, watch: Watch) -> Words:
     if not mission.mission:
         return Words(zh, en)
     if mission.threshold is not None:
-        at = f"log-odds ≥ {mission.threshold:.2f}"
-        return Words(f"{zh}，{at}", f"{en}, {at}")
+        at = f"≥ {mission.threshold:.2f}"
+        return Words(f"{zh}，对数几率 {at}", f"{en}, log-odds {at}")
     if mission.promised:
         return Words("承诺不了：任何组都不应放行", "nothing could be promised: no group may pass")
     return Words("承诺里没有这个任务", "the promise does not name this mission")
@@ -125,7 +125,7 @@ def describe_used(mission: MissionWatch) -> Words:
     else:
         zh, en = f"按另一份承诺 {promise[:8]}", f"by another promise, {promise[:8]}"
     if mission.lowest is not None:
-        zh += f"；放行的最低 log-odds 是 {mission.lowest:.2f}"
+        zh += f"；放行的组里最低的对数几率是 {mission.lowest:.2f}"
         en += f"; lowest log-odds passed: {mission.lowest:.2f}"
     return Words(zh, en)
 
@@ -181,9 +181,10 @@ def _advice_on(mission: MissionWatch) -> Iterator[Words]:
     if mission.audited.left:
         count = f"{mission.audited.left:,}"
         yield Words(
-            f"{zh}：{count} 组留给人工的还没有人判定；判定得越多，证实得越快。",
+            f"{zh}：{count} 组留给人工的还没有人判定；判定得越多，证实得越快；"
+            "在那之前报警可能是误报。",
             f"{en}: {count} groups that were left to people are not decided; the sooner they are,"
-            " the sooner the promise is proven.",
+            " the sooner the promise is proven; until then an alarm may be false.",
         )
     if (
         mission.ladder is not None

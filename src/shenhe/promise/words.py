@@ -2,176 +2,234 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from shenhe.errors import spelled
-from shenhe.promise.find import LABEL_COUNTS, Finding, expect_left
+from shenhe.promise.find import Finding
 from shenhe.promise.propose import BY_PHOTOS, NO_CLUSTERS, Proposal
 from shenhe.promise.threshold import Goal
 from shenhe.proportions import Share
+from shenhe.rows.words import Words
 
 
-def describe(proposal: Proposal) -> list[str]:
-    r"""Describe what can be promised of a run, a sentence or two a line.
+def describe_goal(goal: Goal) -> list[Words]:
+    """Say what is to be promised: of which groups, and how surely.
 
-    Example:
-        print(*describe(propose(Path("out"), Terms(Goal(0.05)))), sep="\n")
-
+    >>> describe_goal(Goal(0.05))[0].en
+    'of the groups that people fail, at most 5% may pass; this is no share of the passed groups'
     """
-    goal = proposal.terms.goal
-    lines = list(_describe_goal(goal))
-    if proposal.pooled is not None:
-        lines.append(f"all missions together: {describe_finding(proposal.pooled, goal)}")
-    lines += [
-        f"{mission}: {describe_finding(finding, goal)}"
-        for mission, finding in proposal.findings.items()
-    ]
-    if proposal.promised and proposal.terms.truth != "audit":
-        lines += _describe_labels(proposal)
-    return [*lines, *_describe_notes(proposal)]
-
-
-def describe_finding(finding: Finding, goal: Goal) -> str:
-    """Describe what can be promised of a mission.
-
-    Example:
-        line = describe_finding(proposal.findings["挡风板安装检查"], Goal(0.05))
-
-    """
-    if finding.threshold is None:
-        parts = [f"no promise, so no 通过 stands: {finding.problem}"]
-    else:
-        parts = [
-            f"a 通过 stands from log-odds {finding.threshold!r} on (p_pass"
-            f" {describe_probability(finding.threshold)})",
-            finding.looks
-            or f"of {finding.failed:,} failed groups {finding.slipped:,} pass,"
-            f" {max(finding.allowed, 0):,} may",
-            f"{_percent(finding.left_to_people)} of {finding.left_to_people.total:,} groups are"
-            " left to people",
-        ]
-        if not finding.looks and finding.all_slipped.total != finding.failed:
-            parts.append(
-                f"of all {finding.all_slipped.total:,} failed groups, several of a cluster,"
-                f" {_percent(finding.all_slipped)} pass"
-            )
-    return "; ".join([*parts, *_describe_sample(finding)])
-
-
-def describe_probability(log_odds: float) -> str:
-    """Write log-odds as a probability, with enough digits to tell it from 1.
-
-    >>> describe_probability(2.0), describe_probability(40.0)
-    ('0.8807970779778823', '1 - 4.2484e-18')
-    """
-    if log_odds <= 12:
-        return repr(1 / (1 + math.exp(min(-log_odds, 700.0))))
-    return f"1 - {math.exp(-log_odds) / (1 + math.exp(-log_odds)):.5g}"
-
-
-def _describe_goal(goal: Goal) -> Iterator[str]:
     share, risk = f"{100 * goal.max_false_pass:.3g}%", f"{100 * (1 - goal.confidence):.3g}"
-    yield (
-        f"at most {share} of the groups that people fail may pass; each mission's promise is broken"
-        f" in at most {risk} of 100 samples of groups drawn like the labelled ones"
-    )
-    yield (
-        f"在人工判不合格的组中，放行的不超过 {share}（每个任务分别承诺；从同类组中抽样，100 次里"
-        f"至多 {risk} 次不成立）。这不是放行组中不合格的比例"
-    )
+    sentences = [
+        Words(
+            f"人工判不合格的组里，放行的不超过 {share}；这不是放行的组里不合格的比例",
+            f"of the groups that people fail, at most {share} may pass; this is no share of the"
+            " passed groups",
+        ),
+        Words(
+            f"每个任务各自成立：这样的组抽样 100 次，至多 {risk} 次不成立",
+            "it holds for each mission by itself, and is broken in at most"
+            f" {risk} of 100 samples of groups like the labelled ones",
+        ),
+    ]
     if goal.missed:
-        yield (
-            f"people are taken to overlook at most {100 * goal.missed:.3g}% of the bad groups that"
-            f" the model passes: of those that they fail {100 * goal.share:.3g}% may pass"
+        missed, seen = f"{100 * goal.missed:.3g}%", f"{100 * goal.share:.3g}%"
+        sentences.append(
+            Words(
+                f"按模型放行的不合格组人工至多漏看 {missed} 计："
+                f"人工看出的不合格组里，放行的不超过 {seen}",
+                f"people are taken to overlook at most {missed} of the bad groups that"
+                f" the model passes: of those that they fail {seen} may pass",
+            )
         )
     if goal.candidates > 1:
-        yield (
-            f"{goal.candidates} candidates share the risk: each is"
-            f" {100 * (1 - goal.risk):.4g}% sure"
+        sure = f"{100 * (1 - goal.risk):.4g}%"
+        sentences.append(
+            Words(
+                f"{goal.candidates} 个候选分摊风险：每个的把握是 {sure}",
+                f"{goal.candidates} candidates share the risk: each is {sure} sure",
+            )
         )
+    return sentences
 
 
-def _describe_sample(finding: Finding) -> Iterator[str]:
+def describe(proposal: Proposal) -> list[Words]:
+    r"""Describe what a promise rests on, what it lacks and what breaks it, a sentence each.
+
+    Example:
+        for words in describe(propose(Path("out"), Terms(Goal(0.05)))):
+            print(words.zh, words.en, sep="\n")
+
+    """
+    sentences = [
+        Words(f"{name}：{words.zh}", f"{name}: {words.en}")
+        for name, finding in proposal.named_findings().items()
+        for words in _describe_finding(finding)
+    ]
+    return [*sentences, *_describe_notes(proposal)]
+
+
+def _describe_finding(finding: Finding) -> Iterator[Words]:
+    if finding.threshold is None:
+        yield Words(
+            f"没有承诺，所以“通过”都不成立：{finding.problem.zh}",
+            f"no promise, so no 通过 stands: {finding.problem.en}",
+        )
+    elif finding.looks.en:
+        yield finding.looks
+    elif finding.all_slipped.total != finding.failed:
+        share = _percent(finding.all_slipped)
+        yield Words(
+            f"人工判不合格的 {finding.all_slipped.total:,} 组（一簇有几组）里放行 {share}",
+            f"of all {finding.all_slipped.total:,} failed groups, several of a cluster,"
+            f" {share} pass",
+        )
+    yield from _describe_sample(finding)
+
+
+def _describe_sample(finding: Finding) -> Iterator[Words]:
     sample = finding.sample
     if sample.unreadable:
         failed = len(sample.failed) + sample.unreadable
-        of_all = Share(finding.all_slipped.count, failed)
-        yield (
+        rate, of_all = (
+            _percent(finding.all_slipped),
+            _percent(Share(finding.all_slipped.count, failed)),
+        )
+        yield Words(
+            f"人工判不合格的组里有 {sample.unreadable:,} 组没能判，不计入比例："
+            f"判了的 {len(sample.failed):,} 组里放行 {rate}，全部 {failed:,} 组里放行 {of_all}",
             f"{sample.unreadable:,} failed groups could not be judged and are left out of the rate:"
-            f" {_percent(finding.all_slipped)} of the {len(sample.failed):,} that could,"
-            f" {_percent(of_all)} of all {failed:,}"
+            f" of the {len(sample.failed):,} that could {rate} pass, of all {failed:,} {of_all}",
         )
     if sample.scoreless:
-        yield f"{sample.scoreless:,} 通过 without a p_pass from 0 to 1 never pass"
-    if sample.cut and finding.threshold is not None and not finding.looks:
-        yield (
-            f"{sample.cut:,} groups are undecided by a threshold of the run, or do not say by what:"
-            " the promise is not below it (`shenhe decide` without a threshold, then promise on"
-            " what that writes, to go lower)"
+        yield Words(
+            f"{sample.scoreless:,} 个“通过”的 p_pass 不是 0 到 1 之间的数，一律不放行",
+            f"{sample.scoreless:,} 通过 without a p_pass from 0 to 1 never pass",
         )
+    if sample.cut and finding.threshold is not None and not finding.looks.en:
+        yield Words(
+            f"{sample.cut:,} 组因运行时的阈值而未决，或没有写明原因：承诺不低于那个阈值。"
+            "想再低，先用 `shenhe decide` 不加阈值重新判定，再对结果作承诺",
+            f"{sample.cut:,} groups are undecided by a threshold of the run, or do not say by what:"
+            " the promise is not below it. To go lower, `shenhe decide` without a threshold,"
+            " then promise on what that writes",
+        )
+    yield from _describe_left_out(finding)
+
+
+def _describe_left_out(finding: Finding) -> Iterator[Words]:
+    """Say of which groups people said too little, and which the model has seen before."""
+    sample = finding.sample
     if sample.unseen and finding.threshold is not None:
-        yield (
+        yield Words(
+            f"{sample.unseen:,} 个可放行的组没有人工结论：承诺高于其中任何一组",
             f"{sample.unseen:,} groups that pass have no decision: the promise stays above all of"
-            " them"
+            " them",
         )
     if sample.deferred:
-        yield f"{sample.deferred:,} groups with 待定 count as failed where the model passes them"
+        yield Words(
+            f"{sample.deferred:,} 个“待定”的组，凡模型放行的都按不合格算",
+            f"{sample.deferred:,} groups with 待定 count as failed where the model passes them",
+        )
     if sample.in_training:
-        yield f"{sample.in_training:,} groups have a photo of a training row and are left out"
+        yield Words(
+            f"{sample.in_training:,} 组含有训练数据里的照片，不计入",
+            f"{sample.in_training:,} groups have a photo of a training row and are left out",
+        )
 
 
-def _describe_labels(proposal: Proposal) -> Iterator[str]:
-    goal = proposal.terms.goal
-    counts = sorted({goal.failed_needed, *(n for n in LABEL_COUNTS if n > goal.failed_needed)})
-    clusters = ", one a cluster" if proposal.clusters.largest > 1 else ""
-    yield f"left to people, had so many failed groups been labelled{clusters}:"
-    shown = {"all missions together": proposal.pooled} if proposal.pooled else proposal.findings
-    for mission, finding in shown.items():
-        left = expect_left(finding, goal, counts)
-        shares = (f"{n:,}: {'none' if s is None else f'{s:.1%}'}" for n, s in left.items())
-        yield f"  {mission}: {', '.join(shares)}"
-
-
-def _describe_notes(proposal: Proposal) -> Iterator[str]:
-    terms, findings = proposal.terms, proposal.findings.values()
+def _describe_notes(proposal: Proposal) -> Iterator[Words]:
     if proposal.unended:
-        yield (
-            f"judging of {', '.join(proposal.unended)} has not ended: groups that are yet to be"
-            " judged may be of another kind"
+        names = proposal.unended
+        yield Words(
+            f"{'、'.join(names)} 还没有判完：还没判的组可能与判过的不同",
+            f"judging of {', '.join(names)} has not ended: groups that are yet to be"
+            " judged may be of another kind",
         )
+    yield from _describe_corrections(proposal)
     yield from proposal.clusters.notes
-    if proposal.clusters.largest > 1 and terms.cluster != NO_CLUSTERS:
-        shared = "photos" if terms.cluster == BY_PHOTOS else terms.cluster
-        yield (
-            f"failed groups that share {shared} count once, by a random one of them that their keys"
-            f" decide: up to {proposal.clusters.largest:,} do; so the promise is about a random"
-            " failed group of a random cluster"
-        )
-    if proposal.ties and terms.cluster == BY_PHOTOS:
-        names = ", ".join(f"{name} ({count:,} values)" for name, count in proposal.ties.items())
-        yield (
-            f"failed groups have fields in common: {names}; if one of them is the site, say so:"
-            f" {spelled('cluster', next(iter(proposal.ties)))}"
-        )
+    yield from _describe_clusters(proposal)
     yield from proposal.training.notes
     if proposal.pooled is not None:
-        yield "one threshold for all missions promises nothing of any one of them: see their rates"
+        yield Words(
+            "所有任务用一个阈值，对其中任何一个都不作承诺：看各任务自己的数",
+            "one threshold for all missions promises nothing of any one of them: see their rates",
+        )
+    findings = proposal.findings.values()
     if any(origin.evidence is None for f in findings for origin in f.sample.origins):
-        yield (
+        again = f"shenhe decide {proposal.run_dir} {spelled('output_dir', 'OUT')}"
+        yield Words(
+            "这些行没有用证据规则判定，用了规则的运行不接受这份承诺："
+            f"先 `{again}`，再对 OUT 作承诺",
             "rows were made without evidence rules, and a run with rules refuses this promise:"
-            f" first `shenhe decide {proposal.run_dir} {spelled('output_dir', 'OUT')}`, then"
-            " promise on OUT"
+            f" first `{again}`, then promise on OUT",
         )
     if proposal.promised:
-        again = f"if it is made again on these labels until it suits: {spelled('candidates', 'N')}"
-        if terms.truth == "audit":
-            again = "if another than the audited checkpoint is promised; more looks may be added"
-        yield (
-            "it does not hold for groups of another kind, with another checkpoint, prompt or rule,"
-            f" where people overlook bad groups, or {again}"
+        yield from _describe_limits(proposal.terms.truth == "audit")
+
+
+def _describe_clusters(proposal: Proposal) -> Iterator[Words]:
+    cluster, largest = proposal.terms.cluster, proposal.clusters.largest
+    if largest > 1 and cluster != NO_CLUSTERS:
+        zh, en = f"{cluster} 相同", cluster
+        if cluster == BY_PHOTOS:
+            zh, en = "共用照片", "photos"
+        yield Words(
+            f"人工判不合格的组里，{zh}的只算随机的一组，取哪一组由组名决定；最多的一簇有"
+            f" {largest:,} 组",
+            f"failed groups that share {en} count once, by a random one of them that their"
+            f" keys decide: up to {largest:,} do",
         )
+        yield Words(
+            "所以承诺说的是：随机一簇里随机的一个不合格组",
+            "so the promise is about a random failed group of a random cluster",
+        )
+    if proposal.ties and cluster == BY_PHOTOS:
+        option = spelled("cluster", next(iter(proposal.ties)))
+        zh = "、".join(f"{name}（{count:,} 个值）" for name, count in proposal.ties.items())
+        en = ", ".join(f"{name} ({count:,} values)" for name, count in proposal.ties.items())
+        yield Words(
+            f"人工判不合格的组有相同的字段：{zh}；如果其中之一是站点，请写明：{option}",
+            f"failed groups have fields in common: {en}; if one of them is the site, say so:"
+            f" {option}",
+        )
+
+
+def _describe_limits(by_audit: bool) -> Iterator[Words]:
+    yield Words(
+        "来历不同的组，换过模型、提示词或规则的运行，人工会漏看的问题，都不在承诺之内",
+        "it does not hold for groups of another kind, with another checkpoint, prompt or rule, or"
+        " where people overlook bad groups",
+    )
+    if by_audit:
+        yield Words(
+            "没有盲审过的模型也不在承诺之内；继续盲审，再作承诺，则没有问题",
+            "nor for another than the audited checkpoint; more looks may be added",
+        )
+    else:
+        option = spelled("candidates", "N")
+        yield Words(
+            f"在同一批标注上反复试、挑满意的，承诺就不成立：要试几次，请写明 {option}",
+            f"nor if it is made again on these labels until it suits: {option}",
+        )
+
+
+def _describe_corrections(proposal: Proposal) -> Iterator[str]:
+    corrected = sum(finding.sample.corrected for finding in proposal.findings.values())
+    if not corrected:
+        return
+    missed = spelled("missed_by_people", "W")
+    yield (
+        f"{corrected:,} labels were put right, all of groups that the model passes: wrong ones of"
+        " failed groups that it does not pass still count as bad groups that stop. If a share W of"
+        f" the failed groups is still wrong, 1 / (1 - W) times as many bad groups pass: {missed}"
+        " allows for it"
+    )
+    yield (
+        f"已更正 {corrected:,} 条人工结论，都是模型判通过的组；模型没有放行的组里，"
+        "错判的“不合格”仍然算作拦下的不合格。"
+        f"如果其中还有比例 W 是错的，真正的误放行会是 1 / (1 - W) 倍：{missed} 可以把它考虑进去"
+    )
 
 
 def _percent(share: Share) -> str:
-    return "none" if share.value is None else f"{share.value:.1%}"
+    return "-" if share.value is None else f"{share.value:.1%}"

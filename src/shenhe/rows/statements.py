@@ -5,6 +5,7 @@ Rows of every version are read: those of earlier ones do not name the ruling of 
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from shenhe.row_types import VerdictRow
 from shenhe.values import (
     FORMAT,
     LEFT_OUT,
+    PASS,
     STAGE_A_INCOMPLETE,
     UNDECIDED_CODES,
     UNSURE,
@@ -22,6 +24,8 @@ from shenhe.values import (
     Ruling,
 )
 
+ROUNDED: Final = 0.01
+"""Maximum difference of a probability that another tool has rounded."""
 INCOMPLETE: Final = "第一阶段未完成"
 """Beginning of the reason of a group without one line a photo, which has no code before it."""
 _CODED = re.compile(r"([a-z][a-z0-9_]*): (.*)", re.DOTALL)
@@ -51,13 +55,13 @@ def statement_of(row: VerdictRow) -> Statement:
     knows why a row is undecided.
     """
     written = _parse(row.raw)
-    reason = row.reason if row.verdict is not None else ""
-    if written is not None:
-        reason = written.reason
-    odds = row.meta.log_odds
-    if odds is None and row.p_pass is not None:
-        odds = log_odds(row.p_pass)
-    return Statement(_ruling_of(row, written), reason or row.raw, row.p_pass, odds)
+    said = [written.reason if written is not None else row.raw]
+    if row.verdict is not None:
+        said.insert(0, row.reason)
+    elif isinstance(formerly := row.extra.get("reason"), str):
+        said.insert(0, formerly)
+    reason = "; ".join(dict.fromkeys(filter(None, said)))
+    return Statement(_ruling_of(row, written), reason, row.p_pass, _log_odds_of(row))
 
 
 def codes_of(row: VerdictRow) -> list[str]:
@@ -84,6 +88,17 @@ def split_reason(reason: str) -> tuple[str, str]:
     return (reason if reason in UNDECIDED_CODES else ""), reason
 
 
+def _log_odds_of(row: VerdictRow) -> float | None:
+    """Give the log-odds of a row; None where they contradict its probability."""
+    odds = row.meta.log_odds
+    if row.p_pass is None:
+        return odds
+    if odds is None:
+        return log_odds(row.p_pass)
+    probability = 1 / (1 + math.exp(min(-odds, 700.0)))
+    return odds if abs(probability - row.p_pass) <= ROUNDED else None
+
+
 def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
     is_named = row.meta.ruling is not None or "ruling" in row.meta.model_fields_set
     if row.verdict is None:
@@ -91,7 +106,8 @@ def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
         if not codes or not (_SAID if is_named else _FORMERLY_SAID).issuperset(codes):
             return None
     if is_named:
-        return row.meta.ruling
+        claims_pass = row.meta.ruling == PASS and written is not None and written.verdict != PASS
+        return None if claims_pass else row.meta.ruling
     if row.verdict is not None:
         return row.verdict if written is None or written.verdict == row.verdict else None
     if row.reason.endswith(_NO_MAJORITY):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping
 from itertools import islice
 from typing import Final
@@ -13,6 +14,7 @@ from shenhe.rows.fields import images_of, lines_of, list_of, meta_of
 from shenhe.rows.ledger import Json
 from shenhe.values import photo_key
 
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 MAX_KEYS_SHOWN: Final = 5
 """Maximum number of keys of lines that a message names."""
 
@@ -42,5 +44,13 @@ def describe_missing_lines(photos: int, lines: Mapping[str, object]) -> str:
         return f"{photos} 张照片, 没有一行"
     if list(lines) != [photo_key(index) for index in range(photos)]:
         return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, MAX_KEYS_SHOWN))}"
-    blank = [key for key, line in lines.items() if not str(line).strip()]
+    blank = [key for key, line in lines.items() if not _is_seen(str(line))]
     return f"没有内容: {', '.join(blank[:MAX_KEYS_SHOWN])}" if blank else ""
+
+
+def _is_seen(line: str) -> bool:
+    """Whether a line holds a character that anybody can see."""
+    return any(
+        unicodedata.category(character)[0] in "LNPS" and character not in _BLANK_LETTERS
+        for character in line
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
 from shenhe.formats import verdict
 from shenhe.row_types import Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
@@ -82,8 +84,10 @@ def decide_row(
         meta |= {"why": [], "inputs_hash": row.meta.inputs_hash or lines.inputs_hash}
     meta["ruling"] = statement.ruling
     fields["meta"] = row.meta.model_copy(update=meta)
-    if lines.summary and lines.summary.extra:
-        fields["extra"] = lines.summary.extra | row.extra
+    extra: dict[str, JsonValue] = (lines.summary.extra if lines.summary else {}) | row.extra
+    if doubts and row.verdict is not None and row.reason not in row.raw:
+        extra = {**extra, "reason": row.reason}  # what it was held back for is to be found again
+    fields["extra"] = extra
     if lines.summary and row.label is None:
         fields["label"] = lines.summary.label
     return row.model_copy(update=fields)
