@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -147,18 +146,6 @@ def read_rows(path: Path) -> Iterator[Json]:
     """
     for shard in list_shards(path):
         yield from read_shard(shard)
-
-
-def first_row(path: Path) -> Json:
-    """Give the first row that can be read of a file and of its further shards, else an empty one.
-
-    Raises: RunError if a file cannot be read.
-    """
-    for shard in list_shards(path):
-        for number, line in read_lines(shard):
-            with suppress(DamagedRowError):
-                return parse_row(shard, number, line)
-    return {}
 
 
 def read_shard(path: Path) -> Iterator[Json]:

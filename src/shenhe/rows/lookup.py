@@ -14,8 +14,9 @@ import numpy as np
 from shenhe.errors import RowError, RunError
 from shenhe.row_types import GroupRow
 from shenhe.rows.entries import read_key
+from shenhe.rows.first_row import first_row
 from shenhe.rows.keys import mission_of_file
-from shenhe.rows.ledger import first_row, read_lines
+from shenhe.rows.ledger import read_lines
 from shenhe.rows.readers import read_line
 from shenhe.shards import list_shards
 

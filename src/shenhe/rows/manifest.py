@@ -18,7 +18,8 @@ from shenhe.files import put_in_place, write_error
 from shenhe.row_types import SCHEMA, utc_now
 from shenhe.rows.counts import KeptCounts, RunCounts
 from shenhe.rows.fields import meta_of, object_of
-from shenhe.rows.ledger import BOM, Json, first_row
+from shenhe.rows.first_row import first_row
+from shenhe.rows.ledger import BOM, Json
 
 SUFFIX = ".manifest.json"
 DECIDED_ANEW: Final = frozenset(("pass_above", "fail_below", "evidence", "promise"))

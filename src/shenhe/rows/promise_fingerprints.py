@@ -10,8 +10,8 @@ from pydantic import JsonValue, TypeAdapter
 
 from shenhe.config.missions import normalize_name
 from shenhe.errors import UsageError, spelled
+from shenhe.rows.first_row import first_row
 from shenhe.rows.keys import rows_file
-from shenhe.rows.ledger import first_row
 from shenhe.rows.manifest import manifest_file, options_of_rows, read_manifest
 from shenhe.rows.promises import Fingerprint, Promise, differences
 from shenhe.shards import list_rows_files

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -136,22 +135,6 @@ def read_each(rows_path: Path, kind: type[RowT]) -> Iterator[KeyedRow[RowT] | Ro
                 yield error
             else:
                 yield keyed
-
-
-def read_each_whole(
-    rows_path: Path, kind: type[RowT], start: int = 0, stop: int | None = None
-) -> Iterator[RowT | RowError]:
-    """Yield the same, but whole rows, of the lines from `start` up to `stop`, counted from 0.
-
-    Raises: RunError if a file cannot be read.
-    """
-    lines = ((path, *line) for path in list_shards(rows_path) for line in read_lines(path))
-    for path, number, line in islice(lines, start, stop):
-        try:
-            if not line.isspace():
-                yield read_line(path, number, line, kind)
-        except RowError as error:
-            yield error
 
 
 def read_with_offsets(path: Path, kind: type[RowT]) -> Iterator[tuple[int, RowT]]:

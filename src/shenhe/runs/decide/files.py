@@ -13,8 +13,9 @@ from shenhe.files import whole_file
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
+from shenhe.rows.first_row import first_row
 from shenhe.rows.keys import failures_file
-from shenhe.rows.ledger import OutputLock, first_row
+from shenhe.rows.ledger import OutputLock
 from shenhe.rows.manifest import DECIDED_ANEW, Manifest
 from shenhe.rows.promise_fingerprints import (
     fingerprint_of_options,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,10 +16,12 @@ from shenhe.errors import RowError
 from shenhe.row_types import Failure, Row, VerdictRow
 from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
 from shenhe.rows.keys import mission_of_file
-from shenhe.rows.readers import read_each, read_each_whole
+from shenhe.rows.ledger import read_lines
+from shenhe.rows.readers import read_each, read_line
 from shenhe.runs.decide.changes import Changes
 from shenhe.runs.decide.groups import Groups
 from shenhe.runs.decide.rows import decide_row, failure_of
+from shenhe.shards import list_shards
 
 NO_ROW: Final = "row"
 """Code of the failure of a line that is no verdict row."""
@@ -46,7 +49,7 @@ class Pass:
         Raises: RunError if rows cannot be read.
         """
         written: set[str] = set()
-        for row in read_each_whole(self._path, VerdictRow, start, stop):
+        for row in _read_verdicts(self._path, start, stop):
             if isinstance(row, RowError):
                 failures.write(_line(self._failure_of_line(row)))
                 self.changes.failed += 1
@@ -95,6 +98,22 @@ class Pass:
             message=f"line {error.number} {error.problem}",
             timestamp=self._timestamp,
         )
+
+
+def _read_verdicts(
+    rows_path: Path, start: int, stop: int | None
+) -> Iterator[VerdictRow | RowError]:
+    """Yield the rows of the lines from `start` up to `stop`, and the errors of those that are none.
+
+    Raises: RunError if a file cannot be read.
+    """
+    lines = ((path, *line) for path in list_shards(rows_path) for line in read_lines(path))
+    for path, number, line in islice(lines, start, stop):
+        try:
+            if not line.isspace():
+                yield read_line(path, number, line, VerdictRow)
+        except RowError as error:
+            yield error
 
 
 def _line(row: Row) -> bytes:

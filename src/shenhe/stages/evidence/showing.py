@@ -18,7 +18,7 @@ from shenhe.stages.evidence.wording import find_worded
 MAX_REMEMBERED = 8192
 """Lines, and items, that are remembered with what they show."""
 _COUNTED = re.compile(r"×0*[1-9][0-9]*$")
-_LABEL_TEXT = re.compile(r"(?<![^，])标签/(?!无法识别|备注|需复核)[\w-]+(?=×[0-9]+(?:，|$))")
+_LABEL_TEXT = re.compile(r"(?<![^，])标签/(?!无法识别|备注|需复核)[\w-]+(?=×0*[1-9][0-9]*(?:，|$))")
 _NOTHING: frozenset[int] = frozenset()
 
 
