@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from shenhe.cli.main import exit_code
@@ -485,3 +486,14 @@ def test_killed_at_any_moment_files_are_whole(tmp_path: Path) -> None:
     assert {row["verdict"] for row in _rows(run)} == {None, FAIL}
     assert len(_rows(run, kind=".failures")) == MIN_LINES - 1
     assert not [name for name in os.listdir(tmp_path / "anew" / "stage_b") if ".new" in name]
+    _, alive = psutil.wait_procs(_processes_on(run.out), timeout=60)
+    assert not alive, "second processes outlive those that were killed"
+
+
+def _processes_on(folder: Path) -> list[psutil.Process]:
+    """List the processes whose command line names a folder."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(folder) in (process.info["cmdline"] or [])
+    ]

@@ -49,6 +49,8 @@ class _Half:
         self._result, result = fork.Pipe(duplex=False)
 
         def work() -> None:
+            # With a reading end of its own it would wait for ever once the first process is gone.
+            self._result.close()
             try:
                 one_pass.write(*files, start=start)
                 for file in files:
@@ -74,7 +76,7 @@ class _Half:
         except EOFError as error:
             self.process.join()
             code = self.process.exitcode
-            raise RunError(f"a process that helped was ended ({code}); decide again") from error
+            raise RunError(f"its second process was ended ({code}); decide again") from error
         if isinstance(result, Exception):
             raise result
         changes, hashes = result
