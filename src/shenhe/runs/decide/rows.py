@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydantic import JsonValue
-
 from shenhe.formats import verdict
 from shenhe.row_types import Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
@@ -56,23 +54,16 @@ def decide_row(
     """
     statement = statement_of(row)
     evidence = policy.find_evidence(lines.summary.per_image if lines.summary else {})
-    meta: dict[str, object] = {"evidence": evidence, "promise": policy.promise_hash}
-    fields: dict[str, object] = {"timestamp": timestamp}
-    if repeats is not None:
-        doubts = [Doubt(DUPLICATE_GROUP, repeats.description)]
-        statement = statement._replace(ruling=None)
-    elif row.verdict is not None and row.meta.why:
-        doubts = [Doubt(code, f"verdict 写{row.verdict}, 行里却写明") for code in row.meta.why]
+    doubts = _doubts_of_row(row, repeats, statement)
+    if doubts:
         statement = statement._replace(ruling=None)
     elif statement.ruling is not None:
         doubts = _doubts_of_lines(row, statement, lines, policy)
-        doubts += policy.doubts(statement, evidence.items)
-    elif row.verdict is not None:
-        doubts = [Doubt(CONTRADICTION, f"verdict 写{row.verdict}, raw 写的却不是")]
-    else:
-        doubts = []
+        doubts = sorted_doubts([*doubts, *policy.doubts(statement, evidence.items)])
+    meta: dict[str, object] = {"evidence": evidence, "promise": policy.promise_hash}
+    meta["ruling"] = statement.ruling
+    fields: dict[str, object] = {"timestamp": timestamp}
     if doubts:
-        doubts = sorted_doubts(doubts)
         fields |= {"verdict": None, "status": "undecided", "raw": row.raw or _render(statement)}
         fields["reason"] = f"{doubts[0].code}: {describe_doubts(doubts)}"
         meta["why"] = codes_of_doubts(doubts)
@@ -82,15 +73,10 @@ def decide_row(
         fields |= {"verdict": statement.ruling, "status": "decided"}
         fields["reason"] = row.reason if row.verdict is not None else statement.reason
         meta |= {"why": [], "inputs_hash": row.meta.inputs_hash or lines.inputs_hash}
-    meta["ruling"] = statement.ruling
-    fields["meta"] = row.meta.model_copy(update=meta)
-    extra: dict[str, JsonValue] = (lines.summary.extra if lines.summary else {}) | row.extra
-    if doubts and row.verdict is not None and row.reason not in row.raw:
-        extra = {**extra, "reason": row.reason}  # what it was held back for is to be found again
-    fields["extra"] = extra
-    if lines.summary and row.label is None:
-        fields["label"] = lines.summary.label
-    return row.model_copy(update=fields)
+    if lines.summary:
+        fields["extra"] = lines.summary.extra | row.extra
+        fields["label"] = row.label or lines.summary.label
+    return row.model_copy(update=fields | {"meta": row.meta.model_copy(update=meta)})
 
 
 def failure_of(row: VerdictRow) -> Failure:
@@ -106,6 +92,22 @@ def failure_of(row: VerdictRow) -> Failure:
         raw=row.raw or None,
         timestamp=row.timestamp,
     )
+
+
+def _doubts_of_row(
+    row: VerdictRow, repeats: DuplicateRows | None, statement: Statement
+) -> list[Doubt]:
+    """List why a row itself says nothing that can be relied on, however its lines are."""
+    if repeats is not None:
+        return [Doubt(DUPLICATE_GROUP, repeats.description)]
+    if row.verdict is None:
+        return []
+    if row.meta.why:
+        message = f"verdict 写{row.verdict}, 行里却写明"
+        return [Doubt(code, message) for code in row.meta.why]
+    if statement.ruling is None:
+        return [Doubt(CONTRADICTION, f"verdict 写{row.verdict}, raw 写的却不是")]
+    return []
 
 
 def _doubts_of_lines(
