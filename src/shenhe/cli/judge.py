@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
 from shenhe.cli.results import print_plan, print_stage
@@ -18,6 +20,12 @@ from shenhe.cli.work import (
 )
 from shenhe.errors import RunError, spelled
 from shenhe.options import Count, option, option_class, section
+
+if TYPE_CHECKING:
+    from shenhe.config import Template
+    from shenhe.engines.base import Engine
+    from shenhe.runs import VerdictPolicy
+    from shenhe.runs.stage_a_source import StageASource
 
 
 @option_class
@@ -40,7 +48,6 @@ def judge(options: JudgeOptions) -> int:
     """
     from shenhe.config import load_missions, load_prompts
     from shenhe.runs import find_stage_a, plan_verdicts, run_verdicts
-    from shenhe.runs.promised import fingerprint_of_judging
 
     load = options.load
     missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
@@ -58,16 +65,10 @@ def judge(options: JudgeOptions) -> int:
         return 0
     teaching = teaching_of(options.teaching, missions)
     engine = make_engine(load)
-    templates = [teaching.apply(prompts, source.mission).verdict for source in sources]
-    actual = {
-        source.mission.name: fingerprint_of_judging(
-            source, template, policy, engine, decisive_options(load), options.max_new_tokens
-        )
-        for source, template in zip(sources, templates, strict=True)
-    }
-    check_promise(options.policy, policy, actual)
+    judged = [(source, teaching.apply(prompts, source.mission).verdict) for source in sources]
+    _check_promise(options, policy, engine, judged)
     codes = []
-    for source, template in zip(sources, templates, strict=True):
+    for source, template in judged:
         counts = run_verdicts(
             engine,
             source,
@@ -80,3 +81,25 @@ def judge(options: JudgeOptions) -> int:
         )
         codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
+
+
+def _check_promise(
+    options: JudgeOptions,
+    policy: VerdictPolicy,
+    engine: Engine,
+    judged: Sequence[tuple[StageASource, Template]],
+) -> None:
+    """Refuse a promise that was made for other verdicts.
+
+    Raises: UsageError that names every difference.
+    """
+    from shenhe.runs.promised import fingerprint_of_judging
+
+    made_by, tokens = decisive_options(options.load), options.max_new_tokens
+    actual = {
+        source.mission.name: fingerprint_of_judging(
+            source, template, policy, engine, made_by, tokens
+        )
+        for source, template in judged
+    }
+    check_promise(options.policy, policy, actual)
