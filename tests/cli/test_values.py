@@ -53,7 +53,9 @@ WHOLE = {
     "fsck": "missing",
     "report": "missing",
     "review": "missing",
+    "decide": "missing --output-dir out",
     "promise": "missing --max-false-pass 0.05 --output promise.json",
+    "watch": "missing",
     "merge": "--model nosuch --adapters no --output-dir out",
     "export": "--merge_lora true --model nosuch --adapters no --output-dir out",
     "verify": "nosuch",
@@ -61,6 +63,7 @@ WHOLE = {
     "convert": "missing --format coco --output out",
     "evaluate captions": "--predictions missing --truth missing",
     "evaluate verdicts": "missing",
+    "evaluate evidence": "missing",
     "check": "caption missing",
     "demo": "",
 }
