@@ -100,8 +100,9 @@ def _log_odds_of(row: VerdictRow) -> float | None:
 
 
 def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
-    is_named = row.meta.ruling is not None or "ruling" in row.meta.model_fields_set
+    is_named = row.meta.ruling is not None
     if row.verdict is None:
+        is_named = "ruling" in row.meta.model_fields_set  # null: no majority, nothing readable
         codes = codes_of(row)
         if not codes or not (_SAID if is_named else _FORMERLY_SAID).issuperset(codes):
             return None
