@@ -103,8 +103,8 @@ def test_another_limit_is_another_answer(risen: list[Path], tmp_path: Path) -> N
     assert _of(figures)["proven"] is True
 
 
-def test_only_the_looks_of_the_plan_count(tmp_path: Path) -> None:
-    """Half of a tenth is looked at: what was decided beyond the first open group is not used."""
+def test_a_group_that_an_audit_passed_over_is_a_doubt(tmp_path: Path) -> None:
+    """One drawn group is left open while people go on: it may be bad, until it is decided."""
     groups = [Group(f"QC-{n:04d}", PASS, PASS) for n in range(400)]
     run = write_run(tmp_path / "run", [each._replace(choice=None) for each in groups], share=0.1)
     plan = plan_audit(run, 0.1)
@@ -113,10 +113,11 @@ def test_only_the_looks_of_the_plan_count(tmp_path: Path) -> None:
     drawn = sorted((g for g in groups if numbers[g.group_id] < 0.1), key=lambda g: numbers[g[0]])
     decide(run, [*drawn[:5], *(each._replace(choice=FAIL) for each in drawn[6:])])
     audited = _of(_watch(run)[1])["audited"]
-    assert (audited["passed"], audited["looked"], audited["false"]) == (400, 5, 0)
+    assert (audited["passed"], audited["looked"]) == (400, len(drawn))
+    assert (audited["false"], audited["doubts"]) == (len(drawn) - 6, 1)
     decide(run, drawn[5:6])
     audited = _of(_watch(run)[1])["audited"]
-    assert (audited["looked"], audited["false"]) == (len(drawn), len(drawn) - 6)
+    assert (audited["looked"], audited["doubts"]) == (len(drawn), 0)
 
 
 def test_decisions_that_were_not_made_blind_are_no_audit(tmp_path: Path) -> None:
