@@ -353,17 +353,6 @@ def server(run_dir: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def page(browser: Browser, server: Served) -> Iterator[Page]:
-    context = browser.new_context(locale="zh-CN", base_url=server.url)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    yield page
-    context.close()
-    assert problems == []
-
-
 def _go_on(page: Page, key: str) -> None:
     with page.expect_navigation():
         page.keyboard.press(key)

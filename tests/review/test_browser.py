@@ -41,18 +41,6 @@ def server(run_dir: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def page(browser: Browser, server: Served) -> Iterator[Page]:
-    context = browser.new_context(locale="zh-CN", base_url=server.url, accept_downloads=True)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda m: problems.append(m.text) if "Content Security" in m.text else None)
-    yield page
-    context.close()
-    assert problems == []
-
-
 def _decide(page: Page, key: str) -> None:
     before = page.url
     page.keyboard.press(key)

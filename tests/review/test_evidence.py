@@ -46,17 +46,6 @@ def server(run_dir: Path) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def page(browser: Browser, server: Served) -> Iterator[Page]:
-    context = browser.new_context(locale="zh-CN", base_url=server.url)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    yield page
-    context.close()
-    assert problems == []
-
-
 def _lit(page: Page) -> list[str]:
     return [figure.get_attribute("id") or "" for figure in page.locator("figure.lit").all()]
 
