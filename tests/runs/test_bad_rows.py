@@ -178,3 +178,17 @@ def test_files_of_other_tools_are_never_touched(case: Case) -> None:
     assert faults[0].what == "group g2 stands again below with other lines"
     assert path.read_bytes() == before
     assert {file.name for file in path.parent.iterdir()} <= {NAME, f".{path.stem}.lock"}
+
+
+@pytest.mark.parametrize("spelling", [f"{MISSION.name} ", f"\u3000{MISSION.name}"])
+def test_one_group_in_two_spellings_of_its_mission_is_one(case: Case, spelling: str) -> None:
+    other = {"图片_1": "BBU设备/中兴,显示完整,无需安装×1"}
+    named = _row("g1", mission=MISSION.name)
+    _write(case, named, _row("g1", mission=spelling, per_image=other), _row("g2"))
+    counts = case.judge()
+    assert (counts.done, counts.undecided) == (3, 2)
+    assert [code for _, _, code in _told(case)] == ["duplicate_group"] * 2
+    assert f"{NAME}:1, {NAME}:2" in case.rows("b", ".failures")[0]["message"]
+    assert case.judge().already == 3
+    _write(case, named, _row("g1", mission=spelling), _row("g2"))
+    assert case.judge().complete

@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
+from shenhe.config.missions import normalize_name
 from shenhe.errors import RowError
 from shenhe.row_types import SummaryRow
 from shenhe.rows.readers import KeyedRow
@@ -30,9 +32,10 @@ class DuplicateRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DuplicateRows:
-    """The rows of one group."""
+    """The rows of one group, of which `count` spell its mission in one way."""
 
     rows: tuple[DuplicateRow, ...]
+    count: int = 1
 
     @property
     def differ(self) -> bool:
@@ -62,20 +65,39 @@ class DuplicateFinder:
 
     def add(self, key: str) -> None:
         """Take note of a row."""
-        self._hashes.append(hash(key))
+        self._hashes.append(hash(_in_one_spelling(key)))
 
     def find(
         self, read_again: Callable[[], Iterable[KeyedRow[SummaryRow] | RowError]]
     ) -> dict[str, DuplicateRows]:
-        """Find them by their keys; only if hashes agree are the rows read again."""
+        """Find them by their keys; only if hashes agree are the rows read again.
+
+        A group under two spellings of its mission has two keys: both are found if its rows differ.
+        """
         hashes = np.frombuffer(self._hashes, dtype=np.int64)
         values, counts = np.unique(hashes, return_counts=True)
         suspects = set(values[counts > 1].tolist())
         if not suspects:
             return {}
-        rows: dict[str, list[DuplicateRow]] = defaultdict(list)
+        groups: dict[str, dict[str, list[DuplicateRow]]] = defaultdict(lambda: defaultdict(list))
         for row in read_again():
-            if not isinstance(row, RowError) and hash(row.key) in suspects:
+            if isinstance(row, RowError):
+                continue
+            spelling = _in_one_spelling(row.key)
+            if hash(spelling) in suspects:
                 duplicate = DuplicateRow(row.path.name, row.line, hash_inputs(row.json))
-                rows[row.key].append(duplicate)
-        return {key: DuplicateRows(tuple(group)) for key, group in rows.items() if len(group) > 1}
+                groups[spelling][row.key].append(duplicate)
+        repeated: dict[str, DuplicateRows] = {}
+        for by_key in groups.values():
+            everything = tuple(chain.from_iterable(by_key.values()))
+            for key, rows in by_key.items():
+                duplicates = DuplicateRows(everything, len(rows))
+                if len(rows) > 1 or duplicates.differ:
+                    repeated[key] = duplicates
+        return repeated
+
+
+def _in_one_spelling(key: str) -> str:
+    """Write the mission of a key in one way: its brackets may be full-width or half-width."""
+    mission, separator, group = key.partition("\x1f")
+    return normalize_name(mission) + separator + group

@@ -268,9 +268,9 @@ def _compare(source: StageASource, done: RowIndex) -> Comparison:
                 stale.add(row.key)
     repeated = repeats.find(lambda: read_each(source.path, SummaryRow))
     for key, rows in repeated.items():  # counted row by row so far
-        groups -= len(rows.rows) - 1
+        groups -= rows.count - 1
         if key in done:
-            judged -= len(rows.rows) - 1
+            judged -= rows.count - 1
             stale.discard(key)
             if done.inputs_hash(key) != rows.inputs_hash:
                 stale.add(key)
