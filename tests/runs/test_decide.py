@@ -222,6 +222,23 @@ def test_several_rows_of_a_group_that_differ_are_undecided(run: Judged) -> None:
     assert _states(_rows(run, "again")) == STATES | {"g0": "duplicate_group"}
 
 
+def test_a_group_under_two_spellings_of_its_mission_is_one(run: Judged) -> None:
+    """Verdicts that differ, and lines that differ: neither key of the group may pass."""
+    run.judge(ordered=True)
+    rows = run.rows()
+    _write(run.path("stage_b"), [*rows, rows[1] | {"group_id": "g0", "mission": f"{BAFFLE} "}])
+    assert _decide(run) == 1
+    verdicts = [row for row in _rows(run) if row["group_id"] == "g0"]
+    assert [row["meta"]["why"] for row in verdicts] == [["duplicate_group"]] * 2
+    _write(run.path("stage_b"), rows)
+    lines = [json.loads(line) for line in run.path("stage_a").read_text("utf-8").splitlines()]
+    other = {"图片_1": WHOLE.replace("华为", "中兴")}
+    other_row = lines[0] | {"mission": f"\u3000{BAFFLE}", "per_image": other}
+    _write(run.path("stage_a"), [*lines, other_row])
+    assert _decide(run) == 1
+    assert _states(_rows(run)) == STATES | {"g0": "duplicate_group"}
+
+
 def test_lines_of_a_group_that_stand_twice(run: Judged) -> None:
     run.judge()
     path = run.path("stage_a")

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shenhe.config.missions import normalize_name
 from shenhe.errors import RowError
-from shenhe.row_types import SummaryRow
-from shenhe.rows.readers import KeyedRow
+from shenhe.rows.keys import in_one_spelling
+from shenhe.rows.ledger import Json
+from shenhe.rows.readers import KeyedRow, RowT
 from shenhe.rows.verdict_inputs import hash_inputs
 
 MAX_LINES_SHOWN = 5
@@ -58,34 +58,37 @@ class DuplicateRows:
 
 
 class DuplicateFinder:
-    """Finds the groups that have several rows, in eight bytes of memory a row."""
+    """Finds the groups that have several rows, in eight bytes of memory a row.
+
+    `hashes` are those of the keys of all rows; processes that share a file join theirs.
+    """
 
     def __init__(self) -> None:
-        self._hashes = array("q")
+        self.hashes = array("q")
 
     def add(self, key: str) -> None:
         """Take note of a row."""
-        self._hashes.append(hash(_in_one_spelling(key)))
+        self.hashes.append(hash(in_one_spelling(key)))
 
     def find(
-        self, read_again: Callable[[], Iterable[KeyedRow[SummaryRow] | RowError]]
+        self,
+        read_again: Callable[[], Iterable[KeyedRow[RowT] | RowError]],
+        fingerprint: Callable[[Json], str] = hash_inputs,
     ) -> dict[str, DuplicateRows]:
         """Find them by their keys; only if hashes agree are the rows read again.
 
-        A group under two spellings of its mission has two keys: both are found if its rows differ.
+        `fingerprint` tells rows apart that contradict each other. A group under two spellings of
+        its mission has two keys: both are found if its rows differ.
         """
-        hashes = np.frombuffer(self._hashes, dtype=np.int64)
-        values, counts = np.unique(hashes, return_counts=True)
+        values, counts = np.unique(np.frombuffer(self.hashes, np.int64), return_counts=True)
         suspects = set(values[counts > 1].tolist())
-        if not suspects:
-            return {}
         groups: dict[str, dict[str, list[DuplicateRow]]] = defaultdict(lambda: defaultdict(list))
-        for row in read_again():
+        for row in read_again() if suspects else ():
             if isinstance(row, RowError):
                 continue
-            spelling = _in_one_spelling(row.key)
+            spelling = in_one_spelling(row.key)
             if hash(spelling) in suspects:
-                duplicate = DuplicateRow(row.path.name, row.line, hash_inputs(row.json))
+                duplicate = DuplicateRow(row.path.name, row.line, fingerprint(row.json))
                 groups[spelling][row.key].append(duplicate)
         repeated: dict[str, DuplicateRows] = {}
         for by_key in groups.values():
@@ -95,9 +98,3 @@ class DuplicateFinder:
                 if len(rows) > 1 or duplicates.differ:
                     repeated[key] = duplicates
         return repeated
-
-
-def _in_one_spelling(key: str) -> str:
-    """Write the mission of a key in one way: its brackets may be full-width or half-width."""
-    mission, separator, group = key.partition("\x1f")
-    return normalize_name(mission) + separator + group

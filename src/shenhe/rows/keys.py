@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
 from shenhe.rows.fields import group_id_of, label_of, mission_of
 from shenhe.rows.ledger import Json
@@ -45,3 +46,21 @@ def key_of(row: Json, mission: str | None = None) -> str:
     if not isinstance(images, list) or not all(isinstance(image, str) for image in images):
         raise RunError("'images' of a row is no list of texts")
     return photos_key(images)
+
+
+def in_one_spelling(key: str) -> str:
+    r"""Write the mission of a group's key in one way, to compare groups of rows of any tool.
+
+    Rows, files and decisions keep their keys as they are.
+
+    >>> in_one_spelling("BBU安装方式检查（正装）\x1f\x1fQC-1")
+    'BBU安装方式检查(正装)\x1f\x1fQC-1'
+    """
+    mission, separator, group = key.partition("\x1f")
+    return mission_in_one_spelling(mission) + separator + group
+
+
+@lru_cache(maxsize=64)  # asked row by row
+def mission_in_one_spelling(mission: str) -> str:
+    """Write a mission in one way, as `normalize_name` does."""
+    return normalize_name(mission)

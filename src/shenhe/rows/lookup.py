@@ -14,8 +14,7 @@ import numpy as np
 from shenhe.errors import RowError, RunError
 from shenhe.row_types import GroupRow
 from shenhe.rows.entries import read_key
-from shenhe.rows.first_row import first_row
-from shenhe.rows.keys import mission_of_file
+from shenhe.rows.keys import in_one_spelling
 from shenhe.rows.ledger import read_lines
 from shenhe.rows.readers import read_line
 from shenhe.shards import list_shards
@@ -34,8 +33,7 @@ class LocatedRow(NamedTuple, Generic[RowT]):
 class RowLookup(Generic[RowT]):
     """Finds the rows of a rows file and of its further shards.
 
-    Rows that are asked for in their own order are found the fastest. `mission` is that of the first
-    row, as it is written there.
+    Rows that are asked for in their own order are found the fastest.
     """
 
     def __init__(self, rows_path: Path, kind: type[RowT]) -> None:
@@ -44,7 +42,6 @@ class RowLookup(Generic[RowT]):
         Raises: RunError if a file cannot be read.
         """
         self._kind, self._shards = kind, list_shards(rows_path)
-        self.mission = str(first_row(rows_path).get("mission") or mission_of_file(rows_path))
         hashes, offsets = array("q"), array("q")
         self._first_lines, self._sizes = [0], list[int]()
         for path in self._shards:
@@ -74,12 +71,13 @@ class RowLookup(Generic[RowT]):
         self._closing.close()
 
     def find(self, key: str) -> list[LocatedRow[RowT]]:
-        """Find the rows of a group, in the order of the file.
+        """Find the rows of a group, whatever the spelling of its mission, in the order of the file.
 
         Raises: RunError if a file cannot be read.
         """
-        rows = [self._read(position) for position in self._positions(hash(key))]
-        return [row for row in rows if row.row is None or row.row.key == key]
+        spelling = in_one_spelling(key)
+        rows = [self._read(position) for position in self._positions(hash(spelling))]
+        return [row for row in rows if row.row is None or in_one_spelling(row.row.key) == spelling]
 
     def _positions(self, value: int) -> list[int]:
         """List the rows whose key has a hash."""
@@ -112,6 +110,6 @@ class RowLookup(Generic[RowT]):
 def _hash(path: Path, number: int, line: bytes) -> int:
     """Hash the key of a row; 0 for a line that is none, which `find` passes over."""
     try:
-        return hash(read_key(path, number, line))
+        return hash(in_one_spelling(read_key(path, number, line)))
     except (RunError, ValueError):
         return 0

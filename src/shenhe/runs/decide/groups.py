@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.config import Missions
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
+from shenhe.rows.keys import mission_in_one_spelling
 from shenhe.rows.lookup import LocatedRow, RowLookup
 from shenhe.rows.promise_fingerprints import find_rows
 from shenhe.runs.decide.rows import GroupLines
@@ -68,7 +69,8 @@ class Groups:
         return sum(mission.stage_a.groups for mission in self._missions.values() if mission.stage_a)
 
     def _mission(self, name: str) -> _Mission:
-        if name not in self._missions:
+        spelling = mission_in_one_spelling(name)
+        if spelling not in self._missions:
             configured = self._configured.find(name)
             policy = policy_of_mission(
                 self._policy, name, configured.evidence if configured else None
@@ -77,21 +79,19 @@ class Groups:
             stage_a = RowLookup(path, SummaryRow) if path else None
             if stage_a:
                 self._closing.callback(stage_a.close)
-            self._missions[name] = _Mission(policy, stage_a)
-        return self._missions[name]
+            self._missions[spelling] = _Mission(policy, stage_a)
+        return self._missions[spelling]
 
 
 def _find_otherwise(
     stage_a: RowLookup[SummaryRow], row: VerdictRow
 ) -> list[LocatedRow[SummaryRow]]:
-    """Find a group whose label only one of both rows names, or whose mission is spelled otherwise.
+    """Find a group whose label only one of both rows names.
 
     Where groups of one id stand under several labels, nobody can tell which of them is meant.
     """
-    if rows := stage_a.find(group_key(stage_a.mission, row.label, row.group_id)):
-        return rows
     labels: tuple[Label | None, ...] = ("pass", "fail") if row.label is None else (None,)
-    keys = (group_key(stage_a.mission, label, row.group_id) for label in labels)
+    keys = (group_key(row.mission, label, row.group_id) for label in labels)
     candidates = [rows for key in keys if (rows := stage_a.find(key))]
     return candidates[0] if len(candidates) == 1 else []
 

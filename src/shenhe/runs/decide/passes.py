@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
-import numpy as np
-
 from shenhe.errors import RowError
 from shenhe.row_types import Failure, Row, VerdictRow
-from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
+from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
 from shenhe.rows.keys import mission_of_file
-from shenhe.rows.ledger import read_lines
+from shenhe.rows.ledger import Json, read_lines
 from shenhe.rows.readers import read_each, read_line
 from shenhe.runs.decide.changes import Changes
 from shenhe.runs.decide.groups import Groups
@@ -31,7 +27,7 @@ class Pass:
     """One pass over the verdicts of a file.
 
     `repeats` are groups with several verdicts: one row is written of each, undecided if they
-    differ. `hashes` are those of the keys of all verdicts.
+    differ. `finder` has taken note of all verdicts.
     """
 
     def __init__(
@@ -39,7 +35,7 @@ class Pass:
     ) -> None:
         self._path, self._groups, self._repeats = path, groups, repeats
         self._timestamp = timestamp
-        self.changes, self.hashes = Changes(), array("q")
+        self.changes, self.finder = Changes(), DuplicateFinder()
 
     def write(
         self, rows: IO[bytes], failures: IO[bytes], start: int = 0, stop: int | None = None
@@ -54,7 +50,7 @@ class Pass:
                 failures.write(_line(self._failure_of_line(row)))
                 self.changes.failed += 1
                 continue
-            self.hashes.append(hash(row.key))
+            self.finder.add(row.key)
             if row.key in self._repeats:
                 if row.key in written:
                     continue
@@ -68,16 +64,7 @@ class Pass:
 
     def find_repeats(self) -> dict[str, DuplicateRows]:
         """Find the groups with several verdicts; only if hashes agree are the rows read again."""
-        values, counts = np.unique(np.frombuffer(self.hashes, np.int64), return_counts=True)
-        suspects = set(values[counts > 1].tolist())
-        repeated: defaultdict[str, list[DuplicateRow]] = defaultdict(list)
-        for row in read_each(self._path, VerdictRow) if suspects else ():
-            if not isinstance(row, RowError) and hash(row.key) in suspects:
-                text = "\x1f".join(str(row.json.get(name)) for name in ("verdict", "reason", "raw"))
-                said = f"{text}\x1f{row.json.get('p_pass')}"
-                digest = sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-                repeated[row.key].append(DuplicateRow(row.path.name, row.line, digest))
-        return {key: DuplicateRows(tuple(rows)) for key, rows in repeated.items() if len(rows) > 1}
+        return self.finder.find(lambda: read_each(self._path, VerdictRow), _hash_statement)
 
     def _decide(self, row: VerdictRow) -> VerdictRow:
         lines, policy = self._groups.lines(row), self._groups.policy(row.mission)
@@ -114,6 +101,12 @@ def _read_verdicts(
                 yield read_line(path, number, line, VerdictRow)
         except RowError as error:
             yield error
+
+
+def _hash_statement(row: Json) -> str:
+    """Fingerprint what a verdict says of its group, 16 hex digits."""
+    text = "\x1f".join(str(row.get(name)) for name in ("verdict", "reason", "raw", "p_pass"))
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _line(row: Row) -> bytes:

@@ -55,7 +55,7 @@ class _Half:
                 one_pass.write(*files, start=start)
                 for file in files:
                     file.flush()
-                result.send((one_pass.changes, one_pass.hashes))
+                result.send((one_pass.changes, one_pass.finder.hashes))
             except (ShenheError, OSError) as error:
                 with suppress(OSError):  # the first process may be gone
                     result.send(error)
@@ -81,7 +81,7 @@ class _Half:
             raise result
         changes, hashes = result
         one_pass.changes.join(changes)
-        one_pass.hashes.extend(hashes)
+        one_pass.finder.hashes.extend(hashes)
         for source, target in zip(self._files, (rows, failures), strict=True):
             source.seek(0)
             shutil.copyfileobj(source, target, 1 << 20)
