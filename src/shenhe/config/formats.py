@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shenhe.config.toml_file import read_toml
 from shenhe.errors import ConfigError, closest
@@ -183,6 +183,21 @@ def load_formats(formats: str | Path | TextFormats = "") -> TextFormats:
     return _load(path, path.stem)
 
 
+def read_verdict_format(values: object) -> VerdictFormat:
+    """Read the form of verdicts, as the table [verdict] of a file has it.
+
+    Raises: ConfigError.
+
+        >>> read_verdict_format({"verdict_marks": ["Verdict: "]}).openings
+        ('Verdict: 通过', 'Verdict: 不通过')
+    """
+    try:
+        return _VerdictTable.model_validate(values).value()
+    except ValidationError as error:
+        raise ConfigError(f"the form of verdicts: {error.errors()[0]['msg']}") from error
+
+
+@cache
 def formats_by_hash() -> Mapping[str, TextFormats]:
     """Give the built-in formats by the hashes that rows have of them.
 

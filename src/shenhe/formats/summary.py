@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from shenhe.errors import FormatError
 from shenhe.formats import lenient_json, strict_json, thinking
@@ -74,6 +74,19 @@ def parse_stored(line: str, form: SummaryFormat = PLAIN.summary, number: int = 1
     _refuse_nothing(text)
     thinking.refuse(text)
     return _read_body(text, form if _JSON.search(text) else PLAIN.summary, number)
+
+
+def parse_group(lines: Mapping[str, str], form: SummaryFormat = PLAIN.summary) -> dict[str, str]:
+    """Read the lines that a row holds of the photos of a group, in their order.
+
+    Raises: FormatError of the first that is none.
+
+        >>> parse_group({"图片_1": " 无关图片"})
+        {'图片_1': '无关图片'}
+    """
+    return {
+        key: parse_stored(line, form, number) for number, (key, line) in enumerate(lines.items(), 1)
+    }
 
 
 def header_of(text: str, form: SummaryFormat) -> str:
