@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from shenhe.errors import FormatError, IntakeError
 from shenhe.intake.datasets import BadRow, Dataset, Sampling
@@ -175,7 +176,7 @@ def test_what_a_row_lacks_is_named(row: dict[str, Any], problem: str) -> None:
 
 
 def test_a_row_as_deep_as_no_file_of_rows_is_refused() -> None:
-    deep: object = 1
+    deep: JsonValue = 1
     for _ in range(70):
         deep = [deep]
     with pytest.raises(FormatError, match="deeper"):

@@ -64,9 +64,10 @@ def talk(
     Raises: OptionError for a photo that is not there; what loading a model raises.
     """
     from shenhe.chat import Conversation, Terminal
-    from shenhe.config import load_prompts
+    from shenhe.config import load_formats, load_prompts
 
-    template = load_prompts(load.config.prompts).caption
+    config = load.config
+    template = load_prompts(config.prompts, load_formats(config.formats)).caption
     for path in question.image:
         if isinstance(path, Path) and not path.is_file():
             raise OptionError("image", path, "no such photo")

@@ -112,7 +112,7 @@ def infer(options: InferOptions) -> int:
 
 
 def _answer_rows(options: InferOptions, system: str, folder: Path) -> int:
-    from shenhe.config import load_prompts
+    from shenhe.config import load_formats, load_prompts
     from shenhe.intake.datasets import Dataset, Sampling
     from shenhe.rows.keys import failures_file
     from shenhe.runs.infer import plan_infer, run_infer
@@ -128,7 +128,8 @@ def _answer_rows(options: InferOptions, system: str, folder: Path) -> int:
         show(f"infer: would do {plan.groups} rows ({plan.items} photos); {plan.already} are done")
         show(f"  answers go to {path}")
         return 0
-    template = load_prompts(options.load.config.prompts).caption
+    formats = load_formats(options.load.config.formats)
+    template = load_prompts(options.load.config.prompts, formats).caption
     load = with_merged(options.load) if options.swift.merge_lora else options.load
     if options.stream:
         from shenhe.cli.shown_answers import ShownAnswers
@@ -143,6 +144,7 @@ def _answer_rows(options: InferOptions, system: str, folder: Path) -> int:
         run=run,
         system=system,
         max_new_tokens=options.max_new_tokens,
+        formats=formats,
     )
     code = print_counts("infer", "rows", counts, failures_file(path))
     show(f"  answers are in {path}", file=sys.stderr)

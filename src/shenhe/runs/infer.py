@@ -12,6 +12,7 @@ from pathlib import Path
 from shenhe.config import Template
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake.datasets import BadRow, DatasetRow
 from shenhe.intake.dialogues import Dialogue, Turn, messages_of
 from shenhe.intake.inline_photos import find_photo, store_photo
@@ -28,6 +29,7 @@ from shenhe.rows.responses import (
     SwiftImage,
     SwiftMessage,
 )
+from shenhe.rows.row_formats import formats_meta
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.row_parts import answer_meta, photo_facts, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
@@ -98,8 +100,9 @@ class InferWork(Work[DatasetRow, str]):
         max_new_tokens: int,
         checkpoint: str,
         photos_folder: Path,
+        formats: TextFormats = PLAIN,
     ) -> None:
-        self.backlog = backlog
+        self.backlog, self._formats = backlog, formats
         self._system, self._template = system, template
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
         self._photos_folder = photos_folder
@@ -112,6 +115,7 @@ class InferWork(Work[DatasetRow, str]):
             "system": self._system,
             "checkpoint": self._checkpoint,
             "max_new_tokens": self._max_new_tokens,
+            **self._formats.decisive_options,
         }
 
     def jobs(self, items: Iterator[DatasetRow]) -> Iterator[Job[DatasetRow] | Record]:
@@ -154,8 +158,8 @@ class InferWork(Work[DatasetRow, str]):
             for photo in dialogue.photos
         )
         if not dialogue.turns:
-            request = caption.request(row.id, photos, self._template)
-            return Question(row, dialogue, photos, request.messages)
+            messages = self._caption_request(row.id, photos).messages
+            return Question(row, dialogue, photos, messages)
         turns = dialogue.turns
         if self._system and turns[0].role != "system":
             turns = (Turn("system", self._system), *turns)
@@ -163,10 +167,13 @@ class InferWork(Work[DatasetRow, str]):
 
     def _request(self, question: Question) -> Request:
         if not question.dialogue.turns:
-            return caption.request(
-                question.row.id, question.photos, self._template, self._max_new_tokens
-            )
+            return self._caption_request(question.row.id, question.photos)
         return Request(question.row.id, question.messages, self._max_new_tokens)
+
+    def _caption_request(self, key: str, photos: tuple[Location, ...]) -> Request:
+        return caption.request(
+            key, photos, self._template, self._max_new_tokens, form=self._formats.caption
+        )
 
     def _row(self, question: Question, success: Success[str]) -> ResponseRow:
         answer, row, dialogue = success.answer, question.row, question.dialogue
@@ -190,6 +197,7 @@ class InferWork(Work[DatasetRow, str]):
                 prompt_hash=_short_hash(self._system),
                 checkpoint=self._checkpoint,
                 inputs_hash=_hash_of(row),
+                formats=formats_meta(self._formats),
                 answers={"response": answer_meta(answer, of_one_photo=len(names) == 1)},
                 resized_wh=[size.resized_wh for size in answer.sizes],
                 facts=[photo_facts(size) for size in answer.sizes],
@@ -218,11 +226,12 @@ def run_infer(
     run: RunOptions,
     system: str = "",
     max_new_tokens: int = caption.MAX_NEW_TOKENS,
+    formats: TextFormats = PLAIN,
 ) -> RunCounts:
     """Write the answer to every row of a dataset that has none, or has changed since.
 
-    `system` is the system prompt of rows that bring none; `template` is that of rows of photos
-    alone. Photos that stand in a row as bytes are written to a folder beside the answers.
+    `system` is the system prompt of rows that bring none; `template` and `formats` are those of
+    rows of photos alone. Photos that stand in a row as bytes are written to a folder beside them.
     Raises: RunError, EngineError; rows written so far stay valid.
 
         dataset, rows_path = Dataset(["val.jsonl"]), Path("answers.jsonl")
@@ -230,9 +239,8 @@ def run_infer(
                   run=RunOptions())
     """
     folder = rows_path.with_suffix(".photos")
-    work = InferWork(
-        DatasetBacklog(dataset), system, template, max_new_tokens, engine.fingerprint, folder
-    )
+    backlog, checkpoint = DatasetBacklog(dataset), engine.fingerprint
+    work = InferWork(backlog, system, template, max_new_tokens, checkpoint, folder, formats)
     return run_work(engine, work, OutputSpec(rows_path, run, engine_options), run.observers)
 
 
