@@ -95,7 +95,8 @@ def _refused_at(opening: str, polygon: list[Corner], highest: int = 1000) -> str
     corners.advance(f'{{"object_1": {{{opening}')
     numbers = ", ".join(str(number) for corner in polygon for number in corner)
     written = ""
-    for piece in re.findall(r"[0-9]|, |\]", numbers + "]"):
+    pieces: list[str] = re.findall(r"[0-9]|, |\]", numbers + "]")
+    for piece in pieces:
         if not corners.allows(piece):
             return written + piece
         corners.advance(piece)

@@ -18,6 +18,7 @@ from shenhe.cli.main import exit_code
 from shenhe.config import load_missions, load_prompts, load_teaching, load_vocabulary
 from shenhe.errors import FormatError, ShenheError
 from shenhe.formats import box_tokens, caption, grammars, lenient_json, summary, verdict
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.caption_recovery import recover
 from shenhe.formats.closing import close_truncated
 from shenhe.formats.repetition import is_repeating
@@ -103,7 +104,7 @@ def _evidence(data: bytes) -> None:
 
 def _writing(data: bytes) -> None:
     text = _text(data)
-    for grammar in (grammars.of_caption(2), grammars.of_summary(), grammars.of_verdict()):
+    for grammar in (of_caption(2), grammars.of_summary(), grammars.of_verdict()):
         is_repeating(text, grammar)
         close_truncated(text, grammar)
 

@@ -67,12 +67,15 @@ def talk(
     from shenhe.config import load_formats, load_prompts
 
     config = load.config
-    template = load_prompts(config.prompts, load_formats(config.formats)).caption
+    formats = load_formats(config.formats)
+    template = load_prompts(config.prompts, formats).caption
     for path in question.image:
         if isinstance(path, Path) and not path.is_file():
             raise OptionError("image", path, "no such photo")
     photos = list(question.image)
-    conversation = Conversation(make_engine(load), system, max_new_tokens, waiting=photos)
+    conversation = Conversation(
+        make_engine(load), system, max_new_tokens, formats.caption, waiting=photos
+    )
     terminal = Terminal(conversation, template, stream=stream)
     if question.prompt is not None:
         return terminal.one_shot(question.prompt)

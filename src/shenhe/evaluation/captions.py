@@ -26,7 +26,7 @@ from shenhe.rows.ledger import read_rows
 from shenhe.rows.readers import read_failures
 from shenhe.values import Annotation, CaptionObject
 
-AREAS = ("bbox_2d", "quad")
+AREAS = ("bbox_2d", "quad", "poly")
 MAX_LEVELS = 6
 
 
@@ -81,6 +81,16 @@ class PhotoScore:
     matches: list[Match]
     joint: float
     answered: bool
+
+    def kinds(self) -> list[str]:
+        """Give the geometry that each predicted object counts as.
+
+        A quad that matches a polygon of another number of corners counts as what it matches.
+        """
+        kinds = [shape_key(item.shape) for item in self.predicted]
+        for pair in self.matches:
+            kinds[pair.predicted] = shape_key(self.truth.objects[pair.actual].shape)
+        return kinds
 
 
 @dataclass(slots=True)
@@ -199,19 +209,23 @@ def _score_photo(
     correct = [
         pair for pair in matches if _same_desc(predicted[pair.predicted], actual[pair.actual])
     ]
-    for kind in {shape_key(item.shape) for item in (*predicted, *actual)}:
-        scores.geometry[kind].add(
-            sum(shape_key(item.shape) == kind for item in predicted),
-            sum(shape_key(item.shape) == kind for item in actual),
-            sum(shape_key(actual[pair.actual].shape) == kind for pair in matches),
-        )
     for pair in matches:
         _score_desc(scores, predicted[pair.predicted].desc, actual[pair.actual].desc)
     joint = ObjectCounts(len(predicted), len(actual), len(correct))
     scores.joint.add(joint.predicted, joint.actual, joint.correct)
     _score_categories(scores, predicted, actual, correct)
     f1 = 1.0 if joint.f1 is None else joint.f1
-    return PhotoScore(truth, predicted, matches, f1, answer is not None)
+    photo = PhotoScore(truth, predicted, matches, f1, answer is not None)
+    _score_geometry(scores, photo)
+    return photo
+
+
+def _score_geometry(scores: CaptionScores, photo: PhotoScore) -> None:
+    predicted = photo.kinds()
+    actual = [shape_key(item.shape) for item in photo.truth.objects]
+    matched = [actual[pair.actual] for pair in photo.matches]
+    for kind in {*predicted, *actual}:
+        scores.geometry[kind].add(predicted.count(kind), actual.count(kind), matched.count(kind))
 
 
 def _score_desc(scores: CaptionScores, predicted: str, actual: str) -> None:
@@ -255,13 +269,17 @@ def _average_precision(photos: list[PhotoScore], kind: str) -> dict[str, float |
 
 
 def _overlaps(photo: PhotoScore, kind: str, name: str) -> PhotoOverlaps:
+    truth = photo.truth.objects
     predicted, actual = (
         [
             item.shape
-            for item in objects
-            if shape_key(item.shape) == kind and category(item.desc) == name
+            for item, item_kind in zip(objects, kinds, strict=True)
+            if item_kind == kind and category(item.desc) == name
         ]
-        for objects in (photo.predicted, photo.truth.objects)
+        for objects, kinds in (
+            (photo.predicted, photo.kinds()),
+            (truth, [shape_key(item.shape) for item in truth]),
+        )
     )
     overlaps = np.zeros((len(predicted), len(actual)))
     for row, shape in enumerate(predicted):
