@@ -15,7 +15,7 @@ from shenhe.cli.loading import (
     with_model_of_args,
 )
 from shenhe.cli.values import PhotoLocation
-from shenhe.errors import OptionError
+from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, option, option_class, section
 from shenhe.printable import show
 
@@ -67,6 +67,9 @@ def _chat(options: ChatOptions, read_system: Callable[[str], str]) -> int:
     config = options.load.config
     template = load_prompts(config.prompts, load_formats(config.formats)).caption
     load = with_model_of_args(options.load)
+    if load.devices:
+        problem = f"one answer at a time takes one device: {spelled('device', 'cuda:0')}"
+        raise OptionError("devices", ",".join(load.devices), problem)
     system = _trained_system(load) if options.system is None else read_system(options.system)
     for path in options.image:
         if isinstance(path, Path) and not path.is_file():
