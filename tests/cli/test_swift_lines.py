@@ -51,9 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_both_pages_have_the_same_lines() -> None:
     chinese = _table(DOCS / "zh" / "tools.md")
     assert len(TABLE) > 20
-    assert [(left, right) for left, _, right in chinese] == [
-        (left, right) for left, _, right in TABLE
-    ]
+    assert [row[::2] for row in chinese] == [row[::2] for row in TABLE]
     words = dict(zip(AS_IT_IS + EXIT_2, AS_IT_IS[::-1] + EXIT_2[::-1], strict=True))
     assert [words[expected] for _, expected, _ in chinese] == [expected for _, expected, _ in TABLE]
 
