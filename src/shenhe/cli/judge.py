@@ -10,12 +10,15 @@ from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_n
 from shenhe.cli.results import print_plan, print_stage
 from shenhe.cli.work import (
     ROWS_HELP,
+    ChoiceOptions,
     PolicyOptions,
     TeachingOptions,
     WorkOptions,
     check_promise,
+    choice_of,
     run_options,
     teaching_of,
+    tell_choice,
     verdict_policy,
 )
 from shenhe.errors import RunError, spelled
@@ -38,6 +41,7 @@ class JudgeOptions:
     max_new_tokens: Count = max_new_tokens(128)
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
+    choice: ChoiceOptions = section("groups", default=ChoiceOptions())
     work: WorkOptions = section("work", default=WorkOptions())
 
 
@@ -47,23 +51,27 @@ def judge(options: JudgeOptions) -> int:
     Raises: RunError if there is no Stage-A row.
     """
     from shenhe.config import load_missions, load_prompts
-    from shenhe.runs import find_stage_a, plan_verdicts, run_verdicts
+    from shenhe.runs import choose_verdicts, find_stage_a, plan_verdicts, run_verdicts
 
     load = options.load
     missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
     run = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
+    choice = choice_of(options.choice, load.seed)
     sources = find_stage_a(options.stage_a, missions)
     if not sources:
         stage_a = spelled("stage_a", options.stage_a)
         raise RunError(f"{stage_a}: empty; `shenhe summarize` writes rows there")
+    teaching = teaching_of(options.teaching, missions)
+    if choice.decisive_options:
+        chosen = [choose_verdicts(source, choice) for source in sources]
+        tell_choice(choice, chosen, (mission.name for mission in missions), options.stage_a)
     if options.work.dry_run:
         for source in sources:
-            plan = plan_verdicts(source, options.output_dir, run, policy)
+            plan = plan_verdicts(source, options.output_dir, run, policy, choice)
             name = source.mission.name
             print_plan("Stage-B", name, plan.groups, "one verdict each", plan.already)
         return 0
-    teaching = teaching_of(options.teaching, missions)
     engine = make_engine(load)
     judged = [(source, teaching.apply(prompts, source.mission).verdict) for source in sources]
     _check_promise(options, policy, engine, judged)
@@ -78,6 +86,7 @@ def judge(options: JudgeOptions) -> int:
             run=run,
             max_new_tokens=options.max_new_tokens,
             policy=policy,
+            choice=choice,
         )
         codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)

@@ -1,6 +1,7 @@
 """Missions, prompts, rules, examples and vocabulary: data files, loaded, validated and hashed."""
 
 from shenhe.config.evidence import EvidenceRules
+from shenhe.config.label_folders import LabelFolders, load_label_folders
 from shenhe.config.missions import Mission, Missions, load_missions
 from shenhe.config.prompts import Prompts, Template, load_prompts
 from shenhe.config.teaching import Teaching, load_teaching
@@ -8,12 +9,14 @@ from shenhe.config.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = [
     "EvidenceRules",
+    "LabelFolders",
     "Mission",
     "Missions",
     "Prompts",
     "Teaching",
     "Template",
     "Vocabulary",
+    "load_label_folders",
     "load_missions",
     "load_prompts",
     "load_teaching",
