@@ -34,6 +34,7 @@ from shenhe.printable import on_one_line, show
 if TYPE_CHECKING:
     from shenhe.config import Mission, Missions, Prompts, Teaching
     from shenhe.engines.base import Engine
+    from shenhe.formats.text_formats import TextFormats
     from shenhe.intake import GroupChoice, PhotoTree
     from shenhe.intake.choice import Chosen
     from shenhe.report import RunReading
@@ -72,13 +73,14 @@ class RunCommandOptions:
 
 def run(options: RunCommandOptions) -> int:
     """Write the lines of all photos, then the verdicts of all groups, then the report."""
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.intake import PhotoTree
     from shenhe.report import read_run, write_report
     from shenhe.shards import list_rows_files
 
     config = options.load.config
-    missions, prompts = load_missions(config.missions), load_prompts(config.prompts)
+    missions, formats = load_missions(config.missions), load_formats(config.formats)
+    prompts = load_prompts(config.prompts, formats)
     tree = PhotoTree(options.data_root, layout_of(options.layout))
     choice = choice_of(options.choice, options.load.seed)
     chosen = [missions.get(name) for name in options.mission] or tree.missions(missions)
@@ -87,7 +89,7 @@ def run(options: RunCommandOptions) -> int:
     codes = [_print_unknown_folders(tree, missions)]
     how = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
-    teaching = teaching_of(options.teaching, missions)
+    teaching = teaching_of(options.teaching, missions, formats)
     by_mission, code = _choose_groups(tree, chosen, choice)
     tell_choice(
         choice, by_mission.values(), (mission.name for mission in missions), options.data_root
@@ -97,7 +99,8 @@ def run(options: RunCommandOptions) -> int:
     if options.work.dry_run:
         _print_plans(tree, chosen, options.stage_a, how, choice)
         return max(codes)
-    stages = _Stages(options, make_engine(options.load), prompts, teaching, how, policy, choice)
+    engine = make_engine(options.load)
+    stages = _Stages(options, engine, prompts, teaching, how, policy, choice, formats)
     stages.check_promise(chosen)
     codes += [stages.summarize(tree, mission) for mission in chosen]
     codes += stages.judge(missions, chosen)
@@ -120,6 +123,7 @@ class _Stages:
     how: RunOptions
     policy: VerdictPolicy
     choice: GroupChoice
+    formats: TextFormats
 
     def check_promise(self, chosen: Sequence[Mission]) -> None:
         """Refuse a promise that was made for other verdicts.
@@ -135,6 +139,7 @@ class _Stages:
                 self.policy,
                 self.engine,
                 decisive_options(self.options.load),
+                self.formats,
             )
             for mission in chosen
         }
@@ -155,6 +160,7 @@ class _Stages:
                 engine_options=decisive_options(self.options.load),
                 run=self.how,
                 choice=self.choice,
+                formats=self.formats,
             )
         except IntakeError as error:  # its folder went away meanwhile; the others are there
             return print_problems([str(error)])
@@ -175,6 +181,7 @@ class _Stages:
                     engine_options=decisive_options(self.options.load),
                     run=self.how,
                     policy=self.policy,
+                    formats=self.formats,
                 )
                 yield print_stage("Stage-B", source.mission.name, counts, folder)
 

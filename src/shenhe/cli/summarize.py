@@ -60,17 +60,18 @@ class SummarizeOptions:
 
 def summarize(options: SummarizeOptions) -> int:
     """Write the line of every photo of a mission."""
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.intake import PhotoTree
     from shenhe.runs import plan_summaries, run_summaries
 
     load = options.load
-    missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
+    missions, formats = load_missions(load.config.missions), load_formats(load.config.formats)
+    prompts = load_prompts(load.config.prompts, formats)
     mission = missions.get(options.mission)
     tree = PhotoTree(options.data_root, layout_of(options.layout))
     choice = choice_of(options.choice, load.seed)
     run = run_options(options.work)
-    prompts = teaching_of(options.teaching, missions).apply(prompts, mission)
+    prompts = teaching_of(options.teaching, missions, formats).apply(prompts, mission)
     # A mission without a folder ends here, before the model is loaded.
     chosen = choice.choose(tree.group_ids(mission), mission.name)
     tell_choice(choice, [chosen], (other.name for other in missions), options.data_root)
@@ -88,5 +89,6 @@ def summarize(options: SummarizeOptions) -> int:
         run=run,
         max_new_tokens=options.max_new_tokens,
         choice=choice,
+        formats=formats,
     )
     return print_stage("Stage-A", mission.name, counts, options.output_dir)

@@ -1,6 +1,7 @@
-"""Missions, prompts, rules, examples and vocabulary: data files, loaded, validated and hashed."""
+"""Missions, prompts, rules, examples, formats, vocabulary: data files, loaded and validated."""
 
 from shenhe.config.evidence import EvidenceRules
+from shenhe.config.formats import formats_by_hash, load_formats
 from shenhe.config.label_folders import LabelFolders, load_label_folders
 from shenhe.config.missions import Mission, Missions, load_missions
 from shenhe.config.prompts import Prompts, Template, load_prompts
@@ -16,6 +17,8 @@ __all__ = [
     "Teaching",
     "Template",
     "Vocabulary",
+    "formats_by_hash",
+    "load_formats",
     "load_label_folders",
     "load_missions",
     "load_prompts",
