@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from shenhe.engines.base import Engine, EngineOverDevices
@@ -152,7 +151,7 @@ def _facts_of(engine: EngineOverDevices) -> Callable[[], dict[str, object]]:
 
 def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:
     """Yield the jobs of pending items; records of items that need no model are written at once."""
-    for job in work.jobs(islice(work.backlog.pending(rows.done), limit)):
+    for job in work.jobs(work.backlog.first_pending(rows.done, limit)):
         if isinstance(job, Job):
             yield job
         else:
