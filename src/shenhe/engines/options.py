@@ -111,6 +111,7 @@ class ServerOptions:
     `request_timeout` is for one request, `server_patience` for a server that is gone.
     Units: seconds. `photo_packing` is how photos travel, `local_media` whether the server opens
     them by their paths, `tower_lora` whether it is known to apply adapters to the vision tower.
+    `processor` is a folder whose preprocessor_config.json says how large photos are.
     """
 
     base_url: str | None = option(
@@ -136,6 +137,12 @@ class ServerOptions:
     )
     tower_lora: bool = option(
         "vLLM was started with --enable-tower-connector-lora: adapters of it", default=False
+    )
+    processor: Name | None = option(
+        "the checkpoint's folder, or one with its preprocessor_config.json: the pixel budget of"
+        " photos is read from it; demo: the bundled one (default: as the server tells)",
+        default=None,
+        metavar="DIR",
     )
 
     def check(self) -> None:
@@ -251,6 +258,7 @@ def _choose_worker(
     if name == "local":
         if server.base_url is not None:
             raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
+        _refuse_processor(server)
         return local
     if name == "server":
         server.check()
@@ -261,9 +269,17 @@ def _choose_worker(
         vllm_option = spelled("vllm_options", "NAME=VALUE")
         owner = f"is vLLM's to choose; pass options of its own by {vllm_option}"
         _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
+        _refuse_processor(server)
         return vllm
     names = get_args(EngineName if option_name == "engine" else WorkerName)
     raise OptionError(option_name, name, f"use one of {', '.join(names)}")
+
+
+def _refuse_processor(server: ServerOptions) -> None:
+    """Refuse the folder of a server's checkpoint where the checkpoint itself is loaded."""
+    if server.processor is not None:
+        problem = f"goes with {spelled('engine', 'server')}; here the checkpoint's own is used"
+        raise OptionError("processor", None, problem)
 
 
 def _refuse_changes(options: LocalOptions, names: Iterable[str], problem: str) -> None:

@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
+from shenhe.engines.budget import BudgetWarning, PhotoBudget, budget_of
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
 from shenhe.errors import (
     EngineError,
@@ -47,14 +48,16 @@ class Worker:
 
     def ready(
         self, spec: EngineSpec[EngineOptions], create: CreateEngine, spelling: Spelling
-    ) -> str:
-        """Load the model, and return its fingerprint; messages spell options as the driver does.
+    ) -> tuple[str, PhotoBudget | None]:
+        """Load the model, and return its fingerprint, and its pixel budget if a server has it.
+
+        Messages spell options as the driver does.
 
         Raises: exceptions of the engine's start.
         """
         spell_by(spelling)
         self._engine = create(spec)
-        return self._engine.fingerprint
+        return self._engine.fingerprint, budget_of(self._engine)
 
     def answer(self, requests: list[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer a batch of requests, in any order."""
@@ -117,14 +120,16 @@ class RayEngine:
         count = spec.engine.ray_workers or _default_workers()
         self._slots = [self._start_worker() for _ in range(count)]
         self.fingerprint = ""
+        self.budget: PhotoBudget | None = None
         self._wait_for_worker()
+        self._warning = BudgetWarning(self.budget)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests on all workers; those of a dead worker go to others; see Engine.
 
         Raises: EngineError when no worker survives its start any more.
         """
-        source = iter(requests)
+        source = self._warning.noting(requests)
         try:
             while True:
                 exhausted = not self._dispatch(source)
@@ -146,6 +151,7 @@ class RayEngine:
 
         Raises: EngineError if the worker dies; ItemError, PhotoError of the request.
         """
+        self._warning.note(request)
         slot = self._wait_for_worker()
         try:
             pieces = slot.actor.stream.options(num_returns="streaming").remote(request)
@@ -195,7 +201,7 @@ class RayEngine:
         Raises: EngineError after too many deaths; exceptions of the engine's start.
         """
         try:
-            fingerprint: str = ray.get(slot.loading)
+            fingerprint, budget = ray.get(slot.loading)
         except RayTaskError as error:
             raise _map_error(error) from error
         except RayError as error:
@@ -208,6 +214,7 @@ class RayEngine:
         else:
             self._failed_starts, slot.loading = 0, None
             self.fingerprint = self.fingerprint or fingerprint
+            self.budget = self.budget or budget
 
     def _dispatch(self, source: Iterator[Request]) -> bool:
         """Fill the queues of ready workers, and return whether more requests may come."""

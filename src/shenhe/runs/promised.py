@@ -9,6 +9,7 @@ from shenhe.engines.base import Engine
 from shenhe.rows.promise_fingerprints import fingerprint_of_options, options_of_output
 from shenhe.rows.promises import Fingerprint
 from shenhe.runs.deciding import policy_of_mission
+from shenhe.runs.engine_options import with_budget
 from shenhe.runs.stage_a import options_of_summaries
 from shenhe.runs.stage_a_source import StageASource
 from shenhe.runs.stage_b import options_of_verdicts
@@ -28,6 +29,7 @@ def fingerprint_of_judging(
 
     Raises: RunError for a manifest or a row that cannot be read.
     """
+    engine_options = with_budget(engine_options, engine)
     stage_b = _verdict_options(source.mission, template, policy, engine, max_new_tokens)
     return fingerprint_of_options({**engine_options, **stage_b}, options_of_output(source.path))
 
@@ -41,6 +43,7 @@ def fingerprint_of_running(
 ) -> Fingerprint:
     """Make the fingerprint of the verdicts of a run of both stages, before it begins."""
     summaries = options_of_summaries(prompts.summary.hash(mission), engine.fingerprint)
+    engine_options = with_budget(engine_options, engine)
     tokens = verdict.MAX_NEW_TOKENS
     stage_b = _verdict_options(mission, prompts.verdict, policy, engine, tokens)
     return fingerprint_of_options({**engine_options, **stage_b}, {**engine_options, **summaries})
