@@ -26,7 +26,7 @@ _TOKEN: Final = re.compile(
     | (?P<text>"(?:[^"\\\n]|\\.)*")(?P<folded>i?)
     | (?P<regex>/(?:[^/\\\n]|\\.)+/)(?P<flags>[imslux]*)
     | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
-    | (?P<times>~\s*[0-9]+(?:\s*\.\.\s*[0-9]+)?)
+    | (?P<times>\{\s*[0-9]+\s*(?:,\s*[0-9]*\s*)?\}|~\s*[0-9]+(?:\s*\.\.\s*[0-9]+)?)
     | (?P<sign>[()\[\]|?*+&])
     )""",
     re.VERBOSE,
@@ -125,7 +125,8 @@ class _Rule:
         numbers = re.findall("[0-9]+", text)
         if atom.startswith("(") and int(numbers[-1]) > MAX_REPEATED:
             atom = self._hoist(atom)
-        return f"{atom}{{{','.join(numbers)}}}"
+        end = "," if re.search(r",\s*\}", text) else ""
+        return f"{atom}{{{','.join(numbers)}{end}}}"
 
     def _hoist(self, body: str) -> str:
         """Make a rule of a group: llama.cpp bounds the rules within a repetition."""
