@@ -11,7 +11,7 @@ from tests.engines.contract import CHECKS, FACTORIES, Subject
 from tests.scripted import ScriptedEngine
 
 
-@pytest.fixture(scope="module", params=["local", "server"])
+@pytest.fixture(scope="module", params=["local", "server", "llama.cpp"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with FACTORIES[request.param]("demo") as subject:
         yield subject
