@@ -172,7 +172,7 @@ def test_a_server_tells_its_folder_elsewhere(
 ) -> None:
     folder = _processor(tmp_path / "模型", json.loads(_demo_file().read_text()))
     told = {"model_path": str(Path(folder) / path)}
-    with scripted("--entry", f'{{"owned_by": "{owner}"}}', "--told", json.dumps(told)) as server:
+    with scripted("--owner", owner, "--told", json.dumps(told)) as server:
         engine = make(server.url)
     assert _bounds(engine) == (PixelBudget() if "/" in path else DEMO)
 
@@ -181,21 +181,20 @@ def test_a_server_tells_its_folder_elsewhere(
     "told", [{}, {"model_path": 7}, {"model_path": "model.gguf"}, {"model_path": "/\x00"}, []]
 )
 def test_a_server_may_tell_nothing_of_use(told: object, make: Make) -> None:
-    with scripted("--entry", '{"owned_by": "llamacpp"}', "--told", json.dumps(told)) as server:
+    with scripted("--owner", "llamacpp", "--told", json.dumps(told)) as server:
         assert _bounds(make(server.url)) == PixelBudget()
 
 
 def test_what_llama_cpp_cannot_take(
     make: Make, photo: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    entry = {"owned_by": "llamacpp", "meta": {"n_ctx": 512}}
-    with scripted("--entry", json.dumps(entry)) as server:
+    with scripted("--owner", "llamacpp", "--entry", '{"meta": {"n_ctx": 512}}') as server:
         list(make(server.url, processor="demo").answer([_line(photo)]))
         (record,) = caplog.records
         assert "room for 512 tokens a request, and a photo may take 80" in record.message
         assert "--ctx-size" in record.message
     told = '{"modalities": {"vision": false}}'
-    with scripted("--entry", '{"owned_by": "llamacpp"}', "--told", told) as server:
+    with scripted("--owner", "llamacpp", "--told", told) as server:
         engine = make(server.url)
         list(engine.answer([verdict.request("k", {"图片_1": "x"}, MISSION, PROMPTS.verdict, 64)]))
         with pytest.raises(EngineError, match="takes no photos: start it with --mmproj"):

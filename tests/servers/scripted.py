@@ -37,7 +37,7 @@ KINDS = PROBE, HALF, ONCE = "probe-", "half-", "once-"
 PROBE_TOKENS, PROBE_TEXT = 16, "ok7ok7"
 FIELDS = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
 EXTRAS = frozenset({"skip_special_tokens", "repetition_penalty"})
-LLAMA_CPP = frozenset({"repeat_penalty", "top_k", "min_p"})
+OF_LLAMA_CPP = frozenset({"repeat_penalty", "repeat_last_n", "top_k", "min_p"})
 
 
 class Server:
@@ -71,8 +71,8 @@ class Server:
             names = [MODEL]
             if self.options.odd:
                 names += (kind + name for kind in ("", *KINDS) for name in MALFORMATIONS)
-            own = {"object": "model", "owned_by": "tests"} | json.loads(self.options.entry)
-            entries = [{"id": name} | own for name in names]
+            own = {"object": "model", "owned_by": self.options.owner}
+            entries = [{"id": name} | own | json.loads(self.options.entry) for name in names]
             listing = {"null": None, "empty": [], "odd": [None, 7, {"id": 7}, {"x": "y"}, "z"]}
             return self.send(writer, {"data": listing.get(self.options.listing, entries)})
         if path in ("/props", "/get_model_info") and self.options.told:
@@ -95,7 +95,8 @@ class Server:
         accepted = set(FIELDS)
         if options.form:
             accepted |= {options.form, *EXTRAS, "logprobs", "top_logprobs"}
-            accepted |= LLAMA_CPP if options.form == "grammar" else set()
+        if options.owner == "llamacpp":
+            accepted |= OF_LLAMA_CPP
         if unknown := request.keys() - accepted:
             self.counts["refused"] += 1
             message = f"unexpected keys: {sorted(unknown)}"
@@ -230,6 +231,7 @@ async def main() -> None:
     parser.add_argument("--stall", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--form", help="the field that constrains an answer to a regex")
+    parser.add_argument("--owner", default="tests", help="whose models they are said to be")
     parser.add_argument("--key", help="the only valid key")
     parser.add_argument("--status", type=int, help="answer every photo with this status")
     parser.add_argument("--max-length", type=int, help="refuse a prompt of more characters")

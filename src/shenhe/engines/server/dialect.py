@@ -39,19 +39,15 @@ FORMS: dict[str, Callable[[Grammar], Body]] = {
     "regex_schema": lambda grammar: {
         "response_format": {"type": "regex_schema", "regex_schema": grammar.regex}
     },
-    # Without these, an answer that is sampled would be that of the server's own settings.
-    "grammar": lambda grammar: {
-        "grammar": to_gbnf(grammar.lark),
-        "repeat_penalty": 1.0,
-        "top_k": 0,
-        "min_p": 0.0,
-    },
+    "grammar": lambda grammar: {"grammar": to_gbnf(grammar.lark)},
 }
 """Fields that constrain an answer to a grammar: vLLM, vLLM before 0.11, SGLang, LMDeploy,
 llama.cpp."""
 EXTRAS: Body = {"skip_special_tokens": False, "repetition_penalty": 1.0}
 """Box tokens are part of an answer, and greedy decoding ignores the checkpoint's own generation
 settings."""
+OF_LLAMA_CPP: Body = {"repeat_penalty": 1.0, "top_k": 0, "min_p": 0.0}
+"""Its own sampling, which else cuts off what other engines sample."""
 TOP_LOGPROBS = (20, 5)
 Packing = Literal["PNG", "BMP"]
 """Lossless format of photos on the wire: BMP takes an eighth of the time, and two or three times
@@ -60,12 +56,19 @@ the bytes, which are free on loopback."""
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one server is addressed. `form` is a key of FORMS, None if it cannot constrain."""
+    """How one server is addressed. `form` is a key of FORMS, None if it cannot constrain; `owner`
+    is the software that its list of models names."""
 
     extras: bool
     form: str | None
     top_logprobs: int
     packing: Packing
+    owner: str = ""
+
+    @property
+    def sampling(self) -> Body:
+        """The fields that put the server's own settings of sampling aside."""
+        return (EXTRAS if self.extras else {}) | (OF_LLAMA_CPP if self.owner == LLAMA_CPP else {})
 
     def constrain(self, grammar: Grammar | None) -> Body:
         """Return the fields that constrain an answer, as far as the server can.
@@ -100,6 +103,7 @@ def find_dialect(
         top_logprobs=_find_top_logprobs(short, probe),
         form=_find_form(plain, probe, _forms_of(owner)) if constrain else None,
         packing=packing if packing == "PNG" or _accepts(packing, short, probe) else "PNG",
+        owner=owner,
     )
 
 

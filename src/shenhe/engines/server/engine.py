@@ -18,6 +18,7 @@ from shenhe.engines.server.codec import Codec
 from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.endpoint import Endpoint
 from shenhe.engines.server.faults import to_one_line
+from shenhe.engines.server.penalty import penalty_for
 from shenhe.engines.server.served_model import TOLD_AT, ServedModel, find_entries
 from shenhe.engines.server.transport import is_loopback
 from shenhe.engines.streaming import StreamedText
@@ -54,6 +55,7 @@ class ServerEngine:
         self._endpoint = self._client.endpoint
         self.close = weakref.finalize(self, _close, self._background, self._client)
         model = self._background.run(_find_model(spec, self._endpoint))
+        penalty = penalty_for(model.owner, spec.repetition_penalty)
         self.fingerprint = model.fingerprint(spec)
         self.budget: PhotoBudget | None = model.budget(spec, self._endpoint.address)
         self._warning = BudgetWarning(self.budget)
@@ -65,7 +67,7 @@ class ServerEngine:
             owner=model.owner,
         )
         self._codec = Codec(
-            spec, model.name, self.dialect, self.budget.bounds, self._endpoint.secrets
+            spec, model.name, self.dialect, self.budget.bounds, self._endpoint.secrets, penalty
         )
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
