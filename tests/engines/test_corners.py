@@ -9,7 +9,8 @@ import re
 import pytest
 
 from shenhe.engines.local.corners import Corners
-from shenhe.engines.local.simple_polygon import Corner, closes, extends, open_corners
+from shenhe.engines.local.open_corners import open_corners
+from shenhe.engines.local.simple_polygon import Corner, closes, extends
 from shenhe.geometry import Polygon, crosses_itself
 
 START = '{"object_1": {"bbox_2d": ['

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,60 +18,20 @@ from shenhe.evaluation.average_precision import (
     mean_average_precision,
 )
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
+from shenhe.evaluation.object_counts import ObjectCounts
 from shenhe.formats.desc import category, levels
 from shenhe.formats.repairs import kind_in_text
 from shenhe.geometry import Line, iou, shape_key
 from shenhe.locations import Location
 from shenhe.rows.fields import list_of
 from shenhe.rows.keys import failures_file
-from shenhe.rows.ledger import read_rows
+from shenhe.rows.ledger import Json
 from shenhe.rows.readers import read_failures
+from shenhe.shards import list_shards
 from shenhe.values import Annotation, CaptionObject
 
 AREAS = ("bbox_2d", "quad", "poly")
 MAX_LEVELS = 6
-
-
-@dataclass(slots=True)
-class ObjectCounts:
-    """Counts of predicted, actual and correct objects. A ratio to no objects is None."""
-
-    predicted: int = 0
-    actual: int = 0
-    correct: int = 0
-
-    @property
-    def precision(self) -> float | None:
-        """The share of predicted objects that are correct."""
-        return self.correct / self.predicted if self.predicted else None
-
-    @property
-    def recall(self) -> float | None:
-        """The share of actual objects that were predicted."""
-        return self.correct / self.actual if self.actual else None
-
-    @property
-    def f1(self) -> float | None:
-        """The harmonic mean of precision and recall."""
-        total = self.predicted + self.actual
-        return 2 * self.correct / total if total else None
-
-    def add(self, predicted: int, actual: int, correct: int) -> None:
-        """Count the objects of a photo."""
-        self.predicted += predicted
-        self.actual += actual
-        self.correct += correct
-
-    def to_json(self) -> dict[str, object]:
-        """Give counts and ratios."""
-        return {
-            "said": self.predicted,
-            "true": self.actual,
-            "right": self.correct,
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +145,7 @@ def score_captions(
 def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     """Count what went wrong while captions were written: failures by code, repairs by kind.
 
-    Raises: RunError if the file is no JSONL.
+    Rows that cannot be read are passed over: whoever reads captions from them names them.
 
     Example:
         failures, repairs = count_problems(Path("captions.jsonl"))
@@ -192,10 +154,19 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     failures = Counter(failure.code for failure in read_failures(failures_file(predictions)))
     repairs = Counter(
         kind_in_text(str(repair))
-        for row in read_rows(predictions)
+        for row in _readable_rows(predictions)
         for repair in list_of(row, "repairs")
     )
     return dict(failures), dict(repairs)
+
+
+def _readable_rows(path: Path) -> Iterator[Json]:
+    for shard in list_shards(path):
+        for line in shard.read_bytes().split(b"\n") if shard.is_file() else ():
+            with suppress(ValueError, RecursionError):
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    yield row
 
 
 def _score_photo(

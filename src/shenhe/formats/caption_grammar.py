@@ -87,8 +87,9 @@ def of_caption(
     # A pattern's own `.` must not match beyond the string.
     desc = f"/{pattern}/ & /{_CHARACTER}*/" if pattern else desc
     body = " | ".join(style.name for style in STYLES)
-    header = f"({alternatives(form.headers)}) {literal(chr(10))}" if form.header else ""
-    lines = [f"start: {header} ({body})", f"NUMBER: /{number}/", f"DESC: {desc}"]
+    if form.header:
+        body = f"({alternatives(form.headers)}) {literal(chr(10))} ({body})"
+    lines = [f"start: {body}", f"NUMBER: /{number}/", f"DESC: {desc}"]
     shapes = ("bbox_2d", *POLYGON_KEYS[form.polygons], "line")
     named = photos if form.photo_keys else 0
     for style in STYLES:

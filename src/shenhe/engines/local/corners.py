@@ -14,14 +14,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from shenhe.engines.local.simple_polygon import (
-    Corner,
-    Ending,
-    Span,
-    complete,
-    extends,
-    open_corners,
-)
+from shenhe.engines.local.open_corners import Span, open_corners
+from shenhe.engines.local.simple_polygon import Corner, extends
+from shenhe.engines.local.ways_back import Ending, complete
 from shenhe.geometry import MAX_CORNERS, MIN_CORNERS
 
 _OPENING = re.compile(r'(?:"poly_points": ?(?P<count>[0-9]+), ?)?"(?P<key>bbox_2d|quad|poly)": ?\[')

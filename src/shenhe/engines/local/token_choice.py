@@ -30,6 +30,7 @@ def allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
 
 def choose_token(sequence: Sequence, scores: Scores) -> int:
     """Choose the best allowed token, or draw one of the allowed."""
+    scores = _penalized(sequence, scores)
     values, constraint = scores.values, sequence.constraint
     # The best token is nearly always allowed: only otherwise a mask is worth its time.
     if sequence.sampler.greedy and _is_allowed(scores.best, scores, constraint):
@@ -56,3 +57,13 @@ def _refused(scores: Scores, constraint: Constraint) -> torch.Tensor:
     if scores.tokens is None:
         return constraint.refused_mask()
     return torch.tensor([not constraint.leaves_shape_sound(token) for token in scores.tokens])
+
+
+def _penalized(sequence: Sequence, scores: Scores) -> Scores:
+    """Apply the repetition penalty of a sequence, if it has one."""
+    if sequence.penalty is None:
+        return scores
+    values = sequence.penalty.apply(scores.values, scores.tokens, sequence.output)
+    index = int(values.argmax())
+    best = index if scores.tokens is None else scores.tokens[index]
+    return Scores(values, best, scores.tokens)
