@@ -87,9 +87,10 @@ def infer(options: InferOptions) -> int:
 
     Raises: OptionError for options that cannot be honoured, alone or together.
     """
-    load = translate_load(options.load, options.swift)
-    args = trained_with(load) if options.swift.load_args else None
     rows = options.rows
+    talks = options.eval_human or not (rows.val_dataset or rows.load_data_args)
+    load = translate_load(options.load, options.swift, for_rows=not talks)
+    args = trained_with(load) if options.swift.load_args else None
     if rows.load_data_args and not rows.val_dataset:
         if args is None or not args.val_dataset:
             raise OptionError("load_data_args", None, "args.json names no val_dataset: name it")
@@ -99,7 +100,7 @@ def infer(options: InferOptions) -> int:
         system = _read_system(options.system)
     elif system and args:
         show(f"system prompt of {args.path}", file=sys.stderr)
-    if not rows.val_dataset or options.eval_human:
+    if talks:
         _refuse_work(options)
         load = with_merged(load) if options.swift.merge_lora else load
         stream = options.stream is not False
