@@ -242,3 +242,35 @@ def test_an_earlier_merge_is_used_only_if_it_is_of_these_files(tmp_path: Path) -
         with_merged(load)
     with pytest.raises(OptionError, match="goes with --adapters"):
         with_merged(replace(load, adapters=()))
+
+
+@pytest.mark.parametrize(
+    ("content", "result", "problem"),
+    [
+        ("", "y.jsonl", "holds no rows"),
+        ("\n\n", "y.jsonl", "holds no rows"),
+        ('{"query": "q"}\n{"query', "x.jsonl", "is the dataset itself"),
+        ('{"query": "q"}\n', "theirs.jsonl", "an answer that another tool wrote"),
+        ('{"query": "q"}\n', "folder", "folder"),
+    ],
+)
+def test_files_that_are_no_dataset_or_no_place_for_answers(
+    content: str,
+    result: str,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("x.jsonl").write_text(content, encoding="utf-8")
+    told = '{"response": "r", "labels": null, "images": [{"bytes": null, "path": "a.jpg"}]}\n'
+    Path("theirs.jsonl").write_text(told, encoding="utf-8")
+    argv = ["infer", "--model", "demo", "--val_dataset", "x.jsonl", "--result_path", result]
+    assert exit_code([*argv, "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
+    assert Path("x.jsonl").read_text(encoding="utf-8") == content
+    assert Path("theirs.jsonl").read_text(encoding="utf-8") == told

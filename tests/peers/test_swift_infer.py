@@ -14,6 +14,7 @@ import pytest
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.cli.main import exit_code
 from shenhe.cli.swift_options import LETTERS, swift_options
+from shenhe.config import load_missions, load_prompts
 from shenhe.photos import PixelBudget, load
 from tests.peers.environments import MS_SWIFT, environment
 from tests.peers.real_ids import add_video, with_real_ids
@@ -26,7 +27,9 @@ from swift.arguments import ExportArguments, InferArguments
 kinds = {"infer": InferArguments, "export": ExportArguments}
 print(json.dumps({name: [f.name for f in fields(kind)] for name, kind in kinds.items()}))
 """
-ANSWER = ("response", "labels", "logprobs", "messages", "images", "dataset")
+KEYS = ("labels", "logprobs", "messages", "images", "dataset")
+TRAINED = 3
+"""Number of rows whose prompt the checkpoint was trained on."""
 
 
 def test_the_table_has_every_option_of_ms_swift() -> None:
@@ -46,21 +49,22 @@ def test_the_same_command_line_gives_the_same_rows(tmp_path: Path, demo_photos: 
     for number, photo in enumerate(demo_photos[:3]):  # as the model sees them: one resize fewer
         load(photo, PixelBudget(4096, 81920)).image.save(tmp_path / f"{number}.png")
     dataset = tmp_path / "val.jsonl"
-    user = {"role": "user", "content": "<image>描述"}
+    prompt = load_prompts().summary
+    question = prompt.fill(load_missions().get("挡风板安装检查"))
+    system = {"role": "system", "content": prompt.system}
+    user = {"role": "user", "content": f"图片_1: <image>\n{question}"}
+    label = {"role": "assistant", "content": "标签"}
     rows: list[dict[str, Any]] = [
-        {"messages": [user, {"role": "assistant", "content": "标签"}], "images": ["0.png"]},
-        {"messages": [{"role": "system", "content": "质检员"}, user], "images": ["1.png"]},
+        {"messages": [system, user, label], "images": ["0.png"]},
+        {"messages": [system, user], "images": ["1.png"]},
+        {"messages": [system, user], "images": [{"path": "2.png", "bytes": None}]},
+        # The checkpoint was not trained on these: rounding decides what it says.
         {"messages": [{"role": "user", "content": "描述"}], "images": ["1.png", "2.png"]},
-        {
-            "messages": [
-                user,
-                {"role": "assistant", "content": "好"},
-                {"role": "user", "content": "再说<image>"},
-            ],
-            "images": ["0.png", "2.png"],
-        },
+        {"messages": [user, label, {"role": "user", "content": "<image>"}], "images": list("01")},
         {"messages": [{"role": "user", "content": "你好"}]},
     ]
+    shutil.copy(tmp_path / "0.png", tmp_path / "0")
+    shutil.copy(tmp_path / "1.png", tmp_path / "1")
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     dataset.write_text(text, encoding="utf-8")
     line = f"infer --model {model} --model_type qwen3_vl --infer_backend pt --torch_dtype float32"
@@ -81,9 +85,12 @@ def test_the_same_command_line_gives_the_same_rows(tmp_path: Path, demo_photos: 
     finally:
         os.chdir(before)
     theirs, ours = (_rows(tmp_path / name) for name in ("theirs.jsonl", "ours.jsonl"))
-    assert [{name: row[name] for name in ANSWER} for row in ours] == [
-        {name: row[name] for name in ANSWER} for row in theirs
-    ]
+    for our, their in zip(ours, theirs, strict=True):
+        assert our["messages"].pop() == {"role": "assistant", "content": our["response"]}
+        assert their["messages"].pop() == {"role": "assistant", "content": their["response"]}
+        assert {name: our[name] for name in KEYS} == {name: their[name] for name in KEYS}
+    answers = [[row["response"] for row in of_tool[:TRAINED]] for of_tool in (ours, theirs)]
+    assert answers[0] == answers[1]
     shutil.rmtree(model)
 
 

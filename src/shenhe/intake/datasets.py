@@ -104,6 +104,13 @@ class Dataset:
         self._chosen: list[set[int] | None] = [None] * len(self._files)
         self._choose(sampling or Sampling())
 
+    def is_read_from(self, path: Path) -> bool:
+        """Whether a path is a file of the dataset."""
+        return any(
+            isinstance(file.location, Path) and file.location.resolve() == path.resolve()
+            for file in self._files
+        )
+
     def __iter__(self) -> Iterator[DatasetRow]:
         taken: set[str] = set()
         for file, chosen in zip(self._files, self._chosen, strict=True):
