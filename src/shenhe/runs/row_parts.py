@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from shenhe.messages import Answer, PhotoSize
-from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, utc_now
+from shenhe.messages import Answer
+from shenhe.row_types import AnswerMeta, Failure, utc_now
 from shenhe.runs.work import Rejection
 from shenhe.values import Group, LeftOut
 
@@ -26,13 +26,8 @@ def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
         new_tokens=answer.new_tokens,
         original_wh=size.original_wh if size else None,
         resized_wh=size.resized_wh if size else None,
-        facts=photo_facts(size) if size else None,
+        facts=size.facts if size else None,
     )
-
-
-def photo_facts(size: PhotoSize) -> PhotoFacts:
-    """Keep what a row says of a photo itself."""
-    return PhotoFacts(damaged_inside=size.damaged_inside or None)
 
 
 class ReasonFields(TypedDict):
