@@ -6,6 +6,7 @@ import hashlib
 import io
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def scene(seed: int = 0, size: tuple[int, int] = (640, 480)) -> Image.Image:
     return Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
 
 
-def facts_of(image: Image.Image, path: Path, kind: str = "JPEG", **options: object) -> PhotoFacts:
+def facts_of(image: Image.Image, path: Path, kind: str = "JPEG", **options: Any) -> PhotoFacts:
     image.save(path, kind, **options)
     return read_facts(path)
 
@@ -49,7 +50,7 @@ def test_a_run_and_a_list_see_one_photo_alike(tmp_path: Path) -> None:
 
 
 def test_copies_are_near_and_others_far(tmp_path: Path) -> None:
-    def look(image: Image.Image, **options: object) -> str:
+    def look(image: Image.Image, **options: Any) -> str:
         return facts_of(image, tmp_path / "1.jpg", **options).perceptual_hash or ""
 
     image = scene()

@@ -25,7 +25,7 @@ def owner(group_id: str, mission: str = MISSION, run: str = "") -> PhotoOwner:
     return PhotoOwner(run, mission, "pass", group_id)
 
 
-GROUPS = {
+GROUPS: dict[PhotoOwner, list[PhotoFacts | None]] = {
     owner("QC-1"): [facts(1, 0xF0F0F0F0F0F0), facts(2, 0xABCDEF)],
     owner("QC-2"): [facts(1, 0xF0F0F0F0F0F0), facts(3, 0)],
     owner("QC-3"): [facts(4, 0xABCDEF ^ 0b1111), facts(5, 0xABCDEF ^ 0b11111 << 40)],

@@ -14,6 +14,7 @@ from shenhe.cli.work import (
     TeachingOptions,
     WorkOptions,
     check_promise,
+    opened_reuse,
     run_options,
     teaching_of,
     verdict_policy,
@@ -68,18 +69,20 @@ def judge(options: JudgeOptions) -> int:
     judged = [(source, teaching.apply(prompts, source.mission).verdict) for source in sources]
     _check_promise(options, policy, engine, judged)
     codes = []
-    for source, template in judged:
-        counts = run_verdicts(
-            engine,
-            source,
-            template,
-            options.output_dir,
-            engine_options=decisive_options(load),
-            run=run,
-            max_new_tokens=options.max_new_tokens,
-            policy=policy,
-        )
-        codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
+    with opened_reuse(policy, [source.path for source in sources]) as reuse:
+        for source, template in judged:
+            counts = run_verdicts(
+                engine,
+                source,
+                template,
+                options.output_dir,
+                engine_options=decisive_options(load),
+                run=run,
+                max_new_tokens=options.max_new_tokens,
+                policy=policy,
+                reuse=reuse,
+            )
+            codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
 
 

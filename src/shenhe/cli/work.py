@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.values import ByteSize
 from shenhe.errors import needs
@@ -15,6 +16,7 @@ from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
     from shenhe.config import Missions, Teaching
+    from shenhe.photos.reuse import ReuseIndex
     from shenhe.rows.promises import Fingerprint
     from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.observers import Observer
@@ -60,6 +62,15 @@ class PhotoWorkOptions(WorkOptions):
     )
 
 
+def earlier_option() -> tuple[Path, ...]:
+    """Declare the earlier runs that photos are compared with."""
+    return option(
+        "compare photos with those of an earlier run too, or of a list that `photos` wrote",
+        default=(),
+        metavar="RUN_DIR|FILE.jsonl",
+    )
+
+
 @option_class
 class StandingOptions:
     """What a verdict must meet to stand."""
@@ -83,6 +94,12 @@ class StandingOptions:
         " 通过 still holds it back",
         default=True,
     )
+
+    reused: Literal["told", "undecided"] = option(
+        "a group whose photo another work order has too, or nearly: told of, or undecided",
+        default="told",
+    )
+    earlier: tuple[Path, ...] = earlier_option()
 
 
 @option_class
@@ -128,13 +145,45 @@ def verdict_policy(options: StandingOptions, votes: int = 1) -> VerdictPolicy:
     """Make the policy of verdicts.
 
     Raises: OptionError for thresholds outside 0 to 1, in the wrong order, or beside those of a
-    promise; RunError for a promise that cannot be read.
+    promise; RunError for a promise that cannot be read, or an earlier run without rows.
     """
+    from shenhe.rows.photo_marks import find_earlier
     from shenhe.rows.promises import read_promise
     from shenhe.runs import VerdictPolicy
 
     promise = read_promise(options.promise) if options.promise else None
-    return VerdictPolicy(options.pass_above, options.fail_below, votes, options.evidence, promise)
+    for run in options.earlier:
+        find_earlier(run)  # one without rows is told of now, not after hours
+    return VerdictPolicy(
+        options.pass_above,
+        options.fail_below,
+        votes,
+        options.evidence,
+        promise,
+        options.reused,
+        options.earlier,
+    )
+
+
+@contextmanager
+def opened_reuse(policy: VerdictPolicy, stage_a: Sequence[Path]) -> Iterator[ReuseIndex | None]:
+    """Index the photos of all groups, where a policy holds reused ones back; None where not.
+
+    Raises: RunError if rows cannot be read.
+    """
+    from shenhe.rows.photo_marks import opened_index
+
+    if not policy.holds_reused:
+        yield None
+        return
+    with opened_index(stage_a, policy.earlier) as index:
+        if index.without_facts:
+            show(
+                f"shenhe: warning: {index.without_facts} photos have no facts, as in rows of an earlier"
+                " version or of another tool: nobody can tell whether they are used again",
+                file=sys.stderr,
+            )
+        yield index
 
 
 def check_promise(

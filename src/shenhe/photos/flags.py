@@ -88,8 +88,7 @@ def flag_photos(
     flags: list[set[str]] = [_flags_of_one(photo, limits) for photo in facts]
     by_key = {photo_key(index): found for index, found in enumerate(flags)}
     for use in reused:
-        elsewhere = REUSED if use.same_content else NEAR_DUPLICATE
-        by_key[use.photo].add(SHARED if use.same_order else elsewhere)
+        by_key[use.photo].add(flag_of_use(use))
     ordered_on = order_date(group_id)
     hashes = Counter(photo.content_hash for photo in facts)
     for index, photo in enumerate(facts):
@@ -102,6 +101,16 @@ def flag_photos(
     for index in far_in_space([photo.gps for photo in facts], limits.metres_apart):
         flags[index].add(APART_IN_SPACE)
     return [sorted(found, key=FLAGS.index) for found in flags]
+
+
+def flag_of_use(use: ReusedPhoto) -> str:
+    """Give the flag of a photo that is used elsewhere.
+
+    >>> flag_of_use(ReusedPhoto("图片_1", "QC-1", "挡风板安装检查", same_content=False))
+    'near_duplicate'
+    """
+    elsewhere = REUSED if use.same_content else NEAR_DUPLICATE
+    return SHARED if use.same_order else elsewhere
 
 
 def _flags_of_one(photo: PhotoFacts, limits: FlagLimits) -> set[str]:

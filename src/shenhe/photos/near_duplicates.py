@@ -123,11 +123,12 @@ def count_bits(values: NDArray[np.uint64]) -> NDArray[np.uint8]:
     >>> count_bits(np.array([0, 255], np.uint64)).tolist()
     [0, 8]
     """
+    counts: NDArray[np.uint8]
     if hasattr(np, "bitwise_count"):  # since NumPy 2.0
-        counts: NDArray[np.uint8] = np.bitwise_count(values)
-        return counts
+        return np.bitwise_count(values)
     by_byte = _BYTE_BITS[np.ascontiguousarray(values).view(np.uint8).reshape(-1, 8)]
-    return by_byte.sum(axis=1, dtype=np.uint8)
+    counts = by_byte.sum(axis=1, dtype=np.uint8)
+    return counts
 
 
 def _make_table(hashes: NDArray[np.uint64], offset: int, bits: int) -> _Table:

@@ -83,6 +83,7 @@ class PhotoRegister:
             _Column.of(looks[has_look], owners[has_look]),
             self._owners.fileno(),
             self._ends,
+            self.without_facts,
         )
 
 
@@ -107,8 +108,14 @@ class ReuseIndex:
     """Finds the groups that use a photo, or one that looks nearly the same."""
 
     def __init__(
-        self, contents: _Column, looks: _Column, owners_file: int, ends: Sequence[int]
+        self,
+        contents: _Column,
+        looks: _Column,
+        owners_file: int,
+        ends: Sequence[int],
+        without_facts: int,
     ) -> None:
+        self.without_facts = without_facts
         self._contents, self._looks = contents, looks
         self._owners_file, self._ends = owners_file, ends
         self._near = HashIndex(np.unique(looks.values))

@@ -21,7 +21,17 @@ Options = Mapping[str, object]
 FIELDS: Final = frozenset(("checkpoint", "prompt_hash", "votes", "formats", "evidence"))
 """Options that a fingerprint holds by themselves."""
 PASSED_OVER: Final = frozenset(
-    ("stage", "mission", "model", "adapters", "data_root", "stage_a", "rows", "max_attempts")
+    (
+        "stage",
+        "mission",
+        "model",
+        "adapters",
+        "data_root",
+        "stage_a",
+        "rows",
+        "max_attempts",
+        "earlier",
+    )
 )
 """Options that say where things lie or how patiently they are asked for: no verdict changes."""
 THRESHOLDS: Final = frozenset(("pass_above", "fail_below", "promise"))

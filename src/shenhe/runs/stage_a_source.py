@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from shenhe.config.missions import normalize_name
 from shenhe.errors import RowError, RunError, UsageError, spelled
 from shenhe.row_types import Failure, SummaryRow
 from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
-from shenhe.rows.fields import group_id_of, label_of, mission_of
+from shenhe.rows.fields import group_id_of, label_of, list_of, meta_of, mission_of
 from shenhe.rows.keys import failures_file, key_of, mission_of_file, rows_file
 from shenhe.rows.ledger import read_rows, rewrite
 from shenhe.rows.readers import KeyedRow, read_each, read_failures, read_keyed
@@ -26,9 +26,10 @@ from shenhe.runs.row_parts import group_failure
 from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.runs.work import Backlog, CurrentKeys, Record, Rejection, StaleRows
 from shenhe.shards import list_rows_files
-from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group
+from shenhe.values import LEFT_OUT, REUSED_PHOTO, STAGE_A_INCOMPLETE, Group
 
 UNSURE_BEFORE: Final = "not as sure as is asked, which an older version let stand"
+USED_OTHERWISE: Final = "whose photos are used otherwise than before"
 NO_ROW: Final = "row"
 """Code of the failure of a line that is no Stage-A row of its file's mission."""
 _NO_MISSION: Final = "has no 'mission', and its file is not named after one"
@@ -155,9 +156,15 @@ def _failure_of(
 class SummaryBacklog(Backlog[SummaryRow]):
     """The groups of a Stage-A source that need a verdict."""
 
-    def __init__(self, source: StageASource, policy: VerdictPolicy) -> None:
+    def __init__(
+        self,
+        source: StageASource,
+        policy: VerdictPolicy,
+        find_reuse: Callable[[SummaryRow], Sequence[object]] | None = None,
+    ) -> None:
+        """Take note of a torn end; `find_reuse` lists the reused photos that hold a group back."""
         super().__init__()
-        self.source, self._policy = source, policy
+        self.source, self._policy, self._find_reuse = source, policy, find_reuse
         self.repeated: Mapping[str, DuplicateRows] = {}
         self._has_bad_rows, self._bad_lines = False, 0
         if count_torn_bytes(source.path):
@@ -171,7 +178,11 @@ class SummaryBacklog(Backlog[SummaryRow]):
         self.total = comparison.groups + comparison.bad_lines
         unsure = self._find_unsure(rows_path) - comparison.stale
         redone = Counter({UNSURE_BEFORE: len(unsure)} if unsure else {})
-        return StaleRows(comparison.stale | unsure, redone)
+        stale = comparison.stale | unsure
+        used_otherwise = self._find_used_otherwise(rows_path, done) - stale
+        if used_otherwise:
+            redone[USED_OTHERWISE] = len(used_otherwise)
+        return StaleRows(stale | used_otherwise, redone)
 
     def pending(self, done: Container[str]) -> Iterator[SummaryRow]:
         """Yield the Stage-A rows whose key is not in `done`, one a group; see `bad_rows`."""
@@ -247,6 +258,27 @@ class SummaryBacklog(Backlog[SummaryRow]):
         if not self._policy.decisive_options:
             return set()
         return {key_of(row) for row in read_rows(rows_path) if not self._policy.accepts(row)}
+
+    def _find_used_otherwise(self, rows_path: Path, done: RowIndex) -> set[str]:
+        """Find the verdicts held back for a photo that is reused no more, or the other way round.
+
+        Another group, or another run, may have come or gone since.
+        """
+        if self._find_reuse is None or not len(done):
+            return set()
+        held = {
+            key_of(row)
+            for row in read_rows(rows_path)
+            if REUSED_PHOTO in list_of(meta_of(row), "why")
+        }
+        changed = set()
+        for keyed in read_each(self.source.path, SummaryRow):
+            if isinstance(keyed, RowError) or keyed.key not in done or keyed.key in self.repeated:
+                continue
+            with suppress(RowError):
+                if bool(self._find_reuse(self.source.read(keyed))) != (keyed.key in held):
+                    changed.add(keyed.key)
+        return changed
 
 
 def _compare(source: StageASource, done: RowIndex) -> Comparison:

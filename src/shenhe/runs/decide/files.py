@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.config import Missions
 from shenhe.errors import RunError
 from shenhe.files import whole_file
+from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
@@ -92,9 +93,15 @@ def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
 
 
 def decide_file(
-    file: VerdictFile, folder: DecideFolder, missions: Missions, policy: VerdictPolicy
+    file: VerdictFile,
+    folder: DecideFolder,
+    missions: Missions,
+    policy: VerdictPolicy,
+    reuse: ReuseIndex | None = None,
 ) -> Changes:
     """Decide a file of verdicts anew; a group has one row, in the order of the file.
+
+    `reuse` has the photos of all groups, for a policy that holds reused ones back.
 
     Raises: RunError if it cannot be read, or the disk refuses what was decided.
 
@@ -102,7 +109,7 @@ def decide_file(
             changes = decide_file(file, folder, load_missions(), VerdictPolicy(pass_above=0.9))
     """
     rows_path = folder.stage_b / file.path.name
-    with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy)) as groups:
+    with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy, reuse)) as groups:
         manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission)))
         counts = RunCounts()
         manifest.write(counts, "running")
