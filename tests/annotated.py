@@ -6,14 +6,14 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from shenhe.geometry import Box, Line, Quad, Size, to_pixels
+from shenhe.geometry import Box, Line, Polygon, Size, to_pixels
 from shenhe.values import Annotation, CaptionObject
 
 SIZE: Size = Size(400, 300)
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 60), (40, 60, 230)
 THINGS = (
     CaptionObject(Box(100, 100, 400, 400), "BBU设备/华为,显示完整"),
-    CaptionObject(Quad(((600, 200), (900, 100), (950, 300), (650, 400))), "标签/4G"),
+    CaptionObject(Polygon(((600, 200), (900, 100), (950, 300), (650, 400))), "标签/4G"),
     CaptionObject(Line(((100, 700), (500, 900), (900, 700))), "光纤/有保护措施/铠装"),
 )
 ROTATED = 6

@@ -10,13 +10,15 @@ from shenhe.errors import GeometryError
 from shenhe.geometry import (
     Box,
     Line,
-    Quad,
+    Polygon,
     Size,
     area,
     clip,
     from_numbers,
     from_pixels,
     iou,
+    shape_key,
+    to_fields,
     to_numbers,
     to_pixels,
 )
@@ -35,6 +37,15 @@ def test_pixels_and_back(numbers: list[int], width: int, height: int) -> None:
     assert to_numbers(moved) == pytest.approx(numbers)
 
 
+@given(st.lists(coordinates, min_size=6, max_size=128).filter(lambda numbers: not len(numbers) % 2))
+def test_a_polygon_of_numbers_and_back(numbers: list[int]) -> None:
+    polygon = from_numbers("poly", numbers)
+    assert shape_key(polygon) == ("quad" if len(numbers) == 8 else "poly")
+    fields = to_fields(polygon)
+    assert fields[shape_key(polygon)] == to_numbers(polygon) == numbers
+    assert fields.get("poly_points", 4) == len(numbers) // 2
+
+
 @pytest.mark.parametrize(
     ("kind", "numbers"),
     [
@@ -42,6 +53,9 @@ def test_pixels_and_back(numbers: list[int], width: int, height: int) -> None:
         ("bbox_2d", [5, 5, 5, 9]),
         ("bbox_2d", [9, 1, 2, 5]),
         ("quad", [0, 0, 1, 1]),
+        ("poly", [0, 0, 1, 1]),
+        ("poly", [0, 0, 1, 1, 2, 0, 5]),
+        ("poly", [1, 2] * 65),
         ("line", [1, 2]),
         ("line", [1, 2, 3, 4, 5]),
         ("circle", [1, 2, 3]),
@@ -57,7 +71,7 @@ def test_overlap() -> None:
     assert iou(box, box) == 1
     assert iou(box, Box(50, 0, 150, 100)) == pytest.approx(1 / 3)
     assert iou(box, Box(200, 200, 300, 300)) == 0
-    assert iou(box, Quad(((0, 0), (100, 0), (100, 100), (0, 100)))) == pytest.approx(1)
+    assert iou(box, Polygon(((0, 0), (100, 0), (100, 100), (0, 100)))) == pytest.approx(1)
 
 
 def test_lines_overlap_by_their_neighbourhood() -> None:
@@ -67,7 +81,7 @@ def test_lines_overlap_by_their_neighbourhood() -> None:
 
 
 def test_a_quad_that_crosses_itself_has_an_area() -> None:
-    assert area(Quad(((0, 0), (100, 100), (100, 0), (0, 100)))) > 0
+    assert area(Polygon(((0, 0), (100, 100), (100, 0), (0, 100)))) > 0
 
 
 def test_clip() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from recipes.demo_checkpoint.scenes import BRANDS, CANVAS, Scene, SceneObject
-from shenhe.geometry import Box, Line, Point, Quad
+from shenhe.geometry import Box, Line, Point, Polygon
 
 SCALE = 2
 """Photos are drawn this much larger than the canvas, and seen by the model at its size."""
@@ -101,7 +101,7 @@ class _Pen:
 
     def thing(self, thing: SceneObject) -> None:
         shape, desc = thing.shape, thing.desc
-        if isinstance(shape, Quad):
+        if isinstance(shape, Polygon):
             self.label(shape, desc)
         elif isinstance(shape, Line):
             self.wire(shape, desc) if desc.startswith("电线") else self.fibre(shape, desc)
@@ -232,7 +232,7 @@ class _Pen:
             self.rect(x1, box.y1 + height * 0.62, x2, box.y2 - 2, self.tinted(body))
             self.rect(x1, box.y1 + 4, x2, box.y1 + height * 0.55, (235, 40, 40))
 
-    def label(self, quad: Quad, desc: str) -> None:
+    def label(self, quad: Polygon, desc: str) -> None:
         (ax, ay), (bx, by), (_, _), (dx, dy) = quad.points
         width, height = math.dist((ax, ay), (bx, by)), math.dist((ax, ay), (dx, dy))
         size = (round(width * SCALE), round(height * SCALE))
@@ -250,7 +250,7 @@ class _Pen:
             ink.text((size[0] / 2, size[1] / 2), text, fill=(10, 10, 10), font=font, anchor="mm")
         self.paste(tag, quad)
 
-    def paste(self, tag: Image.Image, quad: Quad) -> None:
+    def paste(self, tag: Image.Image, quad: Polygon) -> None:
         """Lay a rectangular image onto a parallelogram."""
         corners = np.array(quad.points) * SCALE
         origin = np.floor(corners.min(0))

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from shapely.geometry import LineString, Polygon
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from shenhe.geometry import (
     FRAME,
     Box,
     Line,
-    Quad,
+    Polygon,
     Shape,
     Size,
     from_pixels,
@@ -123,7 +123,9 @@ class _Layout:
         thing = SceneObject(to_pixels(scale(shape, STEP, STEP), CANVAS), desc)
         points = thing.shape.points
         region = (
-            LineString(points).buffer(8) if isinstance(shape, Line) else Polygon(points)
+            shapely.LineString(points).buffer(8)
+            if isinstance(shape, Line)
+            else shapely.Polygon(points)
         ).buffer(margin)
         top = thing.bounds[1]
         if any(other.distance(region) < GAP for other in self._taken):
@@ -167,7 +169,7 @@ class _Layout:
             y = self.rng.randint(NEAR + max(0, -rise), FAR - h - max(0, rise))
             across, down = (w, rise), (-tilt, h)
             corners = ((0, 0), across, (w - tilt, rise + h), down)
-            return self.add(Quad(tuple((x + dx, y + dy) for dx, dy in corners)), desc)
+            return self.add(Polygon(tuple((x + dx, y + dy) for dx, dy in corners)), desc)
 
         return self.attempt(place)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from shenhe.config import load_missions, load_prompts, load_teaching
+from shenhe.config import load_formats, load_missions, load_prompts, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.options import (
@@ -22,6 +23,7 @@ from shenhe.engines.options import (
     choose_engine,
 )
 from shenhe.errors import ItemError, OptionError, UsageError
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.locations import Remote, locate
 from shenhe.messages import Answer, FinishReason, ImagePart, Message, Request
 from shenhe.rows.verdict_inputs import describe_missing_lines
@@ -102,12 +104,13 @@ class Model:
         prompts: Path | None = None,
         examples: Path | None = None,
         guidance: Path | None = None,
+        formats: str | Path | TextFormats = PLAIN,
     ) -> None:
         """Use an engine with the built-in missions and prompts, or those of files."""
-        self.engine = engine
+        self.engine, self.formats = engine, load_formats(formats)
         self.missions = load_missions(missions)
-        self.prompts = load_prompts(prompts)
-        self.teaching = load_teaching(examples, guidance, self.missions)
+        self.prompts = load_prompts(prompts, self.formats)
+        self.teaching = load_teaching(examples, guidance, self.missions, self.formats)
 
     def chat(self, messages: Sequence[Mapping[str, object]], max_new_tokens: int = 2048) -> Reply:
         """Answer a conversation; messages as in transformers: role, and text or content parts.
@@ -142,8 +145,9 @@ class Model:
 
         """
         paths = [locate(str(photo)) for photo in _several("photos", photos)]
-        request = caption.request("caption", paths, self.prompts.caption, max_new_tokens)
-        parsed = self._ask([request], caption.read)[0].value
+        template, form = self.prompts.caption, self.formats.caption
+        request = caption.request("caption", paths, template, max_new_tokens, form=form)
+        parsed = self._ask([request], partial(caption.read, form=form))[0].value
         if parsed.repairs:
             repairs = ", ".join(map(str, parsed.repairs))
             warnings.warn(f"the caption was repaired: {repairs}", stacklevel=2)
@@ -158,12 +162,13 @@ class Model:
         or a line that cannot be read.
         """
         entry = self.missions.get(mission)
-        template = self.teaching.apply(self.prompts, entry).summary
+        template, form = self.teaching.apply(self.prompts, entry).summary, self.formats.summary
+        paths = [locate(str(photo)) for photo in _several("photos", photos)]
         requests = [
-            summary.request(photo_key(index), locate(str(photo)), entry, template, max_new_tokens)
-            for index, photo in enumerate(_several("photos", photos))
+            summary.request(photo_key(index), path, entry, template, max_new_tokens, form)
+            for index, path in enumerate(paths)
         ]
-        lines = self._ask(requests, summary.read)
+        lines = self._ask(requests, partial(summary.read, form=form))
         return Summary({photo_key(index): line.value for index, line in enumerate(lines)})
 
     def judge(
@@ -190,13 +195,14 @@ class Model:
             reason = f"{STAGE_A_INCOMPLETE}: {describe_missing_lines(len(lines), lines)}"
             return Verdict(None, reason, None, "undecided", "", (STAGE_A_INCOMPLETE,))
         template = self.teaching.apply(self.prompts, entry).verdict
-        request = verdict.request("verdict", lines, entry, template, max_new_tokens)
-        outcome = self._outcomes([request], verdict.read)[0]
+        formats, form = self.formats, self.formats.verdict
+        request = verdict.request("verdict", lines, entry, template, max_new_tokens, formats)
+        outcome = self._outcomes([request], partial(verdict.read, form=form))[0]
         if isinstance(outcome, Rejection):
             raw, reason = outcome.raw or "", f"{outcome.code}: {outcome.message}"
             return Verdict(None, reason, None, "undecided", raw, (outcome.code,))
         policy = policy_of_mission(VerdictPolicy(evidence=evidence), entry.name, entry.evidence)
-        statement = make_statement(outcome.value, outcome.answer)
+        statement = make_statement(outcome.value, outcome.answer, form)
         raw, probability = outcome.answer.text, statement.p_pass
         if doubts := policy.doubts(statement, policy.find_evidence(lines).items):
             codes = tuple(codes_of_doubts(doubts))
@@ -231,6 +237,7 @@ def load(
     prompts: str | Path | None = None,
     examples: str | Path | None = None,
     guidance: str | Path | None = None,
+    formats: str | Path | TextFormats = "plain",
     batch_size: int | Literal["auto"] | None = None,
     constrain: bool = True,
     temperature: float = 0.0,
@@ -256,9 +263,10 @@ def load(
 ) -> Model:
     """Load a checkpoint, "demo" for the bundled one.
 
-    The options are those of the command line, in `shenhe.engines.options`.
+    The options are those of the command line, in `shenhe.engines.options`. `formats` are those of
+    the texts that it was trained on: plain, keyed, domain, or a TOML file.
     Raises: OptionError for a value that the engine cannot honour, or an option of another engine;
-    CheckpointError or AdapterError.
+    ConfigError for formats that cannot be had; CheckpointError or AdapterError.
 
     Example:
         model = shenhe.load("base", ["lora"], dtype="bfloat16", attn_impl="flash_attention_2")
@@ -297,8 +305,13 @@ def load(
         max_pixels=max_pixels,
         engine=options,
     )
-    files = (missions, prompts, examples, guidance)
-    return Model(create_engine(spec), *(Path(file) if file is not None else None for file in files))
+    trained_on = load_formats(formats)  # before the checkpoint, which takes its time
+    files = _path(missions), _path(prompts), _path(examples), _path(guidance)
+    return Model(create_engine(spec), *files, trained_on)
+
+
+def _path(file: str | Path | None) -> Path | None:
+    return None if file is None else Path(file)
 
 
 def _several(name: str, values: Sequence[Value]) -> Sequence[Value]:

@@ -205,7 +205,7 @@ class ConflictError(RunError):
 
 
 class GeometryError(ShenheError):
-    """Coordinates that describe no box, quad or line."""
+    """Coordinates that describe no box, polygon or line."""
 
 
 class ItemError(ShenheError):

@@ -1,12 +1,12 @@
-"""Box, Quad and Line in one frame: 0-1000 of the upright photo, x to the right, y down."""
+"""Box, Polygon and Line in one frame: 0-1000 of the upright photo, x to the right, y down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
-from shapely import LineString, Polygon
+import shapely
 from shapely.geometry.base import BaseGeometry
 
 from shenhe.errors import GeometryError
@@ -14,6 +14,8 @@ from shenhe.errors import GeometryError
 FRAME = 1000
 LINE_HALF_WIDTH = 25.0
 """Frame units on each side of a line that count as its area when overlap is measured."""
+MIN_CORNERS, MAX_CORNERS = 3, 64
+"""Corners of a polygon."""
 
 Point = tuple[float, float]
 
@@ -45,8 +47,11 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Quad:
-    """Four corners, clockwise from the top left."""
+class Polygon:
+    """MIN_CORNERS to MAX_CORNERS corners, clockwise from the top left; a quad has four.
+
+    The last corner is joined to the first, which is not repeated.
+    """
 
     points: tuple[Point, ...]
 
@@ -66,13 +71,18 @@ class Line:
         return type(self)(tuple(transform(x, y) for x, y in self.points))
 
 
-Shape = Box | Quad | Line
+Shape = Box | Polygon | Line
+GEOMETRIES = ("bbox_2d", "quad", "poly", "line")
+"""Keys that shapes are written under."""
+COUNT_KEYS = {"poly": "poly_points", "line": "line_points"}
+"""Keys of the number of points that stands beside a shape, by the shape's key."""
 
 
 def from_numbers(kind: str, numbers: Iterable[float]) -> Shape:
     """Make a shape of the flat numbers that models and training rows write.
 
-    Shape: `bbox_2d` 4 numbers, `quad` 8, `line` 2n with n >= 2.  Units: unchanged.
+    Shape: `bbox_2d` 4 numbers, `quad` 8, `poly` 2n with n from 3 to 64, `line` 2n with n >= 2.
+    Units: unchanged.
     Raises: GeometryError for a wrong count of numbers, an inverted box or an unknown kind.
 
         >>> from_numbers("bbox_2d", [10, 20, 30, 40])
@@ -90,12 +100,19 @@ def from_numbers(kind: str, numbers: Iterable[float]) -> Shape:
     if kind == "quad":
         if len(flat) != 8:
             raise GeometryError(f"quad needs 8 numbers, got {len(flat)}")
-        return Quad(points)
+        return Polygon(points)
+    if kind == "poly":
+        if len(flat) % 2 or not MIN_CORNERS <= len(points) <= MAX_CORNERS:
+            raise GeometryError(
+                f"poly needs two numbers for each of {MIN_CORNERS} to {MAX_CORNERS} corners,"
+                f" got {len(flat)} numbers"
+            )
+        return Polygon(points)
     if kind == "line":
         if len(flat) < 4 or len(flat) % 2:
             raise GeometryError(f"line needs an even count of at least 4 numbers, got {len(flat)}")
         return Line(points)
-    raise GeometryError(f"unknown geometry {kind!r}: use bbox_2d, quad or line")
+    raise GeometryError(f"unknown geometry {kind!r}: use bbox_2d, quad, poly or line")
 
 
 def to_numbers(shape: Shape) -> list[float]:
@@ -109,8 +126,27 @@ def to_numbers(shape: Shape) -> list[float]:
 
 
 def shape_key(shape: Shape) -> str:
-    """Return the key of a shape in captions: bbox_2d, quad or line."""
-    return {Box: "bbox_2d", Quad: "quad", Line: "line"}[type(shape)]
+    """Return the key of a shape: bbox_2d, quad for four corners, else poly; or line.
+
+    >>> shape_key(Polygon(((0, 0), (9, 0), (5, 5))))
+    'poly'
+    """
+    if isinstance(shape, Box):
+        return "bbox_2d"
+    if isinstance(shape, Line):
+        return "line"
+    return "quad" if len(shape.points) == 4 else "poly"
+
+
+def to_fields(shape: Shape) -> dict[str, object]:
+    """Write a shape as rows do: its numbers under its key, and the number of points beside it.
+
+    >>> to_fields(Line(((1, 2), (3, 4))))
+    {'line': [1, 2, 3, 4], 'line_points': 2}
+    """
+    key = shape_key(shape)
+    count = {COUNT_KEYS[key]: len(shape.points)} if key in COUNT_KEYS else {}
+    return {key: to_numbers(shape), **count}
 
 
 def scale(shape: Shape, x_factor: float, y_factor: float) -> Shape:
@@ -148,36 +184,57 @@ def clip(shape: Shape, limit: float = FRAME) -> Shape:
     return shape.map_points(lambda x, y: (min(max(x, 0), limit), min(max(y, 0), limit)))
 
 
-def is_clockwise_from_top_left(quad: Quad) -> bool:
+def is_clockwise_from_top_left(polygon: Polygon) -> bool:
     """Whether corners are clockwise and begin with the one nearest to the top left."""
-    sums = [x + y for x, y in quad.points]
-    return _signed_area(quad) >= 0 and sums[0] == min(sums)
+    sums = [x + y for x, y in polygon.points]
+    return _signed_area(polygon) >= 0 and sums[0] == min(sums)
 
 
-def clockwise_from_top_left(quad: Quad) -> Quad:
-    """Put the corners of a quad in the order of the format; the outline is unchanged."""
-    points = quad.points if _signed_area(quad) >= 0 else quad.points[::-1]
-    first = min(range(4), key=lambda index: (sum(points[index]), points[index][1]))
-    return Quad(points[first:] + points[:first])
+def clockwise_from_top_left(polygon: Polygon) -> Polygon:
+    """Put corners in the order of the format; the outline is unchanged.
+
+    >>> clockwise_from_top_left(Polygon(((9, 9), (9, 0), (0, 0)))).points
+    ((0, 0), (9, 0), (9, 9))
+    """
+    points = polygon.points if _signed_area(polygon) >= 0 else polygon.points[::-1]
+    first = min(range(len(points)), key=lambda index: (sum(points[index]), points[index][1]))
+    return Polygon(points[first:] + points[:first])
 
 
-def crosses_itself(quad: Quad) -> bool:
-    """Whether the sides of a quad cross or coincide, so that it has no inside."""
-    return not Polygon(quad.points).is_valid
+def without_repeats(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Leave out corners that repeat the one before them; the last stands before the first.
+
+    >>> without_repeats([(0, 0), (9, 0), (9, 0), (5, 5), (0, 0)])
+    ((0, 0), (9, 0), (5, 5))
+    """
+    kept = [point for index, point in enumerate(points) if not index or point != points[index - 1]]
+    while len(kept) > 1 and kept[-1] == kept[0]:
+        kept.pop()
+    return tuple(kept)
 
 
-def _signed_area(quad: Quad) -> float:
+def crosses_itself(polygon: Polygon) -> bool:
+    """Whether the sides of a polygon cross, touch or coincide, or a corner is repeated.
+
+    >>> crosses_itself(Polygon(((0, 0), (9, 9), (9, 0), (0, 9))))
+    True
+    """
+    repeats = len(set(polygon.points)) < len(polygon.points)
+    return repeats or not shapely.Polygon(polygon.points).is_valid
+
+
+def _signed_area(polygon: Polygon) -> float:
     """Return twice the signed area: positive if the corners are clockwise, y pointing down."""
-    following = quad.points[1:] + quad.points[:1]
-    pairs = zip(quad.points, following, strict=True)
+    following = polygon.points[1:] + polygon.points[:1]
+    pairs = zip(polygon.points, following, strict=True)
     return sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in pairs)
 
 
 def region(shape: Shape) -> BaseGeometry:
     """Return the region that a shape covers; a line is LINE_HALF_WIDTH wide on each side."""
     if isinstance(shape, Line):
-        return LineString(shape.points).buffer(LINE_HALF_WIDTH, cap_style="flat")
-    polygon = Polygon(shape.points)
+        return shapely.LineString(shape.points).buffer(LINE_HALF_WIDTH, cap_style="flat")
+    polygon = shapely.Polygon(shape.points)
     return polygon if polygon.is_valid else polygon.buffer(0)
 
 

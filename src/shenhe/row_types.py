@@ -69,6 +69,18 @@ class AnswerMeta(Row):
     facts: PhotoFacts | None = None
 
 
+class FormatsMeta(Row):
+    """The text formats of a row's answers; those of older versions and of other tools are plain.
+
+    `verdict` holds the form of verdicts in formats that are not built in, so that whoever has the
+    row can read its text.
+    """
+
+    name: str = "plain"
+    hash: str = ""
+    verdict: dict[str, JsonValue] | None = None
+
+
 class RunMeta(Row):
     """What a row was made with.
 
@@ -83,6 +95,7 @@ class RunMeta(Row):
     inputs_hash: str | None = None
     left_out: list[LeftOut] = []
     why: list[str] = []
+    formats: FormatsMeta = FormatsMeta()
     answers: dict[str, AnswerMeta]
 
 

@@ -8,14 +8,16 @@ import pty
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.cli.test_commands import MODEL, SHENHE
+from tests.cli.test_commands import MODEL
 from tests.conftest import DEMO
 from tests.interrupts import heed_interrupts
+from tests.warm import SHENHE
 
 PHOTO = sorted((DEMO / "photos" / "挡风板安装检查").rglob("img-001.jpeg"))[0]
 
@@ -76,7 +78,7 @@ def _take_terminal(slave: int) -> None:
 
 def test_a_session_in_a_terminal(tmp_path: Path) -> None:
     photo = shutil.copy(PHOTO, tmp_path / "机房 1.jpeg")
-    with Typist([*SHENHE, "chat", *MODEL], tmp_path) as typist:
+    with Typist([sys.executable, "-m", "shenhe", "chat", *MODEL], tmp_path) as typist:
         typist.wait_for("<<< ")
         typist.type("/image missing.jpg\n")
         typist.wait_for("missing.jpg: no such photo")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO
+from tests.warm import SHENHE
 
 
 def _shenhe(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:

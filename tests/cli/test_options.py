@@ -22,7 +22,7 @@ from shenhe.cli.command_line import DebugOptions, build_parser, parse, parsers_o
 from shenhe.cli.commands import COMMANDS, load_command
 from shenhe.cli.demo import DemoOptions
 from shenhe.cli.flags import on_the_command_line
-from shenhe.cli.loading import LoadOptions
+from shenhe.cli.loading import ConfigOptions, LoadOptions
 from shenhe.cli.options import add_options, options_of, read_options
 from shenhe.cli.run import RunCommandOptions
 from shenhe.engines.options import LocalOptions, ModelOptions, ServerOptions, VllmOptions
@@ -65,12 +65,15 @@ def test_options_are_those_recorded() -> None:
 def test_load_takes_the_options_of_the_classes() -> None:
     """`shenhe.load` has the names, types and defaults that the command line has."""
     declared = {
-        one.name: one for one in options_of(LoadOptions) if one.name not in ("prompts", "missions")
+        one.name: one
+        for one in options_of(LoadOptions)
+        if one.name not in ("prompts", "missions", "formats")
     }
     hints = get_type_hints(shenhe.load, include_extras=True)
     parameters = dict(inspect.signature(shenhe.load).parameters)
     for name in ("missions", "prompts", "examples", "guidance"):
         assert parameters.pop(name).default is None
+    assert parameters.pop("formats").default == ConfigOptions().formats
     assert parameters.keys() == declared.keys()
     for name, parameter in parameters.items():
         default = declared[name].default

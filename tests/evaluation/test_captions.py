@@ -9,7 +9,7 @@ import pytest
 from shenhe.errors import IntakeError
 from shenhe.evaluation import score_captions, tables, write_page
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
-from shenhe.geometry import Box, Line, Quad, Size
+from shenhe.geometry import Box, Line, Polygon, Size
 from shenhe.values import Annotation, CaptionObject
 from tests.annotated import THINGS, paint
 
@@ -74,7 +74,7 @@ def test_matching_is_one_to_one_by_closeness_and_kind() -> None:
     said = [
         CaptionObject(Box(0, 0, 100, 70), "x"),
         CaptionObject(Box(0, 0, 100, 100), "y"),
-        CaptionObject(Quad(((0, 0), (100, 0), (100, 100), (0, 100))), "z"),
+        CaptionObject(Polygon(((0, 0), (100, 0), (100, 100), (0, 100))), "z"),
     ]
     assert match(said, true) == [Match(0, 1), Match(1, 0)]
 

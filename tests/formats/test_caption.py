@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shenhe.errors import FormatError
 from shenhe.formats import caption
-from shenhe.geometry import Box, Line, Quad, clockwise_from_top_left, crosses_itself
+from shenhe.geometry import Box, Line, Polygon, clockwise_from_top_left, crosses_itself
 from shenhe.values import Caption, CaptionObject
 
 coordinate = st.integers(0, 1000)
@@ -20,7 +20,7 @@ boxes = st.tuples(st.integers(0, 499), st.integers(0, 499), st.integers(500, 100
 )
 quads = (
     st.tuples(point, point, point, point)
-    .map(lambda points: clockwise_from_top_left(Quad(points)))
+    .map(lambda points: clockwise_from_top_left(Polygon(points)))
     .filter(lambda quad: not crosses_itself(quad))
 )
 lines = st.lists(point, min_size=2, max_size=6).map(lambda points: Line(tuple(points)))

@@ -13,7 +13,7 @@ from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.formats.caption_recovery import recover
 from shenhe.formats.repairs import Repair
-from shenhe.geometry import Box, Line, Quad, Size
+from shenhe.geometry import Box, Line, Polygon, Size
 from shenhe.values import Caption, CaptionObject
 from tests.formats.test_caption import captions
 
@@ -57,7 +57,7 @@ def test_a_cut_anywhere_gives_the_first_objects_or_an_error() -> None:
         (
             (
                 CaptionObject(Box(100, 100, 300, 400), 'BBU设备/"华为"'),
-                CaptionObject(Quad(((10, 20), (90, 20), (90, 60), (10, 60))), "标签/4G"),
+                CaptionObject(Polygon(((10, 20), (90, 20), (90, 60), (10, 60))), "标签/4G"),
                 CaptionObject(Line(((1, 2), (3, 4), (5, 6))), "光纤/铠装"),
             ),
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shenhe.errors import IntakeError
-from shenhe.geometry import Box, Line, Size, round_coordinates
+from shenhe.geometry import Box, Line, Polygon, Size, round_coordinates
 from shenhe.intake import read_annotations
 from shenhe.values import CaptionObject
 
@@ -44,6 +44,14 @@ def test_a_training_row(tmp_path: Path) -> None:
     assert annotation.summary == "BBU设备/华为×1"
 
 
+@pytest.mark.parametrize("count", [{}, {"poly_points": 3}])
+def test_a_polygon_of_a_training_row(tmp_path: Path, count: dict[str, int]) -> None:
+    row = ROW | {"objects": [{"poly": [0, 0, 640, 0, 64, 48], **count, "desc": "标签"}]}
+    (annotation,) = read_annotations(_write(tmp_path / "t.jsonl", row))
+    shapes = [round_coordinates(entry.shape) for entry in annotation.objects]
+    assert shapes == [Polygon(((0, 0), (1000, 0), (100, 100)))]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -56,6 +64,13 @@ def test_a_training_row(tmp_path: Path) -> None:
         ({"objects": [{"bbox_2d": [9, 2, 3, 4], "desc": "a"}]}, "inverted"),
         ({"objects": [{"line": [9, 2, 3, 4], "line_points": 3, "desc": "a"}]}, "line_points 3"),
         ({"objects": [{"bbox_2d": [1, 2, 3, 4], "desc": ""}]}, "desc"),
+        ({"objects": [{"poly": [9, 2, 3, 4], "desc": "a"}]}, "3 to 64 corners"),
+        ({"objects": [{"poly": [9, 2, 3, 4, 5], "desc": "a"}]}, "3 to 64 corners"),
+        ({"objects": [{"poly": [9, 2] * 65, "desc": "a"}]}, "3 to 64 corners"),
+        (
+            {"objects": [{"poly": [1, 2, 9, 2, 5, 7], "poly_points": 4, "desc": "a"}]},
+            "poly_points 4",
+        ),
         ({"caption": {}}, "caption|sizes_wh"),
     ],
 )

@@ -53,12 +53,13 @@ class CaptionOptions:
 
 def caption(options: CaptionOptions) -> int:
     """Caption photos, folders and lists."""
-    from shenhe.config import load_prompts
+    from shenhe.config import load_formats, load_prompts
     from shenhe.intake import PhotoLists
     from shenhe.rows.keys import failures_file
     from shenhe.runs import plan_captions, run_captions
 
-    template = load_prompts(options.load.config.prompts).caption
+    formats = load_formats(options.load.config.formats)
+    template = load_prompts(options.load.config.prompts, formats).caption
     vocabulary = _load_vocabulary(options.vocabulary)
     lists = PhotoLists(options.sources)
     run = run_options(options.work)
@@ -78,6 +79,7 @@ def caption(options: CaptionOptions) -> int:
         max_new_tokens=options.max_new_tokens,
         passed_over=lists.passed_over,
         faults=lists.faults,
+        formats=formats,
     )
     code = print_counts("captions", "captions", counts, failures_file(options.output))
     if options.draw is not None:

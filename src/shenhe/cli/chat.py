@@ -62,9 +62,10 @@ def infer(options: InferOptions) -> int:
 
 def _chat(options: ChatOptions, read_system: Callable[[str], str]) -> int:
     from shenhe.chat import Conversation, Terminal
-    from shenhe.config import load_prompts
+    from shenhe.config import load_formats, load_prompts
 
-    template = load_prompts(options.load.config.prompts).caption
+    config = options.load.config
+    template = load_prompts(config.prompts, load_formats(config.formats)).caption
     load = with_model_of_args(options.load)
     system = _trained_system(load) if options.system is None else read_system(options.system)
     for path in options.image:

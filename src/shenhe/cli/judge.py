@@ -25,7 +25,8 @@ from shenhe.options import Count, option, option_class, section
 if TYPE_CHECKING:
     from shenhe.config import Template
     from shenhe.engines.base import Engine
-    from shenhe.runs import VerdictPolicy
+    from shenhe.formats.text_formats import TextFormats
+    from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.stage_a_source import StageASource
 
 
@@ -47,11 +48,12 @@ def judge(options: JudgeOptions) -> int:
 
     Raises: RunError if there is no Stage-A row.
     """
-    from shenhe.config import load_missions, load_prompts
-    from shenhe.runs import find_stage_a, plan_verdicts, run_verdicts
+    from shenhe.config import load_formats, load_missions, load_prompts
+    from shenhe.runs import find_stage_a, run_verdicts
 
     load = options.load
-    missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
+    missions, formats = load_missions(load.config.missions), load_formats(load.config.formats)
+    prompts = load_prompts(load.config.prompts, formats)
     run = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
     sources = find_stage_a(options.stage_a, missions)
@@ -59,15 +61,11 @@ def judge(options: JudgeOptions) -> int:
         stage_a = spelled("stage_a", options.stage_a)
         raise RunError(f"{stage_a}: empty; `shenhe summarize` writes rows there")
     if options.work.dry_run:
-        for source in sources:
-            plan = plan_verdicts(source, options.output_dir, run, policy)
-            name = source.mission.name
-            print_plan("Stage-B", name, plan.groups, "one verdict each", plan.already)
-        return 0
-    teaching = teaching_of(options.teaching, missions)
+        return _print_plans(sources, options.output_dir, run, policy)
+    teaching = teaching_of(options.teaching, missions, formats)
     engine = make_engine(load)
     judged = [(source, teaching.apply(prompts, source.mission).verdict) for source in sources]
-    _check_promise(options, policy, engine, judged)
+    _check_promise(options, policy, engine, judged, formats)
     codes = []
     with opened_reuse(policy, [source.path for source in sources]) as reuse:
         for source, template in judged:
@@ -80,10 +78,22 @@ def judge(options: JudgeOptions) -> int:
                 run=run,
                 max_new_tokens=options.max_new_tokens,
                 policy=policy,
+                formats=formats,
                 reuse=reuse,
             )
             codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
+
+
+def _print_plans(
+    sources: Sequence[StageASource], folder: Path, run: RunOptions, policy: VerdictPolicy
+) -> int:
+    from shenhe.runs import plan_verdicts
+
+    for source in sources:
+        plan = plan_verdicts(source, folder, run, policy)
+        print_plan("Stage-B", source.mission.name, plan.groups, "one verdict each", plan.already)
+    return 0
 
 
 def _check_promise(
@@ -91,6 +101,7 @@ def _check_promise(
     policy: VerdictPolicy,
     engine: Engine,
     judged: Sequence[tuple[StageASource, Template]],
+    formats: TextFormats,
 ) -> None:
     """Refuse a promise that was made for other verdicts.
 
@@ -101,7 +112,7 @@ def _check_promise(
     made_by, tokens = decisive_options(options.load), options.max_new_tokens
     actual = {
         source.mission.name: fingerprint_of_judging(
-            source, template, policy, engine, made_by, tokens
+            source, template, policy, engine, made_by, tokens, formats
         )
         for source, template in judged
     }

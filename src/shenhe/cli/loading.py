@@ -34,12 +34,19 @@ INFERRED_MODEL_HELP = f"{MODEL_HELP}; default: the adapter's args.json names it"
 DTYPE_HELP = "auto: as the checkpoint was saved"
 
 
+def formats_option(default: str, further_help: str = "") -> Name:
+    """Declare the formats of a model's texts."""
+    words = "text formats that the checkpoint was trained on: plain, keyed, domain, or a file"
+    return option(f"{words} (TOML){further_help}", default=default, metavar="NAME|FILE")
+
+
 @option_class
 class ConfigOptions:
-    """Files of prompts and missions that replace or extend the built-in ones."""
+    """Files of prompts and missions, and formats, that replace or extend the built-in ones."""
 
     prompts: Path | None = option("your own prompts (TOML)", default=None, metavar="FILE")
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
+    formats: Name = formats_option("plain")
 
 
 @option_class

@@ -35,6 +35,7 @@ from shenhe.printable import show
 if TYPE_CHECKING:
     from shenhe.config import Mission, Missions, Prompts, Teaching
     from shenhe.engines.base import Engine
+    from shenhe.formats.text_formats import TextFormats
     from shenhe.intake import PhotoTree
     from shenhe.report import RunReading
     from shenhe.runs import RunOptions, VerdictPolicy
@@ -70,13 +71,14 @@ class RunCommandOptions:
 
 def run(options: RunCommandOptions) -> int:
     """Write the lines of all photos, then the verdicts of all groups, then the report."""
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.intake import PhotoTree
     from shenhe.report import read_run, write_report
     from shenhe.shards import list_rows_files
 
     config = options.load.config
-    missions, prompts = load_missions(config.missions), load_prompts(config.prompts)
+    missions, formats = load_missions(config.missions), load_formats(config.formats)
+    prompts = load_prompts(config.prompts, formats)
     tree = PhotoTree(options.data_root)
     chosen = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not chosen:
@@ -89,8 +91,8 @@ def run(options: RunCommandOptions) -> int:
     if options.work.dry_run:
         _print_plans(tree, chosen, options.stage_a, how)
         return max(codes)
-    teaching = teaching_of(options.teaching, missions)
-    stages = _Stages(options, make_engine(options.load), prompts, teaching, how, policy)
+    teaching = teaching_of(options.teaching, missions, formats)
+    stages = _Stages(options, make_engine(options.load), prompts, teaching, how, policy, formats)
     stages.check_promise(chosen)
     codes += [stages.summarize(tree, mission) for mission in chosen]
     codes += stages.judge(missions, chosen)
@@ -112,6 +114,7 @@ class _Stages:
     teaching: Teaching
     how: RunOptions
     policy: VerdictPolicy
+    formats: TextFormats
 
     def check_promise(self, chosen: Sequence[Mission]) -> None:
         """Refuse a promise that was made for other verdicts.
@@ -127,6 +130,7 @@ class _Stages:
                 self.policy,
                 self.engine,
                 decisive_options(self.options.load),
+                self.formats,
             )
             for mission in chosen
         }
@@ -146,6 +150,7 @@ class _Stages:
                 folder,
                 engine_options=decisive_options(self.options.load),
                 run=self.how,
+                formats=self.formats,
             )
         except IntakeError as error:  # its folder went away meanwhile; the others are there
             return print_problems([str(error)])
@@ -170,6 +175,7 @@ class _Stages:
                     run=self.how,
                     policy=self.policy,
                     reuse=reuse,
+                    formats=self.formats,
                 )
                 yield print_stage("Stage-B", source.mission.name, counts, folder)
 

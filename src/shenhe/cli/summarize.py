@@ -53,12 +53,13 @@ class SummarizeOptions:
 
 def summarize(options: SummarizeOptions) -> int:
     """Write the line of every photo of a mission."""
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.intake import PhotoTree
     from shenhe.runs import plan_summaries, run_summaries
 
     load = options.load
-    missions, prompts = load_missions(load.config.missions), load_prompts(load.config.prompts)
+    missions, formats = load_missions(load.config.missions), load_formats(load.config.formats)
+    prompts = load_prompts(load.config.prompts, formats)
     mission = missions.get(options.mission)
     tree = PhotoTree(options.data_root)
     run = run_options(options.work)
@@ -67,7 +68,7 @@ def summarize(options: SummarizeOptions) -> int:
         print_plan("Stage-A", mission.name, plan.groups, f"{plan.items} photos", plan.already)
         return 0
     tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
-    prompts = teaching_of(options.teaching, missions).apply(prompts, mission)
+    prompts = teaching_of(options.teaching, missions, formats).apply(prompts, mission)
     counts = run_summaries(
         make_engine(with_usual_batch_size(load, BATCH_SIZE)),
         tree,
@@ -77,5 +78,6 @@ def summarize(options: SummarizeOptions) -> int:
         engine_options=decisive_options(load),
         run=run,
         max_new_tokens=options.max_new_tokens,
+        formats=formats,
     )
     return print_stage("Stage-A", mission.name, counts, options.output_dir)

@@ -16,6 +16,7 @@ from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
     from shenhe.config import Missions, Teaching
+    from shenhe.formats.text_formats import TextFormats
     from shenhe.photos.reuse import ReuseIndex
     from shenhe.rows.promises import Fingerprint
     from shenhe.runs import RunOptions, VerdictPolicy
@@ -120,7 +121,11 @@ class TeachingOptions:
     examples: Path | None = option(
         "worked examples that are shown before each question (TOML)", default=None, metavar="FILE"
     )
-    guidance: Path | None = option("written rules of missions (TOML)", default=None, metavar="FILE")
+    guidance: Path | None = option(
+        "written rules of missions: TOML, or the JSON guidance of an older pipeline",
+        default=None,
+        metavar="FILE",
+    )
 
 
 def run_options(work: WorkOptions) -> RunOptions:
@@ -206,14 +211,14 @@ def check_promise(
             show(on_one_line(warning), file=sys.stderr)
 
 
-def teaching_of(teaching: TeachingOptions, missions: Missions) -> Teaching:
-    """Load the examples and rules that the options name.
+def teaching_of(teaching: TeachingOptions, missions: Missions, formats: TextFormats) -> Teaching:
+    """Load the examples and rules that the options name, answered in the formats.
 
     Raises: ConfigError.
     """
     from shenhe.config import load_teaching
 
-    return load_teaching(teaching.examples, teaching.guidance, missions)
+    return load_teaching(teaching.examples, teaching.guidance, missions, formats)
 
 
 def _parquet_writer() -> Callable[[Path], object]:

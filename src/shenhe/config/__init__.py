@@ -1,6 +1,7 @@
-"""Missions, prompts, rules, examples and vocabulary: data files, loaded, validated and hashed."""
+"""Missions, prompts, rules, examples, formats, vocabulary: data files, loaded and validated."""
 
 from shenhe.config.evidence import EvidenceRules
+from shenhe.config.formats import formats_by_hash, load_formats
 from shenhe.config.missions import Mission, Missions, load_missions
 from shenhe.config.prompts import Prompts, Template, load_prompts
 from shenhe.config.teaching import Teaching, load_teaching
@@ -14,6 +15,8 @@ __all__ = [
     "Teaching",
     "Template",
     "Vocabulary",
+    "formats_by_hash",
+    "load_formats",
     "load_missions",
     "load_prompts",
     "load_teaching",

@@ -14,12 +14,15 @@ from pydantic import Field
 from shenhe.config.missions import Mission
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError
+from shenhe.formats import summary
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.locations import Location
 
 BUILT_IN = Path(__file__).with_name("prompts.toml")
 REQUIRED_FIELDS = {"caption": set(), "summary": {"mission"}, "verdict": {"mission", "lines"}}
 
 _FIELD = re.compile(r"\{(mission|focus|rule|lines)\}")
+_FORMAT_FIELD = re.compile(r"\{(pass_line|fail_line|reason_mark|answer_form)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,8 @@ class PromptsFile(Strict):
     verdict: JobText | None = None
 
 
-def load_prompts(extra: Path | None = None) -> Prompts:
-    """Load the built-in prompts; those in a user's file replace them.
+def load_prompts(extra: Path | None = None, formats: TextFormats = PLAIN) -> Prompts:
+    """Load the built-in prompts, in the words of the formats; those in a user's file replace them.
 
     Raises: ConfigError, also for a prompt without a required field.
 
@@ -98,7 +101,7 @@ def load_prompts(extra: Path | None = None) -> Prompts:
     """
     prompts = read_toml(BUILT_IN, Prompts)
     if extra is None:
-        return prompts
+        return _in_words_of(formats, prompts)
     replaced = {
         job: Template(system=text.system, user=text.user)
         for job, text in read_toml(extra, PromptsFile)
@@ -108,7 +111,42 @@ def load_prompts(extra: Path | None = None) -> Prompts:
         missing = REQUIRED_FIELDS[job] - set(_FIELD.findall(template.user))
         if missing:
             raise ConfigError(f"{extra}: {job}.user lacks {{{'}, {'.join(sorted(missing))}}}")
-    return prompts.model_copy(update=replaced)
+    return _in_words_of(formats, prompts.model_copy(update=replaced))
+
+
+def _in_words_of(formats: TextFormats, prompts: Prompts) -> Prompts:
+    """Fill in what answers look like, before anything that comes from missions or groups."""
+    words = _words_of(formats)
+    return prompts.model_copy(
+        update={
+            job: template.model_copy(
+                update={
+                    "system": _FORMAT_FIELD.sub(lambda field: words[field[1]], template.system),
+                    "user": _FORMAT_FIELD.sub(lambda field: words[field[1]], template.user).strip(),
+                }
+            )
+            for job, template in prompts
+            if isinstance(template, Template)
+        }
+    )
+
+
+def _words_of(formats: TextFormats) -> dict[str, str]:
+    """Describe the formats in the words of prompts."""
+    passed, failed = formats.verdict.openings
+    form, answer_form = formats.summary, ""
+    if form.wrapper == "keyed":
+        answer_form = f"输出一行JSON：{summary.write('摘要', form)}。"
+    elif form.wrapper == "json":
+        answer_form = "不写摘要行，写一个JSON对象，占一行。"
+    if form.header:
+        answer_form += f"第一行写{'或'.join(form.headers)}，第二行写内容。"
+    return {
+        "pass_line": passed,
+        "fail_line": failed,
+        "reason_mark": formats.verdict.reason_marks[0],
+        "answer_form": answer_form,
+    }
 
 
 def _substitute(text: str, values: Mapping[str, str]) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from shenhe.config.guidance import read_guidance
 from shenhe.config.missions import Mission, Missions, normalize_name
 from shenhe.config.prompts import Example, Prompts, Template
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError, FormatError, UsageError
 from shenhe.formats import summary, verdict
+from shenhe.formats.text_formats import PLAIN, SummaryFormat, TextFormats
 from shenhe.locations import Location, locate_beside, open_location
 from shenhe.values import Judgement, Ruling
 
@@ -46,20 +49,6 @@ class ExamplesFile(Strict):
     judge: list[VerdictExample] = Field(default_factory=list)
 
 
-class Rules(Strict):
-    """The written rules of a mission."""
-
-    name: str
-    rules: str = Field(min_length=1)
-
-
-class GuidanceFile(Strict):
-    """A file of rules."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    mission: list[Rules] = Field(min_length=1)
-
-
 @dataclass(frozen=True, slots=True)
 class Teaching:
     """Rules and examples by the mission's name; a mission may have none.
@@ -86,8 +75,13 @@ class Teaching:
         )
 
 
-def load_teaching(examples: Path | None, guidance: Path | None, missions: Missions) -> Teaching:
-    """Load a file of examples and a file of rules; both are optional.
+def load_teaching(
+    examples: Path | None,
+    guidance: Path | None,
+    missions: Missions,
+    formats: TextFormats = PLAIN,
+) -> Teaching:
+    """Load a file of examples, answered in the formats, and a file of rules; both are optional.
 
     Raises: ConfigError for an unknown mission, a malformed line or verdict, or a photo that cannot
     be read.
@@ -98,7 +92,7 @@ def load_teaching(examples: Path | None, guidance: Path | None, missions: Missio
     """
     rules: dict[str, str] = {}
     if guidance is not None:
-        for entry in read_toml(guidance, GuidanceFile).mission:
+        for entry in read_guidance(guidance):
             name = _mission_name(guidance, missions, entry.name)
             if name in rules:
                 raise ConfigError(f"{guidance}: mission {entry.name!r} stands twice")
@@ -106,14 +100,15 @@ def load_teaching(examples: Path | None, guidance: Path | None, missions: Missio
     if examples is None:
         return Teaching(rules, {}, {})
     content = read_toml(examples, ExamplesFile)
+    name_of = partial(_mission_name, examples, missions)
     return Teaching(
         rules,
         _by_mission(
-            (_mission_name(examples, missions, example.mission), _summary(examples, example))
+            (name_of(example.mission), _summary(examples, example, formats.summary))
             for example in content.summarize
         ),
         _by_mission(
-            (_mission_name(examples, missions, example.mission), _verdict(examples, example))
+            (name_of(example.mission), _verdict(examples, example, formats))
             for example in content.judge
         ),
     )
@@ -141,22 +136,25 @@ def _mission_name(path: Path, missions: Missions, name: str) -> str:
     return mission.name
 
 
-def _summary(path: Path, example: SummaryExample) -> Example:
+def _summary(path: Path, example: SummaryExample, form: SummaryFormat) -> Example:
     photo: Location | str = example.image
     try:
         photo = locate_beside(path.absolute(), example.image)
-        return Example(summary.parse(example.line), photo, _digest(photo))
+        line = summary.parse_stored(example.line, form)
+        answer = summary.write(line, form, summary.header_of(example.line, form))
+        return Example(answer, photo, _digest(photo))
     except (FormatError, UsageError) as error:
         raise ConfigError(f"{path}: {example.image}: {error}") from error
     except OSError as error:
         raise ConfigError(f"{path}: {photo}: cannot be read: {error.strerror}") from error
 
 
-def _verdict(path: Path, example: VerdictExample) -> Example:
+def _verdict(path: Path, example: VerdictExample, formats: TextFormats) -> Example:
     try:
-        lines = "\n".join(f"{key}: {summary.parse(line)}" for key, line in example.lines.items())
-        answer = verdict.render(Judgement(example.verdict, example.reason))
-        verdict.parse(answer)
+        group = summary.parse_group(example.lines, formats.summary)
+        lines = "\n".join(f"{key}: {line}" for key, line in group.items())
+        answer = verdict.render(Judgement(example.verdict, example.reason), formats.verdict)
+        verdict.parse(answer, formats.verdict)
     except FormatError as error:
         raise ConfigError(f"{path}: an example of {example.mission}: {error}") from error
     return Example(answer, lines=lines)

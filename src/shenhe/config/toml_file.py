@@ -34,4 +34,6 @@ def read_toml(path: Path, model: type[AnyModel]) -> AnyModel:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(f"{path}: {key or 'file'}: {first['msg']}") from error
+        raise ConfigError(
+            f"{path}: {key or 'file'}: {first['msg'].removeprefix('Value error, ')}"
+        ) from error

@@ -1,4 +1,4 @@
-"""COCO: one JSON file; boxes as bbox, quads as segmentation too, lines as their bounding box."""
+"""COCO: one JSON file; boxes as bbox, polygons as segmentation too, lines as their bounding box."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NotRequired, TypedDict
 
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import bounds_xyxy, is_line, points_of, shape_in_pixels
-from shenhe.geometry import Quad, region
+from shenhe.geometry import Polygon, region
 from shenhe.values import Annotation, CaptionObject
 
 LINES = "lines: COCO has no open lines; kept as their boxes, with the points under `polyline`"
@@ -89,5 +89,5 @@ def _geometry(annotation: Annotation, item: CaptionObject) -> CocoGeometry:
         geometry["polyline"] = flat
         return geometry
     geometry["area"] = round(float(region(shape).area), 2)
-    geometry["segmentation"] = [flat] if isinstance(shape, Quad) else []
+    geometry["segmentation"] = [flat] if isinstance(shape, Polygon) else []
     return geometry

@@ -13,7 +13,7 @@ from shenhe.errors import GeometryError
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import shape_in_pixels
 from shenhe.formats import summary
-from shenhe.geometry import Line, Shape, from_numbers, shape_key, to_numbers
+from shenhe.geometry import Shape, from_numbers, shape_key, to_fields, to_numbers
 from shenhe.locations import Location, is_utf8, location_text
 from shenhe.values import Annotation, CaptionObject
 
@@ -51,10 +51,7 @@ def row(annotation: Annotation, image: str) -> str:
 
 def _fields(annotation: Annotation, item: CaptionObject) -> dict[str, object]:
     shape = shape_in_pixels(annotation, item)
-    fields: dict[str, object] = {shape_key(shape): _numbers(shape)}
-    if isinstance(shape, Line):
-        fields["line_points"] = len(shape.points)
-    return fields | {"desc": item.desc}
+    return to_fields(shape) | {shape_key(shape): _numbers(shape), "desc": item.desc}
 
 
 def _relative(folder: Path, photo: Location) -> str:

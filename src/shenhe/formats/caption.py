@@ -13,20 +13,20 @@ from typing import Literal, TypeGuard
 
 from shenhe.errors import FormatError, GeometryError, spelled
 from shenhe.geometry import (
+    COUNT_KEYS,
     FRAME,
+    GEOMETRIES,
     Box,
-    Line,
-    Quad,
+    Polygon,
     Size,
     crosses_itself,
     from_numbers,
     is_clockwise_from_top_left,
-    shape_key,
-    to_numbers,
+    round_coordinates,
+    to_fields,
 )
 from shenhe.values import Caption, CaptionObject, photo_key
 
-GEOMETRIES = ("bbox_2d", "quad", "line")
 Coordinates = Literal["norm1000", "norm100", "pixel"]
 """What a model's coordinates are relative to; `pixel` is the photo as the model saw it."""
 Grouped = dict[str, dict[str, dict[str, object]]]
@@ -88,7 +88,7 @@ def parse(
     0-1000 by default; 0-1000 out.
     Raises: FormatError with code empty (also for `{}`, which names no photo), not_json,
     duplicate_key, structure, key_sequence, geometry_count, geometry, quad_crossing, quad_order,
-    range, line_points, desc_empty, surrogate or photo_count.
+    range, line_points, poly_points, desc_empty, surrogate or photo_count.
 
         >>> parse('{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "标签"}}}').photos
         ((CaptionObject(shape=Box(x1=1, y1=2, x2=3, y2=4), desc='标签'),),)
@@ -145,16 +145,17 @@ def read_object(path: str, fields: Mapping[str, object], frame: Size = NORM1000)
         shape = from_numbers(kind, numbers)
     except GeometryError as error:
         raise FormatError("geometry", f"{path}: {error}") from error
-    if isinstance(shape, Quad):
-        _refuse_bad_corners(f"{path}/quad", shape, numbers)
-    expected = {kind, "desc"} | ({"line_points"} if isinstance(shape, Line) else set())
+    if isinstance(shape, Polygon):
+        _refuse_bad_corners(f"{path}/{kind}", shape, numbers)
+    count_key = COUNT_KEYS.get(kind)
+    expected = {kind, "desc"} | ({count_key} if count_key else set())
     if missing := sorted(expected - fields.keys()):
         raise FormatError("structure", f"{path} has no {' and no '.join(missing)}")
     if unknown := sorted(fields.keys() - expected):
         raise FormatError("structure", f"{path}: unknown keys: {unknown}")
-    if isinstance(shape, Line) and fields["line_points"] != len(shape.points):
+    if count_key and fields[count_key] != len(shape.points):
         raise FormatError(
-            "line_points", f"{path}: line_points {fields['line_points']} != {len(shape.points)}"
+            count_key, f"{path}: {count_key} {fields[count_key]} != {len(shape.points)}"
         )
     desc = fields["desc"]
     if not isinstance(desc, str) or not desc.strip():
@@ -227,21 +228,17 @@ def _read_coordinates(path: str, numbers: object, frame: Size) -> list[int]:
     return [round(number * FRAME / frame[index % 2]) for index, number in enumerate(numbers)]
 
 
-def _refuse_bad_corners(path: str, quad: Quad, numbers: list[int]) -> None:
-    if crosses_itself(quad):
+def _refuse_bad_corners(path: str, polygon: Polygon, numbers: list[int]) -> None:
+    if crosses_itself(polygon):
         raise FormatError("quad_crossing", f"{path} crosses itself or has no area: {numbers}")
-    if not is_clockwise_from_top_left(quad):
+    if not is_clockwise_from_top_left(polygon):
         raise FormatError(
             "quad_order", f"{path} must go clockwise from its top-left corner: {numbers}"
         )
 
 
 def _to_fields(item: CaptionObject) -> dict[str, object]:
-    numbers = [round(number) for number in to_numbers(item.shape)]
-    fields: dict[str, object] = {shape_key(item.shape): numbers}
-    if isinstance(item.shape, Line):
-        fields["line_points"] = len(item.shape.points)
-    return fields | {"desc": item.desc}
+    return to_fields(round_coordinates(item.shape)) | {"desc": item.desc}
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:

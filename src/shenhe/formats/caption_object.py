@@ -9,7 +9,14 @@ from shenhe.errors import FormatError
 from shenhe.formats import caption
 from shenhe.formats.lenient_json import JsonList, JsonNode, JsonObject, JsonScalar
 from shenhe.formats.repairs import RepairKind, RepairLog
-from shenhe.geometry import Quad, Size, clockwise_from_top_left, crosses_itself
+from shenhe.geometry import (
+    COUNT_KEYS,
+    GEOMETRIES,
+    Polygon,
+    Size,
+    clockwise_from_top_left,
+    crosses_itself,
+)
 from shenhe.values import CaptionObject
 
 Member = tuple[str, JsonNode]
@@ -30,7 +37,7 @@ SYNONYMS = (
     Synonym("polygon", "quad", "polygon_as_quad"),
     Synonym("label", "desc", "label_as_desc"),
 )
-_FORMAT_KEYS = frozenset({*caption.GEOMETRIES, "desc", "line_points"})
+_FORMAT_KEYS = frozenset({*GEOMETRIES, "desc", *COUNT_KEYS.values()})
 OBJECT_FIELDS = _FORMAT_KEYS | {synonym.key for synonym in SYNONYMS}
 """A JSON object with any of these keys is an object of a caption."""
 MAX_ROUNDED = 1e9
@@ -53,7 +60,7 @@ def object_from_members(
         raise FormatError("structure", f"{path}: {stray[0]!r} is no member")
     fields = _to_fields(path, members)
     _rename_synonyms(path, fields, log)
-    for kind in caption.GEOMETRIES:
+    for kind in GEOMETRIES:
         if isinstance(numbers := fields.get(kind), list):
             fields[kind] = _to_integers(path, kind, numbers, log)
     if isinstance(line := fields.get("line"), list) and (
@@ -136,7 +143,7 @@ def _reorder_corners(path: str, fields: Fields, log: RepairLog) -> Fields:
     numbers = fields.get("quad")
     if not isinstance(numbers, list) or len(numbers) != 8 or set(map(type, numbers)) != {int}:
         return fields
-    quad = Quad(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
+    quad = Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
     if crosses_itself(quad):  # no order of its corners is right: read_object refuses it
         return fields
     ordered = [value for point in clockwise_from_top_left(quad).points for value in point]

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from shenhe.formats import verdict
+from shenhe.formats import json_grammar, summary
 from shenhe.formats.caption import Coordinates
+from shenhe.formats.summary import NOTHING_RELEVANT
+from shenhe.formats.text_formats import PLAIN, SummaryFormat, VerdictFormat
 from shenhe.messages import Grammar
-from shenhe.values import FAIL, PASS, photo_key
+from shenhe.values import photo_key
 
 MAX_OBJECTS, MAX_POINTS = 200, 64
 """Objects of a photo, points of a line; a model that writes more does not find its end."""
@@ -81,30 +84,69 @@ def of_caption(
     return Grammar("caption", "\n".join(lines) + "\n", regex, photos, highest)
 
 
-@lru_cache(maxsize=1)
-def of_summary() -> Grammar:
-    """Return the grammar of a line that `summary.parse` accepts."""
+@lru_cache(maxsize=16)
+def of_summary(form: SummaryFormat = PLAIN.summary) -> Grammar:
+    """Return the grammar of answers that `summary.parse` accepts."""
+    body, rules, regex = _summary_body(form)
+    if not form.header:
+        return Grammar("summary", f"start: {body}\n{rules}", _portable(regex))
+    start = f"({_alternatives(form.headers)}) {_literal(chr(10))} {body}"
+    start += f" | {_literal(NOTHING_RELEVANT)}"
+    regex = f"(({_regex_of_any(form.headers)})\\n{regex}|{NOTHING_RELEVANT})"
+    return Grammar("summary", f"start: {start}\n{rules}", _portable(regex))
+
+
+def _summary_body(form: SummaryFormat) -> tuple[str, str, str]:
+    """Return what stands below a header: the start of a grammar, its rules, a regex of all."""
+    if form.wrapper == "json":
+        return json_grammar.START, json_grammar.RULES, json_grammar.REGEX
+    # Text inside JSON is held to characters that need no escape, and spell no JSON of their own.
+    line = _line(r"""{}"'\\""" if form.wrapper == "keyed" else "")
+    rule = f"LINE: /{line}/\n"
+    if form.wrapper == "line":
+        return "LINE", rule, line
+    opening = f'{{"{summary.key_of(form, 1)}":'
+    start = f'{_literal(opening)} " "? {_literal(chr(34))} LINE {_literal(chr(34) + "}")}'
+    return start, rule, rf'{_escaped(opening)} ?"{line}"\}}'
+
+
+def _line(further: str) -> str:
+    """Return a regular expression of a line without coordinates, and without further characters."""
     number = r"[0-9]+(\.[0-9]+)?"
     # Brackets may hold one number, and no second one.
     open_brackets = rf"([\[(（][ \u3000]*({number}[ \u3000]*)?)+"
-    behind = rf"([^{_BREAKS}<\[(（0-9 \u3000.,，]|{_NO_TOKEN})"
-    item = rf"([^{_BREAKS}<\[(（]|{_NO_TOKEN}|{open_brackets}{behind})"
-    first = rf"([^{_BREAKS}<\[(（ \u3000]|{_NO_TOKEN}|{open_brackets}{behind})"
-    line = f"{first}{item}{{0,{MAX_LINE - 1}}}({open_brackets})?"
-    return Grammar("summary", f"start: LINE\nLINE: /{line}/\n", _portable(line))
+    no_token = rf"<+[^{_BREAKS}{further}<|]"
+    behind = rf"([^{_BREAKS}{further}<\[(（0-9 \u3000.,，]|{no_token})"
+    item = rf"([^{_BREAKS}{further}<\[(（]|{no_token}|{open_brackets}{behind})"
+    first = rf"([^{_BREAKS}{further}<\[(（ \u3000]|{no_token}|{open_brackets}{behind})"
+    return f"{first}{item}{{0,{MAX_LINE - 1}}}({open_brackets})?"
 
 
-@lru_cache(maxsize=1)
-def of_verdict() -> Grammar:
-    """Return the grammar of the two lines that `verdict.parse` accepts."""
+@lru_cache(maxsize=16)
+def of_verdict(form: VerdictFormat = PLAIN.verdict) -> Grammar:
+    """Return the grammar of the two lines that `verdict.parse` accepts, with the first marks."""
     first, item = (rf"([^{_BREAKS}<{blank}]|{_NO_TOKEN})" for blank in (r" \u3000", ""))
     reason = f"{first}{item}{{0,{MAX_REASON - 1}}}"
+    mark = form.reason_marks[0]
     rules = [
-        f'start: ("{PASS}" | "{FAIL}") "\\n{verdict.REASON_PREFIX}" REASON "\\n"?',
+        f'start: ({_alternatives(form.openings)}) {_literal(chr(10) + mark)} REASON "\\n"?',
         f"REASON: /{reason}/",
     ]
-    regex = _portable(rf"({PASS}|{FAIL})\n{verdict.REASON_PREFIX}{reason}")
+    regex = _portable(rf"({_regex_of_any(form.openings)})\n{_escaped(mark)}{reason}")
     return Grammar("verdict", "\n".join(rules) + "\n", regex)
+
+
+def _alternatives(texts: Sequence[str]) -> str:
+    return " | ".join(map(_literal, texts))
+
+
+def _regex_of_any(texts: Sequence[str]) -> str:
+    return "|".join(map(_escaped, texts))
+
+
+def _escaped(text: str) -> str:
+    """Escape what means something in regular expressions, and nothing else."""
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
 
 
 def _caption_regex(photos: int, number: str, pattern: str) -> str:

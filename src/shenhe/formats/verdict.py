@@ -1,4 +1,7 @@
-"""The two-line verdict: 通过 or 不通过, then `理由: ` and a reason. Never repaired."""
+"""The two-line verdict: 通过 or 不通过, then `理由: ` and a reason. Never repaired.
+
+A checkpoint may be trained on other words and marks: see `text_formats.VerdictFormat`.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import re
 
 from shenhe.errors import FormatError
 from shenhe.formats import thinking
-from shenhe.values import FAIL, PASS, Judgement
+from shenhe.formats.text_formats import PLAIN, VerdictFormat
+from shenhe.values import FAIL, PASS, Judgement, Ruling, photo_key
 
-REASON_PREFIX = "理由: "
-_PHOTO = re.compile(r"图片_\d+")
+_PHOTO = re.compile(r"(?:图片_|image[ _-]?)([0-9]{1,9})", re.IGNORECASE)
+_BLANK = " \t\u3000"
 
 
-def parse(text: str) -> Judgement:
+def parse(text: str, form: VerdictFormat = PLAIN.verdict) -> Judgement:
     r"""Read a verdict of exactly two lines; one trailing newline is allowed.
 
     Raises: FormatError with code empty, thinking, verdict_line, reason_missing, reason_prefix,
@@ -26,43 +30,59 @@ def parse(text: str) -> Judgement:
         raise FormatError("empty", "the verdict is empty")
     thinking.refuse(text)
     first, *behind = text.removesuffix("\n").split("\n")
-    if first not in (PASS, FAIL):
-        raise FormatError(
-            "verdict_line", f"the first line must be {PASS} or {FAIL} alone, got {first[:40]!r}"
-        )
+    if form.blank_lines:
+        behind = [line for line in behind if line.strip(_BLANK)]
+    ruling = _read_ruling(first, form)
     if not behind:
         raise FormatError("reason_missing", "the second line, the reason, is missing")
     if len(behind) > 1:
         raise FormatError("extra_lines", f"a verdict has two lines, got {len(behind) + 1}")
-    (second,) = behind
-    if not second.startswith(REASON_PREFIX):
+    return Judgement(ruling, _read_reason(behind[0], form))
+
+
+def _read_ruling(line: str, form: VerdictFormat) -> Ruling:
+    """Read the first line: a mark and a word, nothing else."""
+    if line in {mark + form.pass_word for mark in form.verdict_marks}:
+        return PASS
+    if line in {mark + form.fail_word for mark in form.verdict_marks}:
+        return FAIL
+    expected = " or ".join(form.openings)
+    raise FormatError("verdict_line", f"the first line must be {expected} alone, got {line[:40]!r}")
+
+
+def _read_reason(line: str, form: VerdictFormat) -> str:
+    """Read the second line: a mark and a reason; of marks that fit, the longest."""
+    fitting = [mark for mark in form.reason_marks if line.startswith(mark)]
+    if not fitting:
+        expected = " or ".join(map(repr, form.reason_marks))
         raise FormatError(
-            "reason_prefix", f"the second line must begin with {REASON_PREFIX!r}: {second[:40]!r}"
+            "reason_prefix", f"the second line must begin with {expected}: {line[:40]!r}"
         )
-    reason = second.removeprefix(REASON_PREFIX)
+    reason = line.removeprefix(max(fitting, key=len))
     if not reason.strip():
         raise FormatError("reason_empty", "the reason is empty")
     # str.splitlines splits at more line ends than "\n": none may hide a third line.
-    if len(second.splitlines()) > 1:
+    if len(line.splitlines()) > 1:
         raise FormatError("extra_lines", "the reason holds a line break")
     if "<|" in reason:
         raise FormatError("special_token", "the reason holds a special token")
-    return Judgement(verdict=PASS if first == PASS else FAIL, reason=reason)
+    return reason
 
 
 def photos_named(reason: str) -> set[str]:
-    """Find the keys of the photos that a reason names.
+    """Find the keys of the photos that a reason names, as 图片_1 or as Image1.
 
     >>> photos_named("图片_12 未显示标签")
     {'图片_12'}
     """
-    return set(_PHOTO.findall(reason))
+    return {photo_key(int(number) - 1) for number in _PHOTO.findall(reason)}
 
 
-def render(value: Judgement) -> str:
+def render(value: Judgement, form: VerdictFormat = PLAIN.verdict) -> str:
     r"""Write a verdict as models must, without a trailing newline.
 
     >>> render(Judgement("通过", "图片_1 显示完整"))
     '通过\n理由: 图片_1 显示完整'
     """
-    return f"{value.verdict}\n{REASON_PREFIX}{value.reason}"
+    passed, failed = form.openings
+    return f"{passed if value.verdict == PASS else failed}\n{form.reason_marks[0]}{value.reason}"

@@ -1,7 +1,7 @@
 """Annotations of photos, from caption rows and training rows, in one coordinate frame.
 
 A row with the key `caption` was written by `shenhe caption`. Any other is a training row:
-{"images": [path], "objects": [{"bbox_2d"|"quad"|"line": [...], "desc": "..."}], "width": W,
+{"images": [path], "objects": [{"bbox_2d"|"quad"|"poly"|"line": [...], "desc": "..."}], "width": W,
 "height": H, "summary": "..."}, in pixels of the upright original.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
-from shenhe.formats.caption import GEOMETRIES, from_grouped
-from shenhe.geometry import Size, from_numbers, from_pixels
+from shenhe.formats.caption import from_grouped
+from shenhe.geometry import COUNT_KEYS, GEOMETRIES, Size, from_numbers, from_pixels
 from shenhe.locations import absolute, locate_beside
 from shenhe.row_types import CaptionRow, describe_invalid
 from shenhe.shards import list_shards
@@ -29,6 +29,8 @@ class TrainingObject(BaseModel):
 
     bbox_2d: list[float] | None = None
     quad: list[float] | None = None
+    poly: list[float] | None = None
+    poly_points: int | None = None
     line: list[float] | None = None
     line_points: int | None = None
     desc: str = Field(min_length=1)
@@ -105,6 +107,8 @@ def _object(number: int, entry: TrainingObject, size_wh: Size) -> CaptionObject:
     if len(numbers_by_kind) != 1:
         raise FormatError("geometry_count", f"object {number} needs one of {GEOMETRIES}")
     ((kind, numbers),) = numbers_by_kind
-    if entry.line_points is not None and 2 * entry.line_points != len(numbers):
-        raise FormatError("line_points", f"object {number}: line_points {entry.line_points}")
+    count_key = COUNT_KEYS.get(kind)
+    count = getattr(entry, count_key) if count_key else None
+    if count is not None and 2 * count != len(numbers):
+        raise FormatError("geometry", f"object {number}: {count_key} {count}")
     return CaptionObject(from_pixels(from_numbers(kind, numbers), size_wh), entry.desc)

@@ -12,6 +12,7 @@ from shenhe.engines.base import Engine
 from shenhe.errors import PhotoError
 from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
 from shenhe.formats.caption_recovery import Recovery
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import Photos
 from shenhe.locations import location_text
 from shenhe.messages import Answer, Request
@@ -19,6 +20,7 @@ from shenhe.overlays import is_drawn, overlay_path, write_overlay
 from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
+from shenhe.rows.row_formats import formats_meta
 from shenhe.runs.row_parts import answer_meta, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
@@ -95,8 +97,9 @@ class CaptionWork(Work[Photos, Recovery]):
         vocabulary: Vocabulary | None,
         max_new_tokens: int,
         checkpoint: str,
+        formats: TextFormats = PLAIN,
     ) -> None:
-        self.backlog = backlog
+        self.backlog, self._formats = backlog, formats
         self._coordinates, self._vocabulary = coordinates, vocabulary
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
         self._prompt_hash = template.hash()
@@ -106,6 +109,7 @@ class CaptionWork(Work[Photos, Recovery]):
             max_new_tokens=max_new_tokens,
             coordinates=coordinates,
             vocabulary=vocabulary,
+            form=formats.caption,
         )
 
     def decisive_options(self) -> dict[str, object]:
@@ -118,6 +122,7 @@ class CaptionWork(Work[Photos, Recovery]):
             "coordinates": self._coordinates,
             "max_new_tokens": self._max_new_tokens,
             **vocabulary,
+            **self._formats.decisive_options,
         }
 
     def jobs(self, items: Iterator[Photos]) -> Iterator[Job[Photos] | Record]:
@@ -128,7 +133,7 @@ class CaptionWork(Work[Photos, Recovery]):
 
     def read(self, answer: Answer) -> Recovery:
         """Read a caption, repaired where necessary."""
-        return caption.read(answer, self._coordinates)
+        return caption.read(answer, self._coordinates, self._formats.caption)
 
     def record(self, job: FinishedJob[Photos, Recovery]) -> Record:
         """Make the row of a list of photos, or its failure."""
@@ -154,6 +159,7 @@ class CaptionWork(Work[Photos, Recovery]):
             meta=CaptionMeta(
                 prompt_hash=self._prompt_hash,
                 checkpoint=self._checkpoint,
+                formats=formats_meta(self._formats),
                 answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
                 truncated=recovery.truncated,
                 resized_wh=[size.resized_wh for size in answer.sizes],
@@ -186,6 +192,7 @@ def run_captions(
     max_new_tokens: int = caption.MAX_NEW_TOKENS,
     passed_over: Mapping[str, int] | None = None,
     faults: Iterable[str] = (),
+    formats: TextFormats = PLAIN,
 ) -> RunCounts:
     """Write the caption of every list of photos that has none yet.
 
@@ -198,7 +205,7 @@ def run_captions(
     """
     backlog = PhotosBacklog(lists, passed_over, faults)
     work = CaptionWork(
-        backlog, template, coordinates, vocabulary, max_new_tokens, engine.fingerprint
+        backlog, template, coordinates, vocabulary, max_new_tokens, engine.fingerprint, formats
     )
     return run_work(engine, work, OutputSpec(rows_path, run, engine_options), run.observers)
 

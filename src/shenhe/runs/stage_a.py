@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import PhotoTree
 from shenhe.intake.fingerprints import with_fingerprints
 from shenhe.locations import absolute, location_text
@@ -15,6 +16,7 @@ from shenhe.messages import Answer
 from shenhe.row_types import Failure, RunMeta, SummaryRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
+from shenhe.rows.row_formats import formats_meta
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs import photo_changes
 from shenhe.runs.row_parts import answer_meta, describe_left_out, group_failure
@@ -60,12 +62,17 @@ class SummaryWork(Work[Group, str]):
     rate_unit = "photos"
 
     def __init__(
-        self, backlog: GroupBacklog, template: Template, max_new_tokens: int, checkpoint: str
+        self,
+        backlog: GroupBacklog,
+        template: Template,
+        max_new_tokens: int,
+        checkpoint: str,
+        formats: TextFormats = PLAIN,
     ) -> None:
         self.backlog: GroupBacklog = backlog
         self._mission, self._template = backlog.mission, template
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
-        self._prompt_hash = template.hash(backlog.mission)
+        self._formats, self._prompt_hash = formats, template.hash(backlog.mission)
         self.title = f"Stage-A {backlog.mission.name}"
 
     def decisive_options(self) -> dict[str, object]:
@@ -74,7 +81,9 @@ class SummaryWork(Work[Group, str]):
             "stage": "summarize",
             "data_root": location_text(absolute(self.backlog.tree.data_root)),
             "mission": self._mission.name,
-            **options_of_summaries(self._prompt_hash, self._checkpoint, self._max_new_tokens),
+            **options_of_summaries(
+                self._prompt_hash, self._checkpoint, self._max_new_tokens, self._formats
+            ),
         }
 
     def jobs(self, items: Iterator[Group]) -> Iterator[Job[Group] | Record]:
@@ -87,6 +96,7 @@ class SummaryWork(Work[Group, str]):
                     self._mission,
                     self._template,
                     self._max_new_tokens,
+                    self._formats.summary,
                 )
                 for index, photo in enumerate(group.photos)
             )
@@ -94,7 +104,7 @@ class SummaryWork(Work[Group, str]):
 
     def read(self, answer: Answer) -> str:
         """Read the line of a photo."""
-        return summary.read(answer)
+        return summary.read(answer, self._formats.summary)
 
     def record(self, job: FinishedJob[Group, str]) -> Record:
         """Make the row of a group, or the failures of the photos that have no line."""
@@ -133,6 +143,7 @@ class SummaryWork(Work[Group, str]):
                 inputs_hash=group.inputs,
                 left_out=list(group.left_out),
                 why=why,
+                formats=formats_meta(self._formats),
                 answers={key: answer_meta(line.answer) for key, line in lines.items()},
             ),
         )
@@ -159,6 +170,7 @@ def run_summaries(
     engine_options: Mapping[str, object],
     run: RunOptions,
     max_new_tokens: int = summary.MAX_NEW_TOKENS,
+    formats: TextFormats = PLAIN,
 ) -> RunCounts:
     """Write the line of every photo of every group that has no row yet, or has changed since.
 
@@ -172,18 +184,22 @@ def run_summaries(
     """
     output = OutputSpec(rows_file(output_dir, mission.name), run, engine_options)
     backlog = GroupBacklog(tree, mission)
-    work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint)
+    work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)
 
 
 def options_of_summaries(
-    prompt_hash: str, checkpoint: str, max_new_tokens: int = summary.MAX_NEW_TOKENS
+    prompt_hash: str,
+    checkpoint: str,
+    max_new_tokens: int = summary.MAX_NEW_TOKENS,
+    formats: TextFormats = PLAIN,
 ) -> dict[str, object]:
     """List what makes the lines of a mission beside the options of the engine."""
     return {
         "prompt_hash": prompt_hash,
         "checkpoint": checkpoint,
         "max_new_tokens": max_new_tokens,
+        **formats.decisive_options,
     }
 
 

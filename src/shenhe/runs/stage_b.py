@@ -9,6 +9,7 @@ from pathlib import Path
 from shenhe.config import Template
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.locations import location_text
 from shenhe.messages import Answer
 from shenhe.photos.reuse import ReuseIndex
@@ -44,11 +45,12 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         policy: MissionPolicy,
         max_new_tokens: int,
         checkpoint: str,
+        formats: TextFormats = PLAIN,
     ) -> None:
         self.backlog: SummaryBacklog = backlog
         self._mission, self._template = backlog.source.mission, template
-        self._policy, self._max_new_tokens = policy, max_new_tokens
-        self._records = VerdictRecords(template.hash(self._mission), checkpoint, policy)
+        self._policy, self._max_new_tokens, self._formats = policy, max_new_tokens, formats
+        self._records = VerdictRecords(template.hash(self._mission), checkpoint, policy, formats)
         self.title = f"Stage-B {self._mission.name}"
 
     def decisive_options(self) -> dict[str, object]:
@@ -62,6 +64,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
                 self._records.prompt_hash,
                 self._records.checkpoint,
                 self._max_new_tokens,
+                self._formats,
             ),
         }
 
@@ -72,7 +75,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
 
     def read(self, answer: Answer) -> Judgement:
         """Read a verdict."""
-        return verdict.read(answer)
+        return verdict.read(answer, self._formats.verdict)
 
     def record(self, job: FinishedJob[SummaryRow, Judgement]) -> Record:
         """Make the verdict of a group, which holds only if the group was looked at whole."""
@@ -115,7 +118,12 @@ class VerdictWork(Work[SummaryRow, Judgement]):
     def _job(self, row: SummaryRow) -> Job[SummaryRow] | Record:
         try:
             request = verdict.request(
-                row.key, row.per_image, self._mission, self._template, self._max_new_tokens
+                row.key,
+                row.per_image,
+                self._mission,
+                self._template,
+                self._max_new_tokens,
+                self._formats,
             )
         except FormatError as error:
             rejection = Rejection(error.code, f"a Stage-A line is no summary: {error}", 1)
@@ -148,6 +156,7 @@ def run_verdicts(
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
     policy: VerdictPolicy | None = None,
     reuse: ReuseIndex | None = None,
+    formats: TextFormats = PLAIN,
 ) -> RunCounts:
     """Write the verdict of every group that has none, or has one on other lines than now.
 
@@ -165,7 +174,7 @@ def run_verdicts(
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
     of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence, reuse)
     backlog = SummaryBacklog(source, policy, of_mission.reuse_doubts if reuse else None)
-    work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint)
+    work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)
 
 
@@ -174,6 +183,7 @@ def options_of_verdicts(
     prompt_hash: str,
     checkpoint: str,
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
+    formats: TextFormats = PLAIN,
 ) -> dict[str, object]:
     """List what makes the verdicts of a mission beside the options of the engine."""
     return {
@@ -181,6 +191,7 @@ def options_of_verdicts(
         "prompt_hash": prompt_hash,
         "checkpoint": checkpoint,
         "max_new_tokens": max_new_tokens,
+        **formats.decisive_options,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from shenhe.engines.logprobs import is_logprob
 from shenhe.errors import OptionError, spelled
+from shenhe.formats.text_formats import PLAIN, VerdictFormat
 from shenhe.messages import Answer, Request
 from shenhe.row_types import known_probability
 from shenhe.rows.ledger import Json
@@ -22,18 +23,18 @@ VOTE_TEMPERATURE = 0.7
 """Minimum temperature of all votes but the first: greedy votes would be equal."""
 
 
-def p_pass(answer: Answer) -> float | None:
-    """Compute the probability of 通过 against 不通过 as the first words of an answer.
+def p_pass(answer: Answer, form: VerdictFormat = PLAIN.verdict) -> float | None:
+    """Compute the probability of 通过 against 不通过 as the opening of an answer.
 
     None if a score is missing or is no log-probability (NaN, infinite, above 0).
     """
-    odds = log_odds(answer)
+    odds = log_odds(answer, form)
     return None if odds is None else 1 / (1 + math.exp(min(-odds, 700.0)))
 
 
-def log_odds(answer: Answer) -> float | None:
+def log_odds(answer: Answer, form: VerdictFormat = PLAIN.verdict) -> float | None:
     """Give the log-odds of 通过 against 不通过, which do not saturate; None as for `p_pass`."""
-    passed, failed = (answer.choice_logprobs.get(choice) for choice in (PASS, FAIL))
+    passed, failed = (answer.choice_logprobs.get(choice) for choice in form.openings)
     if not is_logprob(passed) or not is_logprob(failed):
         return None
     return passed - failed

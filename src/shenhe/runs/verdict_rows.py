@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from shenhe.formats.text_formats import PLAIN, TextFormats, VerdictFormat
 from shenhe.messages import Answer
-from shenhe.row_types import Evidence, SummaryRow, VerdictMeta, VerdictRow, utc_now
+from shenhe.row_types import Evidence, Failure, SummaryRow, VerdictMeta, VerdictRow, utc_now
+from shenhe.rows.row_formats import formats_meta
 from shenhe.rows.statements import Statement
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.deciding import (
@@ -41,6 +43,7 @@ class VerdictRecords:
     prompt_hash: str
     checkpoint: str
     policy: MissionPolicy
+    formats: TextFormats = PLAIN
 
     def judged(self, row: SummaryRow, result: VoteResult) -> Record:
         """Record what the model said of a group, which stands only if nothing is against it."""
@@ -50,7 +53,8 @@ class VerdictRecords:
         doubts = left_out_doubts(judgement.verdict if judgement else None, row.meta.left_out)
         doubts += self.policy.reuse_doubts(row)
         if judgement is not None:
-            doubts += self.policy.doubts(make_statement(judgement, answer), evidence.items)
+            statement = make_statement(judgement, answer, self.formats.verdict)
+            doubts += self.policy.doubts(statement, evidence.items)
         if rejection is not None:
             doubts.append(Doubt(rejection.code, rejection.message))
         doubts = sorted_doubts(doubts)
@@ -81,15 +85,15 @@ class VerdictRecords:
         reason: str,
         made_from: _Source,
     ) -> Record:
-        judgement, answer, rejection = result
-        standing = None if doubts else judgement
+        judgement, answer, _ = result
+        standing, form = None if doubts else judgement, self.formats.verdict
         row = VerdictRow(
             group_id=group.group_id,
             mission=group.mission,
             label=group.label,
             verdict=standing.verdict if standing else None,
             reason=standing.reason if standing else reason,
-            p_pass=p_pass(answer) if answer else None,
+            p_pass=p_pass(answer, form) if answer else None,
             status="decided" if standing else "undecided",
             raw=answer.text if answer else "",
             timestamp=utc_now(),
@@ -98,21 +102,27 @@ class VerdictRecords:
                 checkpoint=self.checkpoint,
                 inputs_hash=made_from.inputs_hash,
                 why=codes_of_doubts(doubts),
+                formats=formats_meta(self.formats),
                 ruling=judgement.verdict if judgement else None,
-                log_odds=log_odds(answer) if answer else None,
+                log_odds=log_odds(answer, form) if answer else None,
                 evidence=made_from.evidence,
                 promise=self.policy.promise_hash,
                 answers={"verdict": answer_meta(answer)} if answer else {},
             ),
             extra=dict(made_from.extra),
         )
-        failures = []
-        if doubts:
-            attempts = rejection.attempts if rejection else answer.attempt + 1 if answer else 1
-            cause = Rejection(doubts[0].code, describe_doubts(doubts), attempts, answer)
-            failures = [group_failure(group, group.group_id, cause)]
-        settled = standing is not None
+        failures, settled = _failures(group, result, doubts), standing is not None
         return Record(group.key, row, failures, settled=settled, inputs_hash=made_from.inputs_hash)
+
+
+def _failures(group: Group, result: VoteResult, doubts: Sequence[Doubt]) -> list[Failure]:
+    """Make the failure that says why a group is undecided."""
+    if not doubts:
+        return []
+    _, answer, rejection = result
+    attempts = rejection.attempts if rejection else answer.attempt + 1 if answer else 1
+    cause = Rejection(doubts[0].code, describe_doubts(doubts), attempts, answer)
+    return [group_failure(group, group.group_id, cause)]
 
 
 def group_of(row: SummaryRow) -> Group:
@@ -127,7 +137,9 @@ def lines_hash_of(row: SummaryRow) -> str:
     return hash_inputs({**row.model_dump(include=fields), "meta": {"left_out": left_out}})
 
 
-def make_statement(judgement: Judgement, answer: Answer | None) -> Statement:
+def make_statement(
+    judgement: Judgement, answer: Answer | None, form: VerdictFormat = PLAIN.verdict
+) -> Statement:
     """Tell what an answer says of a group, and how surely."""
-    scores = (p_pass(answer), log_odds(answer)) if answer else (None, None)
+    scores = (p_pass(answer, form), log_odds(answer, form)) if answer else (None, None)
     return Statement(judgement.verdict, judgement.reason, *scores)

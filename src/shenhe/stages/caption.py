@@ -10,6 +10,7 @@ from shenhe.formats import grammars
 from shenhe.formats.caption import Coordinates, frames_of
 from shenhe.formats.caption_recovery import Recovery, recover
 from shenhe.formats.repairs import Repair
+from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.locations import Location
 from shenhe.messages import Answer, Request
 from shenhe.stages.photo_prompt import photo_messages
@@ -29,6 +30,7 @@ def request(
     max_new_tokens: int = MAX_NEW_TOKENS,
     coordinates: Coordinates = "norm1000",
     vocabulary: Vocabulary | None = None,
+    form: CaptionFormat = PLAIN.caption,
 ) -> Request:
     """Ask for the objects of the photos, which are 图片_1, 图片_2, ...
 
@@ -40,7 +42,9 @@ def request(
     return Request(key, messages, max_new_tokens, grammar=grammar)
 
 
-def read(answer: Answer, coordinates: Coordinates = "norm1000") -> Recovery:
+def read(
+    answer: Answer, coordinates: Coordinates = "norm1000", form: CaptionFormat = PLAIN.caption
+) -> Recovery:
     """Read the answer, and list the repairs that it needed.
 
     Raises: FormatError; an answer that cannot be read, or was truncated before its first whole
