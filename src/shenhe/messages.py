@@ -67,9 +67,10 @@ class PhotoFacts:
 
     `content_hash` is the SHA-256 of its bytes, `perceptual_hash` that of how it looks (64 bits, in
     hexadecimal). `captured_at` (ISO 8601), `gps` (latitude and longitude in degrees) and `camera`
-    are what its EXIF says. `sharpness` is the variance of the Laplacian of a grey copy, and
-    `brightness` its mean, from 0 to 255. `damaged_inside` is what the decoder said of damaged data.
-    `colour_profile` is the name of the profile in it, which is not applied.
+    are what its EXIF says. `sharpness` is the variance of the Laplacian of a grey copy, as a
+    multiple of that of the copy, and `brightness` its mean, from 0 to 255. `damaged_inside` is what
+    the decoder said of damaged data. `colour_profile` is the name of its profile, which is not
+    applied.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}  # rows hold it, and refuse unknown keys

@@ -20,7 +20,11 @@ from shenhe.photos.flags import (
 from shenhe.values import ReusedPhoto
 
 GOOD = PhotoFacts(
-    content_hash="a" * 64, sharpness=500.0, brightness=120.0, captured_at="2023-02-22T10:00:00"
+    content_hash="a" * 64,
+    perceptual_hash="5" * 16,
+    sharpness=1.5,
+    brightness=120.0,
+    captured_at="2023-02-22T10:00:00",
 )
 ORDER = "QC-20230222-0000297"
 PLACE = (31.23, 121.47)
@@ -30,9 +34,10 @@ PLACE = (31.23, 121.47)
     ("change", "flags"),
     [
         ({}, []),
-        ({"sharpness": 1.0}, ["blurred"]),
+        ({"sharpness": 0.1}, ["blurred"]),
+        ({"sharpness": 0.1, "perceptual_hash": None}, []),
         ({"brightness": 3.0}, ["dark"]),
-        ({"brightness": 3.0, "sharpness": 1.0}, ["dark"]),
+        ({"brightness": 3.0, "sharpness": 0.1}, ["dark"]),
         ({"screenshot": True}, ["screenshot"]),
         ({"damaged_inside": "Corrupt JPEG data"}, ["damaged_inside"]),
         ({"captured_at": "2023-02-20T23:59:59+08:00"}, ["old"]),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from shenhe.cli.results import print_problems, print_unknown_folders
 from shenhe.cli.values import PhotoLocation
-from shenhe.cli.work import DATA_ROOT_HELP, earlier_option
+from shenhe.cli.work import DATA_ROOT_HELP, earlier_option, missions_option
 from shenhe.errors import OptionError
 from shenhe.options import argument, option, option_class
 from shenhe.printable import show
@@ -32,12 +32,7 @@ class PhotosOptions:
 
     data_root: PhotoLocation = argument("DATA_ROOT", DATA_ROOT_HELP)
     output: Path = option("the list: .xlsx to send, .jsonl for programs", metavar="FILE")
-    mission: tuple[str, ...] = option(
-        "a mission; several times for several; without it all that the tree has",
-        default=(),
-        metavar="NAME",
-        gathering="each",
-    )
+    mission: tuple[str, ...] = missions_option()
     earlier: tuple[Path, ...] = earlier_option()
     lang: Literal["zh", "en"] = option("the language of the sheet", default="zh")
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")

@@ -23,6 +23,7 @@ from shenhe.cli.work import (
     TeachingOptions,
     WorkOptions,
     check_promise,
+    missions_option,
     opened_reuse,
     run_options,
     teaching_of,
@@ -47,12 +48,7 @@ class RunCommandOptions:
 
     load: LoadOptions = section("model")
     data_root: PhotoLocation = option(DATA_ROOT_HELP, metavar="DIR")
-    mission: tuple[str, ...] = option(
-        "a mission; several times for several; without it all that the tree has",
-        default=(),
-        metavar="NAME",
-        gathering="each",
-    )
+    mission: tuple[str, ...] = missions_option()
     output_dir: Path = option(ROWS_HELP, metavar="DIR")
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())

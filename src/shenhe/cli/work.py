@@ -63,6 +63,16 @@ class PhotoWorkOptions(WorkOptions):
     )
 
 
+def missions_option() -> tuple[str, ...]:
+    """Declare the missions of a tree that are looked at."""
+    return option(
+        "a mission; several times for several; without it all that the tree has",
+        default=(),
+        metavar="NAME",
+        gathering="each",
+    )
+
+
 def earlier_option() -> tuple[Path, ...]:
     """Declare the earlier runs that photos are compared with."""
     return option(
@@ -184,8 +194,8 @@ def opened_reuse(policy: VerdictPolicy, stage_a: Sequence[Path]) -> Iterator[Reu
     with opened_index(stage_a, policy.earlier) as index:
         if index.without_facts:
             show(
-                f"shenhe: warning: {index.without_facts} photos have no facts, as in rows of an earlier"
-                " version or of another tool: nobody can tell whether they are used again",
+                f"shenhe: warning: {index.without_facts} photos have no facts, as in rows of an"
+                " earlier version or of another tool: nobody can tell whether they are used again",
                 file=sys.stderr,
             )
         yield index

@@ -65,8 +65,9 @@ def grey_copy(image: Image.Image) -> Image.Image:
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """Measure the variance of the Laplacian; 0 for a photo without an inner pixel.
+    """Measure the variance of the Laplacian, as a multiple of that of the values themselves.
 
+    So it does not depend on how bright the photo is. 0 for one without an inner pixel.
     Shape: (height, width).
     """
     if min(grey.shape) < 3:
@@ -74,7 +75,7 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     values = grey.astype(np.int16)
     laplacian = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
     laplacian -= 4 * values[1:-1, 1:-1]
-    return float(laplacian.var())
+    return float(laplacian.var() / max(float(values.var()), 1.0))
 
 
 def _rounded(value: float) -> float:

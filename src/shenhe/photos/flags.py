@@ -54,14 +54,14 @@ _DATE: Final = re.compile(r"(?<!\d)(20\d\d)-?(0[1-9]|1[0-2])-?(0[1-9]|[12]\d|3[0
 class FlagLimits:
     """From where on a fact is a flag.
 
-    `blurred_below` is a variance of the Laplacian. Units: `dark_below` in steps of 255,
+    `blurred_below` is a sharpness, see `PhotoFacts`. Units: `dark_below` in steps of 255,
     `days_before_order` and `days_apart` in days, `metres_apart` in metres.
 
         >>> FlagLimits(days_apart=2).metres_apart
         1000.0
     """
 
-    blurred_below: float = 30.0
+    blurred_below: float = 0.25
     dark_below: float = 40.0
     days_before_order: float = 1.0
     days_apart: float = 7.0
@@ -114,12 +114,16 @@ def flag_of_use(use: ReusedPhoto) -> str:
 
 
 def _flags_of_one(photo: PhotoFacts, limits: FlagLimits) -> set[str]:
-    """Flag a photo by itself; one that is dark is not called blurred: nobody could tell."""
+    """Flag a photo by itself.
+
+    Of one that is dark, or without contrast (which has no perceptual hash), nobody could tell
+    whether it is blurred.
+    """
     flags = set()
     is_dark = photo.brightness is not None and photo.brightness < limits.dark_below
     if is_dark:
         flags.add(DARK)
-    elif photo.sharpness is not None and photo.sharpness < limits.blurred_below:
+    elif photo.perceptual_hash and (photo.sharpness or 0.0) < limits.blurred_below:
         flags.add(BLURRED)
     if photo.screenshot:
         flags.add(SCREENSHOT)

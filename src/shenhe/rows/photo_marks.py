@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
+
+from pydantic import TypeAdapter
 
 from shenhe.errors import RowError, RunError
 from shenhe.messages import PhotoFacts
-from shenhe.photos.flags import flag_photos
+from shenhe.photos.flags import DAMAGED_INSIDE, flag_of_use, flag_photos
 from shenhe.photos.reuse import PhotoOwner, PhotoRegister, ReuseIndex
 from shenhe.row_types import SummaryRow
 from shenhe.rows.fields import (
@@ -26,11 +28,21 @@ from shenhe.rows.fields import (
 from shenhe.rows.keys import mission_of_file
 from shenhe.rows.ledger import Json, parse_row, read_lines
 from shenhe.rows.manifest import manifest_file, read_manifest
+from shenhe.rows.words import FLAG_WORDS, Words
 from shenhe.shards import list_rows_files, list_shards
 from shenhe.values import ReusedPhoto, photo_key
 
 _CONTENT: Final = re.compile(r"[0-9a-f]{64}")
+_USES: Final = TypeAdapter(list[ReusedPhoto])
 _LOOK: Final = re.compile(r"[0-9a-f]{16}")
+
+
+class PhotoMark(NamedTuple):
+    """A flag of a photo in words, and the groups that use it, where it is about these."""
+
+    flag: str
+    words: Words
+    uses: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +57,14 @@ class PhotoMarks:
         """The flags of all photos of the group."""
         return {flag for flags in self.flags for flag in flags}
 
-    def uses_of(self, photo: str) -> list[ReusedPhoto]:
-        """List the uses of a photo, 图片_1 on."""
-        return [use for use in self.reused if use.photo == photo]
+    def of_photo(self, index: int) -> list[PhotoMark]:
+        """Describe the marks of a photo by its index, but damage, which pages tell of anyhow."""
+        key, marks = photo_key(index), []
+        for flag in self.flags[index] if index < len(self.flags) else ():
+            uses = [use for use in self.reused if use.photo == key and flag_of_use(use) == flag]
+            if flag != DAMAGED_INSIDE:
+                marks.append(PhotoMark(flag, FLAG_WORDS[flag], ", ".join(map(describe_use, uses))))
+        return marks
 
 
 def facts_of(row: SummaryRow) -> list[PhotoFacts | None]:
@@ -66,11 +83,23 @@ def describe_use(use: ReusedPhoto) -> str:
     return f"{name} [{use.run}]" if use.run else name
 
 
-def mark_photos(row: SummaryRow, index: ReuseIndex | None) -> PhotoMarks:
-    """Find the marks of the photos of a Stage-A row."""
-    facts = facts_of(row)
-    reused = index.find(owner_of(row), facts) if index else []
-    return PhotoMarks(flag_photos(row.group_id, facts, reused), reused)
+def mark_photos(row: SummaryRow, reused: Sequence[ReusedPhoto]) -> PhotoMarks:
+    """Find the marks of the photos of a Stage-A row, of which it is known where they are used."""
+    return PhotoMarks(flag_photos(row.group_id, facts_of(row), reused), reused)
+
+
+def write_uses(reused: Sequence[ReusedPhoto]) -> str:
+    """Write uses as JSON."""
+    return _USES.dump_json(list(reused)).decode()
+
+
+def read_uses(text: str | None) -> list[ReusedPhoto]:
+    """Read uses that `write_uses` wrote; none from None.
+
+    >>> read_uses(write_uses([ReusedPhoto("图片_1", "QC-1", "挡风板安装检查")]))[0].group_id
+    'QC-1'
+    """
+    return _USES.validate_json(text) if text else []
 
 
 def owner_of(row: SummaryRow, run: str = "") -> PhotoOwner:
