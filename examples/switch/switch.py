@@ -1,6 +1,6 @@
 """A pipeline of older forms, taken over as it is: photos, rows, rules, training rows, a launcher.
 
-    python examples/switch/switch.py OLD --model base --adapters lora --output-dir OUT
+    python examples/switch/switch.py OLD --model checkpoint --output-dir OUT
 
 OLD holds what such a pipeline leaves behind, no file of it edited; what is absent is passed over:
 
@@ -9,7 +9,7 @@ OLD holds what such a pipeline leaves behind, no file of it edited; what is abse
     guidance.json       rules by mission, as "experiences"
     stage_a/*.jsonl     archived lines, as <mission>_stage_a.jsonl
     stage_b/*.jsonl     archived verdicts, as text: `Verdict: 通过` and `Reason: ...`
-    train.jsonl         training rows in pixels, with polygons
+    train.jsonl         training rows in pixels, with polygons, of the photos in train_photos/
 
 OUT gets the list of photos to send back, a run of the model, the archive decided anew, captions
 measured against the training rows; and for both a report and an evaluation. At the end the review
@@ -35,20 +35,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("old", type=Path, help="what the older pipeline left behind")
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--adapters", nargs="*", default=[])
+    parser.add_argument("--model", required=True, help="a merged checkpoint")
     parser.add_argument("--formats", default="domain", help="of the archived texts")
     parser.add_argument("--output-dir", type=Path, required=True)
     given = parser.parse_args()
     old, out = given.old.resolve(), given.output_dir.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    model = ("--model", given.model, *(("--adapters", *given.adapters) if given.adapters else ()))
+    model = ("--model", given.model)
 
     if (old / "photos").is_dir():
         say("1. The photos, before any model: what a contractor should mend")
         shenhe("photos", old / "photos", "--output", out / "photos.xlsx", codes=(0, 1))
         say("2. Their launcher runs Stage-A; Stage-B follows, with their rules")
-        run = launch(old / "launch.sh", out / "run", given.model, given.adapters)
+        run = launch(old / "launch.sh", out / "run", given.model)
         guidance = ("--guidance", old / "guidance.json")
         stages = ("--stage-a", run / "stage_a", "--output-dir", run / "stage_b")
         shenhe("judge", *model, *guidance, *stages, codes=(0, 1))
@@ -62,7 +61,8 @@ def main() -> None:
     if (old / "train.jsonl").is_file():
         say("4. Their training rows: the truth that captions are measured against")
         truth, captions = old / "train.jsonl", out / "captions.jsonl"
-        shenhe("caption", *photos_of(truth), *model, "--output", captions, codes=(0, 1))
+        photos = old / "train_photos"
+        shenhe("caption", photos, *model, "--output", captions, codes=(0, 1))
         shenhe("evaluate", "captions", "--predictions", captions, "--truth", truth)
         coco = ("--format", "coco", "--output", out / "coco")
         shenhe("convert", truth, *coco, "--overwrite")
@@ -71,11 +71,10 @@ def main() -> None:
         open_review(run)
 
 
-def launch(script: Path, run: Path, model: str, adapters: list[str]) -> Path:
+def launch(script: Path, run: Path, model: str) -> Path:
     """Run their launcher from the repository's root, as they did; what it sets, stays set."""
     settings = {
         "checkpoint": model,
-        "adapters": " ".join(adapters),
         "input_dir": str(script.parent / "photos"),
         "output_dir": str(run / "stage_a"),
     }
@@ -88,11 +87,6 @@ def look_back(run: Path) -> None:
     shenhe("report", run)
     shenhe("evaluate", "verdicts", run)
     shenhe("evaluate", "evidence", run)
-
-
-def photos_of(rows: Path) -> tuple[Path, ...]:
-    """Name the folder of the photos that training rows are about."""
-    return (rows.parent / "train_photos",)
 
 
 def open_review(run: Path) -> None:

@@ -126,12 +126,20 @@ def test_a_session_in_a_terminal(tmp_path: Path) -> None:
 
 def test_one_shot_and_swifts_command_line(tmp_path: Path) -> None:
     command = [*SHENHE, "infer", *MODEL, "--stream", "true", "--max_new_tokens", "9"]
-    command += ["--infer_backend", "transformers", "--system", "你是质检员", "--torch_dtype"]
+    command += [
+        "--model_type",
+        "qwen3_vl",
+        "--infer_backend",
+        "transformers",
+        "--system",
+        "你是质检员",
+        "--torch_dtype",
+    ]
     command += ["float32", "--prompt", "你好", "--image", str(PHOTO)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0
     assert run.stdout.strip()
-    assert "are ignored: --infer-backend\n" in run.stderr
+    assert "are ignored: --model-type\n" in run.stderr
 
 
 def test_infer_takes_base_and_system_prompt_from_args_json(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def mission_of_file(path: Path) -> str:
 
 
 def key_of(row: Json, mission: str | None = None) -> str:
-    """Give the key of the group, or of the captioned photos, that a row or a failure is about.
+    """Give the key of the group, the captioned photos or the row of a dataset that a row is about.
 
     A row of shenhe names all that makes the key. Another tool's may leave out the label, and the
     mission after which its file is named: `mission`.
@@ -49,6 +49,10 @@ def key_of(row: Json, mission: str | None = None) -> str:
         if mission is None and "label" not in row:
             raise RunError("a row lacks 'label'")
         return group_key(mission_of(row, mission or ""), label_of(row), group_id_of(row))
+    if "dataset" in row and "line" in row:
+        if not isinstance(row.get("id"), str):
+            raise RunError("'id' of a row is no text")
+        return str(row["id"])
     images = row.get("images")
     if images is None:
         raise RunError("a row lacks 'group_id' or 'images'")
