@@ -133,12 +133,12 @@ def _compare_hashes(
             if value is not None:
                 distances.append(65 if after is None else (value ^ after).bit_count())
         _row(title, (f"{np.mean(np.array(distances) <= d):.3f}" for d in DISTANCES))
-    pairs = near = np.zeros(len(DISTANCES), np.int64)
+    near = dict.fromkeys(DISTANCES, 0)
     for index in range(1, len(hashes)):
         between = count_bits(hashes[:index] ^ hashes[index])
-        near = near + [int((between <= d).sum()) for d in DISTANCES]
+        near = {d: count + int((between <= d).sum()) for d, count in near.items()}
     pairs = len(hashes) * (len(hashes) - 1) // 2
-    _row(f"other photos: of {pairs:,} pairs", map(str, near))
+    _row(f"other photos: of {pairs:,} pairs", map(str, near.values()))
 
 
 def _measure_flags(photos: list[Image.Image]) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -43,6 +43,15 @@ MAX_EXTRA_CHARACTERS = 200
 """The length that the value of a further key of a row is cut to."""
 NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
+_CONSTANTS: Mapping[str, object] = {
+    "verdicts": tuple(NAMES),
+    "names": NAMES,
+    "classes": CLASSES,
+    "labels": EXPECTED,
+    "words_of": words_of,
+    "cells": CELLS,
+    "svg": svg,
+}
 CHECKED = Words("已按证据规则核对", "evidence checked")
 EVIDENCE_WORDS = {
     EVIDENCE_OFF: Words("证据规则已关闭", "evidence rules turned off"),
@@ -129,20 +138,14 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
             run_name=run_dir.resolve().name,
             made=utc_now(),
             reading=reading,
-            verdicts=tuple(NAMES),
-            names=NAMES,
-            classes=CLASSES,
-            words_of=words_of,
-            cells=CELLS,
+            **_CONSTANTS,
             why=_count_codes(reading),
             evidence_states=_describe_rules(reading),
             rate=_describe_rate(reading),
-            labels=EXPECTED,
             groups=_show_groups(reading, _read_captions(run_dir, reading), decisions, marks),
             marks=marks,
             reviewed=Counter(decision.overrules for decision in decisions.values()),
             curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
-            svg=svg,
         )
     )
     with whole_file(path) as temporary:
