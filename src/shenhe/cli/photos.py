@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Literal
 
 from shenhe.cli.results import print_problems, print_unknown_folders
 from shenhe.cli.values import PhotoLocation
-from shenhe.cli.work import DATA_ROOT_HELP, earlier_option, missions_option
+from shenhe.cli.work import (
+    DATA_ROOT_HELP,
+    TreeOptions,
+    earlier_option,
+    layout_of,
+    missions_option,
+)
 from shenhe.errors import OptionError
-from shenhe.options import argument, option, option_class
+from shenhe.options import argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
@@ -36,6 +42,7 @@ class PhotosOptions:
     earlier: tuple[Path, ...] = earlier_option()
     lang: Literal["zh", "en"] = option("the language of the sheet", default="zh")
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
+    layout: TreeOptions = section("photo tree", default=TreeOptions())
 
 
 def photos(options: PhotosOptions) -> int:
@@ -50,7 +57,7 @@ def photos(options: PhotosOptions) -> int:
     if options.output.suffix.casefold() not in SUFFIXES:
         raise OptionError("output", options.output, f"end its name in {' or '.join(SUFFIXES)}")
     missions = load_missions(options.missions)
-    tree = PhotoTree(options.data_root)
+    tree = PhotoTree(options.data_root, layout_of(options.layout))
     chosen = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not chosen:
         raise tree.no_mission_error(missions)
