@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.results import print_counts
-from shenhe.cli.work import StandingOptions, check_promise, opened_reuse, verdict_policy
+from shenhe.cli.reuse import opened_reuse
+from shenhe.cli.work import StandingOptions, check_promise, verdict_policy
 from shenhe.options import argument, option, option_class, section
 from shenhe.printable import on_one_line, show
 

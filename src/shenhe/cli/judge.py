@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
 from shenhe.cli.results import print_plan, print_stage
+from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import (
     ROWS_HELP,
     ChoiceOptions,
@@ -16,7 +17,6 @@ from shenhe.cli.work import (
     WorkOptions,
     check_promise,
     choice_of,
-    opened_reuse,
     run_options,
     teaching_of,
     tell_choice,

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shenhe.cli.results import print_problems, print_unknown_folders
+from shenhe.cli.reuse import earlier_option, missions_option
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import (
     DATA_ROOT_HELP,
     TreeOptions,
-    earlier_option,
     layout_of,
-    missions_option,
 )
 from shenhe.errors import OptionError
 from shenhe.options import argument, option, option_class, section

@@ -15,6 +15,7 @@ from shenhe.cli.results import (
     print_stage,
     print_unknown_folders,
 )
+from shenhe.cli.reuse import missions_option, opened_reuse
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import (
     DATA_ROOT_HELP,
@@ -27,8 +28,6 @@ from shenhe.cli.work import (
     check_promise,
     choice_of,
     layout_of,
-    missions_option,
-    opened_reuse,
     run_options,
     teaching_of,
     tell_choice,

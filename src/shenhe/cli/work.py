@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from shenhe.cli.reuse import earlier_option
 from shenhe.cli.values import ByteSize
 from shenhe.errors import needs, spelled
 from shenhe.options import Count, Whole, option, option_class
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from shenhe.formats.text_formats import TextFormats
     from shenhe.intake import GroupChoice, TreeLayout
     from shenhe.intake.choice import Chosen
-    from shenhe.photos.reuse import ReuseIndex
     from shenhe.rows.promises import Fingerprint
     from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.observers import Observer
@@ -66,25 +65,6 @@ class PhotoWorkOptions(WorkOptions):
 
     limit: Count | None = option(
         "do at most so many photos or lists of them", default=None, metavar="N"
-    )
-
-
-def missions_option() -> tuple[str, ...]:
-    """Declare the missions of a tree that are looked at."""
-    return option(
-        "a mission; several times for several; without it all that the tree has",
-        default=(),
-        metavar="NAME",
-        gathering="each",
-    )
-
-
-def earlier_option() -> tuple[Path, ...]:
-    """Declare the earlier runs that photos are compared with."""
-    return option(
-        "compare photos with those of an earlier run too, or of a list that `photos` wrote",
-        default=(),
-        metavar="RUN_DIR|FILE.jsonl",
     )
 
 
@@ -261,27 +241,6 @@ def verdict_policy(options: StandingOptions, votes: int = 1) -> VerdictPolicy:
         options.reused,
         options.earlier,
     )
-
-
-@contextmanager
-def opened_reuse(policy: VerdictPolicy, stage_a: Sequence[Path]) -> Iterator[ReuseIndex | None]:
-    """Index the photos of all groups, where a policy holds reused ones back; None where not.
-
-    Raises: RunError if rows cannot be read.
-    """
-    from shenhe.rows.photo_marks import opened_index
-
-    if not policy.holds_reused:
-        yield None
-        return
-    with opened_index(stage_a, policy.earlier) as index:
-        if index.without_facts:
-            show(
-                f"shenhe: warning: {index.without_facts} photos have no facts, as in rows of an"
-                " earlier version or of another tool: nobody can tell whether they are used again",
-                file=sys.stderr,
-            )
-        yield index
 
 
 def check_promise(
