@@ -22,7 +22,7 @@ from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
 from shenhe.rows.row_formats import formats_meta
-from shenhe.runs.row_parts import answer_meta, photo_facts, reason_fields
+from shenhe.runs.row_parts import answer_meta, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, Success, Work
@@ -171,7 +171,7 @@ class CaptionWork(Work[Photos, Recovery]):
                 answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
                 truncated=recovery.truncated,
                 resized_wh=[size.resized_wh for size in answer.sizes],
-                facts=[photo_facts(size) for size in answer.sizes],
+                facts=[size.facts for size in answer.sizes],
             ),
         )
 
