@@ -53,7 +53,8 @@ def read_environment(environ: Mapping[str, str], model_kwargs: str | None) -> Sw
         engine = spelled("engine", "ray")
         raise UsageError(f"NNODES: each machine would do all rows; {engine} shares them out")
     if _number(values, "NPROC_PER_NODE") > 1:
-        notes.append("NPROC_PER_NODE means nothing here: one process does the rows")
+        devices = spelled("devices", "0,1")
+        notes.append(f"NPROC_PER_NODE means nothing here: {devices} runs a process on each GPU")
     tokens = _number(values, "IMAGE_MAX_TOKEN_NUM")
     tokens = tokens or _number(values, "MAX_PIXELS") // TOKEN_PIXELS
     if not tokens and values.get("MAX_PIXELS"):
