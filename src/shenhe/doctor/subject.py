@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.config import Missions, Prompts
 from shenhe.engines.base import EngineSpec, is_for
 from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.intake import TreeLayout
 from shenhe.locations import Location
 
 
@@ -31,6 +32,7 @@ class Subject:
     run_dir: Path | None = None
     compare_with: EngineSpec[LocalOptions] | None = None
     load: bool = True
+    layout: TreeLayout = field(default_factory=TreeLayout)
 
     @property
     def local(self) -> EngineSpec[LocalOptions]:

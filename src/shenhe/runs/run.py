@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shenhe.engines.base import Engine, EngineOverDevices
@@ -13,6 +12,7 @@ from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import key_of
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.drive import MAX_ATTEMPTS, drive
+from shenhe.runs.engine_options import with_budget
 from shenhe.runs.observers import Observer, RunInfo
 from shenhe.runs.observers.progress import RunProgress
 from shenhe.runs.output import Output, open_output
@@ -90,7 +90,11 @@ def run(
     """
     options = output.run
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
-    with _open(work, output, counts) as rows, ExitStack() as stack:
+    engine_options = with_budget(output.engine_options, engine)
+    with (
+        _open(work, replace(output, engine_options=engine_options), counts) as rows,
+        ExitStack() as stack,
+    ):
         info = _describe(work, counts, options.limit)
         observers = (RunProgress(), *watch)
         for observer in observers:
@@ -152,7 +156,7 @@ def _facts_of(engine: EngineOverDevices) -> Callable[[], dict[str, object]]:
 
 def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:
     """Yield the jobs of pending items; records of items that need no model are written at once."""
-    for job in work.jobs(islice(work.backlog.pending(rows.done), limit)):
+    for job in work.jobs(work.backlog.first_pending(rows.done, limit)):
         if isinstance(job, Job):
             yield job
         else:
