@@ -10,10 +10,13 @@ from shenhe.cli.work import TeachingOptions, teaching_of
 from shenhe.errors import OptionError, RunError, spelled
 
 if TYPE_CHECKING:
+    from shenhe.config import Mission, Missions, Prompts, Template
     from shenhe.engines.server.codec import Codec
+    from shenhe.formats.text_formats import TextFormats
     from shenhe.runs.batch import BatchSettings
     from shenhe.runs.captions import CaptionWork
     from shenhe.runs.stage_a import SummaryWork
+    from shenhe.runs.stage_a_source import StageASource
     from shenhe.runs.stage_b import VerdictWork
 
     AnyWork = SummaryWork | VerdictWork | CaptionWork
@@ -26,49 +29,83 @@ def works_of(settings: BatchSettings, checkpoint: str) -> Iterator[tuple[str, An
     ConfigError for inputs that cannot be read.
     """
     from shenhe.config import load_formats, load_missions, load_prompts
-    from shenhe.intake import PhotoLists, PhotoTree
-    from shenhe.locations import locate
-    from shenhe.runs import VerdictPolicy, find_stage_a
-    from shenhe.runs.captions import CaptionWork, PhotosBacklog
-    from shenhe.runs.deciding import policy_of_mission
-    from shenhe.runs.stage_a import GroupBacklog, SummaryWork
-    from shenhe.runs.stage_a_source import SummaryBacklog
-    from shenhe.runs.stage_b import VerdictWork
 
     formats = load_formats(settings.formats)
     prompts = load_prompts(_path(settings.prompts), formats)
-    tokens = settings.max_new_tokens
     if settings.stage == "caption":
-        lists = PhotoLists([locate(settings.source)])
-        backlog = PhotosBacklog(lists, lists.passed_over, lists.faults)
-        template = prompts.caption
-        yield (
-            "captions",
-            CaptionWork(backlog, template, settings.coordinates, None, tokens, checkpoint, formats),
-        )
+        yield "captions", _captions(settings, checkpoint, prompts, formats)
         return
     missions = load_missions(_path(settings.missions))
-    taught = TeachingOptions(examples=_path(settings.examples), guidance=_path(settings.guidance))
-    teaching = teaching_of(taught, missions, formats)
+    files = TeachingOptions(examples=_path(settings.examples), guidance=_path(settings.guidance))
+    teaching = teaching_of(files, missions, formats)
     if settings.stage == "summarize":
         if settings.mission is None:
             raise OptionError("mission", None, f"goes with {spelled('stage', 'summarize')}")
         mission = missions.get(settings.mission)
-        groups = GroupBacklog(PhotoTree(locate(settings.source)), mission)
-        summary = teaching.apply(prompts, mission).summary
-        yield mission.name, SummaryWork(groups, summary, tokens, checkpoint, formats)
+        template = teaching.apply(prompts, mission).summary
+        yield mission.name, _summaries(settings, checkpoint, mission, template, formats)
         return
-    wanted_mission = missions.get(settings.mission).name if settings.mission else None
-    sources = find_stage_a(Path(settings.source), missions)
-    sources = [source for source in sources if wanted_mission in (None, source.mission.name)]
+    for source in _sources(settings, missions):
+        template = teaching.apply(prompts, source.mission).verdict
+        yield source.mission.name, _verdicts(settings, checkpoint, source, template, formats)
+
+
+def _captions(
+    settings: BatchSettings, checkpoint: str, prompts: Prompts, formats: TextFormats
+) -> CaptionWork:
+    from shenhe.intake import PhotoLists
+    from shenhe.locations import locate
+    from shenhe.runs.captions import CaptionWork, PhotosBacklog
+
+    lists = PhotoLists([locate(settings.source)])
+    backlog = PhotosBacklog(lists, lists.passed_over, lists.faults)
+    tokens, frame = settings.max_new_tokens, settings.coordinates
+    return CaptionWork(backlog, prompts.caption, frame, None, tokens, checkpoint, formats)
+
+
+def _summaries(
+    settings: BatchSettings,
+    checkpoint: str,
+    mission: Mission,
+    template: Template,
+    formats: TextFormats,
+) -> SummaryWork:
+    from shenhe.intake import PhotoTree
+    from shenhe.locations import locate
+    from shenhe.runs.stage_a import GroupBacklog, SummaryWork
+
+    backlog = GroupBacklog(PhotoTree(locate(settings.source)), mission)
+    return SummaryWork(backlog, template, settings.max_new_tokens, checkpoint, formats)
+
+
+def _sources(settings: BatchSettings, missions: Missions) -> list[StageASource]:
+    from shenhe.runs import find_stage_a
+
+    only = missions.get(settings.mission).name if settings.mission else None
+    found = find_stage_a(Path(settings.source), missions)
+    sources = [source for source in found if only in (None, source.mission.name)]
     if not sources:
         raise RunError(f"{settings.source}: no rows; `shenhe summarize` or `answers` writes them")
-    for source in sources:
-        mission = source.mission
-        policy = VerdictPolicy(votes=settings.votes)
-        of_mission = policy_of_mission(policy, mission.name, mission.evidence)
-        rows, verdict = SummaryBacklog(source, policy), teaching.apply(prompts, mission).verdict
-        yield mission.name, VerdictWork(rows, verdict, of_mission, tokens, checkpoint, formats)
+    return sources
+
+
+def _verdicts(
+    settings: BatchSettings,
+    checkpoint: str,
+    source: StageASource,
+    template: Template,
+    formats: TextFormats,
+) -> VerdictWork:
+    from shenhe.runs import VerdictPolicy
+    from shenhe.runs.deciding import policy_of_mission
+    from shenhe.runs.stage_b import VerdictWork
+    from shenhe.runs.summary_backlog import SummaryBacklog
+
+    policy, mission = VerdictPolicy(votes=settings.votes), source.mission
+    of_mission = policy_of_mission(policy, mission.name, mission.evidence)
+    backlog = SummaryBacklog(source, policy)
+    tokens = settings.max_new_tokens
+    return VerdictWork(backlog, template, of_mission, tokens, checkpoint, formats)
 
 
 def codec_of(settings: BatchSettings, *, local_media: bool = False) -> tuple[Codec, str]:
@@ -78,7 +115,8 @@ def codec_of(settings: BatchSettings, *, local_media: bool = False) -> tuple[Cod
     """
     from dataclasses import replace
 
-    from shenhe.checkpoints.inspect import find_checkpoint, fingerprint, read_budget
+    from shenhe.checkpoints.inspect import find_checkpoint, fingerprint
+    from shenhe.checkpoints.processor import read_budget
     from shenhe.engines.base import EngineSpec
     from shenhe.engines.options import ServerOptions
     from shenhe.engines.recorded import DIALECTS
