@@ -116,6 +116,16 @@ def test_what_variables_stand_for(
     assert passed_on[9:] == options
 
 
+def test_the_folder_of_a_mission_means_the_one_above_it(told: Path) -> None:
+    words = [
+        "checkpoint=c",
+        "input_dir=/a/挡风板安装检查/",
+        "mission=挡风板安装检查",
+        "output_dir=o",
+    ]
+    assert _words(_launch(told, words))[4:6] == ["--data-root", "/a"]
+
+
 def test_a_variable_without_a_meaning_is_named(told: Path) -> None:
     done = _launch(told, [*WHOLE, "no_mission=true", "postprocess=false"])
     assert done.stderr == "stage_a_infer.sh: warning: no_mission does nothing here\n"
@@ -129,6 +139,7 @@ def test_a_variable_without_a_meaning_is_named(told: Path) -> None:
         ([*WHOLE[:3], "--output=o"], "missing: --output-dir"),
         ([*WHOLE, "misson=m"], "unknown variable misson; known: checkpoint model"),
         ([*WHOLE, "model=other"], "model=other and c stand for one thing: give one of them"),
+        ([*WHOLE, "postprocess=true"], "postprocess=true is not done here: leave it out"),
         ([*WHOLE, "gpu=first"], "gpu=first is no number of a GPU"),
         ([*WHOLE, "pass_group_number=5"], "are two whole numbers, or neither is given"),
     ],

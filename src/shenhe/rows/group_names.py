@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
 from shenhe.rows.fields import folded, group_id_of, label_of, split_label
-from shenhe.rows.ledger import Json, parse_row
+from shenhe.rows.ledger import BOM, parse_row
 from shenhe.values import Label
 
 MAX_SHOWN: Final = 5
 """Maximum number of names that a message shows."""
 _ANY: Final = "any"
 _ID_COLUMNS: Final = ("key", "group_id")
+_OF_TRAINING: Final = frozenset(("images", "image", "messages", "objects", "conversations"))
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -205,6 +206,17 @@ def _meanings_of(name: str, mission: str | None) -> Iterator[_Meaning]:
             yield _Meaning(named, *of_mission)
 
 
-def names_group(row: Json) -> bool:
-    """Whether a row names a group, and no photo."""
-    return ("group_id" in row or "key" in row) and not row.get("images")
+def is_group_list(path: Path) -> bool:
+    """Whether a file names groups, and is no file of training rows, which name photos.
+
+    Raises: RunError if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            first = next((line for line in file if line.strip(b"\xef\xbb\xbf \t\r\n")), b"")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+    if not first.removeprefix(BOM).lstrip().startswith(b"{"):
+        return True
+    row = parse_row(path, 1, first)
+    return any(name in row for name in _ID_COLUMNS) and not row.keys() & _OF_TRAINING
