@@ -3,7 +3,8 @@
     python -m tests.engines.contract vllm [--model PATH]     # a JSON line for each check
 
 A new engine joins by one line there. Without pytest, so that it runs in the environment of any
-engine: tests/engines/test_contract.py runs local and server, tests/peers/test_contract.py the rest.
+engine: tests/engines/test_contract.py runs local, server and devices, tests/peers/test_contract.py
+the rest.
 """
 
 from __future__ import annotations
@@ -19,8 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines.base import RETRY_TEMPERATURES, Engine, EngineSpec
-from shenhe.engines.options import LocalOptions, RayOptions, ServerOptions, VllmOptions
+from shenhe.engines.base import RETRY_TEMPERATURES, Engine, EngineSpec, PacedEngine
+from shenhe.engines.options import (
+    DevicesOptions,
+    LocalOptions,
+    RayOptions,
+    ServerOptions,
+    VllmOptions,
+)
 from shenhe.errors import EngineError, ItemError, PhotoError
 from shenhe.messages import Answer, Message, Request, RequestFailed
 from shenhe.stages import summary, verdict
@@ -300,7 +307,28 @@ def ray(model: str) -> Iterator[Subject]:
         ray_library.shutdown()
 
 
-def _die(spec: object) -> Engine:
+@contextmanager
+def devices(model: str) -> Iterator[Subject]:
+    """Two workers on the CPU of this machine; they and all that replace them die."""
+    from shenhe.engines.create import create_paced_engine
+    from shenhe.engines.devices import DevicesEngine
+    from tests.engines.contract import _die  # by a name that workers can import
+
+    options = DevicesOptions(devices=("cpu,cpu",), worker=LocalOptions(dtype="float32"))
+    engine = DevicesEngine(
+        EngineSpec(model=model, batch_size=4, engine=options), create_paced_engine
+    )
+
+    def kill() -> None:
+        for worker in engine._workers:
+            worker._start = replace(worker._start, create=_die)
+            worker.kill()
+
+    with closing(engine):
+        yield Subject(engine, "<|image_pad|>", kill)
+
+
+def _die(spec: object) -> PacedEngine:
     """End the process of a worker."""
     os._exit(1)
 
@@ -310,6 +338,7 @@ FACTORIES: dict[str, Callable[[str], AbstractContextManager[Subject]]] = {
     "server": server,
     "vllm": vllm,
     "ray": ray,
+    "devices": devices,
 }
 
 

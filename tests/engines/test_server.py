@@ -264,13 +264,13 @@ def test_a_server_that_is_gone_is_waited_for(
 
 
 def test_a_restarted_server_gives_the_same_answers(make: Make, demo_photos: list[Path]) -> None:
-    requests = [_line(demo_photos[n % 9], str(n)) for n in range(300)]
+    requests = [_line(demo_photos[n % 9], str(n)) for n in range(100)]
     with scripted() as server:
         engine = make(server)
         first = list(engine.answer(requests))
     with scripted("--port", str(server.port)):
         second = list(engine.answer(requests))
-    assert len(first) == len(second) == 300
+    assert len(first) == len(second) == 100
     assert {a.key: a for a in second} == {a.key: a for a in first}
 
 

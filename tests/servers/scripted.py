@@ -37,6 +37,7 @@ KINDS = PROBE, HALF, ONCE = "probe-", "half-", "once-"
 PROBE_TOKENS, PROBE_TEXT = 16, "ok7ok7"
 FIELDS = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
 EXTRAS = frozenset({"skip_special_tokens", "repetition_penalty"})
+OF_LLAMA_CPP = frozenset({"repeat_penalty", "repeat_last_n"})
 
 
 class Server:
@@ -70,7 +71,9 @@ class Server:
             names = [MODEL]
             if self.options.odd:
                 names += (kind + name for kind in ("", *KINDS) for name in MALFORMATIONS)
-            entries = [{"id": name, "object": "model", "owned_by": "tests"} for name in names]
+            entries = [
+                {"id": name, "object": "model", "owned_by": self.options.owner} for name in names
+            ]
             listing = {"null": None, "empty": [], "odd": [None, 7, {"id": 7}, {"x": "y"}, "z"]}
             return self.send(writer, {"data": listing.get(self.options.listing, entries)})
         if path == "/counts":
@@ -91,6 +94,8 @@ class Server:
         accepted = set(FIELDS)
         if options.form:
             accepted |= {options.form, *EXTRAS, "logprobs", "top_logprobs"}
+        if options.owner == "llamacpp":
+            accepted |= OF_LLAMA_CPP
         if unknown := request.keys() - accepted:
             self.counts["refused"] += 1
             message = f"unexpected keys: {sorted(unknown)}"
@@ -224,6 +229,7 @@ async def main() -> None:
     parser.add_argument("--stall", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--form", help="the field that constrains an answer to a regex")
+    parser.add_argument("--owner", default="tests", help="whose models they are said to be")
     parser.add_argument("--key", help="the only valid key")
     parser.add_argument("--status", type=int, help="answer every photo with this status")
     parser.add_argument("--max-length", type=int, help="refuse a prompt of more characters")

@@ -12,7 +12,7 @@ from shenhe.cli.results import MARKS
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import DATA_ROOT_HELP, TreeOptions, layout_of
 from shenhe.engines.options import LocalOptions, ServerOptions
-from shenhe.errors import OptionError
+from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Name, option, option_class, section
 from shenhe.printable import json_line, on_one_line, show
 
@@ -67,6 +67,9 @@ def _subject(options: DoctorOptions) -> Subject:
 
     load = options.load_options
     spec = engine_spec_of(load)
+    if load.devices:
+        problem = f"doctor loads the model once: {spelled('device', 'cuda:0')}"
+        raise OptionError("devices", ",".join(load.devices), problem)
     if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
         problem = "doctor looks at checkpoints here, or at a server"
         raise OptionError("engine", load.engine, problem)

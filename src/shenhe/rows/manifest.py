@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -46,7 +46,8 @@ class ManifestContent:
 class Manifest:
     """The manifest of an output under way; written whole, in one step.
 
-    `session` is a random name of this run of the output: clocks may step.
+    `session` is a random name of this run of the output: clocks may step. `of_engine` gives what
+    an engine tells of this session.
     """
 
     def __init__(self, rows_path: Path, options: Mapping[str, object]) -> None:
@@ -56,6 +57,7 @@ class Manifest:
         self.options = dict(options)
         self.session = secrets.token_hex(8)
         self._started = utc_now()
+        self.of_engine: Callable[[], Mapping[str, object]] = dict
 
     def check(self) -> None:
         """Compare with the options that an earlier run of the output had, if there was one.
@@ -112,6 +114,7 @@ class Manifest:
                 "new_tokens": counts.new_tokens,
                 "photos_per_second": round(counts.photos / seconds, 3),
                 "tokens_per_second": round(counts.new_tokens / seconds, 3),
+                **self.of_engine(),
             },
         }
         _write(self.path, content)

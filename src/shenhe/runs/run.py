@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shenhe.engines.base import Engine
+from shenhe.engines.base import Engine, EngineOverDevices
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import key_of
 from shenhe.rows.row_index import RowIndex
@@ -95,6 +95,8 @@ def run(
         for observer in observers:
             observer.began(info)
             stack.callback(observer.ended, info)
+        if isinstance(engine, EngineOverDevices):
+            rows.tell_of_engine(_facts_of(engine))
         rows.expect(info.total)
         jobs = _jobs(work, rows, options.limit)
         for job in drive(engine, jobs, work.read, options.max_attempts, ordered=options.ordered):
@@ -136,6 +138,15 @@ def _describe(work: Work[Item, Value], counts: RunCounts, limit: int | None) -> 
     total = work.backlog.total
     goal = total if limit is None else min(total, counts.already + limit)
     return RunInfo(work.title, counts, total, goal, work.rate_unit, work.item_unit)
+
+
+def _facts_of(engine: EngineOverDevices) -> Callable[[], dict[str, object]]:
+    """What a manifest holds of an engine over devices; deaths count from now on."""
+    before = engine.workers_died
+    return lambda: {
+        "devices": list(engine.devices),
+        "workers_died": engine.workers_died - before,
+    }
 
 
 def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:

@@ -19,6 +19,7 @@ from shenhe.engines.server.codec import Codec
 from shenhe.engines.server.completions import Body
 from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.faults import to_one_line
+from shenhe.engines.server.penalty import penalty_for
 from shenhe.engines.server.transport import is_loopback
 from shenhe.engines.streaming import StreamedText
 from shenhe.errors import CheckpointError, EngineError, ItemError, OptionError, UsageError, spelled
@@ -55,6 +56,7 @@ class ServerEngine:
         self._endpoint = self._client.endpoint
         self.close = weakref.finalize(self, _close, self._background, self._client)
         entry, base = self._find_model()
+        penalty = penalty_for(entry.get("owned_by"), spec.repetition_penalty)
         name = str(entry["id"])
         folders = _local_folders(entry, base)
         if folders is None:
@@ -72,7 +74,7 @@ class ServerEngine:
             constrain=spec.constrain,
             packing=_packing(spec, self._endpoint.address),
         )
-        self._codec = Codec(spec, name, self.dialect, budget, self._endpoint.secrets)
+        self._codec = Codec(spec, name, self.dialect, budget, self._endpoint.secrets, penalty)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests concurrently, in the order in which answers arrive; see Engine."""
