@@ -1,5 +1,6 @@
 """What can be promised of a run: cut rows, decisions, clusters, missions, unreadable groups."""
 
+import json
 import math
 from pathlib import Path
 

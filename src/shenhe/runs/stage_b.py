@@ -25,7 +25,7 @@ from shenhe.runs.deciding import (
     left_out_doubts,
     policy_of_mission,
 )
-from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
+from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, check, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.stage_a_source import StageASource
 from shenhe.runs.summary_backlog import SummaryBacklog
@@ -174,12 +174,45 @@ def run_verdicts(
         for source in find_stage_a(Path("out/stage_a"), load_missions()):
             run_verdicts(engine, source, template, folder, engine_options={}, run=RunOptions())
     """
-    policy = policy or VerdictPolicy()
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
-    backlog = SummaryBacklog(source, policy, choice)
-    of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence)
-    work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint, formats)
+    backlog = SummaryBacklog(source, policy or VerdictPolicy(), choice)
+    work = _work(backlog, template, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)
+
+
+def check_verdicts(
+    engine: Engine,
+    source: StageASource,
+    template: Template,
+    output_dir: Path,
+    *,
+    engine_options: Mapping[str, object],
+    run: RunOptions,
+    policy: VerdictPolicy,
+    formats: TextFormats = PLAIN,
+) -> None:
+    """Refuse verdicts that were begun with other options, before their Stage-A goes on.
+
+    Raises: OptionsChangedError; RunError for a manifest that cannot be read.
+    """
+    output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
+    if output.rows_path.exists() and source.path.exists():
+        backlog = SummaryBacklog(source, policy)
+        tokens = verdict.MAX_NEW_TOKENS
+        check(_work(backlog, template, tokens, engine.fingerprint, formats), output)
+
+
+def _work(
+    backlog: SummaryBacklog,
+    template: Template,
+    max_new_tokens: int,
+    checkpoint: str,
+    formats: TextFormats,
+) -> VerdictWork:
+    """Describe the verdicts of a backlog."""
+    mission, policy = backlog.source.mission, backlog.policy
+    of_mission = policy_of_mission(policy, mission.name, mission.evidence)
+    return VerdictWork(backlog, template, of_mission, max_new_tokens, checkpoint, formats)
 
 
 def options_of_verdicts(
