@@ -121,6 +121,10 @@ if [[ $gpu == cpu ]]; then
     add device cpu
 elif [[ -n $gpu && $gpu != cuda ]]; then
     [[ $gpu =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "gpu=$gpu is no number of a GPU, or numbers joined by commas"
-    is_given device || export CUDA_VISIBLE_DEVICES=$gpu
+    if [[ $gpu == *,* ]]; then
+        is_given device || add devices "$gpu"
+    else
+        is_given device || is_given devices || export CUDA_VISIBLE_DEVICES=$gpu
+    fi
 fi
 exec shenhe summarize ${arguments[@]+"${arguments[@]}"} "$@"

@@ -89,8 +89,8 @@ def test_options_win_over_variables(told: Path) -> None:
     behind = ["seed=3", "input_dir=d", "mission=a=b", "output_dir=o", "cuda=0,1"]
     done = _launch(told, [*behind, "--batch_size=9", "--data_root", "x=y"], variables)
     assert _words(done) == [
-        *("gpu=0,1", "summarize", "--model", "lower", "--mission", "a=b", "--output-dir", "o"),
-        *("--seed", "3", "--batch_size=9", "--data_root", "x=y"),
+        *("gpu=", "summarize", "--model", "lower", "--mission", "a=b", "--output-dir", "o"),
+        *("--seed", "3", "--devices", "0,1", "--batch_size=9", "--data_root", "x=y"),
     ]
 
 
@@ -100,6 +100,12 @@ def test_options_win_over_variables(told: Path) -> None:
         (["gpu=cpu"], "", ["--device", "cpu"]),
         (["device=cuda:3"], "3", []),
         (["gpus=0", "--device", "cpu"], "", ["--device", "cpu"]),
+        (
+            ["gpus=0,1,2,3", "rep_penalty=1.05"],
+            "",
+            ["--repetition-penalty", "1.05", "--devices", "0,1,2,3"],
+        ),
+        (["gpus=0,1", "--devices", "2,3"], "", ["--devices", "2,3"]),
         (["verify_inputs=true", "sharding_mode=per_group", "debug=true"], "", ["--debug"]),
         (
             ["pass_group_number=200", "fail_group_number=050", "sample_seed=42"],

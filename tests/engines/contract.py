@@ -3,8 +3,8 @@
     python -m tests.engines.contract vllm [--model PATH]     # a JSON line for each check
 
 A new engine joins by one line there. Without pytest, so that it runs in the environment of any
-engine: tests/engines/test_contract.py runs local, server and devices, tests/peers/test_contract.py
-the rest.
+engine: tests/engines/test_contract.py runs those that need nothing else,
+tests/peers/test_contract.py the rest.
 """
 
 from __future__ import annotations
@@ -263,6 +263,22 @@ def server(_: str) -> Iterator[Subject]:
 
 
 @contextmanager
+def llama_cpp(model: str) -> Iterator[Subject]:
+    """The server engine before llama.cpp, whose process is killed."""
+    from recipes.llama_cpp.convert import convert
+    from shenhe.engines.server import ServerEngine
+    from tests.servers import llama_cpp as llama
+
+    with tempfile.TemporaryDirectory() as folder:
+        convert(model, Path(folder), "f32")
+        with llama.llama_cpp(Path(folder), "--slots", "2", "--context", "4096") as served:
+            options = ServerOptions(base_url=served.url, server_patience=0.5)
+            spec = EngineSpec(model=llama.MODEL, batch_size=4, engine=options)
+            with closing(ServerEngine(spec)) as engine:
+                yield Subject(engine, "长" * MAX_LENGTH, served.process.kill)
+
+
+@contextmanager
 def vllm(model: str) -> Iterator[Subject]:
     """vLLM in this process; its own processes are killed."""
     import psutil
@@ -336,6 +352,7 @@ def _die(spec: object) -> PacedEngine:
 FACTORIES: dict[str, Callable[[str], AbstractContextManager[Subject]]] = {
     "local": local,
     "server": server,
+    "llama.cpp": llama_cpp,
     "vllm": vllm,
     "ray": ray,
     "devices": devices,

@@ -75,6 +75,7 @@ def _choose_worker(
     if name == "local":
         if server.base_url is not None:
             raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
+        _refuse_processor(server)
         return local
     if name == "server":
         server.check()
@@ -85,9 +86,17 @@ def _choose_worker(
         vllm_option = spelled("vllm_options", "NAME=VALUE")
         owner = f"is vLLM's to choose; pass options of its own by {vllm_option}"
         _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
+        _refuse_processor(server)
         return vllm
     names = get_args(EngineName if option_name == "engine" else WorkerName)
     raise OptionError(option_name, name, f"use one of {', '.join(names)}")
+
+
+def _refuse_processor(server: ServerOptions) -> None:
+    """Refuse the folder of a server's checkpoint where the checkpoint itself is loaded."""
+    if server.processor is not None:
+        problem = f"goes with {spelled('engine', 'server')}; here the checkpoint's own is used"
+        raise OptionError("processor", None, problem)
 
 
 def _refuse_changes(options: LocalOptions, names: Iterable[str], problem: str) -> None:

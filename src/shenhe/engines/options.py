@@ -140,6 +140,7 @@ class ServerOptions:
     `request_timeout` is for one request, `server_patience` for a server that is gone.
     Units: seconds. `photo_packing` is how photos travel, `local_media` whether the server opens
     them by their paths, `tower_lora` whether it is known to apply adapters to the vision tower.
+    `processor` is a folder whose preprocessor_config.json says how large photos are.
     """
 
     base_url: str | None = option(
@@ -165,6 +166,12 @@ class ServerOptions:
     )
     tower_lora: bool = option(
         "vLLM was started with --enable-tower-connector-lora: adapters of it", default=False
+    )
+    processor: Name | None = option(
+        "the checkpoint's folder, or one with its preprocessor_config.json: the pixel budget of"
+        " photos is read from it; demo: the bundled one (default: as the server tells)",
+        default=None,
+        metavar="DIR",
     )
 
     def check(self) -> None:

@@ -17,6 +17,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
+from shenhe.engines.budget import BudgetWarning, PhotoBudget, budget_of
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
 from shenhe.engines.workers import MAX_FAILED_STARTS, RequestQueue, start_engine
 from shenhe.errors import (
@@ -44,13 +45,15 @@ class Worker:
 
     def ready(
         self, spec: EngineSpec[EngineOptions], create: CreateEngine, spelling: Spelling
-    ) -> str:
-        """Load the model, and return its fingerprint; messages spell options as the driver does.
+    ) -> tuple[str, PhotoBudget | None]:
+        """Load the model, and return its fingerprint, and its pixel budget if a server has it.
+
+        Messages spell options as the driver does.
 
         Raises: exceptions of the engine's start.
         """
         self._engine = start_engine(spec, create, spelling)
-        return self._engine.fingerprint
+        return self._engine.fingerprint, budget_of(self._engine)
 
     def answer(self, requests: list[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer a batch of requests, in any order."""
@@ -113,14 +116,16 @@ class RayEngine:
         count = spec.engine.ray_workers or _default_workers()
         self._slots = [self._start_worker() for _ in range(count)]
         self.fingerprint = ""
+        self.budget: PhotoBudget | None = None
         self._wait_for_worker()
+        self._warning = BudgetWarning(self.budget)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests on all workers; those of a dead worker go to others; see Engine.
 
         Raises: EngineError when no worker survives its start any more.
         """
-        self._queue = RequestQueue(requests)
+        self._queue = RequestQueue(self._warning.noting(requests))
         try:
             while True:
                 self._dispatch()
@@ -142,6 +147,7 @@ class RayEngine:
 
         Raises: EngineError if the worker dies; ItemError, PhotoError of the request.
         """
+        self._warning.note(request)
         slot = self._wait_for_worker()
         try:
             pieces = slot.actor.stream.options(num_returns="streaming").remote(request)
@@ -191,7 +197,7 @@ class RayEngine:
         Raises: EngineError after too many deaths; exceptions of the engine's start.
         """
         try:
-            fingerprint: str = ray.get(slot.loading)
+            fingerprint, budget = ray.get(slot.loading)
         except RayTaskError as error:
             raise _map_error(error) from error
         except RayError as error:
@@ -204,6 +210,7 @@ class RayEngine:
         else:
             self._failed_starts, slot.loading = 0, None
             self.fingerprint = self.fingerprint or fingerprint
+            self.budget = self.budget or budget
 
     def _dispatch(self) -> None:
         """Fill the queues of ready workers."""

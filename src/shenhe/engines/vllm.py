@@ -16,8 +16,9 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from shenhe.checkpoints.gate import admit_adapters
-from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
+from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.interfaces import Tokenizer
+from shenhe.checkpoints.processor import read_budget
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.options import VllmOptions

@@ -24,6 +24,8 @@ from shenhe.rows.ledger import BOM, Json
 SUFFIX = ".manifest.json"
 DECIDED_ANEW: Final = frozenset(("pass_above", "fail_below", "evidence", "promise"))
 """Options by which finished verdicts can be decided anew, without a model."""
+BUDGET, BUDGET_FROM = "pixel_budget", "pixel_budget_from"
+"""The size of photos for a server, which decides rows, and where it comes from, which does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Manifest:
         else:
             before, whole = options_of_rows(self._rows_path), False
         names = before.keys() | self.options.keys() if whole else before.keys()
+        # Where it comes from changes nothing; earlier versions did not write it.
+        names = names - {BUDGET_FROM} if BUDGET in before else names - {BUDGET, BUDGET_FROM}
         changed = sorted(name for name in names if before.get(name) != self.options.get(name))
         differences = [
             f"{name} was {before.get(name)!r}, now {self.options.get(name)!r}" for name in changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shenhe.engines.base import Engine, EngineOverDevices
@@ -14,6 +14,7 @@ from shenhe.rows.keys import key_of
 from shenhe.rows.manifest import Manifest
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.drive import MAX_ATTEMPTS, drive
+from shenhe.runs.engine_options import with_budget
 from shenhe.runs.observers import Observer, RunInfo
 from shenhe.runs.observers.progress import RunProgress
 from shenhe.runs.output import Output, open_output
@@ -91,12 +92,16 @@ def run(
     """
     options = output.run
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
+    engine_options = with_budget(output.engine_options, engine)
 
     def prepare() -> None:
         load_now(engine)
         counts.begin()  # a speed does not count the loading
 
-    with _open(work, output, counts, prepare) as rows, ExitStack() as stack:
+    with (
+        _open(work, replace(output, engine_options=engine_options), counts, prepare) as rows,
+        ExitStack() as stack,
+    ):
         info = _describe(work, counts, options.limit)
         observers = (RunProgress(), *watch)
         for observer in observers:

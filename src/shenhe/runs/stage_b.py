@@ -25,6 +25,7 @@ from shenhe.runs.deciding import (
     left_out_doubts,
     policy_of_mission,
 )
+from shenhe.runs.engine_options import with_budget
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, check, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.stage_a_source import StageASource
@@ -195,7 +196,8 @@ def check_verdicts(
 
     Raises: OptionsChangedError; RunError for a manifest that cannot be read.
     """
-    output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
+    options = with_budget(engine_options, engine)
+    output = OutputSpec(rows_file(output_dir, source.mission.name), run, options)
     if output.rows_path.exists() and source.path.exists():
         backlog = SummaryBacklog(source, policy)
         tokens = verdict.MAX_NEW_TOKENS

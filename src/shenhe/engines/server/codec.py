@@ -13,7 +13,7 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.server.completions import Body, read_completion
-from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
+from shenhe.engines.server.dialect import Dialect, data_url
 from shenhe.engines.server.penalty import NO_PENALTY, Penalty
 from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
@@ -69,8 +69,7 @@ class Codec:
         if temperature:
             # Seeds have 63 bits; some servers take 31.
             body |= {"top_p": self._spec.top_p, "seed": seed_of(self._spec.seed, request) % 2**31}
-        if self._dialect.extras:
-            body |= EXTRAS
+        body |= self._dialect.sampling
         body |= self._penalty.fields
         has_logprobs = self._dialect.top_logprobs and not self._penalty.changes_logprobs
         if request.choices and has_logprobs:
