@@ -113,6 +113,18 @@ def test_a_photo_of_a_chat_that_is_none(tmp_path: Path, capsys: pytest.CaptureFi
     _refused(["chat", "--prompt", "?", "--image", str(tmp_path / "1.jpg")], "1.jpg", capsys)
 
 
+def test_folders_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    photo = str(next(PHOTOS.rglob("img-001*")))
+    argv = ["caption", photo, "--output", str(tmp_path / "c.jsonl")]
+    _refused([*argv, "--draw", str(tmp_path / "file")], "file: is no folder", capsys)
+    _refused(["doctor", "--compare", "absent"], "absent: no such folder", capsys)
+    _refused(["doctor", "--compare-adapters", "absent"], "absent: no such folder", capsys)
+    tree = ["--data-root", str(PHOTOS), "--mission", MISSION]
+    output = ["--output-dir", str(tmp_path / "file")]
+    _refused(["summarize", *tree, *output], "cannot be written: File exists", capsys)
+
+
 def test_an_engine_is_loaded_once_and_when_it_is_needed() -> None:
     loaded: list[ScriptedEngine] = []
 
