@@ -53,7 +53,10 @@ class CaptionOptions:
 
 
 def caption(options: CaptionOptions) -> int:
-    """Caption photos, folders and lists."""
+    """Caption photos, folders and lists.
+
+    Raises: OptionError for a folder of overlays that is a file.
+    """
     from shenhe.config import load_formats, load_prompts
     from shenhe.intake import PhotoLists
     from shenhe.rows.keys import failures_file
