@@ -31,7 +31,7 @@ from shenhe.rows.responses import (
 )
 from shenhe.rows.row_formats import formats_meta
 from shenhe.rows.row_index import RowIndex
-from shenhe.runs.row_parts import answer_meta, photo_facts, reason_fields
+from shenhe.runs.row_parts import answer_meta, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, StaleRows, Success, Work
@@ -205,7 +205,7 @@ class InferWork(Work[DatasetRow, str]):
                 formats=formats_meta(self._formats),
                 answers={"response": answer_meta(answer, of_one_photo=len(names) == 1)},
                 resized_wh=[size.resized_wh for size in answer.sizes],
-                facts=[photo_facts(size) for size in answer.sizes],
+                facts=[size.facts for size in answer.sizes],
             ),
             extra=dict(dialogue.extra),
         )
