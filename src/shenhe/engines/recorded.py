@@ -20,7 +20,6 @@ from shenhe.engines.server.completions import Body, read_json
 from shenhe.engines.server.dialect import Dialect
 from shenhe.engines.server.faults import BadAnswerError, error_message, to_one_line
 from shenhe.errors import EngineError, ItemError, RunError, item_wall
-from shenhe.geometry import Size
 from shenhe.messages import Answer, ImagePart, PhotoSize, Request, RequestFailed
 from shenhe.secrecy import Secrets
 
@@ -41,25 +40,14 @@ SUCCESS: Final = range(200, 300)
 
 
 class Asked(BaseModel):
-    """What was noted of a request when it was written: the sizes of its photos, and their stamps.
-
-    Units: pixels; a size is that of the upright original, then that which the model sees.
-    """
+    """What was noted of a request when it was written: its photos' sizes and facts, and stamps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     custom_id: str
-    sizes: list[tuple[int, int, int, int, str]]
+    sizes: tuple[PhotoSize, ...]
     stamps: list[str]
     constrained: bool
-
-    @property
-    def photo_sizes(self) -> tuple[PhotoSize, ...]:
-        """The sizes as answers hold them."""
-        return tuple(
-            PhotoSize(Size(width, height), Size(w, h), damage)
-            for width, height, w, h, damage in self.sizes
-        )
 
 
 class _Found(NamedTuple):
@@ -111,11 +99,10 @@ def request_row(encoded: EncodedRequest, model: str) -> bytes:
 
 def asked_of(encoded: EncodedRequest, model: str) -> Asked:
     """Note what is known of a request when it is written."""
-    sizes = [(*size.original_wh, *size.resized_wh, size.damaged_inside) for size in encoded.sizes]
     request = encoded.request
     return Asked(
         custom_id=custom_id(request, model),
-        sizes=sizes,
+        sizes=encoded.sizes,
         stamps=stamps_of(request),
         constrained=encoded.constrained,
     )
@@ -248,7 +235,7 @@ class RecordedEngine:
             body = _body(row)
             if body is None:
                 raise ItemError("refused", _describe_error(row))
-            encoded = EncodedRequest(request, b"", asked.photo_sizes, asked.constrained)
+            encoded = EncodedRequest(request, b"", asked.sizes, asked.constrained)
             return self._codec.decode(encoded, body)
 
 
