@@ -9,11 +9,13 @@ from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
 from shenhe.photos.opening import (
     LoadedPhoto,
     PhotoEncoding,
+    StoredSize,
     load,
     open_upright,
     preview,
     read_encoding,
     read_facts,
+    read_stored_size,
     unique_stem,
 )
 from shenhe.photos.sizing import PixelBudget, resize
@@ -23,6 +25,7 @@ __all__ = [
     "LoadedPhoto",
     "PhotoEncoding",
     "PixelBudget",
+    "StoredSize",
     "is_photo",
     "kind_of",
     "load",
@@ -30,6 +33,7 @@ __all__ = [
     "preview",
     "read_encoding",
     "read_facts",
+    "read_stored_size",
     "resize",
     "unique_stem",
 ]

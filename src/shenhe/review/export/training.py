@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,11 +9,11 @@ from dataclasses import replace
 from shenhe.config import Mission, load_vocabulary
 from shenhe.errors import FormatError
 from shenhe.exports import training
+from shenhe.exports.messages import conversation_row
 from shenhe.formats import verdict as verdict_format
 from shenhe.formats.caption import from_grouped
 from shenhe.geometry import Size
 from shenhe.locations import locate
-from shenhe.messages import ImagePart, Message
 from shenhe.review.export.contents import DecidedGroups, Prompting
 from shenhe.review.faults import find_faults
 from shenhe.review.index import GroupRows
@@ -55,7 +54,7 @@ def stage_a_rows(
             if key in lines:
                 template = prompting.prompts.summary
                 request = summary.request(key, locate(image), mission, template, 1)
-                yield _conversation(request.messages, lines[key], [image])
+                yield conversation_row(request.messages, lines[key], [image])
 
 
 def stage_b_rows(
@@ -132,7 +131,7 @@ def _stage_b_row(
     if not images.keys() <= lines.keys():
         raise _UntrainableError("a photo has no line")
     messages = verdict.messages(lines, mission, prompting.prompts.verdict)
-    return _conversation(messages, answer, [])
+    return conversation_row(messages, answer, [])
 
 
 def _differs(decision: Decision, opinion: Opinion) -> bool:
@@ -179,21 +178,3 @@ def _correct_objects(
         if desc is not None:
             corrected.append(replace(item, desc=desc))
     return tuple(corrected)
-
-
-def _conversation(messages: Sequence[Message], answer: str, images: Sequence[str]) -> str:
-    """Write a conversation in the format that ms-swift trains on."""
-    turns = [
-        {
-            "role": message.role,
-            "content": "".join(
-                "<image>" if isinstance(part, ImagePart) else part for part in message.parts
-            ),
-        }
-        for message in messages
-    ]
-    turns.append({"role": "assistant", "content": answer})
-    row: dict[str, object] = {"messages": turns}
-    if images:
-        row["images"] = images
-    return json.dumps(row, ensure_ascii=False)
