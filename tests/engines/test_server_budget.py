@@ -229,7 +229,7 @@ def test_a_manifest_holds_the_budget_and_a_run_goes_on_with_no_other(
 
 def test_doctor_says_the_budget_and_who_told_it(served: Served) -> None:
     def told(url: str, **options: object) -> list[tuple[str, str]]:
-        spec = server_spec(url, **options)
+        spec = server_spec(url, "scripted", **options)
         subject = Subject(spec, PROMPTS, load_missions(), (), 64, load=False)
         return [
             (finding.level, f"{finding.message}|{finding.remedy}")
