@@ -10,7 +10,7 @@ from typing import Literal
 
 from PIL import Image
 
-from shenhe.engines.server.completions import Body, first_choice, first_top_tokens, plain_text
+from shenhe.engines.server.completions import Body, first_choice, plain_text, top_tokens_at
 from shenhe.messages import Grammar
 
 Probe = Callable[[Body], Body | None]
@@ -84,7 +84,7 @@ def _find_top_logprobs(short: Body, probe: Probe) -> int:
     """Find the largest number of top log-probabilities that the server reports; 0 for none."""
     for count in TOP_LOGPROBS:
         completion = probe(short | {"logprobs": True, "top_logprobs": count})
-        if completion is not None and any(first_top_tokens(completion)):
+        if completion is not None and any(top_tokens_at(completion)):
             return count
     return 0
 
