@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from shenhe.errors import ItemError
 from shenhe.geometry import Size
 from shenhe.locations import Location
 
+IMAGE_TAG: Final = "<image>"
+"""Stands for a photo in a text, as in ms-swift."""
 FinishReason = Literal["stop", "length", "loop"]
 """An answer ended by itself, at the token limit, or because it repeated itself."""
 

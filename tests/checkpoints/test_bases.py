@@ -6,7 +6,6 @@ import ast
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import CheckpointError, UsageError
 from tests.checkpoints.small_adapters import BASE, small_adapter
+from tests.warm import SHENHE
 
 Change = Callable[[Path], object]
 W = "model.safetensors"
@@ -215,7 +215,7 @@ def test_code_is_not_run_when_stdin_says_yes(tmp_path: Path) -> None:
     (base / "evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Thing: pass\n")
     _into("preprocessor_config.json", auto_map={"AutoImageProcessor": "evil.Thing"})(base)
     run = subprocess.run(
-        [sys.executable, "-m", "shenhe", "chat", "--model", str(base), "--prompt", "你好"],
+        [*SHENHE, "chat", "--model", str(base), "--prompt", "你好"],
         input="y\ny\n",
         capture_output=True,
         text=True,

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_commands import MODEL, SHENHE
+from tests.cli.test_commands import MODEL
 from tests.conftest import DEMO
+from tests.warm import SHENHE
 
 PHOTOS = DEMO / "photos" / "BBU安装方式检查（正装）"
 

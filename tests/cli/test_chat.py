@@ -8,14 +8,16 @@ import pty
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.cli.test_commands import MODEL, SHENHE
+from tests.cli.test_commands import MODEL
 from tests.conftest import DEMO
 from tests.interrupts import heed_interrupts
+from tests.warm import SHENHE
 
 PHOTO = sorted((DEMO / "photos" / "挡风板安装检查").rglob("img-001.jpeg"))[0]
 
@@ -76,7 +78,7 @@ def _take_terminal(slave: int) -> None:
 
 def test_a_session_in_a_terminal(tmp_path: Path) -> None:
     photo = shutil.copy(PHOTO, tmp_path / "机房 1.jpeg")
-    with Typist([*SHENHE, "chat", *MODEL], tmp_path) as typist:
+    with Typist([sys.executable, "-m", "shenhe", "chat", *MODEL], tmp_path) as typist:
         typist.wait_for("<<< ")
         typist.type("/image missing.jpg\n")
         typist.wait_for("missing.jpg: no such photo")
@@ -124,12 +126,20 @@ def test_a_session_in_a_terminal(tmp_path: Path) -> None:
 
 def test_one_shot_and_swifts_command_line(tmp_path: Path) -> None:
     command = [*SHENHE, "infer", *MODEL, "--stream", "true", "--max_new_tokens", "9"]
-    command += ["--infer_backend", "transformers", "--system", "你是质检员", "--torch_dtype"]
+    command += [
+        "--model_type",
+        "qwen3_vl",
+        "--infer_backend",
+        "transformers",
+        "--system",
+        "你是质检员",
+        "--torch_dtype",
+    ]
     command += ["float32", "--prompt", "你好", "--image", str(PHOTO)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0
     assert run.stdout.strip()
-    assert "are ignored: --infer-backend\n" in run.stderr
+    assert "are ignored: --model-type\n" in run.stderr
 
 
 def test_infer_takes_base_and_system_prompt_from_args_json(tmp_path: Path) -> None:

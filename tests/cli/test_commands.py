@@ -21,8 +21,8 @@ from shenhe.cli.main import exit_code
 from tests.cli.bad_files import contents, special
 from tests.conftest import DEMO, MISSION
 from tests.interrupts import heed_interrupts
+from tests.warm import SHENHE
 
-SHENHE = [sys.executable, "-m", "shenhe"]
 MODEL = ["--model", "demo", "--adapters", "demo", "--dtype", "float32", "--batch-size", "8"]
 ROOT = Path(__file__).parent.parent.parent
 COUNTS = {"groups": 24, "failures": 1}
@@ -218,17 +218,9 @@ def test_bad_files_fail_alone(damaged_tree: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_it_exits_130_and_goes_on(tree: Path, tmp_path: Path) -> None:
-    command = [
-        *SHENHE,
-        "run",
-        *MODEL,
-        "--data-root",
-        str(tree),
-        "--output-dir",
-        str(tmp_path / "o"),
-    ]
+    words = ["run", *MODEL, "--data-root", str(tree), "--output-dir", str(tmp_path / "o")]
     run = subprocess.Popen(
-        command,
+        [*SHENHE, *words],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -242,7 +234,7 @@ def test_interrupted_it_exits_130_and_goes_on(tree: Path, tmp_path: Path) -> Non
     _, error = run.communicate(timeout=60)
     assert run.returncode == 130, error
     assert "goes on from there" in error
-    assert _run("run", *command[4:]).returncode == 1
+    assert _run(*words).returncode == 1
     assert len(_rows(rows)) == 6
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shenhe.cli.main import exit_code
+from tests.warm import SHENHE
 
 MISSION = "挡风板安装检查"
 LINES = {
@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_judged_is_told_before_a_model_is_looked_for(
 
 
 def _shenhe(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shenhe", *map(str, arguments)]
+    command = [*SHENHE, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO
+from tests.warm import SHENHE
 
 
 def _shenhe(*words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -25,9 +25,9 @@ def test_swifts_command_line_merges(tmp_path: Path) -> None:
     (tmp_path / "args.json").write_text('{"model": "demo"}')  # of the run that saved it
     run = _shenhe(
         *("export", "--adapters", adapter, "--merge_lora", "true"),
-        *("--safe_serialization", "true", "--max_shard_size", "3MB", "--quant_bits", "4"),
+        *("--safe_serialization", "true", "--max_shard_size", "3MB", "--hub_token", "hf_SECRET"),
     )
-    assert "ignored: --quant-bits\n" in run.stderr
+    assert "ignored: --hub-token\n" in run.stderr
     assert "video_preprocessor_config.json" in run.stderr
     assert "GB/s" in run.stdout
     assert "base demo, as" in run.stderr

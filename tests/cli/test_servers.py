@@ -7,7 +7,6 @@ import logging
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from shenhe.cli.main import exit_code
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import Served, scripted
+from tests.warm import SHENHE
 
 PHOTOS = DEMO / "photos" / MISSION
 
@@ -27,7 +27,7 @@ def served() -> Iterator[Served]:
 
 
 def _shenhe(*argv: object, url: str, **more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shenhe", *map(str, argv), "--engine", "server"]
+    command = [*SHENHE, *map(str, argv), "--engine", "server"]
     command += ["--base-url", url, "--debug"]
     env = dict(os.environ) | more
     return subprocess.run(command, capture_output=True, text=True, check=False, env=env)

@@ -7,8 +7,9 @@ import pty
 import subprocess
 from pathlib import Path
 
-from tests.cli.test_commands import MODEL, SHENHE
+from tests.cli.test_commands import MODEL
 from tests.conftest import DEMO, MISSION
+from tests.warm import SHENHE
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:

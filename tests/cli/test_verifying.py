@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from shenhe.checkpoints.check import check_files
 from shenhe.checkpoints.merge import merge_adapters
-from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO
+from tests.warm import SHENHE
 
 DEMO_ADAPTER = DEMO / "checkpoint" / "adapter"
 W = "model.safetensors"

@@ -138,3 +138,56 @@ def test_from_python(files: tuple[Path, Path], demo_photos: list[Path]) -> None:
     lines = model.summarize([demo_photos[2]], MISSION).per_image
     assert lines.keys() == {"图片_1"}
     assert model.judge(lines, MISSION).status in ("decided", "undecided")
+
+
+def older(tmp_path: Path, content: object) -> Path:
+    path = tmp_path / "guidance.json"
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def test_the_json_guidance_of_an_older_pipeline(tmp_path: Path) -> None:
+    path = older(
+        tmp_path,
+        {
+            MISSION: {
+                "step": 3,
+                "updated_at": "2025-11-02T08:00:00+00:00",
+                "focus": "核对挡风板",
+                "experiences": {"S1": "缺少挡风板则不通过", "G0": " 方向错误\n则不通过 "},
+                "metadata": {"G0": {"sources": ["QC-1"]}},
+            },
+            "BBU接地线检查": {"experiences": {"G0": "两端都要看到"}},
+        },
+    )
+    missions, prompts = load_missions(), load_prompts()
+    teaching = load_teaching(None, path, missions)
+    system = teaching.apply(prompts, missions.get(MISSION)).verdict.system
+    assert system.endswith("检查规则：\n核对挡风板\n缺少挡风板则不通过\n方向错误 则不通过")
+    assert teaching.rules["BBU接地线检查"] == "两端都要看到"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"无此任务": {"experiences": {"G0": "规则"}}}, "unknown mission '无此任务'"),
+        ({MISSION: {"experiences": {}}}, "experiences: Dictionary should have at least 1 item"),
+        ({MISSION: {"experiences": {"G0": 5}}}, "experiences.G0: Input should be a valid string"),
+        ({MISSION: "规则"}, f"{MISSION}: Input should be"),
+        ([MISSION], "file: Input should be a valid dictionary"),
+        ({MISSION: {"experiences": {"G0": "  "}}}, "experiences.G0: String should have at least"),
+    ],
+)
+def test_json_guidance_that_says_nothing(content: object, problem: str, tmp_path: Path) -> None:
+    path = older(tmp_path, content)
+    with pytest.raises(ConfigError, match=str(path)) as error:
+        load_teaching(None, path, load_missions())
+    assert problem in str(error.value)
+
+
+def test_json_guidance_that_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "guidance.json"
+    for content in (b"{", b"\xff", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match="not valid JSON"):
+            load_teaching(None, path, load_missions())

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +20,9 @@ from shenhe.doctor import Diagnosis, Subject, diagnose
 from shenhe.doctor import machine as machine_checks
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import LocalOptions
-from tests.cli.test_commands import SHENHE
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import scripted
+from tests.warm import SHENHE
 
 ADAPTER = DEMO / "checkpoint" / "adapter"
 BASE = DEMO / "checkpoint" / "base"
@@ -243,7 +242,7 @@ def test_the_command_as_lines_and_as_json(tree: Path) -> None:
 
 def test_a_server(tmp_path: Path) -> None:
     with scripted() as served:
-        command = [sys.executable, "-m", "shenhe", "doctor", "--model", "scripted", "--engine"]
+        command = [*SHENHE, "doctor", "--model", "scripted", "--engine"]
         command += ["server", "--base-url", served.url, "--data-root", str(DEMO / "photos")]
         running = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "does not hold answers to a format" in running.stdout

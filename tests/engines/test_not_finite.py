@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from shenhe.engines.options import LocalOptions
 from shenhe.errors import EngineError
 from shenhe.messages import Request
 from shenhe.stages import caption, summary, verdict
+from tests.warm import SHENHE
 
 MISSION = load_missions().get("挡风板安装检查")
 PROMPTS = load_prompts()
@@ -114,7 +114,7 @@ def test_a_damaged_checkpoint_decides_nothing(tree: Path, tmp_path: Path) -> Non
     save_file(tensors, weights, {"format": "pt"})
     options = ["--data-root", str(tree), "--mission", MISSION.name, "--output-dir", str(out)]
     run = subprocess.run(
-        [sys.executable, "-m", "shenhe", "summarize", "--model", str(base), *options],
+        [*SHENHE, "summarize", "--model", str(base), *options],
         capture_output=True,
         text=True,
     )

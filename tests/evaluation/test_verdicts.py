@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.outcomes import Outcome
 from shenhe.values import FAIL, PASS, Label
+from tests.warm import SHENHE
 
 REPETITIONS, GROUPS = 200, 2000
 
@@ -104,7 +104,7 @@ def _run(folder: Path, wrong: int) -> Path:
 def test_the_command(tmp_path: Path) -> None:
     first, second = _run(tmp_path / "a", 2), _run(tmp_path / "b", 12)
     figures = tmp_path / "figures.json"
-    command = [sys.executable, "-m", "shenhe", "evaluate", "verdicts", str(first)]
+    command = [*SHENHE, "evaluate", "verdicts", str(first)]
     command += ["--max-false-pass", "0.05", "--against", str(second), "--json", str(figures)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -11,11 +11,9 @@ from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
 from shenhe.formats.caption_recovery import Recovery, recover
 from shenhe.locations import Location
-from shenhe.messages import Answer, ImagePart, Message, Request
+from shenhe.messages import IMAGE_TAG, Answer, ImagePart, Message, Request
 from shenhe.overlays import overlay_path, write_overlay
 from shenhe.stages import caption
-
-IMAGE_TAG = "<image>"
 
 
 @dataclass(slots=True)

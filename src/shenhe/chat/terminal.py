@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-from shenhe.chat.conversation import IMAGE_TAG, Conversation
+from shenhe.chat.conversation import Conversation
 from shenhe.config import Template
 from shenhe.errors import ItemError, RunError, ShenheError, UsageError
 from shenhe.locations import locate
-from shenhe.messages import Answer, FinishReason, ImagePart
+from shenhe.messages import IMAGE_TAG, Answer, FinishReason, ImagePart
 from shenhe.printable import show
 
 PROMPT, MORE = "<<< ", "... "

@@ -52,6 +52,20 @@ def write_provenance(
     write_json(folder / PROVENANCE, content)
 
 
+def is_merge_of(folder: Path, base: CheckpointFiles, adapters: Sequence[CheckpointFiles]) -> bool:
+    """Whether a folder is a merge of these very files, as its record of origin says.
+
+    is_merge_of(Path("merged"), find_checkpoint("base"), [find_adapter("lora")])
+    """
+    try:
+        content = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        origins = [content["base"], *content["adapters"]]
+        recorded = [origin["fingerprint"] for origin in origins]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return recorded == [fingerprint(files) for files in (base, *adapters)]
+
+
 def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON file; it is on disk on return.
 

@@ -13,11 +13,12 @@ ARGS = "args.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainerArgs:
-    """Base and system prompt of training; empty if not recorded."""
+    """Base, system prompt and validation files of training; empty if not recorded."""
 
     path: Path
     model: str
     system: str
+    val_dataset: tuple[str, ...] = ()
 
 
 def read_trainer_args(folder: Path) -> TrainerArgs | None:
@@ -34,11 +35,15 @@ def read_trainer_args(folder: Path) -> TrainerArgs | None:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             model, system = content.get("model"), content.get("system")
+            model = model or content.get("model_id_or_path")
+            listed = content.get("val_dataset")
+            listed = listed if isinstance(listed, list) else [listed]
         except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
         return TrainerArgs(
             path,
             model if isinstance(model, str) else "",
             system.strip() if isinstance(system, str) else "",
+            tuple(filter(lambda name: isinstance(name, str), listed or ())),
         )
     return None

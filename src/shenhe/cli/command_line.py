@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, NoReturn
 from shenhe import __version__
 from shenhe.cli.commands import COMMANDS, Command, load_command
 from shenhe.cli.options import add_options, options_of, read_options
+from shenhe.cli.swift_options import ELSEWHERE, in_own_words, judge
 from shenhe.errors import ShenheError, closest
 from shenhe.options import option, option_class
 from shenhe.printable import printable
@@ -122,20 +123,41 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 def parse(words: Sequence[str]) -> CommandLine:
     """Read a command line, or exit: 0 after --help, 2 with a line that says what is wrong."""
     parser = build_parser(next((word for word in words if word in COMMANDS), ""))
+    words = _in_own_words(words, parser)
     namespace, unknown = parser.parse_known_args(words)
     taken = vars(namespace)
     name = " ".join(filter(None, (taken["command"], taken.get("kind_of_command"))))
     loaded, command_parser = load_command(name), parsers_of(parser)[name]
     ignored = ""
     if unknown:
-        names = _without_values(unknown)
-        ignored = " ".join(f"{name}{command_parser.suggestion(name)}" for name in names)
+        names = list(_without_values(unknown))
         # What stands before a command is the command line's own, whoever the command is for.
-        if not COMMANDS[name].is_swift or any(word in parser._words for word in unknown):
-            parser.error(f"unrecognized arguments: {ignored}")
+        if COMMANDS[name].is_swift and not any(word in parser._words for word in unknown):
+            judged = judge(unknown, name)
+            if judged.refusal:
+                command_parser.error(judged.refusal)
+            names, ignored = judged.unknown, " ".join(judged.ignored)
+        if names:
+            hints = " ".join(f"{name}{command_parser.suggestion(name)}" for name in names)
+            parser.error(f"unrecognized arguments: {hints}")
     options = read_options(loaded.options, namespace)
     debug = read_options(DebugOptions, namespace).debug
     return CommandLine(name, loaded.run, options, debug, ignored)
+
+
+def _in_own_words(words: Sequence[str], parser: Parser) -> Sequence[str]:
+    """Write the words of a command of ms-swift by the names of its options here.
+
+    A command that there is none of here ends in a line that says what does its work.
+    """
+    at = next((n for n, word in enumerate(words) if not word.startswith("-")), len(words))
+    command = words[at] if at < len(words) else ""
+    if remedy := ELSEWHERE.get(command.replace("_", "-")):
+        parser.error(f"{command} is a command of ms-swift, and none here: {remedy}")
+    if command not in COMMANDS or not COMMANDS[command].is_swift:
+        return words
+    flags = parsers_of(parser)[command]._option_string_actions
+    return [*words[: at + 1], *in_own_words(words[at + 1 :], command, flags)]
 
 
 def build_parser(only: str | None = None) -> Parser:

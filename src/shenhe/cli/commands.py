@@ -39,9 +39,10 @@ COMMANDS: Final = {
         "chat",
     ),
     "infer": Command(
-        "chat, by the name and with the options of ms-swift",
-        "shenhe infer --model base --adapters lora --stream true --max_new_tokens 2048",
-        "chat",
+        "answer the rows of a dataset, or chat, by the name and with the options of ms-swift",
+        "shenhe infer --model base --adapters lora --val_dataset val.jsonl"
+        " --result_path answers.jsonl --max_new_tokens 2048",
+        "infer",
         is_swift=True,
     ),
     "caption": Command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ from shenhe.cli.loading import (
 )
 from shenhe.cli.values import ByteSize
 from shenhe.engines.options import Dtype
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.options import Name, option, option_class
 from shenhe.printable import show
 
@@ -52,6 +53,11 @@ class ExportOptions(MergeOptions):
     """Options of a merge by ms-swift's names: what is left out is named by args.json."""
 
     model: Name = option(INFERRED_MODEL_HELP, default="", metavar="BASE")
+    adapters: tuple[Name, ...] = option(
+        "LoRA adapters; demo: the bundled one", default=(), metavar="A"
+    )
+    ckpt_dir: Name | None = option("another name of --adapters", default=None, metavar="A")
+    load_args: bool = option("take the base from the args.json of an adapter", default=True)
     output_dir: Path = option(
         f"{OUTPUT_HELP}; default: ADAPTER-merged",
         default=BESIDE_ADAPTER,
@@ -62,6 +68,7 @@ class ExportOptions(MergeOptions):
     safe_serialization: bool = option(
         "write safetensors; nothing else is written here", default=True
     )
+    exist_ok: bool = option("--overwrite: an earlier merge never stays", default=False)
 
 
 def merge(options: MergeOptions) -> int:
@@ -78,11 +85,21 @@ def export(options: ExportOptions) -> int:
         raise UsageError("export does one thing here: --merge_lora true")
     if not options.safe_serialization:
         raise UsageError("--safe_serialization false: only safetensors are written")
-    model = model_of_args(options.model, options.adapters)
+    if options.ckpt_dir is not None and options.adapters:
+        raise OptionError(
+            "ckpt_dir", options.ckpt_dir, f"say it once: beside {spelled('adapters')}"
+        )
+    adapters = options.adapters or ((options.ckpt_dir,) if options.ckpt_dir else ())
+    if not adapters:
+        raise OptionError("adapters", None, "name what is to be merged")
+    if not options.load_args and not options.model:
+        raise OptionError("model", None, "name the base: args.json is not to be read")
+    model = model_of_args(options.model, adapters)
     output_dir = options.output_dir
     if output_dir is BESIDE_ADAPTER:
-        output_dir = Path(f"{options.adapters[-1].rstrip('/')}-merged")
-    return _merge(options, model, output_dir)
+        output_dir = Path(f"{adapters[-1].rstrip('/')}-merged")
+    overwrite = options.overwrite or options.exist_ok
+    return _merge(replace(options, adapters=adapters, overwrite=overwrite), model, output_dir)
 
 
 def _merge(options: MergeOptions, model: str, output_dir: Path) -> int:

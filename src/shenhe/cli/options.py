@@ -52,7 +52,7 @@ class Option(NamedTuple):
     @property
     def is_switch(self) -> bool:
         """Whether it is given without a value."""
-        return self.hint is bool
+        return _parts(self.hint) == [bool]
 
     @property
     def element(self) -> object:

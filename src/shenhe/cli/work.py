@@ -104,7 +104,11 @@ class TeachingOptions:
     examples: Path | None = option(
         "worked examples that are shown before each question (TOML)", default=None, metavar="FILE"
     )
-    guidance: Path | None = option("written rules of missions (TOML)", default=None, metavar="FILE")
+    guidance: Path | None = option(
+        "written rules of missions: TOML, or the JSON guidance of an older pipeline",
+        default=None,
+        metavar="FILE",
+    )
 
 
 def run_options(work: WorkOptions) -> RunOptions:

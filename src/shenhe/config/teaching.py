@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from shenhe.config.guidance import read_guidance
 from shenhe.config.missions import Mission, Missions, normalize_name
 from shenhe.config.prompts import Example, Prompts, Template
 from shenhe.config.toml_file import Strict, read_toml
@@ -46,20 +47,6 @@ class ExamplesFile(Strict):
     schema_: Literal[1] = Field(alias="schema")
     summarize: list[SummaryExample] = Field(default_factory=list)
     judge: list[VerdictExample] = Field(default_factory=list)
-
-
-class Rules(Strict):
-    """The written rules of a mission."""
-
-    name: str
-    rules: str = Field(min_length=1)
-
-
-class GuidanceFile(Strict):
-    """A file of rules."""
-
-    schema_: Literal[1] = Field(alias="schema")
-    mission: list[Rules] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +92,7 @@ def load_teaching(
     """
     rules: dict[str, str] = {}
     if guidance is not None:
-        for entry in read_toml(guidance, GuidanceFile).mission:
+        for entry in read_guidance(guidance):
             name = _mission_name(guidance, missions, entry.name)
             if name in rules:
                 raise ConfigError(f"{guidance}: mission {entry.name!r} stands twice")

@@ -22,6 +22,7 @@ from transformers.utils import is_flash_attn_2_available
 from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.subject import Subject
+from shenhe.engines.options import attention_name
 from shenhe.errors import spelled
 
 SPARE_BYTES = 1_000_000_000
@@ -126,7 +127,8 @@ def check_device(subject: Subject) -> Iterator[Finding]:
 
 def check_attention(subject: Subject) -> Iterator[Finding]:
     """Check that the attention implementation is installed."""
-    implementation, flash = subject.local.engine.attn_impl, bool(is_flash_attn_2_available())
+    flash = bool(is_flash_attn_2_available())
+    implementation = attention_name(subject.local.engine.attn_impl)
     availability = "flash-attention is installed" if flash else "flash-attention is not installed"
     if implementation.startswith("flash_attention") and not flash:
         problem = f"{spelled('attn_impl', implementation)}: {availability}"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Literal, TypeVar, get_args
 
-from shenhe.errors import OptionError, spelled
+from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.options import Count, Name, Whole, option, option_class
 from shenhe.secrecy import redact_url
 
@@ -16,6 +16,8 @@ EngineName = Literal["local", "vllm", "server", "ray"]
 WorkerName = Literal["local", "vllm", "server"]
 BatchSize = Count | Literal["auto"]
 BATCH_SIZE_HELP = "requests at once; auto: as many as memory allows, or as a server takes"
+FLASH_ATTENTION = ("flash_attn", "flash_attention_2")
+"""A name of ms-swift, and what transformers calls the same."""
 MIN_PIXELS = 32 * 32
 """The area of one token of an image."""
 
@@ -69,6 +71,20 @@ class ModelOptions:
             raise OptionError("max_pixels", self.max_pixels, "must be at least 1024 (32 x 32)")
 
 
+def attention_name(value: str) -> str:
+    """Read the name of an attention, which ms-swift spells in its own way.
+
+    >>> attention_name("flash_attn"), attention_name("sdpa")
+    ('flash_attention_2', 'sdpa')
+
+    Raises: UsageError for a text that is no name.
+    """
+    if not value.strip() or not value.isprintable():
+        raise UsageError("is no name of an attention")
+    own, of_transformers = FLASH_ATTENTION
+    return of_transformers if value == own else value
+
+
 @option_class
 class WeightsOptions:
     """How the weights of a checkpoint are loaded, by an engine that loads them."""
@@ -83,7 +99,9 @@ class LocalOptions(WeightsOptions):
     `speculate` guesses phrases from earlier answers, which changes no answer, only its time.
     """
 
-    attn_impl: str = option("attention of transformers", default="sdpa", metavar="NAME")
+    attn_impl: Annotated[str, attention_name] = option(
+        "attention of transformers; flash_attn: flash_attention_2", default="sdpa", metavar="NAME"
+    )
     quantize: Literal["int8"] | None = option(
         "weights of linear layers in int8, by torchao; adapters are merged in memory first",
         default=None,

@@ -13,6 +13,7 @@ from shenhe.errors import DamagedRowError, RunError
 from shenhe.row_types import CaptionFailure, Failure, utc_now
 from shenhe.rows.fields import label_of, meta_of
 from shenhe.rows.ledger import Json, Ledger, parse_row, read_lines, read_rows, rewrite
+from shenhe.rows.responses import ResponseFailure
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.statements import split_reason
 
@@ -33,7 +34,7 @@ class Failures:
         self._last: dict[str, str | None] = read_sessions(path, key_of)
         self._file = Ledger(path)
 
-    def add(self, key: str, failures: Sequence[Failure | CaptionFailure]) -> None:
+    def add(self, key: str, failures: Sequence[Failure | CaptionFailure | ResponseFailure]) -> None:
         """Append the failures of a group in this session.
 
         Raises: RunError.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from shenhe.rows.fields import group_id_of, label_of, mission_of
 from shenhe.rows.ledger import Json
 from shenhe.shards import first_shard
 from shenhe.values import group_key, photos_key
+
+_STAGE = re.compile(r"(?<=.)_stage_[ab]$", re.IGNORECASE)
 
 
 def rows_file(folder: Path, mission: str) -> Path:
@@ -25,12 +28,18 @@ def failures_file(rows_path: Path) -> Path:
 
 @lru_cache(maxsize=64)  # asked row by row
 def mission_of_file(path: Path) -> str:
-    """Give the mission after which a rows file, or a further shard of one, is named."""
-    return first_shard(path).stem
+    """Give the mission after which a rows file, or a further shard of one, is named.
+
+    Older pipelines write the stage behind it.
+
+    >>> mission_of_file(Path("out/BBU接地线检查_stage_a.jsonl"))
+    'BBU接地线检查'
+    """
+    return _STAGE.sub("", first_shard(path).stem)
 
 
 def key_of(row: Json, mission: str | None = None) -> str:
-    """Give the key of the group, or of the captioned photos, that a row or a failure is about.
+    """Give the key of the group, the captioned photos or the row of a dataset that a row is about.
 
     A row of shenhe names all that makes the key. Another tool's may leave out the label, and the
     mission after which its file is named: `mission`.
@@ -40,6 +49,10 @@ def key_of(row: Json, mission: str | None = None) -> str:
         if mission is None and "label" not in row:
             raise RunError("a row lacks 'label'")
         return group_key(mission_of(row, mission or ""), label_of(row), group_id_of(row))
+    if "dataset" in row and "line" in row:
+        if not isinstance(row.get("id"), str):
+            raise RunError("'id' of a row is no text")
+        return str(row["id"])
     images = row.get("images")
     if images is None:
         raise RunError("a row lacks 'group_id' or 'images'")

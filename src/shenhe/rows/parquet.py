@@ -18,7 +18,9 @@ from shenhe.shards import list_shards
 
 BATCH = 10_000
 _TEXTS = ("group_id", "mission", "label", "verdict", "reason", "status", "raw", "timestamp")
-_COLUMNS: dict[str, pa.DataType] = {name: pa.string() for name in _TEXTS} | {
+_TEXTS_OF_ANSWERS = ("id", "response", "dataset", "finish_reason")
+_COLUMNS: dict[str, pa.DataType] = {name: pa.string() for name in _TEXTS + _TEXTS_OF_ANSWERS} | {
+    "line": pa.int64(),
     "images": pa.list_(pa.string()),
     "per_image": pa.map_(pa.string(), pa.string()),
     "p_pass": pa.float64(),
@@ -71,7 +73,7 @@ def _write(path: Path, target: Path) -> None:
     rows, stamp = read_shard(path), _stamp(path)
     batch = list(islice(rows, BATCH))
     names = dict.fromkeys(batch[0] if batch else ())
-    if "group_id" in names:
+    if "group_id" in names or "dataset" in names:
         names["extra"] = None  # only rows of other tools have it, and a later one may be the first
     fields = [_field(name) for name in names]
     schema = pa.schema(fields, metadata={_STAMP: stamp})
@@ -95,7 +97,14 @@ def _flat(rows: list[Json]) -> Iterator[Json]:
             flat["per_image"] = _items(row["per_image"])
         if "p_pass" in row:
             flat["p_pass"] = known_probability(row["p_pass"])
+        if isinstance(images := row.get("images"), list):
+            flat["images"] = [_path(image) for image in images]
         yield flat
+
+
+def _path(image: object) -> object:
+    """Give the path of a photo, which answers to a dataset have beside its bytes."""
+    return image.get("path") if isinstance(image, dict) else image
 
 
 def _items(lines: object) -> list[tuple[str, object]]:

@@ -29,6 +29,7 @@ from shenhe.rows.foreign import complete, refuse_repeated_keys
 from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, count_lines, parse_row, read_lines
 from shenhe.rows.manifest import manifest_file
+from shenhe.rows.responses import ResponseFailure, ResponseRow
 from shenhe.rows.torn import count_torn_bytes
 from shenhe.shards import first_shard, list_rows_files, list_shards
 
@@ -39,6 +40,7 @@ _KINDS: Final[Mapping[type[Row], str]] = {
     SummaryRow: "a Stage-A row",
     VerdictRow: "a verdict row",
     CaptionRow: "a caption row",
+    ResponseRow: "an answer of infer",
     Failure: "a failure",
 }
 _META: Final = b'"meta"'
@@ -96,7 +98,7 @@ def read_captions(rows_path: Path) -> Iterator[CaptionRow]:
     return _read(rows_path, CaptionRow)
 
 
-def read_failures(path: Path) -> Iterator[Failure | CaptionFailure]:
+def read_failures(path: Path) -> Iterator[Failure | CaptionFailure | ResponseFailure]:
     """Yield the failures of a file, none where there is no such file.
 
     Only the key must be as shenhe writes it: missing texts are empty, unknown keys are ignored.
@@ -275,10 +277,13 @@ def _other_form(path: Path, number: int, kind: type[Row], problem: str) -> RowEr
     return RowError(path, number, f"is not {_KINDS[kind]}: {problem}")
 
 
-def _failure(row: Json) -> Failure | CaptionFailure:
+def _failure(row: Json) -> Failure | CaptionFailure | ResponseFailure:
     """Type a failure whose key was checked."""
     texts = {name: _text(row.get(name)) or "" for name in ("item", "code", "message", "timestamp")}
     optional = {name: _text(row.get(name)) for name in ("raw", "session")}
+    if "dataset" in row and "line" in row and "group_id" not in row:
+        position = {name: row[name] for name in ("id", "dataset", "line")}
+        return ResponseFailure.model_validate(texts | optional | position)
     if "group_id" not in row:
         return CaptionFailure.model_validate(texts | optional | {"images": row["images"]})
     group = {"group_id": group_id_of(row), "mission": mission_of(row), "label": label_of(row)}

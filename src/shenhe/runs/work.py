@@ -16,6 +16,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from shenhe.messages import Answer, PhotoSize, Request
 from shenhe.row_types import CaptionFailure, Failure, Row
+from shenhe.rows.responses import ResponseFailure
 from shenhe.rows.row_index import RowIndex
 
 Item = TypeVar("Item")
@@ -113,7 +114,7 @@ class Record:
 
     key: str
     row: Row | None = None
-    failures: Sequence[Failure | CaptionFailure] = ()
+    failures: Sequence[Failure | CaptionFailure | ResponseFailure] = ()
     settled: bool = True
     inputs_hash: str | None = None
     photos: int = 0
@@ -191,7 +192,7 @@ class Work(ABC, Generic[Item, Value]):
     """
 
     title: str
-    rate_unit: Literal["photos", "groups"] = "groups"
+    rate_unit: Literal["photos", "groups", "rows"] = "groups"
     item_unit: str = "groups"
     backlog: Backlog[Item]
 

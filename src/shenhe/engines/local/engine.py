@@ -21,7 +21,7 @@ from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
-from shenhe.engines.options import LocalOptions
+from shenhe.engines.options import LocalOptions, attention_name
 from shenhe.engines.streaming import StreamedText
 from shenhe.errors import EngineError, ItemError, OptionError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
@@ -62,7 +62,7 @@ class LocalEngine:
             spec.model,
             spec.adapters,
             dtype=spec.engine.dtype,
-            attn_impl=spec.engine.attn_impl,
+            attn_impl=attention_name(spec.engine.attn_impl),
             device=spec.engine.device,
             quantize=spec.engine.quantize,
         )

@@ -16,6 +16,7 @@ from shenhe.rows.keys import key_of, mission_of_file
 from shenhe.rows.ledger import Json, parse_row, read_lines, set_lines_aside, set_torn_end_aside
 from shenhe.rows.manifest import manifest_file
 from shenhe.rows.readers import KeyedRow, read_each
+from shenhe.rows.responses import ResponseRow
 from shenhe.rows.torn import terminate_last_row
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.fsck.faults import Fault
@@ -166,7 +167,7 @@ def _read(path: Path, number: int, line: bytes, mission: str | None) -> tuple[Js
 def _type_of(row: Json) -> type[Row]:
     if "group_id" in row:
         return SummaryRow if "per_image" in row else VerdictRow
-    return CaptionRow
+    return ResponseRow if "dataset" in row and "line" in row else CaptionRow
 
 
 def _find_problem(row: KeyedRow[Row]) -> str:

@@ -1,0 +1,155 @@
+"""`shenhe` in processes that need not import torch and transformers anew: six seconds each.
+
+`SHENHE` is a command for subprocess, as (sys.executable, "-m", "shenhe") is. Each use is a process
+of its own, forked from one that holds the libraries and nothing of shenhe.
+
+    subprocess.run([*SHENHE, "judge", "--help"])
+
+Tests of imports, of encodings and of kills run the plain command.
+"""
+
+from __future__ import annotations
+
+import atexit
+import io
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+LIBRARIES = (
+    "torch",
+    "transformers.models.qwen3_vl.modeling_qwen3_vl",
+    "transformers.models.qwen3_vl.processing_qwen3_vl",
+    "transformers.models.auto.processing_auto",
+    "transformers.models.qwen2.tokenization_qwen2",
+    "peft",
+    "llguidance.hf",
+    "pydantic",
+    "pillow_heif",
+    "PIL.Image",
+    "simplejpeg",
+    "shapely",
+    "aiohttp",
+    "fastapi",
+    "uvicorn",
+    "jinja2",
+)
+
+
+class WarmCommand:
+    """The words of a command; the first use starts the process that holds the libraries."""
+
+    def __init__(self) -> None:
+        self._path = ""
+
+    def __iter__(self) -> Iterator[str]:
+        if not self._path:
+            self._path = _start()
+        yield from (sys.executable, "-I", str(Path(__file__).with_name("warm_client.py")))
+        yield self._path
+
+
+SHENHE = WarmCommand()
+
+
+def _start() -> str:
+    folder = tempfile.TemporaryDirectory(prefix="warm")
+    path = f"{folder.name}/socket"
+    # It ends when its standard input does: with the tests, however they end.
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm", path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"},
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+
+    def end() -> None:
+        server.communicate()
+        folder.cleanup()
+
+    atexit.register(end)
+    return path
+
+
+def _serve(path: str) -> None:
+    """Fork a run for each client; return in the run, ready for its command."""
+    for library in LIBRARIES:
+        import_module(library)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([listener, 0], [], [])
+            if 0 in ready:
+                os._exit(0)
+            client, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                _supervise(client)
+                return
+            client.close()
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+def _supervise(client: socket.socket) -> None:
+    """Run what a client asks for, and kill it when the client is gone; return in the run."""
+    header, descriptors, _, _ = socket.recv_fds(client, 8, 3)
+    content = b""
+    while len(content) < int.from_bytes(header, "big"):
+        content += client.recv(1 << 16)
+    run = json.loads(content)
+    child = os.fork()
+    if child == 0:
+        client.close()
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        _become(run["arguments"], run["folder"], run["environment"])
+        return
+    client.sendall(child.to_bytes(8, "big"))
+    for descriptor in descriptors:
+        os.close(descriptor)
+    ended = os.pidfd_open(child)
+    ready, _, _ = select.select([ended, client], [], [])
+    if ended not in ready:
+        os.kill(child, 9)
+    _, status = os.waitpid(child, 0)
+    with suppress(OSError):
+        client.sendall(status.to_bytes(8, "big"))
+    os._exit(0)
+
+
+def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
+    """Take the words, the folder, the environment and the streams of a client."""
+    sys.argv = ["shenhe", *arguments]
+    os.environ.clear()
+    os.environ |= environment
+    os.chdir(folder)
+    sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(
+            io.BufferedWriter(io.FileIO(number, "wb", closefd=False)),
+            line_buffering=is_line_buffered,
+        )
+        for number, is_line_buffered in ((1, os.isatty(1)), (2, True))
+    )
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
+    from shenhe.cli.main import main
+
+    main()
