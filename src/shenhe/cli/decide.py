@@ -7,9 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shenhe.cli.loading import formats_option
 from shenhe.cli.results import print_counts
 from shenhe.cli.work import StandingOptions, check_promise, verdict_policy
-from shenhe.options import argument, option, option_class, section
+from shenhe.options import Name, argument, option, option_class, section
 from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class DecideOptions:
         "a folder for what is decided anew; an earlier decision there is replaced", metavar="DIR"
     )
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
+    formats: Name = formats_option("", "; default: those that the rows name, else plain")
     policy: StandingOptions = section("deciding", default=StandingOptions())
 
 
@@ -34,18 +36,19 @@ def decide(options: DecideOptions) -> int:
     Raises: OptionError for a folder that holds something else; UsageError for a promise that was
     made for other verdicts; RunError.
     """
-    from shenhe.config import load_missions
+    from shenhe.config import load_formats, load_missions
     from shenhe.runs.decide import DecideFolder, decide_file, find_verdict_files
 
     missions, policy = load_missions(options.missions), verdict_policy(options.policy)
+    formats = load_formats(options.formats) if options.formats else None
     files = find_verdict_files(options.run_dir)
     folder = DecideFolder(options.output_dir, options.run_dir)
-    actual = {file.mission: file.fingerprint(policy, missions) for file in files}
+    actual = {file.mission: file.fingerprint(policy, missions, formats) for file in files}
     check_promise(options.policy, policy, actual)
     codes = []
     with folder.opened({file.path.name for file in files}):
         for file in files:
-            changes = decide_file(file, folder, missions, policy)
+            changes = decide_file(file, folder, missions, policy, formats)
             _print_changes(file.mission, changes)
             failures = folder.stage_b / "*.failures.jsonl"
             codes.append(print_counts(file.mission, "groups", changes.counts, failures))

@@ -60,7 +60,7 @@ def doctor(options: DoctorOptions) -> int:
 
 
 def _subject(options: DoctorOptions) -> Subject:
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.doctor import Subject
     from shenhe.engines.base import is_for
 
@@ -76,9 +76,10 @@ def _subject(options: DoctorOptions) -> Subject:
             raise OptionError("compare", None, problem)
         model = options.compare or spec.model
         compare_with = replace(spec, model=model, adapters=options.compare_adapters)
+    formats = load_formats(load.config.formats)
     return Subject(
         spec,
-        load_prompts(load.config.prompts),
+        load_prompts(load.config.prompts, formats),
         load_missions(load.config.missions),
         tuple(choose_photos(options.photos, PHOTOS)),
         options.max_new_tokens,
@@ -87,6 +88,7 @@ def _subject(options: DoctorOptions) -> Subject:
         options.run,
         compare_with,
         options.load,
+        formats,
     )
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shenhe.checkpoints.check import Finding
+from shenhe.config import formats_by_hash
+from shenhe.doctor.answers import name_formats
 from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, list_photos_at_fault
 from shenhe.doctor.subject import Subject
 from shenhe.errors import spelled
+from shenhe.formats.recognition import AnswerKind
+from shenhe.formats.text_formats import TextFormats
 from shenhe.rows.fields import list_of, meta_of, object_of
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import Json, read_rows
@@ -20,6 +24,8 @@ from shenhe.values import photo_key
 
 MAX_CUT_SHARE = 0.005
 """Maximum share of cut answers: above it the limit is too small for what the model has to say."""
+MAX_TEXTS = 20
+"""Raw answers of an output that are looked at."""
 CUT = "length"
 """Finish reason, and code of a failure, of an answer that the token limit cut."""
 
@@ -31,6 +37,11 @@ class _RowFacts:
     finish_reasons: Counter[str] = field(default_factory=Counter)
     failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     damaged: list[str] = field(default_factory=list)
+    kind: AnswerKind | None = None
+    texts: list[str] = field(default_factory=list)
+    """The first answers, as the model wrote them."""
+    formats: TextFormats | None = None
+    """Those that they were read in, where these are built in."""
 
 
 def check_truncation(subject: Subject) -> Iterator[Finding]:
@@ -46,6 +57,7 @@ def check_truncation(subject: Subject) -> Iterator[Finding]:
         for code, photos in sorted(facts.failed.items()):
             yield from list_photos_at_fault(code, photos, "error")
         yield from list_photos_at_fault(DAMAGED_INSIDE, facts.damaged, "warning")
+        yield from _check_formats(path, facts, subject.formats)
 
 
 def _read_facts(path: Path) -> _RowFacts:
@@ -56,12 +68,35 @@ def _read_facts(path: Path) -> _RowFacts:
             str(object_of(answers, key).get("finish_reason")) for key in answers
         )
         facts.damaged += _describe_damage(row)
+        _keep_texts(facts, row, answers)
     for failure in read_failures(failures_file(path)):
+        if failure.raw is not None and len(facts.texts) < MAX_TEXTS and facts.kind != "verdict":
+            facts.texts.append(failure.raw)  # a verdict that cannot be read stands in its row
         if failure.code == CUT:
             facts.finish_reasons[CUT] += 1
         elif failure.code in REMEDIES and failure.raw is None:  # a model's text is no photo's fault
             facts.failed[failure.code].append(failure.message or failure.item)
     return facts
+
+
+def _keep_texts(facts: _RowFacts, row: Json, answers: Mapping[str, object]) -> None:
+    """Keep the raw answers of a row, and the formats that it names."""
+    if "per_image" in row or "verdict" in row:
+        facts.kind = "summary" if "per_image" in row else "verdict"
+        named = object_of(meta_of(row), "formats").get("hash")
+        facts.formats = formats_by_hash().get(named) if isinstance(named, str) else None
+        texts = [object_of(answers, key).get("raw") for key in answers]
+        room = MAX_TEXTS - len(facts.texts)
+        facts.texts += [text for text in texts if isinstance(text, str)][: max(room, 0)]
+
+
+def _check_formats(path: Path, facts: _RowFacts, formats: TextFormats) -> Iterator[Finding]:
+    """Check whether answers have another format than the one that they were read in."""
+    if facts.kind is None:
+        return
+    other = name_formats(facts.kind, facts.texts, facts.formats or formats, "answers")
+    if other is not None:
+        yield replace(other, message=f"{path}: {other.message}")
 
 
 def _describe_damage(row: Json) -> Iterator[str]:

@@ -240,7 +240,8 @@ class VllmEngine:
         written = tuple(completion.token_ids[:position])
         if parting is None or written != parting.shared:
             return {}
-        top = completion.logprobs[position] if len(completion.logprobs or ()) > position else {}
+        positions = completion.logprobs or ()
+        top = positions[position] if len(positions) > position else {}
         tokens = parting.first
         values = {token: getattr(entry, "logprob", None) for token, entry in top.items()}
         if not are_plausible(values.values()):

@@ -14,6 +14,7 @@ from shenhe.rows.keys import key_of
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.drive import MAX_ATTEMPTS, drive
 from shenhe.runs.observers import Observer, RunInfo
+from shenhe.runs.observers.format_watch import FormatWatch
 from shenhe.runs.observers.progress import RunProgress
 from shenhe.runs.output import Output, open_output
 from shenhe.runs.work import Backlog, CurrentKeys, Item, Job, Value, Work
@@ -92,7 +93,7 @@ def run(
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
     with _open(work, output, counts) as rows, ExitStack() as stack:
         info = _describe(work, counts, options.limit)
-        observers = (RunProgress(), *watch)
+        observers: tuple[Observer, ...] = (RunProgress(), *_format_watch(work), *watch)
         for observer in observers:
             observer.began(info)
             stack.callback(observer.ended, info)
@@ -106,6 +107,11 @@ def run(
             for record in work.closing_records(rows.done):
                 rows.write(record)
     return counts
+
+
+def _format_watch(work: Work[Item, Value]) -> Iterator[FormatWatch]:
+    if work.answers is not None:
+        yield FormatWatch(work.answers)
 
 
 def _open(

@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.config import Missions
 from shenhe.errors import RunError
 from shenhe.files import whole_file
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
@@ -28,7 +29,7 @@ from shenhe.rows.torn import count_torn_bytes
 from shenhe.runs.decide.changes import Changes
 from shenhe.runs.decide.folder import STAGE, DecideFolder
 from shenhe.runs.decide.groups import Groups
-from shenhe.runs.decide.passes import Pass
+from shenhe.runs.decide.passes import Pass, Reading
 from shenhe.runs.decide.workers import write_all
 from shenhe.runs.deciding import MissionPolicy, policy_of_mission
 from shenhe.runs.verdict_policy import VerdictPolicy
@@ -53,18 +54,33 @@ class VerdictFile:
     options: Mapping[str, object]
     stage_a: Mapping[str, object]
 
-    def decided_options(self, policy: MissionPolicy) -> dict[str, object]:
-        """List the options of these verdicts once a policy has decided them."""
+    def decided_options(
+        self, policy: MissionPolicy, formats: TextFormats | None = None
+    ) -> dict[str, object]:
+        """List the options of these verdicts once a policy has decided them.
+
+        `formats` are those that texts are read in, if not as the rows say.
+        """
         kept = {name: self.options[name] for name in self.options.keys() - DECIDED_ANEW}
+        if formats is not None:
+            kept.pop("formats", None)
+            kept |= formats.decisive_options
         named = {"stage": STAGE, "mission": self.mission, "rows": str(self.path.absolute())}
         return {**kept, **policy.decisive_options, **named}
 
-    def fingerprint(self, policy: VerdictPolicy, missions: Missions) -> Fingerprint:
+    def reading(self, formats: TextFormats | None) -> Reading:
+        """Tell how texts are read; of several votes not all texts are known."""
+        is_one_vote = self.options.get("votes", 1) == 1
+        return Reading(formats or PLAIN, formats if is_one_vote else None)
+
+    def fingerprint(
+        self, policy: VerdictPolicy, missions: Missions, formats: TextFormats | None = None
+    ) -> Fingerprint:
         """Make the fingerprint of these verdicts once a policy has decided them."""
         configured = missions.find(self.mission)
         rules = configured.evidence if configured else None
         of_mission = policy_of_mission(policy, self.mission, rules)
-        return fingerprint_of_options(self.decided_options(of_mission), self.stage_a)
+        return fingerprint_of_options(self.decided_options(of_mission, formats), self.stage_a)
 
 
 def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
@@ -92,9 +108,16 @@ def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
 
 
 def decide_file(
-    file: VerdictFile, folder: DecideFolder, missions: Missions, policy: VerdictPolicy
+    file: VerdictFile,
+    folder: DecideFolder,
+    missions: Missions,
+    policy: VerdictPolicy,
+    formats: TextFormats | None = None,
 ) -> Changes:
     """Decide a file of verdicts anew; a group has one row, in the order of the file.
+
+    Texts are read in the formats that their rows name. `formats` are those of texts of other tools,
+    and of those that could not be read: of one answer a group, not of several votes.
 
     Raises: RunError if it cannot be read, or the disk refuses what was decided.
 
@@ -103,13 +126,13 @@ def decide_file(
     """
     rows_path = folder.stage_b / file.path.name
     with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy)) as groups:
-        manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission)))
+        manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission), formats))
         counts = RunCounts()
         manifest.write(counts, "running")
         repeats: Mapping[str, DuplicateRows] = {}
         with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
             while True:
-                one_pass = Pass(file.path, groups, utc_now(), repeats)
+                one_pass = Pass(file.path, groups, utc_now(), repeats, file.reading(formats))
                 with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
                     if repeats:
                         one_pass.write(rows_to, failures_to)
