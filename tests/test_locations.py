@@ -133,12 +133,17 @@ def test_exports_of_photos_in_a_store(
         write_export(
             format_name, read_annotations(rows), tmp_path / format_name, LABELS["category"]
         )
+    write_export(
+        "training", read_annotations(rows), tmp_path / "training.jsonl", LABELS["category"]
+    )
     (task,) = json.loads((tmp_path / "label-studio" / "tasks.json").read_text(encoding="utf-8"))
     assert task["data"]["image"] == image
     (copy,) = (tmp_path / "labelme").glob("*.jp*")
     assert copy.read_bytes() == photo.read_bytes()
-    (row,) = map(json.loads, (tmp_path / "training").read_text(encoding="utf-8").splitlines())
+    (row,) = map(json.loads, (tmp_path / "training.jsonl").read_text("utf-8").splitlines())
     assert row["images"] == [image]
+    (row,) = map(json.loads, (tmp_path / "training/train.jsonl").read_text("utf-8").splitlines())
+    assert (tmp_path / "training" / row["images"][0]).read_bytes() == photo.read_bytes()
 
 
 def test_what_cannot_be_reached_is_said(

@@ -90,7 +90,8 @@ def _serve(path: str) -> None:
         listener.listen()
         print("ready", flush=True)
         while True:
-            ready, _, _ = select.select([listener, 0], [], [])
+            watched: list[socket.socket | int] = [listener, 0]
+            ready, _, _ = select.select(watched, [], [])
             if 0 in ready:
                 os._exit(0)
             client, _ = listener.accept()
@@ -123,7 +124,8 @@ def _supervise(client: socket.socket) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
     ended = os.pidfd_open(child)
-    ready, _, _ = select.select([ended, client], [], [])
+    watched: list[socket.socket | int] = [ended, client]
+    ready, _, _ = select.select(watched, [], [])
     if ended not in ready:
         os.kill(child, 9)
     _, status = os.waitpid(child, 0)

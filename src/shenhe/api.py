@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from shenhe.config import load_formats, load_missions, load_prompts, load_teaching
 from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.choice import choose_engine
 from shenhe.engines.create import create_engine
 from shenhe.engines.options import (
     ClusterOptions,
@@ -20,7 +21,6 @@ from shenhe.engines.options import (
     ServerOptions,
     VllmOptions,
     WorkerName,
-    choose_engine,
 )
 from shenhe.errors import ItemError, OptionError, UsageError
 from shenhe.formats.text_formats import PLAIN, TextFormats
@@ -242,6 +242,7 @@ def load(
     constrain: bool = True,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    repetition_penalty: float = 1.0,
     seed: int = 0,
     max_pixels: int | None = None,
     engine: EngineName = "local",
@@ -249,6 +250,7 @@ def load(
     attn_impl: str = "sdpa",
     quantize: Literal["int8"] | None = None,
     device: str = "auto",
+    devices: Sequence[str] = (),
     speculate: bool = False,
     base_url: str | None = None,
     request_timeout: float = 600.0,
@@ -256,6 +258,7 @@ def load(
     photo_packing: Literal["png", "bmp"] | None = None,
     local_media: bool = False,
     tower_lora: bool = False,
+    processor: str | None = None,
     vllm_options: Sequence[str] = (),
     ray_address: str | None = None,
     ray_engine: WorkerName = "local",
@@ -290,9 +293,11 @@ def load(
             photo_packing=photo_packing,
             local_media=local_media,
             tower_lora=tower_lora,
+            processor=processor,
         ),
         VllmOptions(dtype=dtype, vllm_options=tuple(_several("vllm_options", vllm_options))),
         ClusterOptions(ray_address=ray_address, ray_workers=ray_workers),
+        tuple(map(str, _several("devices", devices))),
     )
     spec = EngineSpec(
         model=str(model),
@@ -301,6 +306,7 @@ def load(
         constrain=constrain,
         temperature=temperature,
         top_p=top_p,
+        repetition_penalty=repetition_penalty,
         seed=seed,
         max_pixels=max_pixels,
         engine=options,

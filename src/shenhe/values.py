@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Final, Literal, TypeVar
 
 from shenhe.geometry import Shape, Size
@@ -84,13 +84,15 @@ class Caption:
 class Annotation:
     """The objects of one photo, named by a model or by people. Units: shapes in the 0-1000 frame.
 
-    `size_wh` is that of the upright original, in pixels.
+    `size_wh` is that of the upright original, in pixels. `extra` is what another tool said of the
+    photo, which training rows carry on.
     """
 
     image: Location
     size_wh: Size
     objects: tuple[CaptionObject, ...]
     summary: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

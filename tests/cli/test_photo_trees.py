@@ -96,3 +96,55 @@ def test_a_run_over_an_odd_tree(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert _run(tmp_path, tmp_path / "tree") == 1
     again = capsys.readouterr().err
     assert "1 groups done, 1 of them before, 1 failed, 1 undecided" in again
+
+
+def test_choices_are_told_before_a_model_is_loaded(
+    make_group: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(5):
+        make_group(f"QC-{number}", "1.jpg", label="OK")
+    make_group("QC-1", "1.jpg", label="审核不通过")
+    (tmp_path / "labels.toml").write_text('pass = ["ok"]', encoding="utf-8")
+    (tmp_path / "noisy.txt").write_text("QC-4::pass\nQC-5\nBBU接地线检查::QC-6\n", "utf-8")
+    labels = ["--label-folders", str(tmp_path / "labels.toml")]
+    sample = ["--sample", "4", "--sample-failed", "2", "--exclude", str(tmp_path / "noisy.txt")]
+    root = tmp_path / "tree"
+    arguments = ["--mission", MISSION, *labels, *sample, "--model", "absent"]
+    for command in ("summarize", "run"):
+        assert _run(tmp_path, root, *arguments, command=command) == 2
+        said = capsys.readouterr().err
+        assert f"{MISSION}: a sample of 3 groups: 2 of 4 passed, 1 of 1 failed; 1 excluded" in said
+        assert "1 failed groups are there, 2 were asked for: all of them are taken" in said
+        assert f"warning: --exclude: not in {root}: QC-5\n" in said
+        assert said.splitlines()[-1].startswith("shenhe: --model absent: no such folder")
+    assert _run(tmp_path, root, *arguments, "--dry-run") == 0
+    assert f"{MISSION}: would do 3 groups (3 photos)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--sample-failed", "2"], "--sample-failed 2: say how many in all: --sample"),
+        (["--sample", "1", "--sample-failed", "2"], "more than the whole sample, which is 1"),
+        (["--exclude", "absent.txt"], "absent.txt: cannot be read"),
+        (["--label-folders", "absent.toml"], "absent.toml: cannot be read"),
+        (["--group-pattern", "QC"], "--group-pattern QC: needs a group of the name group"),
+        (["--guidance", "absent.toml"], "absent.toml: cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("command", ["summarize", "run"])
+def test_what_cannot_be_chosen_ends_before_a_model_is_loaded(
+    make_group: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    more: list[str],
+    said: str,
+) -> None:
+    make_group("QC-1", "1.jpg")
+    arguments = ["--mission", MISSION, "--model", "absent", *more]
+    assert _run(tmp_path, tmp_path / "tree", *arguments, command=command) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()

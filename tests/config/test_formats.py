@@ -87,7 +87,7 @@ def test_what_is_unclear_is_refused_in_one_line(
     tmp_path: Path, table: str, lines: str, words: str
 ) -> None:
     text = f"schema = 1\n[{table}]\n{lines}\n" if table else "[summary]\n"
-    with pytest.raises(ConfigError, match="house.toml") as caught:
+    with pytest.raises(ConfigError, match=r"house\.toml") as caught:
         load_formats(_file(tmp_path, text))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)

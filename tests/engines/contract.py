@@ -3,7 +3,8 @@
     python -m tests.engines.contract vllm [--model PATH]     # a JSON line for each check
 
 A new engine joins by one line there. Without pytest, so that it runs in the environment of any
-engine: tests/engines/test_contract.py runs local and server, tests/peers/test_contract.py the rest.
+engine: tests/engines/test_contract.py runs those that need nothing else,
+tests/peers/test_contract.py the rest.
 """
 
 from __future__ import annotations
@@ -19,8 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines.base import RETRY_TEMPERATURES, Engine, EngineSpec
-from shenhe.engines.options import LocalOptions, RayOptions, ServerOptions, VllmOptions
+from shenhe.engines.base import RETRY_TEMPERATURES, Engine, EngineSpec, PacedEngine
+from shenhe.engines.options import (
+    DevicesOptions,
+    LocalOptions,
+    RayOptions,
+    ServerOptions,
+    VllmOptions,
+)
 from shenhe.errors import EngineError, ItemError, PhotoError
 from shenhe.messages import Answer, Message, Request, RequestFailed
 from shenhe.stages import summary, verdict
@@ -256,6 +263,22 @@ def server(_: str) -> Iterator[Subject]:
 
 
 @contextmanager
+def llama_cpp(model: str) -> Iterator[Subject]:
+    """The server engine before llama.cpp, whose process is killed."""
+    from recipes.llama_cpp.convert import convert
+    from shenhe.engines.server import ServerEngine
+    from tests.servers import llama_cpp as llama
+
+    with tempfile.TemporaryDirectory() as folder:
+        convert(model, Path(folder), "f32")
+        with llama.llama_cpp(Path(folder), "--slots", "2", "--context", "4096") as served:
+            options = ServerOptions(base_url=served.url, server_patience=0.5)
+            spec = EngineSpec(model=llama.MODEL, batch_size=4, engine=options)
+            with closing(ServerEngine(spec)) as engine:
+                yield Subject(engine, "长" * MAX_LENGTH, served.process.kill)
+
+
+@contextmanager
 def vllm(model: str) -> Iterator[Subject]:
     """vLLM in this process; its own processes are killed."""
     import psutil
@@ -300,7 +323,28 @@ def ray(model: str) -> Iterator[Subject]:
         ray_library.shutdown()
 
 
-def _die(spec: object) -> Engine:
+@contextmanager
+def devices(model: str) -> Iterator[Subject]:
+    """Two workers on the CPU of this machine; they and all that replace them die."""
+    from shenhe.engines.create import create_paced_engine
+    from shenhe.engines.devices import DevicesEngine
+    from tests.engines.contract import _die  # by a name that workers can import
+
+    options = DevicesOptions(devices=("cpu,cpu",), worker=LocalOptions(dtype="float32"))
+    engine = DevicesEngine(
+        EngineSpec(model=model, batch_size=4, engine=options), create_paced_engine
+    )
+
+    def kill() -> None:
+        for worker in engine._workers:
+            worker._start = replace(worker._start, create=_die)
+            worker.kill()
+
+    with closing(engine):
+        yield Subject(engine, "<|image_pad|>", kill)
+
+
+def _die(spec: object) -> PacedEngine:
     """End the process of a worker."""
     os._exit(1)
 
@@ -308,8 +352,10 @@ def _die(spec: object) -> Engine:
 FACTORIES: dict[str, Callable[[str], AbstractContextManager[Subject]]] = {
     "local": local,
     "server": server,
+    "llama.cpp": llama_cpp,
     "vllm": vllm,
     "ray": ray,
+    "devices": devices,
 }
 
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
+from shenhe.engines.base import EngineSpec
+from shenhe.engines.local.engine import LocalEngine
 from tests.engines import contract
 from tests.engines.contract import CHECKS, FACTORIES, Subject
 from tests.scripted import ScriptedEngine
 
 
-@pytest.fixture(scope="module", params=["local", "server"])
+@pytest.fixture(scope="module", params=["local", "server", "llama.cpp", "devices"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with FACTORIES[request.param]("demo") as subject:
         yield subject
+
+
+@pytest.mark.parametrize("subject", ["devices"], indirect=True)
+def test_devices_answer_as_one_engine_does(subject: Subject, engine: LocalEngine) -> None:
+    """Greedy or sampled: a request's answer is its own, whichever worker gives it."""
+    requests = contract.line_requests()
+    requests += [replace(request, key=f"{request.key}v", temperature=4.0) for request in requests]
+    one = LocalEngine(EngineSpec(model="demo", batch_size=4, engine=engine.spec.engine))
+    expected = contract.texts_by_key(one, requests)
+    assert contract.texts_by_key(subject.engine, requests) == expected
+    assert any(expected[f"k{n}v"] != expected[f"k{n}"] for n in range(len(contract.PHOTOS)))
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,6 +17,7 @@ from pycocotools.coco import COCO
 from shenhe.errors import UsageError
 from shenhe.exports import FORMATS, write_export
 from shenhe.exports.labels import whole_desc
+from shenhe.formats import caption
 from shenhe.formats.desc import category
 from shenhe.geometry import Box, Size
 from shenhe.intake import read_annotations
@@ -51,23 +53,26 @@ def _upright(path: Path) -> Image.Image:
 
 # pycocotools has not followed numpy's newer rules.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_coco_opens_in_pycocotools(annotation: Annotation, tmp_path: Path) -> None:
-    losses = write_export("coco", [annotation], tmp_path / "c.json", category)
+@pytest.mark.parametrize("name", ["c.json", "c"])
+def test_coco_opens_in_pycocotools(name: str, annotation: Annotation, tmp_path: Path) -> None:
+    output = tmp_path / name
+    losses = write_export("coco", [annotation], output, category)
     assert [count for count in losses.values() if count] == [1]
-    coco = COCO(str(tmp_path / "c.json"))
+    file = output if output.is_file() else output / "annotations" / "instances_default.json"
+    coco = COCO(str(file))
     (image,) = coco.loadImgs(coco.getImgIds())
     assert Size(image["width"], image["height"]) == SIZE
     names = {item["id"]: item["name"] for item in coco.loadCats(coco.getCatIds())}
     objects = coco.loadAnns(coco.getAnnIds())
-    photo = _upright(Path(image["file_name"]))
+    photo = _upright(output / "images" / image["file_name"])  # an absolute name stays as it is
     for item, original in zip(objects, THINGS, strict=True):
-        name = names[item["category_id"]]
-        assert item["desc"] == original.desc
+        label = names[item["category_id"]]
+        assert item["desc"] == item["attributes"]["desc"] == original.desc
         x, y, w, h = item["bbox"]
         assert 0 <= x <= x + w <= SIZE.width
         assert 0 <= y <= y + h <= SIZE.height
         flat = item.get("polyline") or (item["segmentation"] or [[x, y, x + w, y + h]])[0]
-        _check_on_thing(photo, name, [list(p) for p in zip(flat[::2], flat[1::2], strict=True)])
+        _check_on_thing(photo, label, [list(p) for p in zip(flat[::2], flat[1::2], strict=True)])
     quad = objects[1]
     assert coco.annToMask(quad).sum() == pytest.approx(quad["area"], rel=0.03)
 
@@ -118,7 +123,10 @@ def test_one_json_beside_each_photo(tool: str, annotation: Annotation, tmp_path:
 def test_label_studio(annotation: Annotation, tmp_path: Path) -> None:
     write_export("label-studio", [annotation], tmp_path / "s", whole_desc)
     (task,) = _json(tmp_path / "s" / "tasks.json")
-    assert unquote(task["data"]["image"]).endswith(f"?d={str(annotation.image)[1:]}")
+    assert task["data"].keys() == {"image", "width", "height"}
+    name = unquote(task["data"]["image"]).removeprefix("/data/local-files/?d=")
+    with Image.open(tmp_path / "s" / name) as stored:
+        assert stored.size == SIZE
     results = task["predictions"][0]["result"]
     assert [item["type"] for item in results if item["type"] != "textarea"] == [
         *("rectanglelabels", "polygonlabels", "vectorlabels"),
@@ -165,11 +173,10 @@ def test_hostile_descs_missing_photos_and_points_beyond_the_edge(name: str, tmp_
     gone = Annotation(tmp_path / "gone.jpg", Size(100, 100), (item,))
     empty = Annotation(paint(tmp_path / "e.jpg").image, SIZE, ())
     losses = write_export(name, [gone, empty], tmp_path / "out", whole_desc)
-    if name in ("yolo-obb", "labelme", "x-anylabeling"):
-        assert losses["photos that cannot be opened (missing): their labels are there alone"] == 1
+    assert losses["photos that cannot be opened (missing): their labels are there alone"] == 1
     files = [path for path in (tmp_path / "out", *(tmp_path / "out").rglob("*")) if path.is_file()]
     for path in files:
-        if path.suffix == ".json" or name == "coco":
+        if path.suffix == ".json":
             _json(path)
         elif path.suffix == ".xml":
             ET.fromstring(path.read_text(encoding="utf-8"))
@@ -192,6 +199,46 @@ def test_an_existing_output_is_refused_and_kept(name: str, tmp_path: Path) -> No
     assert _contents(output) == before
     write_export(name, [annotation], output, category, overwrite=True)
     assert _contents(output) == before
+
+
+@pytest.mark.parametrize("copy_photos", [False, True])
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_folder_can_be_sent_as_it_is(name: str, copy_photos: bool, tmp_path: Path) -> None:
+    """No name and no link leads out of it, and photos of one name stay apart."""
+    first, second = (paint(tmp_path / "站点" / folder / "a b.jpg") for folder in "甲乙")
+    output = tmp_path / "out"
+    written = [first, second, first, replace(second, objects=())]
+    losses = write_export(name, written, output, category, copy_photos=copy_photos)
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert not any(path.is_symlink() for path in files)
+    assert not any(str(tmp_path).encode() in path.read_bytes() for path in files)
+    stored = [path for path in files if path.suffix == ".jpg"]
+    assert len(stored) == 2
+    linked = {path.stat().st_ino for path in stored} == {
+        item.image.stat().st_ino for item in (first, second) if isinstance(item.image, Path)
+    }
+    assert linked is not copy_photos
+    if name not in ("training", "messages"):
+        assert losses["rows about a photo that an earlier row is about: the first counts"] == 1
+    before = {item.image: Path(str(item.image)).read_bytes() for item in (first, second)}
+    write_export(name, written, output, category, overwrite=True)
+    assert {image: Path(str(image)).read_bytes() for image in before} == before
+
+
+def test_conversations_to_train_from(tmp_path: Path) -> None:
+    annotation = paint(tmp_path / "a.jpg")
+    thin = replace(annotation, objects=(CaptionObject(Box(10.1, 0, 10.4, 9), "a"),))
+    losses = write_export("messages", [annotation, thin], tmp_path / "m", category)
+    assert losses == {"photos whose caption breaks its format (geometry): left out": 1}
+    (row,) = map(json.loads, (tmp_path / "m" / "train.jsonl").read_text("utf-8").splitlines())
+    user, assistant = row["messages"]
+    assert (user["role"], user["content"].count("<image>")) == ("user", 1)
+    assert (tmp_path / "m" / row["images"][0]).is_file()
+    assert caption.parse(assistant["content"]).photos == (THINGS,)
+    (info,) = _json(tmp_path / "m" / "dataset_info.json").values()
+    assert (tmp_path / "m" / info["file_name"]).is_file()
+    (back,) = read_annotations(tmp_path / "m" / "train.jsonl")
+    assert (back.objects, back.size_wh) == (THINGS, SIZE)
 
 
 def _fails(call: Callable[[], object]) -> None:

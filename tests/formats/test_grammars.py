@@ -17,23 +17,27 @@ from shenhe.checkpoints import find_checkpoint
 from shenhe.errors import FormatError
 from shenhe.formats import caption, grammars, summary, verdict
 from shenhe.formats.closing import close_truncated
+from shenhe.formats.gbnf import to_gbnf
 from shenhe.formats.repetition import LINE_LOOP, is_repeating
 from shenhe.geometry import Box, Line
 from shenhe.messages import Grammar
 from shenhe.values import Caption, CaptionObject, Judgement
+from tests.formats.gbnf_matcher import matches
 
 TOKENIZER = AutoTokenizer.from_pretrained(find_checkpoint("demo").folder)
 READER = from_tokenizer(TOKENIZER)
 
 
 def takes(grammar: Grammar, text: str) -> bool:
-    """Whether a text is what the grammar asks for, whole."""
+    """Whether a text is what the grammar asks for, whole: as Lark, and as llama.cpp has it."""
     matcher = LLMatcher(READER, grammar.lark)
     assert not matcher.get_error()
     tokens = TOKENIZER(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return matcher.validate_tokens(tokens) == len(tokens) and (
+    taken = matcher.validate_tokens(tokens) == len(tokens) and (
         bool(matcher.consume_tokens(tokens)) and bool(matcher.is_accepting())
     )
+    assert matches(to_gbnf(grammar.lark), text) == taken
+    return taken
 
 
 NUMBER = st.integers(0, 1000)

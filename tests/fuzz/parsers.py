@@ -33,7 +33,7 @@ from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, photo_key
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()
-RRU = load_missions(Path(__file__).parent.parent / "stages" / "rru_missions.toml")
+RRU = load_missions(Path(__file__).parents[2] / "examples" / "rru" / "missions.toml")
 
 
 def _text(data: bytes) -> str:

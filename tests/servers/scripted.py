@@ -37,6 +37,7 @@ KINDS = PROBE, HALF, ONCE = "probe-", "half-", "once-"
 PROBE_TOKENS, PROBE_TEXT = 16, "ok7ok7"
 FIELDS = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "seed", "stream"})
 EXTRAS = frozenset({"skip_special_tokens", "repetition_penalty"})
+OF_LLAMA_CPP = frozenset({"repeat_penalty", "repeat_last_n", "top_k", "min_p"})
 
 
 class Server:
@@ -70,9 +71,12 @@ class Server:
             names = [MODEL]
             if self.options.odd:
                 names += (kind + name for kind in ("", *KINDS) for name in MALFORMATIONS)
-            entries = [{"id": name, "object": "model", "owned_by": "tests"} for name in names]
+            own = {"object": "model", "owned_by": self.options.owner}
+            entries = [{"id": name} | own | json.loads(self.options.entry) for name in names]
             listing = {"null": None, "empty": [], "odd": [None, 7, {"id": 7}, {"x": "y"}, "z"]}
             return self.send(writer, {"data": listing.get(self.options.listing, entries)})
+        if path in ("/props", "/get_model_info") and self.options.told:
+            return self.send(writer, json.loads(self.options.told))
         if path == "/counts":
             return self.send(writer, dict(self.counts) | {"most": self.max_active})
         if path == "/last":
@@ -91,6 +95,8 @@ class Server:
         accepted = set(FIELDS)
         if options.form:
             accepted |= {options.form, *EXTRAS, "logprobs", "top_logprobs"}
+        if options.owner == "llamacpp":
+            accepted |= OF_LLAMA_CPP
         if unknown := request.keys() - accepted:
             self.counts["refused"] += 1
             message = f"unexpected keys: {sorted(unknown)}"
@@ -156,9 +162,10 @@ class Server:
         text = line if photos else f"{ruling}\n理由: {digest[:6]}"
         constraint = request.get(self.options.form)
         regex = constraint["regex"] if isinstance(constraint, dict) else constraint
-        if regex == PROBE_TEXT:
-            text = PROBE_TEXT
         finish = "length" if request["max_tokens"] == 7 else "stop"
+        if regex in (PROBE_TEXT, f'root ::= "{PROBE_TEXT}"'):
+            text = PROBE_TEXT + self.options.behind
+            finish = "length" if self.options.behind else "stop"
         top_tokens = [
             {"token": token, "logprob": -0.1 - at, "bytes": list(token.encode())}
             for at, token in enumerate(("通过", "通", "嗯"))
@@ -224,10 +231,16 @@ async def main() -> None:
     parser.add_argument("--stall", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--form", help="the field that constrains an answer to a regex")
+    parser.add_argument("--owner", default="tests", help="whose models they are said to be")
     parser.add_argument("--key", help="the only valid key")
     parser.add_argument("--status", type=int, help="answer every photo with this status")
     parser.add_argument("--max-length", type=int, help="refuse a prompt of more characters")
     parser.add_argument("--listing", help="how the list of models is malformed")
+    parser.add_argument("--entry", default="{}", help="JSON of a model's entry in the list")
+    parser.add_argument(
+        "--told", help="JSON of what it tells elsewhere, as llama.cpp and SGLang do"
+    )
+    parser.add_argument("--behind", default="", help="what an answer has behind its grammar's end")
     parser.add_argument("--odd", action="store_true", help="list the models of malformations")
     parser.add_argument("--retry-after", help="the Retry-After of that status")
     server = Server(parser.parse_args())

@@ -29,7 +29,7 @@ class Case(TypedDict):
 CASES: list[Case] = [
     json.loads(row) for row in (HERE / "evidence_lines.jsonl").read_text("utf-8").splitlines()
 ]
-MISSIONS = load_missions(HERE / "rru_missions.toml")
+MISSIONS = load_missions(HERE.parent.parent / "examples" / "rru" / "missions.toml")
 
 
 def _name(case: Case) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from shenhe.checkpoints.foreign_code import refuse_foreign_code
 from shenhe.errors import AdapterError, CheckpointError, spelled
-from shenhe.photos import PixelBudget
 
 DEMO = "demo"
 DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "checkpoint"
@@ -44,7 +43,7 @@ def find_checkpoint(name: str) -> CheckpointFiles:
     folder = DEMO_FOLDER / "base" if name == DEMO else Path(name)
     if not folder.is_dir():
         raise CheckpointError(f"{spelled('model', name)}: no such folder")
-    config = _read_json(folder / "config.json", CheckpointError)
+    config = read_object(folder / "config.json", CheckpointError)
     if (folder / "adapter_config.json").exists():
         if not config:
             raise CheckpointError(
@@ -79,7 +78,7 @@ def find_adapter(name: str) -> CheckpointFiles:
     folder = DEMO_FOLDER / "adapter" if name == DEMO else Path(name)
     if not folder.is_dir():
         raise AdapterError(f"{spelled('adapters', name)}: no such folder")
-    if not _read_json(folder / "adapter_config.json", AdapterError):
+    if not read_object(folder / "adapter_config.json", AdapterError):
         inside = sorted(path.parent.name for path in folder.glob("*/adapter_config.json"))
         hint = f"; adapters lie in it: {', '.join(inside)}" if inside else ": not an adapter"
         raise AdapterError(f"{spelled('adapters', name)}: adapter_config.json is missing{hint}")
@@ -87,19 +86,6 @@ def find_adapter(name: str) -> CheckpointFiles:
     tower = folder / TOWER
     towers = (tower,) if tower.is_file() else ()
     return CheckpointFiles(folder, _find_weights(folder, "adapter_model", AdapterError) + towers)
-
-
-def read_budget(files: CheckpointFiles) -> PixelBudget:
-    """Read the range of pixels that a checkpoint resizes photos to.
-
-    Raises: CheckpointError.
-    """
-    path = files.folder / "preprocessor_config.json"
-    size = _read_json(path, CheckpointError).get("size", {})
-    try:
-        return PixelBudget(int(size["shortest_edge"]), int(size["longest_edge"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: gives no size: {error!r}") from error
 
 
 def fingerprint(*parts: CheckpointFiles) -> str:
@@ -128,7 +114,7 @@ def fingerprint(*parts: CheckpointFiles) -> str:
 def _find_weights(folder: Path, stem: str, error: type[CheckpointError]) -> tuple[Path, ...]:
     index = folder / f"{stem}.safetensors.index.json"
     if index.exists():
-        shards = _read_json(index, error).get("weight_map")
+        shards = read_object(index, error).get("weight_map")
         if not isinstance(shards, dict) or not all(isinstance(n, str) for n in shards.values()):
             raise error(f"{index}: weight_map does not say which tensor lies in which file")
         names = set(shards.values())
@@ -151,7 +137,7 @@ def _find_weights(folder: Path, stem: str, error: type[CheckpointError]) -> tupl
     return paths
 
 
-def _read_json(path: Path, error: type[CheckpointError]) -> dict[str, Any]:
+def read_object(path: Path, error: type[CheckpointError]) -> dict[str, Any]:
     """Read a JSON object; a missing file is an empty one."""
     if not path.exists():
         return {}

@@ -12,7 +12,7 @@ from shenhe.cli.loading import (
     with_model_of_args,
 )
 from shenhe.cli.values import PhotoLocation
-from shenhe.errors import OptionError
+from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, option, option_class, section
 from shenhe.printable import show
 
@@ -68,6 +68,9 @@ def talk(
 
     config = load.config
     template = load_prompts(config.prompts, load_formats(config.formats)).caption
+    if load.devices:
+        problem = f"one answer at a time takes one device: {spelled('device', 'cuda:0')}"
+        raise OptionError("devices", ",".join(load.devices), problem)
     for path in question.image:
         if isinstance(path, Path) and not path.is_file():
             raise OptionError("image", path, "no such photo")

@@ -113,8 +113,8 @@ COMMANDS: Final = {
         "doctor",
     ),
     "convert": Command(
-        "captions in the formats of labelling tools",
-        "shenhe convert out/captions.jsonl --format coco --output out/coco.json",
+        "captions in the formats of labelling tools and trainers, and corrected labels back",
+        "shenhe convert out/captions.jsonl --format labelme --output out/labelme",
         "convert",
     ),
     "evaluate": Command(

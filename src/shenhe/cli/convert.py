@@ -1,45 +1,95 @@
-"""`shenhe convert`: captions in the formats of labelling tools."""
+"""`shenhe convert`: captions in the formats of labelling tools, and labels back from them."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.results import print_faults, print_lost
 from shenhe.options import argument, option, option_class
 from shenhe.printable import show
 
-ExportFormat = Literal["coco", "yolo-obb", "labelme", "x-anylabeling", "label-studio", "training"]
+if TYPE_CHECKING:
+    from shenhe.exports import Conversation
+
+ExportFormat = Literal[
+    "coco", "yolo-obb", "labelme", "x-anylabeling", "label-studio", "training", "messages"
+]
+Source = Literal["auto", "rows", "label-studio", "x-anylabeling", "labelme", "coco", "cvat"]
+PHOTOS_HELP = "look for photos below it first, by their names; else beside the file that names them"
 
 
 @option_class
 class ConvertOptions:
     """Options of a conversion."""
 
-    captions: Path = argument("CAPTIONS.jsonl", "rows of `caption`, or training rows")
-    format: ExportFormat = option("training: the rows that such models are trained from")
-    output: Path = option("a file for coco and training, else a folder", metavar="PATH")
+    source: Path = argument(
+        "PATH",
+        "rows of `caption`, training rows or conversations (JSONL); or what a labelling tool wrote,"
+        " a file or a folder",
+    )
+    format: ExportFormat = option(
+        "training: rows in pixels; messages: conversations for ms-swift and LLaMA-Factory"
+    )
+    output: Path = option(
+        "a folder with the photos; coco, training and messages: or a file, named .json or .jsonl,"
+        " that names photos where they are",
+        metavar="PATH",
+    )
+    source_tool: Source = option(
+        "the tool that wrote the source; auto: its content tells", default="auto", flag="--from"
+    )
+    photos: Path | None = option(PHOTOS_HELP, default=None, metavar="DIR")
     labels: Literal["category", "desc"] = option(
         "what becomes the label of a thing", default="category"
     )
+    copy_photos: bool = option(
+        "copies of the photos, where hard links would take no space", default=False
+    )
     overwrite: bool = option("replace the output if it exists", default=False)
+    prompts: Path | None = option(
+        "messages: ask by your own prompts (TOML)", default=None, metavar="FILE"
+    )
 
 
 def convert(options: ConvertOptions) -> int:
     """Write captions in another tool's format, and print what that cannot hold."""
     from shenhe.exports import write_export
     from shenhe.exports.labels import LABELS
+    from shenhe.imports import Reading
     from shenhe.intake import read_annotations
 
+    reading = Reading()
+    annotations = read_annotations(
+        options.source, reading, tool=options.source_tool, photos_folder=options.photos
+    )
     losses = write_export(
         options.format,
-        read_annotations(options.captions),
+        annotations,
         options.output,
         LABELS[options.labels],
         overwrite=options.overwrite,
+        copy_photos=options.copy_photos,
+        conversation=_conversation(options),
     )
     show(f"{options.format}: {options.output}")
-    for loss, count in sorted(losses.items()):
-        if count:
-            show(f"  not held: {count} {loss}", file=sys.stderr)
-    return 0
+    print_lost("of the source", reading.lost)
+    print_lost("not held", losses)
+    return print_faults(reading.faults)
+
+
+def _conversation(options: ConvertOptions) -> Conversation:
+    """Ask about a photo as `caption` does."""
+    from shenhe.config import load_prompts
+    from shenhe.exports import Exchange
+    from shenhe.exports.messages import caption_text
+    from shenhe.stages import caption
+    from shenhe.values import Annotation
+
+    template = load_prompts(options.prompts).caption
+
+    def conversation(annotation: Annotation) -> Exchange:
+        request = caption.request("", [annotation.image], template)
+        return Exchange(request.messages, caption_text(annotation))
+
+    return conversation

@@ -10,9 +10,9 @@ from shenhe.cli.loading import LoadOptions, engine_spec_of, max_new_tokens, quie
 from shenhe.cli.probes import choose_photos
 from shenhe.cli.results import MARKS
 from shenhe.cli.values import PhotoLocation
-from shenhe.cli.work import DATA_ROOT_HELP
+from shenhe.cli.work import DATA_ROOT_HELP, TreeOptions, layout_of
 from shenhe.engines.options import LocalOptions, ServerOptions
-from shenhe.errors import OptionError
+from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Name, option, option_class, section
 from shenhe.printable import json_line, on_one_line, show
 
@@ -31,6 +31,7 @@ class DoctorOptions:
 
     load_options: LoadOptions = section("model")
     data_root: PhotoLocation | None = option(DATA_ROOT_HELP, default=None, metavar="DIR")
+    layout: TreeOptions = section("photo tree", default=TreeOptions())
     max_photos: Count = option("open so many of the tree", default=2000, metavar="N")
     run: Path | None = option("look at what a run wrote, too", default=None, metavar="RUN_DIR")
     compare: Name | None = option(
@@ -66,6 +67,9 @@ def _subject(options: DoctorOptions) -> Subject:
 
     load = options.load_options
     spec = engine_spec_of(load)
+    if load.devices:
+        problem = f"doctor loads the model once: {spelled('device', 'cuda:0')}"
+        raise OptionError("devices", ",".join(load.devices), problem)
     if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
         problem = "doctor looks at checkpoints here, or at a server"
         raise OptionError("engine", load.engine, problem)
@@ -89,6 +93,7 @@ def _subject(options: DoctorOptions) -> Subject:
         compare_with,
         options.load,
         formats,
+        layout=layout_of(options.layout),
     )
 
 

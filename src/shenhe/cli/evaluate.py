@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.results import print_faults, print_lost
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, argument, option, option_class
 from shenhe.printable import show
@@ -32,7 +33,11 @@ class CaptionsOptions:
 
     predictions: Path = option("rows of `caption`", metavar="FILE.jsonl")
     truth: Path = option(
-        "training rows, in pixels, or corrected rows of `caption`", metavar="FILE.jsonl"
+        "training rows, in pixels, or corrected rows of `caption`; or what a labelling tool wrote",
+        metavar="PATH",
+    )
+    photos: Path | None = option(
+        "where the photos of the truth are, if not where it says", default=None, metavar="DIR"
     )
     json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
     html: Path | None = option(
@@ -84,10 +89,13 @@ class EvidenceOptions:
 def captions(options: CaptionsOptions) -> int:
     """Measure captions against truth."""
     from shenhe.evaluation import count_problems, score_captions, tables, write_page
+    from shenhe.imports import Reading
     from shenhe.intake import read_annotations
 
+    reading = Reading()
     scores, photos = score_captions(
-        read_annotations(options.predictions), read_annotations(options.truth)
+        read_annotations(options.predictions, reading),
+        read_annotations(options.truth, reading, photos_folder=options.photos),
     )
     scores.format_errors, scores.repairs = count_problems(options.predictions)
     for table in tables(scores):
@@ -103,7 +111,8 @@ def captions(options: CaptionsOptions) -> int:
             options.html, scores, worst, predictions=options.predictions, truth=options.truth
         )
         show(f"page: {options.html}")
-    return 0
+    print_lost("of the rows", reading.lost)
+    return print_faults(reading.faults)
 
 
 def verdicts(options: VerdictsOptions) -> int:

@@ -10,12 +10,15 @@ from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_n
 from shenhe.cli.results import print_plan, print_stage
 from shenhe.cli.work import (
     ROWS_HELP,
+    ChoiceOptions,
     PolicyOptions,
     TeachingOptions,
     WorkOptions,
     check_promise,
+    choice_of,
     run_options,
     teaching_of,
+    tell_choice,
     verdict_policy,
 )
 from shenhe.errors import RunError, spelled
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from shenhe.config import Template
     from shenhe.engines.base import Engine
     from shenhe.formats.text_formats import TextFormats
+    from shenhe.intake import GroupChoice
     from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.stage_a_source import StageASource
 
@@ -39,6 +43,7 @@ class JudgeOptions:
     max_new_tokens: Count = max_new_tokens(128)
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
+    choice: ChoiceOptions = section("groups", default=ChoiceOptions())
     work: WorkOptions = section("work", default=WorkOptions())
 
 
@@ -48,20 +53,24 @@ def judge(options: JudgeOptions) -> int:
     Raises: RunError if there is no Stage-A row.
     """
     from shenhe.config import load_formats, load_missions, load_prompts
-    from shenhe.runs import find_stage_a, run_verdicts
+    from shenhe.runs import choose_verdicts, find_stage_a, run_verdicts
 
     load = options.load
     missions, formats = load_missions(load.config.missions), load_formats(load.config.formats)
     prompts = load_prompts(load.config.prompts, formats)
     run = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
+    choice = choice_of(options.choice, load.seed)
     sources = find_stage_a(options.stage_a, missions)
     if not sources:
         stage_a = spelled("stage_a", options.stage_a)
         raise RunError(f"{stage_a}: empty; `shenhe summarize` writes rows there")
-    if options.work.dry_run:
-        return _print_plans(sources, options.output_dir, run, policy)
     teaching = teaching_of(options.teaching, missions, formats)
+    if choice.decisive_options:
+        chosen = [choose_verdicts(source, choice) for source in sources]
+        tell_choice(choice, chosen, (mission.name for mission in missions), options.stage_a)
+    if options.work.dry_run:
+        return _print_plans(sources, options.output_dir, run, policy, choice)
     engine = make_engine(load)
     judged = [(source, teaching.apply(prompts, source.mission).verdict) for source in sources]
     _check_promise(options, policy, engine, judged, formats)
@@ -76,6 +85,7 @@ def judge(options: JudgeOptions) -> int:
             run=run,
             max_new_tokens=options.max_new_tokens,
             policy=policy,
+            choice=choice,
             formats=formats,
         )
         codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
@@ -83,12 +93,16 @@ def judge(options: JudgeOptions) -> int:
 
 
 def _print_plans(
-    sources: Sequence[StageASource], folder: Path, run: RunOptions, policy: VerdictPolicy
+    sources: Sequence[StageASource],
+    folder: Path,
+    run: RunOptions,
+    policy: VerdictPolicy,
+    choice: GroupChoice,
 ) -> int:
     from shenhe.runs import plan_verdicts
 
     for source in sources:
-        plan = plan_verdicts(source, folder, run, policy)
+        plan = plan_verdicts(source, folder, run, policy, choice)
         print_plan("Stage-B", source.mission.name, plan.groups, "one verdict each", plan.already)
     return 0
 

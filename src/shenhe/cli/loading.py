@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shenhe.engines.choice import choose_engine
 from shenhe.engines.options import (
     ClusterOptions,
     Dtype,
@@ -19,7 +20,6 @@ from shenhe.engines.options import (
     ServerOptions,
     VllmOptions,
     WorkerName,
-    choose_engine,
 )
 from shenhe.errors import OptionError
 from shenhe.options import Name, option, option_class, section
@@ -60,6 +60,14 @@ class LoadOptions(ModelOptions):
         after="adapters",
     )
     local: LocalOptions = section(after="engine", default=LocalOptions())
+    devices: tuple[str, ...] = option(
+        "a process on each of several devices, each with a model of its own: 0,1,2,3, all (GPUs)"
+        " or cpu,cpu; with local or vllm",
+        default=(),
+        metavar="LIST",
+        gathering="each",
+        after="device",
+    )
     server: ServerOptions = section(
         "server",
         "with --engine server; the key is read from SHENHE_API_KEY or OPENAI_API_KEY",
@@ -88,7 +96,13 @@ def engine_spec_of(load: LoadOptions) -> EngineSpec[EngineOptions]:
     from shenhe.engines.base import engine_spec
 
     engine = choose_engine(
-        load.engine, load.ray_engine, load.local, load.server, load.vllm, load.cluster
+        load.engine,
+        load.ray_engine,
+        load.local,
+        load.server,
+        load.vllm,
+        load.cluster,
+        load.devices,
     )
     return engine_spec(load, engine)
 
@@ -104,7 +118,8 @@ def make_engine(load: LoadOptions) -> Engine:
         show(f"asking {redact_url(str(load.server.base_url))} ...", file=sys.stderr)
     else:
         quiet_transformers()
-        show(f"loading {load.model} ...", file=sys.stderr)
+        copies = f" on each of {', '.join(load.devices)}" if load.devices else ""
+        show(f"loading {load.model}{copies} ...", file=sys.stderr)
     return create_engine(engine_spec_of(load))
 
 
@@ -152,7 +167,7 @@ def model_of_args(model: str, adapters: tuple[str, ...]) -> str:
 
 def decisive_options(load: LoadOptions) -> dict[str, object]:
     """Options that decide the content of rows; speed, device and amount do not."""
-    return {
+    options: dict[str, object] = {
         "engine": load.engine,
         "dtype": load.local.dtype,
         "attn_impl": load.local.attn_impl,
@@ -165,6 +180,9 @@ def decisive_options(load: LoadOptions) -> dict[str, object]:
         "model": load.model,
         "adapters": list(load.adapters),
     }
+    if load.repetition_penalty != 1:  # outputs and promises from before there was one have none
+        options["repetition_penalty"] = load.repetition_penalty
+    return options
 
 
 def max_new_tokens(default: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,8 @@ from shenhe.printable import on_one_line, show
 if TYPE_CHECKING:
     from shenhe.runs import RunCounts
 
+MAX_FAULTS = 50
+"""Faults that are printed; all are counted."""
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
@@ -51,6 +53,23 @@ def print_problems(problems: Iterable[str]) -> int:
         show(on_one_line(f"shenhe: {problem}"), file=sys.stderr)
         code = 1
     return code
+
+
+def print_faults(faults: Sequence[str]) -> int:
+    """Print rows that could not be read on stderr, and return the exit code: 1 if there is one."""
+    print_problems(faults[:MAX_FAULTS])
+    if len(faults) > MAX_FAULTS:
+        show(f"  and {len(faults) - MAX_FAULTS} more", file=sys.stderr)
+    if faults:
+        show(f"  not read: {len(faults)}; the others are", file=sys.stderr)
+    return int(bool(faults))
+
+
+def print_lost(title: str, lost: Mapping[str, int]) -> None:
+    """Print what a format could not hold on stderr, where there is something."""
+    for loss, count in sorted(lost.items()):
+        if count:
+            show(f"  {title}: {count} {loss}", file=sys.stderr)
 
 
 def print_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:

@@ -14,12 +14,17 @@ from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import (
     DATA_ROOT_HELP,
     ROWS_HELP,
+    ChoiceOptions,
     PolicyOptions,
     TeachingOptions,
+    TreeOptions,
     WorkOptions,
     check_promise,
+    choice_of,
+    layout_of,
     run_options,
     teaching_of,
+    tell_choice,
     verdict_policy,
 )
 from shenhe.errors import IntakeError
@@ -30,7 +35,8 @@ if TYPE_CHECKING:
     from shenhe.config import Mission, Missions, Prompts, Teaching
     from shenhe.engines.base import Engine
     from shenhe.formats.text_formats import TextFormats
-    from shenhe.intake import PhotoTree
+    from shenhe.intake import GroupChoice, PhotoTree
+    from shenhe.intake.choice import Chosen
     from shenhe.report import RunReading
     from shenhe.runs import RunOptions, VerdictPolicy
 
@@ -50,6 +56,8 @@ class RunCommandOptions:
     output_dir: Path = option(ROWS_HELP, metavar="DIR")
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
+    layout: TreeOptions = section("photo tree", default=TreeOptions())
+    choice: ChoiceOptions = section("groups", default=ChoiceOptions())
     work: WorkOptions = section("work", default=WorkOptions())
 
     @property
@@ -73,20 +81,26 @@ def run(options: RunCommandOptions) -> int:
     config = options.load.config
     missions, formats = load_missions(config.missions), load_formats(config.formats)
     prompts = load_prompts(config.prompts, formats)
-    tree = PhotoTree(options.data_root)
+    tree = PhotoTree(options.data_root, layout_of(options.layout))
+    choice = choice_of(options.choice, options.load.seed)
     chosen = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not chosen:
         raise tree.no_mission_error(missions)
     codes = [_print_unknown_folders(tree, missions)]
     how = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
-    chosen, code = _with_folders(tree, chosen)
+    teaching = teaching_of(options.teaching, missions, formats)
+    by_mission, code = _choose_groups(tree, chosen, choice)
+    tell_choice(
+        choice, by_mission.values(), (mission.name for mission in missions), options.data_root
+    )
+    chosen = [mission for mission in chosen if mission.name in by_mission]
     codes.append(code)
     if options.work.dry_run:
-        _print_plans(tree, chosen, options.stage_a, how)
+        _print_plans(tree, chosen, options.stage_a, how, choice)
         return max(codes)
-    teaching = teaching_of(options.teaching, missions, formats)
-    stages = _Stages(options, make_engine(options.load), prompts, teaching, how, policy, formats)
+    engine = make_engine(options.load)
+    stages = _Stages(options, engine, prompts, teaching, how, policy, choice, formats)
     stages.check_promise(chosen)
     codes += [stages.summarize(tree, mission) for mission in chosen]
     codes += stages.judge(missions, chosen)
@@ -108,6 +122,7 @@ class _Stages:
     teaching: Teaching
     how: RunOptions
     policy: VerdictPolicy
+    choice: GroupChoice
     formats: TextFormats
 
     def check_promise(self, chosen: Sequence[Mission]) -> None:
@@ -144,6 +159,7 @@ class _Stages:
                 folder,
                 engine_options=decisive_options(self.options.load),
                 run=self.how,
+                choice=self.choice,
                 formats=self.formats,
             )
         except IntakeError as error:  # its folder went away meanwhile; the others are there
@@ -170,23 +186,24 @@ class _Stages:
                 yield print_stage("Stage-B", source.mission.name, counts, folder)
 
 
-def _with_folders(tree: PhotoTree, missions: Sequence[Mission]) -> tuple[list[Mission], int]:
-    """Keep the missions whose folders can be read; print the others, and return the exit code.
+def _choose_groups(
+    tree: PhotoTree, missions: Sequence[Mission], choice: GroupChoice
+) -> tuple[dict[str, Chosen], int]:
+    """Choose the groups of the missions whose folders can be read; print the others.
 
+    Returns them by mission, and the exit code.
     Raises: IntakeError if none can be read.
     """
-    readable: list[Mission] = []
+    chosen: dict[str, Chosen] = {}
     problems: list[IntakeError] = []
     for mission in missions:
         try:
-            tree.count_groups(mission)
+            chosen[mission.name] = choice.choose(tree.group_ids(mission), mission.name)
         except IntakeError as error:
             problems.append(error)
-        else:
-            readable.append(mission)
-    if not readable:
+    if not chosen:
         raise problems[0]
-    return readable, print_problems(map(str, problems))
+    return chosen, print_problems(map(str, problems))
 
 
 def _print_unknown_folders(tree: PhotoTree, missions: Missions) -> int:
@@ -200,12 +217,16 @@ def _print_unknown_folders(tree: PhotoTree, missions: Missions) -> int:
 
 
 def _print_plans(
-    tree: PhotoTree, missions: Sequence[Mission], folder: Path, how: RunOptions
+    tree: PhotoTree,
+    missions: Sequence[Mission],
+    folder: Path,
+    how: RunOptions,
+    choice: GroupChoice,
 ) -> None:
     from shenhe.runs import plan_summaries
 
     for mission in missions:
-        plan = plan_summaries(tree, mission, folder, how)
+        plan = plan_summaries(tree, mission, folder, how, choice)
         items = f"{plan.items} photos"
         print_plan("Stage-A and B", mission.name, plan.groups, items, plan.already)
 

@@ -16,10 +16,15 @@ from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import (
     DATA_ROOT_HELP,
     ROWS_HELP,
+    ChoiceOptions,
     TeachingOptions,
+    TreeOptions,
     WorkOptions,
+    choice_of,
+    layout_of,
     run_options,
     teaching_of,
+    tell_choice,
 )
 from shenhe.engines.options import BATCH_SIZE_HELP, BatchSize
 from shenhe.options import Count, option, option_class, section
@@ -48,6 +53,8 @@ class SummarizeOptions:
     output_dir: Path = option(ROWS_HELP, metavar="DIR")
     max_new_tokens: Count = max_new_tokens(512)
     teaching: TeachingOptions = section(default=TeachingOptions())
+    layout: TreeOptions = section("photo tree", default=TreeOptions())
+    choice: ChoiceOptions = section("groups", default=ChoiceOptions())
     work: WorkOptions = section("work", default=WorkOptions())
 
 
@@ -61,14 +68,17 @@ def summarize(options: SummarizeOptions) -> int:
     missions, formats = load_missions(load.config.missions), load_formats(load.config.formats)
     prompts = load_prompts(load.config.prompts, formats)
     mission = missions.get(options.mission)
-    tree = PhotoTree(options.data_root)
+    tree = PhotoTree(options.data_root, layout_of(options.layout))
+    choice = choice_of(options.choice, load.seed)
     run = run_options(options.work)
+    prompts = teaching_of(options.teaching, missions, formats).apply(prompts, mission)
+    # A mission without a folder ends here, before the model is loaded.
+    chosen = choice.choose(tree.group_ids(mission), mission.name)
+    tell_choice(choice, [chosen], (other.name for other in missions), options.data_root)
     if options.work.dry_run:
-        plan = plan_summaries(tree, mission, options.output_dir, run)
+        plan = plan_summaries(tree, mission, options.output_dir, run, choice)
         print_plan("Stage-A", mission.name, plan.groups, f"{plan.items} photos", plan.already)
         return 0
-    tree.count_groups(mission)  # a mission without a folder ends here, before the model is loaded
-    prompts = teaching_of(options.teaching, missions, formats).apply(prompts, mission)
     counts = run_summaries(
         make_engine(with_usual_batch_size(load, BATCH_SIZE)),
         tree,
@@ -78,6 +88,7 @@ def summarize(options: SummarizeOptions) -> int:
         engine_options=decisive_options(load),
         run=run,
         max_new_tokens=options.max_new_tokens,
+        choice=choice,
         formats=formats,
     )
     return print_stage("Stage-A", mission.name, counts, options.output_dir)

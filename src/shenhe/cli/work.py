@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from shenhe.cli.values import ByteSize
-from shenhe.errors import needs
+from shenhe.errors import needs, spelled
 from shenhe.options import Count, Whole, option, option_class
 from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
     from shenhe.config import Missions, Teaching
     from shenhe.formats.text_formats import TextFormats
+    from shenhe.intake import GroupChoice, TreeLayout
+    from shenhe.intake.choice import Chosen
     from shenhe.rows.promises import Fingerprint
     from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.observers import Observer
@@ -28,7 +30,11 @@ ROWS_HELP = "where rows go"
 class WorkOptions:
     """Amount of work, form of the files and observers; only `max_attempts` decides rows."""
 
-    limit: Count | None = option("do at most so many groups", default=None, metavar="N")
+    limit: Count | None = option(
+        "do at most so many groups, of each label in turn",
+        default=None,
+        metavar="N",
+    )
     max_attempts: Count = option("asks of a malformed answer", default=3, metavar="N")
     restart: bool = option("begin anew; earlier files are set aside, not deleted", default=False)
     dry_run: bool = option("say what would be done, and do nothing", default=False)
@@ -58,6 +64,42 @@ class PhotoWorkOptions(WorkOptions):
 
     limit: Count | None = option(
         "do at most so many photos or lists of them", default=None, metavar="N"
+    )
+
+
+@option_class
+class TreeOptions:
+    """How a photo tree is laid out, where not as usual."""
+
+    label_folders: Path | None = option(
+        "further names of label folders (TOML): pass, fail, unlabelled = [...]",
+        default=None,
+        metavar="FILE",
+    )
+    group_pattern: str | None = option(
+        "photos beside the groups' folders are of the group that (?P<group>...) finds in their"
+        " names",
+        default=None,
+        metavar="REGEX",
+    )
+
+
+@option_class
+class ChoiceOptions:
+    """Which groups are looked at."""
+
+    sample: Count | None = option(
+        "look at so many groups of each mission, chosen by the seed, in proportion to the labels",
+        default=None,
+        metavar="N",
+    )
+    sample_failed: Annotated[int, Whole(0)] | None = option(
+        "so many of the sample are failed groups", default=None, metavar="N"
+    )
+    exclude: tuple[Path, ...] = option(
+        "leave out the groups that a list names: id or id::label a line, CSV or JSONL",
+        default=(),
+        metavar="FILE",
     )
 
 
@@ -127,6 +169,47 @@ def run_options(work: WorkOptions) -> RunOptions:
         shard_bytes=work.shard_size,
         parquet=_parquet_writer() if work.parquet else None,
     )
+
+
+def layout_of(options: TreeOptions) -> TreeLayout:
+    """Make the layout of a photo tree.
+
+    Raises: ConfigError for a file that cannot be read, OptionError for a bad pattern.
+    """
+    from shenhe.config import load_label_folders
+    from shenhe.intake import GroupPattern, TreeLayout
+
+    pattern = None if options.group_pattern is None else GroupPattern(options.group_pattern)
+    return TreeLayout(load_label_folders(options.label_folders), pattern)
+
+
+def choice_of(options: ChoiceOptions, seed: int) -> GroupChoice:
+    """Make the choice of groups.
+
+    Raises: OptionError for a sample that cannot be; RunError for a list that cannot be read.
+    """
+    from shenhe.intake import GroupChoice
+    from shenhe.rows.group_names import read_group_names
+
+    exclude = read_group_names(options.exclude) if options.exclude else None
+    return GroupChoice(options.sample, options.sample_failed, seed, exclude)
+
+
+def tell_choice(
+    choice: GroupChoice, chosen: Iterable[Chosen], known: Iterable[str], source: object
+) -> None:
+    """Say which groups were chosen, what a sample lacks, and which excluded ones are not there."""
+    looked_at = []
+    for each in chosen:
+        looked_at.append(each.mission)
+        for text in (each.describe(), choice.shortage(each)):
+            if text:
+                show(on_one_line(f"shenhe: {text}"), file=sys.stderr)
+    if choice.exclude is not None:
+        elsewhere = [name for name in known if name not in looked_at]
+        if missing := choice.exclude.describe_unmatched(elsewhere):
+            warning = f"{spelled('exclude')}: not in {source}: {missing}"
+            show(on_one_line(f"shenhe: warning: {warning}"), file=sys.stderr)
 
 
 def verdict_policy(options: StandingOptions, votes: int = 1) -> VerdictPolicy:

@@ -38,7 +38,7 @@ def check_photos(subject: Subject) -> Iterator[Finding]:
     """Check the folders of a photo tree, then decode its photos or a sample of them."""
     if subject.data_root is None:
         return
-    tree = PhotoTree(subject.data_root)
+    tree = PhotoTree(subject.data_root, subject.layout)
     yield from _unknown_folders(tree, subject)
     missions = tree.missions(subject.missions)
     if not missions:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from shenhe.checkpoints.check import Finding
 from shenhe.doctor.answers import ask, check_replies
 from shenhe.doctor.subject import Subject
+from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.server import ServerEngine
 from shenhe.engines.server.dialect import Dialect
 from shenhe.errors import spelled
@@ -20,12 +21,26 @@ from shenhe.secrecy import redact_url
 def check_server(subject: Subject) -> Iterator[Finding]:
     """Check the capabilities of a server, then its captions and Stage-A lines."""
     with closing(ServerEngine(subject.server)) as engine:
-        dialect, name = engine.dialect, engine.fingerprint
+        dialect, name, budget = engine.dialect, engine.fingerprint, engine.budget
     address = redact_url(str(subject.server.engine.base_url))
     yield Finding("ok", f"{address} has {subject.spec.model}, known as {name}")
+    if budget is not None:
+        yield from _photos(budget)
     yield from _capabilities(dialect)
     if subject.load and subject.photos:
         yield from _answers(subject)
+
+
+def _photos(budget: PhotoBudget) -> Iterator[Finding]:
+    if budget.refusal:
+        message, _, remedy = budget.refusal.partition(": ")
+        yield Finding("error", message, remedy)
+        return
+    if budget.source:
+        yield Finding("ok", f"photos are resized to {budget.described}: {budget.source}")
+    for line in budget.warnings:
+        message, _, remedy = line.rpartition(": ")
+        yield Finding("warning", message, remedy)
 
 
 def _capabilities(dialect: Dialect) -> Iterator[Finding]:
@@ -35,7 +50,7 @@ def _capabilities(dialect: Dialect) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "does not hold answers to a format: malformed ones are asked for again",
-            "vLLM, SGLang and LMDeploy do, or"
+            "vLLM, SGLang, LMDeploy and llama.cpp do, or"
             f" {spelled('engine', 'local')} and {spelled('engine', 'vllm')}",
         )
     if dialect.top_logprobs:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shenhe.config import Missions, Prompts
 from shenhe.engines.base import EngineSpec, is_for
 from shenhe.engines.options import LocalOptions, ServerOptions
 from shenhe.formats.text_formats import PLAIN, TextFormats
+from shenhe.intake import TreeLayout
 from shenhe.locations import Location
 
 
@@ -34,6 +35,7 @@ class Subject:
     compare_with: EngineSpec[LocalOptions] | None = None
     load: bool = True
     formats: TextFormats = PLAIN
+    layout: TreeLayout = field(default_factory=TreeLayout)
 
     @property
     def local(self) -> EngineSpec[LocalOptions]:

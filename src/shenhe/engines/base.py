@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import fields
-from typing import Generic, Protocol, TypeGuard, TypeVar
+from typing import Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from shenhe.engines.options import EngineOptions, ModelOptions, OptionsType
 from shenhe.messages import Answer, Request, RequestFailed
@@ -75,3 +75,21 @@ class Engine(Protocol):
         Raises: EngineError; PhotoError for a photo that cannot be read; ItemError for an answer
         that cannot be used.
         """
+
+
+class PacedEngine(Engine, Protocol):
+    """An engine whose source of requests may have none at the moment, and others later."""
+
+    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
+        """Answer requests as Engine does; None: there are none now, so go on with those there are.
+
+        Raises: EngineError when the engine itself cannot go on.
+        """
+
+
+@runtime_checkable
+class EngineOverDevices(Protocol):
+    """What an engine with a worker on each of several devices tells of them."""
+
+    devices: tuple[str, ...]
+    workers_died: int

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from shenhe.engines.base import Engine, EngineSpec, is_for
+from shenhe.engines.base import Engine, EngineSpec, PacedEngine, is_for
 from shenhe.engines.options import (
+    DevicesOptions,
     EngineOptions,
     LocalOptions,
     RayOptions,
@@ -18,15 +19,6 @@ def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
 
     Raises: UsageError for an engine that is not installed; CheckpointError or AdapterError.
     """
-    if is_for(spec, LocalOptions):
-        from shenhe.engines.local.engine import LocalEngine
-
-        return LocalEngine(spec)
-    if is_for(spec, VllmOptions):
-        with needs("vllm", f"{spelled('engine', 'vllm')}: "):
-            from shenhe.engines.vllm import VllmEngine
-
-        return VllmEngine(spec)
     if is_for(spec, ServerOptions):
         from shenhe.engines.server import ServerEngine
 
@@ -36,4 +28,25 @@ def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
             from shenhe.engines.ray import RayEngine
 
         return RayEngine(spec, create_engine)
+    if is_for(spec, DevicesOptions):
+        from shenhe.engines.devices import DevicesEngine
+
+        return DevicesEngine(spec, create_paced_engine)
+    return create_paced_engine(spec)
+
+
+def create_paced_engine(spec: EngineSpec[EngineOptions]) -> PacedEngine:
+    """Create an engine that runs a model in this process.
+
+    Raises: UsageError if it is not installed; CheckpointError or AdapterError.
+    """
+    if is_for(spec, LocalOptions):
+        from shenhe.engines.local.engine import LocalEngine
+
+        return LocalEngine(spec)
+    if is_for(spec, VllmOptions):
+        with needs("vllm", f"{spelled('engine', 'vllm')}: "):
+            from shenhe.engines.vllm import VllmEngine
+
+        return VllmEngine(spec)
     raise TypeError(f"no engine has options like {spec.engine!r}")

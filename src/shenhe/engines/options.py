@@ -4,9 +4,9 @@ reference. Imports nothing heavy."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, ClassVar, Literal, TypeVar
 
+from shenhe.engines.device_names import read_device_names
 from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.options import Count, Name, Whole, option, option_class
 from shenhe.secrecy import redact_url
@@ -44,6 +44,12 @@ class ModelOptions:
     )
     temperature: float = option("0 is greedy", default=0.0, metavar="T")
     top_p: float = option("nucleus of sampling", default=1.0, metavar="P")
+    repetition_penalty: float = option(
+        "above 1, tokens of the prompt and of the answer so far become less likely, as in"
+        " transformers",
+        default=1.0,
+        metavar="P",
+    )
     seed: Annotated[int, Whole(-(2**63), 2**63 - 1)] = option(
         "seed of sampling", default=0, metavar="N"
     )
@@ -65,6 +71,9 @@ class ModelOptions:
             raise OptionError("temperature", self.temperature, "must be 0 or more")
         if not 0 < self.top_p <= 1:
             raise OptionError("top_p", self.top_p, "must be above 0 and at most 1")
+        if not 0 < self.repetition_penalty < math.inf:
+            problem = "must be above 0; 1 is none, and above 1 repetition becomes less likely"
+            raise OptionError("repetition_penalty", self.repetition_penalty, problem)
         if (size := self.max_batch_size) is not None and size < 1:
             raise OptionError("batch_size", size, "must be 1 or more")
         if self.max_pixels is not None and self.max_pixels < MIN_PIXELS:
@@ -97,8 +106,10 @@ class LocalOptions(WeightsOptions):
     """Options of the local engine: transformers in this process.
 
     `speculate` guesses phrases from earlier answers, which changes no answer, only its time.
+    `usual_batch_size` is the largest batch when none is given.
     """
 
+    usual_batch_size: ClassVar = 64
     attn_impl: Annotated[str, attention_name] = option(
         "attention of transformers; flash_attn: flash_attention_2", default="sdpa", metavar="NAME"
     )
@@ -129,6 +140,7 @@ class ServerOptions:
     `request_timeout` is for one request, `server_patience` for a server that is gone.
     Units: seconds. `photo_packing` is how photos travel, `local_media` whether the server opens
     them by their paths, `tower_lora` whether it is known to apply adapters to the vision tower.
+    `processor` is a folder whose preprocessor_config.json says how large photos are.
     """
 
     base_url: str | None = option(
@@ -154,6 +166,12 @@ class ServerOptions:
     )
     tower_lora: bool = option(
         "vLLM was started with --enable-tower-connector-lora: adapters of it", default=False
+    )
+    processor: Name | None = option(
+        "the checkpoint's folder, or one with its preprocessor_config.json: the pixel budget of"
+        " photos is read from it; demo: the bundled one (default: as the server tells)",
+        default=None,
+        metavar="DIR",
     )
 
     def check(self) -> None:
@@ -186,8 +204,13 @@ class ServerOptions:
 
 @option_class
 class VllmOptions(WeightsOptions):
-    """Options of the vLLM engine; `vllm_options` are NAME=VALUE, for vLLM itself."""
+    """Options of the vLLM engine; `vllm_options` are NAME=VALUE, for vLLM itself.
 
+    `usual_batch_size` is the number of requests with vLLM when none is given; its scheduler runs
+    those that fit in memory.
+    """
+
+    usual_batch_size: ClassVar = 256
     vllm_options: tuple[str, ...] = option(
         "an option of vLLM itself, as tensor_parallel_size=2",
         default=(),
@@ -231,61 +254,21 @@ class RayOptions(ClusterOptions):
         self.worker.check()
 
 
-EngineOptions = LocalOptions | ServerOptions | VllmOptions | RayOptions
+@option_class
+class DevicesOptions:
+    """Options of the engine over several devices: those of the engine of each worker."""
+
+    devices: tuple[str, ...]
+    worker: LocalOptions | VllmOptions = LocalOptions()
+
+    def check(self) -> None:
+        """Refuse a list of devices that is none, and values that a worker cannot honour.
+
+        Raises: OptionError.
+        """
+        read_device_names(self.devices)
+        self.worker.check()
+
+
+EngineOptions = LocalOptions | ServerOptions | VllmOptions | RayOptions | DevicesOptions
 OptionsType = TypeVar("OptionsType", bound=EngineOptions, covariant=True)
-
-
-def choose_engine(
-    engine: str,
-    ray_engine: str,
-    local: LocalOptions,
-    server: ServerOptions,
-    vllm: VllmOptions,
-    cluster: ClusterOptions,
-) -> EngineOptions:
-    """Choose the options of an engine by its name, where those of all engines are there.
-
-    Raises: OptionError for a value that no engine can honour, and for an option that the chosen
-    engine leaves to somebody else.
-
-    >>> choose_engine("local", "local", LocalOptions(dtype="float32"), ServerOptions(),
-    ...               VllmOptions(), ClusterOptions()).dtype
-    'float32'
-    """
-    if engine == "ray":
-        return RayOptions(
-            ray_address=cluster.ray_address,
-            ray_workers=cluster.ray_workers,
-            worker=_choose_worker(ray_engine, "ray_engine", local, server, vllm),
-        )
-    return _choose_worker(engine, "engine", local, server, vllm)
-
-
-def _choose_worker(
-    name: str, option_name: str, local: LocalOptions, server: ServerOptions, vllm: VllmOptions
-) -> WorkerOptions:
-    local.check()
-    server.check_values()
-    if name == "local":
-        if server.base_url is not None:
-            raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
-        return local
-    if name == "server":
-        server.check()
-        owner = f"is the server's to choose, with {spelled('engine', 'server')}"
-        _refuse_changes(local, ("dtype", "attn_impl", "device", "quantize", "speculate"), owner)
-        return server
-    if name == "vllm":
-        vllm_option = spelled("vllm_options", "NAME=VALUE")
-        owner = f"is vLLM's to choose; pass options of its own by {vllm_option}"
-        _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
-        return vllm
-    names = get_args(EngineName if option_name == "engine" else WorkerName)
-    raise OptionError(option_name, name, f"use one of {', '.join(names)}")
-
-
-def _refuse_changes(options: LocalOptions, names: Iterable[str], problem: str) -> None:
-    usual = LocalOptions()
-    for name in names:
-        if getattr(options, name) != getattr(usual, name):
-            raise OptionError(name, None, problem)

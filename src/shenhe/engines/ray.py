@@ -12,19 +12,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
+from shenhe.engines.budget import BudgetWarning, PhotoBudget, budget_of
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
+from shenhe.engines.workers import MAX_FAILED_STARTS, RequestQueue, start_engine
 from shenhe.errors import (
     EngineError,
     ShenheError,
     Spelling,
     current_spelling,
-    spell_by,
     spelled,
 )
 from shenhe.messages import Answer, Request, RequestFailed
@@ -35,8 +35,6 @@ BATCH_SECONDS = 20.0
 """Requests in a batch for a worker: 8 at first, then as many as it answers in this time."""
 QUEUED_BATCHES = 2
 """Batches per worker: one that it answers and one behind it, so that it never waits."""
-MAX_FAILED_STARTS = 3
-"""Workers in a row that may die before they are ready."""
 POLL_SECONDS = 5.0
 
 CreateEngine = Callable[[EngineSpec[EngineOptions]], Engine]
@@ -47,14 +45,15 @@ class Worker:
 
     def ready(
         self, spec: EngineSpec[EngineOptions], create: CreateEngine, spelling: Spelling
-    ) -> str:
-        """Load the model, and return its fingerprint; messages spell options as the driver does.
+    ) -> tuple[str, PhotoBudget | None]:
+        """Load the model, and return its fingerprint, and its pixel budget if a server has it.
+
+        Messages spell options as the driver does.
 
         Raises: exceptions of the engine's start.
         """
-        spell_by(spelling)
-        self._engine = create(spec)
-        return self._engine.fingerprint
+        self._engine = start_engine(spec, create, spelling)
+        return self._engine.fingerprint, budget_of(self._engine)
 
     def answer(self, requests: list[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer a batch of requests, in any order."""
@@ -113,23 +112,25 @@ class RayEngine:
                     f"{spelled('ray_address', str(address))}: no Ray cluster there: {error}"
                 ) from error
         self._failed_starts = 0
-        self._requeued: deque[Request] = deque()
+        self._queue = RequestQueue()
         count = spec.engine.ray_workers or _default_workers()
         self._slots = [self._start_worker() for _ in range(count)]
         self.fingerprint = ""
+        self.budget: PhotoBudget | None = None
         self._wait_for_worker()
+        self._warning = BudgetWarning(self.budget)
 
     def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
         """Answer requests on all workers; those of a dead worker go to others; see Engine.
 
         Raises: EngineError when no worker survives its start any more.
         """
-        source = iter(requests)
+        self._queue = RequestQueue(self._warning.noting(requests))
         try:
             while True:
-                exhausted = not self._dispatch(source)
+                self._dispatch()
                 working = {s.batches[0].results: s for s in self._slots if s.batches}
-                if not working and exhausted and not self._requeued:
+                if not working and self._queue.exhausted:
                     return
                 loading = {s.loading: s for s in self._slots if s.loading is not None}
                 ready, _ = ray.wait([*loading, *working], timeout=POLL_SECONDS)
@@ -146,6 +147,7 @@ class RayEngine:
 
         Raises: EngineError if the worker dies; ItemError, PhotoError of the request.
         """
+        self._warning.note(request)
         slot = self._wait_for_worker()
         try:
             pieces = slot.actor.stream.options(num_returns="streaming").remote(request)
@@ -195,7 +197,7 @@ class RayEngine:
         Raises: EngineError after too many deaths; exceptions of the engine's start.
         """
         try:
-            fingerprint: str = ray.get(slot.loading)
+            fingerprint, budget = ray.get(slot.loading)
         except RayTaskError as error:
             raise _map_error(error) from error
         except RayError as error:
@@ -208,20 +210,18 @@ class RayEngine:
         else:
             self._failed_starts, slot.loading = 0, None
             self.fingerprint = self.fingerprint or fingerprint
+            self.budget = self.budget or budget
 
-    def _dispatch(self, source: Iterator[Request]) -> bool:
-        """Fill the queues of ready workers, and return whether more requests may come."""
+    def _dispatch(self) -> None:
+        """Fill the queues of ready workers."""
         for slot in self._slots:
             while slot.loading is None and len(slot.batches) < QUEUED_BATCHES:
-                requeued = min(len(self._requeued), slot.batch_size)
-                requests = [self._requeued.popleft() for _ in range(requeued)]
-                requests += islice(source, slot.batch_size - requeued)
+                requests = self._queue.take(slot.batch_size)
                 if not requests:
-                    return False
+                    return
                 results = slot.actor.answer.options(num_returns="streaming").remote(requests)
                 unanswered = {request.key: request for request in requests}
                 slot.batches.append(_Batch(unanswered, results, len(requests)))
-        return True
 
     def _receive(self, slot: _WorkerSlot) -> Iterator[Answer | RequestFailed]:
         """Take one result of a worker, or note the end of its batch or its death."""
@@ -241,7 +241,7 @@ class RayEngine:
     def _end_batch(self, slot: _WorkerSlot) -> None:
         """Drop an answered batch, and adapt the size of the next ones to the worker's speed."""
         batch = slot.batches.popleft()
-        self._requeued.extend(batch.unanswered.values())
+        self._queue.requeue(batch.unanswered.values())
         rate = batch.count / max(time.monotonic() - batch.start, 1e-3)
         size = min(2 * slot.batch_size, MAX_BATCH, round(rate * BATCH_SECONDS))
         slot.batch_size = max(FIRST_BATCH, size)
@@ -254,7 +254,7 @@ class RayEngine:
             "a worker died (%s); another takes its place", " ".join(str(error).split())[:120]
         )
         for batch in slot.batches:
-            self._requeued.extend(batch.unanswered.values())
+            self._queue.requeue(batch.unanswered.values())
         started = self._start_worker()
         slot.actor, slot.loading, slot.batch_size = started.actor, started.loading, FIRST_BATCH
         slot.batches.clear()
@@ -265,7 +265,6 @@ class RayEngine:
             for batch in slot.batches:
                 ray.cancel(batch.results, force=False)
             slot.batches.clear()
-        self._requeued.clear()
 
 
 def _default_workers() -> int:

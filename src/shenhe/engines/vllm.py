@@ -16,8 +16,9 @@ from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
 from shenhe.checkpoints.gate import admit_adapters
-from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint, read_budget
+from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.interfaces import Tokenizer
+from shenhe.checkpoints.processor import read_budget
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.options import VllmOptions
@@ -30,8 +31,6 @@ from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
 from shenhe.photos import PixelBudget
 
-MAX_QUEUED = 256
-"""Requests with vLLM when no batch size is given; its scheduler runs those that fit in memory."""
 TOP_LOGPROBS = 20
 MAX_IDLE_DIFFERENCE = 1e-6
 """Largest difference of log-probabilities between runs of one model."""
@@ -103,16 +102,20 @@ class VllmEngine:
         if self._lora is not None:
             self._require_effective_adapter()
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests in the order in which vLLM ends them; see Engine."""
+    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
+        """Answer requests in the order in which vLLM ends them; see PacedEngine."""
         source, exhausted = iter(requests), False
+        limit = self.spec.max_batch_size or self.spec.engine.usual_batch_size
         running: dict[str, tuple[Request, tuple[PhotoSize, ...]]] = {}
         try:
             while not exhausted or running:
-                while not exhausted and len(running) < (self.spec.max_batch_size or MAX_QUEUED):
-                    request = next(source, None)
-                    if request is None:
+                while not exhausted and len(running) < limit:
+                    try:
+                        request = next(source)
+                    except StopIteration:
                         exhausted = True
+                        break
+                    if request is None:
                         break
                     try:
                         name, sizes = self._add(request)
@@ -190,6 +193,7 @@ class VllmEngine:
         return SamplingParams(
             temperature=temperature,
             top_p=self.spec.top_p if temperature else 1.0,
+            repetition_penalty=self.spec.repetition_penalty,
             seed=seed_of(self.spec.seed, request) if temperature else None,
             max_tokens=request.max_new_tokens,
             skip_special_tokens=False,

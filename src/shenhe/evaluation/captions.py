@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +24,9 @@ from shenhe.geometry import Line, iou, shape_key
 from shenhe.locations import Location
 from shenhe.rows.fields import list_of
 from shenhe.rows.keys import failures_file
-from shenhe.rows.ledger import read_rows
+from shenhe.rows.ledger import Json
 from shenhe.rows.readers import read_failures
+from shenhe.shards import list_shards
 from shenhe.values import Annotation, CaptionObject
 
 AREAS = ("bbox_2d", "quad")
@@ -173,7 +176,7 @@ def score_captions(
 def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     """Count what went wrong while captions were written: failures by code, repairs by kind.
 
-    Raises: RunError if the file is no JSONL.
+    Rows that cannot be read are passed over: whoever reads captions from them names them.
 
     Example:
         failures, repairs = count_problems(Path("captions.jsonl"))
@@ -182,10 +185,19 @@ def count_problems(predictions: Path) -> tuple[dict[str, int], dict[str, int]]:
     failures = Counter(failure.code for failure in read_failures(failures_file(predictions)))
     repairs = Counter(
         kind_in_text(str(repair))
-        for row in read_rows(predictions)
+        for row in _readable_rows(predictions)
         for repair in list_of(row, "repairs")
     )
     return dict(failures), dict(repairs)
+
+
+def _readable_rows(path: Path) -> Iterator[Json]:
+    for shard in list_shards(path):
+        for line in shard.read_bytes().split(b"\n") if shard.is_file() else ():
+            with suppress(ValueError, RecursionError):
+                row = json.loads(line)
+                if isinstance(row, dict):
+                    yield row
 
 
 def _score_photo(

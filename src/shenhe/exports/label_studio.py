@@ -1,9 +1,8 @@
-"""Label Studio: a folder with tasks.json, to import as predictions, and config.xml, its labels."""
+"""Label Studio: a folder with tasks.json, to import as predictions, config.xml and the photos."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,14 +10,15 @@ from typing import NamedTuple, TypedDict
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from shenhe.exports.labels import Labels
-from shenhe.exports.pixels import shape_in_pixels
+from shenhe.exports.pixels import add_photo, shape_in_pixels
+from shenhe.exports.settings import ExportSettings
 from shenhe.geometry import Box, Line, Shape, Size
 from shenhe.locations import Location
 from shenhe.values import Annotation, CaptionObject
 
 LOCAL_FILES = "/data/local-files/?d="
-"""Label Studio's URL of a file below its document root, which is the root of the file system."""
+"""Label Studio's URL of a file below its document root, which is to be the folder of the export."""
+PHOTOS = "images"
 
 
 class Result(TypedDict):
@@ -45,29 +45,33 @@ class Region(NamedTuple):
 
 
 def write(
-    annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
+    annotations: Iterable[Annotation], output: Path, settings: ExportSettings, losses: Counter[str]
 ) -> None:
     """Write the folder; a text area of each region holds the whole desc."""
-    output.mkdir()
+    (output / PHOTOS).mkdir(parents=True)
     names: dict[str, None] = {}
     tasks = []
     for annotation in annotations:
         results: list[Result] = []
         for number, item in enumerate(annotation.objects, 1):
-            label = labels(item.desc)
+            label = settings.labels(item.desc)
             names[label] = None
             results += _results(annotation, f"object_{number}", item, label)
         prediction = {"model_version": "shenhe", "result": results}
-        tasks.append({"data": {"image": _url(annotation.image)}, "predictions": [prediction]})
+        url = _url(annotation.image, output, settings, losses)
+        # A task without objects tells the size of its photo nowhere else.
+        data = {"image": url, **annotation.size_wh._asdict()}
+        tasks.append({"data": data, "predictions": [prediction]})
     text = json.dumps(tasks, ensure_ascii=False, indent=1) + "\n"
     (output / "tasks.json").write_text(text, encoding="utf-8")
     (output / "config.xml").write_text(_config(list(names)), encoding="utf-8")
 
 
-def _url(photo: Location) -> str:
+def _url(photo: Location, output: Path, settings: ExportSettings, losses: Counter[str]) -> str:
     """Return Label Studio's URL of a photo; it reads the URLs of stores by itself."""
     if isinstance(photo, Path):
-        return LOCAL_FILES + quote(os.fsencode(photo.absolute()).lstrip(b"/"))
+        added = add_photo(photo, output / PHOTOS, losses, copy=settings.copy_photos)
+        return LOCAL_FILES + quote(f"{PHOTOS}/{added.name}")
     return str(photo)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from shenhe.exports.labelme_files import FileHead, LabelMeShape, ShapeType, write_files
 from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import points_of, shape_in_pixels
+from shenhe.exports.settings import ExportSettings
 from shenhe.geometry import Box, Line
 from shenhe.values import Annotation, CaptionObject
 
@@ -16,15 +17,15 @@ VERSION = "5.5.0"
 
 
 def write(
-    annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
+    annotations: Iterable[Annotation], output: Path, settings: ExportSettings, losses: Counter[str]
 ) -> None:
     """Write the folder; `description` holds the whole desc."""
 
     def to_shape(annotation: Annotation, item: CaptionObject) -> LabelMeShape:
-        return _shape(annotation, item, labels)
+        return _shape(annotation, item, settings.labels)
 
     head: FileHead = {"version": VERSION, "flags": {}}
-    write_files(annotations, output, losses, head, to_shape)
+    write_files(annotations, output, settings, losses, head, to_shape)
 
 
 def _shape(annotation: Annotation, item: CaptionObject, labels: Labels) -> LabelMeShape:

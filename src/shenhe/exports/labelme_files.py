@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from shenhe.exports.pixels import add_photo
+from shenhe.exports.settings import ExportSettings
 from shenhe.values import Annotation, CaptionObject
 
 ShapeType = Literal["rectangle", "polygon", "linestrip"]
@@ -39,6 +40,7 @@ ToShape = Callable[[Annotation, CaptionObject], LabelMeShape]
 def write_files(
     annotations: Iterable[Annotation],
     output: Path,
+    settings: ExportSettings,
     losses: Counter[str],
     head: FileHead,
     to_shape: ToShape,
@@ -46,7 +48,7 @@ def write_files(
     """Write a folder of photos and JSON files; each file begins with `head`."""
     output.mkdir()
     for annotation in annotations:
-        photo = add_photo(annotation.image, output, losses)
+        photo = add_photo(annotation.image, output, losses, copy=settings.copy_photos)
         content = {
             **head,
             "shapes": [to_shape(annotation, item) for item in annotation.objects],

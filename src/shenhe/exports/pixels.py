@@ -48,17 +48,19 @@ def is_line(item: CaptionObject) -> bool:
     return isinstance(item.shape, Line)
 
 
-def add_photo(photo: Location, folder: Path, losses: Counter[str]) -> Path:
+def add_photo(photo: Location, folder: Path, losses: Counter[str], *, copy: bool = False) -> Path:
     """Add a photo to an export, and return its path there.
 
-    A link if every tool reads the same upright pixels from the file, else an upright JPEG, which no
-    tool can rotate. A photo that cannot be opened is counted in `losses` and left out.
+    The file itself if every tool reads the same upright pixels from it, else an upright JPEG, which
+    no tool can rotate. No path leads out of the export: the file is a hard link where the disk
+    allows that, unless a `copy` is asked for. A photo that cannot be opened is counted in `losses`
+    and left out.
     """
     stem = photos.unique_stem(photo)
     target = folder / (stem + photo.suffix)
     try:
         if _is_plain(photo):
-            _link_or_copy(photo, target)
+            _link_or_copy(photo, target, copy=copy)
             return target
         upright = photos.open_upright(photo)
     except PhotoError as error:
@@ -69,16 +71,17 @@ def add_photo(photo: Location, folder: Path, losses: Counter[str]) -> Path:
     return target
 
 
-def _link_or_copy(photo: Location, target: Path) -> None:
-    if isinstance(photo, Path):
+def _link_or_copy(photo: Location, target: Path, *, copy: bool) -> None:
+    if isinstance(photo, Path) and not copy:
         try:
-            target.symlink_to(photo.absolute())
-        except OSError:  # a file system without links
+            target.hardlink_to(photo.resolve())
+        except OSError:  # another disk, or one without links
             pass
         else:
             return
-    with open_location(photo) as source, target.open("wb") as copy:
-        shutil.copyfileobj(source, copy)
+    # A new file: writing into one that is there could write into the photo that it is a link to.
+    with open_location(photo) as source, target.open("xb") as file:
+        shutil.copyfileobj(source, file)
 
 
 def _is_plain(photo: Location) -> bool:

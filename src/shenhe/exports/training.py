@@ -1,20 +1,30 @@
-"""Training rows: one photo a line, in pixels of the upright original."""
+"""Training rows: one photo a line, in pixels of the upright original.
+
+A folder holds train.jsonl and images/; a single file names photos relative to its own folder.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypedDict
 
 from shenhe.errors import GeometryError
-from shenhe.exports.labels import Labels
 from shenhe.exports.pixels import shape_in_pixels
+from shenhe.exports.rows_file import RowsFile
+from shenhe.exports.settings import ExportSettings
 from shenhe.formats import summary
-from shenhe.geometry import Shape, from_numbers, shape_key, to_fields, to_numbers
-from shenhe.locations import Location, is_utf8, location_text
+from shenhe.geometry import (
+    Polygon,
+    Shape,
+    crosses_itself,
+    from_numbers,
+    shape_key,
+    to_fields,
+    to_numbers,
+)
 from shenhe.values import Annotation, CaptionObject
 
 
@@ -29,12 +39,12 @@ class TrainingRecord(TypedDict):
 
 
 def write(
-    annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
+    annotations: Iterable[Annotation], output: Path, settings: ExportSettings, losses: Counter[str]
 ) -> None:
-    """Write the file, with paths relative to its folder; `labels` is ignored, descs stay whole."""
-    with output.open("w", encoding="utf-8") as file:
+    """Write the folder, or the file; descs stay whole, whatever the labels."""
+    with RowsFile(output, settings, losses) as file:
         for annotation in annotations:
-            file.write(row(annotation, _relative(output.parent, annotation.image)) + "\n")
+            file.write(row(annotation, file.photo_name(annotation.image)))
 
 
 def row(annotation: Annotation, image: str) -> str:
@@ -46,7 +56,8 @@ def row(annotation: Annotation, image: str) -> str:
         "height": annotation.size_wh.height,
         "summary": annotation.summary or summary.render(item.desc for item in annotation.objects),
     }
-    return json.dumps(content, ensure_ascii=False)
+    # A summary of another form than a line stands among what another tool said.
+    return json.dumps({**content, **annotation.extra}, ensure_ascii=False)
 
 
 def _fields(annotation: Annotation, item: CaptionObject) -> dict[str, object]:
@@ -54,20 +65,14 @@ def _fields(annotation: Annotation, item: CaptionObject) -> dict[str, object]:
     return to_fields(shape) | {shape_key(shape): _numbers(shape), "desc": item.desc}
 
 
-def _relative(folder: Path, photo: Location) -> str:
-    if isinstance(photo, Path):
-        relative = os.path.relpath(photo.absolute(), folder.absolute())
-        if is_utf8(relative):
-            return relative
-    return location_text(photo)
-
-
 def _numbers(shape: Shape) -> list[float]:
     """Return whole pixels, or fractions if rounding would leave an invalid shape."""
     exact = to_numbers(shape)
     whole = [round(number) for number in exact]
     try:
-        from_numbers(shape_key(shape), whole)
+        rounded = from_numbers(shape_key(shape), whole)
     except GeometryError:
+        return exact
+    if isinstance(rounded, Polygon) and crosses_itself(rounded):
         return exact
     return list(whole)

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from shenhe.errors import OptionError, RunError, spelled
-from shenhe.exports import coco, label_studio, labelme, training, x_anylabeling, yolo_obb
+from shenhe.exports import (
+    coco,
+    label_studio,
+    labelme,
+    messages,
+    training,
+    x_anylabeling,
+    yolo_obb,
+)
 from shenhe.exports.labels import Labels
+from shenhe.exports.settings import NEW, Conversation, ExportSettings
+from shenhe.locations import Location
 from shenhe.values import Annotation
 
-Writer = Callable[[Iterable[Annotation], Path, Labels, Counter[str]], None]
+Writer = Callable[[Iterable[Annotation], Path, ExportSettings, Counter[str]], None]
 """Writes annotations to a path, and counts what the format cannot hold in the last argument."""
 FORMATS: dict[str, Writer] = {
     "coco": coco.write,
@@ -21,7 +32,10 @@ FORMATS: dict[str, Writer] = {
     "x-anylabeling": x_anylabeling.write,
     "label-studio": label_studio.write,
     "training": training.write,
+    "messages": messages.write,
 }
+OF_SEVERAL_ROWS: Final = frozenset({"training", "messages"})
+"""Formats in which several rows may be about one photo."""
 
 
 def write_export(
@@ -31,6 +45,8 @@ def write_export(
     labels: Labels,
     *,
     overwrite: bool = False,
+    copy_photos: bool = False,
+    conversation: Conversation | None = None,
 ) -> Counter[str]:
     """Write an export; return counts of what its format cannot hold, by a description.
 
@@ -40,17 +56,31 @@ def write_export(
     """
     if output.exists() and not overwrite:
         raise OptionError("output", output, f"exists; use another, or {spelled('overwrite', True)}")
-    temporary = output.with_name(output.name + ".new")
+    temporary = output.with_name(output.name + NEW)
     losses: Counter[str] = Counter()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
-        FORMATS[name](annotations, temporary, labels, losses)
+        settings = ExportSettings(labels, copy_photos, conversation)
+        once = annotations if name in OF_SEVERAL_ROWS else _of_each_photo(annotations, losses)
+        FORMATS[name](once, temporary, settings, losses)
         _remove(output)
         temporary.replace(output)
     except OSError as error:
         raise RunError(f"{output}: cannot be written: {error.strerror}") from error
     return losses
+
+
+def _of_each_photo(annotations: Iterable[Annotation], losses: Counter[str]) -> Iterator[Annotation]:
+    """Yield the first annotation of each photo; others of it are counted where they differ."""
+    hashes: dict[Location, int] = {}
+    for annotation in annotations:
+        content = hash((annotation.size_wh, annotation.objects))
+        if annotation.image not in hashes:
+            hashes[annotation.image] = content
+            yield annotation
+        elif hashes[annotation.image] != content:
+            losses["rows about a photo that an earlier row is about: the first counts"] += 1
 
 
 def _remove(path: Path) -> None:

@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from shenhe.errors import spelled
-from shenhe.exports.labels import Labels, whole_desc
+from shenhe.exports.labels import whole_desc
 from shenhe.exports.pixels import add_photo, is_line, shape_in_pixels
+from shenhe.exports.settings import ExportSettings
 from shenhe.values import Annotation
 
 LINES = "lines: YOLO-OBB has none; left out"
 
 
 def write(
-    annotations: Iterable[Annotation], output: Path, labels: Labels, losses: Counter[str]
+    annotations: Iterable[Annotation], output: Path, settings: ExportSettings, losses: Counter[str]
 ) -> None:
     """Write the folder. Units: corners are shares of the upright photo's sides, 0 to 1."""
     images_folder, labels_folder = output / "images" / "train", output / "labels" / "train"
@@ -24,14 +25,14 @@ def write(
     labels_folder.mkdir(parents=True)
     classes: dict[str, int] = {}
     for annotation in annotations:
-        photo = add_photo(annotation.image, images_folder, losses)
+        photo = add_photo(annotation.image, images_folder, losses, copy=settings.copy_photos)
         lines = []
         for item in annotation.objects:
-            losses[_describe_desc_loss()] += labels is not whole_desc
+            losses[_describe_desc_loss()] += settings.labels is not whole_desc
             if is_line(item):
                 losses[LINES] += 1
                 continue
-            number = classes.setdefault(labels(item.desc), len(classes))
+            number = classes.setdefault(settings.labels(item.desc), len(classes))
             width, height = annotation.size_wh
             corners = (
                 f"{x / width:.6f} {y / height:.6f}"

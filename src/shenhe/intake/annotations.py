@@ -1,8 +1,8 @@
-"""Annotations of photos, from caption rows and training rows, in one coordinate frame.
+"""Annotations of photos, in one coordinate frame: from rows, or from labels of other tools.
 
-A row with the key `caption` was written by `shenhe caption`. Any other is a training row:
-{"images": [path], "objects": [{"bbox_2d"|"quad"|"poly"|"line": [...], "desc": "..."}], "width": W,
-"height": H, "summary": "..."}, in pixels of the upright original.
+A row of JSONL with the key `caption` was written by `shenhe caption`, one with `messages` is a
+conversation whose last answer is a caption; `training_rows` reads any other. Files and folders of
+labelling tools are read by `imports`.
 """
 
 from __future__ import annotations
@@ -11,81 +11,91 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from shenhe.errors import FormatError, GeometryError, IntakeError, UsageError
+from shenhe import photos
+from shenhe.errors import FormatError, IntakeError, PhotoError, ShenheError
+from shenhe.formats import caption
 from shenhe.formats.caption import from_grouped
-from shenhe.geometry import COUNT_KEYS, GEOMETRIES, Size, from_numbers, from_pixels
-from shenhe.locations import absolute, locate_beside
+from shenhe.geometry import Size
+from shenhe.imports import TOOLS, Reading, Strict, read_labels, recognise
+from shenhe.intake.training_rows import RowPhotos, is_training_row, read_training_row
+from shenhe.locations import absolute
 from shenhe.row_types import CaptionRow, describe_invalid
 from shenhe.shards import list_shards
-from shenhe.values import Annotation, CaptionObject
+from shenhe.values import Annotation
+
+AUTO = "auto"
+BOM = "\ufeff"
 
 
-class TrainingObject(BaseModel):
-    """One object of a training row. Units: pixels of the upright original."""
+def read_annotations(
+    path: Path,
+    reading: Reading | None = None,
+    *,
+    tool: str = AUTO,
+    photos_folder: Path | None = None,
+) -> Iterator[Annotation]:
+    """Yield the annotation of each photo in a file of rows, in its shards, or in a tool's labels.
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    bbox_2d: list[float] | None = None
-    quad: list[float] | None = None
-    poly: list[float] | None = None
-    poly_points: int | None = None
-    line: list[float] | None = None
-    line_points: int | None = None
-    desc: str = Field(min_length=1)
-
-
-class TrainingRow(BaseModel):
-    """A training row; keys of other tools are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    images: list[str] = Field(min_length=1, max_length=1)
-    objects: list[TrainingObject]
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
-    summary: str = ""
-
-
-def read_annotations(path: Path) -> Iterator[Annotation]:
-    """Yield the annotation of each photo in a file of caption or training rows, or in its shards.
+    A row or photo that cannot be read is noted in `reading`, and the others go on. `tool` says
+    whose labels they are, see `imports.TOOLS`; rows for JSONL; auto recognises it. Photos that are
+    not where they are said to be are looked for by their names below `photos_folder`.
 
         truth = {annotation.image: annotation for annotation in read_annotations(path)}
 
-    Raises: IntakeError that names the line of an invalid row.
+    Raises: IntakeError for a file of which nothing can be read; without `reading` for a bad row.
     """
+    reading = Strict() if reading is None else reading
+    earlier, is_any = len(reading.faults), False
+    for annotation in _read(path, reading, tool, photos_folder):
+        is_any = True
+        yield annotation
+    if not is_any and (faults := reading.faults[earlier:]):
+        further = f" (and {len(faults) - 1} more like it)" if len(faults) > 1 else ""
+        raise IntakeError(f"{faults[0]}{further}")
+
+
+def _read(path: Path, reading: Reading, tool: str, folder: Path | None) -> Iterator[Annotation]:
+    name = recognise(path) if tool == AUTO else tool
+    if name in TOOLS:
+        yield from read_labels(path, name, reading, folder)
+        return
     for shard in list_shards(path) or [path]:
-        yield from _read_file(shard)
+        yield from _read_file(shard, reading, RowPhotos(shard, folder))
 
 
-def _read_file(path: Path) -> Iterator[Annotation]:
+def _read_file(path: Path, reading: Reading, found: RowPhotos) -> Iterator[Annotation]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield from _read_line(path, number, line)
+                    yield from _read_line(f"{path}: line {number}", line, reading, found)
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise IntakeError(f"{path}: not UTF-8 text: {error}") from error
 
 
-def _read_line(path: Path, number: int, line: str) -> Iterator[Annotation]:
+def _read_line(
+    where: str, line: bytes, reading: Reading, found: RowPhotos
+) -> tuple[Annotation, ...]:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8").removeprefix(BOM))
         if not isinstance(row, dict):
             raise TypeError("not a JSON object")
         if "caption" in row:
-            yield from _from_caption(CaptionRow.model_validate(row))
-        else:
-            yield _from_training(path, TrainingRow.model_validate(row))
-    except RecursionError as error:
-        raise IntakeError(f"{path}: line {number}: nested too deeply") from error
+            return tuple(_from_caption(CaptionRow.model_validate(row)))
+        if "messages" in row and not is_training_row(row):
+            return tuple(_from_conversation(row, found))
+        return (read_training_row(row, found, reading.lost),)
+    except RecursionError:
+        reading.note(where, "nested too deeply")
+    except UnicodeDecodeError as error:
+        reading.note(where, f"not UTF-8 text: {error}")
     except ValidationError as error:
-        raise IntakeError(f"{path}: line {number}: {describe_invalid(error)}") from error
-    except (ValueError, TypeError, FormatError, GeometryError, UsageError) as error:
-        raise IntakeError(f"{path}: line {number}: {error}") from error
+        reading.note(where, describe_invalid(error))
+    except (ValueError, TypeError, ShenheError) as error:
+        reading.note(where, error)
+    return ()
 
 
 def _from_caption(row: CaptionRow) -> Iterator[Annotation]:
@@ -94,21 +104,22 @@ def _from_caption(row: CaptionRow) -> Iterator[Annotation]:
         yield Annotation(absolute(photo), Size(*size_wh), objects)
 
 
-def _from_training(file: Path, row: TrainingRow) -> Annotation:
-    size = Size(row.width, row.height)
-    objects = tuple(_object(number, entry, size) for number, entry in enumerate(row.objects, 1))
-    return Annotation(absolute(locate_beside(file, row.images[0])), size, objects, row.summary)
+def _from_conversation(row: dict[str, object], found: RowPhotos) -> Iterator[Annotation]:
+    """Read the caption that ends a conversation about photos.
 
-
-def _object(number: int, entry: TrainingObject, size_wh: Size) -> CaptionObject:
-    numbers_by_kind: list[tuple[str, list[float]]] = [
-        (kind, numbers) for kind in GEOMETRIES if (numbers := getattr(entry, kind)) is not None
-    ]
-    if len(numbers_by_kind) != 1:
-        raise FormatError("geometry_count", f"object {number} needs one of {GEOMETRIES}")
-    ((kind, numbers),) = numbers_by_kind
-    count_key = COUNT_KEYS.get(kind)
-    count = getattr(entry, count_key) if count_key else None
-    if count is not None and 2 * count != len(numbers):
-        raise FormatError("geometry", f"object {number}: {count_key} {count}")
-    return CaptionObject(from_pixels(from_numbers(kind, numbers), size_wh), entry.desc)
+    Raises: FormatError if it does not end so; UsageError for an impossible name of a photo.
+    """
+    names = found.names(row)
+    turns = row["messages"]
+    last = turns[-1] if isinstance(turns, list) and turns else None
+    text = last.get("content") if isinstance(last, dict) else None
+    if not isinstance(last, dict) or last.get("role") != "assistant" or not isinstance(text, str):
+        raise FormatError("structure", "the messages do not end with an assistant's text")
+    value = caption.parse(text, len(names))
+    for name, objects in zip(names, value.photos, strict=True):
+        path = found.find(name)
+        try:
+            size = photos.read_stored_size(path).upright
+        except PhotoError as error:
+            raise FormatError("size", f"no photo to measure: {error}") from error
+        yield Annotation(path, size, objects)

@@ -30,15 +30,16 @@ MAX_ASCENT: Final = 4
 """Levels above the data root that are compared with the names of missions."""
 
 
-def describe_label_folder(folder: Location, name: str, label: str) -> str:
-    """Describe a folder that is probably a misspelled label folder."""
+def describe_label_folder(folder: Location, name: str, label: str, *, inside: bool = False) -> str:
+    """Describe a folder that is probably a misspelled label folder, or one inside of another."""
     count = sum(entry.is_folder for entry in _scan(folder / name))
-    inside = f"{count} folder" + ("s" if count != 1 else "")
-    if normalize_label(folder.name):
+    folders = f"{count} folder" + ("s" if count != 1 else "")
+    if inside:
         problem = f"{folder / name}: a label folder in a label folder?"
-        return f"{problem} Its {inside} are not looked at: move them one level up"
+        return f"{problem} Its {folders} are not looked at: move them one level up"
     problem = f"{folder / name}: a label folder in another spelling?"
-    return f"{problem} Its {inside} are not looked at: rename it to {label}"
+    remedy = f"rename it to {label}, or name it in a {spelled('label_folders', 'FILE')}"
+    return f"{problem} Its {folders} are not looked at: {remedy}"
 
 
 def describe_outer_space(folder: Location, name: str, meaning: str) -> str:
@@ -46,13 +47,22 @@ def describe_outer_space(folder: Location, name: str, meaning: str) -> str:
     return f"{folder}: the folder {name!r} is taken for {meaning}: rename it, without white space"
 
 
-def describe_stray_photos(folder: Location, names: Sequence[str], count: int) -> str:
-    """Describe `count` photos that lie beside the groups' folders, the first of them by `names`."""
+def describe_stray_photos(
+    folder: Location, names: Sequence[str], count: int, is_matched: bool = False
+) -> str:
+    """Describe `count` photos that lie beside the groups' folders, the first of them by `names`.
+
+    `is_matched` says that their names were matched with a pattern, in vain.
+    """
     strays = ", ".join(escape_name(name) for name in names)
     strays += f" and {count - len(names)} more" if count > len(names) else ""
+    pattern = spelled("group_pattern")
+    if is_matched:
+        problem = f"left out: {count} whose names {pattern} does not match: {strays}"
+        return f"{folder}: {problem}: rename them, or put them into their groups' folders"
     return (
         f"{folder}: {strays} in no group's folder, and not looked at: put the photos of each group"
-        " into a folder of its own"
+        f" into a folder of its own, or let {pattern} find the groups in their names"
     )
 
 

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 from typing import Final
 
+from shenhe.config.label_folders import LABELS
 from shenhe.config.missions import normalize_name
 from shenhe.locations import is_utf8
-from shenhe.values import Label
 
-LABELS: Final[dict[str, Label]] = {"审核通过": "pass", "审核不通过": "fail"}
 SYSTEM_NAMES: Final = frozenset(
     (
         *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r"),

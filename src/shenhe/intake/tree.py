@@ -3,29 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from shenhe.config import Mission, Missions
+from shenhe.config.label_folders import fold_name
 from shenhe.config.missions import normalize_name
 from shenhe.errors import IntakeError, spelled
 from shenhe.intake import hints
 from shenhe.intake.label_folder import LabelFolder, WalkNotes, is_visible_folder, scan
+from shenhe.intake.layout import TreeLayout
 from shenhe.intake.ordering import sort_naturally
 from shenhe.intake.prefetch import prefetch
-from shenhe.intake.spelling import (
-    LABELS,
-    escape_name,
-    has_outer_space,
-    normalize_label,
-    unescape_name,
-)
+from shenhe.intake.spelling import escape_name, has_outer_space, unescape_name
 from shenhe.locations import Location, is_folder
 from shenhe.values import Group, Label, group_key
 
 LISTING_THREADS = 16
 """Threads that list groups' folders in an object store, where each listing is a request."""
+Item = TypeVar("Item")
+
+
+class GroupId(NamedTuple):
+    """The label and the id of a group of one mission."""
+
+    label: Label | None
+    group_id: str
+
+    @classmethod
+    def of_key(cls, key: str) -> GroupId:
+        """Read the key of a group: see `values.group_key`."""
+        _, word, group_id = key.split("\x1f", 2)
+        return cls("pass" if word == "pass" else "fail" if word == "fail" else None, group_id)
+
+
+def take_turns(streams: Iterable[Iterator[Item]]) -> Iterator[Item]:
+    """Yield one item of each stream in turn, until all are empty.
+
+    >>> list(take_turns([iter("aaa"), iter("b"), iter("cc")]))
+    ['a', 'b', 'c', 'a', 'c', 'a']
+    """
+    waiting = list(streams)
+    while waiting:
+        for stream in list(waiting):
+            try:
+                yield next(stream)
+            except StopIteration:
+                waiting.remove(stream)
 
 
 class PhotoTree:
@@ -36,12 +63,12 @@ class PhotoTree:
         groups = list(tree.groups(mission))
     """
 
-    def __init__(self, data_root: Location) -> None:
-        """Open a tree.
+    def __init__(self, data_root: Location, layout: TreeLayout | None = None) -> None:
+        """Open a tree, in the usual layout or another.
 
         Raises: IntakeError if the folder is missing or cannot be listed.
         """
-        self.data_root = data_root
+        self.data_root, self.layout = data_root, layout or TreeLayout()
         try:
             if not is_folder(data_root):
                 raise IntakeError(f"{spelled('data_root', data_root)}: no such folder")
@@ -83,12 +110,17 @@ class PhotoTree:
 
         Raises: IntakeError, see `groups`.
         """
+        return sum(1 for _ in self.group_ids(mission))
+
+    def group_ids(self, mission: Mission) -> Iterator[GroupId]:
+        """Yield the labels and ids of the groups of a mission, in no order.
+
+        Raises: IntakeError, see `groups`.
+        """
         notes = WalkNotes()
-        return sum(
-            1
-            for label_folder in self._list_label_folders(mission, notes)
-            for _ in label_folder.group_names(notes)
-        )
+        for label_folder in self._list_label_folders(mission, notes):
+            for name in label_folder.group_names(notes):
+                yield GroupId(label_folder.label, escape_name(name))
 
     def groups(
         self,
@@ -96,9 +128,12 @@ class PhotoTree:
         passed_over: Counter[str] | None = None,
         skip: Container[str] = frozenset(),
         faults: list[str] | None = None,
+        *,
+        by_turns: bool = False,
     ) -> Iterator[Group]:
         """Yield the groups of a mission: passed, failed, then unlabelled, each in natural order.
 
+        With `by_turns` a passed, a failed and an unlabelled one take turns, while there are any.
         Names of groups are sorted in bounded memory; photos are listed group by group, and not at
         all for groups whose key is in `skip`. Entries passed over are counted in `passed_over`,
         and folders that are not read are added to `faults`.
@@ -107,22 +142,32 @@ class PhotoTree:
         notes = WalkNotes(
             Counter() if passed_over is None else passed_over, [] if faults is None else faults
         )
+        by_label: dict[Label | None, list[Iterator[Group]]] = {}
         for label_folder in self._list_label_folders(mission, notes):
-            names = (
-                name
-                for name in sort_naturally(label_folder.group_names(notes))
-                if group_key(mission.name, label_folder.label, escape_name(name)) not in skip
-            )
-            list_group = partial(label_folder.list_group, mission)
-            on_disk = isinstance(self.data_root, Path)
-            listings = (
-                map(list_group, names) if on_disk else prefetch(list_group, names, LISTING_THREADS)
-            )
-            for group, group_passed_over in listings:
-                notes.passed_over.update(group_passed_over)
-                if group.left_out:
-                    notes.passed_over["left_out"] += len(group.left_out)
-                yield group
+            groups = self._groups_of(label_folder, mission, notes, skip)
+            by_label.setdefault(label_folder.label, []).append(groups)
+        labels = [chain.from_iterable(groups) for groups in by_label.values()]
+        yield from take_turns(labels) if by_turns else chain.from_iterable(labels)
+
+    def _groups_of(
+        self, label_folder: LabelFolder, mission: Mission, notes: WalkNotes, skip: Container[str]
+    ) -> Iterator[Group]:
+        """Yield the groups of one folder in natural order."""
+        names = (
+            name
+            for name in sort_naturally(label_folder.group_names(notes))
+            if group_key(mission.name, label_folder.label, escape_name(name)) not in skip
+        )
+        list_group = partial(label_folder.list_group, mission)
+        on_disk = isinstance(self.data_root, Path)
+        listings = (
+            map(list_group, names) if on_disk else prefetch(list_group, names, LISTING_THREADS)
+        )
+        for group, group_passed_over in listings:
+            notes.passed_over.update(group_passed_over)
+            if group.left_out:
+                notes.passed_over["left_out"] += len(group.left_out)
+            yield group
 
     def group(self, mission: Mission, label: Label | None, group_id: str) -> Group | None:
         """List one group; None if it has no folder.
@@ -144,14 +189,10 @@ class PhotoTree:
     def _label_folder(
         self, mission: Mission, label: Label | None, group_id: str
     ) -> LabelFolder | None:
-        for label_folder in self._list_label_folders(mission, WalkNotes()):
-            if label_folder.label == label:
-                try:
-                    exists = is_folder(label_folder.folder / unescape_name(group_id))
-                except OSError as error:
-                    raise IntakeError(f"{label_folder.folder}: {error.strerror}") from error
-                return label_folder if exists else None
-        return None
+        name = unescape_name(group_id)
+        folders = self._list_label_folders(mission, WalkNotes())
+        same_label = (folder for folder in folders if folder.label == label)
+        return next((folder for folder in same_label if folder.has_group(name)), None)
 
     def _list_label_folders(self, mission: Mission, notes: WalkNotes) -> list[LabelFolder]:
         """List the folders that hold groups, labels first; they are searched once per mission."""
@@ -165,21 +206,27 @@ class PhotoTree:
         return folders
 
     def _find_label_folders(self, mission: Mission, notes: WalkNotes) -> Iterator[LabelFolder]:
-        folder = self._mission_folder(mission, notes)
-        names_by_label: dict[str, list[str]] = {}
+        folder, known = self._mission_folder(mission, notes), self.layout.label_folders
+        spellings: dict[str, list[str]] = {}
         for entry in scan(folder):
-            if is_visible_folder(entry) and (label_name := normalize_label(entry.name)):
-                names_by_label.setdefault(label_name, []).append(entry.name)
-        for label_name, label in LABELS.items():
-            names = sorted(names_by_label.get(label_name, []))
+            if is_visible_folder(entry) and entry.name in known:
+                spellings.setdefault(fold_name(entry.name), []).append(entry.name)
+        same_label: dict[Label | None, list[LabelFolder]] = {"pass": [], "fail": [], None: []}
+        for folded, names in sorted(spellings.items()):
             if len(names) > 1:
-                alike = hints.join_alike(names)
+                alike = hints.join_alike(sorted(names))
                 raise IntakeError(f"{folder}: {alike} are the same label: merge them")
-            for name in names:
-                if has_outer_space(name):
-                    notes.add_fault(hints.describe_outer_space(folder, name, label_name))
-                yield LabelFolder(folder / name, label)
-        yield LabelFolder(folder, None)
+            (name,) = names
+            if has_outer_space(name):
+                notes.add_fault(hints.describe_outer_space(folder, name, folded))
+            label = known.label_of(name)
+            same = same_label[label]
+            same.append(LabelFolder(folder / name, label, self.layout, same_label=same))
+        unlabelled = same_label[None]
+        unlabelled.append(
+            LabelFolder(folder, None, self.layout, is_mission=True, same_label=unlabelled)
+        )
+        yield from chain.from_iterable(same_label.values())
 
     def _mission_folder(self, mission: Mission, notes: WalkNotes) -> Location:
         names = self._missions.get(normalize_name(mission.name), [])

@@ -9,10 +9,12 @@ from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
 from shenhe.photos.opening import (
     LoadedPhoto,
     PhotoEncoding,
+    StoredSize,
     load,
     open_upright,
     preview,
     read_encoding,
+    read_stored_size,
     unique_stem,
 )
 from shenhe.photos.sizing import PixelBudget, resize
@@ -22,12 +24,14 @@ __all__ = [
     "LoadedPhoto",
     "PhotoEncoding",
     "PixelBudget",
+    "StoredSize",
     "is_photo",
     "kind_of",
     "load",
     "open_upright",
     "preview",
     "read_encoding",
+    "read_stored_size",
     "resize",
     "unique_stem",
 ]

@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from PIL import Image
 
@@ -20,7 +20,7 @@ from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, open_location
 from shenhe.messages import PhotoSize
 from shenhe.photos import jpeg
-from shenhe.photos.decoding import decode, open_header, photo_wall, unsupported
+from shenhe.photos.decoding import decode, exif_orientation, open_header, photo_wall, unsupported
 from shenhe.photos.kinds import HEAD_BYTES, READABLE, kind_of
 from shenhe.photos.memory import memory_budget
 from shenhe.photos.sizing import PixelBudget, draft_size, resize
@@ -72,6 +72,22 @@ class PhotoEncoding:
     plain: bool = False
 
 
+class StoredSize(NamedTuple):
+    """The size of a photo as it is stored, in pixels, and its EXIF orientation: 1 is upright.
+
+    >>> StoredSize(Size(640, 480), 6).upright
+    Size(width=480, height=640)
+    """
+
+    stored: Size
+    orientation: int
+
+    @property
+    def upright(self) -> Size:
+        """The size of the upright photo."""
+        return Size(*self.stored[::-1]) if self.orientation in SIDEWAYS else self.stored
+
+
 @dataclass(slots=True)
 class _OpenPhoto:
     """A photo whose memory is reserved; its image is deleted when the reservation ends."""
@@ -106,6 +122,21 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
         size = budget.fit(photo.original)
         sizes = PhotoSize(photo.original, size, photo.facts.damaged_inside)
         return LoadedPhoto(resize(photo.image, size), sizes, _as_stored(photo, size))
+
+
+def read_stored_size(path: Location) -> StoredSize:
+    """Read the size of a photo, mostly without decoding it.
+
+        read_stored_size(path).upright == Size(3000, 4000)
+
+    Raises: PhotoError, see `load`.
+    """
+    with photo_wall(path), open_location(path) as file:
+        kind, _ = _kind(path, file)
+        with photo_wall(path, kind):
+            size = _stored_size(path, kind, file)
+            file.seek(0)
+            return StoredSize(size, exif_orientation(open_header(kind, file)))
 
 
 def read_encoding(path: Location) -> PhotoEncoding:

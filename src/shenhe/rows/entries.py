@@ -47,7 +47,8 @@ def read_key(path: Path, number: int, line: bytes) -> str:
     Raises: RunError for a line that is no row.
     """
     match = _GROUP.match(line)
-    if match is None or not line.endswith(b"}\n") or line.find(_BEGIN, 1) != -1:
+    is_plain = match is not None and b"::" not in match[1]
+    if match is None or not is_plain or not line.endswith(b"}\n") or line.find(_BEGIN, 1) != -1:
         return key_of(parse_row(path, number, line), mission_of_file(path))
     return group_key(match[2].decode(), _LABELS[match[3]], match[1].decode())
 

@@ -13,6 +13,8 @@ MAX_EXACT_FLOAT: Final = 2**53
 """Below it a whole number that a tool wrote with a fraction is exact."""
 _NO_IDS: Final = frozenset({"", "nan", "inf", "-inf"})
 """Texts of an empty id, and of numbers that are none."""
+_OWN_META: Final = frozenset({"prompt_hash", "answers"})
+"""Keys that the meta of every row of shenhe has."""
 _LABELS: Final[Mapping[str, Label | None]] = {
     "": None,
     "pass": "pass",
@@ -71,6 +73,41 @@ def group_id_of(row: Mapping[str, object]) -> str:
     if not is_named or str(group_id) in _NO_IDS:
         raise RunError("a row lacks 'group_id'")
     return str(group_id)
+
+
+def split_label(text: str) -> tuple[str, Label | None] | None:
+    """Split `id::label`, the key of a group as other tools write it; None for any other text.
+
+    >>> split_label("QC-1::审核不通过"), split_label("QC-1::"), split_label("QC::1")
+    (('QC-1', 'fail'), ('QC-1', None), None)
+    """
+    group_id, separator, word = text.rpartition("::")
+    if not separator or not group_id or folded(word) not in _LABELS:
+        return None
+    return group_id, _LABELS[folded(word)]
+
+
+def group_of(row: Mapping[str, object]) -> tuple[str, Label | None]:
+    """Give the id and the label of the group of any tool's row, also where the id is `id::label`.
+
+    A folder may have such a name: ids of shenhe's own rows are as they are.
+    Raises: RunError if the row has no id, no such label, or two labels.
+
+    >>> group_of({"group_id": "QC-1::fail"})
+    ('QC-1', 'fail')
+    """
+    group_id, label = group_id_of(row), label_of(row)
+    parts = split_label(group_id) if "::" in group_id and not is_own(row) else None
+    if parts is None:
+        return group_id, label
+    if row.get("label") is not None and label != parts[1]:
+        raise RunError(f"'group_id' is {group_id[:60]!r}, and 'label' {str(row['label'])[:40]!r}")
+    return parts
+
+
+def is_own(row: Mapping[str, object]) -> bool:
+    """Whether a row is one that shenhe wrote of a group."""
+    return meta_of(row).keys() >= _OWN_META
 
 
 def mission_of(row: Mapping[str, object], default: str = "") -> str:

@@ -18,9 +18,9 @@ from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.row_types import FormatsMeta, Row, SummaryRow, VerdictRow, describe_invalid
 from shenhe.rows.fields import (
     folded,
-    group_id_of,
+    group_of,
     images_of,
-    label_of,
+    is_own,
     lines_of,
     mission_of,
     object_of,
@@ -37,8 +37,6 @@ _RULINGS: Final[Mapping[str, Ruling]] = {
     "pass": PASS,
     "fail": FAIL,
 }
-_OWN_META: Final = frozenset({"prompt_hash", "answers"})
-"""Keys that the meta of every row of shenhe has."""
 _HELD_BACK_BY: Final = ("left_out", "why")
 """Keys of meta that say why a group is not to pass: they hold in any company."""
 _GROUP_ID, _PER_IMAGE = b'"group_id"', b'"per_image"'
@@ -200,17 +198,14 @@ def _read_raw(raw: str, named: object) -> tuple[Judgement | None, str]:
 
 def _identity(row: Json, mission: str) -> Json:
     """Give the fields of which the key of a group is made: see `keys.key_of`."""
-    return {
-        "group_id": group_id_of(row),
-        "mission": mission_of(row, mission),
-        "label": label_of(row),
-    }
+    group_id, label = group_of(row)
+    return {"group_id": group_id, "mission": mission_of(row, mission), "label": label}
 
 
 def _meta(row: Json, kept: Json) -> Json:
     """Give what a row was made with; of other tools nothing is known but what they left out."""
     meta = object_of(row, "meta")
-    if meta.keys() >= _OWN_META:
+    if is_own(row):
         return dict(meta)
     if row.get("meta"):
         kept["meta"] = row["meta"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
-from shenhe.rows.fields import group_id_of, label_of, mission_of
+from shenhe.rows.fields import group_id_of, group_of, label_of, mission_of
 from shenhe.rows.ledger import Json
 from shenhe.shards import first_shard
 from shenhe.values import group_key, photos_key
@@ -41,14 +41,17 @@ def mission_of_file(path: Path) -> str:
 def key_of(row: Json, mission: str | None = None) -> str:
     """Give the key of the group, the captioned photos or the row of a dataset that a row is about.
 
-    A row of shenhe names all that makes the key. Another tool's may leave out the label, and the
-    mission after which its file is named: `mission`.
+    A row of shenhe names all that makes the key. Another tool's may leave out the label, or join it
+    to the id, and leave out the mission after which its file is named: `mission`.
     Raises: RunError for a row that is about neither.
     """
     if "group_id" in row or "per_image" in row or "verdict" in row:
         if mission is None and "label" not in row:
             raise RunError("a row lacks 'label'")
-        return group_key(mission_of(row, mission or ""), label_of(row), group_id_of(row))
+        if mission is None:
+            return group_key(mission_of(row), label_of(row), group_id_of(row))
+        group_id, label = group_of(row)
+        return group_key(mission_of(row, mission), label, group_id)
     if "dataset" in row and "line" in row:
         if not isinstance(row.get("id"), str):
             raise RunError("'id' of a row is no text")

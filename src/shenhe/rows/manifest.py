@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,8 @@ from shenhe.rows.row_formats import decisive_formats_of, show_formats
 SUFFIX = ".manifest.json"
 DECIDED_ANEW: Final = frozenset(("pass_above", "fail_below", "evidence", "promise"))
 """Options by which finished verdicts can be decided anew, without a model."""
+BUDGET, BUDGET_FROM = "pixel_budget", "pixel_budget_from"
+"""The size of photos for a server, which decides rows, and where it comes from, which does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class ManifestContent:
 class Manifest:
     """The manifest of an output under way; written whole, in one step.
 
-    `session` is a random name of this run of the output: clocks may step.
+    `session` is a random name of this run of the output: clocks may step. `of_engine` gives what
+    an engine tells of this session.
     """
 
     def __init__(self, rows_path: Path, options: Mapping[str, object]) -> None:
@@ -57,6 +60,7 @@ class Manifest:
         self.options = dict(options)
         self.session = secrets.token_hex(8)
         self._started = utc_now()
+        self.of_engine: Callable[[], Mapping[str, object]] = dict
 
     def check(self) -> None:
         """Compare with the options that an earlier run of the output had, if there was one.
@@ -70,6 +74,8 @@ class Manifest:
         else:
             before, whole = options_of_rows(self._rows_path), False
         names = before.keys() | self.options.keys() if whole else set(before)
+        # Where it comes from changes nothing; earlier versions did not write it.
+        names = names - {BUDGET_FROM} if BUDGET in before else names - {BUDGET, BUDGET_FROM}
         names |= {"formats"} if before else set()  # plain ones are not named
         changed = sorted(name for name in names if before.get(name) != self.options.get(name))
         differences = [
@@ -115,6 +121,7 @@ class Manifest:
                 "new_tokens": counts.new_tokens,
                 "photos_per_second": round(counts.photos / seconds, 3),
                 "tokens_per_second": round(counts.new_tokens / seconds, 3),
+                **self.of_engine(),
             },
         }
         _write(self.path, content)

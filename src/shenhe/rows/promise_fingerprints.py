@@ -12,7 +12,7 @@ from shenhe.config.missions import normalize_name
 from shenhe.errors import UsageError, spelled
 from shenhe.rows.first_row import first_row
 from shenhe.rows.keys import rows_file
-from shenhe.rows.manifest import manifest_file, options_of_rows, read_manifest
+from shenhe.rows.manifest import BUDGET_FROM, manifest_file, options_of_rows, read_manifest
 from shenhe.rows.promises import Fingerprint, Promise, differences
 from shenhe.shards import list_rows_files
 
@@ -21,9 +21,13 @@ Options = Mapping[str, object]
 FIELDS: Final = frozenset(("checkpoint", "prompt_hash", "votes", "formats", "evidence"))
 """Options that a fingerprint holds by themselves."""
 PASSED_OVER: Final = frozenset(
-    ("stage", "mission", "model", "adapters", "data_root", "stage_a", "rows", "max_attempts")
+    (
+        *("stage", "mission", "model", "adapters", "data_root", "stage_a", "rows", "max_attempts"),
+        *("label_folders", "group_pattern", "sample", "sample_failed", "exclude", BUDGET_FROM),
+    )
 )
-"""Options that say where things lie or how patiently they are asked for: no verdict changes."""
+"""Options that say where things lie, which groups are looked at, or how patiently they are asked
+for: no verdict changes."""
 THRESHOLDS: Final = frozenset(("pass_above", "fail_below", "promise"))
 """Options that a promise replaces."""
 _JSON: Final = TypeAdapter(dict[str, JsonValue])

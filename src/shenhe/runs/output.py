@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +50,10 @@ class Output:
         """Note how many items the output has in all."""
         self.total = total
         self.write_manifest("running")
+
+    def tell_of_engine(self, facts: Callable[[], Mapping[str, object]]) -> None:
+        """Have the manifest hold what an engine tells of this session, as it is then."""
+        self._manifest.of_engine = facts
 
     def write(self, record: Record, *, new_tokens: int = 0) -> None:
         """Append the failures and the row of an item, and count it.

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from shenhe.config import Mission
+from shenhe.config.label_folders import LABELS
 from shenhe.errors import IntakeError
 from shenhe.intake import PhotoTree
 from shenhe.intake.fingerprints import add_content_hash
-from shenhe.intake.label_folder import BAD_NAME
-from shenhe.intake.spelling import LABELS
+from shenhe.intake.label_folder import BAD_NAME, SPLIT
 from shenhe.locations import location_text
 from shenhe.rows import fingerprints
 from shenhe.rows.fields import label_of, list_of, meta_of
@@ -52,7 +52,7 @@ def find_changes(tree: PhotoTree, mission: Mission, rows_path: Path, done: RowIn
     for group in tree.groups(mission, skip=_WithoutRow(done)):
         folders += 1
         inputs_hash = done.inputs_hash(group.key)
-        if group.code == BAD_NAME:
+        if group.code in (BAD_NAME, SPLIT):
             changed[group.key] = group
         elif group.problem:
             stale.kept[UNREAD] += 1
@@ -164,6 +164,8 @@ def _difference(row: Json, group: Group) -> str:
     """Describe how the names in a group's folder differ from its row; empty if they do not."""
     if group.code == BAD_NAME:
         return "a name that is not UTF-8"
+    if group.code == SPLIT:
+        return "photos in several folders"
     row_images = set(list_of(row, "images"))
     images = {location_text(photo) for photo in group.photos}
     if images - row_images and row_images - images:

@@ -10,6 +10,7 @@ from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.rows.promise_fingerprints import fingerprint_of_options, options_of_output
 from shenhe.rows.promises import Fingerprint
 from shenhe.runs.deciding import policy_of_mission
+from shenhe.runs.engine_options import with_budget
 from shenhe.runs.stage_a import options_of_summaries
 from shenhe.runs.stage_a_source import StageASource
 from shenhe.runs.stage_b import options_of_verdicts
@@ -30,6 +31,7 @@ def fingerprint_of_judging(
 
     Raises: RunError for a manifest or a row that cannot be read.
     """
+    engine_options = with_budget(engine_options, engine)
     stage_b = _verdict_options(source.mission, template, policy, engine, max_new_tokens, formats)
     return fingerprint_of_options({**engine_options, **stage_b}, options_of_output(source.path))
 
@@ -43,6 +45,7 @@ def fingerprint_of_running(
     formats: TextFormats = PLAIN,
 ) -> Fingerprint:
     """Make the fingerprint of the verdicts of a run of both stages, before it begins."""
+    engine_options = with_budget(engine_options, engine)
     summaries = options_of_summaries(
         prompts.summary.hash(mission), engine.fingerprint, formats=formats
     )

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Final, TypedDict
 
+from shenhe.config import Mission
+from shenhe.errors import RowError
 from shenhe.messages import Answer, PhotoSize
-from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, utc_now
+from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, SummaryRow, utc_now
+from shenhe.rows.fields import group_of, mission_of
+from shenhe.rows.keys import mission_of_file
+from shenhe.rows.readers import KeyedRow
 from shenhe.runs.work import Rejection
 from shenhe.values import Group, LeftOut
 
+NO_ROW: Final = "row"
+"""Code of the failure of a line that is no Stage-A row of its file's mission."""
 MAX_NAMED = 10
 """Maximum number of left-out files that are named in one line."""
 
@@ -73,3 +80,17 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> str:
     if len(left_out) > MAX_NAMED:
         names.append(f"{len(left_out) - MAX_NAMED} more")
     return ", ".join(names)
+
+
+def bad_row_failure(
+    keyed: KeyedRow[SummaryRow] | RowError, error: RowError, mission: Mission
+) -> Failure:
+    """Make the failure of a line, of its group if it names one."""
+    item = f"{error.path.name}:{error.number}"
+    group = Group(item, mission.name, None, ())
+    if not isinstance(keyed, RowError):
+        row, name = keyed.json, mission_of_file(keyed.path)
+        group_id, label = group_of(row)
+        group = Group(group_id, mission_of(row, name), label, ())
+    rejection = Rejection(NO_ROW, f"line {error.number} {error.problem}", 1)
+    return group_failure(group, item, rejection)

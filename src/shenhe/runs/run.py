@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from shenhe.engines.base import Engine
+from shenhe.engines.base import Engine, EngineOverDevices
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import key_of
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.drive import MAX_ATTEMPTS, drive
+from shenhe.runs.engine_options import with_budget
 from shenhe.runs.observers import Observer, RunInfo
 from shenhe.runs.observers.format_watch import FormatWatch
 from shenhe.runs.observers.progress import RunProgress
@@ -91,12 +91,18 @@ def run(
     """
     options = output.run
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
-    with _open(work, output, counts) as rows, ExitStack() as stack:
+    engine_options = with_budget(output.engine_options, engine)
+    with (
+        _open(work, replace(output, engine_options=engine_options), counts) as rows,
+        ExitStack() as stack,
+    ):
         info = _describe(work, counts, options.limit)
         observers: tuple[Observer, ...] = (RunProgress(), *_format_watch(work), *watch)
         for observer in observers:
             observer.began(info)
             stack.callback(observer.ended, info)
+        if isinstance(engine, EngineOverDevices):
+            rows.tell_of_engine(_facts_of(engine))
         rows.expect(info.total)
         jobs = _jobs(work, rows, options.limit)
         for job in drive(engine, jobs, work.read, options.max_attempts, ordered=options.ordered):
@@ -145,9 +151,18 @@ def _describe(work: Work[Item, Value], counts: RunCounts, limit: int | None) -> 
     return RunInfo(work.title, counts, total, goal, work.rate_unit, work.item_unit)
 
 
+def _facts_of(engine: EngineOverDevices) -> Callable[[], dict[str, object]]:
+    """What a manifest holds of an engine over devices; deaths count from now on."""
+    before = engine.workers_died
+    return lambda: {
+        "devices": list(engine.devices),
+        "workers_died": engine.workers_died - before,
+    }
+
+
 def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:
     """Yield the jobs of pending items; records of items that need no model are written at once."""
-    for job in work.jobs(islice(work.backlog.pending(rows.done), limit)):
+    for job in work.jobs(work.backlog.first_pending(rows.done, limit)):
         if isinstance(job, Job):
             yield job
         else:

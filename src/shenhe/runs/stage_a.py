@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from shenhe.config import Mission, Template
 from shenhe.engines.base import Engine
 from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import PhotoTree
+from shenhe.intake.choice import Chosen, GroupChoice
 from shenhe.intake.fingerprints import with_fingerprints
 from shenhe.locations import absolute, location_text
 from shenhe.messages import Answer
@@ -19,6 +21,7 @@ from shenhe.rows.keys import rows_file
 from shenhe.rows.row_formats import formats_meta
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs import photo_changes
+from shenhe.runs.choosing import EXCLUDED, NotToDo
 from shenhe.runs.row_parts import answer_meta, describe_left_out, group_failure
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
@@ -37,23 +40,42 @@ from shenhe.values import LEFT_OUT, Group, photo_key
 
 
 class GroupBacklog(Backlog[Group]):
-    """The groups of one mission in a photo tree."""
+    """The chosen groups of one mission in a photo tree."""
 
-    def __init__(self, tree: PhotoTree, mission: Mission) -> None:
-        """Count the groups.
-
-        Raises: IntakeError if the tree has no folder for the mission.
-        """
+    def __init__(
+        self, tree: PhotoTree, mission: Mission, choice: GroupChoice | None = None
+    ) -> None:
+        """Name the tree, and which of the mission's groups are chosen: by default all."""
         super().__init__()
         self.tree, self.mission = tree, mission
-        self.total = tree.count_groups(mission)
+        self.choice = choice or GroupChoice()
+        self._chosen: Container[str] | None = None
 
     def pending(self, done: Container[str]) -> Iterator[Group]:
         """Yield the groups whose key is not in `done`; their photos are listed."""
-        return self.tree.groups(self.mission, self.passed_over, done, self.faults)
+        return self._groups(done, by_turns=False)
+
+    def first_pending(self, done: Container[str], limit: int | None) -> Iterator[Group]:
+        """Yield at most `limit` groups, of each label in turn: the first ones are all passed."""
+        return islice(self._groups(done, by_turns=limit is not None), limit)
+
+    def _groups(self, done: Container[str], *, by_turns: bool) -> Iterator[Group]:
+        chosen = self._choose(done) if self._chosen is None else self._chosen
+        notes = (self.passed_over, NotToDo(done, chosen), self.faults)
+        return self.tree.groups(self.mission, *notes, by_turns=by_turns)
+
+    def _choose(self, done: Container[str]) -> Chosen:
+        return self.choice.choose(self.tree.group_ids(self.mission), self.mission.name, done)
 
     def find_stale(self, rows_path: Path, done: RowIndex) -> StaleRows:
-        """Find the groups whose photos or label have changed."""
+        """Choose the groups, and find those whose photos or label have changed.
+
+        Raises: IntakeError if the tree has no folder for the mission.
+        """
+        chosen = self._chosen = self._choose(done)
+        self.total = chosen.total if chosen.keys is None else max(chosen.total, len(done))
+        if chosen.excluded:
+            self.passed_over[EXCLUDED] = chosen.excluded
         return photo_changes.find_changes(self.tree, self.mission, rows_path, done)
 
     def drop_obsolete_failures(self, rows_path: Path) -> None:
@@ -91,6 +113,8 @@ class SummaryWork(Work[Group, str]):
             "stage": "summarize",
             "data_root": location_text(absolute(self.backlog.tree.data_root)),
             "mission": self._mission.name,
+            **self.backlog.tree.layout.decisive_options,
+            **self.backlog.choice.decisive_options,
             **options_of_summaries(
                 self._prompt_hash, self._checkpoint, self._max_new_tokens, self._formats
             ),
@@ -159,7 +183,13 @@ class SummaryWork(Work[Group, str]):
         )
 
 
-def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: RunOptions) -> RunPlan:
+def plan_summaries(
+    tree: PhotoTree,
+    mission: Mission,
+    output_dir: Path,
+    run: RunOptions,
+    choice: GroupChoice | None = None,
+) -> RunPlan:
     """Count what `run_summaries` would do, without a model.
 
     Raises: IntakeError, RunError.
@@ -167,7 +197,8 @@ def plan_summaries(tree: PhotoTree, mission: Mission, output_dir: Path, run: Run
         plan = plan_summaries(tree, mission, Path("out/stage_a"), RunOptions())
         print(plan.groups, plan.items, plan.already)
     """
-    return plan(GroupBacklog(tree, mission), OutputSpec(rows_file(output_dir, mission.name), run))
+    backlog = GroupBacklog(tree, mission, choice)
+    return plan(backlog, OutputSpec(rows_file(output_dir, mission.name), run))
 
 
 def run_summaries(
@@ -180,9 +211,10 @@ def run_summaries(
     engine_options: Mapping[str, object],
     run: RunOptions,
     max_new_tokens: int = summary.MAX_NEW_TOKENS,
+    choice: GroupChoice | None = None,
     formats: TextFormats = PLAIN,
 ) -> RunCounts:
-    """Write the line of every photo of every group that has no row yet, or has changed since.
+    """Write the line of every photo of every chosen group without a row, or changed since.
 
     A group with a photo that failed gets no row, but a failure for each such photo. One that holds
     files which may be photos and are not read gets a row that lists them, and a failure `left_out`.
@@ -193,7 +225,7 @@ def run_summaries(
         run_summaries(engine, tree, mission, template, folder, engine_options={}, run=RunOptions())
     """
     output = OutputSpec(rows_file(output_dir, mission.name), run, engine_options)
-    backlog = GroupBacklog(tree, mission)
+    backlog = GroupBacklog(tree, mission, choice)
     work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)
 

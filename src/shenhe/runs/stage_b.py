@@ -10,6 +10,7 @@ from shenhe.config import Template
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
 from shenhe.formats.text_formats import PLAIN, TextFormats
+from shenhe.intake.choice import GroupChoice
 from shenhe.locations import location_text
 from shenhe.messages import Answer
 from shenhe.row_types import SummaryRow
@@ -26,7 +27,8 @@ from shenhe.runs.deciding import (
 )
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
-from shenhe.runs.stage_a_source import StageASource, SummaryBacklog
+from shenhe.runs.stage_a_source import StageASource
+from shenhe.runs.summary_backlog import SummaryBacklog
 from shenhe.runs.verdict_policy import VerdictPolicy, VoteResult
 from shenhe.runs.verdict_rows import VerdictRecords, group_of, lines_hash_of
 from shenhe.runs.work import AnswerFormats, FinishedJob, Job, Record, Rejection, Work
@@ -59,6 +61,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
             "stage": "judge",
             "stage_a": location_text(self.backlog.source.path.absolute()),
             "mission": self._mission.name,
+            **self.backlog.choice.decisive_options,
             **options_of_verdicts(
                 self._policy,
                 self._records.prompt_hash,
@@ -131,7 +134,11 @@ class VerdictWork(Work[SummaryRow, Judgement]):
 
 
 def plan_verdicts(
-    source: StageASource, output_dir: Path, run: RunOptions, policy: VerdictPolicy | None = None
+    source: StageASource,
+    output_dir: Path,
+    run: RunOptions,
+    policy: VerdictPolicy | None = None,
+    choice: GroupChoice | None = None,
 ) -> RunPlan:
     """Count what `run_verdicts` would do, without a model.
 
@@ -140,7 +147,7 @@ def plan_verdicts(
         for source in find_stage_a(Path("out/stage_a"), load_missions()):
             print(plan_verdicts(source, Path("out/stage_b"), RunOptions()).groups)
     """
-    backlog = SummaryBacklog(source, policy or VerdictPolicy())
+    backlog = SummaryBacklog(source, policy or VerdictPolicy(), choice)
     return plan(backlog, OutputSpec(rows_file(output_dir, source.mission.name), run))
 
 
@@ -154,9 +161,10 @@ def run_verdicts(
     run: RunOptions,
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
     policy: VerdictPolicy | None = None,
+    choice: GroupChoice | None = None,
     formats: TextFormats = PLAIN,
 ) -> RunCounts:
-    """Write the verdict of every group that has none, or has one on other lines than now.
+    """Write the verdict of every chosen group that has none, or has one on other lines than now.
 
     Undecided are a group whose Stage-A is incomplete, one with several rows of different lines, one
     that was not looked at whole, one whose verdict cannot be read or misses its threshold, and a
@@ -169,7 +177,7 @@ def run_verdicts(
     """
     policy = policy or VerdictPolicy()
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
-    backlog = SummaryBacklog(source, policy)
+    backlog = SummaryBacklog(source, policy, choice)
     of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence)
     work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)

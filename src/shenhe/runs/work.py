@@ -166,6 +166,10 @@ class Backlog(ABC, Generic[Item]):
     def pending(self, done: Container[str]) -> Iterator[Item]:
         """Yield the items whose key is not in `done`."""
 
+    def first_pending(self, done: Container[str], limit: int | None) -> Iterator[Item]:
+        """Yield at most `limit` pending items; by default those that stand first."""
+        return islice(self.pending(done), limit)
+
     def find_stale(self, rows_path: Path, done: RowIndex) -> StaleRows:
         """Find the rows that were made from other inputs; none by default."""
         return StaleRows()
@@ -180,7 +184,7 @@ class Backlog(ABC, Generic[Item]):
     def count_pending(self, done: CurrentKeys, limit: int | None) -> tuple[int, int]:
         """Count the pending items, up to `limit`, and the sum of their sizes."""
         count = total_size = 0
-        for item in islice(self.pending(done), limit):
+        for item in self.first_pending(done, limit):
             count += 1
             total_size += self.size(item)
         return count, total_size

@@ -36,14 +36,14 @@ class Deduplicator:
         self._answers: OrderedDict[_Content, Answer] = OrderedDict()
 
     def filter(
-        self, source: Iterator[PreparedRequest | RequestFailed]
+        self, source: Iterator[PreparedRequest | RequestFailed | None]
     ) -> Iterator[PreparedRequest | Answer | RequestFailed | None]:
         """Yield requests that must be answered, and results that are there already.
 
         None means that nothing can be taken now, as too many requests wait.
         """
         for prepared in source:
-            if isinstance(prepared, RequestFailed):
+            if prepared is None or isinstance(prepared, RequestFailed):
                 yield prepared
                 continue
             request = prepared.request

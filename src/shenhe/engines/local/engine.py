@@ -76,8 +76,8 @@ class LocalEngine:
         self._slots = spec.max_batch_size
         self.fingerprint = loaded.fingerprint
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests by continuous batching, in the order in which they end; see Engine.
+    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
+        """Answer requests by continuous batching, in the order in which they end; see PacedEngine.
 
         Without sampling, requests with equal prompts about equal pixels are answered once.
         Raises: EngineError if the model fails.
@@ -186,8 +186,8 @@ class LocalEngine:
 
     @cached_property
     def _grammars(self) -> Grammars:
-        vocabulary_size = self._base.config.text_config.vocab_size
-        return Grammars(self._tokenizer, sorted(self._detokenizer.end_tokens), vocabulary_size)
+        end_tokens = sorted(self._detokenizer.end_tokens)
+        return Grammars(self._tokenizer, end_tokens, self._runner.vocabulary_size)
 
     def _scheduler(self) -> Scheduler:
         return Scheduler(

@@ -52,6 +52,7 @@ class ModelRunner:
         self.base, self._patches = base, patches
         self.device = base.device
         self.image_token = int(base.config.image_token_id)
+        self.vocabulary_size = int(base.config.text_config.vocab_size)
         self.forward_passes = 0
 
     def new_cache(self) -> KVCache:

@@ -55,21 +55,26 @@ class Preprocessor:
         self._image_token = self._tokenizer.convert_ids_to_tokens(base.config.image_token_id)
 
     def prefetch(
-        self, requests: Iterator[Request], count: int
-    ) -> Generator[PreparedRequest | RequestFailed, None, None]:
+        self, requests: Iterator[Request | None], count: int
+    ) -> Generator[PreparedRequest | RequestFailed | None, None, None]:
         """Yield requests in order while the next `count` are prepared in threads.
 
+        None where there is none at the moment, as the source says by None.
         Raises: EngineError for a chat template that fails.
         """
         futures: deque[Future[PreparedRequest | RequestFailed]] = deque()
         with ThreadPoolExecutor(2, "photos") as pool:
             try:
                 while True:
+                    paused = False
                     for request in islice(requests, max(0, count - len(futures))):
+                        if request is None:
+                            paused = True
+                            break
                         futures.append(pool.submit(self._prepare_or_fail, request))
-                    if not futures:
+                    if not futures and not paused:
                         return
-                    yield futures.popleft().result()
+                    yield futures.popleft().result() if futures else None
             finally:
                 for future in futures:
                     future.cancel()

@@ -20,6 +20,7 @@ from shenhe.engines.local.model_runner import ModelRunner, Scores
 from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import PreparedRequest
+from shenhe.engines.local.repetition import RepetitionPenalty
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
@@ -33,8 +34,6 @@ MAX_SPECULATING = {"cpu": 4, "cuda": 32}
 """Largest batch that speculates, by device. Drafts pay while a pass costs more by its being one
 than by its tokens; on a CPU that ends soon, with a large vocabulary above all: each draft token
 takes a row of the LM head."""
-MAX_SLOTS = 64
-"""Maximum batch size when none is given; free memory may allow less."""
 MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
 """Share of the free memory that the KV cache may take when no batch size is given."""
 MAX_RESULTS = 64
@@ -63,7 +62,7 @@ class Scheduler:
         self._runner, self._spec, self._grammars = runner, spec, grammars
         self._detokenizer, self._prefix_cache, self._drafts = detokenizer, prefix_cache, drafts
         self.cache = runner.new_cache()
-        self.slots, self.shrunk = slots or MAX_SLOTS, False
+        self.slots, self.shrunk = slots or spec.engine.usual_batch_size, False
         self._budget_bytes = None if slots else _memory_budget(runner.device)
         self.running: list[Sequence] = []
         self._waiting: deque[PreparedRequest] = deque()
@@ -141,6 +140,7 @@ class Scheduler:
             prepared,
             Sampler(request, self._spec),
             constraint,
+            self._penalty(prepared),
             slot,
             cached=cached,
             pending=[*prompt[cached:], *forced],
@@ -241,6 +241,10 @@ class Scheduler:
     def _reserve(self, slot: int, tokens: int) -> None:
         """Grow the KV cache; slots double each time, as growing copies it."""
         self.cache.reserve(min(self.slots, 1 << slot.bit_length()), tokens)
+
+    def _penalty(self, prepared: PreparedRequest) -> RepetitionPenalty | None:
+        penalty, size = self._spec.repetition_penalty, self._runner.vocabulary_size
+        return None if penalty == 1 else RepetitionPenalty(penalty, prepared.token_ids, size)
 
     def _prefix(self, prepared: PreparedRequest) -> list[int]:
         """Return the prompt up to its first photo, without its last token, which is always run."""

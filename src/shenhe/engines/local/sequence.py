@@ -11,6 +11,7 @@ import torch
 from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.packed_attention import Span
 from shenhe.engines.local.preprocessing import PreparedRequest
+from shenhe.engines.local.repetition import RepetitionPenalty
 from shenhe.engines.prompts import ChoiceTokens
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
@@ -32,6 +33,7 @@ class Sequence:
     prepared: PreparedRequest
     sampler: Sampler
     constraint: Constraint | None
+    penalty: RepetitionPenalty | None
     slot: int
     cached: int
     pending: list[int]

@@ -25,6 +25,7 @@ def allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
 
 def choose_token(sequence: Sequence, scores: Scores) -> int:
     """Choose the best allowed token, or draw one of the allowed."""
+    scores = _penalized(sequence, scores)
     values, constraint = scores.values, sequence.constraint
     # The best token is nearly always allowed: only otherwise a mask is worth its time.
     best_allowed = scores.tokens or constraint is None or constraint.allows(scores.best)
@@ -37,3 +38,13 @@ def choose_token(sequence: Sequence, scores: Scores) -> int:
         values = sequence.sampler.add_noise(values)
     index = int(values.argmax())
     return index if scores.tokens is None else scores.tokens[index]
+
+
+def _penalized(sequence: Sequence, scores: Scores) -> Scores:
+    """Apply the repetition penalty of a sequence, if it has one."""
+    if sequence.penalty is None:
+        return scores
+    values = sequence.penalty.apply(scores.values, scores.tokens, sequence.output)
+    index = int(values.argmax())
+    best = index if scores.tokens is None else scores.tokens[index]
+    return Scores(values, best, scores.tokens)

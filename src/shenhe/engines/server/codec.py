@@ -14,7 +14,8 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.server.completions import Body, read_completion
-from shenhe.engines.server.dialect import EXTRAS, Dialect, data_url
+from shenhe.engines.server.dialect import Dialect, data_url
+from shenhe.engines.server.penalty import NO_PENALTY, Penalty
 from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
 from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
@@ -45,8 +46,10 @@ class Codec:
         dialect: Dialect,
         budget: PixelBudget,
         secrets: Secrets,
+        penalty: Penalty = NO_PENALTY,
     ) -> None:
         """Hide `secrets` in answers: some servers repeat the headers that they receive."""
+        self._penalty = penalty
         self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
         self._secrets = secrets.at_least(MIN_LENGTH_IN_ANSWERS)
 
@@ -67,9 +70,10 @@ class Codec:
         if temperature:
             # Seeds have 63 bits; some servers take 31.
             body |= {"top_p": self._spec.top_p, "seed": seed_of(self._spec.seed, request) % 2**31}
-        if self._dialect.extras:
-            body |= EXTRAS
-        if request.choices and self._dialect.top_logprobs:
+        body |= self._dialect.sampling
+        body |= self._penalty.fields
+        has_logprobs = self._dialect.top_logprobs and not self._penalty.changes_logprobs
+        if request.choices and has_logprobs:
             body |= {"logprobs": True, "top_logprobs": self._dialect.top_logprobs}
         if stream:
             body["stream"] = True

@@ -4,33 +4,50 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image
 
-from shenhe.engines.server.completions import Body, first_choice, plain_text, top_tokens_at
+from shenhe.engines.server.completions import (
+    FINISHES,
+    Body,
+    first_choice,
+    plain_text,
+    top_tokens_at,
+)
+from shenhe.errors import UsageError, spelled
+from shenhe.formats.gbnf import to_gbnf
+from shenhe.formats.regex_to_gbnf import NotConvertibleError
 from shenhe.messages import Grammar
 
+log = logging.getLogger("shenhe.server")
+LLAMA_CPP = "llamacpp"
+"""The owner of models in llama.cpp's list."""
 Probe = Callable[[Body], Body | None]
 """Requests a completion; None if the server refuses the request."""
 
 PROBE_TEXT = "ok7ok7"
 """No model writes this by itself: an answer equal to it was constrained to it."""
-FORMS: dict[str, Callable[[str], Body]] = {
-    "structured_outputs": lambda regex: {"structured_outputs": {"regex": regex}},
-    "guided_regex": lambda regex: {"guided_regex": regex},
-    "regex": lambda regex: {"regex": regex},
-    "regex_schema": lambda regex: {
-        "response_format": {"type": "regex_schema", "regex_schema": regex}
+PROBE = Grammar("summary", f'start: "{PROBE_TEXT}"\n', PROBE_TEXT)
+FORMS: dict[str, Callable[[Grammar], Body]] = {
+    "structured_outputs": lambda grammar: {"structured_outputs": {"regex": grammar.regex}},
+    "guided_regex": lambda grammar: {"guided_regex": grammar.regex},
+    "regex": lambda grammar: {"regex": grammar.regex},
+    "regex_schema": lambda grammar: {
+        "response_format": {"type": "regex_schema", "regex_schema": grammar.regex}
     },
+    "grammar": lambda grammar: {"grammar": to_gbnf(grammar.lark)},
 }
-"""Fields that constrain an answer to a regular expression: vLLM, vLLM before 0.11, SGLang,
-LMDeploy."""
+"""Fields that constrain an answer to a grammar: vLLM, vLLM before 0.11, SGLang, LMDeploy,
+llama.cpp."""
 EXTRAS: Body = {"skip_special_tokens": False, "repetition_penalty": 1.0}
 """Box tokens are part of an answer, and greedy decoding ignores the checkpoint's own generation
 settings."""
+OF_LLAMA_CPP: Body = {"repeat_penalty": 1.0, "top_k": 0, "min_p": 0.0}
+"""Its own sampling, which else cuts off what other engines sample."""
 TOP_LOGPROBS = (20, 5)
 Packing = Literal["PNG", "BMP"]
 """Lossless format of photos on the wire: BMP takes an eighth of the time, and two or three times
@@ -39,24 +56,40 @@ the bytes, which are free on loopback."""
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one server is addressed. `form` is a key of FORMS, None if it cannot constrain."""
+    """How one server is addressed. `form` is a key of FORMS, None if it cannot constrain; `owner`
+    is the software that its list of models names."""
 
     extras: bool
     form: str | None
     top_logprobs: int
     packing: Packing
+    owner: str = ""
+
+    @property
+    def sampling(self) -> Body:
+        """The fields that put the server's own settings of sampling aside."""
+        return (EXTRAS if self.extras else {}) | (OF_LLAMA_CPP if self.owner == LLAMA_CPP else {})
 
     def constrain(self, grammar: Grammar | None) -> Body:
-        """Return the fields that constrain an answer, as far as the server can."""
+        """Return the fields that constrain an answer, as far as the server can.
+
+        Raises: UsageError for a grammar that the server's language cannot say.
+        """
         if self.form is None or grammar is None:
             return {}
-        return FORMS[self.form](grammar.regex)
+        try:
+            return FORMS[self.form](grammar)
+        except NotConvertibleError as error:
+            raise UsageError(f"{error}; {spelled('constrain', False)} goes without") from error
 
 
-def find_dialect(model: str, probe: Probe, *, constrain: bool, packing: Packing) -> Dialect:
+def find_dialect(
+    model: str, probe: Probe, *, constrain: bool, packing: Packing, owner: str = ""
+) -> Dialect:
     """Send a server a few short requests, to see what it accepts and what it does with it.
 
-    A packing that it does not accept is replaced by PNG, which all accept.
+    A packing that it does not accept is replaced by PNG, which all accept. `owner` is the software
+    that its list of models names.
     """
     plain: Body = {
         "model": model,
@@ -68,8 +101,9 @@ def find_dialect(model: str, probe: Probe, *, constrain: bool, packing: Packing)
     return Dialect(
         extras=probe(short | EXTRAS) is not None,
         top_logprobs=_find_top_logprobs(short, probe),
-        form=_find_form(plain, probe) if constrain else None,
+        form=_find_form(plain, probe, _forms_of(owner)) if constrain else None,
         packing=packing if packing == "PNG" or _accepts(packing, short, probe) else "PNG",
+        owner=owner,
     )
 
 
@@ -89,13 +123,33 @@ def _find_top_logprobs(short: Body, probe: Probe) -> int:
     return 0
 
 
-def _find_form(plain: Body, probe: Probe) -> str | None:
-    """Find the form in which the server constrains an answer."""
-    for name, fields in FORMS.items():
-        completion = probe(plain | fields(PROBE_TEXT))
-        if completion is not None and _answer_text(completion).strip() == PROBE_TEXT:
+def _forms_of(owner: str) -> tuple[str, ...]:
+    """Name the forms to try, the likeliest first: a server that ignores one writes an answer."""
+    names = tuple(FORMS)
+    return ("grammar", *names) if owner == LLAMA_CPP else names
+
+
+def _find_form(plain: Body, probe: Probe, names: Iterable[str]) -> str | None:
+    """Find the form in which the server constrains an answer, and ends it."""
+    for name in names:
+        completion = probe(plain | FORMS[name](PROBE))
+        if completion is None or not _answer_text(completion).startswith(PROBE_TEXT):
+            continue
+        if _answer_text(completion).strip() == PROBE_TEXT and _is_ended(completion):
             return name
+        log.warning(
+            "the server holds an answer to a grammar by %r, and does not end it where the grammar"
+            " ends: %r; answers are not held to their format in this way",
+            name,
+            _answer_text(completion)[:40],
+        )
     return None
+
+
+def _is_ended(completion: Body) -> bool:
+    """Whether an answer ended by itself, before the limit of its tokens."""
+    finish = (first_choice(completion) or {}).get("finish_reason")
+    return FINISHES.get(str(finish).casefold()) == "stop"
 
 
 def _accepts(packing: Packing, short: Body, probe: Probe) -> bool:

@@ -72,6 +72,17 @@ class Endpoint:
             " the address ends in /v1 as a rule"
         )
 
+    async def told_at(self, path: str) -> Body:
+        """Read what the server tells beside its API, at a path from its root; empty if nothing."""
+        try:
+            async with asyncio.timeout(PROBLEM_SECONDS):
+                reply = await self.transport.send(path)
+                body = read_json(reply.body)
+        except (ItemError, TimeoutError) as error:
+            log.info("%s tells nothing at %s: %s", self.address, path, self.describe(error))
+            return {}
+        return body if reply.ok and isinstance(body, dict) else {}
+
     async def probe(self, body: Body) -> Body | None:
         """Request a completion to see what the server accepts; None if it refuses.
 

@@ -95,9 +95,13 @@ class Transport:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send a request, and yield the response as soon as its headers are there.
 
+        A path with a leading `/` is from the server's root, above `/v1`.
         Raises: as `send`.
         """
-        path = f"{self._base.path.rstrip('/')}/{path}"
+        base = self._base.path.rstrip("/")
+        if path.startswith("/"):
+            base, path = base.removesuffix("/v1"), path[1:]
+        path = f"{base}/{path}"
         url = self._base._replace(netloc=_host_and_port(self._base), path=path, fragment="")
         with self._map_errors():
             for _ in range(MAX_REDIRECTS):

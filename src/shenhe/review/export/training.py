@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,12 +9,12 @@ from dataclasses import replace
 from shenhe.config import Mission, load_vocabulary
 from shenhe.errors import FormatError
 from shenhe.exports import training
+from shenhe.exports.messages import conversation_row
 from shenhe.formats import summary as summary_format
 from shenhe.formats import verdict as verdict_format
 from shenhe.formats.caption import from_grouped
 from shenhe.geometry import Size
 from shenhe.locations import locate
-from shenhe.messages import ImagePart, Message
 from shenhe.review.export.contents import DecidedGroups, Prompting
 from shenhe.review.faults import find_faults
 from shenhe.review.index import GroupRows
@@ -57,7 +56,7 @@ def stage_a_rows(
                 template, form = prompting.prompts.summary, prompting.formats.summary
                 request = summary.request(key, locate(image), mission, template, 1)
                 answer = summary_format.write(lines[key], form)
-                yield _conversation(request.messages, answer, [image])
+                yield conversation_row(request.messages, answer, [image])
 
 
 def stage_b_rows(
@@ -136,7 +135,7 @@ def _stage_b_row(
         raise _UntrainableError("a photo has no line")
     template, form = prompting.prompts.verdict, prompting.formats.summary
     messages = verdict.messages(lines, mission, template, form)
-    return _conversation(messages, answer, [])
+    return conversation_row(messages, answer, [])
 
 
 def _differs(decision: Decision, opinion: Opinion) -> bool:
@@ -183,21 +182,3 @@ def _correct_objects(
         if desc is not None:
             corrected.append(replace(item, desc=desc))
     return tuple(corrected)
-
-
-def _conversation(messages: Sequence[Message], answer: str, images: Sequence[str]) -> str:
-    """Write a conversation in the format that ms-swift trains on."""
-    turns = [
-        {
-            "role": message.role,
-            "content": "".join(
-                "<image>" if isinstance(part, ImagePart) else part for part in message.parts
-            ),
-        }
-        for message in messages
-    ]
-    turns.append({"role": "assistant", "content": answer})
-    row: dict[str, object] = {"messages": turns}
-    if images:
-        row["images"] = images
-    return json.dumps(row, ensure_ascii=False)

@@ -1,0 +1,30 @@
+"""How a photo tree is laid out, where it differs from the usual layout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shenhe.config import LabelFolders
+from shenhe.intake.name_pattern import GroupPattern
+
+
+@dataclass(frozen=True, slots=True)
+class TreeLayout:
+    """The names of label folders, and the pattern of ids in names of photos, None without one.
+
+    >>> TreeLayout().decisive_options
+    {}
+    """
+
+    label_folders: LabelFolders = field(default_factory=LabelFolders)
+    group_pattern: GroupPattern | None = None
+
+    @property
+    def decisive_options(self) -> dict[str, object]:
+        """The options that decide which groups there are; those by default are left out."""
+        options: dict[str, object] = {}
+        if added := self.label_folders.added:
+            options["label_folders"] = added
+        if self.group_pattern is not None:
+            options["group_pattern"] = self.group_pattern.text
+        return options
