@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from shenhe.config import load_formats
 from shenhe.errors import FormatError
 from shenhe.formats import grammars, summary, verdict
+from shenhe.formats.gbnf import to_gbnf
 from shenhe.formats.recognition import recognize
 from shenhe.formats.text_formats import PLAIN, SummaryFormat, TextFormats, VerdictFormat
+from shenhe.messages import Grammar
 from shenhe.values import FAIL, PASS, Judgement
 from tests.formats.test_grammars import takes
 
@@ -238,7 +241,7 @@ def test_a_pass_is_only_read_where_one_is_written(form: VerdictFormat, text: str
     assert verdict.parse(again, form).verdict == value.verdict
 
 
-GRAMMARS = [
+GRAMMARS: list[tuple[Grammar, Any, Any, str, bool]] = [
     (grammars.of_summary(KEYED.summary), summary.parse, KEYED.summary, text, taken)
     for text, taken in (
         (f'{{"图片_1": "{LINE}"}}', True),
@@ -280,12 +283,13 @@ GRAMMARS += [
 
 
 @pytest.mark.parametrize(("grammar", "parse", "form", "text", "taken"), GRAMMARS)
-def test_grammars_take_what_is_read(  # type: ignore[no-untyped-def]
-    grammar, parse, form, text: str, taken: bool
+def test_grammars_take_what_is_read(
+    grammar: Grammar, parse: Any, form: Any, text: str, taken: bool
 ) -> None:
     # `<DOMAIN=RRU>` holds no ": ", so compact JSON keeps its header.
     text = text.replace("<DOMAIN=RRU>,<", "<DOMAIN=RRU>, <")
     assert takes(grammar, text) == taken
+    assert to_gbnf(grammar.lark)
     assert (re.fullmatch(grammar.regex, text) is not None) == taken
     if taken:
         parse(text, form)

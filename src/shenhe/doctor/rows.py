@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,16 +14,19 @@ from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, list_photos_at_fault
 from shenhe.doctor.subject import Subject
 from shenhe.errors import spelled
 from shenhe.formats.recognition import AnswerKind
-from shenhe.formats.text_formats import TextFormats
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.rows.fields import list_of, meta_of, object_of
 from shenhe.rows.keys import failures_file
 from shenhe.rows.ledger import Json, read_rows
+from shenhe.rows.promise_fingerprints import options_of_output
 from shenhe.rows.readers import read_failures
 from shenhe.shards import is_rows_file
 from shenhe.values import photo_key
 
 MAX_CUT_SHARE = 0.005
 """Maximum share of cut answers: above it the limit is too small for what the model has to say."""
+KINDS: Mapping[str, AnswerKind] = {"summarize": "summary", "judge": "verdict"}
+"""What the answers of a stage are."""
 MAX_TEXTS = 20
 """Raw answers of an output that are looked at."""
 CUT = "length"
@@ -37,11 +40,13 @@ class _RowFacts:
     finish_reasons: Counter[str] = field(default_factory=Counter)
     failed: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     damaged: list[str] = field(default_factory=list)
-    kind: AnswerKind | None = None
     texts: list[str] = field(default_factory=list)
     """The first answers, as the model wrote them."""
-    formats: TextFormats | None = None
-    """Those that they were read in, where these are built in."""
+
+    def keep_texts(self, texts: Iterable[object]) -> None:
+        """Keep answers, as long as there is room."""
+        room = max(MAX_TEXTS - len(self.texts), 0)
+        self.texts += [text for text in texts if isinstance(text, str)][:room]
 
 
 def check_truncation(subject: Subject) -> Iterator[Finding]:
@@ -68,10 +73,9 @@ def _read_facts(path: Path) -> _RowFacts:
             str(object_of(answers, key).get("finish_reason")) for key in answers
         )
         facts.damaged += _describe_damage(row)
-        _keep_texts(facts, row, answers)
+        facts.keep_texts(object_of(answers, key).get("raw") for key in answers)
     for failure in read_failures(failures_file(path)):
-        if failure.raw is not None and len(facts.texts) < MAX_TEXTS and facts.kind != "verdict":
-            facts.texts.append(failure.raw)  # a verdict that cannot be read stands in its row
+        facts.keep_texts([failure.raw])
         if failure.code == CUT:
             facts.finish_reasons[CUT] += 1
         elif failure.code in REMEDIES and failure.raw is None:  # a model's text is no photo's fault
@@ -79,22 +83,15 @@ def _read_facts(path: Path) -> _RowFacts:
     return facts
 
 
-def _keep_texts(facts: _RowFacts, row: Json, answers: Mapping[str, object]) -> None:
-    """Keep the raw answers of a row, and the formats that it names."""
-    if "per_image" in row or "verdict" in row:
-        facts.kind = "summary" if "per_image" in row else "verdict"
-        named = object_of(meta_of(row), "formats").get("hash")
-        facts.formats = formats_by_hash().get(named) if isinstance(named, str) else None
-        texts = [object_of(answers, key).get("raw") for key in answers]
-        room = MAX_TEXTS - len(facts.texts)
-        facts.texts += [text for text in texts if isinstance(text, str)][: max(room, 0)]
-
-
 def _check_formats(path: Path, facts: _RowFacts, formats: TextFormats) -> Iterator[Finding]:
     """Check whether answers have another format than the one that they were read in."""
-    if facts.kind is None:
+    options = options_of_output(path)
+    kind = KINDS.get(str(options.get("stage")))
+    if kind is None:
         return
-    other = name_formats(facts.kind, facts.texts, facts.formats or formats, "answers")
+    named = options.get("formats")
+    read_in = formats_by_hash().get(named, formats) if isinstance(named, str) else PLAIN
+    other = name_formats(kind, facts.texts, read_in, "answers")
     if other is not None:
         yield replace(other, message=f"{path}: {other.message}")
 

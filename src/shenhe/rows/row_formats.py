@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 
-from pydantic import JsonValue, TypeAdapter
+from pydantic_core import to_jsonable_python
 
 from shenhe.config.formats import formats_by_hash, read_verdict_format
 from shenhe.errors import ConfigError
 from shenhe.formats.text_formats import PLAIN, TextFormats, VerdictFormat
 from shenhe.row_types import FormatsMeta
 from shenhe.rows.fields import object_of
-
-_JSON = TypeAdapter(dict[str, JsonValue])
 
 
 @lru_cache(maxsize=16)
@@ -27,7 +25,7 @@ def formats_meta(formats: TextFormats) -> FormatsMeta:
     built_in = formats_by_hash().get(formats.hash)
     if built_in is not None:
         return FormatsMeta(name=built_in.name, hash=formats.hash)
-    verdict = _JSON.validate_python(asdict(formats.verdict))
+    verdict = to_jsonable_python(asdict(formats.verdict))
     return FormatsMeta(name=formats.name, hash=formats.hash, verdict=verdict)
 
 

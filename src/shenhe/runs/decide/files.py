@@ -129,21 +129,7 @@ def decide_file(
         manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission), formats))
         counts = RunCounts()
         manifest.write(counts, "running")
-        repeats: Mapping[str, DuplicateRows] = {}
-        with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
-            while True:
-                one_pass = Pass(file.path, groups, utc_now(), repeats, file.reading(formats))
-                with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
-                    if repeats:
-                        one_pass.write(rows_to, failures_to)
-                        break
-                    write_all(one_pass, file.path, rows_to, failures_to)
-                # Several rows of a group are found once all were read; then all is written again.
-                repeats = one_pass.find_repeats()
-                if not repeats:
-                    break
-            drop_index(rows_path)
-        changes = one_pass.changes
+        changes = _write(file, rows_path, groups, file.reading(formats))
         changes.count(counts)
         if count_torn_bytes(file.path):
             counts.faults.append(f"{file.path}: ends in the middle of a row, left out")
@@ -153,3 +139,22 @@ def decide_file(
             counts.faults.append(f"{file.mission}: {fault}")
         manifest.write(counts, "ended", counts.kept().groups)
     return changes
+
+
+def _write(file: VerdictFile, rows_path: Path, groups: Groups, reading: Reading) -> Changes:
+    """Write the rows and failures of a file, whole or not at all."""
+    repeats: Mapping[str, DuplicateRows] = {}
+    with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
+        while True:
+            one_pass = Pass(file.path, groups, utc_now(), repeats, reading)
+            with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
+                if repeats:
+                    one_pass.write(rows_to, failures_to)
+                    break
+                write_all(one_pass, file.path, rows_to, failures_to)
+            # Several rows of a group are found once all were read; then all is written again.
+            repeats = one_pass.find_repeats()
+            if not repeats:
+                break
+        drop_index(rows_path)
+    return one_pass.changes
