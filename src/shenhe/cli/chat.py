@@ -67,7 +67,8 @@ def talk(
     from shenhe.config import load_formats, load_prompts
 
     config = load.config
-    template = load_prompts(config.prompts, load_formats(config.formats)).caption
+    formats = load_formats(config.formats)
+    template = load_prompts(config.prompts, formats).caption
     if load.devices:
         problem = f"one answer at a time takes one device: {spelled('device', 'cuda:0')}"
         raise OptionError("devices", ",".join(load.devices), problem)
@@ -75,7 +76,9 @@ def talk(
         if isinstance(path, Path) and not path.is_file():
             raise OptionError("image", path, "no such photo")
     photos = list(question.image)
-    conversation = Conversation(make_engine(load), system, max_new_tokens, waiting=photos)
+    conversation = Conversation(
+        make_engine(load), system, max_new_tokens, formats.caption, waiting=photos
+    )
     terminal = Terminal(conversation, template, stream=stream)
     if question.prompt is not None:
         return terminal.one_shot(question.prompt)

@@ -11,6 +11,7 @@ from shenhe.config import Missions
 from shenhe.errors import RunError
 from shenhe.files import whole_file
 from shenhe.formats.text_formats import PLAIN, TextFormats
+from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
@@ -113,23 +114,24 @@ def decide_file(
     missions: Missions,
     policy: VerdictPolicy,
     formats: TextFormats | None = None,
+    reuse: ReuseIndex | None = None,
 ) -> Changes:
     """Decide a file of verdicts anew; a group has one row, in the order of the file.
 
     Texts are read in the formats that their rows name. `formats` are those of texts of other tools,
-    and of those that could not be read: of one answer a group, not of several votes.
-
+    and of those that could not be read: of one answer a group, not of several votes. `reuse` has
+    the photos of all groups, for a policy that holds reused ones back.
     Raises: RunError if it cannot be read, or the disk refuses what was decided.
 
         with DecideFolder(Path("anew"), Path("out")).opened(names) as folder:
             changes = decide_file(file, folder, load_missions(), VerdictPolicy(pass_above=0.9))
     """
     rows_path = folder.stage_b / file.path.name
-    with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy)) as groups:
+    with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy, reuse)) as groups:
         manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission), formats))
         counts = RunCounts()
         manifest.write(counts, "running")
-        changes = _write(file, rows_path, groups, file.reading(formats))
+        changes = _write_passes(file, groups, rows_path, file.reading(formats))
         changes.count(counts)
         if count_torn_bytes(file.path):
             counts.faults.append(f"{file.path}: ends in the middle of a row, left out")
@@ -141,8 +143,8 @@ def decide_file(
     return changes
 
 
-def _write(file: VerdictFile, rows_path: Path, groups: Groups, reading: Reading) -> Changes:
-    """Write the rows and failures of a file, whole or not at all."""
+def _write_passes(file: VerdictFile, groups: Groups, rows_path: Path, reading: Reading) -> Changes:
+    """Write all rows, once more where several are of one group."""
     repeats: Mapping[str, DuplicateRows] = {}
     with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
         while True:
