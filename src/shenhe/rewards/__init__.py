@@ -47,10 +47,10 @@ def caption_format(
     >>> caption_format(['{"图片_1": {}}', "no caption"], images=[["1.jpg"], ["2.jpg"]])
     [1.0, 0.0]
     """
-    rewards = []
+    rewards, form = [], _load(formats).caption
     for completion, photos in zip(completions, images or [None] * len(completions), strict=True):
         try:
-            value = caption.parse(_text(completion), len(photos) if photos else None)
+            value = caption.parse(_text(completion), len(photos) if photos else None, form=form)
         except (FormatError, GeometryError):
             rewards.append(0.0)
         else:

@@ -69,11 +69,8 @@ def decide_row(
         "extra": _extra(row, lines, held=bool(doubts)),
     }
     if doubts:
-        fields |= {
-            "verdict": None,
-            "status": "undecided",
-            "raw": row.raw or _render(row, statement),
-        }
+        raw = row.raw or _render(row, statement)
+        fields |= {"verdict": None, "status": "undecided", "raw": raw}
         fields["reason"] = f"{doubts[0].code}: {describe_doubts(doubts)}"
         meta["why"] = codes_of_doubts(doubts)
     elif statement.ruling is None:
