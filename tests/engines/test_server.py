@@ -21,7 +21,8 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
-from shenhe.engines.server.codec import choice_logprobs
+from shenhe.engines.server.codec import choice_logprobs, shared_opening
+from shenhe.engines.server.completions import read_completion
 from shenhe.errors import EngineError, UsageError
 from shenhe.messages import Answer, Grammar, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -165,6 +166,34 @@ def test_the_log_probabilities_of_a_verdict(
     (blind,) = make(served).answer([request])
     assert isinstance(blind, Answer)
     assert blind.choice_logprobs == {}
+
+
+def test_the_log_probabilities_behind_a_mark() -> None:
+    choices = ("Verdict: 通过", "Verdict: 不通过")
+    opening = shared_opening(choices)
+
+    def body(*tokens: str) -> dict[str, object]:
+        top = {"通过": -0.2, " ": -1.5, "不": -2.0, "Ver": -4.0}
+        candidates = [
+            {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+            for text, logprob in top.items()
+        ]
+        content = [
+            {"token": text, "bytes": list(text.encode()), "top_logprobs": candidates if at else []}
+            for at, text in enumerate(tokens)
+        ]
+        message = {"role": "assistant", "content": "".join(tokens)}
+        choice = {"message": message, "finish_reason": "stop", "logprobs": {"content": content}}
+        return {"choices": [choice]}
+
+    for tokens in (("Ver", "dict: ", "通过", "\nReason"), ("Verdict: ", "不", "通过")):
+        completion = read_completion(body(*tokens), opening)
+        assert completion.top_tokens_start == len(opening)
+        scores = choice_logprobs(choices, completion.top_tokens, completion.top_tokens_start)
+        assert scores == {choices[0]: -0.2, choices[1]: -2.0}
+    # An answer of another opening tells nothing of the choices.
+    other = read_completion(body("通过", "\n"), opening)
+    assert choice_logprobs(choices, other.top_tokens, other.top_tokens_start) == {}
 
 
 def test_a_token_that_starts_two_choices_is_ignored() -> None:

@@ -31,7 +31,7 @@ from shenhe.rows.readers import read_captions
 from shenhe.rows.status import read_status
 from shenhe.runs import find_stage_a
 from shenhe.stages.evidence import check, codes, describe, find_contradiction
-from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, photo_key
+from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, FAIL, photo_key
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()
@@ -95,6 +95,24 @@ def _verdict(data: bytes) -> None:
     text = _text(data)
     judgement = verdict.parse(text)
     assert text.removesuffix("\n") == verdict.render(judgement)
+
+
+def _trained_on(data: bytes) -> None:
+    """Read a text in the formats that are not plain."""
+    text = _text(data)
+    for formats in (load_formats("keyed"), load_formats("domain")):
+        for read in (summary.parse, summary.parse_stored):
+            with contextlib.suppress(FormatError):
+                line = read(text, formats.summary)
+                assert len(line.splitlines()) == 1
+                assert summary.parse_stored(line, formats.summary) == line
+        with contextlib.suppress(FormatError):
+            judgement = verdict.parse(text, formats.verdict)
+            assert text.startswith(formats.verdict.openings[judgement.verdict == FAIL] + "\n")
+
+
+def _formats(data: bytes) -> None:
+    load_formats(_file("formats.toml", data))
 
 
 def _evidence(data: bytes) -> None:
@@ -197,6 +215,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     "boxes": _boxes,
     "summary": _summary,
     "verdict": _verdict,
+    "trained_on": _trained_on,
     "evidence": _evidence,
     "writing": _writing,
     "check": _check,
@@ -208,6 +227,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     "status": _status,
     "missions": _missions,
     "prompts": _prompts,
+    "formats": _formats,
     "vocabulary": _vocabulary,
     "teaching": _teaching,
     "trainer_args": _trainer_args,

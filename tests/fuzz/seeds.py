@@ -15,17 +15,20 @@ CASES = {
     "boxes": [FORMATS / "captions"],
     "summary": [FORMATS / "summaries"],
     "verdict": [FORMATS / "verdicts"],
+    "trained_on": [FORMATS / "summaries", FORMATS / "verdicts"],
     "writing": [FORMATS / "captions", FORMATS / "summaries"],
     "missions": [DATA / "config"],
     "prompts": [DATA / "config"],
+    "formats": [DATA / "config"],
     "vocabulary": [DATA / "config"],
 }
 """What else a parser may begin with, beside its own corpus."""
 FORMATS_READ = [
-    *("caption", "lenient_json", "boxes", "summary", "verdict", "evidence", "writing", "check"),
+    *("caption", "lenient_json", "boxes", "summary", "verdict", "trained_on", "evidence"),
+    *("writing", "check"),
 ]
 ROWS_READ = ["annotations", "photo_list", "caption_rows", "ledger", "stage_a", "status"]
-FILES_READ = ["missions", "prompts", "vocabulary", "teaching", "trainer_args"]
+FILES_READ = ["missions", "prompts", "formats", "vocabulary", "teaching", "trainer_args"]
 PARSER_NAMES = FORMATS_READ + ROWS_READ + FILES_READ
 LARGEST_SEED = 4096
 WORDS = [
@@ -55,6 +58,7 @@ WORDS = [
         "[[mission]]\n",
         'name = "',
     ),
+    *("<DOMAIN=BBU>, <TASK=SUMMARY>\n", "Verdict: 通过\nReason: ", '"统计": ['),
     *('"""', "'''", "file:///", "s3://", "http://", "%00", "../", "image", "group_id", "mission"),
 ]
 

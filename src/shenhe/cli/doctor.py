@@ -62,7 +62,7 @@ def doctor(options: DoctorOptions) -> int:
 
 def _subject(options: DoctorOptions) -> Subject:
     from shenhe.checkpoints import find_adapter, find_checkpoint
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.doctor import Subject
     from shenhe.engines.base import is_for
 
@@ -84,9 +84,10 @@ def _subject(options: DoctorOptions) -> Subject:
         for adapter in options.compare_adapters:
             find_adapter(adapter)
         compare_with = replace(spec, model=model, adapters=options.compare_adapters)
+    formats = load_formats(load.config.formats)
     return Subject(
         spec,
-        load_prompts(load.config.prompts),
+        load_prompts(load.config.prompts, formats),
         load_missions(load.config.missions),
         tuple(choose_photos(options.photos, PHOTOS)),
         options.max_new_tokens,
@@ -95,6 +96,7 @@ def _subject(options: DoctorOptions) -> Subject:
         options.run,
         compare_with,
         options.load,
+        formats,
         layout=layout_of(options.layout),
     )
 

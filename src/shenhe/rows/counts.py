@@ -51,6 +51,8 @@ class RunCounts:
     """Groups whose rows were kept though they cannot be compared with their photos, by why."""
     faults: list[str] = field(default_factory=list)
     """Inputs that are missing or unreadable, and so were not looked at, one line each."""
+    hints: list[str] = field(default_factory=list)
+    """What the answers suggest to do, one line each."""
     _began: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:

@@ -16,6 +16,7 @@ from shenhe.rows.row_index import RowIndex
 from shenhe.runs.drive import MAX_ATTEMPTS, drive
 from shenhe.runs.engine_options import with_budget
 from shenhe.runs.observers import Observer, RunInfo
+from shenhe.runs.observers.format_watch import FormatWatch
 from shenhe.runs.observers.progress import RunProgress
 from shenhe.runs.output import Output, open_output
 from shenhe.runs.work import Backlog, CurrentKeys, Item, Job, Value, Work
@@ -103,7 +104,7 @@ def run(
         ExitStack() as stack,
     ):
         info = _describe(work, counts, options.limit)
-        observers = (RunProgress(), *watch)
+        observers: tuple[Observer, ...] = (RunProgress(), *_format_watch(work), *watch)
         for observer in observers:
             observer.began(info)
             stack.callback(observer.ended, info)
@@ -120,6 +121,11 @@ def run(
             for record in work.closing_records(rows.done):
                 rows.write(record)
     return counts
+
+
+def _format_watch(work: Work[Item, Value]) -> Iterator[FormatWatch]:
+    if work.answers is not None:
+        yield FormatWatch(work.answers)
 
 
 def _open(

@@ -33,7 +33,7 @@ from shenhe.runs.stage_a_source import StageASource
 from shenhe.runs.summary_backlog import SummaryBacklog
 from shenhe.runs.verdict_policy import VerdictPolicy, VoteResult
 from shenhe.runs.verdict_rows import VerdictRecords, group_of, lines_hash_of
-from shenhe.runs.work import FinishedJob, Job, Record, Rejection, Work
+from shenhe.runs.work import AnswerFormats, FinishedJob, Job, Record, Rejection, Work
 from shenhe.stages import verdict
 from shenhe.values import DUPLICATE_GROUP, FORMAT, STAGE_A_INCOMPLETE, UNDECIDED_CODES, Judgement
 
@@ -53,6 +53,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         self.backlog: SummaryBacklog = backlog
         self._mission, self._template = backlog.source.mission, template
         self._policy, self._max_new_tokens, self._formats = policy, max_new_tokens, formats
+        self.answers = AnswerFormats("verdict", formats)
         self._records = VerdictRecords(template.hash(self._mission), checkpoint, policy, formats)
         self.title = f"Stage-B {self._mission.name}"
 

@@ -16,11 +16,7 @@ def allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
     grammar is unknown.
     """
     rows = 1 + len(sequence.draft)
-    if (
-        sequence.constraint is None
-        or rows > 1
-        or (sequence.prepared.request.choices and sequence.in_prefill)
-    ):
+    if sequence.constraint is None or rows > 1 or sequence.at_choice:
         return [None] * rows
     tokens = None
     with sequence.isolated():
