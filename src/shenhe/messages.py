@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from shenhe.errors import ItemError
 from shenhe.geometry import Size
@@ -64,15 +64,38 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoSize:
-    """Sizes of a photo, in pixels: of the upright original, and as the model saw it.
+class PhotoFacts:
+    """Facts of a photo itself, beside what a model says of it; None for what is not known.
 
-    `damaged_inside` is what the decoder said of damaged data; empty if the photo is whole.
+    `content_hash` is the SHA-256 of its bytes, `perceptual_hash` that of how it looks (64 bits, in
+    hexadecimal). `captured_at` (ISO 8601), `gps` (latitude and longitude in degrees) and `camera`
+    are what its EXIF says. `sharpness` is the variance of the Laplacian of a grey copy, as a
+    multiple of that of the copy, and `brightness` its mean, from 0 to 255. `damaged_inside` is what
+    the decoder said of damaged data. `colour_profile` is the name of its profile, which is not
+    applied.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}  # rows hold it, and refuse unknown keys
+
+    damaged_inside: str | None = None
+    content_hash: str | None = None
+    perceptual_hash: str | None = None
+    captured_at: str | None = None
+    gps: tuple[float, float] | None = None
+    camera: str | None = None
+    sharpness: float | None = None
+    brightness: float | None = None
+    screenshot: bool | None = None
+    colour_profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSize:
+    """Sizes of a photo, in pixels: of the upright original, and as the model saw it; its facts."""
 
     original_wh: Size
     resized_wh: Size
-    damaged_inside: str = ""
+    facts: PhotoFacts = PhotoFacts()
 
 
 @dataclass(frozen=True, slots=True)

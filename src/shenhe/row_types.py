@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from shenhe.locations import Location, locate
-from shenhe.messages import FinishReason
+from shenhe.messages import FinishReason, PhotoFacts
 from shenhe.values import (
     EvidenceItem,
     Label,
@@ -53,12 +53,6 @@ def describe_invalid(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(map(str, first["loc"]))
     return f"{field}: {first['msg']}" if field else first["msg"]
-
-
-class PhotoFacts(Row):
-    """Facts of a photo itself: `damaged_inside` in the decoder's words, null if it is whole."""
-
-    damaged_inside: str | None = None
 
 
 class AnswerMeta(Row):

@@ -19,6 +19,7 @@ EXPECTED: Final[Mapping[Label, Ruling]] = {"pass": PASS, "fail": FAIL}
 """The verdict that agrees with each label."""
 STAGE_A_INCOMPLETE: Final = "stage_a_incomplete"
 LEFT_OUT: Final = "left_out"
+REUSED_PHOTO: Final = "reused_photo"
 DUPLICATE_GROUP: Final = "duplicate_group"
 UNSURE: Final = "unsure"
 EVIDENCE_MISSING: Final = "evidence_missing"
@@ -28,6 +29,7 @@ FORMAT: Final = "format"
 UNDECIDED_CODES: Final = (
     STAGE_A_INCOMPLETE,
     LEFT_OUT,
+    REUSED_PHOTO,
     DUPLICATE_GROUP,
     UNSURE,
     EVIDENCE_MISSING,
@@ -115,6 +117,23 @@ class LeftOut:
 
     path: str
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReusedPhoto:
+    """A photo of a group that another group uses too, or one that looks nearly the same.
+
+    `photo` is its key, 图片_1 on; `group_id`, `mission` and `run` name the other group, `run` the
+    earlier run that it is of. `same_content` says that the files are equal, `same_order` that it is
+    the same work order.
+    """
+
+    photo: str
+    group_id: str
+    mission: str
+    run: str = ""
+    same_content: bool = True
+    same_order: bool = False
 
 
 EvidenceState = Literal["seen", "missing", "doubtful", "stated", "settled"]

@@ -54,6 +54,7 @@ WHOLE = {
     "report": "missing",
     "review": "missing",
     "decide": "missing --output-dir out",
+    "photos": "missing --output photos.jsonl",
     "promise": "missing --max-false-pass 0.05 --output promise.json",
     "watch": "missing",
     "merge": "--model nosuch --adapters no --output-dir out",

@@ -77,9 +77,10 @@ def test_narrow_tokens_are_all_allowed_tokens(free: LocalEngine, demo_photos: li
         allowed = constraint.narrow_tokens()
         if allowed is not None:
             narrow += 1
-            assert allowed == (~constraint.refused_mask()).nonzero()[:, 0].tolist()
-            assert tokens[taken] in allowed
-            assert all(map(constraint.allows, allowed))
+            sound = [token for token in allowed if constraint.leaves_shape_sound(token)]
+            assert sound == (~constraint.refused_mask()).nonzero()[:, 0].tolist()
+            assert tokens[taken] in sound
+            assert all(map(constraint.allows, sound))
         taken += 1 + len(constraint.advance(tokens[taken]))
     assert narrow > 20
 
@@ -142,11 +143,8 @@ def test_random_weights_write_nothing_malformed(
             verdict.parse(answer.text)
         else:
             assert len(json.loads(answer.text)) == (2 if key == "two" else 1)
-            # No grammar can prevent a caption of nothing but quads that cross themselves.
-            try:
-                recover(answer.text, 2 if key == "two" else 1)
-            except FormatError as error:
-                assert error.code == "quad_crossing"  # noqa: PT017 - most raise nothing
+            recovery = recover(answer.text, 2 if key == "two" else 1)
+            assert not [repair for repair in recovery.repairs if repair.kind == "dropped"]
 
 
 def test_an_answer_at_its_limit_is_whole_and_flagged(

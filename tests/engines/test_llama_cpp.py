@@ -16,6 +16,7 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.server import ServerEngine
 from shenhe.errors import EngineError
 from shenhe.formats import grammars
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.gbnf import to_gbnf
 from shenhe.messages import Answer, Grammar, Message, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -98,9 +99,9 @@ def _grammars() -> Iterator[Grammar]:
         formats = load_formats(name)
         yield grammars.of_summary(formats.summary)
         yield grammars.of_verdict(formats.verdict)
-    yield grammars.of_caption(1)
-    yield grammars.of_caption(2, "pixel")
-    yield grammars.of_caption(1, descs=load_vocabulary().patterns)
+    yield of_caption(1)
+    yield of_caption(2, "pixel")
+    yield of_caption(1, descs=load_vocabulary().patterns)
 
 
 def test_wild_answers_keep_every_format(make: Make, served: Served) -> None:

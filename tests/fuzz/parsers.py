@@ -15,12 +15,14 @@ from pathlib import Path
 
 from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.cli.main import exit_code
-from shenhe.config import load_missions, load_prompts, load_teaching, load_vocabulary
+from shenhe.config import load_formats, load_missions, load_prompts, load_teaching, load_vocabulary
 from shenhe.errors import FormatError, ShenheError
 from shenhe.formats import box_tokens, caption, grammars, lenient_json, summary, verdict
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.caption_recovery import recover
 from shenhe.formats.closing import close_truncated
 from shenhe.formats.repetition import is_repeating
+from shenhe.formats.text_formats import PLAIN
 from shenhe.geometry import Size
 from shenhe.intake import PhotoLists, read_annotations
 from shenhe.printable import printable
@@ -33,6 +35,7 @@ from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, photo_key
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()
+DOMAIN = load_formats("domain").caption
 RRU = load_missions(Path(__file__).parents[2] / "examples" / "rru" / "missions.toml")
 
 
@@ -48,15 +51,22 @@ def _file(name: str, data: bytes) -> Path:
 
 def _caption(data: bytes) -> None:
     text = _text(data)
-    for count, frames in ((1, None), (None, [Size(640, 480)]), (2, None)):
+    for count, frames, form in (
+        (1, None, PLAIN.caption),
+        (None, [Size(640, 480)], PLAIN.caption),
+        (2, None, PLAIN.caption),
+        (1, None, DOMAIN),
+    ):
         with contextlib.suppress(FormatError):
-            recovery = recover(text, count, frames)
-            again = caption.render(recovery.caption)
-            assert caption.render(caption.parse(again)) == again
-            assert recovery.repairs or caption.parse(text, count, frames) == recovery.caption
+            recovery = recover(text, count, frames, form)
+            again = caption.render(recovery.caption, form)
+            assert caption.render(caption.parse(again, form=form), form) == again
+            assert recovery.repairs or caption.parse(text, count, frames, form) == recovery.caption
             assert "bbox_2d" not in text or any(recovery.caption.photos) or not recovery.repairs
     with contextlib.suppress(FormatError):
         caption.parse(text)
+    with contextlib.suppress(FormatError):
+        caption.parse(text, form=DOMAIN)
 
 
 def _lenient_json(data: bytes) -> None:
@@ -103,7 +113,12 @@ def _evidence(data: bytes) -> None:
 
 def _writing(data: bytes) -> None:
     text = _text(data)
-    for grammar in (grammars.of_caption(2), grammars.of_summary(), grammars.of_verdict()):
+    for grammar in (
+        of_caption(2),
+        of_caption(1, form=DOMAIN),
+        grammars.of_summary(),
+        grammars.of_verdict(),
+    ):
         is_repeating(text, grammar)
         close_truncated(text, grammar)
 

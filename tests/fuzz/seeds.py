@@ -30,7 +30,17 @@ PARSER_NAMES = FORMATS_READ + ROWS_READ + FILES_READ
 LARGEST_SEED = 4096
 WORDS = [
     *('"图片_1"', '"图片_2"', '"object_1"', '"object_2"', '"bbox_2d": [', '"quad": [', '"line": ['),
-    *('"line_points": 2', '"desc": "', '"label": "', '"poly": [', "1, 2, 30, 40", "0.5", "1e400"),
+    *(
+        '"line_points": 2',
+        '"poly_points": 3',
+        "<DOMAIN=BBU>, <TASK=DETECTION>\n",
+        '"desc": "',
+        '"label": "',
+        '"poly": [',
+        "1, 2, 30, 40",
+        "0.5",
+        "1e400",
+    ),
     *("NaN", "Infinity", "-1", "9" * 20, "\\ud800", "\\u0000", "\x00", "\ud800", "，", "：", "×1"),
     *("<think>", "</think>", "```json\n", "```", "{", "}", "[", "]", "{{", "}}", "[[", '": ', ", "),
     *("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"),

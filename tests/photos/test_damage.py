@@ -58,7 +58,7 @@ def test_a_damaged_photo_is_still_read(sectors: int, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(data)
     photo = load(tmp_path / "a.jpg", PixelBudget(4096, 320 * 256))
     assert photo.sizes.original_wh == (800, 600)
-    assert "Corrupt JPEG data" in photo.sizes.damaged_inside
+    assert "Corrupt JPEG data" in (photo.sizes.facts.damaged_inside or "")
 
 
 def test_intact_photos_are_not_reported(tmp_path: Path) -> None:

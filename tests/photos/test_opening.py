@@ -71,7 +71,7 @@ def test_photos_that_every_reader_sees_alike(
     if name.startswith("lost"):
         _with_a_lost_sector(tmp_path / name)
     photo = load(tmp_path / name, BUDGET)
-    assert bool(photo.sizes.damaged_inside) == name.startswith("lost")
+    assert bool(photo.sizes.facts.damaged_inside) == name.startswith("lost")
     assert photo.as_stored is as_stored
 
 

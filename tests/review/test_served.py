@@ -15,9 +15,9 @@ import pytest
 
 from shenhe.cli.main import main
 from shenhe.review.access import is_loopback
-from shenhe.review.export.sheets import safe_cell
 from shenhe.review.index import Filters, Index
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.sheets import safe_cell
 from tests.review.runs import TIME, Group, served, thirty, write_run
 
 HTML = {"Accept": "text/html"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,11 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
     (path,) = (path for path in (out / "stage_a").glob("*.jsonl") if "failures" not in path.name)
     (row,) = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     answers = row["meta"]["answers"]
-    assert answers["图片_1"]["facts"] == {"damaged_inside": None}
+    facts = answers["图片_1"]["facts"]
+    assert facts["damaged_inside"] is None
+    assert facts["content_hash"] == sha256(Path(row["images"][0]).read_bytes()).hexdigest()
+    assert len(facts["perceptual_hash"]) == 16
+    assert facts["brightness"] > 0
     assert "Corrupt JPEG data" in answers["图片_2"]["facts"]["damaged_inside"]
     manifest = json.loads(path.with_suffix(".manifest.json").read_text(encoding="utf-8"))
     assert manifest["damaged_inside"] == 1
@@ -91,7 +96,7 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
             engine, source, PROMPTS.verdict, out / "stage_b", engine_options={}, run=RunOptions()
         )
     page = write_report(out).read_text(encoding="utf-8")
-    assert page.count("damaged inside") == 1
+    assert page.count("damaged inside") == 2  # at the photo, and counted above
     index = Index(out)
     groups = [index.group(entry.number) for entry in index.page(Filters())]
     views = [view for group in groups if group for view in lay_out_photos(group, Draft.of(None))]

@@ -70,7 +70,8 @@ def talk(
     from shenhe.photos import open_upright
 
     config = load.config
-    template = load_prompts(config.prompts, load_formats(config.formats)).caption
+    formats = load_formats(config.formats)
+    template = load_prompts(config.prompts, formats).caption
     if load.devices:
         problem = f"one answer at a time takes one device: {spelled('device', 'cuda:0')}"
         raise OptionError("devices", ",".join(load.devices), problem)
@@ -80,7 +81,7 @@ def talk(
         open_upright(path)  # one that cannot be read ends here, before the model is loaded
     photos = list(question.image)
     engine = load_now(make_engine(load))
-    conversation = Conversation(engine, system, max_new_tokens, waiting=photos)
+    conversation = Conversation(engine, system, max_new_tokens, formats.caption, waiting=photos)
     terminal = Terminal(conversation, template, stream=stream)
     if question.prompt is not None:
         return terminal.one_shot(question.prompt)

@@ -107,6 +107,11 @@ COMMANDS: Final = {
         "shenhe verify merged --against base --adapters lora",
         "verify",
     ),
+    "photos": Command(
+        "a list of all photos to send back: reused, old, dark, blurred, not looked at",
+        "shenhe photos site-photos --output photos.xlsx",
+        "photos",
+    ),
     "doctor": Command(
         "why something is slow, malformed or missing",
         "shenhe doctor --model base --adapters lora --data-root photos --run out",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.results import print_counts
+from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import StandingOptions, check_promise, verdict_policy
 from shenhe.options import argument, option, option_class, section
 from shenhe.printable import on_one_line, show
@@ -36,6 +38,7 @@ def decide(options: DecideOptions) -> int:
     """
     from shenhe.config import load_missions
     from shenhe.runs.decide import DecideFolder, decide_file, find_verdict_files
+    from shenhe.shards import list_rows_files
 
     missions, policy = load_missions(options.missions), verdict_policy(options.policy)
     files = find_verdict_files(options.run_dir)
@@ -43,9 +46,11 @@ def decide(options: DecideOptions) -> int:
     actual = {file.mission: file.fingerprint(policy, missions) for file in files}
     check_promise(options.policy, policy, actual)
     codes = []
-    with folder.opened({file.path.name for file in files}):
+    with folder.opened({file.path.name for file in files}), ExitStack() as stack:
+        stage_a = list_rows_files(folder.stage_a)
+        reuse = stack.enter_context(opened_reuse(policy, stage_a))
         for file in files:
-            changes = decide_file(file, folder, missions, policy)
+            changes = decide_file(file, folder, missions, policy, reuse)
             _print_changes(file.mission, changes)
             failures = folder.stage_b / "*.failures.jsonl"
             codes.append(print_counts(file.mission, "groups", changes.counts, failures))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
 from shenhe.cli.results import print_plan, print_stage
+from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import (
     ROWS_HELP,
     ChoiceOptions,
@@ -75,20 +76,22 @@ def judge(options: JudgeOptions) -> int:
     judged = [(source, teaching.apply(prompts, source.mission).verdict) for source in sources]
     _check_promise(options, policy, engine, judged, formats)
     codes = []
-    for source, template in judged:
-        counts = run_verdicts(
-            engine,
-            source,
-            template,
-            options.output_dir,
-            engine_options=decisive_options(load),
-            run=run,
-            max_new_tokens=options.max_new_tokens,
-            policy=policy,
-            choice=choice,
-            formats=formats,
-        )
-        codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
+    with opened_reuse(policy, [source.path for source in sources]) as reuse:
+        for source, template in judged:
+            counts = run_verdicts(
+                engine,
+                source,
+                template,
+                options.output_dir,
+                engine_options=decisive_options(load),
+                run=run,
+                max_new_tokens=options.max_new_tokens,
+                policy=policy,
+                choice=choice,
+                formats=formats,
+                reuse=reuse,
+            )
+            codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
 
 

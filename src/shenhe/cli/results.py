@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
+    from shenhe.config import Missions
+    from shenhe.intake import PhotoTree
     from shenhe.runs import RunCounts
 
 MAX_FAULTS = 50
@@ -78,3 +80,13 @@ def print_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> in
 def print_plan(stage: str, mission: str, groups: int, items: str, already: int) -> None:
     """Print the plan of a stage of a mission."""
     show(f"{stage} {mission}: would do {groups} groups ({items}); {already} are done")
+
+
+def print_unknown_folders(tree: PhotoTree, missions: Missions) -> int:
+    """Warn of folders that are no mission's; misspelled ones are problems: give the exit code."""
+    misspelled = tree.misspelled_folders(missions)
+    for folder in tree.unknown_folders(missions):
+        if folder not in misspelled:
+            warning = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
+            show(warning, file=sys.stderr)
+    return print_problems(misspelled.values())

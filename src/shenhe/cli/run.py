@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine
-from shenhe.cli.results import print_plan, print_problems, print_stage
+from shenhe.cli.results import (
+    print_plan,
+    print_problems,
+    print_stage,
+    print_unknown_folders,
+)
+from shenhe.cli.reuse import missions_option, opened_reuse
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import (
     DATA_ROOT_HELP,
@@ -29,7 +35,7 @@ from shenhe.cli.work import (
 )
 from shenhe.errors import IntakeError
 from shenhe.options import option, option_class, section
-from shenhe.printable import on_one_line, show
+from shenhe.printable import show
 
 if TYPE_CHECKING:
     from shenhe.config import Mission, Missions, Prompts, Teaching
@@ -47,12 +53,7 @@ class RunCommandOptions:
 
     load: LoadOptions = section("model")
     data_root: PhotoLocation = option(DATA_ROOT_HELP, metavar="DIR")
-    mission: tuple[str, ...] = option(
-        "a mission; several times for several; without it all that the tree has",
-        default=(),
-        metavar="NAME",
-        gathering="each",
-    )
+    mission: tuple[str, ...] = missions_option()
     output_dir: Path = option(ROWS_HELP, metavar="DIR")
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
@@ -86,7 +87,7 @@ def run(options: RunCommandOptions) -> int:
     chosen = [missions.get(name) for name in options.mission] or tree.missions(missions)
     if not chosen:
         raise tree.no_mission_error(missions)
-    codes = [_print_unknown_folders(tree, missions)]
+    codes = [print_unknown_folders(tree, missions)]
     how = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
     teaching = teaching_of(options.teaching, missions, formats)
@@ -193,8 +194,11 @@ class _Stages:
         from shenhe.runs import find_stage_a, run_verdicts
 
         folder = self.options.stage_b
-        for source in find_stage_a(self.options.stage_a, missions):
-            if source.mission in chosen:
+        sources = find_stage_a(self.options.stage_a, missions)
+        with opened_reuse(self.policy, [source.path for source in sources]) as reuse:
+            for source in sources:
+                if source.mission not in chosen:
+                    continue
                 counts = run_verdicts(
                     self.engine,
                     source,
@@ -203,6 +207,7 @@ class _Stages:
                     engine_options=decisive_options(self.options.load),
                     run=self.how,
                     policy=self.policy,
+                    reuse=reuse,
                     formats=self.formats,
                 )
                 yield print_stage("Stage-B", source.mission.name, counts, folder)
@@ -226,16 +231,6 @@ def _choose_groups(
     if not chosen:
         raise problems[0]
     return chosen, print_problems(map(str, problems))
-
-
-def _print_unknown_folders(tree: PhotoTree, missions: Missions) -> int:
-    """Warn of folders that are no mission's; misspelled ones are problems."""
-    misspelled = tree.misspelled_folders(missions)
-    for folder in tree.unknown_folders(missions):
-        if folder not in misspelled:
-            warning = on_one_line(f"shenhe: warning: folder {folder} is no known mission")
-            show(warning, file=sys.stderr)
-    return print_problems(misspelled.values())
 
 
 def _print_plans(

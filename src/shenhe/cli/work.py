@@ -6,8 +6,9 @@ import atexit
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from shenhe.cli.reuse import earlier_option
 from shenhe.cli.values import ByteSize
 from shenhe.errors import needs, spelled
 from shenhe.options import Count, Whole, option, option_class
@@ -127,6 +128,12 @@ class StandingOptions:
         default=True,
     )
 
+    reused: Literal["told", "undecided"] = option(
+        "a group whose photo another work order has too, or nearly: told of, or undecided",
+        default="told",
+    )
+    earlier: tuple[Path, ...] = earlier_option()
+
 
 @option_class
 class PolicyOptions(StandingOptions):
@@ -216,13 +223,24 @@ def verdict_policy(options: StandingOptions, votes: int = 1) -> VerdictPolicy:
     """Make the policy of verdicts.
 
     Raises: OptionError for thresholds outside 0 to 1, in the wrong order, or beside those of a
-    promise; RunError for a promise that cannot be read.
+    promise; RunError for a promise that cannot be read, or an earlier run without rows.
     """
+    from shenhe.rows.photo_marks import find_earlier
     from shenhe.rows.promises import read_promise
     from shenhe.runs import VerdictPolicy
 
     promise = read_promise(options.promise) if options.promise else None
-    return VerdictPolicy(options.pass_above, options.fail_below, votes, options.evidence, promise)
+    for run in options.earlier:
+        find_earlier(run)  # one without rows is told of now, not after hours
+    return VerdictPolicy(
+        options.pass_above,
+        options.fail_below,
+        votes,
+        options.evidence,
+        promise,
+        options.reused,
+        options.earlier,
+    )
 
 
 def check_promise(

@@ -1,8 +1,8 @@
 """The only package that opens images: complete or refused, upright, in RGB, within a pixel budget.
 
 `kinds` identifies a file by its first bytes, `opening` opens it, `decoding` decodes it, `sizing`
-resizes it; `jpeg`, `heic` and `completeness` detect missing and damaged data; `memory` bounds the
-memory of all photos that are open.
+resizes it; `jpeg`, `heic` and `completeness` detect missing and damaged data; `facts` measures what
+is told beside the model; `memory` bounds the memory of all photos that are open.
 """
 
 from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
@@ -14,6 +14,7 @@ from shenhe.photos.opening import (
     open_upright,
     preview,
     read_encoding,
+    read_facts,
     read_stored_size,
     unique_stem,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "open_upright",
     "preview",
     "read_encoding",
+    "read_facts",
     "read_stored_size",
     "resize",
     "unique_stem",

@@ -47,6 +47,7 @@ _UNSUPPORTED: Final = re.compile(
     re.IGNORECASE,
 )
 """Decoders' messages for variants they cannot read, damaged or not."""
+_TEXT_OF_EXIF: Final = "Raw profile type exif"
 BLOCK_BYTES: Final = 1 << 26
 _NO_MEMORY: Final = re.compile(
     r"(not|can't|cannot) (enough|allocate) memory|out of memory|memory allocation", re.IGNORECASE
@@ -85,8 +86,17 @@ _silence_libtiff()
 
 
 @dataclass(frozen=True, slots=True)
+class Metadata:
+    """Blocks of a file beside its pixels, empty where it has none, and the damage inside."""
+
+    exif: bytes
+    profile: bytes
+    damage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pixels:
-    """A photo upright and in RGB, possibly decoded at a smaller size, and the damage inside.
+    """A photo upright and in RGB, possibly decoded at a smaller size.
 
     `orientation` is the stored EXIF orientation, 1 to 8. `plain` says that the file stores these
     colours without conversion, so that every reader sees them.
@@ -94,8 +104,8 @@ class Pixels:
 
     image: Image.Image
     orientation: int
-    damage: str
     plain: bool
+    metadata: Metadata
 
 
 @contextmanager
@@ -169,12 +179,29 @@ def decode(path: Location, kind: str, data: bytes, target: Size) -> Pixels:
         if pixels is None:
             _load(path, kind, image, data)
             pixels = image
-        srgb = _from_xyb(pixels, image.info.get("icc_profile"))
+        profile = _block(image, "icc_profile")
+        srgb = _from_xyb(pixels, profile)
         orientation, rgb = exif_orientation(image), to_rgb(srgb)
         plain = rgb is pixels and image.mode == "RGB"
         transposition = _TRANSPOSITIONS.get(orientation)
         upright = rgb.transpose(transposition) if transposition is not None else rgb
-        return Pixels(upright, orientation, damage, plain)
+        exif = data if kind == "TIFF" else _block(image, "exif") or _exif_in_text(image)
+        return Pixels(upright, orientation, plain, Metadata(exif, profile, damage))
+
+
+def _block(image: Image.Image, name: str) -> bytes:
+    block = image.info.get(name)
+    return block if isinstance(block, bytes) else b""
+
+
+def _exif_in_text(image: Image.Image) -> bytes:
+    """Decode the EXIF that ImageMagick writes into the texts of a PNG: three lines, then digits."""
+    text = image.info.get(_TEXT_OF_EXIF)
+    digits = "".join(text.split("\n")[3:]) if isinstance(text, str) else ""
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return b""
 
 
 def _load(path: Location, kind: str, image: Image.Image, data: bytes) -> None:
@@ -210,9 +237,9 @@ def exif_orientation(image: Image.Image) -> int:
     return number if number in range(1, 9) else 1
 
 
-def _from_xyb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _from_xyb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert a JPEG in XYB colours, as JPEG XL tools write them, to sRGB."""
-    if image.mode != "RGB" or not profile or b"XYB" not in _profile_description(profile):
+    if image.mode != "RGB" or not profile or b"XYB" not in profile_description(profile):
         return image
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     target = ImageCms.createProfile("sRGB")
@@ -220,8 +247,13 @@ def _from_xyb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return converted if converted is not None else image
 
 
-def _profile_description(profile: bytes) -> bytes:
-    """Read the description of a colour profile: ASCII in version 2, UTF-16 in version 4."""
+def profile_description(profile: bytes) -> bytes:
+    """Read the description of a colour profile, as its version writes it: ASCII or UTF-16.
+
+    Example:
+        b"Display P3" in profile_description(profile)
+
+    """
     entry = profile.find(b"desc", 128)
     offset = int.from_bytes(profile[entry + 4 : entry + 8], "big")
     return profile[offset : offset + 128].replace(b"\0", b"") if entry > 0 else b""

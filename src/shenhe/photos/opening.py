@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO, Final, NamedTuple
 
 from PIL import Image
@@ -18,9 +19,10 @@ from PIL import Image
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, open_location
-from shenhe.messages import PhotoSize
+from shenhe.messages import PhotoFacts, PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, exif_orientation, open_header, photo_wall, unsupported
+from shenhe.photos.facts import measure
 from shenhe.photos.kinds import HEAD_BYTES, READABLE, kind_of
 from shenhe.photos.memory import memory_budget
 from shenhe.photos.sizing import PixelBudget, draft_size, resize
@@ -37,6 +39,8 @@ SIDEWAYS: Final = range(5, 9)
 """EXIF orientations that swap width and height."""
 COMMON_KINDS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
 """Kinds that every reader decodes."""
+FACTS_BUDGET: Final = PixelBudget(max_pixels=512 * 512)
+"""The size at which a photo is decoded for its facts alone."""
 BYTES_PER_PIXEL: Final = 8
 """Memory while a photo is opened: decoded, transposed, and the decoder's own buffers."""
 
@@ -94,7 +98,9 @@ class _OpenPhoto:
 
     image: Image.Image
     original: Size
-    facts: PhotoEncoding
+    encoding: PhotoEncoding
+    facts_of: Callable[[Image.Image], PhotoFacts]
+    """Takes its facts of a copy of it, at any size."""
 
 
 def unique_stem(path: Location, seen_with: str = "") -> str:
@@ -120,8 +126,21 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     """
     with _open(path, budget) as photo:
         size = budget.fit(photo.original)
-        sizes = PhotoSize(photo.original, size, photo.facts.damaged_inside)
-        return LoadedPhoto(resize(photo.image, size), sizes, _as_stored(photo, size))
+        resized = resize(photo.image, size)
+        smaller = min(photo.image, resized, key=lambda image: image.width * image.height)
+        sizes = PhotoSize(photo.original, size, photo.facts_of(smaller))
+        return LoadedPhoto(resized, sizes, _as_stored(photo, size))
+
+
+def read_facts(path: Location) -> PhotoFacts:
+    """Decode a photo as `load` does, at the least size that its facts need, and return them.
+
+        read_facts(path).perceptual_hash
+
+    Raises: PhotoError, see `load`.
+    """
+    with _open(path, FACTS_BUDGET) as photo:
+        return photo.facts_of(photo.image)
 
 
 def read_stored_size(path: Location) -> StoredSize:
@@ -147,7 +166,7 @@ def read_encoding(path: Location) -> PhotoEncoding:
     Raises: PhotoError, see `load`.
     """
     with _open(path) as photo:
-        return photo.facts
+        return photo.encoding
 
 
 def preview(path: Location, side: int) -> Image.Image:
@@ -175,12 +194,12 @@ def open_upright(path: Location) -> Image.Image:
 
 def _as_stored(photo: _OpenPhoto, size: Size) -> bool:
     """Whether readers that decode fewer kinds see the pixels that the model is to see."""
-    facts = photo.facts
+    encoding = photo.encoding
     return (
-        facts.kind in COMMON_KINDS
-        and facts.plain
-        and not facts.rotated
-        and not facts.damaged_inside
+        encoding.kind in COMMON_KINDS
+        and encoding.plain
+        and not encoding.rotated
+        and not encoding.damaged_inside
         and photo.original == size
     )
 
@@ -199,18 +218,22 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_OpenPh
             target = draft_size(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
             with memory_budget.reserve(length + stored.width * stored.height * BYTES_PER_PIXEL):
                 file.seek(0)
-                pixels = decode(path, kind, file.read(), target)
+                data = file.read()
+                pixels = decode(path, kind, data, target)
                 original = Size(*pixels.image.size)
                 if target != stored:
                     original = Size(*stored[::-1]) if pixels.orientation in SIDEWAYS else stored
                 rotated = pixels.orientation != 1
-                facts = PhotoEncoding(kind, rotated, pixels.damage, pixels.plain)
-                photo = _OpenPhoto(pixels.image, original, facts)
-                del pixels
+                encoding = PhotoEncoding(kind, rotated, pixels.metadata.damage, pixels.plain)
+                facts_of = partial(
+                    measure, metadata=pixels.metadata, data=data, kind=kind, original=original
+                )
+                photo = _OpenPhoto(pixels.image, original, encoding, facts_of)
+                del pixels, data, facts_of
                 try:
                     yield photo
                 finally:
-                    del photo.image
+                    del photo.image, photo.facts_of
 
 
 def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:

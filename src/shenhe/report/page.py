@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,12 +23,14 @@ from shenhe.locations import Location
 from shenhe.overlays import colour_of
 from shenhe.printable import printable
 from shenhe.proportions import Share
+from shenhe.report.marks import MarkReading, read_marks
 from shenhe.report.tally import UNDECIDED, UNSTATED, RunReading, read_run
 from shenhe.row_types import EVIDENCE_OFF, CaptionRow, SummaryRow, VerdictRow, utc_now
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
 from shenhe.rows.foreign import extra_of, extra_texts
+from shenhe.rows.photo_marks import PhotoMark, PhotoMarks
 from shenhe.rows.readers import caption_files, read_captions
 from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment
@@ -41,6 +43,15 @@ MAX_EXTRA_CHARACTERS = 200
 """The length that the value of a further key of a row is cut to."""
 NAMES = {PASS: "通过", FAIL: "不通过", UNDECIDED: "未决 undecided"}
 CLASSES = {PASS: "pass", FAIL: "fail", UNDECIDED: "undecided"}
+_CONSTANTS: Mapping[str, object] = {
+    "verdicts": tuple(NAMES),
+    "names": NAMES,
+    "classes": CLASSES,
+    "labels": EXPECTED,
+    "words_of": words_of,
+    "cells": CELLS,
+    "svg": svg,
+}
 CHECKED = Words("已按证据规则核对", "evidence checked")
 EVIDENCE_WORDS = {
     EVIDENCE_OFF: Words("证据规则已关闭", "evidence rules turned off"),
@@ -83,6 +94,8 @@ class ReportPhoto:
     """What its decoder said of damage; empty if it is whole."""
     objects: list[DrawnObject]
     """Objects of its dense caption; empty without one."""
+    marks: list[PhotoMark]
+    """What is said of it beside the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,35 +126,40 @@ def write_report(run_dir: Path, max_groups: int = 500) -> Path:
     """
     reading = read_run(run_dir, max_groups)
     decisions = _read_decisions(run_dir)
+    marks = read_marks(run_dir, {row.key for row, _ in reading.shown})
     path = run_dir / "report" / "index.html"
-    script = (files("shenhe.report") / "templates" / "filter.js").read_text(encoding="utf-8")
+    script = _read_script()
     page = (
         environment("shenhe.report")
         .get_template("report.html")
         .stream(
             script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            script_hash=_hash_script(script),
             run_name=run_dir.resolve().name,
             made=utc_now(),
             reading=reading,
-            verdicts=tuple(NAMES),
-            names=NAMES,
-            classes=CLASSES,
-            words_of=words_of,
-            cells=CELLS,
+            **_CONSTANTS,
             why=_count_codes(reading),
             evidence_states=_describe_rules(reading),
             rate=_describe_rate(reading),
-            labels=EXPECTED,
-            groups=_show_groups(reading, _read_captions(run_dir, reading), decisions),
+            groups=_show_groups(reading, _read_captions(run_dir, reading), decisions, marks),
+            marks=marks,
             reviewed=Counter(decision.overrules for decision in decisions.values()),
             curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
-            svg=svg,
         )
     )
     with whole_file(path) as temporary:
         page.dump(str(temporary), encoding="utf-8")
     return path
+
+
+def _read_script() -> str:
+    return (files("shenhe.report") / "templates" / "filter.js").read_text(encoding="utf-8")
+
+
+def _hash_script(script: str) -> str:
+    """Hash the script as the policy of the page names it, which runs no other."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 Captions = dict[str, CaptionRow]
@@ -167,10 +185,10 @@ def _read_decisions(run_dir: Path) -> dict[str, Decision]:
 
 
 def _show_groups(
-    reading: RunReading, captions: Captions, decisions: dict[str, Decision]
+    reading: RunReading, captions: Captions, decisions: dict[str, Decision], marks: MarkReading
 ) -> list[ReportGroup]:
     return [
-        _show_group(row, summary, captions, decisions.get(row.key))
+        _show_group(row, summary, captions, decisions.get(row.key), marks.shown.get(row.key))
         for row, summary in reading.shown
     ]
 
@@ -180,9 +198,10 @@ def _show_group(
     summary: SummaryRow | None,
     captions: Captions,
     decision: Decision | None,
+    marks: PhotoMarks | None,
 ) -> ReportGroup:
     agrees = EXPECTED[row.label] == row.verdict if row.label and row.verdict else None
-    pictures = list(_show_photos(row, summary, captions)) if summary else []
+    pictures = list(_show_photos(row, summary, captions, marks)) if summary else []
     return ReportGroup(
         row,
         row.verdict or UNDECIDED,
@@ -195,12 +214,14 @@ def _show_group(
     )
 
 
-def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> Iterator[ReportPhoto]:
+def _show_photos(
+    row: VerdictRow, summary: SummaryRow, captions: Captions, marks: PhotoMarks | None
+) -> Iterator[ReportPhoto]:
     """Show each photo with its line; rows of other tools may hold either without the other."""
     named = photos_named(row.reason)
     pictures = {photo_key(index): photo for index, photo in enumerate(summary.photos)}
     images = {photo_key(index): image for index, image in enumerate(summary.images)}
-    for key in dict.fromkeys((*pictures, *summary.per_image)):
+    for index, key in enumerate(dict.fromkeys((*pictures, *summary.per_image))):
         photo, caption = pictures.get(key), captions.get(images.get(key, ""))
         thumbnail, problem = _make_thumbnail(photo) if photo else ("", NO_PHOTO)
         yield ReportPhoto(
@@ -212,6 +233,7 @@ def _show_photos(row: VerdictRow, summary: SummaryRow, captions: Captions) -> It
             key in named,
             summary.damaged_inside(key),
             list(_show_objects(caption)) if caption else [],
+            marks.of_photo(index) if marks and photo else [],
         )
 
 

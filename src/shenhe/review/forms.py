@@ -106,6 +106,7 @@ def read_filters(request: Request) -> Filters:
         bool(query.get("against")),
         " ".join(query.get("text", "").split()),
         query.get("queue", ""),
+        bool(query.get("marked")),
     )
     is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", *STATES)
     if not is_valid or filters.queue not in QUEUES or len(filters.text) > MAX_SEARCH:

@@ -15,6 +15,7 @@ from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
 from shenhe.row_types import EVIDENCE_OFF, Evidence, VerdictRow
 from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
+from shenhe.rows.photo_marks import PhotoMark
 from shenhe.values import PASS, UNDECIDED_CODES, Ruling, photo_key
 
 FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
@@ -52,6 +53,8 @@ class ReviewPhoto:
     """Damage that the decoder reported, or empty."""
     objects: list[ObjectView] | None
     """Objects of its caption; None where the run has none."""
+    marks: list[PhotoMark]
+    """What is said of it beside the model."""
 
 
 class BlindPhoto(NamedTuple):
@@ -82,7 +85,7 @@ class Draft:
 
 def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
     """Lay out the photos of a group."""
-    named_keys = photos_named(group.verdict.reason)
+    named_keys, marks = photos_named(group.verdict.reason), group.marks
     photos = []
     for index, image in enumerate(group.images):
         key = photo_key(index)
@@ -97,6 +100,7 @@ def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
                 key in named_keys,
                 group.summary.damaged_inside(key) if group.summary else "",
                 _lay_out_objects(group, image, draft.descs.get(key, {})),
+                marks.of_photo(index),
             )
         )
     return photos

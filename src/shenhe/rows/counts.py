@@ -95,7 +95,7 @@ class RunCounts:
         self.undecided += has_row and not settled
         self.photos += photos
         self.new_tokens += new_tokens
-        self.damaged_inside += sum(bool(size.damaged_inside) for size in sizes)
+        self.damaged_inside += sum(bool(size.facts.damaged_inside) for size in sizes)
         self.repairs.update(repairs)
 
     def add_groups(self, *, done: int, failed: int, undecided: int) -> None:

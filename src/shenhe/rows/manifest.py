@@ -22,7 +22,9 @@ from shenhe.rows.first_row import first_row
 from shenhe.rows.ledger import BOM, Json
 
 SUFFIX = ".manifest.json"
-DECIDED_ANEW: Final = frozenset(("pass_above", "fail_below", "evidence", "promise"))
+DECIDED_ANEW: Final = frozenset(
+    ("pass_above", "fail_below", "evidence", "promise", "reused", "earlier")
+)
 """Options by which finished verdicts can be decided anew, without a model."""
 BUDGET, BUDGET_FROM = "pixel_budget", "pixel_budget_from"
 """The size of photos for a server, which decides rows, and where it comes from, which does not."""

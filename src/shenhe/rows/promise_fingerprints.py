@@ -23,7 +23,8 @@ FIELDS: Final = frozenset(("checkpoint", "prompt_hash", "votes", "formats", "evi
 PASSED_OVER: Final = frozenset(
     (
         *("stage", "mission", "model", "adapters", "data_root", "stage_a", "rows", "max_attempts"),
-        *("label_folders", "group_pattern", "sample", "sample_failed", "exclude", BUDGET_FROM),
+        *("label_folders", "group_pattern", "sample", "sample_failed", "exclude", "earlier"),
+        BUDGET_FROM,
     )
 )
 """Options that say where things lie, which groups are looked at, or how patiently they are asked

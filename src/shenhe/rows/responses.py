@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field, JsonValue
 
-from shenhe.messages import FinishReason
-from shenhe.row_types import Extra, FailedItem, FailureReason, PhotoFacts, Row, RunMeta
+from shenhe.messages import FinishReason, PhotoFacts
+from shenhe.row_types import Extra, FailedItem, FailureReason, Row, RunMeta
 
 
 class SwiftMessage(Row):

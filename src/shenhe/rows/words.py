@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from shenhe.photos import flags
 from shenhe.proportions import Share
 from shenhe.values import (
     CONTRADICTION,
@@ -13,6 +14,7 @@ from shenhe.values import (
     EVIDENCE_MISSING,
     FORMAT,
     LEFT_OUT,
+    REUSED_PHOTO,
     STAGE_A_INCOMPLETE,
     UNSURE,
 )
@@ -28,6 +30,7 @@ class Words(NamedTuple):
 CODE_WORDS: Final[Mapping[str, Words]] = {
     STAGE_A_INCOMPLETE: Words("摘要不全", "lines incomplete"),
     LEFT_OUT: Words("有文件未查看", "files not looked at"),
+    REUSED_PHOTO: Words("照片在别的工单用过", "a photo was used in another group"),
     DUPLICATE_GROUP: Words("同一组有几行，内容不同", "several rows that differ"),
     UNSURE: Words("把握不够", "not sure enough"),
     EVIDENCE_MISSING: Words("缺少必要内容", "evidence missing"),
@@ -35,6 +38,24 @@ CODE_WORDS: Final[Mapping[str, Words]] = {
     CONTRADICTION: Words("理由与结论矛盾", "reason contradicts verdict"),
     FORMAT: Words("回答格式不符", "malformed answer"),
 }
+
+
+FLAG_WORDS: Final[Mapping[str, Words]] = {
+    flags.REUSED: Words("别的工单用过", "used in another group"),
+    flags.NEAR_DUPLICATE: Words(
+        "与别的工单的照片几乎相同", "nearly the same as a photo of another group"
+    ),
+    flags.SHARED: Words("同一工单的别处也有", "also elsewhere in this work order"),
+    flags.REPEATED: Words("组内重复", "twice in the group"),
+    flags.OLD: Words("早于工单日期", "taken before the order"),
+    flags.APART_IN_TIME: Words("拍摄时间与同组相差很大", "taken at another time than the group"),
+    flags.APART_IN_SPACE: Words("拍摄地点与同组相距很远", "taken far from the group"),
+    flags.SCREENSHOT: Words("截屏", "screenshot"),
+    flags.DARK: Words("过暗", "dark"),
+    flags.BLURRED: Words("模糊", "blurred"),
+    flags.DAMAGED_INSIDE: Words("内部损坏", "damaged inside"),
+}
+"""Words of what is said of a photo beside the model."""
 
 
 def words_of(code: str) -> Words:

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from shenhe.config import Template, Vocabulary
 from shenhe.engines.base import Engine
-from shenhe.errors import PhotoError
-from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
+from shenhe.errors import FormatError, PhotoError
+from shenhe.formats.caption import from_grouped, to_grouped
+from shenhe.formats.caption_fields import Coordinates
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import Photos
@@ -21,7 +22,7 @@ from shenhe.row_types import CaptionFailure, CaptionMeta, CaptionRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.readers import read_captions
 from shenhe.rows.row_formats import formats_meta
-from shenhe.runs.row_parts import answer_meta, photo_facts, reason_fields
+from shenhe.runs.row_parts import answer_meta, reason_fields
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, Success, Work
@@ -128,8 +129,15 @@ class CaptionWork(Work[Photos, Recovery]):
     def jobs(self, items: Iterator[Photos]) -> Iterator[Job[Photos] | Record]:
         """Yield a job a list of photos."""
         for photos in items:
-            request: Request = self._request(photos_key(_images(photos)), photos)
-            yield Job(photos, (request,))
+            images = _images(photos)
+            key = photos_key(images)
+            try:
+                request: Request = self._request(key, photos)
+            except FormatError as error:
+                failure = _failure(images, Rejection(error.code, str(error), attempts=0))
+                yield Record(key, failures=[failure], photos=len(images))
+            else:
+                yield Job(photos, (request,))
 
     def read(self, answer: Answer) -> Recovery:
         """Read a caption, repaired where necessary."""
@@ -163,7 +171,7 @@ class CaptionWork(Work[Photos, Recovery]):
                 answers={"caption": answer_meta(answer, of_one_photo=len(images) == 1)},
                 truncated=recovery.truncated,
                 resized_wh=[size.resized_wh for size in answer.sizes],
-                facts=[photo_facts(size) for size in answer.sizes],
+                facts=[size.facts for size in answer.sizes],
             ),
         )
 

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from shenhe.config.evidence import EvidenceRules
 from shenhe.config.missions import normalize_name
-from shenhe.row_types import EVIDENCE_OFF, Evidence
+from shenhe.photos.reuse import ReuseIndex
+from shenhe.row_types import EVIDENCE_OFF, Evidence, SummaryRow
+from shenhe.rows.photo_marks import describe_use, facts_of, owner_of
 from shenhe.rows.promises import MissionPromise, Promise
 from shenhe.rows.statements import INCOMPLETE, Statement
 from shenhe.runs.row_parts import describe_left_out
@@ -19,11 +21,13 @@ from shenhe.values import (
     EVIDENCE_MISSING,
     LEFT_OUT,
     PASS,
+    REUSED_PHOTO,
     STAGE_A_INCOMPLETE,
     UNDECIDED_CODES,
     UNSURE,
     EvidenceItem,
     LeftOut,
+    ReusedPhoto,
     Ruling,
 )
 
@@ -43,7 +47,7 @@ class MissionPolicy:
     """When the verdicts of one mission stand.
 
     `rules` are its evidence rules, None where it has none or they are turned off; `rules_hash` is
-    what rows say of them.
+    what rows say of them. `reuse` has the photos of all groups where reused ones hold a group back.
     """
 
     policy: VerdictPolicy
@@ -51,6 +55,7 @@ class MissionPolicy:
     rules: EvidenceRules | None
     rules_hash: str
     promised: MissionPromise | None
+    reuse: ReuseIndex | None = None
 
     @property
     def decisive_options(self) -> dict[str, object]:
@@ -78,6 +83,14 @@ class MissionPolicy:
             doubts.append(Doubt(CONTRADICTION, f"结论是通过, 理由却写: {said}"))
         return doubts
 
+    def reuse_doubts(self, row: SummaryRow) -> list[Doubt]:
+        """List the doubt about a group whose photos another work order has, whatever was said."""
+        if self.reuse is None:
+            return []
+        uses = self.reuse.find(owner_of(row), facts_of(row))
+        told = [_describe_reuse(use) for use in uses if not use.same_order]
+        return [Doubt(REUSED_PHOTO, f"照片在别的工单用过: {', '.join(told)}")] if told else []
+
     def _find_unsureness(self, statement: Statement) -> str:
         """Describe why a ruling misses its threshold; empty if it does not."""
         if self.policy.promise is None or statement.ruling != PASS:
@@ -96,12 +109,15 @@ class MissionPolicy:
 
 
 def policy_of_mission(
-    policy: VerdictPolicy, name: str, rules: EvidenceRules | None
+    policy: VerdictPolicy,
+    name: str,
+    rules: EvidenceRules | None,
+    reuse: ReuseIndex | None = None,
 ) -> MissionPolicy:
     """Make the policy of one mission."""
     kept = rules if policy.evidence else None
     rules_hash = EVIDENCE_OFF if not policy.evidence else kept.hash if kept else ""
-    return MissionPolicy(policy, name, kept, rules_hash, find_promised(policy.promise, name))
+    return MissionPolicy(policy, name, kept, rules_hash, find_promised(policy.promise, name), reuse)
 
 
 def find_promised(promise: Promise | None, name: str) -> MissionPromise | None:
@@ -143,6 +159,11 @@ def _describe(code: str, items: Sequence[EvidenceItem]) -> str:
     """Describe the items that a code is about."""
     kind = "need" if code == EVIDENCE_MISSING else "fault"
     return evidence.describe([item for item in items if item.kind == kind])
+
+
+def _describe_reuse(use: ReusedPhoto) -> str:
+    relation = "也在" if use.same_content else "几乎同于"
+    return f"{use.photo}{relation} {describe_use(use)}"
 
 
 def _rank(code: str) -> int:

@@ -7,8 +7,8 @@ from typing import Final, TypedDict
 
 from shenhe.config import Mission
 from shenhe.errors import RowError
-from shenhe.messages import Answer, PhotoSize
-from shenhe.row_types import AnswerMeta, Failure, PhotoFacts, SummaryRow, utc_now
+from shenhe.messages import Answer
+from shenhe.row_types import AnswerMeta, Failure, SummaryRow, utc_now
 from shenhe.rows.fields import group_of, mission_of
 from shenhe.rows.keys import mission_of_file
 from shenhe.rows.readers import KeyedRow
@@ -33,13 +33,8 @@ def answer_meta(answer: Answer, *, of_one_photo: bool = True) -> AnswerMeta:
         new_tokens=answer.new_tokens,
         original_wh=size.original_wh if size else None,
         resized_wh=size.resized_wh if size else None,
-        facts=photo_facts(size) if size else None,
+        facts=size.facts if size else None,
     )
-
-
-def photo_facts(size: PhotoSize) -> PhotoFacts:
-    """Keep what a row says of a photo itself."""
-    return PhotoFacts(damaged_inside=size.damaged_inside or None)
 
 
 class ReasonFields(TypedDict):

@@ -13,6 +13,7 @@ from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake.choice import GroupChoice
 from shenhe.locations import location_text
 from shenhe.messages import Answer
+from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import SummaryRow
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
@@ -113,6 +114,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         repeats = self.backlog.repeated.get(row.key)
         inputs_hash = repeats.inputs_hash if repeats else lines_hash_of(row)
         doubts = [incomplete_doubt(gap), *left_out_doubts(None, row.meta.left_out)]
+        doubts += self._policy.reuse_doubts(row)
         return self._records.unanswerable(
             group_of(row), doubts, row.per_image, inputs_hash, row.extra
         )
@@ -162,13 +164,15 @@ def run_verdicts(
     max_new_tokens: int = verdict.MAX_NEW_TOKENS,
     policy: VerdictPolicy | None = None,
     choice: GroupChoice | None = None,
+    reuse: ReuseIndex | None = None,
     formats: TextFormats = PLAIN,
 ) -> RunCounts:
     """Write the verdict of every chosen group that has none, or has one on other lines than now.
 
     Undecided are a group whose Stage-A is incomplete, one with several rows of different lines, one
     that was not looked at whole, one whose verdict cannot be read or misses its threshold, and a
-    通过 that the lines, or its own reason, speak against.
+    通过 that the lines, or its own reason, speak against; with a policy that says so, one whose
+    photo another work order has, by `reuse`, the index of the photos of all.
     Raises: RunError, EngineError; rows written so far stay valid.
 
         template, folder = load_prompts().verdict, Path("out/stage_b")
@@ -176,8 +180,10 @@ def run_verdicts(
             run_verdicts(engine, source, template, folder, engine_options={}, run=RunOptions())
     """
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
-    backlog = SummaryBacklog(source, policy or VerdictPolicy(), choice)
-    work = _work(backlog, template, max_new_tokens, engine.fingerprint, formats)
+    policy = policy or VerdictPolicy()
+    of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence, reuse)
+    backlog = SummaryBacklog(source, policy, choice, of_mission.reuse_doubts if reuse else None)
+    work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)
 
 
@@ -199,22 +205,11 @@ def check_verdicts(
     options = with_budget(engine_options, engine)
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, options)
     if output.rows_path.exists() and source.path.exists():
-        backlog = SummaryBacklog(source, policy)
-        tokens = verdict.MAX_NEW_TOKENS
-        check(_work(backlog, template, tokens, engine.fingerprint, formats), output)
-
-
-def _work(
-    backlog: SummaryBacklog,
-    template: Template,
-    max_new_tokens: int,
-    checkpoint: str,
-    formats: TextFormats,
-) -> VerdictWork:
-    """Describe the verdicts of a backlog."""
-    mission, policy = backlog.source.mission, backlog.policy
-    of_mission = policy_of_mission(policy, mission.name, mission.evidence)
-    return VerdictWork(backlog, template, of_mission, max_new_tokens, checkpoint, formats)
+        backlog, tokens = SummaryBacklog(source, policy), verdict.MAX_NEW_TOKENS
+        of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence)
+        check(
+            VerdictWork(backlog, template, of_mission, tokens, engine.fingerprint, formats), output
+        )
 
 
 def options_of_verdicts(

@@ -24,6 +24,7 @@ from shenhe.rows.torn import count_torn_bytes
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.choosing import EXCLUDED
 from shenhe.runs.photo_changes import ALL_LABELS
+from shenhe.runs.reuse_changes import USED_OTHERWISE, FindReuse, find_used_otherwise
 from shenhe.runs.row_parts import NO_ROW, bad_row_failure
 from shenhe.runs.stage_a_source import FINISH_STAGE_A, StageASource
 from shenhe.runs.verdict_policy import VerdictPolicy
@@ -59,9 +60,14 @@ class SummaryBacklog(Backlog[SummaryRow]):
     """The groups of a Stage-A source that need a verdict."""
 
     def __init__(
-        self, source: StageASource, policy: VerdictPolicy, choice: GroupChoice | None = None
+        self,
+        source: StageASource,
+        policy: VerdictPolicy,
+        choice: GroupChoice | None = None,
+        find_reuse: FindReuse | None = None,
     ) -> None:
         super().__init__()
+        self._find_reuse = find_reuse
         self.source, self.policy, self.choice = source, policy, choice or GroupChoice()
         self.chosen: Chosen | None = None
         self.repeated: Mapping[str, DuplicateRows] = {}
@@ -78,7 +84,13 @@ class SummaryBacklog(Backlog[SummaryRow]):
             self._choose(done)
         unsure = self._find_unsure(rows_path) - comparison.stale
         redone = Counter({UNSURE_BEFORE: len(unsure)} if unsure else {})
-        return StaleRows(comparison.stale | unsure, redone)
+        stale = comparison.stale | unsure
+        used_otherwise = find_used_otherwise(
+            self.source, rows_path, done, self._find_reuse, self.repeated
+        )
+        if used_otherwise := used_otherwise - stale:
+            redone[USED_OTHERWISE] = len(used_otherwise)
+        return StaleRows(stale | used_otherwise, redone)
 
     def pending(self, done: Container[str]) -> Iterator[SummaryRow]:
         """Yield the Stage-A rows whose key is not in `done`, one a group; see `bad_rows`."""

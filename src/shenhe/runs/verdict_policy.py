@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from shenhe.engines.logprobs import is_logprob
 from shenhe.errors import OptionError, spelled
@@ -53,7 +54,8 @@ class VerdictPolicy:
 
     通过 needs a p_pass of `pass_above` or more, or the log-odds of the `promise`; 不通过 needs one
     of `fail_below` or less. More than half of the `votes` must agree. Without `evidence` the rules
-    of missions are turned off.
+    of missions are turned off. With `reused` undecided so is a group whose photo another work order
+    has too, of this run or of the folders of `earlier` ones.
 
         >>> VerdictPolicy(pass_above=0.9, votes=3).decisive_options
         {'pass_above': 0.9, 'votes': 3}
@@ -64,6 +66,8 @@ class VerdictPolicy:
     votes: int = 1
     evidence: bool = True
     promise: Promise | None = None
+    reused: Literal["told", "undecided"] = "told"
+    earlier: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the thresholds and the number of votes.
@@ -87,18 +91,25 @@ class VerdictPolicy:
             raise OptionError("votes", self.votes, "must be 1 or more")
 
     @property
-    def decisive_options(self) -> dict[str, float | int | str]:
+    def decisive_options(self) -> dict[str, float | int | str | list[str]]:
         """The options that differ from the defaults, as manifests hold them.
 
         Evidence rules are a mission's: see `MissionPolicy`.
         """
-        options: dict[str, float | int | str | None] = {
+        options: dict[str, float | int | str | list[str] | None] = {
             "pass_above": self.pass_above,
             "fail_below": self.fail_below,
             "votes": self.votes if self.votes > 1 else None,
             "promise": self.promise.hash if self.promise else None,
+            "reused": self.reused if self.reused != "told" else None,
+            "earlier": [str(run.absolute()) for run in self.earlier] or None,
         }
         return {name: value for name, value in options.items() if value is not None}
+
+    @property
+    def holds_reused(self) -> bool:
+        """Whether a group whose photo another work order has too is undecided."""
+        return self.reused == "undecided"
 
     def requests_for_votes(self, request: Request) -> tuple[Request, ...]:
         """Repeat a request, once for each vote."""

@@ -51,6 +51,7 @@ class VerdictRecords:
         evidence = self.policy.find_evidence(row.per_image)
         # The lines show neither faults nor parts on files that were left out.
         doubts = left_out_doubts(judgement.verdict if judgement else None, row.meta.left_out)
+        doubts += self.policy.reuse_doubts(row)
         if judgement is not None:
             statement = make_statement(judgement, answer, self.formats.verdict)
             doubts += self.policy.doubts(statement, evidence.items)

@@ -8,13 +8,14 @@ function filter() {
       (!byId("mission").value || group.dataset.mission === byId("mission").value) &&
       (!byId("verdict").value || group.dataset.verdict === byId("verdict").value) &&
       (!byId("against").checked || group.dataset.against) &&
+      (!byId("marked").checked || group.querySelector("[data-mark], .damaged")) &&
       (!wanted || group.textContent.toLowerCase().includes(wanted));
     group.hidden = !hit;
     shown += hit ? 1 : 0;
   }
   byId("count").textContent = shown + " / " + groups.length;
 }
-for (const id of ["mission", "verdict", "against", "text"]) byId(id).addEventListener("input", filter);
+for (const id of ["mission", "verdict", "against", "marked", "text"]) byId(id).addEventListener("input", filter);
 filter();
 
 // Cells of an evidence table stand in the order of the photos, behind the item.

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from shenhe.review.export.contents import DecidedGroups, ExportFile
-from shenhe.review.export.sheets import make_csv, safe_cell, with_extra
+from shenhe.review.export.sheets import make_csv, with_extra
 from shenhe.row_types import Row
+from shenhe.rows.sheets import safe_cell
 from shenhe.values import Label
 
 

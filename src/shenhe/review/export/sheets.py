@@ -5,18 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Sequence
-
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-from openpyxl.utils import get_column_letter
 
 from shenhe.review.export.contents import DecidedGroups, ExportFile
 from shenhe.review.index import GroupRows
 from shenhe.row_types import Row
 from shenhe.rows.decision_rows import Decision
+from shenhe.rows.sheets import TextWorkbook, safe_cell
 
 _COLUMN_WIDTHS = {
     "group_id": 24,
@@ -37,18 +32,6 @@ _COLUMN_WIDTHS = {
     "extra": 40,
 }
 """Columns of a sheet. Units: characters."""
-MAX_CELL = 32_000
-"""Characters that a cell of XLSX holds."""
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""Characters with which a formula begins in a spreadsheet, or that it skips before one."""
-UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-"""Characters that XLSX does not allow."""
-
-
-def safe_cell(value: object) -> str:
-    """Write a value so that no spreadsheet takes it for a formula."""
-    text = "" if value is None else UNPRINTABLE.sub("\ufffd", str(value))
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def write_csv(groups: DecidedGroups) -> ExportFile:
@@ -68,24 +51,12 @@ def make_csv(header: Iterable[str], rows: Iterable[Sequence[str]]) -> ExportFile
 
 def write_xlsx(groups: DecidedGroups) -> ExportFile:
     """Write a workbook of one sheet whose cells are all text."""
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("decisions")
-    sheet.freeze_panes = "A2"
-    for number, width in enumerate(_COLUMN_WIDTHS.values(), 1):
-        sheet.column_dimensions[get_column_letter(number)].width = width
-    header = [WriteOnlyCell(sheet, name) for name in _COLUMN_WIDTHS]
-    for cell in header:
-        cell.font = Font(bold=True)
-    sheet.append(header)
-    rows = 0
-    for rows, (decision, group) in enumerate(groups, 1):  # noqa: B007 - the last number is the count
-        cells = [WriteOnlyCell(sheet, text[:MAX_CELL]) for text in _cells(decision, group)]
-        for cell in cells:
-            cell.data_type = "s"  # text, even if it looks like a number or a formula
-        sheet.append(cells)
+    book = TextWorkbook("decisions", _COLUMN_WIDTHS)
+    for decision, group in groups:
+        book.append(_cells(decision, group))
     content = io.BytesIO()
     book.save(content)
-    return ExportFile(content.getvalue(), rows)
+    return ExportFile(content.getvalue(), book.rows)
 
 
 def write_jsonl(groups: DecidedGroups) -> ExportFile:

@@ -8,16 +8,18 @@ from contextlib import closing
 from pathlib import Path
 
 from shenhe.files import put_in_place
+from shenhe.photos.reuse import ReuseIndex
 from shenhe.review.index.sources import Sources, stamp_file
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
 from shenhe.rows.need import queue_position
 from shenhe.rows.outcomes import Outcome
+from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_of, write_uses
 from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
 
-LAYOUT = 3
+LAYOUT = 4
 
 
 def is_current(path: Path, sources: Sources, plan: AuditPlan | None) -> bool:
@@ -54,7 +56,8 @@ def build(path: Path, sources: Sources, plan: AuditPlan | None) -> None:
             "INSERT INTO files VALUES (?, ?, ?, ?)",
             ((number, *stamp_file(source)) for source, number in numbers.items()),
         )
-        _insert_lines(db, sources, numbers)
+        with opened_index(sources.stage_a, sources.earlier) as reuse:
+            _insert_lines(db, sources, numbers, reuse)
         _insert_verdicts(db, sources, numbers)
         _insert_failures(db, sources)
         _insert_captions(db, sources, numbers)
@@ -69,14 +72,19 @@ def build(path: Path, sources: Sources, plan: AuditPlan | None) -> None:
 # Where a group or a photo has several rows, the last one counts.
 
 
-def _insert_lines(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
+def _insert_lines(
+    db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int], reuse: ReuseIndex
+) -> None:
     for path in sources.stage_a:
         for offset, row in read_with_offsets(path, SummaryRow):
             lines, inputs_hash = "\n".join(row.per_image.values()), row.meta.inputs_hash
             inputs = inputs_hash and fingerprints.without_times(inputs_hash)
+            reused = reuse.find(owner_of(row), facts_of(row))
+            marked = bool(mark_photos(row, reused).all_flags)
+            uses = write_uses(reused) if reused else None
             db.execute(
-                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?)",
-                (row.key, numbers[path], offset, lines, inputs),
+                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row.key, numbers[path], offset, lines, inputs, marked, uses),
             )
 
 
@@ -132,7 +140,8 @@ def _insert_audits(db: sqlite3.Connection, plan: AuditPlan) -> None:
 _TABLES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
 CREATE TABLE lines (
-    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT, inputs TEXT
+    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT, inputs TEXT, marked INTEGER,
+    uses TEXT
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
@@ -150,12 +159,13 @@ BEGIN;
 CREATE TABLE groups (
     number INTEGER PRIMARY KEY, key TEXT UNIQUE, group_id TEXT, mission TEXT, label TEXT,
     verdict TEXT, p_pass REAL, reason TEXT, against INTEGER,
-    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER, inputs TEXT
+    verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER, inputs TEXT,
+    marked INTEGER, uses TEXT
 );
 INSERT INTO groups (key, group_id, mission, label, verdict, p_pass, reason, against,
-    verdict_file, verdict_at, summary_file, summary_at, inputs)
+    verdict_file, verdict_at, summary_file, summary_at, inputs, marked, uses)
 SELECT v.key, v.group_id, v.mission, v.label, v.verdict, v.p_pass, v.reason,
-    v.need = 1.0, v.file, v.at, l.file, l.at, l.inputs
+    v.need = 1.0, v.file, v.at, l.file, l.at, l.inputs, l.marked, l.uses
 FROM verdicts v LEFT JOIN lines l ON l.key = v.key ORDER BY v.need, v.mission, v.file, v.at;
 CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram');
 INSERT INTO texts (rowid, text)

@@ -59,9 +59,10 @@ class Filters:
     """Conditions on the groups of the queue; an empty one lets all groups through.
 
     `state` is open (nobody has decided), decided, overruled (against the model) or deferred (待定),
-    `verdict` 通过, 不通过 or undecided. `against` selects groups judged against their label.
-    `queue` names one of `QUEUES`: its states are about its question, and among labels in doubt
-    those that are wrong are the overruled ones.
+    `verdict` 通过, 不通过 or undecided. `against` selects groups judged against their label,
+    `marked` those with a photo of which something is said beside the model. `queue` names one of
+    `QUEUES`: its states are about its question, and among labels in doubt those that are wrong are
+    the overruled ones.
 
         >>> Filters(state="open", text="未拧紧").to_query()
         {'state': 'open', 'text': '未拧紧'}
@@ -73,6 +74,7 @@ class Filters:
     against: bool = False
     text: str = ""
     queue: str = ""
+    marked: bool = False
 
     def to_query(self) -> dict[str, str]:
         """Give the fields of an address, without the empty ones."""
@@ -83,6 +85,7 @@ class Filters:
             "against": "1" if self.against else "",
             "text": self.text,
             "queue": self.queue,
+            "marked": "1" if self.marked else "",
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -98,6 +101,8 @@ def to_condition(filters: Filters) -> tuple[str, tuple[object, ...]]:
         parts.append(("g.verdict = ?", filters.verdict))
     if filters.against:
         parts.append(("g.against = ?", 1))
+    if filters.marked:
+        parts.append(("g.marked = ?", 1))
     queue = QUEUES[filters.queue]
     match filters.state:
         case "open":

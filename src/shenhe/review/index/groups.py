@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.foreign import extra_of, extra_texts
-from shenhe.values import Label, Ruling
+from shenhe.rows.photo_marks import PhotoMarks, mark_photos
+from shenhe.values import Label, ReusedPhoto, Ruling
 
 
 class QueueEntry(NamedTuple):
@@ -64,6 +65,12 @@ class GroupRows:
     summary: SummaryRow | None
     images: Sequence[str]
     captions: Mapping[str, CaptionRow]
+    reused: Sequence[ReusedPhoto] = ()
+
+    @property
+    def marks(self) -> PhotoMarks:
+        """What is said of the photos beside the model."""
+        return mark_photos(self.summary, self.reused) if self.summary else PhotoMarks((), ())
 
     @property
     def lines(self) -> Mapping[str, str]:

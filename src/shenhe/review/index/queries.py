@@ -22,6 +22,7 @@ from shenhe.rows.audits import plan_audit, read_audit_plan
 from shenhe.rows.decision_rows import DEFERRED, Decision
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
 
 _ENTRY = (
@@ -166,14 +167,14 @@ class Index:
         self, db: sqlite3.Connection, condition: str, value: object
     ) -> GroupRows | None:
         cells = db.execute(
-            "SELECT g.verdict_file, g.verdict_at, g.summary_file, g.summary_at,"
+            "SELECT g.verdict_file, g.verdict_at, g.summary_file, g.summary_at, g.uses,"
             f" {_ENTRY} FROM groups g {_JOINED} WHERE {condition}",
             (value,),
         ).fetchone()
         if cells is None:
             return None
-        entry = _to_entry(cells[4:])
-        verdict_file, verdict_offset, summary_file, summary_offset = cells[:4]
+        entry = _to_entry(cells[5:])
+        verdict_file, verdict_offset, summary_file, summary_offset, uses = cells[:5]
         files = dict(db.execute("SELECT number, path FROM files").fetchall())
         verdict = read_at(Path(files[verdict_file]), verdict_offset, VerdictRow)
         summary = None
@@ -189,7 +190,7 @@ class Index:
             ).fetchone()
             if position is not None:
                 captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
-        return GroupRows(entry, verdict, summary, images, captions)
+        return GroupRows(entry, verdict, summary, images, captions, read_uses(uses))
 
     def _page_of_labels(self, filters: Filters, after: int, count: int) -> list[QueueEntry]:
         order = f"{QUEUES[LABELS].position} LIMIT ? OFFSET ?"

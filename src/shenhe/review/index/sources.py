@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.errors import RunError, spelled
 from shenhe.rows.keys import failures_file
+from shenhe.rows.photo_marks import earlier_runs_of
 from shenhe.rows.readers import caption_files
 from shenhe.shards import list_rows_files, list_shards
 
@@ -19,6 +20,8 @@ class Sources(NamedTuple):
     stage_a_failures: list[Path]
     stage_b: list[Path]
     captions: list[Path]
+    earlier: list[Path]
+    """Earlier runs that the verdicts were compared with."""
 
     def all(self) -> list[Path]:
         """List all files in the order of their numbers in the index."""
@@ -51,8 +54,17 @@ def find_sources(run_dir: Path, captions: Sequence[Path]) -> Sources:
         if not path.is_file():
             raise RunError(f"{spelled('captions', path)}: no such file")
     failures = [failures_file(path) for path in list_rows_files(run_dir / "stage_a")]
-    kinds = (stage_a, filter(Path.exists, failures), stage_b, caption_shards)
-    return Sources(*([path.absolute() for path in kind] for kind in kinds))
+    return Sources(
+        _absolute(stage_a),
+        _absolute(filter(Path.exists, failures)),
+        _absolute(stage_b),
+        _absolute(caption_shards),
+        earlier_runs_of(run_dir),
+    )
+
+
+def _absolute(paths: Iterable[Path]) -> list[Path]:
+    return [path.absolute() for path in paths]
 
 
 def stamp_file(path: Path) -> FileStamp:

@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.config import Missions
 from shenhe.errors import RunError
 from shenhe.files import whole_file
+from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
@@ -92,9 +93,15 @@ def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
 
 
 def decide_file(
-    file: VerdictFile, folder: DecideFolder, missions: Missions, policy: VerdictPolicy
+    file: VerdictFile,
+    folder: DecideFolder,
+    missions: Missions,
+    policy: VerdictPolicy,
+    reuse: ReuseIndex | None = None,
 ) -> Changes:
     """Decide a file of verdicts anew; a group has one row, in the order of the file.
+
+    `reuse` has the photos of all groups, for a policy that holds reused ones back.
 
     Raises: RunError if it cannot be read, or the disk refuses what was decided.
 
@@ -102,25 +109,11 @@ def decide_file(
             changes = decide_file(file, folder, load_missions(), VerdictPolicy(pass_above=0.9))
     """
     rows_path = folder.stage_b / file.path.name
-    with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy)) as groups:
+    with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy, reuse)) as groups:
         manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission)))
         counts = RunCounts()
         manifest.write(counts, "running")
-        repeats: Mapping[str, DuplicateRows] = {}
-        with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
-            while True:
-                one_pass = Pass(file.path, groups, utc_now(), repeats)
-                with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
-                    if repeats:
-                        one_pass.write(rows_to, failures_to)
-                        break
-                    write_all(one_pass, file.path, rows_to, failures_to)
-                # Several rows of a group are found once all were read; then all is written again.
-                repeats = one_pass.find_repeats()
-                if not repeats:
-                    break
-            drop_index(rows_path)
-        changes = one_pass.changes
+        changes = _write_passes(file, groups, rows_path)
         changes.count(counts)
         if count_torn_bytes(file.path):
             counts.faults.append(f"{file.path}: ends in the middle of a row, left out")
@@ -130,3 +123,22 @@ def decide_file(
             counts.faults.append(f"{file.mission}: {fault}")
         manifest.write(counts, "ended", counts.kept().groups)
     return changes
+
+
+def _write_passes(file: VerdictFile, groups: Groups, rows_path: Path) -> Changes:
+    """Write all rows, once more where several are of one group."""
+    repeats: Mapping[str, DuplicateRows] = {}
+    with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
+        while True:
+            one_pass = Pass(file.path, groups, utc_now(), repeats)
+            with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
+                if repeats:
+                    one_pass.write(rows_to, failures_to)
+                    break
+                write_all(one_pass, file.path, rows_to, failures_to)
+            # Several rows of a group are found once all were read; then all is written again.
+            repeats = one_pass.find_repeats()
+            if not repeats:
+                break
+        drop_index(rows_path)
+    return one_pass.changes

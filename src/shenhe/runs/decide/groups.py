@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shenhe.config import Missions
+from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRow, DuplicateRows
 from shenhe.rows.keys import mission_in_one_spelling
@@ -29,8 +30,15 @@ class _Mission:
 class Groups:
     """The groups of a run, by the missions of their rows."""
 
-    def __init__(self, stage_a: Path, missions: Missions, policy: VerdictPolicy) -> None:
+    def __init__(
+        self,
+        stage_a: Path,
+        missions: Missions,
+        policy: VerdictPolicy,
+        reuse: ReuseIndex | None = None,
+    ) -> None:
         self._folder, self._configured, self._policy = stage_a, missions, policy
+        self._reuse = reuse
         self._missions: dict[str, _Mission] = {}
         self._closing = ExitStack()
 
@@ -73,7 +81,7 @@ class Groups:
         if spelling not in self._missions:
             configured = self._configured.find(name)
             policy = policy_of_mission(
-                self._policy, name, configured.evidence if configured else None
+                self._policy, name, configured.evidence if configured else None, self._reuse
             )
             path = find_rows(self._folder, name)
             stage_a = RowLookup(path, SummaryRow) if path else None

@@ -148,7 +148,8 @@ def _doubts_of_lines(
     if row.meta.inputs_hash not in (None, lines.inputs_hash):
         doubts.append(incomplete_doubt(OTHER_LINES))
     left_out = summary.meta.left_out or row.meta.left_out
-    return doubts + left_out_doubts(statement.ruling, left_out)
+    doubts += left_out_doubts(statement.ruling, left_out)
+    return doubts + policy.reuse_doubts(summary)
 
 
 def _former_doubts(row: VerdictRow, kept: Sequence[str]) -> list[Doubt]:
