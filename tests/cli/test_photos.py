@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openpyxl import load_workbook
@@ -23,7 +24,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("photos") / "tree"
     passed = root / MISSION / "审核通过"
 
-    def put(group: str, name: str, image: Image.Image, **options: object) -> None:
+    def put(group: str, name: str, image: Image.Image, **options: Any) -> None:
         (passed / group).mkdir(parents=True, exist_ok=True)
         image.save(passed / group / name, quality=90, **options)
 
