@@ -32,6 +32,7 @@ from shenhe.formats.caption_recovery import recover
 from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary, verdict
 
+CROSSINGS = ("quad_crossing", "poly_crossing")
 PHOTOS, CAPTION_TOKENS, LINE_TOKENS = 200, 96, 32
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=10_000)
     options = parser.parse_args()
     print(
-        "| | answers | malformed | quads that cross, and nothing else |"
+        "| | answers | malformed | with a polygon that crosses itself |"
         " objects put right or dropped | cut at the limit |"
     )
     print("|---|---|---|---|---|---|")
@@ -110,10 +111,11 @@ def _count(engine: LocalEngine, requests: list[Request]) -> Counter[object]:
             elif kind == "verdict":
                 verdict_format.parse(answer.text)
             else:
-                counts[kind, "mended"] += bool(recover(answer.text, 1).repairs)
+                repairs = list(map(str, recover(answer.text, 1).repairs))
+                counts[kind, "mended"] += bool(repairs)
+                counts[kind, "crossing"] += any("crosses itself" in repair for repair in repairs)
         except FormatError as error:
-            # The format is kept where nothing but the corners of a quad is wrong.
-            counts[kind, "crossing" if error.code == "quad_crossing" else "bad"] += 1
+            counts[kind, "crossing" if error.code in CROSSINGS else "bad"] += 1
     return counts
 
 

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def _supervise(client: socket.socket) -> None:
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        _become(run["arguments"], run["folder"], run["environment"])
+        _become(run["arguments"], run["folder"], run["environment"], run["heeded"])
         return
     client.sendall(child.to_bytes(8, "big"))
     for descriptor in descriptors:
@@ -134,12 +135,17 @@ def _supervise(client: socket.socket) -> None:
     os._exit(0)
 
 
-def _become(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
-    """Take the words, the folder, the environment and the streams of a client."""
+def _become(
+    arguments: list[str], folder: str, environment: dict[str, str], heeded: list[int]
+) -> None:
+    """Take the words, the folder, the environment, the signals and the streams of a client."""
     sys.argv = ["shenhe", *arguments]
     os.environ.clear()
     os.environ |= environment
     os.chdir(folder)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual if number in heeded else signal.SIG_IGN)
     sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)))
     sys.stdout, sys.stderr = (
         io.TextIOWrapper(

@@ -17,15 +17,20 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main(path: str, arguments: list[str]) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(path)
-        run = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
+        # What the caller has told this process to ignore, the run ignores too.
+        heeded = [n for n in FORWARDED if signal.getsignal(n) is not signal.SIG_IGN]
+        run = {
+            "arguments": arguments,
+            "folder": os.getcwd(),
+            "environment": dict(os.environ),
+            "heeded": heeded,
+        }
         content = json.dumps(run).encode()
         socket.send_fds(server, [len(content).to_bytes(8, "big")], [0, 1, 2])
         server.sendall(content)
         child = int.from_bytes(_receive(server, 8), "big")
-        for number in FORWARDED:
-            # What the caller has told this process to ignore, the run ignores too.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, lambda number, _: os.kill(child, number))
+        for number in heeded:
+            signal.signal(number, lambda number, _: os.kill(child, number))
         status = int.from_bytes(_receive(server, 8), "big")
     if os.WIFSIGNALED(status):
         signal.signal(os.WTERMSIG(status), signal.SIG_DFL)

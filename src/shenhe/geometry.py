@@ -213,6 +213,16 @@ def without_repeats(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(kept)
 
 
+def rectangle_around(polygon: Polygon) -> Polygon:
+    """Return the smallest rectangle around a polygon, at any angle, clockwise from the top left.
+
+    >>> rectangle_around(Polygon(((0, 0), (8, 0), (8, 4), (4, 3), (0, 4)))).points
+    ((0.0, 0.0), (8.0, 0.0), (8.0, 4.0), (0.0, 4.0))
+    """
+    corners = shapely.oriented_envelope(shapely.Polygon(polygon.points)).exterior.coords[:-1]
+    return clockwise_from_top_left(Polygon(tuple((x, y) for x, y in corners)))
+
+
 def crosses_itself(polygon: Polygon) -> bool:
     """Whether the sides of a polygon cross, touch or coincide, or a corner is repeated.
 

@@ -64,3 +64,13 @@ def test_an_error_is_not_appended_to_half_an_answer(
     with pytest.raises(EngineError):
         Terminal(talk, load_prompts().caption, stream=True).one_shot("说")
     assert capsys.readouterr().out == "两台\n"
+
+
+def test_an_input_without_a_question_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for typed, told in (("", True), ("\n", False), ("说\n", False)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        talk = Conversation(ScriptedEngine(lambda _: "好"))
+        assert Terminal(talk, load_prompts().caption, stream=True).run() == 0
+        assert ("no question came: give one by --prompt" in capsys.readouterr().err) is told

@@ -12,6 +12,7 @@ import pytest
 
 from shenhe.cli.main import exit_code
 from tests.conftest import DEMO
+from tests.servers.starting import scripted
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 ROW = re.compile(r"^\| `([^`]*swift [^`]+)` \| ([^|]+) \| `(shenhe [^`]+)` \|$", re.MULTILINE)
@@ -94,5 +95,31 @@ def test_a_line_of_the_table(
     if answers:
         rows = (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
         assert len(rows) == 2  # the second command went on with the rows of the first
-        assert json.loads(rows[0])["messages"][0] == {"role": "system", "content": "你是质检员"}
+        manifest = json.loads((folder / "answers.manifest.json").read_text(encoding="utf-8"))
+        assert manifest["options"]["system"] == "你是质检员"
         assert "none.jpeg: no such file" in (folder / "answers.failures.jsonl").read_text("utf-8")
+
+
+def test_a_batch_through_a_server_is_shown_and_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset, answers = Path("d.jsonl"), Path("result/scripted/infer_result/d.jsonl")
+    dataset.write_text('{"query": "你好"}\n{"query": "再见"}\n', encoding="utf-8")
+    with scripted("--form", "structured_outputs") as served:
+        line = "infer --model scripted --val_dataset d.jsonl --stream true --metric acc"
+        argv = [*line.split(), "--engine", "server", "--base-url", served.url]
+        assert exit_code(argv) == 0
+        shown = capsys.readouterr().out
+        rows = [json.loads(text) for text in answers.read_text(encoding="utf-8").split("\n")[:-1]]
+        assert f"[QUERY] 你好\n[RESPONSE] {rows[0]['response']}\n" in shown
+        assert '{"acc": 0.0, "rows": 2}' in shown
+        labelled = [
+            {"query": row["messages"][0]["content"], "response": row["response"]} for row in rows
+        ]
+        dataset.write_text("".join(json.dumps(row) + "\n" for row in labelled), encoding="utf-8")
+        assert exit_code(argv) == 0
+        told = capsys.readouterr()
+    assert '{"acc": 1.0, "rows": 2}' in told.out
+    assert "2 rows that have changed in the dataset" in told.err
+    assert f"answers are in {answers}" in told.err

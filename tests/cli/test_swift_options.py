@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from shenhe.cli.command_line import build_parser, parse, parsers_of
 from shenhe.cli.infer import InferOptions
-from shenhe.cli.infer_load import translate_load
+from shenhe.cli.infer_load import translate_load, with_merged
 from shenhe.cli.main import exit_code
 from shenhe.cli.merge import ExportOptions
 from shenhe.cli.swift_environment import read_environment
 from shenhe.cli.swift_options import ELSEWHERE, LETTERS, swift_options
 from shenhe.engines.options import LocalOptions, VllmOptions
-from shenhe.errors import UsageError
+from shenhe.errors import OptionError, UsageError
+from tests.conftest import DEMO
 
 SWIFT_VARIABLES = ("MAX_PIXELS", "IMAGE_MAX_TOKEN_NUM", "NPROC_PER_NODE", "NNODES")
 
@@ -80,6 +84,9 @@ def test_work_that_is_not_done_is_exit_2(
         assert error.count("\n") == 1
         assert "TOKEN-1" not in error
     for value in values:
+        if value.startswith("--"):
+            assert name in parse([*base, name, "x", value, "y"]).ignored
+            continue
         assert name in parse([*base, f"{name}={value}"]).ignored
 
 
@@ -133,6 +140,11 @@ def test_other_names_of_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     merged = parse(["infer", "--ckpt_dir", "merged"]).options
     assert isinstance(merged, InferOptions)
     assert translate_load(merged.load, merged.swift).model == "merged"
+    monkeypatch.setenv("NPROC_PER_NODE", "2")
+    assert translate_load(_infer().load, _infer().swift).devices == ("0,1",)
+    on_cpu = _infer("--device_map", "cpu")
+    assert translate_load(on_cpu.load, on_cpu.swift).devices == ("cpu,cpu",)
+    assert translate_load(on_cpu.load, on_cpu.swift, for_rows=False).devices == ()
     export = parse(["export", "--ckpt_dir", "a", "--merge_lora", "true", "--exist_ok"]).options
     assert isinstance(export, ExportOptions)
     assert (export.ckpt_dir, export.exist_ok) == ("a", True)
@@ -165,7 +177,7 @@ def test_what_cannot_be_honoured_is_named(argv: list[str], problem: str) -> None
         ({"MAX_PIXELS": "1003999"}, None, 1003520, 0),
         ({"MAX_PIXELS": "1003520", "IMAGE_MAX_TOKEN_NUM": "80"}, None, 81920, 0),
         ({"MAX_PIXELS": ""}, '{"max_pixels": 262144}', 262144, 0),
-        ({"VIDEO_MAX_PIXELS": "1", "MIN_PIXELS": "2", "NPROC_PER_NODE": "4"}, None, None, 3),
+        ({"VIDEO_MAX_PIXELS": "1", "MIN_PIXELS": "2", "NPROC_PER_NODE": "4"}, None, None, 2),
         ({"NPROC_PER_NODE": "1", "NNODES": "1"}, None, None, 0),
     ],
 )
@@ -199,6 +211,7 @@ def test_an_environment_that_cannot_be_honoured_is_named(environ: dict[str, str]
         (["--system", "none.txt"], "--system none.txt: no such file"),
         (["--metric", "rouge"], "invalid choice"),
         (["--load_args", "false", "--model", ""], "empty"),
+        (["--prompt", "q", "--attn_impl", "flash_attn"], "pip install flash-attn"),
     ],
 )
 def test_no_work_is_left_undone_in_silence(
@@ -208,7 +221,56 @@ def test_no_work_is_left_undone_in_silence(
         code: object = exit_code(["infer", "--model", "demo", *argv])
     except SystemExit as left:
         code = left.code
-    error = capsys.readouterr().err
+    error = capsys.readouterr().err.removeprefix("loading demo ...\n")
     assert code == 2
     assert problem in error
     assert error.count("\n") == 1
+
+
+def test_an_earlier_merge_is_used_only_if_it_is_of_these_files(tmp_path: Path) -> None:
+    adapter = shutil.copytree(DEMO / "checkpoint" / "adapter", tmp_path / "lora")
+    load = _infer("--model", "demo", "--adapters", str(adapter)).load
+    merged = with_merged(load)
+    assert (merged.model, merged.adapters) == (f"{adapter}-merged", ())
+    written = (Path(merged.model) / "model.safetensors").stat().st_mtime_ns
+    assert with_merged(load) == merged
+    assert (Path(merged.model) / "model.safetensors").stat().st_mtime_ns == written
+    weights = adapter / "adapter_model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: tensor * 2 for name, tensor in tensors.items()}, weights)  # trained on
+    with pytest.raises(OptionError, match="was not merged from these files"):
+        with_merged(load)
+    with pytest.raises(OptionError, match="goes with --adapters"):
+        with_merged(replace(load, adapters=()))
+
+
+@pytest.mark.parametrize(
+    ("content", "result", "problem"),
+    [
+        ("", "y.jsonl", "holds no rows"),
+        ("\n\n", "y.jsonl", "holds no rows"),
+        ('{"query": "q"}\n{"query', "x.jsonl", "is the dataset itself"),
+        ('{"query": "q"}\n', "theirs.jsonl", "an answer that another tool wrote"),
+        ('{"query": "q"}\n', "folder", "folder"),
+    ],
+)
+def test_files_that_are_no_dataset_or_no_place_for_answers(
+    content: str,
+    result: str,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("x.jsonl").write_text(content, encoding="utf-8")
+    told = '{"response": "r", "labels": null, "images": [{"bytes": null, "path": "a.jpg"}]}\n'
+    Path("theirs.jsonl").write_text(told, encoding="utf-8")
+    argv = ["infer", "--model", "demo", "--val_dataset", "x.jsonl", "--result_path", result]
+    assert exit_code([*argv, "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert error.count("\n") == 1
+    assert Path("x.jsonl").read_text(encoding="utf-8") == content
+    assert Path("theirs.jsonl").read_text(encoding="utf-8") == told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.server import ServerEngine
 from shenhe.errors import EngineError
 from shenhe.formats import grammars
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.gbnf import to_gbnf
 from shenhe.messages import Answer, Grammar, Message, Request, RequestFailed
 from shenhe.photos import PixelBudget
@@ -85,6 +87,24 @@ def test_it_answers_as_the_local_engine_does(
     assert answers["both"].choice_logprobs.keys() == {PASS, FAIL}
 
 
+def test_its_repetition_penalty_is_that_of_the_local_engine(
+    make: Make, served: Served, engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    penalized = LocalEngine(replace(engine.spec, repetition_penalty=4.0))
+    server = make(served.url, MODEL, repetition_penalty=4.0)
+    requests = [
+        *(_line(photo, str(n)) for n, photo in enumerate(demo_photos[:2])),
+        verdict.request("both", LINES, MISSION, PROMPTS.verdict),
+    ]
+    expected, answers = _answers(penalized, requests), _answers(server, requests)
+    for key, answer in answers.items():
+        assert answer.text == expected[key].text
+        assert _p_pass(answer) == pytest.approx(_p_pass(expected[key]), abs=1e-3)
+    (plain,) = engine.answer(requests[:1])
+    assert isinstance(plain, Answer)
+    assert plain.text != answers["0"].text
+
+
 def _p_pass(answer: Answer) -> float | None:
     if not answer.choice_logprobs:
         return None
@@ -98,9 +118,9 @@ def _grammars() -> Iterator[Grammar]:
         formats = load_formats(name)
         yield grammars.of_summary(formats.summary)
         yield grammars.of_verdict(formats.verdict)
-    yield grammars.of_caption(1)
-    yield grammars.of_caption(2, "pixel")
-    yield grammars.of_caption(1, descs=load_vocabulary().patterns)
+    yield of_caption(1)
+    yield of_caption(2, "pixel")
+    yield of_caption(1, descs=load_vocabulary().patterns)
 
 
 def test_wild_answers_keep_every_format(make: Make, served: Served) -> None:

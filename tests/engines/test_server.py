@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -20,9 +21,10 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.create import create_engine
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
-from shenhe.engines.server.codec import choice_logprobs
+from shenhe.engines.server.codec import choice_logprobs, shared_opening
+from shenhe.engines.server.completions import read_completion
 from shenhe.errors import EngineError, UsageError
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Answer, Grammar, Request, RequestFailed
 from shenhe.photos import PixelBudget
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import FAIL, PASS
@@ -117,6 +119,17 @@ def test_the_server_gets_the_pixels_of_the_model(
     assert re.fullmatch(sent["structured_outputs"]["regex"], answer.text)
 
 
+def test_a_grammar_that_llama_cpp_cannot_hold_stops_the_run(make: Make) -> None:
+    request = verdict.request("k", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
+    grammar = Grammar("verdict", "start: /(?!a)b/\n", "(?!a)b")
+    with scripted("--form", "grammar") as server, pytest.raises(UsageError) as caught:
+        list(make(server).answer([replace(request, grammar=grammar)]))
+    assert str(caught.value) == (
+        "llama.cpp's grammars cannot say this: a group of this kind, in '(?!a)b';"
+        " --no-constrain goes without"
+    )
+
+
 def test_photos_may_travel_as_png(make: Make, served: Served, demo_photos: list[Path]) -> None:
     list(make(served, photo_packing="png").answer([_line(demo_photos[0])]))
     content = served.get("last")["messages"][-1]["content"]
@@ -153,6 +166,34 @@ def test_the_log_probabilities_of_a_verdict(
     (blind,) = make(served).answer([request])
     assert isinstance(blind, Answer)
     assert blind.choice_logprobs == {}
+
+
+def test_the_log_probabilities_behind_a_mark() -> None:
+    choices = ("Verdict: 通过", "Verdict: 不通过")
+    opening = shared_opening(choices)
+
+    def body(*tokens: str) -> dict[str, object]:
+        top = {"通过": -0.2, " ": -1.5, "不": -2.0, "Ver": -4.0}
+        candidates = [
+            {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+            for text, logprob in top.items()
+        ]
+        content = [
+            {"token": text, "bytes": list(text.encode()), "top_logprobs": candidates if at else []}
+            for at, text in enumerate(tokens)
+        ]
+        message = {"role": "assistant", "content": "".join(tokens)}
+        choice = {"message": message, "finish_reason": "stop", "logprobs": {"content": content}}
+        return {"choices": [choice]}
+
+    for tokens in (("Ver", "dict: ", "通过", "\nReason"), ("Verdict: ", "不", "通过")):
+        completion = read_completion(body(*tokens), opening)
+        assert completion.top_tokens_start == len(opening)
+        scores = choice_logprobs(choices, completion.top_tokens, completion.top_tokens_start)
+        assert scores == {choices[0]: -0.2, choices[1]: -2.0}
+    # An answer of another opening tells nothing of the choices.
+    other = read_completion(body("通过", "\n"), opening)
+    assert choice_logprobs(choices, other.top_tokens, other.top_tokens_start) == {}
 
 
 def test_a_token_that_starts_two_choices_is_ignored() -> None:

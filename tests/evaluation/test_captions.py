@@ -103,3 +103,19 @@ def test_the_page_escapes_what_models_and_files_say(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert" in text
     assert text.count("data:image/jpeg;base64,") == 2
     assert [table.title for table in tables(scores)][-1] == "Format errors"
+
+
+def test_a_quad_may_be_the_polygon_that_people_drew() -> None:
+    six = Polygon(((0, 0), (50, 0), (100, 0), (100, 100), (50, 110), (0, 100)))
+    quad = Polygon(((0, 0), (100, 0), (100, 100), (0, 100)))
+    elsewhere = Polygon(((500, 500), (600, 500), (500, 600)))
+    truth = _said(CaptionObject(six, "标签/4G"), CaptionObject(elsewhere, "标签/5G"))
+    said = _said(CaptionObject(quad, "标签/4G"), CaptionObject(elsewhere, "标签/5G"))
+    scores, _ = score_captions([said], [truth])
+    assert {kind: found.f1 for kind, found in scores.geometry.items()} == {"poly": 1}
+    assert scores.average_precision["poly"]["mAP@0.5"] == pytest.approx(1)
+    assert scores.average_precision["quad"]["mAP@0.5"] is None
+    scores, _ = score_captions([_said(CaptionObject(quad, "标签/4G"))], [truth])
+    assert scores.geometry["poly"].recall == 0.5
+    scores, _ = score_captions([_said(CaptionObject(quad, "标签/4G"))], [_said(truth.objects[1])])
+    assert (scores.geometry["quad"].precision, scores.geometry["poly"].recall) == (0, 0)

@@ -104,9 +104,9 @@ def _run(folder: Path, wrong: int) -> Path:
 def test_the_command(tmp_path: Path) -> None:
     first, second = _run(tmp_path / "a", 2), _run(tmp_path / "b", 12)
     figures = tmp_path / "figures.json"
-    command = [*SHENHE, "evaluate", "verdicts", str(first)]
-    command += ["--max-false-pass", "0.05", "--against", str(second), "--json", str(figures)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    evaluate = [*SHENHE, "evaluate", "verdicts", str(first)]
+    options = ["--max-false-pass", "0.05", "--against", str(second), "--json", str(figures)]
+    done = subprocess.run([*evaluate, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "2.0% (0.6-7.0)" in done.stdout
     assert "误放行, 占不合格组" in done.stdout
@@ -126,7 +126,7 @@ def test_the_command(tmp_path: Path) -> None:
         (["--max-false-pass", "2"], "must be between 0 and 1"),
         (["--against", str(tmp_path)], "no verdicts there"),
     ):
-        failed = subprocess.run([*command[:6], *bad], capture_output=True, text=True, check=False)
+        failed = subprocess.run([*evaluate, *bad], capture_output=True, text=True, check=False)
         assert failed.returncode == 2
         assert said in failed.stderr
 

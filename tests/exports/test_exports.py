@@ -17,9 +17,10 @@ from pycocotools.coco import COCO
 from shenhe.errors import UsageError
 from shenhe.exports import FORMATS, write_export
 from shenhe.exports.labels import whole_desc
+from shenhe.exports.yolo_obb import POLYGONS
 from shenhe.formats import caption
 from shenhe.formats.desc import category
-from shenhe.geometry import Box, Size
+from shenhe.geometry import Box, Polygon, Size, round_coordinates
 from shenhe.intake import read_annotations
 from shenhe.values import Annotation, CaptionObject
 from tests.annotated import BLUE, GREEN, RED, SIZE, THINGS, near, paint
@@ -249,3 +250,42 @@ def _fails(call: Callable[[], object]) -> None:
 def _contents(path: Path) -> dict[str, bytes]:
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     return {str(file): file.read_bytes() for file in files}
+
+
+HEXAGON = ((100, 500), (300, 450), (500, 500), (500, 800), (300, 860), (100, 800))
+
+
+def test_polygons_go_into_every_format(annotation: Annotation, tmp_path: Path) -> None:
+    thing = CaptionObject(Polygon(HEXAGON), "标签/4G")
+    drawn = replace(annotation, objects=(thing,))
+    points = [(40, 150), (120, 135), (200, 150), (200, 240), (120, 258), (40, 240)]
+    losses = {
+        name: write_export(name.removesuffix(".jsonl"), [drawn], tmp_path / name, category)
+        for name in (
+            "coco",
+            "yolo-obb",
+            "labelme",
+            "x-anylabeling",
+            "label-studio",
+            "training.jsonl",
+        )
+    }
+    assert [name for name, count in losses.items() if count[POLYGONS]] == ["yolo-obb"]
+    assert losses["yolo-obb"][POLYGONS] == 1
+    coco = _json(tmp_path / "coco" / "annotations" / "instances_default.json")["annotations"][0]
+    assert coco["segmentation"] == [[number for point in points for number in point]]
+    for name in ("labelme", "x-anylabeling"):
+        (path,) = (tmp_path / name).glob("*.json")
+        (shape,) = _json(path)["shapes"]
+        assert (shape["shape_type"], list(map(tuple, shape["points"]))) == ("polygon", points)
+    results = json.loads((tmp_path / "label-studio" / "tasks.json").read_text())[0]["predictions"]
+    region = results[0]["result"][0]
+    assert region["type"] == "polygonlabels"
+    assert len(region["value"]["points"]) == 6
+    (text,) = (tmp_path / "yolo-obb" / "labels" / "train").glob("*.txt")
+    (line,) = text.read_text().splitlines()
+    corners = [float(number) for number in line.split()[1:]]
+    expected = [(0.1, 0.45), (0.5, 0.45), (0.5, 0.86), (0.1, 0.86)]
+    assert corners == pytest.approx([number for corner in expected for number in corner], abs=1e-6)
+    (again,) = read_annotations(tmp_path / "training.jsonl")
+    assert round_coordinates(again.objects[0].shape) == thing.shape

@@ -11,6 +11,7 @@ from hypothesis import given
 
 from shenhe.errors import FormatError
 from shenhe.formats import caption
+from shenhe.formats.caption_fields import frames_of
 from shenhe.formats.caption_recovery import recover
 from shenhe.formats.repairs import Repair
 from shenhe.geometry import Box, Line, Polygon, Size
@@ -145,15 +146,15 @@ def test_a_long_text_comes_to_an_end(piece: str) -> None:
 
 def test_other_coordinates() -> None:
     text = '{"图片_1": {"object_1": {"bbox_2d": [10, 20, 50, 100], "desc": "a"}}}'
-    hundred = caption.frames_of("norm100", [Size(320, 256)])
+    hundred = frames_of("norm100", [Size(320, 256)])
     assert recover(text, 1, hundred).caption.photos[0][0].shape == Box(100, 200, 500, 1000)
-    pixels = caption.frames_of("pixel", [Size(100, 200)])
+    pixels = frames_of("pixel", [Size(100, 200)])
     assert recover(text, 1, pixels).caption.photos[0][0].shape == Box(100, 100, 500, 500)
     tiny = '{"图片_1": {"object_1": {"bbox_2d": [12, 20, 13, 100], "desc": "a"}}}'
     with pytest.raises(FormatError):  # nothing of it is left in the frame
-        recover(tiny, 1, caption.frames_of("pixel", [Size(4000, 3000)]))
+        recover(tiny, 1, frames_of("pixel", [Size(4000, 3000)]))
     with pytest.raises(FormatError, match="norm1000"):
-        recover(text, 1, caption.frames_of("pixel", [Size(40, 200)]))
+        recover(text, 1, frames_of("pixel", [Size(40, 200)]))
 
 
 def test_an_object_is_never_lost_without_a_word() -> None:
@@ -191,12 +192,12 @@ def test_joined_values_are_of_the_photos_that_were_asked_about() -> None:
 
 def test_zero_to_one_names_the_option_in_every_frame() -> None:
     text = '[{"bbox_2d": [0.25, 0.5, 0.75, 1.0], "label": "a"}]'
-    for frames in (None, caption.frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
+    for frames in (None, frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
         with pytest.raises(FormatError, match="--coordinates") as caught:
             recover(text, 1, frames)
         assert caught.value.code == "range"
     unit_box = '{"图片_1": {"object_1": {"bbox_2d": [0, 0, 1, 1], "desc": "a"}}}'
-    for frames in (None, caption.frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
+    for frames in (None, frames_of("norm100", [Size(3, 4)]), [Size(640, 480)]):
         with pytest.raises(FormatError, match="--coordinates"):
             recover(unit_box, 1, frames)
 
@@ -209,9 +210,10 @@ def test_what_a_broken_object_lacks_is_named() -> None:
         ('{"object_1": {"desc": "a"}}', "图片_1/object_1 has no geometry"),
         ('{"图片_1": {"object_1": {"desc": "a"}}}', "图片_1/object_1 has no geometry"),
         (
-            '{"object_1": {"poly": [1, 2, 3, 4, 5, 6, 7, 8, 9, 9], "desc": "a"}}',
-            "poly has 5 corners",
+            '{"object_1": {"poly": [1, 2, 300, 4], "desc": "a"}}',
+            "poly needs two numbers for each of 3 to 64 corners",
         ),
+        ('{"object_1": {"poly": [1, 1, 9, 9, 9, 1, 1, 9, 0, 5], "desc": "a"}}', "crosses itself"),
         ('[{"line": [1, 2, 3], "label": "a"}]', "line needs an even count"),
     ):
         with pytest.raises(FormatError, match=words):

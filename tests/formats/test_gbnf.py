@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from shenhe.config.vocabulary import load_vocabulary
 from shenhe.formats import grammars
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.character_sets import LAST, CharacterSet
 from shenhe.formats.gbnf import to_gbnf
 from shenhe.formats.regex_to_gbnf import NotConvertibleError
@@ -74,7 +75,7 @@ def test_what_gbnf_cannot_say_is_an_error_and_never_another_grammar(lark: str) -
 
 
 def test_a_vocabulary_is_held() -> None:
-    grammar = to_gbnf(grammars.of_caption(1, descs=load_vocabulary().patterns).lark)
+    grammar = to_gbnf(of_caption(1, descs=load_vocabulary().patterns).lark)
     text = '{"图片_1": {"object_1": {"bbox_2d": [1, 2, 3, 4], "desc": "DESC"}}}'
     assert matches(grammar, text.replace("DESC", "标签/可以识别"))
     assert matches(grammar, text.replace("DESC", "标签/5G-AAU"))
@@ -84,7 +85,7 @@ def test_a_vocabulary_is_held() -> None:
 
 def test_repetitions_stay_below_the_bound_of_llama_cpp() -> None:
     """It refuses 2,000 rules within a repetition: a group counts as many rules as it has groups."""
-    for grammar in (grammars.of_summary(), grammars.of_verdict(), grammars.of_caption(2)):
+    for grammar in (grammars.of_summary(), grammars.of_verdict(), of_caption(2)):
         for match in re.finditer(r"\){[0-9]+,?([0-9]*)}", to_gbnf(grammar.lark)):
             assert int(match[1] or 1) <= 16
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from transformers import AutoTokenizer
 from shenhe.checkpoints import find_checkpoint
 from shenhe.errors import FormatError
 from shenhe.formats import caption, grammars, summary, verdict
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.closing import close_truncated
 from shenhe.formats.gbnf import to_gbnf
 from shenhe.formats.repetition import LINE_LOOP, is_repeating
@@ -28,9 +30,15 @@ TOKENIZER = AutoTokenizer.from_pretrained(find_checkpoint("demo").folder)
 READER = from_tokenizer(TOKENIZER)
 
 
+@lru_cache(maxsize=64)
+def compiled(lark: str) -> LLMatcher:
+    """Compile a grammar, which takes longer than to hold a text against it."""
+    return LLMatcher(READER, lark)
+
+
 def takes(grammar: Grammar, text: str) -> bool:
     """Whether a text is what the grammar asks for, whole: as Lark, and as llama.cpp has it."""
-    matcher = LLMatcher(READER, grammar.lark)
+    matcher = compiled(grammar.lark).deep_copy()
     assert not matcher.get_error()
     tokens = TOKENIZER(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
     taken = matcher.validate_tokens(tokens) == len(tokens) and (
@@ -62,7 +70,7 @@ def test_every_rendered_caption_is_taken(value: Caption, compact: bool) -> None:
     text = json.dumps(
         grouped, ensure_ascii=False, separators=(",", ":") if compact else (", ", ": ")
     )
-    grammar = grammars.of_caption(len(value.photos))
+    grammar = of_caption(len(value.photos))
     assert takes(grammar, text)
     # A regular expression, for servers, is of json.dumps' own spacing alone.
     assert (re.fullmatch(grammar.regex, text) is not None) == (not compact)
@@ -76,7 +84,7 @@ def test_a_caption_cut_anywhere_is_closed_into_a_shorter_one(
     separators = (",", ":") if compact else (", ", ": ")
     text = json.dumps(caption.to_grouped(value), ensure_ascii=False, separators=separators)
     cut = text[: data.draw(st.integers(0, len(text)))]
-    grammar = grammars.of_caption(len(value.photos))
+    grammar = of_caption(len(value.photos))
     closed = close_truncated(cut, grammar)
     assert takes(grammar, closed)
     shortened = caption.parse(closed, len(value.photos))
@@ -120,22 +128,22 @@ BEYOND_REGEX = (
     ],
 )
 def test_captions_of_one_photo(text: str, taken: bool) -> None:
-    assert takes(grammars.of_caption(1), text) == taken
+    assert takes(of_caption(1), text) == taken
     if text not in BEYOND_REGEX:
-        assert (re.fullmatch(grammars.of_caption(1).regex, text) is not None) == taken
+        assert (re.fullmatch(of_caption(1).regex, text) is not None) == taken
     if taken:
         caption.parse(text, 1)
 
 
 def test_numbers_of_other_coordinates() -> None:
     text = OBJECT.format('{"bbox_2d": [1, 2, 101, 1500], "desc": "a"}')
-    assert not takes(grammars.of_caption(1), text)
-    assert not takes(grammars.of_caption(1, "norm100"), text.replace("1500", "9"))
-    assert takes(grammars.of_caption(1, "pixel"), text)
+    assert not takes(of_caption(1), text)
+    assert not takes(of_caption(1, "norm100"), text.replace("1500", "9"))
+    assert takes(of_caption(1, "pixel"), text)
 
 
 def test_a_vocabulary_leaves_no_other_descs() -> None:
-    grammar = grammars.of_caption(1, descs=("BBU设备/(华为|中兴)", "标签/.{1,8}"))
+    grammar = of_caption(1, descs=("BBU设备/(华为|中兴)", "标签/.{1,8}"))
     text = OBJECT.format('{"bbox_2d": [1, 2, 3, 4], "desc": "X"}')
     assert takes(grammar, text.replace("X", "BBU设备/中兴"))
     assert takes(grammar, text.replace("X", "标签/A1"))
@@ -192,7 +200,7 @@ def test_lines_and_verdicts(grammar: Grammar, parse: Parser, text: str, taken: b
 
 
 def test_what_goes_round_in_a_circle() -> None:
-    grammar = grammars.of_caption(1)
+    grammar = of_caption(1)
     item = '"object_{}": {{"bbox_2d": [1, 2, 3, {}], "desc": "a"}}'
     equal_objects = ", ".join(item.format(n, 4) for n in range(1, 4))
     growing_objects = ", ".join(item.format(n, 3 + n) for n in range(1, 4))

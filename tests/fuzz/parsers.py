@@ -15,12 +15,14 @@ from pathlib import Path
 
 from shenhe.checkpoints.trainer_args import read_trainer_args
 from shenhe.cli.main import exit_code
-from shenhe.config import load_missions, load_prompts, load_teaching, load_vocabulary
+from shenhe.config import load_formats, load_missions, load_prompts, load_teaching, load_vocabulary
 from shenhe.errors import FormatError, ShenheError
 from shenhe.formats import box_tokens, caption, grammars, lenient_json, summary, verdict
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.caption_recovery import recover
 from shenhe.formats.closing import close_truncated
 from shenhe.formats.repetition import is_repeating
+from shenhe.formats.text_formats import PLAIN
 from shenhe.geometry import Size
 from shenhe.intake import PhotoLists, read_annotations
 from shenhe.printable import printable
@@ -29,10 +31,11 @@ from shenhe.rows.readers import read_captions
 from shenhe.rows.status import read_status
 from shenhe.runs import find_stage_a
 from shenhe.stages.evidence import check, codes, describe, find_contradiction
-from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, photo_key
+from shenhe.values import EVIDENCE_AGAINST, EVIDENCE_MISSING, FAIL, photo_key
 
 FOLDER = Path(tempfile.mkdtemp(prefix="shenhe-fuzz-"))
 MISSIONS = load_missions()
+DOMAIN = load_formats("domain").caption
 RRU = load_missions(Path(__file__).parents[2] / "examples" / "rru" / "missions.toml")
 
 
@@ -48,15 +51,22 @@ def _file(name: str, data: bytes) -> Path:
 
 def _caption(data: bytes) -> None:
     text = _text(data)
-    for count, frames in ((1, None), (None, [Size(640, 480)]), (2, None)):
+    for count, frames, form in (
+        (1, None, PLAIN.caption),
+        (None, [Size(640, 480)], PLAIN.caption),
+        (2, None, PLAIN.caption),
+        (1, None, DOMAIN),
+    ):
         with contextlib.suppress(FormatError):
-            recovery = recover(text, count, frames)
-            again = caption.render(recovery.caption)
-            assert caption.render(caption.parse(again)) == again
-            assert recovery.repairs or caption.parse(text, count, frames) == recovery.caption
+            recovery = recover(text, count, frames, form)
+            again = caption.render(recovery.caption, form)
+            assert caption.render(caption.parse(again, form=form), form) == again
+            assert recovery.repairs or caption.parse(text, count, frames, form) == recovery.caption
             assert "bbox_2d" not in text or any(recovery.caption.photos) or not recovery.repairs
     with contextlib.suppress(FormatError):
         caption.parse(text)
+    with contextlib.suppress(FormatError):
+        caption.parse(text, form=DOMAIN)
 
 
 def _lenient_json(data: bytes) -> None:
@@ -87,6 +97,24 @@ def _verdict(data: bytes) -> None:
     assert text.removesuffix("\n") == verdict.render(judgement)
 
 
+def _trained_on(data: bytes) -> None:
+    """Read a text in the formats that are not plain."""
+    text = _text(data)
+    for formats in (load_formats("keyed"), load_formats("domain")):
+        for read in (summary.parse, summary.parse_stored):
+            with contextlib.suppress(FormatError):
+                line = read(text, formats.summary)
+                assert len(line.splitlines()) == 1
+                assert summary.parse_stored(line, formats.summary) == line
+        with contextlib.suppress(FormatError):
+            judgement = verdict.parse(text, formats.verdict)
+            assert text.startswith(formats.verdict.openings[judgement.verdict == FAIL] + "\n")
+
+
+def _formats(data: bytes) -> None:
+    load_formats(_file("formats.toml", data))
+
+
 def _evidence(data: bytes) -> None:
     text = _text(data)
     lines = {photo_key(index): line for index, line in enumerate([text, *text.split("\n")[:9]])}
@@ -103,7 +131,12 @@ def _evidence(data: bytes) -> None:
 
 def _writing(data: bytes) -> None:
     text = _text(data)
-    for grammar in (grammars.of_caption(2), grammars.of_summary(), grammars.of_verdict()):
+    for grammar in (
+        of_caption(2),
+        of_caption(1, form=DOMAIN),
+        grammars.of_summary(),
+        grammars.of_verdict(),
+    ):
         is_repeating(text, grammar)
         close_truncated(text, grammar)
 
@@ -182,6 +215,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     "boxes": _boxes,
     "summary": _summary,
     "verdict": _verdict,
+    "trained_on": _trained_on,
     "evidence": _evidence,
     "writing": _writing,
     "check": _check,
@@ -193,6 +227,7 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
     "status": _status,
     "missions": _missions,
     "prompts": _prompts,
+    "formats": _formats,
     "vocabulary": _vocabulary,
     "teaching": _teaching,
     "trainer_args": _trainer_args,

@@ -15,22 +15,35 @@ CASES = {
     "boxes": [FORMATS / "captions"],
     "summary": [FORMATS / "summaries"],
     "verdict": [FORMATS / "verdicts"],
+    "trained_on": [FORMATS / "summaries", FORMATS / "verdicts"],
     "writing": [FORMATS / "captions", FORMATS / "summaries"],
     "missions": [DATA / "config"],
     "prompts": [DATA / "config"],
+    "formats": [DATA / "config"],
     "vocabulary": [DATA / "config"],
 }
 """What else a parser may begin with, beside its own corpus."""
 FORMATS_READ = [
-    *("caption", "lenient_json", "boxes", "summary", "verdict", "evidence", "writing", "check"),
+    *("caption", "lenient_json", "boxes", "summary", "verdict", "trained_on", "evidence"),
+    *("writing", "check"),
 ]
 ROWS_READ = ["annotations", "photo_list", "caption_rows", "ledger", "stage_a", "status"]
-FILES_READ = ["missions", "prompts", "vocabulary", "teaching", "trainer_args"]
+FILES_READ = ["missions", "prompts", "formats", "vocabulary", "teaching", "trainer_args"]
 PARSER_NAMES = FORMATS_READ + ROWS_READ + FILES_READ
 LARGEST_SEED = 4096
 WORDS = [
     *('"图片_1"', '"图片_2"', '"object_1"', '"object_2"', '"bbox_2d": [', '"quad": [', '"line": ['),
-    *('"line_points": 2', '"desc": "', '"label": "', '"poly": [', "1, 2, 30, 40", "0.5", "1e400"),
+    *(
+        '"line_points": 2',
+        '"poly_points": 3',
+        "<DOMAIN=BBU>, <TASK=DETECTION>\n",
+        '"desc": "',
+        '"label": "',
+        '"poly": [',
+        "1, 2, 30, 40",
+        "0.5",
+        "1e400",
+    ),
     *("NaN", "Infinity", "-1", "9" * 20, "\\ud800", "\\u0000", "\x00", "\ud800", "，", "：", "×1"),
     *("<think>", "</think>", "```json\n", "```", "{", "}", "[", "]", "{{", "}}", "[[", '": ', ", "),
     *("<|object_ref_start|>", "<|object_ref_end|>", "<|box_start|>", "<|box_end|>"),
@@ -45,6 +58,7 @@ WORDS = [
         "[[mission]]\n",
         'name = "',
     ),
+    *("<DOMAIN=BBU>, <TASK=SUMMARY>\n", "Verdict: 通过\nReason: ", '"统计": ['),
     *('"""', "'''", "file:///", "s3://", "http://", "%00", "../", "image", "group_id", "mission"),
 ]
 

@@ -210,7 +210,12 @@ def test_rows_have_their_id_or_their_line_once(tmp_path: Path) -> None:
     )
     other = _write(tmp_path / "b" / "a.jsonl", {"query": "q"}, {"query": "q"}, {"query": "q"})
     ids = [row.id for row in Dataset([first, other])]
-    assert ids[:4] == ["7", "a.jsonl:2", "a.jsonl:3", "a.jsonl:1"]
+    assert ids[:4] == [
+        "7",
+        f"{tmp_path.name}/a.jsonl:2",
+        f"{tmp_path.name}/a.jsonl:3",
+        "b/a.jsonl:1",
+    ]
     assert len(set(ids)) == 6
 
 
@@ -240,7 +245,13 @@ def test_json_arrays_and_csv_are_read_too(tmp_path: Path) -> None:
     assert [row.content.turns[-1].text for row in read if not isinstance(row.content, BadRow)] == [
         *("一", "二\n三", "四", "五")
     ]
-    assert [row.id for row in read] == ["a.json:1", "a.json:2", "b.csv:3", "b.csv:4", "c.json:1"]
+    assert [row.id.rpartition("/")[2] for row in read] == [
+        "a.json:1",
+        "a.json:2",
+        "b.csv:3",
+        "b.csv:4",
+        "c.json:1",
+    ]
 
 
 def test_names_of_fields_may_be_others(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.servers.starting import free_port, scripted
 from tests.servers.transformers_serve import transformers_serve
 
 MISSION = "挡风板安装检查"
-GROUPS = 2000
+GROUPS = 1000
 
 
 def _run(tree: Path, out: Path, model: str, *arguments: str) -> subprocess.Popen[str]:

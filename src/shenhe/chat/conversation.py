@@ -10,6 +10,7 @@ from shenhe.config import Template
 from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
 from shenhe.formats.caption_recovery import Recovery, recover
+from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.locations import Location
 from shenhe.messages import IMAGE_TAG, Answer, ImagePart, Message, Request
 from shenhe.overlays import overlay_path, write_overlay
@@ -29,6 +30,7 @@ class Conversation:
     engine: Engine
     system: str = ""
     max_new_tokens: int = 2048
+    form: CaptionFormat = PLAIN.caption
     history: list[Message] = field(default_factory=list)
     waiting: list[Location] = field(default_factory=list)
     """Photos attached to the next question."""
@@ -59,7 +61,7 @@ class Conversation:
         photos = self.waiting or list(self.last_photos)
         if not photos:
             raise FormatError("no_photo", "no photo yet: /image PATH attaches one")
-        request = caption.request("chat", photos, template, self.max_new_tokens)
+        request = caption.request("chat", photos, template, self.max_new_tokens, form=self.form)
         answer = yield from self.engine.stream(request)
         self._keep(answer, photos)
         return answer
@@ -76,7 +78,7 @@ class Conversation:
         """
         if self.last_answer is None or not self.last_photos:
             raise FormatError("no_photo", "no answer about a photo yet")
-        recovery = recover(self.last_answer, len(self.last_photos))
+        recovery = recover(self.last_answer, len(self.last_photos), form=self.form)
         paths = []
         for photo, objects in zip(self.last_photos, recovery.caption.photos, strict=True):
             path = overlay_path(folder, photo)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shenhe.chat.conversation import Conversation
 from shenhe.config import Template
-from shenhe.errors import ItemError, RunError, ShenheError, UsageError
+from shenhe.errors import ItemError, RunError, ShenheError, UsageError, spelled
 from shenhe.locations import locate
 from shenhe.messages import IMAGE_TAG, Answer, FinishReason, ImagePart
 from shenhe.printable import show
@@ -59,6 +59,7 @@ class Terminal:
         self._talk, self._template, self._stream = conversation, template, stream
         self._interactive = sys.stdin.isatty()
         self._several_lines = False
+        self._has_read = False
         if self._interactive:
             import readline  # noqa: F401 - gives `input` its line editing and history
 
@@ -95,6 +96,7 @@ class Terminal:
                 elif text:
                     self._question(text)
             except EOFError:
+                self._tell_if_nothing_came()
                 return code
             except KeyboardInterrupt:
                 show("\n[stopped]")
@@ -119,12 +121,19 @@ class Terminal:
         return "\n".join(lines).rstrip().removesuffix(END_OF_LINES).rstrip()
 
     def _line(self, prompt: str) -> str:
-        return input(prompt if self._interactive else "")
+        line = input(prompt if self._interactive else "")
+        self._has_read = True
+        return line
 
     def _question(self, text: str) -> None:
         for number in range(len(self._talk.waiting), text.count(IMAGE_TAG)):
             self._attach(self._line(f"photo {number + 1} of {text.count(IMAGE_TAG)}: ").strip())
         self._say(lambda: self._talk.ask(text))
+
+    def _tell_if_nothing_came(self) -> None:
+        if not self._has_read:
+            remedy = f"give one by {spelled('prompt')}, or lines of them"
+            show(f"shenhe: no question came: {remedy}", file=sys.stderr)
 
     # --- answering ---
 

@@ -17,6 +17,7 @@ from transformers import (
     AutoTokenizer,
     Qwen3VLProcessor,
 )
+from transformers.utils import is_flash_attn_2_available
 
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.gate import (
@@ -79,8 +80,7 @@ def load_checkpoint(
     Raises: CheckpointError or AdapterError, in one line that names the fault; UsageError for a
     dtype, a device or a quantisation that is not available.
     """
-    if "/" in attn_impl:
-        raise OptionError("attn_impl", attn_impl, "a kernel of the Hub is foreign code, refused")
+    _check_attention(attn_impl)
     base = find_checkpoint(model)
     refuse_quantised(base)
     files = [find_adapter(name) for name in adapters]
@@ -104,6 +104,14 @@ def load_checkpoint(
     size = processor.image_processor.size
     budget = PixelBudget(size["shortest_edge"], size["longest_edge"])
     return LoadedCheckpoint(loaded, processor, budget, fingerprint(base, *files))
+
+
+def _check_attention(name: str) -> None:
+    if "/" in name:
+        raise OptionError("attn_impl", name, "a kernel of the Hub is foreign code, refused")
+    if name == "flash_attention_2" and not is_flash_attn_2_available():
+        remedy = f"pip install flash-attn, or {spelled('attn_impl', 'sdpa')}"
+        raise OptionError("attn_impl", name, f"flash-attention is not installed: {remedy}")
 
 
 class _PatchMatrix(nn.Module):

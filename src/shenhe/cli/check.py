@@ -16,7 +16,7 @@ from shenhe.options import Name, argument, option_class
 from shenhe.printable import json_line
 
 if TYPE_CHECKING:
-    from shenhe.formats.text_formats import SummaryFormat, VerdictFormat
+    from shenhe.formats.text_formats import CaptionFormat, SummaryFormat, VerdictFormat
 
 MAX_PHOTOS = 1000
 
@@ -54,7 +54,7 @@ def check(options: CheckOptions) -> int:
         pixel = spelled("coordinates", "pixel")
         raise UsageError(f"check knows no photo, so no {pixel}: see shenhe caption")
     checks: dict[str, Callable[[str], Checked]] = {
-        "caption": lambda text: _check_caption(text, options.coordinates),
+        "caption": lambda text: _check_caption(text, options.coordinates, formats.caption),
         "summary": lambda text: _check_summary(text, formats.summary),
         "verdict": lambda text: _check_verdict(text, formats.verdict),
     }
@@ -72,12 +72,13 @@ def check(options: CheckOptions) -> int:
             raise UsageError(f"{options.file}: not UTF-8 text: {error}") from error
 
 
-def _check_caption(text: str, coordinates: Coordinates) -> Checked:
-    from shenhe.formats.caption import frames_of, to_grouped
+def _check_caption(text: str, coordinates: Coordinates, form: CaptionFormat) -> Checked:
+    from shenhe.formats.caption import to_grouped
+    from shenhe.formats.caption_fields import frames_of
     from shenhe.formats.caption_recovery import recover
     from shenhe.geometry import Size
 
-    recovered = recover(text, None, frames_of(coordinates, [Size(0, 0)] * MAX_PHOTOS))
+    recovered = recover(text, None, frames_of(coordinates, [Size(0, 0)] * MAX_PHOTOS), form)
     return Checked(to_grouped(recovered.caption), recovered.repairs)
 
 

@@ -133,7 +133,8 @@ def parse(words: Sequence[str]) -> CommandLine:
         names = list(_without_values(unknown))
         # What stands before a command is the command line's own, whoever the command is for.
         if COMMANDS[name].is_swift and not any(word in parser._words for word in unknown):
-            judged = judge(unknown, name)
+            beside = {word.partition("=")[0].replace("_", "-") for word in words}
+            judged = judge(unknown, name, beside)
             if judged.refusal:
                 command_parser.error(judged.refusal)
             names, ignored = judged.unknown, " ".join(judged.ignored)

@@ -8,10 +8,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shenhe.cli.loading import formats_option
 from shenhe.cli.results import print_counts
 from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import StandingOptions, check_promise, verdict_policy
-from shenhe.options import argument, option, option_class, section
+from shenhe.options import Name, argument, option, option_class, section
 from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class DecideOptions:
         "a folder for what is decided anew; an earlier decision there is replaced", metavar="DIR"
     )
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
+    formats: Name = formats_option("", "; default: those that the rows name, else plain")
     policy: StandingOptions = section("deciding", default=StandingOptions())
 
 
@@ -36,21 +38,22 @@ def decide(options: DecideOptions) -> int:
     Raises: OptionError for a folder that holds something else; UsageError for a promise that was
     made for other verdicts; RunError.
     """
-    from shenhe.config import load_missions
+    from shenhe.config import load_formats, load_missions
     from shenhe.runs.decide import DecideFolder, decide_file, find_verdict_files
     from shenhe.shards import list_rows_files
 
     missions, policy = load_missions(options.missions), verdict_policy(options.policy)
+    formats = load_formats(options.formats) if options.formats else None
     files = find_verdict_files(options.run_dir)
     folder = DecideFolder(options.output_dir, options.run_dir)
-    actual = {file.mission: file.fingerprint(policy, missions) for file in files}
+    actual = {file.mission: file.fingerprint(policy, missions, formats) for file in files}
     check_promise(options.policy, policy, actual)
     codes = []
     with folder.opened({file.path.name for file in files}), ExitStack() as stack:
         stage_a = list_rows_files(folder.stage_a)
         reuse = stack.enter_context(opened_reuse(policy, stage_a))
         for file in files:
-            changes = decide_file(file, folder, missions, policy, reuse)
+            changes = decide_file(file, folder, missions, policy, formats, reuse)
             _print_changes(file.mission, changes)
             failures = folder.stage_b / "*.failures.jsonl"
             codes.append(print_counts(file.mission, "groups", changes.counts, failures))

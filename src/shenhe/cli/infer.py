@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from shenhe.cli.chat import QuestionOptions, talk
 from shenhe.cli.infer_load import SwiftLoadOptions, trained_with, translate_load, with_merged
@@ -18,6 +18,9 @@ from shenhe.cli.work import WorkOptions, run_options
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Whole, option, option_class, section
 from shenhe.printable import show
+
+if TYPE_CHECKING:
+    from shenhe.intake.datasets import Dataset
 
 MAX_STEM: Final = 80
 
@@ -87,9 +90,10 @@ def infer(options: InferOptions) -> int:
 
     Raises: OptionError for options that cannot be honoured, alone or together.
     """
-    load = translate_load(options.load, options.swift)
-    args = trained_with(load) if options.swift.load_args else None
     rows = options.rows
+    talks = options.eval_human or not (rows.val_dataset or rows.load_data_args)
+    load = translate_load(options.load, options.swift, for_rows=not talks)
+    args = trained_with(load) if options.swift.load_args else None
     if rows.load_data_args and not rows.val_dataset:
         if args is None or not args.val_dataset:
             raise OptionError("load_data_args", None, "args.json names no val_dataset: name it")
@@ -99,7 +103,7 @@ def infer(options: InferOptions) -> int:
         system = _read_system(options.system)
     elif system and args:
         show(f"system prompt of {args.path}", file=sys.stderr)
-    if not rows.val_dataset or options.eval_human:
+    if talks:
         _refuse_work(options)
         load = with_merged(load) if options.swift.merge_lora else load
         stream = options.stream is not False
@@ -122,6 +126,7 @@ def _answer_rows(options: InferOptions, system: str, folder: Path) -> int:
     sampling = Sampling(count, rows.data_seed, rows.val_dataset_shuffle, rows.dataset_shuffle)
     dataset = Dataset(rows.val_dataset, sampling, _columns(rows.columns))
     path = rows.result_path or folder / "infer_result" / f"{_stem(rows.val_dataset)}.jsonl"
+    _check_rows(dataset, rows.val_dataset, path)
     run = run_options(options.work)
     if options.work.dry_run:
         plan = plan_infer(dataset, path, run)
@@ -151,6 +156,13 @@ def _answer_rows(options: InferOptions, system: str, folder: Path) -> int:
     if rows.metric == "acc":
         _print_accuracy(path)
     return code
+
+
+def _check_rows(dataset: Dataset, sources: tuple[str, ...], path: Path) -> None:
+    if dataset.is_read_from(path):
+        raise OptionError("result_path", path, "is the dataset itself: name another file")
+    if next(iter(dataset), None) is None:
+        raise OptionError("val_dataset", " ".join(sources), "holds no rows")
 
 
 def _refuse_work(options: InferOptions) -> None:

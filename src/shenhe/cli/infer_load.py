@@ -57,10 +57,12 @@ class SwiftLoadOptions:
     )
 
 
-def translate_load(load: InferLoadOptions, swift: SwiftLoadOptions) -> InferLoadOptions:
+def translate_load(
+    load: InferLoadOptions, swift: SwiftLoadOptions, *, for_rows: bool = True
+) -> InferLoadOptions:
     """Write what ms-swift's options and environment ask for as options of this command.
 
-    Names on stderr what means nothing here.
+    A conversation is not `for_rows`: one process holds it. Names on stderr what means nothing here.
     Raises: UsageError for what cannot be honoured.
     """
     load = _with_checkpoint(load, swift)
@@ -70,7 +72,8 @@ def translate_load(load: InferLoadOptions, swift: SwiftLoadOptions) -> InferLoad
     for note in environment.notes:
         show(on_one_line(f"shenhe: warning: {note}"), file=sys.stderr)
     budgets = [pixels for pixels in (load.max_pixels, environment.max_pixels) if pixels]
-    return replace(load, max_pixels=min(budgets, default=None))
+    load = replace(load, max_pixels=min(budgets, default=None))
+    return _with_processes(load, environment.processes) if for_rows else load
 
 
 def trained_with(load: InferLoadOptions) -> TrainerArgs | None:
@@ -137,7 +140,9 @@ def _with_engine(load: InferLoadOptions, swift: SwiftLoadOptions) -> InferLoadOp
     if backend == "vllm" and load.engine == "local":
         load = replace(load, engine="vllm")
     elif load.engine == "local" and load.vllm.vllm_options:
-        show("shenhe: warning: options of vLLM mean nothing to the local engine", file=sys.stderr)
+        names = ", ".join(pair.partition("=")[0] for pair in load.vllm.vllm_options)
+        warning = f"options of vLLM mean nothing to the local engine: {names}"
+        show(on_one_line(f"shenhe: warning: {warning}"), file=sys.stderr)
     if swift.device_map is not None:
         if not _DEVICE.fullmatch(swift.device_map):
             problem = (
@@ -152,6 +157,16 @@ def _with_engine(load: InferLoadOptions, swift: SwiftLoadOptions) -> InferLoadOp
         usual: Literal["auto"] = "auto"
         load = replace(load, batch_size=usual if swift.max_batch_size < 0 else swift.max_batch_size)
     return load
+
+
+def _with_processes(load: InferLoadOptions, processes: int) -> InferLoadOptions:
+    """Give each process that NPROC_PER_NODE asks for a device of its own."""
+    if processes < 2 or load.devices or load.engine not in ("local", "vllm"):
+        return load
+    on_cpu = load.local.device == "cpu"
+    names = ["cpu"] * processes if on_cpu else list(map(str, range(processes)))
+    local = replace(load.local, device="auto") if on_cpu else load.local
+    return replace(load, devices=(",".join(names),), local=local)
 
 
 def _with_sampling(load: InferLoadOptions, swift: SwiftLoadOptions) -> InferLoadOptions:

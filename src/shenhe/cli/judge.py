@@ -26,7 +26,7 @@ from shenhe.errors import RunError, spelled
 from shenhe.options import Count, option, option_class, section
 
 if TYPE_CHECKING:
-    from shenhe.config import Template
+    from shenhe.config import Missions, Template
     from shenhe.engines.base import Engine
     from shenhe.formats.text_formats import TextFormats
     from shenhe.intake import GroupChoice
@@ -54,7 +54,7 @@ def judge(options: JudgeOptions) -> int:
     Raises: RunError if there is no Stage-A row.
     """
     from shenhe.config import load_formats, load_missions, load_prompts
-    from shenhe.runs import choose_verdicts, find_stage_a, run_verdicts
+    from shenhe.runs import choose_verdicts, run_verdicts
 
     load = options.load
     missions, formats = load_missions(load.config.missions), load_formats(load.config.formats)
@@ -62,10 +62,7 @@ def judge(options: JudgeOptions) -> int:
     run = run_options(options.work)
     policy = verdict_policy(options.policy, options.policy.votes)
     choice = choice_of(options.choice, load.seed)
-    sources = find_stage_a(options.stage_a, missions)
-    if not sources:
-        stage_a = spelled("stage_a", options.stage_a)
-        raise RunError(f"{stage_a}: empty; `shenhe summarize` writes rows there")
+    sources = _find_sources(options.stage_a, missions)
     teaching = teaching_of(options.teaching, missions, formats)
     if choice.decisive_options:
         chosen = [choose_verdicts(source, choice) for source in sources]
@@ -93,6 +90,16 @@ def judge(options: JudgeOptions) -> int:
             )
             codes.append(print_stage("Stage-B", source.mission.name, counts, options.output_dir))
     return max(codes, default=0)
+
+
+def _find_sources(stage_a: Path, missions: Missions) -> list[StageASource]:
+    from shenhe.runs import find_stage_a
+
+    sources = find_stage_a(stage_a, missions)
+    if not sources:
+        named = spelled("stage_a", stage_a)
+        raise RunError(f"{named}: empty; `shenhe summarize` writes rows there")
+    return sources
 
 
 def _print_plans(

@@ -40,6 +40,8 @@ def print_counts(title: str, unit: str, counts: RunCounts, failures: Path) -> in
     if counts.damaged_inside:
         damaged = f"{counts.damaged_inside} photos, read all the same; `facts` in their rows tell"
         show(f"  damaged inside: {damaged}", file=sys.stderr)
+    for hint in counts.hints:
+        show(on_one_line(f"  {hint}"), file=sys.stderr)
     print_problems(counts.faults)
     if kept.failed or kept.undecided:
         show(f"  listed in {failures}", file=sys.stderr)

@@ -56,11 +56,12 @@ def review(options: ReviewOptions) -> int:
     share = options.audit_share
     if share is not None and not 0 < share <= 1:
         raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
-    from shenhe.config import load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.review import Index, Prompting
 
-    config = options.config
-    prompting = Prompting(load_missions(config.missions), load_prompts(config.prompts))
+    config, formats = options.config, load_formats(options.config.formats)
+    prompts = load_prompts(config.prompts, formats)
+    prompting = Prompting(load_missions(config.missions), prompts, formats)
     show(f"reading {options.run_dir} ...", file=sys.stderr)
     index = Index(options.run_dir, options.captions, options.audit_share)
     if index.audit:

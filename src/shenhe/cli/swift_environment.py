@@ -1,4 +1,4 @@
-"""Environment variables that ms-swift reads: the pixel budget is honoured, others are named."""
+"""Environment variables of ms-swift: budget and processes are honoured, others are named."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ _MEANINGLESS: Final[Mapping[str, str]] = {
 
 
 class SwiftEnvironment(NamedTuple):
-    """What the environment asks for: a pixel budget, or None; and notes on the rest of it."""
+    """What the environment asks for: a pixel budget, or None; processes, one a device; notes on the
+    rest of it."""
 
     max_pixels: int | None
+    processes: int
     notes: tuple[str, ...]
 
 
@@ -52,13 +54,12 @@ def read_environment(environ: Mapping[str, str], model_kwargs: str | None) -> Sw
     if _number(values, "NNODES") > 1:
         engine = spelled("engine", "ray")
         raise UsageError(f"NNODES: each machine would do all rows; {engine} shares them out")
-    if _number(values, "NPROC_PER_NODE") > 1:
-        notes.append("NPROC_PER_NODE means nothing here: one process does the rows")
     tokens = _number(values, "IMAGE_MAX_TOKEN_NUM")
     tokens = tokens or _number(values, "MAX_PIXELS") // TOKEN_PIXELS
     if not tokens and values.get("MAX_PIXELS"):
         raise UsageError("MAX_PIXELS: must be at least 1024 (32 x 32)")
-    return SwiftEnvironment(tokens * TOKEN_PIXELS or None, tuple(notes))
+    processes = max(1, _number(values, "NPROC_PER_NODE"))
+    return SwiftEnvironment(tokens * TOKEN_PIXELS or None, processes, tuple(notes))
 
 
 def _number(values: Mapping[str, str], name: str) -> int:

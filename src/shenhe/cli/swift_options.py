@@ -6,7 +6,7 @@ which are other names, which change nothing, and which ask for work that is not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
@@ -33,8 +33,8 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 class SwiftOption(NamedTuple):
     """An option of ms-swift: its name there, what it means here, and a note that says why.
 
-    A `refused` option asks for nothing with a value of `unless`. `note` is the option that an `as`
-    or a `vllm` option stands for.
+    A `refused` option asks for nothing with a value of `unless`, or beside an option of it. `note`
+    is the option that an `as` or a `vllm` option stands for.
     """
 
     name: str
@@ -42,8 +42,10 @@ class SwiftOption(NamedTuple):
     unless: frozenset[str]
     note: str
 
-    def asks_for_nothing(self, values: Sequence[str]) -> bool:
-        """Whether its values are those with which it changes nothing."""
+    def asks_for_nothing(self, values: Sequence[str], beside: Collection[str] = ()) -> bool:
+        """Whether its values, or the options beside it, are those with which it changes nothing."""
+        if not self.unless.isdisjoint(beside):
+            return True
         words = [value.strip().casefold() for value in values]
         return bool(words) and all(not word or word in self.unless for word in words)
 
@@ -105,8 +107,10 @@ def in_own_words(words: Iterable[str], command: str, flags: Iterable[str]) -> It
             yield word
 
 
-def judge(unknown: Sequence[str], command: str) -> Judged:
+def judge(unknown: Sequence[str], command: str, beside: Collection[str] = ()) -> Judged:
     """Judge the words that a command did not take: options that it does not declare.
+
+    `beside` are all options of the line.
 
     >>> judge(["--num-beams", "1", "--quant-bits", "4"], "export").refusal
     '--quant-bits: merge without it, and quantize the merged checkpoint with its own tool'
@@ -118,7 +122,7 @@ def judge(unknown: Sequence[str], command: str) -> Judged:
         option = table.get(name)
         if option is None:
             judged.unknown.append(name)
-        elif option.meaning != "refused" or option.asks_for_nothing(values):
+        elif option.meaning != "refused" or option.asks_for_nothing(values, beside):
             judged.ignored.append(name)
         else:
             refusals.append(f"{name}: {option.note}")

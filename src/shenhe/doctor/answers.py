@@ -6,13 +6,17 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from shenhe.checkpoints.check import Finding
+from shenhe.config import formats_by_hash
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import Engine
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError, spelled
+from shenhe.formats.recognition import AnswerKind, recognize
+from shenhe.formats.text_formats import CaptionFormat, TextFormats
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary
 
@@ -46,8 +50,9 @@ def ask(engine: Engine, subject: Subject) -> dict[str, Reply]:
 
 def check_replies(subject: Subject, replies: dict[str, Reply]) -> Iterator[Finding]:
     """Check the replies of `ask`: captions, lines and the token limit."""
-    yield from _captions([replies[request.key] for request in caption_requests(subject)])
-    yield from _lines([replies[request.key] for request in summary_requests(subject)])
+    captions = [replies[request.key] for request in caption_requests(subject)]
+    yield from _captions(captions, subject.formats.caption)
+    yield from _lines([replies[request.key] for request in summary_requests(subject)], subject)
     answers = [reply for reply in replies.values() if isinstance(reply, Answer)]
     yield _token_limit(answers, subject.max_new_tokens)
 
@@ -56,21 +61,23 @@ def caption_requests(subject: Subject) -> list[Request]:
     """Make the request for the dense caption of each photo."""
     template, limit = subject.prompts.caption, subject.max_new_tokens
     return [
-        caption.request(f"caption of {path}", [path], template, limit) for path in subject.photos
+        caption.request(f"caption of {path}", [path], template, limit, form=subject.formats.caption)
+        for path in subject.photos
     ]
 
 
 def summary_requests(subject: Subject) -> list[Request]:
     """Make the request for the Stage-A line of each photo, for the first mission."""
     mission, template = next(iter(subject.missions)), subject.prompts.summary
+    limit, form = subject.max_new_tokens, subject.formats.summary
     return [
-        summary.request(f"line of {path}", path, mission, template, subject.max_new_tokens)
+        summary.request(f"line of {path}", path, mission, template, limit, form)
         for path in subject.photos
     ]
 
 
-def _captions(replies: Sequence[Reply]) -> Iterator[Finding]:
-    valid, malformed = _parse(replies, caption.read)
+def _captions(replies: Sequence[Reply], form: CaptionFormat) -> Iterator[Finding]:
+    valid, malformed = _parse(replies, partial(caption.read, form=form))
     if not malformed:
         yield Finding("ok", f"{valid} captions of {valid} have geometry that can be read")
         return
@@ -83,13 +90,27 @@ def _captions(replies: Sequence[Reply]) -> Iterator[Finding]:
     yield Finding("warning", f"no geometry: {problem}", remedy)
 
 
-def _lines(replies: Sequence[Reply]) -> Iterator[Finding]:
-    valid, malformed = _parse(replies, summary.read)
+def _lines(replies: Sequence[Reply], subject: Subject) -> Iterator[Finding]:
+    valid, malformed = _parse(replies, partial(summary.read, form=subject.formats.summary))
+    texts = [reply.text for reply in replies if isinstance(reply, Answer)]
+    if other := name_formats("summary", texts, subject.formats, "Stage-A lines"):
+        yield other
+        return
     if malformed:
         remedy = "trained on captions only? then caption is what it can do; or see `prompt` above"
         yield Finding("warning", _describe(malformed, len(replies), "lines"), remedy)
     else:
         yield Finding("ok", f"{valid} Stage-A lines of {valid} can be read")
+
+
+def name_formats(
+    kind: AnswerKind, texts: Sequence[str], formats: TextFormats, unit: str
+) -> Finding | None:
+    """Name the formats that raw answers are written in; None if they are those in use, or none."""
+    fit = recognize(kind, texts, (formats, *formats_by_hash().values()))
+    if fit is None or fit.formats == formats:
+        return None
+    return Finding("warning", f"{fit.describe(unit)}: {spelled('formats', fit.formats.name)}")
 
 
 class _Malformed(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 from shenhe.config import Missions, Prompts
 from shenhe.engines.base import EngineSpec, is_for
 from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import TreeLayout
 from shenhe.locations import Location
 
@@ -17,7 +18,8 @@ class Subject:
     """A checkpoint as a run would load it, and the data that a run would read.
 
     The model answers for `photos`; with `compare_with`, an engine of that spec does too.
-    `max_photos` bounds the sample that is opened from `data_root`.
+    `max_photos` bounds the sample that is opened from `data_root`. `formats` are those that texts
+    are read in.
 
         Subject(spec, load_prompts(), load_missions(), photos=(), max_new_tokens=2048, load=False)
     """
@@ -32,6 +34,7 @@ class Subject:
     run_dir: Path | None = None
     compare_with: EngineSpec[LocalOptions] | None = None
     load: bool = True
+    formats: TextFormats = PLAIN
     layout: TreeLayout = field(default_factory=TreeLayout)
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from jinja2 import TemplateError
 
@@ -50,9 +51,24 @@ def as_template_message(message: Message) -> ChatMessage:
     return {"role": message.role, "content": parts}
 
 
-def first_tokens(choices: Iterable[str], tokenizer: Tokenizer) -> dict[str, int]:
-    """Map each choice to its first token; empty if two choices share one."""
-    tokens = {
-        choice: tokenizer(choice, add_special_tokens=False)["input_ids"][0] for choice in choices
-    }
-    return tokens if len(set(tokens.values())) == len(tokens) else {}
+class ChoiceTokens(NamedTuple):
+    """Where the choices of a request part: the tokens that all begin with, then one of each."""
+
+    shared: tuple[int, ...]
+    first: Mapping[str, int]
+
+
+def choice_tokens(choices: Sequence[str], tokenizer: Tokenizer) -> ChoiceTokens | None:
+    """Find the tokens by which choices can be told apart; None if they do not part at one place.
+
+    Behind equal beginnings, as a mark before a word, only what follows tells them apart.
+    """
+    tokens = [tokenizer(choice, add_special_tokens=False)["input_ids"] for choice in choices]
+    columns = enumerate(zip(*tokens, strict=False))
+    position = next((index for index, column in columns if len(set(column)) > 1), None)
+    if position is None:
+        return None
+    first = {choice: ids[position] for choice, ids in zip(choices, tokens, strict=True)}
+    if len(set(first.values())) < len(first):
+        return None
+    return ChoiceTokens(tuple(tokens[0][:position]), first)

@@ -22,7 +22,7 @@ from shenhe.checkpoints.processor import read_budget
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.options import VllmOptions
-from shenhe.engines.prompts import first_tokens, load_photos, prompt_text
+from shenhe.engines.prompts import choice_tokens, load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
 from shenhe.engines.streaming import StreamedText
 from shenhe.engines.vllm_options import engine_options, read_vllm_options, require_plain_lora
@@ -220,7 +220,6 @@ class VllmEngine:
         text = completion.text.removesuffix(self._tokenizer.eos_token or "")
         if completion.finish_reason == "length" and self.spec.constrain and request.grammar:
             text = close_truncated(text, request.grammar)
-        top = completion.logprobs[0] if request.choices and completion.logprobs else {}
         return Answer(
             key=request.key,
             text=text,
@@ -228,20 +227,30 @@ class VllmEngine:
             prompt_tokens=len(output.prompt_token_ids),
             new_tokens=len(completion.token_ids),
             sizes=sizes,
-            choice_logprobs=self._choice_logprobs(request.choices, top),
+            choice_logprobs=self._choice_logprobs(request.choices, completion),
             attempt=request.attempt,
         )
 
     def _choice_logprobs(
-        self, choices: Iterable[str], top: Mapping[int, VllmLogprob]
+        self, choices: Sequence[str], completion: VllmCompletion
     ) -> dict[str, float]:
         """Look up the log-probability of each choice; one without gets the lowest of the top.
 
-        Empty if any of the top values is no log-probability.
+        Empty if the answer does not come to where the choices part, or any of the top values there
+        is no log-probability.
         """
-        tokens = first_tokens(choices, self._tokenizer)
+        parting = choice_tokens(choices, self._tokenizer) if choices else None
+        position = len(parting.shared) if parting else 0
+        written = tuple(completion.token_ids[:position])
+        if parting is None or written != parting.shared:
+            return {}
+        positions = completion.logprobs or ()
+        top = positions[position] if len(positions) > position else {}
+        tokens = parting.first
         values = {token: getattr(entry, "logprob", None) for token, entry in top.items()}
-        if not tokens or not are_plausible(values.values()):
+        # What the grammar refuses is listed too where it allows few tokens.
+        values = {token: value for token, value in values.items() if value != -math.inf}
+        if not are_plausible(values.values()):
             return {}
         logprobs = {token: float(value) for token, value in values.items() if is_logprob(value)}
         if not logprobs.keys() & tokens.values():

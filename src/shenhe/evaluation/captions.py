@@ -18,6 +18,7 @@ from shenhe.evaluation.average_precision import (
     mean_average_precision,
 )
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
+from shenhe.evaluation.object_counts import ObjectCounts
 from shenhe.formats.desc import category, levels
 from shenhe.formats.repairs import kind_in_text
 from shenhe.geometry import Line, iou, shape_key
@@ -29,50 +30,8 @@ from shenhe.rows.readers import read_failures
 from shenhe.shards import list_shards
 from shenhe.values import Annotation, CaptionObject
 
-AREAS = ("bbox_2d", "quad")
+AREAS = ("bbox_2d", "quad", "poly")
 MAX_LEVELS = 6
-
-
-@dataclass(slots=True)
-class ObjectCounts:
-    """Counts of predicted, actual and correct objects. A ratio to no objects is None."""
-
-    predicted: int = 0
-    actual: int = 0
-    correct: int = 0
-
-    @property
-    def precision(self) -> float | None:
-        """The share of predicted objects that are correct."""
-        return self.correct / self.predicted if self.predicted else None
-
-    @property
-    def recall(self) -> float | None:
-        """The share of actual objects that were predicted."""
-        return self.correct / self.actual if self.actual else None
-
-    @property
-    def f1(self) -> float | None:
-        """The harmonic mean of precision and recall."""
-        total = self.predicted + self.actual
-        return 2 * self.correct / total if total else None
-
-    def add(self, predicted: int, actual: int, correct: int) -> None:
-        """Count the objects of a photo."""
-        self.predicted += predicted
-        self.actual += actual
-        self.correct += correct
-
-    def to_json(self) -> dict[str, object]:
-        """Give counts and ratios."""
-        return {
-            "said": self.predicted,
-            "true": self.actual,
-            "right": self.correct,
-            "precision": self.precision,
-            "recall": self.recall,
-            "f1": self.f1,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +43,16 @@ class PhotoScore:
     matches: list[Match]
     joint: float
     answered: bool
+
+    def kinds(self) -> list[str]:
+        """Give the geometry that each predicted object counts as.
+
+        A quad that matches a polygon of another number of corners counts as what it matches.
+        """
+        kinds = [shape_key(item.shape) for item in self.predicted]
+        for pair in self.matches:
+            kinds[pair.predicted] = shape_key(self.truth.objects[pair.actual].shape)
+        return kinds
 
 
 @dataclass(slots=True)
@@ -211,19 +180,23 @@ def _score_photo(
     correct = [
         pair for pair in matches if _same_desc(predicted[pair.predicted], actual[pair.actual])
     ]
-    for kind in {shape_key(item.shape) for item in (*predicted, *actual)}:
-        scores.geometry[kind].add(
-            sum(shape_key(item.shape) == kind for item in predicted),
-            sum(shape_key(item.shape) == kind for item in actual),
-            sum(shape_key(actual[pair.actual].shape) == kind for pair in matches),
-        )
     for pair in matches:
         _score_desc(scores, predicted[pair.predicted].desc, actual[pair.actual].desc)
     joint = ObjectCounts(len(predicted), len(actual), len(correct))
     scores.joint.add(joint.predicted, joint.actual, joint.correct)
     _score_categories(scores, predicted, actual, correct)
     f1 = 1.0 if joint.f1 is None else joint.f1
-    return PhotoScore(truth, predicted, matches, f1, answer is not None)
+    photo = PhotoScore(truth, predicted, matches, f1, answer is not None)
+    _score_geometry(scores, photo)
+    return photo
+
+
+def _score_geometry(scores: CaptionScores, photo: PhotoScore) -> None:
+    predicted = photo.kinds()
+    actual = [shape_key(item.shape) for item in photo.truth.objects]
+    matched = [actual[pair.actual] for pair in photo.matches]
+    for kind in {*predicted, *actual}:
+        scores.geometry[kind].add(predicted.count(kind), actual.count(kind), matched.count(kind))
 
 
 def _score_desc(scores: CaptionScores, predicted: str, actual: str) -> None:
@@ -267,13 +240,17 @@ def _average_precision(photos: list[PhotoScore], kind: str) -> dict[str, float |
 
 
 def _overlaps(photo: PhotoScore, kind: str, name: str) -> PhotoOverlaps:
+    truth = photo.truth.objects
     predicted, actual = (
         [
             item.shape
-            for item in objects
-            if shape_key(item.shape) == kind and category(item.desc) == name
+            for item, item_kind in zip(objects, kinds, strict=True)
+            if item_kind == kind and category(item.desc) == name
         ]
-        for objects in (photo.predicted, photo.truth.objects)
+        for objects, kinds in (
+            (photo.predicted, photo.kinds()),
+            (truth, [shape_key(item.shape) for item in truth]),
+        )
     )
     overlaps = np.zeros((len(predicted), len(actual)))
     for row, shape in enumerate(predicted):

@@ -13,7 +13,8 @@ from PIL import Image
 
 from shenhe import photos
 from shenhe.errors import PhotoError
-from shenhe.evaluation.captions import CaptionScores, ObjectCounts, PhotoScore
+from shenhe.evaluation.captions import CaptionScores, PhotoScore
+from shenhe.evaluation.object_counts import ObjectCounts
 from shenhe.files import whole_file
 from shenhe.overlays import draw_caption
 from shenhe.templating import environment

@@ -11,9 +11,11 @@ from shenhe.errors import spelled
 from shenhe.exports.labels import whole_desc
 from shenhe.exports.pixels import add_photo, is_line, shape_in_pixels
 from shenhe.exports.settings import ExportSettings
+from shenhe.geometry import Point, Polygon, Shape, rectangle_around
 from shenhe.values import Annotation
 
 LINES = "lines: YOLO-OBB has none; left out"
+POLYGONS = "polygons of other than four corners: as the smallest rotated rectangle around them"
 
 
 def write(
@@ -36,7 +38,7 @@ def write(
             width, height = annotation.size_wh
             corners = (
                 f"{x / width:.6f} {y / height:.6f}"
-                for x, y in shape_in_pixels(annotation, item).points
+                for x, y in _four_corners(shape_in_pixels(annotation, item), losses)
             )
             lines.append(f"{number} {' '.join(corners)}\n")
         (labels_folder / f"{photo.stem}.txt").write_text("".join(lines), encoding="utf-8")
@@ -47,6 +49,14 @@ def write(
     header = "train: images/train\nval: images/train\n"
     named = f"names:\n{names}" if names else "names: {}\n"
     (output / "data.yaml").write_text(header + named, encoding="utf-8")
+
+
+def _four_corners(shape: Shape, losses: Counter[str]) -> tuple[Point, ...]:
+    """Return the corners of an area, or of the rectangle around a polygon. Units: pixels."""
+    if not isinstance(shape, Polygon) or len(shape.points) == 4:
+        return shape.points
+    losses[POLYGONS] += 1
+    return rectangle_around(shape).points
 
 
 def _describe_desc_loss() -> str:

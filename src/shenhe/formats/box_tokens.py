@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from shenhe.errors import FormatError
-from shenhe.formats.caption import frame_at, read_object, refuse_fractions
+from shenhe.formats.caption_fields import frame_at, read_object, refuse_fractions
 from shenhe.formats.repairs import Repair
 from shenhe.geometry import Size
 from shenhe.values import Caption, CaptionObject

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shenhe.errors import FormatError
-from shenhe.formats.caption import frame_at
+from shenhe.formats.caption import refuse_photo_key
+from shenhe.formats.caption_fields import frame_at
 from shenhe.formats.caption_object import Member, object_from_members
 from shenhe.formats.json_tokens import Oddity
 from shenhe.formats.repairs import RepairKind, RepairLog
+from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.geometry import Size
 from shenhe.values import Caption, CaptionObject, photo_key
 
@@ -17,7 +19,11 @@ class CaptionBuilder:
     """Collects photos and objects in their order, and the repairs made to read them."""
 
     def __init__(
-        self, photo_count: int | None, frames: Sequence[Size] | None, strict_error: FormatError
+        self,
+        photo_count: int | None,
+        frames: Sequence[Size] | None,
+        strict_error: FormatError,
+        form: CaptionFormat = PLAIN.caption,
     ) -> None:
         """Start without photos; `strict_error` is raised if nothing can be recovered."""
         self.strict_error = strict_error
@@ -27,7 +33,9 @@ class CaptionBuilder:
         """Number of the last object in the current photo; dropped objects count."""
         self.truncated = False
         self.ends_inside_object = False
-        self._photo_count, self._frames = photo_count, frames
+        self._photo_count, self._frames, self._form = photo_count, frames, form
+        self._unnamed_by: RepairKind | None = None
+        """How the objects of a photo without a key were first written."""
         self._oddities: tuple[Oddity, ...] = ()
         self._first_dropped: FormatError | None = None
 
@@ -54,8 +62,11 @@ class CaptionBuilder:
     def begin_photo(self, number: int, key: str) -> None:
         """Begin a photo that has a key.
 
-        Raises: FormatError with code key_sequence unless it is the next one.
+        Raises: FormatError with code key_sequence unless it is the next one, or with code photo_key
+        in a format without keys of photos.
         """
+        if not self._form.photo_keys:
+            refuse_photo_key(key)
         if number != len(self.photos) + 1:
             expected = photo_key(len(self.photos))
             raise FormatError("key_sequence", f"expected {expected}, got {key!r}")
@@ -70,14 +81,20 @@ class CaptionBuilder:
         """
         if self._photo_count not in (None, 1):
             raise self.strict_error
-        self.repairs.add(kind)
+        if self._form.photo_keys or kind != "photo_key_missing":
+            self.repairs.add(kind)
+        self._unnamed_by = self._unnamed_by or kind
         if not self.photos:
             self.photos.append([])
         self.note_oddities()
 
     def has_unnamed_photo(self) -> bool:
         """Whether the objects so far stand under no photo's key."""
-        return self.repairs.has_any("list_of_objects", "single_object", "photo_key_missing")
+        return self._unnamed_by is not None or self.repairs.has_any("list_of_objects")
+
+    def has_numbered_objects(self) -> bool:
+        """Whether the objects of a photo without a key have keys of their own."""
+        return self._unnamed_by == "photo_key_missing"
 
     # --- objects ---
 
@@ -96,7 +113,9 @@ class CaptionBuilder:
         """
         frame = frame_at(self._frames, len(self.photos) - 1)
         try:
-            item = object_from_members(self.path(), members, stray, frame, self.repairs)
+            item = object_from_members(
+                self.path(), members, stray, frame, self.repairs, self._form.polygons
+            )
         except FormatError as error:
             if error.code == "range":
                 raise

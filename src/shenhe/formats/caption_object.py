@@ -6,16 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from shenhe.errors import FormatError
-from shenhe.formats import caption
+from shenhe.formats.caption import is_key
+from shenhe.formats.caption_fields import read_object, refuse_fractions
 from shenhe.formats.lenient_json import JsonList, JsonNode, JsonObject, JsonScalar
 from shenhe.formats.repairs import RepairKind, RepairLog
+from shenhe.formats.text_formats import PolygonKey
 from shenhe.geometry import (
     COUNT_KEYS,
     GEOMETRIES,
+    MIN_CORNERS,
     Polygon,
     Size,
     clockwise_from_top_left,
     crosses_itself,
+    is_clockwise_from_top_left,
+    without_repeats,
 )
 from shenhe.values import CaptionObject
 
@@ -33,15 +38,22 @@ class Synonym(NamedTuple):
 
 
 SYNONYMS = (
-    Synonym("poly", "quad", "poly_as_quad"),
-    Synonym("polygon", "quad", "polygon_as_quad"),
+    Synonym("polygon", "poly", "polygon_as_poly"),
+    Synonym("points", "poly", "points_as_poly"),
     Synonym("label", "desc", "label_as_desc"),
 )
+OTHER_KEYS: dict[PolygonKey, Synonym] = {
+    "quad": Synonym("poly", "quad", "poly_as_quad"),
+    "poly": Synonym("quad", "poly", "quad_as_poly"),
+}
+"""The key of polygons that a format has not, by what it says of them."""
+_COUNTS: dict[str, RepairKind] = {"poly": "poly_points", "line": "line_points"}
+_ORDERS: dict[str, RepairKind] = {"quad": "quad_order", "poly": "poly_order"}
 _FORMAT_KEYS = frozenset({*GEOMETRIES, "desc", *COUNT_KEYS.values()})
 OBJECT_FIELDS = _FORMAT_KEYS | {synonym.key for synonym in SYNONYMS}
 """A JSON object with any of these keys is an object of a caption."""
 MAX_ROUNDED = 1e9
-"""Larger floats are not rounded: `caption.read_object` refuses them."""
+"""Larger floats are not rounded: `caption_fields.read_object` refuses them."""
 
 
 class _NoValueError(Exception):
@@ -49,7 +61,12 @@ class _NoValueError(Exception):
 
 
 def object_from_members(
-    path: str, members: Iterable[Member], stray: Sequence[str], frame: Size, log: RepairLog
+    path: str,
+    members: Iterable[Member],
+    stray: Sequence[str],
+    frame: Size,
+    log: RepairLog,
+    polygons: PolygonKey = "both",
 ) -> CaptionObject:
     """Make an object of its members, and record each repair; `path` names it in errors.
 
@@ -63,15 +80,13 @@ def object_from_members(
     for kind in GEOMETRIES:
         if isinstance(numbers := fields.get(kind), list):
             fields[kind] = _to_integers(path, kind, numbers, log)
-    if isinstance(line := fields.get("line"), list) and (
-        fields.get("line_points") != len(line) // 2
-    ):
-        log.add("line_points", f"{path} said {fields.get('line_points')}")
-        fields["line_points"] = len(line) // 2
+    _note_other_key(path, fields, polygons, log)
+    _correct_corners(path, fields, log)
+    _correct_counts(path, fields, log)
     if unknown := sorted(fields.keys() - _FORMAT_KEYS):
         log.add("unknown_keys", f"{path}: {', '.join(key[:40] for key in unknown)}")
         fields = {key: value for key, value in fields.items() if key in _FORMAT_KEYS}
-    return caption.read_object(path, _reorder_corners(path, fields, log), frame)
+    return read_object(path, fields, frame)
 
 
 def _to_fields(path: str, members: Iterable[Member]) -> Fields:
@@ -106,31 +121,28 @@ def _rename_synonyms(path: str, fields: Fields, log: RepairLog) -> None:
     for key, meaning, repair in SYNONYMS:
         if key not in fields or meaning in fields:
             continue
-        if meaning == "quad":
-            _refuse_other_polygons(f"{path}/{key}", fields[key])
+        if meaning == "poly" and (
+            not isinstance(fields[key], list) or not fields.keys().isdisjoint(GEOMETRIES)
+        ):
+            continue
         fields[meaning] = fields.pop(key)
         log.add(repair, path)
 
 
-def _refuse_other_polygons(path: str, numbers: object) -> None:
-    corners = numbers if isinstance(numbers, list) else []
-    if corners and not all(isinstance(corner, list) for corner in corners):
-        corners = corners[::2]
-    if len(corners) != 4:
-        raise FormatError(
-            "geometry",
-            f"{path} has {len(corners)} corners: captions hold quads of four corners,"
-            " and no other polygons",
-        )
+def _note_other_key(path: str, fields: Fields, polygons: PolygonKey, log: RepairLog) -> None:
+    """Record a polygon under a key that its format has not; it is read all the same."""
+    synonym = OTHER_KEYS.get(polygons)
+    if synonym is not None and synonym.key in fields:
+        log.add(synonym.repair, path)
 
 
 def _to_integers(path: str, kind: str, numbers: list[object], log: RepairLog) -> list[object]:
-    """Flatten points and round floats; other values are left for `caption.read_object`."""
+    """Flatten points and round floats; other values are left for `read_object`."""
     if numbers and all(isinstance(number, list) for number in numbers):
         log.add("points_flattened", path)
         numbers = [value for point in numbers if isinstance(point, list) for value in point]
     if any(type(number) is float for number in numbers):
-        caption.refuse_fractions(f"{path}/{kind}", numbers)
+        refuse_fractions(f"{path}/{kind}", numbers)
         log.add("rounded", path)
         numbers = [
             round(number) if isinstance(number, float) and abs(number) < MAX_ROUNDED else number
@@ -139,17 +151,40 @@ def _to_integers(path: str, kind: str, numbers: list[object], log: RepairLog) ->
     return numbers
 
 
-def _reorder_corners(path: str, fields: Fields, log: RepairLog) -> Fields:
-    numbers = fields.get("quad")
-    if not isinstance(numbers, list) or len(numbers) != 8 or set(map(type, numbers)) != {int}:
-        return fields
-    quad = Polygon(tuple(zip(numbers[::2], numbers[1::2], strict=True)))
-    if crosses_itself(quad):  # no order of its corners is right: read_object refuses it
-        return fields
-    ordered = [value for point in clockwise_from_top_left(quad).points for value in point]
-    if ordered != numbers:
-        log.add("quad_order", path)
-    return fields | {"quad": ordered}
+def _correct_corners(path: str, fields: Fields, log: RepairLog) -> None:
+    """Leave out repeated corners, and put the others in order; a quad of three is a polygon.
+
+    A polygon that crosses itself is left as it is: no order of its corners is right.
+    """
+    kind = next((kind for kind in _ORDERS if kind in fields), None)
+    numbers = fields.get(kind) if kind else None
+    if kind is None or not isinstance(numbers, list) or set(map(type, numbers)) != {int}:
+        return
+    whole = tuple(zip(numbers[::2], numbers[1::2], strict=False))
+    points = without_repeats(whole)
+    if len(numbers) % 2 or len(points) < MIN_CORNERS:
+        return
+    if points != whole:
+        log.add("repeated_corner", path)
+        if fields.get("poly_points") in (len(whole), len(points)):
+            fields["poly_points"] = len(points)
+        if kind == "quad" and len(points) == MIN_CORNERS:
+            fields["poly"], kind = fields.pop("quad"), "poly"
+            fields["poly_points"] = len(points)
+    polygon = Polygon(points)
+    if not crosses_itself(polygon) and not is_clockwise_from_top_left(polygon):
+        log.add(_ORDERS[kind], path)
+        polygon = clockwise_from_top_left(polygon)
+    fields[kind] = [value for point in polygon.points for value in point]
+
+
+def _correct_counts(path: str, fields: Fields, log: RepairLog) -> None:
+    for kind, count_key in _COUNTS.items():
+        if isinstance(numbers := fields.get(kind), list) and (
+            fields.get(count_key) != len(numbers) // 2
+        ):
+            log.add(count_key, f"{path} said {fields.get(count_key)}")
+            fields[count_key] = len(numbers) // 2
 
 
 def holds_objects(node: JsonNode, depth: int = 4) -> bool:
@@ -164,6 +199,6 @@ def holds_objects(node: JsonNode, depth: int = 4) -> bool:
             isinstance(item, JsonObject) or holds_objects(item, depth - 1) for item in node.items
         )
     return any(
-        key in OBJECT_FIELDS or caption.is_key(key) or holds_objects(value, depth - 1)
+        key in OBJECT_FIELDS or is_key(key) or holds_objects(value, depth - 1)
         for key, value in node.members
     )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from shenhe.errors import FormatError
-from shenhe.formats import box_tokens, caption, lenient_json, thinking
+from shenhe.formats import box_tokens, caption, caption_fields, lenient_json, thinking
 from shenhe.formats.caption import OBJECT_KEY, PHOTO_KEY
 from shenhe.formats.caption_builder import CaptionBuilder
 from shenhe.formats.caption_object import OBJECT_FIELDS, holds_objects
@@ -21,10 +21,13 @@ from shenhe.formats.caption_tree import add_value
 from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonObject, JsonValue
 from shenhe.formats.repairs import Repair
 from shenhe.formats.repetition import drop_loops
+from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.geometry import Shape, Size
 from shenhe.values import Caption
 
 _FENCE = re.compile(r"```[a-zA-Z]{0,10}")
+_BRACKET = re.compile(r"[{\[]")
+_LINE = re.compile(r"[^\n]+\n?")
 _SEPARATOR = re.compile(r"[\s,，;；]*")
 _KEY_BEFORE = re.compile(r"[\s,，}\]]*[\"'](?P<key>[^\"'\s]{1,20})[\"']\s*[:：]\s*")
 """The key of a member that an extra bracket has put outside its object."""
@@ -39,25 +42,31 @@ class Recovery(NamedTuple):
 
 
 def recover(
-    text: str, photo_count: int | None = None, frames: Sequence[Size] | None = None
+    text: str,
+    photo_count: int | None = None,
+    frames: Sequence[Size] | None = None,
+    form: CaptionFormat = PLAIN.caption,
 ) -> Recovery:
     r"""Read a caption strictly if possible, else what is certain of it.
 
     Shape and units: see `caption.parse`.
-    Raises: FormatError with the code of the first problem if nothing is certain.
+    Raises: FormatError with the code of the first problem if nothing is certain; header or
+    photo_key for a caption in another format.
 
         >>> text = '```json\n[{"bbox_2d": [1, 2, 3, 4], "label": "标签"}]\n```'
         >>> [str(repair) for repair in recover(text, 1).repairs]
         ['code_fence', 'list_of_objects', 'label_as_desc: 图片_1/object_1']
     """
-    recovery = _recover(text, photo_count, frames)
-    caption.refuse_unit_boxes(recovery.caption, frames)
+    recovery = _recover(text, photo_count, frames, form)
+    caption_fields.refuse_unit_boxes(recovery.caption, frames)
     return recovery
 
 
-def _recover(text: str, photo_count: int | None, frames: Sequence[Size] | None) -> Recovery:
+def _recover(
+    text: str, photo_count: int | None, frames: Sequence[Size] | None, form: CaptionFormat
+) -> Recovery:
     try:
-        return _drop_loops(caption.parse(text, photo_count, frames), [])
+        return _drop_loops(caption.parse(text, photo_count, frames, form), [])
     except FormatError as error:
         if error.code == "empty":
             raise
@@ -67,18 +76,37 @@ def _recover(text: str, photo_count: int | None, frames: Sequence[Size] | None) 
     if thought:
         repairs.append(Repair("thinking", f"{len(thought)} characters"))
         try:
-            return _drop_loops(caption.parse(answer, photo_count, frames), repairs)
+            return _drop_loops(caption.parse(answer, photo_count, frames, form), repairs)
         except FormatError as error:
             strict_error = error
+    answer = _take_header(answer, form, repairs)
     if box_tokens.looks_like(answer):
         boxes = box_tokens.read(answer, photo_count, frames)
         repairs += [Repair("box_tokens"), *boxes.repairs]
         return _drop_loops(boxes.caption, repairs, truncated=boxes.truncated)
-    builder = CaptionBuilder(photo_count, frames, strict_error)
+    builder = CaptionBuilder(photo_count, frames, strict_error, form)
     states_emptiness = _read_text(answer, builder)
     value = builder.build(states_emptiness=states_emptiness)
     repairs += builder.repairs.repairs()
     return _drop_loops(value, repairs, truncated=builder.truncated)
+
+
+def _take_header(text: str, form: CaptionFormat, repairs: list[Repair]) -> str:
+    """Take the header of a format out of a text, and record it if it is not where it should be.
+
+    Raises: FormatError with code header for the header of another format.
+    """
+    bracket = _BRACKET.search(text)
+    end = bracket.start() if bracket else len(text)
+    for line in _LINE.finditer(text[:end]):
+        header, _ = caption.split_header(line[0], form)
+        if header:
+            if text[: line.start()].strip() or not line[0].endswith("\n"):
+                repairs.append(Repair("header", "not on a line of its own"))
+            return text[: line.start()] + text[line.end() :]
+    if form.header:
+        repairs.append(Repair("header", "missing"))
+    return text
 
 
 def _drop_loops(value: Caption, repairs: list[Repair], *, truncated: bool = False) -> Recovery:
@@ -169,7 +197,7 @@ def _refuse_restart(root: JsonContainer, builder: CaptionBuilder) -> None:
     elif match := OBJECT_KEY.fullmatch(first):
         continues = int(match[1]) == builder.object_number + 1
     else:
-        continues = builder.has_unnamed_photo() and not builder.repairs.has_any("photo_key_missing")
+        continues = builder.has_unnamed_photo() and not builder.has_numbered_objects()
     if not continues:
         raise FormatError("structure", "objects stand behind the end of the caption")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shenhe.formats.grammars import COMPACT, SPACED
+from shenhe.formats.caption_grammar import COMPACT, SPACED
 from shenhe.messages import Grammar
 from shenhe.values import photo_key
 
@@ -18,12 +18,34 @@ def close_truncated(text: str, grammar: Grammar) -> str:
     A caption ends behind its last whole object, and photos that were not reached are empty. Lines
     and verdicts are returned as they are.
 
-        >>> from shenhe.formats import grammars
-        >>> close_truncated('{"图片_1": {"object_1": {"bbox', grammars.of_caption(2))
+        >>> from shenhe.formats.caption_grammar import of_caption
+        >>> close_truncated('{"图片_1": {"object_1": {"bbox', of_caption(2))
         '{"图片_1": {}, "图片_2": {}}'
     """
     text = text.rstrip("\ufffd")
-    return _close_caption(text, grammar.photos) if grammar.kind == "caption" else text
+    if grammar.kind != "caption":
+        return text
+    start = text.find("{")
+    if start < 0:
+        if text and not text.endswith("\n"):  # within its header, of which there may be several
+            return text
+        start = len(text)
+    header, body = text[:start], text[start:]
+    close = _close_caption if grammar.photos else _close_objects
+    return header + close(body, grammar.photos)
+
+
+def _close_objects(text: str, _: int) -> str:
+    """Close the objects of the only photo, which stand at the top."""
+    depth = 0
+    whole_end = 1
+    for match in _STRING_OR_BRACE.finditer(text):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if match[0] == "}" and depth == 0:
+            return text
+        if match[0] == "}" and depth == 1:
+            whole_end = match.end()
+    return (text[:whole_end] or "{") + "}"
 
 
 def _close_caption(text: str, photos: int) -> str:

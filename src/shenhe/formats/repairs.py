@@ -11,6 +11,7 @@ RepairKind = Literal[
     "code_fence",
     "leading_text",
     "trailing_text",
+    "header",
     "joined",
     "truncated",
     # JSON
@@ -37,12 +38,17 @@ RepairKind = Literal[
     "loop",
     # the fields of an object
     "label_as_desc",
+    "polygon_as_poly",
+    "points_as_poly",
     "poly_as_quad",
-    "polygon_as_quad",
+    "quad_as_poly",
     "points_flattened",
     "rounded",
+    "repeated_corner",
     "quad_order",
+    "poly_order",
     "line_points",
+    "poly_points",
 ]
 
 

@@ -73,7 +73,7 @@ def parse_stored(line: str, form: SummaryFormat = PLAIN.summary, number: int = 1
         return parse(line, form, number)
     _refuse_nothing(text)
     thinking.refuse(text)
-    return _read_body(text, form if _JSON.search(text) else PLAIN.summary, number)
+    return _read_body(text, form if looks_like_json(text) else PLAIN.summary, number)
 
 
 def parse_group(lines: Mapping[str, str], form: SummaryFormat = PLAIN.summary) -> dict[str, str]:
@@ -87,6 +87,15 @@ def parse_group(lines: Mapping[str, str], form: SummaryFormat = PLAIN.summary) -
     return {
         key: parse_stored(line, form, number) for number, (key, line) in enumerate(lines.items(), 1)
     }
+
+
+def looks_like_json(text: str) -> bool:
+    """Whether a text has signs of JSON: brackets before quotes, keys.
+
+    >>> looks_like_json('{"统计": []}'), looks_like_json("标签/4G-1[2]×1")
+    (True, False)
+    """
+    return bool(_JSON.search(text.strip()))
 
 
 def header_of(text: str, form: SummaryFormat) -> str:
@@ -154,7 +163,7 @@ def _unwrap(line: str, form: SummaryFormat, number: int) -> str:
         raise FormatError("structure", f"the value of {next(iter(members))} must be a text")
     value = value.strip()
     _refuse_nothing(value)
-    if _JSON.search(value):
+    if looks_like_json(value):
         raise FormatError("structure", "the value is JSON, where a line is expected")
     if len(value.splitlines()) > 1:
         raise FormatError("multiple_lines", "the summary must be one line")

@@ -6,6 +6,7 @@ A checkpoint may be trained on other words and marks: see `text_formats.VerdictF
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from shenhe.errors import FormatError
 from shenhe.formats import thinking
@@ -76,6 +77,22 @@ def photos_named(reason: str) -> set[str]:
     {'图片_12'}
     """
     return {photo_key(int(number) - 1) for number in _PHOTO.findall(reason)}
+
+
+def split_by_photos(reason: str) -> Iterator[tuple[str, str]]:
+    """Split a reason at the photos that it names: each as its key and its name, text behind "".
+
+    >>> list(split_by_photos("Image1: 显示完整"))
+    [('图片_1', 'Image1'), ('', ': 显示完整')]
+    """
+    end = 0
+    for match in _PHOTO.finditer(reason):
+        if match.start() > end:
+            yield "", reason[end : match.start()]
+        yield photo_key(int(match[1]) - 1), match[0]
+        end = match.end()
+    if reason[end:]:
+        yield "", reason[end:]
 
 
 def render(value: Judgement, form: VerdictFormat = PLAIN.verdict) -> str:

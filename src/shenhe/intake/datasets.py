@@ -1,6 +1,6 @@
 """Datasets as `swift infer --val_dataset` takes them: files of rows, each row a conversation.
 
-Rows have ids: their own `id`, or FILE:LINE. A line that is no row is given as such, in its place.
+Rows have ids: their own `id`, or FOLDER/FILE:LINE. A line that is no row is told in its place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import JsonValue
 
 from shenhe.errors import FormatError, IntakeError
 from shenhe.intake.dialogues import BAD_ROW, Dialogue, read_dialogue
-from shenhe.locations import Location, locate, open_location
+from shenhe.locations import Location, absolute, locate, open_location
 
 SUFFIXES: Final = (".jsonl", ".json", ".csv")
 _SAMPLED: Final = re.compile(r"(.+)#([0-9]{1,12})")
@@ -52,6 +52,12 @@ class _File(NamedTuple):
     name: str
     location: Location
     limit: int | None
+
+    @property
+    def listed_as(self) -> str:
+        """The name of the file with that of its folder, from wherever the user looks at it."""
+        path = absolute(self.location)
+        return f"{path.parent.name}/{path.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,13 @@ class Dataset:
         self._chosen: list[set[int] | None] = [None] * len(self._files)
         self._choose(sampling or Sampling())
 
+    def is_read_from(self, path: Path) -> bool:
+        """Whether a path is a file of the dataset."""
+        return any(
+            isinstance(file.location, Path) and file.location.resolve() == path.resolve()
+            for file in self._files
+        )
+
     def __iter__(self) -> Iterator[DatasetRow]:
         taken: set[str] = set()
         for file, chosen in zip(self._files, self._chosen, strict=True):
@@ -106,7 +119,7 @@ class Dataset:
                     yield self._read(file, line, row, taken)
 
     def _read(self, file: _File, line: int, row: Row | BadRow, taken: set[str]) -> DatasetRow:
-        position = f"{file.location.name}:{line}"
+        position = f"{file.listed_as}:{line}"
         content: Dialogue | BadRow
         if isinstance(row, BadRow):
             content, own_id = row, ""

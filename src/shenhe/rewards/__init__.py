@@ -1,8 +1,9 @@
 """Rewards for GRPO training: formats, verdicts and reasons, read by the parsers of this package.
 
 Each reward has TRL's signature: completions (texts, or conversations of one message) and the
-columns of the data set by name in, one number a completion out. `shenhe.rewards.swift_plugin`
-registers them with ms-swift.
+columns of the data set by name in, one number a completion out. `formats` are those of the model's
+texts, plain if not given: `functools.partial(rewards.verdict_format, formats="domain")`.
+`shenhe.rewards.swift_plugin` registers them with ms-swift.
 
     from trl import GRPOTrainer
     from shenhe import rewards
@@ -14,11 +15,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 
-from shenhe.config import load_vocabulary
+from shenhe.config import load_formats, load_vocabulary
 from shenhe.errors import FormatError, GeometryError
 from shenhe.formats import caption, summary, verdict
+from shenhe.formats.text_formats import TextFormats, VerdictFormat
 from shenhe.values import EXPECTED, PASS, Judgement, Label, photo_key
 
 FALSE_PASS = -1.0
@@ -29,12 +31,15 @@ Completion = str | Sequence[Mapping[str, object]]
 """A text, or a conversation: the `content` of its last message is a text or a list of parts."""
 GroupLines = str | Sequence[str] | Mapping[str, str | None]
 """The lines of one group: {"图片_1": line}, the same as JSON, or a list in the photos' order."""
+Formats = str | TextFormats
+"""Text formats that the model is trained on: plain, keyed, domain, or the name of a TOML file."""
 _WORD = re.compile(r"[A-Z\u4e00-\u9fff]*[\u4e00-\u9fff]")
 
 
 def caption_format(
     completions: Sequence[Completion],
     images: Sequence[Sequence[object] | None] | None = None,
+    formats: Formats = "",
     **columns: object,
 ) -> list[float]:
     """Return 1 for a strict caption, else 0; its count of photos must be that of `images`, if set.
@@ -42,10 +47,10 @@ def caption_format(
     >>> caption_format(['{"图片_1": {}}', "no caption"], images=[["1.jpg"], ["2.jpg"]])
     [1.0, 0.0]
     """
-    rewards = []
+    rewards, form = [], _load(formats).caption
     for completion, photos in zip(completions, images or [None] * len(completions), strict=True):
         try:
-            value = caption.parse(_text(completion), len(photos) if photos else None)
+            value = caption.parse(_text(completion), len(photos) if photos else None, form=form)
         except (FormatError, GeometryError):
             rewards.append(0.0)
         else:
@@ -53,26 +58,35 @@ def caption_format(
     return rewards
 
 
-def summary_format(completions: Sequence[Completion], **columns: object) -> list[float]:
+def summary_format(
+    completions: Sequence[Completion], formats: Formats = "", **columns: object
+) -> list[float]:
     """Return 1 for a well-formed Stage-A line, else 0.
 
     >>> summary_format(["标签/可以识别×2", ""])
     [1.0, 0.0]
     """
-    return [_is_valid(summary.parse, _text(completion)) for completion in completions]
+    parse = partial(summary.parse, form=_load(formats).summary)
+    return [_is_valid(parse, _text(completion)) for completion in completions]
 
 
-def verdict_format(completions: Sequence[Completion], **columns: object) -> list[float]:
+def verdict_format(
+    completions: Sequence[Completion], formats: Formats = "", **columns: object
+) -> list[float]:
     r"""Return 1 for a well-formed verdict, else 0.
 
     >>> verdict_format(["通过\n理由: 图片_1 显示完整", "通过"])
     [1.0, 0.0]
     """
-    return [_is_valid(verdict.parse, _text(completion)) for completion in completions]
+    parse = partial(verdict.parse, form=_load(formats).verdict)
+    return [_is_valid(parse, _text(completion)) for completion in completions]
 
 
 def verdict_right(
-    completions: Sequence[Completion], label: Sequence[Label | None], **columns: object
+    completions: Sequence[Completion],
+    label: Sequence[Label | None],
+    formats: Formats = "",
+    **columns: object,
 ) -> list[float]:
     r"""Return 1 for the verdict that `label` (pass, fail) asks for, -1 for a false pass, else 0.
 
@@ -81,9 +95,9 @@ def verdict_right(
     >>> verdict_right(["通过\n理由: 显示完整"] * 3, label=["pass", "fail", None])
     [1.0, -1.0, 0.0]
     """
-    rewards = []
+    rewards, form = [], _load(formats).verdict
     for completion, expected in zip(completions, label, strict=True):
-        judgement = _judgement(completion)
+        judgement = _judgement(completion, form)
         if judgement is None or expected is None:
             rewards.append(0.0)
         elif judgement.verdict == EXPECTED[expected]:
@@ -94,7 +108,10 @@ def verdict_right(
 
 
 def reason_grounded(
-    completions: Sequence[Completion], lines: Sequence[GroupLines], **columns: object
+    completions: Sequence[Completion],
+    lines: Sequence[GroupLines],
+    formats: Formats = "",
+    **columns: object,
 ) -> list[float]:
     r"""Return the share of a reason's words that stand in the lines of the photos it names.
 
@@ -104,8 +121,9 @@ def reason_grounded(
     >>> reason_grounded(["通过\n理由: 图片_1 显示完整"], [{"图片_1": "BBU设备/华为/显示完整×1"}])
     [1.0]
     """
+    form = _load(formats).verdict
     return [
-        _grounded(judgement, _lines(group)) if (judgement := _judgement(completion)) else 0.0
+        _grounded(judgement, _lines(group)) if (judgement := _judgement(completion, form)) else 0.0
         for completion, group in zip(completions, lines, strict=True)
     ]
 
@@ -118,6 +136,11 @@ REWARDS: Mapping[str, Callable[..., list[float]]] = {
     "shenhe_reason_grounded": reason_grounded,
 }
 """All rewards by their names in ms-swift's --reward_funcs."""
+
+
+@cache
+def _load(formats: Formats) -> TextFormats:
+    return load_formats(formats)
 
 
 def _text(completion: Completion) -> str:
@@ -138,9 +161,9 @@ def _is_valid(parse: Callable[[str], object], text: str) -> float:
     return 1.0
 
 
-def _judgement(completion: Completion) -> Judgement | None:
+def _judgement(completion: Completion, form: VerdictFormat) -> Judgement | None:
     try:
-        return verdict.parse(_text(completion))
+        return verdict.parse(_text(completion), form)
     except FormatError:
         return None
 
@@ -165,9 +188,9 @@ def _grounded(judgement: Judgement, lines: Mapping[str, str]) -> float:
         return 0.0
     photo_words = {word for line in lines.values() for word in _words(line)}
     grounded = total = 0
-    for part in re.split(r"(图片_\d+)", reason):
-        if part in named:
-            photo_words = set(_words(lines[part]))
+    for photo, part in verdict.split_by_photos(reason):
+        if photo:
+            photo_words = set(_words(lines[photo]))
             continue
         words = _words(part)
         total += len(words)

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from shenhe.errors import FormatError, RunError
 from shenhe.formats import verdict as verdict_format
-from shenhe.row_types import Row, SummaryRow, VerdictRow
+from shenhe.formats.text_formats import PLAIN, TextFormats
+from shenhe.row_types import FormatsMeta, Row, SummaryRow, VerdictRow, describe_invalid
 from shenhe.rows.fields import (
     folded,
     group_of,
@@ -25,6 +26,7 @@ from shenhe.rows.fields import (
     object_of,
 )
 from shenhe.rows.ledger import BOM, Json
+from shenhe.rows.row_formats import formats_meta, verdict_format_of
 from shenhe.values import FAIL, FORMAT, PASS, Judgement, Ruling
 
 _RULINGS: Final[Mapping[str, Ruling]] = {
@@ -50,10 +52,11 @@ class _Decision(NamedTuple):
     problem: str = ""
 
 
-def complete(row: Json, kind: type[Row], mission: str) -> Json:
+def complete(row: Json, kind: type[Row], mission: str, formats: TextFormats = PLAIN) -> Json:
     """Give a Stage-A row or a verdict row of another tool the fields of its type.
 
-    `mission` is that of the file, for a row that names none. Rows of other types stay as they are.
+    `mission` is that of the file, for a row that names none; `formats` are those of its `raw`, if
+    it names none. Rows of other types stay as they are.
     Raises: RunError for a row that lacks what cannot be filled in.
 
     >>> row = {"group_id": 7, "per_image": {"image_1": "螺丝×1"}, "site": "S1"}
@@ -63,7 +66,7 @@ def complete(row: Json, kind: type[Row], mission: str) -> Json:
     """
     if kind is SummaryRow:
         return _summary(row, mission)
-    return _verdict(row, mission) if kind is VerdictRow else row
+    return _verdict(row, mission, formats) if kind is VerdictRow else row
 
 
 def extra_of(*rows: SummaryRow | VerdictRow | None) -> dict[str, JsonValue]:
@@ -120,13 +123,16 @@ def _summary(row: Json, mission: str) -> Json:
     return fields | {"extra": _extra(row, SummaryRow, kept)}
 
 
-def _verdict(row: Json, mission: str) -> Json:
+def _verdict(row: Json, mission: str, formats: TextFormats) -> Json:
     if "verdict" not in row and "raw" not in row:
         raise RunError("a row has neither 'verdict' nor 'raw'")
     kept: Json = {}
     fields = _identity(row, mission)
     raw, reason = _text(row, "raw", kept), _text(row, "reason", kept)
-    judgement, problem = _read_raw(raw)
+    meta = _meta(row, kept)
+    if not meta.get("formats"):
+        meta["formats"] = formats_meta(formats).model_dump()
+    judgement, problem = _read_raw(raw, meta["formats"])
     decision = _decide(row, judgement, problem)
     if decision.problem:
         kept |= {name: row[name] for name in ("verdict", "reason") if row.get(name)}
@@ -136,7 +142,6 @@ def _verdict(row: Json, mission: str) -> Json:
     status = row.get("status")
     if status is not None and _word(status) not in ("decided", "undecided"):
         kept["status"] = status
-    meta = _meta(row, kept)
     if meta.get("ruling") is None:
         meta["ruling"] = decision.ruling
     if decision.problem and not meta.get("why"):
@@ -177,10 +182,16 @@ def _decide(row: Json, judgement: Judgement | None, problem: str) -> _Decision:
     return _Decision(None if held_back else ruling, ruling)
 
 
-def _read_raw(raw: str) -> tuple[Judgement | None, str]:
-    """Read a model's text, and say what is wrong with it."""
+def _read_raw(raw: str, named: object) -> tuple[Judgement | None, str]:
+    """Read a model's text in the formats of its row, and say what is wrong with it."""
     try:
-        return verdict_format.parse(raw), ""
+        form = verdict_format_of(FormatsMeta.model_validate(named))
+    except ValidationError as error:
+        raise RunError(f"'meta.formats' of a row: {describe_invalid(error)}") from error
+    if form is None:
+        return None, "nobody knows the formats that the row names"
+    try:
+        return verdict_format.parse(raw, form), ""
     except FormatError as error:
         return None, f"{error.code}: {error}"
 

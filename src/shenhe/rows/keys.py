@@ -56,6 +56,8 @@ def key_of(row: Json, mission: str | None = None) -> str:
         if not isinstance(row.get("id"), str):
             raise RunError("'id' of a row is no text")
         return str(row["id"])
+    if "response" in row:
+        raise RunError("an answer that another tool wrote: give these another file")
     images = row.get("images")
     if images is None:
         raise RunError("a row lacks 'group_id' or 'images'")

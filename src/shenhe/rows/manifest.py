@@ -20,6 +20,7 @@ from shenhe.rows.counts import KeptCounts, RunCounts
 from shenhe.rows.fields import meta_of, object_of
 from shenhe.rows.first_row import first_row
 from shenhe.rows.ledger import BOM, Json
+from shenhe.rows.row_formats import decisive_formats_of, show_formats
 
 SUFFIX = ".manifest.json"
 DECIDED_ANEW: Final = frozenset(
@@ -74,12 +75,14 @@ class Manifest:
             before, whole = content.options, not content.rebuilt
         else:
             before, whole = options_of_rows(self._rows_path), False
-        names = before.keys() | self.options.keys() if whole else before.keys()
+        names = before.keys() | self.options.keys() if whole else set(before)
         # Where it comes from changes nothing; earlier versions did not write it.
         names = names - {BUDGET_FROM} if BUDGET in before else names - {BUDGET, BUDGET_FROM}
+        names |= {"formats"} if before else set()  # plain ones are not named
         changed = sorted(name for name in names if before.get(name) != self.options.get(name))
         differences = [
-            f"{name} was {before.get(name)!r}, now {self.options.get(name)!r}" for name in changed
+            f"{name} was {_show(name, before.get(name))}, now {_show(name, self.options.get(name))}"
+            for name in changed
         ]
         if differences:
             ways_out = f"another {spelled('output_dir')}, or {spelled('restart', True)}"
@@ -194,11 +197,16 @@ def options_of_rows(rows_path: Path) -> Json:
     options: Json = {"stage": stage, "mission": row.get("mission")}
     options |= {name: meta.get(name) for name in ("prompt_hash", "checkpoint")}
     options = {name: value for name, value in options.items() if isinstance(value, str)}
+    options |= decisive_formats_of(meta)
     if stage == "judge":
         # A row of an earlier version was not held to any: that is another option too.
         evidence, promise = object_of(meta, "evidence").get("rules"), meta.get("promise")
         options |= {"evidence": evidence, "promise": promise}
     return options
+
+
+def _show(name: str, value: object) -> str:
+    return show_formats(value) if name == "formats" else repr(value)
 
 
 def _write(path: Path, content: Mapping[str, object]) -> None:

@@ -47,10 +47,10 @@ def fingerprint_of_options(stage_b: Options, stage_a: Options) -> Fingerprint:
         votes=votes if isinstance(votes, int) else 1,
         formats=_text(stage_b, "formats") or "plain",
         evidence=_text(stage_b, "evidence"),
-        stage_b=_other_options(stage_b),
+        stage_b=_other_options(stage_b, FIELDS),
         stage_a_checkpoint=_text(stage_a, "checkpoint"),
         stage_a_prompt=_text(stage_a, "prompt_hash"),
-        stage_a=_other_options(stage_a),
+        stage_a=_other_options(stage_a, FIELDS - {"formats"}),
     )
 
 
@@ -123,8 +123,8 @@ def refuse_others(promise: Promise, path: Path, actual: Mapping[str, Fingerprint
     )
 
 
-def _other_options(options: Options) -> dict[str, JsonValue]:
-    names = options.keys() - FIELDS - PASSED_OVER - THRESHOLDS
+def _other_options(options: Options, fields: frozenset[str]) -> dict[str, JsonValue]:
+    names = options.keys() - fields - PASSED_OVER - THRESHOLDS
     return _JSON.validate_python({name: options[name] for name in sorted(names)})
 
 

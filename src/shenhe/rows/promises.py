@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 from shenhe.errors import RunError
 from shenhe.files import whole_file
 from shenhe.row_types import Row, describe_invalid, known_log_odds
+from shenhe.rows.row_formats import show_formats
 
 Truth = Literal["labels", "decisions", "audit"]
 """What verdicts are compared with: labels of the photo tree, decisions of people in review on all
@@ -107,6 +108,8 @@ def differences(promised: Fingerprint, actual: Fingerprint) -> list[str]:
                 for key in sorted({*before, *after})
                 if before.get(key) != after.get(key)
             ]
+        elif name == "formats" and before != after:
+            lines.append(f"{name}: {show_formats(after)} here, {show_formats(before)} promised")
         elif before != after:
             lines.append(f"{name}: {after or 'unknown'} here, {before or 'unknown'} promised")
     return lines

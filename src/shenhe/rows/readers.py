@@ -15,6 +15,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from shenhe.errors import RowError, RunError
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.row_types import (
     CaptionFailure,
     CaptionRow,
@@ -164,9 +165,12 @@ def read_at(path: Path, offset: int, kind: type[RowT]) -> RowT:
         return read_line(path, count_lines(path, offset) + 1, line, kind)
 
 
-def read_line(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
+def read_line(
+    path: Path, number: int, line: bytes, kind: type[RowT], formats: TextFormats = PLAIN
+) -> RowT:
     """Read one line of a file; from bytes, which is quicker, and step by step if that fails.
 
+    `formats` are those of the texts of other tools.
     Raises: RowError for a line that is no row.
     """
     if _META in line:  # a row without it is another tool's
@@ -176,7 +180,7 @@ def read_line(path: Path, number: int, line: bytes, kind: type[RowT]) -> RowT:
             pass
         else:
             return _refuse_repeated_keys(path, number, line, row)
-    return _fill_in(path, number, parse_row(path, number, line), line, kind)
+    return _fill_in(path, number, parse_row(path, number, line), line, kind, formats)
 
 
 def caption_files(run_dir: Path) -> list[Path]:
@@ -245,10 +249,17 @@ def _describe_bad_rows(rows_path: Path, count: int, first_errors: list[RowError]
     return f"{rows_path}: {lines} could not be read: {listed}{hidden}"
 
 
-def _fill_in(path: Path, number: int, row: Json, line: bytes, kind: type[RowT]) -> RowT:
+def _fill_in(
+    path: Path,
+    number: int,
+    row: Json,
+    line: bytes,
+    kind: type[RowT],
+    formats: TextFormats = PLAIN,
+) -> RowT:
     """Type a row that is not as shenhe writes it, as one of another tool."""
     try:
-        typed = kind.model_validate(complete(row, kind, mission_of_file(path)))
+        typed = kind.model_validate(complete(row, kind, mission_of_file(path), formats))
     except ValidationError as error:
         raise _other_form(path, number, kind, describe_invalid(error)) from error
     except RunError as error:

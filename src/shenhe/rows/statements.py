@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 
 from shenhe.errors import FormatError
 from shenhe.formats import verdict
+from shenhe.formats.text_formats import VerdictFormat
 from shenhe.proportions import log_odds
 from shenhe.row_types import VerdictRow
+from shenhe.rows.row_formats import verdict_format_of
 from shenhe.values import (
     FORMAT,
     LEFT_OUT,
@@ -54,14 +56,18 @@ def statement_of(row: VerdictRow) -> Statement:
     It said nothing where the text and the verdict of a row contradict each other, and where nobody
     knows why a row is undecided.
     """
-    written = _parse(row.raw)
+    form = verdict_format_of(row.meta.formats)
+    written = _parse(row.raw, form) if form is not None else None
     said = [written.reason if written is not None else row.raw]
     if row.verdict is not None:
         said.insert(0, row.reason)
     elif isinstance(formerly := row.extra.get("reason"), str):
         said.insert(0, formerly)
     reason = "; ".join(dict.fromkeys(filter(None, said)))
-    return Statement(_ruling_of(row, written), reason, row.p_pass, _log_odds_of(row))
+    ruling = _ruling_of(row, written)
+    if form is None and ruling == PASS:
+        ruling = None  # nobody can tell what the text says
+    return Statement(ruling, reason, row.p_pass, _log_odds_of(row))
 
 
 def codes_of(row: VerdictRow) -> list[str]:
@@ -116,8 +122,8 @@ def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
     return written.verdict if written else None
 
 
-def _parse(raw: str) -> Judgement | None:
+def _parse(raw: str, form: VerdictFormat) -> Judgement | None:
     try:
-        return verdict.parse(raw)
+        return verdict.parse(raw, form)
     except FormatError:
         return None

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from shenhe.config import Template, Vocabulary
 from shenhe.engines.base import Engine
-from shenhe.errors import PhotoError
-from shenhe.formats.caption import Coordinates, from_grouped, to_grouped
+from shenhe.errors import FormatError, PhotoError
+from shenhe.formats.caption import from_grouped, to_grouped
+from shenhe.formats.caption_fields import Coordinates
 from shenhe.formats.caption_recovery import Recovery
 from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import Photos
@@ -128,8 +129,15 @@ class CaptionWork(Work[Photos, Recovery]):
     def jobs(self, items: Iterator[Photos]) -> Iterator[Job[Photos] | Record]:
         """Yield a job a list of photos."""
         for photos in items:
-            request: Request = self._request(photos_key(_images(photos)), photos)
-            yield Job(photos, (request,))
+            images = _images(photos)
+            key = photos_key(images)
+            try:
+                request: Request = self._request(key, photos)
+            except FormatError as error:
+                failure = _failure(images, Rejection(error.code, str(error), attempts=0))
+                yield Record(key, failures=[failure], photos=len(images))
+            else:
+                yield Job(photos, (request,))
 
     def read(self, answer: Answer) -> Recovery:
         """Read a caption, repaired where necessary."""

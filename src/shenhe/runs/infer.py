@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shenhe.config import Template
 from shenhe.engines.base import Engine
-from shenhe.errors import FormatError
+from shenhe.errors import FormatError, RunError
 from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake.datasets import BadRow, DatasetRow
 from shenhe.intake.dialogues import Dialogue, Turn, messages_of
@@ -21,7 +21,7 @@ from shenhe.messages import IMAGE_TAG, Answer, ImagePart, Message, Request
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import failures_file
-from shenhe.rows.ledger import rewrite
+from shenhe.rows.ledger import read_rows, rewrite
 from shenhe.rows.responses import (
     ResponseFailure,
     ResponseMeta,
@@ -59,20 +59,23 @@ class DatasetBacklog(Backlog[DatasetRow]):
 
     def find_stale(self, rows_path: Path, done: RowIndex) -> StaleRows:
         """Find the answers to rows that have changed; those of other datasets are kept."""
-        stale: set[str] = set()
+        stale: dict[str, str] = {}
         for row in self._dataset:
             self._ids.add(row.id)
             if row.id in done and done.inputs_hash(row.id) != _hash_of(row):
-                stale.add(row.id)
+                stale[row.id] = row.dataset
         self.total = len(self._ids)
+        _refuse_other_datasets(rows_path, stale)
         foreign = sum(key not in self._ids for key in done.keys())  # noqa: SIM118 - no mapping
         redone = Counter({CHANGED: len(stale)} if stale else {})
-        return StaleRows(stale, redone, Counter({NOT_IN_DATASET: foreign} if foreign else {}))
+        return StaleRows(set(stale), redone, Counter({NOT_IN_DATASET: foreign} if foreign else {}))
 
     def drop_obsolete_failures(self, rows_path: Path) -> None:
         """Drop the failures of rows that are gone, or have another id by now."""
-        ids = {row.id for row in self._dataset}
-        rewrite(failures_file(rows_path), lambda row: row.get("id") in ids)
+        path = failures_file(rows_path)
+        if path.exists() and path.stat().st_size:
+            ids = {row.id for row in self._dataset}
+            rewrite(path, lambda row: row.get("id") in ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +180,9 @@ class InferWork(Work[DatasetRow, str]):
 
     def _row(self, question: Question, success: Success[str]) -> ResponseRow:
         answer, row, dialogue = success.answer, question.row, question.dialogue
-        messages = [SwiftMessage(role=m.role, content=_tagged(m)) for m in question.messages]
+        messages = [SwiftMessage(role=turn.role, content=turn.text) for turn in dialogue.turns]
+        if not messages:
+            messages = [SwiftMessage(role=m.role, content=_tagged(m)) for m in question.messages]
         names = [
             name if isinstance(name, str) else location_text(photo)
             for name, photo in zip(dialogue.photos, question.photos, strict=True)
@@ -242,6 +247,20 @@ def run_infer(
     backlog, checkpoint = DatasetBacklog(dataset), engine.fingerprint
     work = InferWork(backlog, system, template, max_new_tokens, checkpoint, folder, formats)
     return run_work(engine, work, OutputSpec(rows_path, run, engine_options), run.observers)
+
+
+def _refuse_other_datasets(rows_path: Path, stale: Mapping[str, str]) -> None:
+    """Refuse to replace answers to rows of another dataset, which have the ids of this one's.
+
+    Raises: RunError.
+    """
+    for row in read_rows(rows_path) if stale else ():
+        before, now = str(row.get("dataset")), stale.get(str(row.get("id")))
+        if now is not None and Path(before).name != Path(now).name:
+            raise RunError(
+                f"{rows_path}: holds answers to rows of {before} with the ids that rows of {now}"
+                " have: write these to another file"
+            )
 
 
 def _failed(row: DatasetRow, rejection: Rejection, photos: int = 0) -> Record:

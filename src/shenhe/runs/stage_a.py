@@ -25,7 +25,16 @@ from shenhe.runs.choosing import EXCLUDED, NotToDo
 from shenhe.runs.row_parts import answer_meta, describe_left_out, group_failure
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
-from shenhe.runs.work import Backlog, FinishedJob, Job, Record, Rejection, StaleRows, Work
+from shenhe.runs.work import (
+    AnswerFormats,
+    Backlog,
+    FinishedJob,
+    Job,
+    Record,
+    Rejection,
+    StaleRows,
+    Work,
+)
 from shenhe.stages import summary
 from shenhe.values import LEFT_OUT, Group, photo_key
 
@@ -94,6 +103,7 @@ class SummaryWork(Work[Group, str]):
         self.backlog: GroupBacklog = backlog
         self._mission, self._template = backlog.mission, template
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
+        self.answers = AnswerFormats("summary", formats)
         self._formats, self._prompt_hash = formats, template.hash(backlog.mission)
         self.title = f"Stage-A {backlog.mission.name}"
 

@@ -14,6 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from shenhe.formats.recognition import AnswerKind
+from shenhe.formats.text_formats import TextFormats
 from shenhe.messages import Answer, PhotoSize, Request
 from shenhe.row_types import CaptionFailure, Failure, Row
 from shenhe.rows.responses import ResponseFailure
@@ -188,6 +190,14 @@ class Backlog(ABC, Generic[Item]):
         return count, total_size
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerFormats:
+    """What the answers of a stage are, and the formats that they are read in."""
+
+    kind: AnswerKind
+    formats: TextFormats
+
+
 class Work(ABC, Generic[Item, Value]):
     """One stage over one backlog by one checkpoint.
 
@@ -198,6 +208,8 @@ class Work(ABC, Generic[Item, Value]):
     title: str
     rate_unit: Literal["photos", "groups", "rows"] = "groups"
     item_unit: str = "groups"
+    answers: AnswerFormats | None = None
+    """What its answers are, where they have a format that can be told from their text."""
     backlog: Backlog[Item]
 
     @abstractmethod

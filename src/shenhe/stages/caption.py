@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from shenhe.config import Template, Vocabulary
 from shenhe.errors import FormatError
-from shenhe.formats import grammars
-from shenhe.formats.caption import Coordinates, frames_of
+from shenhe.formats.caption_fields import Coordinates, frames_of
+from shenhe.formats.caption_grammar import of_caption
 from shenhe.formats.caption_recovery import Recovery, recover
 from shenhe.formats.repairs import Repair
 from shenhe.formats.text_formats import PLAIN, CaptionFormat
@@ -35,10 +35,17 @@ def request(
     """Ask for the objects of the photos, which are 图片_1, 图片_2, ...
 
     An engine that constrains answers holds descs to the vocabulary, if there is one.
+    Raises: FormatError with code photo_count for several photos in a format without their keys.
     """
+    if not form.photo_keys and len(photos) != 1:
+        raise FormatError(
+            "photo_count",
+            f"{len(photos)} photos are listed together, but captions of this format name no photo:"
+            " list each on a line of its own",
+        )
     messages = photo_messages(template.system, template.fill(), photos)
     descs = vocabulary.patterns if vocabulary is not None else ()
-    grammar = grammars.of_caption(len(photos), coordinates, descs)
+    grammar = of_caption(len(photos), coordinates, descs, form)
     return Request(key, messages, max_new_tokens, grammar=grammar)
 
 
@@ -51,7 +58,7 @@ def read(
     object, is never an empty caption.
     """
     frames = frames_of(coordinates, [size.resized_wh for size in answer.sizes])
-    recovery = recover(answer.text, len(answer.sizes), frames)
+    recovery = recover(answer.text, len(answer.sizes), frames, form)
     if answer.finish_reason == "stop" or recovery.truncated:
         return recovery
     cause = TRUNCATIONS[answer.finish_reason].format(answer.new_tokens)

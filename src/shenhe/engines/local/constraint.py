@@ -12,7 +12,7 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
 from shenhe.checkpoints.interfaces import Tokenizer
-from shenhe.engines.local.box_order import BoxOrder
+from shenhe.engines.local.corners import Corners
 from shenhe.errors import EngineError, spelled
 from shenhe.messages import Grammar
 
@@ -55,8 +55,8 @@ class Grammars:
                 raise EngineError(f"the grammar of a {grammar.kind} cannot be used: {problem}")
             self._compiled[grammar] = matcher
         matcher = self._compiled[grammar].deep_copy()
-        box_order = BoxOrder(grammar.highest) if grammar.kind == "caption" else None
-        return Constraint(matcher, self, box_order)
+        corners = Corners(grammar.highest) if grammar.kind == "caption" else None
+        return Constraint(matcher, self, corners)
 
     def text(self, token: int) -> str:
         """Decode a single token; incomplete characters become U+FFFD."""
@@ -68,8 +68,8 @@ class Grammars:
 class Constraint:
     """The state of one answer in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, grammars: Grammars, box_order: BoxOrder | None) -> None:
-        self._matcher, self._grammars, self._box_order = matcher, grammars, box_order
+    def __init__(self, matcher: LLMatcher, grammars: Grammars, corners: Corners | None) -> None:
+        self._matcher, self._grammars, self._corners = matcher, grammars, corners
 
     def allows(self, token: int) -> bool:
         """Whether a token may come next."""
@@ -77,14 +77,20 @@ class Constraint:
             return bool(self._matcher.is_accepting())
         if self._matcher.validate_tokens([token]) != 1:
             return False
-        return self._box_order is None or self._box_order.allows(self._grammars.text(token))
+        return self.leaves_shape_sound(token)
+
+    def leaves_shape_sound(self, token: int) -> bool:
+        """Whether the open box or polygon, if there is one, can become sound behind a token."""
+        return self._corners is None or self._corners.allows(self._grammars.text(token))
 
     def narrow_tokens(self) -> list[int] | None:
-        """List the allowed tokens in order; None if there are more than MAX_NARROW, or none.
+        """List the tokens that the grammar allows; None if there are more than MAX_NARROW, or none.
 
-        Captions alone are narrow: lines and reasons are free text, where the list only costs time.
+        Some of them may leave the open box or polygon unsound: it costs less to look at the best of
+        them than at each, see `leaves_shape_sound`. Captions alone are narrow: lines and reasons
+        are free text, where the list only costs time.
         """
-        if self._box_order is None:
+        if self._corners is None:
             return None
         words = self._allowed_bits()
         (nonzero,) = words.nonzero()
@@ -95,18 +101,15 @@ class Constraint:
         if len(word) > MAX_NARROW:
             return None
         tokens: list[int] = (nonzero[word] * 32 + bit).tolist()
-        if self._box_order.in_box:
-            text, box_order = self._grammars.text, self._box_order
-            tokens = [token for token in tokens if box_order.allows(text(token))]
         return tokens or None
 
     def refused_mask(self) -> torch.Tensor:
         """Mark the tokens that may not come next. Shape: (vocabulary,), bool, on the CPU."""
         size = self._grammars.vocabulary_size
         allowed = np.unpackbits(self._allowed_bits().view(np.uint8), bitorder="little")[:size]
-        if self._box_order is not None and self._box_order.in_box:
+        if self._corners is not None and self._corners.in_shape:
             for token in allowed.nonzero()[0]:
-                allowed[token] = self._box_order.allows(self._grammars.text(int(token)))
+                allowed[token] = self.leaves_shape_sound(int(token))
         return torch.from_numpy(allowed == 0)
 
     def advance(self, token: int) -> list[int]:
@@ -144,5 +147,5 @@ class Constraint:
         return words
 
     def _follow(self, tokens: list[int]) -> None:
-        if self._box_order is not None:
-            self._box_order.advance("".join(map(self._grammars.text, tokens)))
+        if self._corners is not None:
+            self._corners.advance("".join(map(self._grammars.text, tokens)))

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.local.sequence import Sequence
-from shenhe.engines.prompts import first_tokens
+from shenhe.engines.prompts import ChoiceTokens, choice_tokens
 from shenhe.formats.closing import close_truncated
 from shenhe.formats.repetition import is_repeating
-from shenhe.messages import Answer, RequestFailed
+from shenhe.messages import Answer, Request, RequestFailed
 
 
 class Detokenizer:
@@ -67,16 +67,13 @@ class Detokenizer:
             prompt_tokens=len(sequence.prepared.token_ids),
             new_tokens=len(sequence.output),
             sizes=sequence.prepared.sizes,
-            choice_logprobs=self._choice_logprobs(sequence),
+            choice_logprobs=sequence.choice_logprobs or {},
             attempt=request.attempt,
         )
 
-    def _choice_logprobs(self, sequence: Sequence) -> dict[str, float]:
-        logprobs = sequence.first_logprobs
-        if logprobs is None:
-            return {}
-        tokens = first_tokens(sequence.prepared.request.choices, self._tokenizer)
-        return {choice: logprobs[token].item() for choice, token in tokens.items()}
+    def choice_tokens(self, request: Request) -> ChoiceTokens | None:
+        """Find the tokens by which the choices of a request can be told apart."""
+        return choice_tokens(request.choices, self._tokenizer) if request.choices else None
 
     def _close_item(self, tokens: list[int]) -> bool:
         """Whether one of these tokens ends an object or a list item, which may be a repetition."""

@@ -145,6 +145,7 @@ class Scheduler:
             cached=cached,
             pending=[*prompt[cached:], *forced],
             output=forced,
+            choices=self._detokenizer.choice_tokens(request),
         )
         self.running.append(sequence)
         return sequence
@@ -158,7 +159,7 @@ class Scheduler:
         for sequence in self.running:
             sequence.advance(len(sequence.pending))
         for sequence in prefill:
-            self._end_prefill(sequence, scores[sequence.slot][0])
+            self._prefix_cache.store(self.cache, sequence.slot, self._prefix(sequence.prepared))
         for sequence in self.running:
             self._sample(sequence, scores[sequence.slot])
 
@@ -196,12 +197,6 @@ class Scheduler:
             for sequence in self.running
         }
 
-    def _end_prefill(self, sequence: Sequence, scores: Scores) -> None:
-        """Cache the prefix of a prompt, and keep the first log-probabilities for choices."""
-        self._prefix_cache.store(self.cache, sequence.slot, self._prefix(sequence.prepared))
-        if sequence.prepared.request.choices:
-            sequence.first_logprobs = scores.values.float().log_softmax(-1).cpu()
-
     def _sample(self, sequence: Sequence, scores: list[Scores]) -> None:
         """Sample the next token, and further ones as long as the draft agrees."""
         length = len(sequence.output)
@@ -214,6 +209,8 @@ class Scheduler:
         draft, accepted = sequence.draft, 0
         sequence.draft = []
         while not sequence.ended and not sequence.pending:
+            if sequence.at_choice:
+                sequence.keep_choice_logprobs(scores[accepted].values)
             self._detokenizer.append(sequence, choose_token(sequence, scores[accepted]))
             pending, verified = sequence.pending, 0
             # Equal draft tokens went through the model already: they are cached.

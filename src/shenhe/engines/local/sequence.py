@@ -12,6 +12,7 @@ from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.packed_attention import Span
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.repetition import RepetitionPenalty
+from shenhe.engines.prompts import ChoiceTokens
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
 from shenhe.messages import FinishReason, RequestFailed
@@ -24,7 +25,8 @@ class Sequence:
     `cached` counts the tokens in the cache. `pending` tokens are still to go through the model: the
     prompt at first (prefill), later the last chosen token and those that the grammar forces behind
     it (decode). `draft` is a speculation on what comes behind them. `output` is the answer so far.
-    `first_logprobs` are those of the first answer token, kept for requests with choices.
+    `choices` are the tokens by which the request's choices part, and `choice_logprobs` those of
+    them, kept when the answer has come to where they do.
     `failure` is set when a library raised over this sequence alone.
     """
 
@@ -37,7 +39,8 @@ class Sequence:
     pending: list[int]
     output: list[int] = field(default_factory=list)
     draft: list[int] = field(default_factory=list)
-    first_logprobs: torch.Tensor | None = None
+    choices: ChoiceTokens | None = None
+    choice_logprobs: dict[str, float] | None = None
     finish: FinishReason | None = None
     failure: RequestFailed | None = None
 
@@ -50,6 +53,23 @@ class Sequence:
     def in_prefill(self) -> bool:
         """Whether tokens of the prompt are pending."""
         return self.cached < len(self.prepared.token_ids)
+
+    @property
+    def at_choice(self) -> bool:
+        """Whether the next token is the one by which the choices part."""
+        return (
+            self.choices is not None
+            and self.choice_logprobs is None
+            and tuple(self.output) == self.choices.shared
+        )
+
+    def keep_choice_logprobs(self, logits: torch.Tensor) -> None:
+        """Keep the log-probabilities of the choices. Shape: (vocabulary,)."""
+        if self.choices is not None:
+            logprobs = logits.float().log_softmax(-1).cpu()
+            self.choice_logprobs = {
+                choice: logprobs[token].item() for choice, token in self.choices.first.items()
+            }
 
     @property
     def next_tokens(self) -> list[int]:

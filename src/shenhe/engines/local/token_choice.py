@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import torch
 
+from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.model_runner import Scores
 from shenhe.engines.local.sequence import Sequence
 
 
 def allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
-    """List the allowed tokens behind the last pending and each draft token; None for no limit.
+    """List what the grammar allows behind the last pending and each draft token; None: no limit.
 
     Log-probabilities of choices need the whole vocabulary, and behind a draft the state of the
     grammar is unknown.
     """
     rows = 1 + len(sequence.draft)
-    if (
-        sequence.constraint is None
-        or rows > 1
-        or (sequence.prepared.request.choices and sequence.in_prefill)
-    ):
+    if sequence.constraint is None or rows > 1 or sequence.at_choice:
         return [None] * rows
     tokens = None
     with sequence.isolated():
@@ -32,16 +29,30 @@ def choose_token(sequence: Sequence, scores: Scores) -> int:
     scores = _penalized(sequence, scores)
     values, constraint = scores.values, sequence.constraint
     # The best token is nearly always allowed: only otherwise a mask is worth its time.
-    best_allowed = scores.tokens or constraint is None or constraint.allows(scores.best)
-    if sequence.sampler.greedy and best_allowed:
+    if sequence.sampler.greedy and _is_allowed(scores.best, scores, constraint):
         return scores.best
-    if constraint is not None and scores.tokens is None:
-        refused = constraint.refused_mask().to(values.device)
+    if constraint is not None:
+        refused = _refused(scores, constraint).to(values.device)
         values = values.float().masked_fill(refused, -torch.inf)
     if not sequence.sampler.greedy:
         values = sequence.sampler.add_noise(values)
     index = int(values.argmax())
     return index if scores.tokens is None else scores.tokens[index]
+
+
+def _is_allowed(token: int, scores: Scores, constraint: Constraint | None) -> bool:
+    if constraint is None:
+        return True
+    if scores.tokens is None:
+        return constraint.allows(token)
+    return constraint.leaves_shape_sound(token)
+
+
+def _refused(scores: Scores, constraint: Constraint) -> torch.Tensor:
+    """Mark the scores of tokens that may not come next. Shape: that of the scores, bool."""
+    if scores.tokens is None:
+        return constraint.refused_mask()
+    return torch.tensor([not constraint.leaves_shape_sound(token) for token in scores.tokens])
 
 
 def _penalized(sequence: Sequence, scores: Scores) -> Scores:

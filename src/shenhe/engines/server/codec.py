@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -86,7 +87,8 @@ class Codec:
 
         Raises: BadAnswerError if it is no complete answer.
         """
-        completion, request = read_completion(body), encoded.request
+        request = encoded.request
+        completion = read_completion(body, shared_opening(request.choices))
         text = self._secrets.hide(completion.text)
         for token in END_TOKENS:
             text = text.removesuffix(token)
@@ -99,7 +101,9 @@ class Codec:
             prompt_tokens=completion.prompt_tokens,
             new_tokens=completion.new_tokens,
             sizes=encoded.sizes,
-            choice_logprobs=choice_logprobs(request.choices, completion.top_tokens),
+            choice_logprobs=choice_logprobs(
+                request.choices, completion.top_tokens, completion.top_tokens_start
+            ),
             attempt=request.attempt,
         )
 
@@ -125,17 +129,30 @@ class Codec:
         return data_url(loaded.image, self._dialect.packing)
 
 
-def choice_logprobs(
-    choices: Sequence[str], top_tokens: Sequence[tuple[bytes, float]]
-) -> dict[str, float]:
-    """Compute the log-probability of each choice as the start of an answer.
+def shared_opening(choices: Sequence[str]) -> bytes:
+    """Give the bytes that all choices begin with; a mark before the word that tells them apart.
 
-    The longest of the tokens that start a choice counts. A choice without a top token is at most as
-    likely as the last of them, and gets its value.
+    >>> shared_opening(["Verdict: 通过", "Verdict: 不通过"])
+    b'Verdict: '
+    """
+    columns = takewhile(
+        lambda column: len(set(column)) == 1, zip(*map(str.encode, choices), strict=False)
+    )
+    return bytes(column[0] for column in columns)
+
+
+def choice_logprobs(
+    choices: Sequence[str], top_tokens: Sequence[tuple[bytes, float]], start: int = 0
+) -> dict[str, float]:
+    """Compute the log-probability of each choice as the opening of an answer.
+
+    The top tokens are those behind `start` bytes that all choices share. The longest of the tokens
+    that go on as a choice does counts. A choice without a top token is at most as likely as the
+    last of them, and gets its value.
     """
     best: dict[str, tuple[int, float]] = {}
     for token, logprob in top_tokens:
-        matches = [choice for choice in choices if choice.encode().startswith(token)]
+        matches = [choice for choice in choices if choice.encode()[start:].startswith(token)]
         if len(matches) == 1 and len(token) > best.get(matches[0], (0, 0.0))[0]:
             best[matches[0]] = (len(token), logprob)
     if not best:

@@ -27,13 +27,15 @@ REASONING: Final = ("reasoning_content", "reasoning")
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The answer in a body; `top_tokens` are the first token's candidates: bytes, log-prob."""
+    """The answer in a body; `top_tokens` are candidates for one of its tokens: bytes, log-prob."""
 
     text: str
     finish: FinishReason
     prompt_tokens: int
     new_tokens: int
     top_tokens: tuple[tuple[bytes, float], ...]
+    top_tokens_start: int = 0
+    """Bytes of the answer before that token."""
 
 
 def read_json(raw: bytes | str) -> object:
@@ -57,8 +59,10 @@ def read_json(raw: bytes | str) -> object:
     return value
 
 
-def read_completion(body: Body) -> Completion:
+def read_completion(body: Body, opening: bytes = b"") -> Completion:
     """Read the answer of a completion; everything else in it is optional.
+
+    The candidates are those of the token that follows an opening, or begins in it and goes on.
 
     Raises: BadAnswerError.
     """
@@ -80,12 +84,14 @@ def read_completion(body: Body) -> Completion:
         ) from error
     usage = body.get("usage")
     counts = usage if isinstance(usage, dict) else {}
+    position, start = _position_behind(body, opening)
     return Completion(
         text,
         FINISHES[name],
         _token_count(counts.get("prompt_tokens")),
         _token_count(counts.get("completion_tokens")),
-        tuple(first_top_tokens(body)),
+        tuple(top_tokens_at(body, position)),
+        start,
     )
 
 
@@ -117,13 +123,11 @@ def plain_text(content: object) -> str | None:
     return "".join(texts)
 
 
-def first_top_tokens(body: Body) -> Iterator[tuple[bytes, float]]:
-    """Yield the top tokens at the start of an answer; none unless all can be read."""
-    choice = first_choice(body)
-    logprobs = choice.get("logprobs") if choice is not None else None
-    content = logprobs.get("content") if isinstance(logprobs, dict) else None
-    first = content[0] if isinstance(content, list) and content else None
-    candidates = first.get("top_logprobs") if isinstance(first, dict) else None
+def top_tokens_at(body: Body, position: int = 0) -> Iterator[tuple[bytes, float]]:
+    """Yield the top tokens at a token of an answer; none unless all can be read."""
+    entries = _token_entries(body)
+    entry = entries[position] if position < len(entries) else None
+    candidates = entry.get("top_logprobs") if isinstance(entry, dict) else None
     if not isinstance(candidates, list):
         return
     top_tokens: dict[tuple[bytes, float], None] = {}  # a token that comes twice counts once
@@ -135,6 +139,27 @@ def first_top_tokens(body: Body) -> Iterator[tuple[bytes, float]]:
         top_tokens[token, logprob] = None
     if are_plausible(logprob for _, logprob in top_tokens):
         yield from ((token, float(logprob)) for token, logprob in top_tokens)
+
+
+def _position_behind(body: Body, opening: bytes) -> tuple[int, int]:
+    """Find the first token that is not part of an opening. Returns its position, in tokens, bytes.
+
+    An answer that has another opening leads to the token by which it differs.
+    """
+    written = b""
+    for position, entry in enumerate(_token_entries(body)):
+        token = _token_bytes(entry) if isinstance(entry, dict) else None
+        if not token or written == opening or not opening.startswith(written + token):
+            return position, len(written)
+        written += token
+    return 0, 0
+
+
+def _token_entries(body: Body) -> list[object]:
+    choice = first_choice(body)
+    logprobs = choice.get("logprobs") if choice is not None else None
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    return content if isinstance(content, list) else []
 
 
 def _message_text(message: Body) -> str:

@@ -15,8 +15,8 @@ from shenhe.engines.server.completions import (
     FINISHES,
     Body,
     first_choice,
-    first_top_tokens,
     plain_text,
+    top_tokens_at,
 )
 from shenhe.errors import UsageError, spelled
 from shenhe.formats.gbnf import to_gbnf
@@ -118,7 +118,7 @@ def _find_top_logprobs(short: Body, probe: Probe) -> int:
     """Find the largest number of top log-probabilities that the server reports; 0 for none."""
     for count in TOP_LOGPROBS:
         completion = probe(short | {"logprobs": True, "top_logprobs": count})
-        if completion is not None and any(first_top_tokens(completion)):
+        if completion is not None and any(top_tokens_at(completion)):
             return count
     return 0
 

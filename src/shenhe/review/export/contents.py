@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from shenhe.config import Missions, Prompts
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.review.index import GroupRows
 from shenhe.rows.decision_rows import Decision
 
@@ -16,7 +17,7 @@ DecidedGroups = Iterator[tuple[Decision, GroupRows | None]]
 
 
 class Prompting(NamedTuple):
-    """Missions and prompts of the run: rows to train from use the same words.
+    """Missions, prompts and formats of the run: rows to train from use the same words.
 
     Example:
         prompting = Prompting(load_missions(), load_prompts())
@@ -25,6 +26,7 @@ class Prompting(NamedTuple):
 
     missions: Missions
     prompts: Prompts
+    formats: TextFormats = PLAIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from shenhe.config import Mission, load_vocabulary
 from shenhe.errors import FormatError
 from shenhe.exports import training
 from shenhe.exports.messages import conversation_row
+from shenhe.formats import summary as summary_format
 from shenhe.formats import verdict as verdict_format
 from shenhe.formats.caption import from_grouped
 from shenhe.geometry import Size
@@ -52,9 +53,10 @@ def stage_a_rows(
             continue
         for key, image in images.items():
             if key in lines:
-                template = prompting.prompts.summary
+                template, form = prompting.prompts.summary, prompting.formats.summary
                 request = summary.request(key, locate(image), mission, template, 1)
-                yield conversation_row(request.messages, lines[key], [image])
+                answer = summary_format.write(lines[key], form)
+                yield conversation_row(request.messages, answer, [image])
 
 
 def stage_b_rows(
@@ -125,12 +127,14 @@ def _stage_b_row(
         reason = reason or model_reason
     if not reason:
         raise _UntrainableError("overruled without a comment or a fault: no reason to learn")
-    answer = verdict_format.render(Judgement(PASS if opinion.choice == PASS else FAIL, reason))
-    verdict_format.parse(answer)
+    judgement = Judgement(PASS if opinion.choice == PASS else FAIL, reason)
+    answer = verdict_format.render(judgement, prompting.formats.verdict)
+    verdict_format.parse(answer, prompting.formats.verdict)
     lines = {**model_lines, **opinion.lines}
     if not images.keys() <= lines.keys():
         raise _UntrainableError("a photo has no line")
-    messages = verdict.messages(lines, mission, prompting.prompts.verdict)
+    template, form = prompting.prompts.verdict, prompting.formats.summary
+    messages = verdict.messages(lines, mission, template, form)
     return conversation_row(messages, answer, [])
 
 

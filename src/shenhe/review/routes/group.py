@@ -119,7 +119,7 @@ def _check(
     draft, inputs = Draft.of(opinion), group.entry.inputs or ""
     if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
         return UnsavedDecision(draft, 409, changed=True)
-    if problem := _find_invalid_line(request, opinion.lines):
+    if problem := _find_invalid_line(request, site, opinion.lines):
         return UnsavedDecision(draft, 422, problem=problem)
     return find_doubt(request, opinion, site.fault_vocabulary)
 
@@ -132,11 +132,11 @@ def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
     return None
 
 
-def _find_invalid_line(request: Request, lines: Mapping[str, str]) -> str:
+def _find_invalid_line(request: Request, site: Site, lines: Mapping[str, str]) -> str:
     """Describe the first line that is no summary, in the reader's language; empty for none."""
     for key, line in lines.items():
         try:
-            summary.parse(line)
+            summary.parse_stored(line, site.prompting.formats.summary)
         except FormatError as error:
             words = load_words(read_language(request))
             sentence = words.get(f"line_{error.code}", words["line_other"])

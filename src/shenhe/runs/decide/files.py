@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.config import Missions
 from shenhe.errors import RunError
 from shenhe.files import whole_file
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
@@ -29,7 +30,7 @@ from shenhe.rows.torn import count_torn_bytes
 from shenhe.runs.decide.changes import Changes
 from shenhe.runs.decide.folder import STAGE, DecideFolder
 from shenhe.runs.decide.groups import Groups
-from shenhe.runs.decide.passes import Pass
+from shenhe.runs.decide.passes import Pass, Reading
 from shenhe.runs.decide.workers import write_all
 from shenhe.runs.deciding import MissionPolicy, policy_of_mission
 from shenhe.runs.verdict_policy import VerdictPolicy
@@ -54,18 +55,33 @@ class VerdictFile:
     options: Mapping[str, object]
     stage_a: Mapping[str, object]
 
-    def decided_options(self, policy: MissionPolicy) -> dict[str, object]:
-        """List the options of these verdicts once a policy has decided them."""
+    def decided_options(
+        self, policy: MissionPolicy, formats: TextFormats | None = None
+    ) -> dict[str, object]:
+        """List the options of these verdicts once a policy has decided them.
+
+        `formats` are those that texts are read in, if not as the rows say.
+        """
         kept = {name: self.options[name] for name in self.options.keys() - DECIDED_ANEW}
+        if formats is not None:
+            kept.pop("formats", None)
+            kept |= formats.decisive_options
         named = {"stage": STAGE, "mission": self.mission, "rows": str(self.path.absolute())}
         return {**kept, **policy.decisive_options, **named}
 
-    def fingerprint(self, policy: VerdictPolicy, missions: Missions) -> Fingerprint:
+    def reading(self, formats: TextFormats | None) -> Reading:
+        """Tell how texts are read; of several votes not all texts are known."""
+        is_one_vote = self.options.get("votes", 1) == 1
+        return Reading(formats or PLAIN, formats if is_one_vote else None)
+
+    def fingerprint(
+        self, policy: VerdictPolicy, missions: Missions, formats: TextFormats | None = None
+    ) -> Fingerprint:
         """Make the fingerprint of these verdicts once a policy has decided them."""
         configured = missions.find(self.mission)
         rules = configured.evidence if configured else None
         of_mission = policy_of_mission(policy, self.mission, rules)
-        return fingerprint_of_options(self.decided_options(of_mission), self.stage_a)
+        return fingerprint_of_options(self.decided_options(of_mission, formats), self.stage_a)
 
 
 def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
@@ -97,12 +113,14 @@ def decide_file(
     folder: DecideFolder,
     missions: Missions,
     policy: VerdictPolicy,
+    formats: TextFormats | None = None,
     reuse: ReuseIndex | None = None,
 ) -> Changes:
     """Decide a file of verdicts anew; a group has one row, in the order of the file.
 
-    `reuse` has the photos of all groups, for a policy that holds reused ones back.
-
+    Texts are read in the formats that their rows name. `formats` are those of texts of other tools,
+    and of those that could not be read: of one answer a group, not of several votes. `reuse` has
+    the photos of all groups, for a policy that holds reused ones back.
     Raises: RunError if it cannot be read, or the disk refuses what was decided.
 
         with DecideFolder(Path("anew"), Path("out")).opened(names) as folder:
@@ -110,10 +128,10 @@ def decide_file(
     """
     rows_path = folder.stage_b / file.path.name
     with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy, reuse)) as groups:
-        manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission)))
+        manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission), formats))
         counts = RunCounts()
         manifest.write(counts, "running")
-        changes = _write_passes(file, groups, rows_path)
+        changes = _write_passes(file, groups, rows_path, file.reading(formats))
         changes.count(counts)
         if count_torn_bytes(file.path):
             counts.faults.append(f"{file.path}: ends in the middle of a row, left out")
@@ -125,12 +143,12 @@ def decide_file(
     return changes
 
 
-def _write_passes(file: VerdictFile, groups: Groups, rows_path: Path) -> Changes:
+def _write_passes(file: VerdictFile, groups: Groups, rows_path: Path, reading: Reading) -> Changes:
     """Write all rows, once more where several are of one group."""
     repeats: Mapping[str, DuplicateRows] = {}
     with whole_file(rows_path) as rows, whole_file(failures_file(rows_path)) as failures:
         while True:
-            one_pass = Pass(file.path, groups, utc_now(), repeats)
+            one_pass = Pass(file.path, groups, utc_now(), repeats, reading)
             with rows.open("wb") as rows_to, failures.open("wb") as failures_to:
                 if repeats:
                     one_pass.write(rows_to, failures_to)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from shenhe.errors import RowError
+from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.row_types import Failure, Row, VerdictRow
 from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
 from shenhe.rows.keys import mission_of_file
@@ -16,11 +17,25 @@ from shenhe.rows.ledger import Json, read_lines
 from shenhe.rows.readers import read_each, read_line
 from shenhe.runs.decide.changes import Changes
 from shenhe.runs.decide.groups import Groups
-from shenhe.runs.decide.rows import decide_row, failure_of
+from shenhe.runs.decide.rows import decide_row, failure_of, read_again
 from shenhe.shards import list_shards
 
 NO_ROW: Final = "row"
 """Code of the failure of a line that is no verdict row."""
+
+
+class Reading(NamedTuple):
+    """How the texts of verdicts are read where their rows do not say it.
+
+    `foreign` are the formats of other tools' texts, `again` those in which texts that could not be
+    read are read again.
+    """
+
+    foreign: TextFormats = PLAIN
+    again: TextFormats | None = None
+
+
+AS_ROWS_SAY: Final = Reading()
 
 
 class Pass:
@@ -31,10 +46,15 @@ class Pass:
     """
 
     def __init__(
-        self, path: Path, groups: Groups, timestamp: str, repeats: Mapping[str, DuplicateRows]
+        self,
+        path: Path,
+        groups: Groups,
+        timestamp: str,
+        repeats: Mapping[str, DuplicateRows],
+        reading: Reading = AS_ROWS_SAY,
     ) -> None:
         self._path, self._groups, self._repeats = path, groups, repeats
-        self._timestamp = timestamp
+        self._timestamp, self._reading = timestamp, reading
         self.changes, self.finder = Changes(), DuplicateFinder()
 
     def write(
@@ -45,7 +65,7 @@ class Pass:
         Raises: RunError if rows cannot be read.
         """
         written: set[str] = set()
-        for row in _read_verdicts(self._path, start, stop):
+        for row in _read_verdicts(self._path, start, stop, self._reading.foreign):
             if isinstance(row, RowError):
                 failures.write(_line(self._failure_of_line(row)))
                 self.changes.failed += 1
@@ -67,6 +87,8 @@ class Pass:
         return self.finder.find(lambda: read_each(self._path, VerdictRow), _hash_statement)
 
     def _decide(self, row: VerdictRow) -> VerdictRow:
+        if self._reading.again is not None:
+            row = read_again(row, self._reading.again)
         lines, policy = self._groups.lines(row), self._groups.policy(row.mission)
         self.changes.with_lines += lines.is_listed
         repeats = self._repeats.get(row.key)
@@ -88,7 +110,7 @@ class Pass:
 
 
 def _read_verdicts(
-    rows_path: Path, start: int, stop: int | None
+    rows_path: Path, start: int, stop: int | None, formats: TextFormats
 ) -> Iterator[VerdictRow | RowError]:
     """Yield the rows of the lines from `start` up to `stop`, and the errors of those that are none.
 
@@ -98,7 +120,7 @@ def _read_verdicts(
     for path, number, line in islice(lines, start, stop):
         try:
             if not line.isspace():
-                yield read_line(path, number, line, VerdictRow)
+                yield read_line(path, number, line, VerdictRow, formats)
         except RowError as error:
             yield error
 

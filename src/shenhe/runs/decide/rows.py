@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from shenhe.errors import FormatError
 from shenhe.formats import verdict
+from shenhe.formats.text_formats import TextFormats
 from shenhe.row_types import Evidence, Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
+from shenhe.rows.row_formats import formats_meta, verdict_format_of
 from shenhe.rows.statements import Statement, codes_of, split_reason, statement_of
 from shenhe.rows.verdict_inputs import describe_missing_lines
 from shenhe.runs.deciding import (
@@ -21,7 +24,7 @@ from shenhe.runs.deciding import (
     left_out_doubts,
     sorted_doubts,
 )
-from shenhe.values import CONTRADICTION, DUPLICATE_GROUP, LEFT_OUT, PASS, Judgement
+from shenhe.values import CONTRADICTION, DUPLICATE_GROUP, FORMAT, LEFT_OUT, PASS, Judgement
 
 NO_LINES = "没有一行, 无法核对"
 OTHER_LINES = "判定之后各行已改变"
@@ -66,7 +69,8 @@ def decide_row(
         "extra": _extra(row, lines, held=bool(doubts)),
     }
     if doubts:
-        fields |= {"verdict": None, "status": "undecided", "raw": row.raw or _render(statement)}
+        raw = row.raw or _render(row, statement)
+        fields |= {"verdict": None, "status": "undecided", "raw": raw}
         fields["reason"] = f"{doubts[0].code}: {describe_doubts(doubts)}"
         meta["why"] = codes_of_doubts(doubts)
     elif statement.ruling is None:
@@ -79,6 +83,31 @@ def decide_row(
     if lines.summary and row.label is None:
         fields["label"] = lines.summary.label
     return row.model_copy(update=fields)
+
+
+def read_again(row: VerdictRow, formats: TextFormats) -> VerdictRow:
+    """Read the text of a row in other formats, if nothing but its format kept it from being read.
+
+    Its scores were those of other openings, and are not known.
+    """
+    answer = row.meta.answers.get("verdict")
+    is_whole = answer is None or answer.finish_reason == "stop"
+    if codes_of(row) != [FORMAT] or not is_whole:
+        return row
+    try:
+        judgement = verdict.parse(row.raw, formats.verdict)
+    except FormatError:
+        return row
+    meta: dict[str, object] = {"formats": formats_meta(formats), "ruling": judgement.verdict}
+    return row.model_copy(
+        update={
+            "verdict": judgement.verdict,
+            "reason": judgement.reason,
+            "p_pass": None,
+            "status": "decided",
+            "meta": row.meta.model_copy(update={**meta, "why": [], "log_odds": None}),
+        }
+    )
 
 
 def _doubt(
@@ -159,8 +188,9 @@ def _former_doubts(row: VerdictRow, kept: Sequence[str]) -> list[Doubt]:
     return [Doubt(code, "" if index else message) for index, code in enumerate(codes)]
 
 
-def _render(statement: Statement) -> str:
+def _render(row: VerdictRow, statement: Statement) -> str:
     """Write what a tool said that gave no text, which the reason of the row makes room for."""
-    if statement.ruling is None:
+    form = verdict_format_of(row.meta.formats)
+    if statement.ruling is None or form is None:
         return ""
-    return verdict.render(Judgement(statement.ruling, statement.reason))
+    return verdict.render(Judgement(statement.ruling, statement.reason), form)
