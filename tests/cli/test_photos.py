@@ -8,14 +8,23 @@ from typing import Any
 
 import pytest
 from openpyxl import load_workbook
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from shenhe.cli.main import exit_code
+from tests.photos import test_facts
 from tests.photos.exif_blocks import exif_block
-from tests.photos.test_facts import scene
 
 MISSION = "挡风板安装检查"
 ORDER = "QC-20230222-0000297"
+
+
+def scene(seed: int) -> Image.Image:
+    """A scene with fine lines, as of cables and vents: a sharp photo has such."""
+    image = test_facts.scene(seed)
+    draw = ImageDraw.Draw(image)
+    for x in range(0, image.width, 16):
+        draw.line((x, 0, x, image.height), fill=(20, 20, 20), width=2)
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +46,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put("QC-4", "a.jpg", scene(5))
     (passed / "QC-4" / "b.jpg").write_bytes(b"no photo")
     (passed / "QC-4" / "c.pdf").write_bytes(b"%PDF-1.7")
-    (root / MISSION / "通过了" / "QC-5").mkdir(parents=True)
-    scene(6).save(root / MISSION / "通过了" / "QC-5" / "1.jpg")
+    (root / MISSION / "审核已过" / "QC-5").mkdir(parents=True)
+    scene(6).save(root / MISSION / "审核已过" / "QC-5" / "1.jpg")
     return root
 
 
