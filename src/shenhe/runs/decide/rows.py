@@ -24,7 +24,7 @@ from shenhe.runs.deciding import (
     left_out_doubts,
     sorted_doubts,
 )
-from shenhe.values import CONTRADICTION, DUPLICATE_GROUP, FORMAT, LEFT_OUT, PASS, Judgement
+from shenhe.values import CONTRADICTION, DUPLICATE_GROUP, FAIL, FORMAT, LEFT_OUT, PASS, Judgement
 
 NO_LINES = "没有一行, 无法核对"
 OTHER_LINES = "判定之后各行已改变"
@@ -130,7 +130,9 @@ def _doubt(
         return nothing, sorted_doubts([Doubt(code, problem) for code in row.meta.why])
     if statement.ruling is not None:
         doubts = _doubts_of_lines(row, statement, lines, policy)
-        return statement, sorted_doubts([*doubts, *policy.doubts(statement, evidence.items)])
+        form = verdict_format_of(row.meta.formats)
+        doubts += policy.doubts(statement, evidence.items, form.fail_word if form else FAIL)
+        return statement, sorted_doubts(doubts)
     if row.verdict is not None:
         return statement, [Doubt(CONTRADICTION, f"verdict 写{row.verdict}, raw 写的却不是")]
     return statement, []
