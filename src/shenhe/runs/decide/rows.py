@@ -14,7 +14,7 @@ from shenhe.row_types import Evidence, Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.row_formats import formats_meta, verdict_format_of
 from shenhe.rows.statements import Statement, codes_of, split_reason, statement_of
-from shenhe.rows.verdict_inputs import describe_missing_lines
+from shenhe.rows.verdict_inputs import describe_missing_lines, describe_no_summaries
 from shenhe.runs.deciding import (
     Doubt,
     MissionPolicy,
@@ -176,6 +176,8 @@ def _doubts_of_lines(
     summary, doubts = lines.summary, list[Doubt]()
     if gap := describe_missing_lines(len(summary.images), summary.per_image):
         doubts.append(incomplete_doubt(gap))
+    elif statement.ruling == PASS and not summary.meta.checkpoint:
+        doubts += [incomplete_doubt(told) for told in describe_no_summaries(summary.per_image)]
     if row.meta.inputs_hash not in (None, lines.inputs_hash):
         doubts.append(incomplete_doubt(OTHER_LINES))
     left_out = summary.meta.left_out or row.meta.left_out
