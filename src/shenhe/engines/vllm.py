@@ -241,6 +241,8 @@ class VllmEngine:
         """
         tokens = first_tokens(choices, self._tokenizer)
         values = {token: getattr(entry, "logprob", None) for token, entry in top.items()}
+        # What the grammar refuses is listed too where it allows few tokens.
+        values = {token: value for token, value in values.items() if value != -math.inf}
         if not tokens or not are_plausible(values.values()):
             return {}
         logprobs = {token: float(value) for token, value in values.items() if is_logprob(value)}
