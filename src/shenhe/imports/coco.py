@@ -128,7 +128,7 @@ def _shape(entry: Fields, number: int, lost: Counter[str]) -> Shape:
         return line(pairs_of(entry["polyline"], name))
     parts = entry.get("segmentation")
     if isinstance(parts, list) and len(parts) == 1:
-        return polygon(pairs_of(parts[0], name))
+        return polygon(pairs_of(parts[0], name), lost)
     several = isinstance(parts, list) and bool(parts)
     lost["outlines of several parts: kept as their boxes"] += several
     lost["masks: kept as their boxes"] += isinstance(parts, dict)
