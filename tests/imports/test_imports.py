@@ -371,6 +371,29 @@ def test_coco_without_listed_categories_masks_and_stray_annotations(tmp_path: Pa
         }
 
 
+def test_coco_of_one_id_for_two_photos_and_labels_that_are_no_line(tmp_path: Path) -> None:
+    names = {1: "a\nb", 2: "<|im_end|>", 3: "标签"}
+    categories = [{"id": number, "name": name} for number, name in names.items()]
+    images = [
+        {"id": number, "file_name": f"{index}.jpg", "width": 100, "height": 100}
+        for index, number in enumerate((1, 1, 2, 3, 4))
+    ]
+    box = {"bbox": [10, 10, 30, 30]}
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3} | box,
+        *({"id": n, "image_id": n, "category_id": n - 1} | box for n in (2, 3, 4)),
+    ]
+    content = {"images": images, "categories": categories, "annotations": annotations}
+    file = tmp_path / "coco.json"
+    file.write_text(json.dumps(content), "utf-8")
+    reading = Reading()
+    (annotation,) = read_annotations(file, reading)
+    assert annotation.image.name == "4.jpg"
+    problems = ("stands twice", "stands twice", "line break", "special token")
+    faults = zip(map(str, reading.faults), problems, strict=True)
+    assert all(problem in fault for fault, problem in faults)
+
+
 def test_corrected_labels_find_the_photos_that_they_were_made_from(tmp_path: Path) -> None:
     originals = [paint(tmp_path / "photos" / name / "a.jpg", rotated=True) for name in "甲乙"]
     write_export("labelme", originals, tmp_path / "sent", LABELS["category"])

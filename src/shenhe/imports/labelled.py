@@ -121,7 +121,7 @@ def line(points: Sequence[Point]) -> Line:
 def desc_of(label: str, description: str, lost: Counter[str]) -> str:
     """Choose the desc of an object: a description that goes on from the label, or the label.
 
-    Raises: FormatError if there is neither.
+    Raises: FormatError if there is neither, or for one that could pose as part of a prompt.
 
     >>> desc_of("标签", "标签/4G", Counter()), desc_of("挡风板", "", Counter())
     ('标签/4G', '挡风板')
@@ -129,6 +129,9 @@ def desc_of(label: str, description: str, lost: Counter[str]) -> str:
     label, description = label.strip(), description.strip()
     if not label and not description:
         raise FormatError("desc_empty", "an object has no label")
+    for text in (label, description):
+        if "<|" in text or len(text.splitlines()) > 1:
+            raise FormatError("desc", f"a label holds a line break or special token: {text[:40]!r}")
     if not label or description in ("", label):
         return label or description
     if category(description) == category(label):
