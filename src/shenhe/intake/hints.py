@@ -33,13 +33,13 @@ MAX_ASCENT: Final = 4
 def describe_label_folder(folder: Location, name: str, label: str, *, inside: bool = False) -> str:
     """Describe a folder that is probably a misspelled label folder, or one inside of another."""
     count = sum(entry.is_folder for entry in _scan(folder / name))
-    folders = f"{count} folder" + ("s" if count != 1 else "")
+    folders = f"Its {count} folder" + ("s are" if count != 1 else " is") if count else "It is"
     if inside:
         problem = f"{folder / name}: a label folder in a label folder?"
-        return f"{problem} Its {folders} are not looked at: move them one level up"
+        return f"{problem} {folders} not looked at: move what it holds one level up"
     problem = f"{folder / name}: a label folder in another spelling?"
     remedy = f"rename it to {label}, or name it in a {spelled('label_folders', 'FILE')}"
-    return f"{problem} Its {folders} are not looked at: {remedy}"
+    return f"{problem} {folders} not looked at: {remedy}"
 
 
 def describe_outer_space(folder: Location, name: str, meaning: str) -> str:
