@@ -58,7 +58,7 @@ def test_rows(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     flags = {
         row["group_id"]: {photo["name"]: photo["flags"] for photo in row["photos"]} for row in rows
     }
-    assert flags.pop(None) == {}
+    assert flags.pop("QC-5") == {}
     assert flags == {
         "QC-2": {"a.jpg": ["reused"], "b.jpg": ["near_duplicate"]},
         "QC-3": {"a.jpg": ["near_duplicate"]},
@@ -69,9 +69,11 @@ def test_rows(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [use["group_id"] for use in by_group["QC-2"]["reused"]] == [ORDER, "QC-3"]
     assert by_group["QC-4"]["left_out"] == [{"path": "c.pdf", "kind": "PDF"}]
     assert by_group["QC-4"]["photos"][1]["code"] == "not_a_photo"
-    assert "a label folder in another spelling?" in by_group[None]["problem"]
+    assert "a label folder in another spelling?" in by_group["QC-5"]["problem"]
+    assert by_group["QC-5"]["label_meant"] == "审核通过"
+    assert by_group["QC-5"]["folder"].endswith("审核已过/QC-5")
     told = capsys.readouterr().err
-    assert "photos: 4 groups, 8 photos" in told
+    assert "photos: 5 groups, 8 photos" in told
     assert "别的工单用过 used in another group: 2 photos" in told
 
 

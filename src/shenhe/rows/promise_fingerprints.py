@@ -96,7 +96,9 @@ def find_rows(folder: Path, mission: str) -> Path | None:
     if path.is_file():
         return path
     for path in list_rows_files(folder):
-        if name in map(normalize_name, (mission_of_file(path), str(first_row(path).get("mission")))):
+        if name in map(
+            normalize_name, (mission_of_file(path), str(first_row(path).get("mission")))
+        ):
             return path
     return None
 
