@@ -139,3 +139,10 @@ reason = "只见标签"
     taught = load_teaching(path, None, missions, load_formats("keyed"))
     assert taught.summaries[name][0].answer == '{"图片_1": "标签/可以识别×2"}'
     assert taught.verdicts[name][0].lines == "图片_1: 标签/可以识别×2"
+
+
+def test_an_unknown_key_is_told_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "house.toml"
+    path.write_text("schema = 1\n[caption]\nphoto_key = true\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"house\.toml: caption\.photo_key: no such key here$"):
+        load_formats(str(path))

@@ -439,3 +439,9 @@ def test_photos_are_found_below_two_folders_and_nowhere_else(tmp_path: Path) -> 
     with pytest.raises(FormatError, match="lies elsewhere"):
         finder.find([str(tmp_path / "else" / "3.jpg")])
     assert finder.find(["unknown.jpg"]) == labels / "unknown.jpg"
+
+
+def test_a_folder_of_training_rows_names_its_file(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text("{}")
+    with pytest.raises(IntakeError, match=r"read from their file: name .*train\.jsonl$"):
+        recognise(tmp_path)
