@@ -59,6 +59,20 @@ def test_judge_reads_what_it_can_and_lists_the_rest(
     ]
 
 
+def test_lines_in_another_format_are_told_before_they_are_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrapped = {key: json.dumps({key: line}, ensure_ascii=False) for key, line in LINES.items()}
+    rows = [{"group_id": number, "per_image": wrapped} for number in range(3)]
+    stage_a = _write(tmp_path / f"{MISSION}.jsonl", *rows)
+    command = ["judge", "--model", "demo", "--stage-a", str(stage_a), "--dry-run"]
+    command += ["--output-dir", str(tmp_path / "out")]
+    assert exit_code(command) == 0
+    assert "6 of 6 lines are of the format keyed: --formats keyed" in capsys.readouterr().err
+    assert exit_code([*command, "--formats", "keyed"]) == 0
+    assert "warning" not in capsys.readouterr().err
+
+
 BAD_FILES: dict[str, tuple[list[object], str]] = {
     "no row at all": (["no row", []], "rows.jsonl: holds no row that can be judged"),
     "no mission": ([{"group_id": 1, "per_image": LINES}], "has no 'mission', and its file is not"),

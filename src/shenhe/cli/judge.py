@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +25,9 @@ from shenhe.cli.work import (
     tell_choice,
     verdict_policy,
 )
-from shenhe.errors import RunError, spelled
+from shenhe.errors import RowError, RunError, spelled
 from shenhe.options import Count, option, option_class, section
+from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
     from shenhe.config import Missions, Template
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
     from shenhe.intake import GroupChoice
     from shenhe.runs import RunOptions, VerdictPolicy
     from shenhe.runs.stage_a_source import StageASource
+
+ROWS_LOOKED_AT = 20
+"""Rows of a file in which another format of lines is looked for."""
 
 
 @option_class
@@ -64,6 +71,8 @@ def judge(options: JudgeOptions) -> int:
     choice = choice_of(options.choice, load.seed)
     sources = _find_sources(options.stage_a, missions)
     teaching = teaching_of(options.teaching, missions, formats)
+    for source in sources:
+        _tell_other_formats(source, formats)
     if choice.decisive_options:
         chosen = [choose_verdicts(source, choice) for source in sources]
         tell_choice(choice, chosen, (mission.name for mission in missions), options.stage_a)
@@ -100,6 +109,23 @@ def _find_sources(stage_a: Path, missions: Missions) -> list[StageASource]:
         named = spelled("stage_a", stage_a)
         raise RunError(f"{named}: empty; `shenhe summarize` writes rows there")
     return sources
+
+
+def _tell_other_formats(source: StageASource, formats: TextFormats) -> None:
+    """Warn of lines in another format: their wrapper would be judged with them."""
+    from shenhe.config import formats_by_hash
+    from shenhe.formats.recognition import recognize
+    from shenhe.row_types import SummaryRow
+    from shenhe.rows.readers import read_each
+
+    texts: list[str] = []
+    for keyed in islice(read_each(source.path, SummaryRow), ROWS_LOOKED_AT):
+        with suppress(RowError):  # a line that is no row is told by the run
+            texts += [] if isinstance(keyed, RowError) else keyed.parse().per_image.values()
+    fit = recognize("summary", texts, (formats, *formats_by_hash().values()))
+    if fit is not None and fit.formats != formats:
+        problem = f"{source.path}: {fit.describe('lines')}: {spelled('formats', fit.formats.name)}"
+        show(on_one_line(f"shenhe: warning: {problem}"), file=sys.stderr)
 
 
 def _print_plans(
