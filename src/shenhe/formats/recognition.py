@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
@@ -9,6 +10,7 @@ from shenhe.errors import FormatError
 from shenhe.formats import summary, verdict
 from shenhe.formats.text_formats import TextFormats
 
+_NUMBER: Final = re.compile(r"[0-9]{1,4}")
 AnswerKind = Literal["summary", "verdict"]
 
 
@@ -55,7 +57,8 @@ def _is_summary(text: str, formats: TextFormats) -> bool:
     form = formats.summary
     if form.wrapper == "line" and summary.looks_like_json(text):
         return False
-    return _is_read(lambda: summary.parse(text, form))
+    number = _NUMBER.search(text)  # a wrapper may name the photo by its number in the group
+    return _is_read(lambda: summary.parse(text, form, int(number[0]) if number else 1))
 
 
 def _is_verdict(text: str, formats: TextFormats) -> bool:
