@@ -9,10 +9,10 @@
 set -euo pipefail
 
 NAMES="checkpoint model model_path adapters adapter input_dir data_root data_dir output_dir mission
-    batch_size max_new_tokens max_pixels temperature top_p sample_seed seed limit exclude dtype attn_impl
+    batch_size batch_size_per_rank max_new_tokens max_pixels temperature top_p sample_seed seed limit exclude dtype attn_impl
     rep_penalty repetition_penalty gpu gpus cuda device pass_group_number fail_group_number debug
     dataset no_mission prompt_profile add_gt_fail_reason postprocess
-    verify_inputs log_level sharding_mode keep_intermediate_outputs"
+    verify_inputs log_level sharding_mode keep_intermediate_outputs conda_env"
 UPPER="CHECKPOINT MODEL MODEL_PATH ADAPTERS INPUT_DIR DATA_ROOT DATA_DIR OUTPUT_DIR MISSION BATCH_SIZE
     MAX_NEW_TOKENS TEMPERATURE TOP_P SEED GPU GPUS"
 
@@ -21,7 +21,8 @@ fail() {
     exit 2
 }
 
-# The option that a variable stands for; "told": it is said that it does nothing, "": it changes nothing.
+# The option that a variable stands for. "refused": it asks for work that is not done here, "told": it
+# is said that it does nothing, "": it changes nothing.
 option_of() {
     case $1 in
         checkpoint | model | model_path) echo model ;;
@@ -30,8 +31,10 @@ option_of() {
         gpu | gpus | cuda | device) echo gpu ;;
         seed | sample_seed) echo seed ;;
         rep_penalty | repetition_penalty) echo repetition-penalty ;;
-        dataset | no_mission | prompt_profile | add_gt_fail_reason | postprocess) echo told ;;
-        verify_inputs | log_level | sharding_mode | keep_intermediate_outputs) echo "" ;;
+        batch_size | batch_size_per_rank) echo batch-size ;;
+        dataset | no_mission | prompt_profile) echo told ;;
+        add_gt_fail_reason | postprocess) echo refused ;;
+        verify_inputs | log_level | sharding_mode | keep_intermediate_outputs | conda_env) echo "" ;;
         *) echo "${1//_/-}" ;;
     esac
 }
@@ -43,6 +46,10 @@ take() { # NAME VALUE
     local option variable of_round
     option=$(option_of "$1")
     [[ -n $2 && -n $option ]] || return 0
+    if [[ $option == refused ]]; then
+        [[ $2 == false ]] || fail "$1=$2 is not done here: leave it out"
+        return 0
+    fi
     if [[ $option == told ]]; then
         [[ $2 == false ]] || echo "stage_a_infer.sh: warning: $1 does nothing here" >&2
         return 0
@@ -79,6 +86,12 @@ arguments=()
 add() { # OPTION VALUE, unless the command line has the option
     [[ -z $2 ]] || is_given "$1" || arguments+=("--$1" "$2")
 }
+# Older launchers take the mission's own folder for the one above it, too.
+root=${value_data_root:-} mission=${value_mission:-}
+root=${root%/}
+if [[ -n $mission && $root == */"$mission" ]]; then
+    value_data_root=${root%/*}
+fi
 missing=""
 for option in model data-root mission output-dir; do
     variable=value_${option//-/_}
@@ -108,6 +121,10 @@ if [[ $gpu == cpu ]]; then
     add device cpu
 elif [[ -n $gpu && $gpu != cuda ]]; then
     [[ $gpu =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "gpu=$gpu is no number of a GPU, or numbers joined by commas"
-    is_given device || export CUDA_VISIBLE_DEVICES=$gpu
+    if [[ $gpu == *,* ]]; then
+        is_given device || add devices "$gpu"
+    else
+        is_given device || is_given devices || export CUDA_VISIBLE_DEVICES=$gpu
+    fi
 fi
 exec shenhe summarize ${arguments[@]+"${arguments[@]}"} "$@"

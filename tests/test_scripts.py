@@ -89,8 +89,8 @@ def test_options_win_over_variables(told: Path) -> None:
     behind = ["seed=3", "input_dir=d", "mission=a=b", "output_dir=o", "cuda=0,1"]
     done = _launch(told, [*behind, "--batch_size=9", "--data_root", "x=y"], variables)
     assert _words(done) == [
-        *("gpu=0,1", "summarize", "--model", "lower", "--mission", "a=b", "--output-dir", "o"),
-        *("--seed", "3", "--batch_size=9", "--data_root", "x=y"),
+        *("gpu=", "summarize", "--model", "lower", "--mission", "a=b", "--output-dir", "o"),
+        *("--seed", "3", "--devices", "0,1", "--batch_size=9", "--data_root", "x=y"),
     ]
 
 
@@ -100,6 +100,12 @@ def test_options_win_over_variables(told: Path) -> None:
         (["gpu=cpu"], "", ["--device", "cpu"]),
         (["device=cuda:3"], "3", []),
         (["gpus=0", "--device", "cpu"], "", ["--device", "cpu"]),
+        (
+            ["gpus=0,1,2,3", "rep_penalty=1.05"],
+            "",
+            ["--repetition-penalty", "1.05", "--devices", "0,1,2,3"],
+        ),
+        (["gpus=0,1", "--devices", "2,3"], "", ["--devices", "2,3"]),
         (["verify_inputs=true", "sharding_mode=per_group", "debug=true"], "", ["--debug"]),
         (
             ["pass_group_number=200", "fail_group_number=050", "sample_seed=42"],
@@ -116,6 +122,16 @@ def test_what_variables_stand_for(
     assert passed_on[9:] == options
 
 
+def test_the_folder_of_a_mission_means_the_one_above_it(told: Path) -> None:
+    words = [
+        "checkpoint=c",
+        "input_dir=/a/挡风板安装检查/",
+        "mission=挡风板安装检查",
+        "output_dir=o",
+    ]
+    assert _words(_launch(told, words))[4:6] == ["--data-root", "/a"]
+
+
 def test_a_variable_without_a_meaning_is_named(told: Path) -> None:
     done = _launch(told, [*WHOLE, "no_mission=true", "postprocess=false"])
     assert done.stderr == "stage_a_infer.sh: warning: no_mission does nothing here\n"
@@ -129,6 +145,7 @@ def test_a_variable_without_a_meaning_is_named(told: Path) -> None:
         ([*WHOLE[:3], "--output=o"], "missing: --output-dir"),
         ([*WHOLE, "misson=m"], "unknown variable misson; known: checkpoint model"),
         ([*WHOLE, "model=other"], "model=other and c stand for one thing: give one of them"),
+        ([*WHOLE, "postprocess=true"], "postprocess=true is not done here: leave it out"),
         ([*WHOLE, "gpu=first"], "gpu=first is no number of a GPU"),
         ([*WHOLE, "pass_group_number=5"], "are two whole numbers, or neither is given"),
     ],

@@ -95,7 +95,8 @@ def test_a_line_of_the_table(
     if answers:
         rows = (folder / "answers.jsonl").read_text(encoding="utf-8").splitlines()
         assert len(rows) == 2  # the second command went on with the rows of the first
-        assert json.loads(rows[0])["messages"][0] == {"role": "system", "content": "你是质检员"}
+        manifest = json.loads((folder / "answers.manifest.json").read_text(encoding="utf-8"))
+        assert manifest["options"]["system"] == "你是质检员"
         assert "none.jpeg: no such file" in (folder / "answers.failures.jsonl").read_text("utf-8")
 
 

@@ -62,6 +62,8 @@ WHOLE = {
     "verify": "nosuch",
     "doctor": "--model nosuch --engine vllm",
     "convert": "missing --format coco --output out",
+    "requests": "missing --stage judge --model m --output out/r.jsonl",
+    "answers": "missing --requests missing.jsonl --output-dir out",
     "evaluate captions": "--predictions missing --truth missing",
     "evaluate verdicts": "missing",
     "evaluate evidence": "missing",

@@ -23,8 +23,8 @@ class Obedient:
     """Does what a request says, and answers with its process's id; keeps a batch of requests.
 
     `kill` kills the process, `crash` is a crash of native code, `memory` an error of torch,
-    `broken` one of the checkpoint; `once ... FILE` does so if FILE is not there. A question for a
-    language is answered by one.
+    `broken` one of the checkpoint; `once ... FILE` does so if FILE is not there, `wait` waits for
+    one. A question for a language is answered by one.
     """
 
     fingerprint = "obedient"
@@ -68,6 +68,9 @@ class Obedient:
                 raise ItemError("missing", "no such photo")
             case "warn":
                 warnings.warn("an adapter without effect", stacklevel=1)
+            case "wait":
+                while not Path(words[1]).exists():
+                    time.sleep(0.01)
             case "slow":
                 time.sleep(0.005)
         return Answer(request.key, text, "stop", 1, 1, attempt=request.attempt)

@@ -15,13 +15,15 @@ from pathlib import Path
 from shenhe.engines.devices import DevicesEngine
 from shenhe.messages import Answer, Request
 from shenhe.runs.run import OutputSpec, RunOptions, run
-from tests.engines.device_engines import ask, over
+from tests.engines.device_engines import BATCH_SIZE, ask, over
 from tests.runs.text_stage import LanguageWork, Texts
 
 
 def texts_of(rows: Path) -> dict[str, str]:
-    """Questions for rows, each of 5 ms; the last one kills its worker once."""
-    texts = {f"g{number}": "slow" for number in range(400)}
+    """Questions for rows: after some, all workers wait for a file; the last kills a worker once."""
+    texts = {f"g{number}": "slow" for number in range(60)}
+    texts |= {f"w{number}": f"wait {rows.with_name('go')}" for number in range(4 * BATCH_SIZE)}
+    texts |= {f"h{number}": "slow" for number in range(60)}
     return texts | {"z": f"once kill {rows.with_name('killed')}"}
 
 

@@ -188,7 +188,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(
     assert len(results) == 60
     assert engine.workers_died == died + 1
     assert "cpu: the worker died (killed by SIGKILL)" in caplog.text
-    assert len(_pids(_results(engine, requests))) == 2
+    assert _come_true(lambda: len(_pids(_results(engine, requests))) == 2)
 
 
 @pytest.mark.parametrize("command", ["kill", "crash", "memory"])
@@ -300,6 +300,7 @@ def test_a_killed_run_goes_on_where_it_was(engine: DevicesEngine, tmp_path: Path
     first.wait()
     before = rows.read_bytes().rpartition(b"\n")[0].splitlines()
     assert len(before) < len(texts_of(rows))
+    (tmp_path / "go").touch()
     write_rows(engine, rows)
     written = rows.read_bytes().splitlines()
     assert written[: len(before)] == before

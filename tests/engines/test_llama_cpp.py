@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,24 @@ def test_it_answers_as_the_local_engine_does(
         assert answer.finish_reason == "stop"
         assert _p_pass(answer) == pytest.approx(_p_pass(expected[key]), abs=1e-3)
     assert answers["both"].choice_logprobs.keys() == {PASS, FAIL}
+
+
+def test_its_repetition_penalty_is_that_of_the_local_engine(
+    make: Make, served: Served, engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    penalized = LocalEngine(replace(engine.spec, repetition_penalty=4.0))
+    server = make(served.url, MODEL, repetition_penalty=4.0)
+    requests = [
+        *(_line(photo, str(n)) for n, photo in enumerate(demo_photos[:2])),
+        verdict.request("both", LINES, MISSION, PROMPTS.verdict),
+    ]
+    expected, answers = _answers(penalized, requests), _answers(server, requests)
+    for key, answer in answers.items():
+        assert answer.text == expected[key].text
+        assert _p_pass(answer) == pytest.approx(_p_pass(expected[key]), abs=1e-3)
+    (plain,) = engine.answer(requests[:1])
+    assert isinstance(plain, Answer)
+    assert plain.text != answers["0"].text
 
 
 def _p_pass(answer: Answer) -> float | None:

@@ -152,7 +152,7 @@ def test_it_decides_rows_where_there_is_one() -> None:
     [
         ("vllm", {"repetition_penalty": PENALTY}, True),
         ("sglang", {"repetition_penalty": PENALTY}, False),
-        ("llamacpp", {"repeat_penalty": PENALTY, "repeat_last_n": -1}, True),
+        ("llamacpp", {"repeat_penalty": PENALTY, "repeat_last_n": 65_536}, True),
     ],
 )
 def test_a_server_is_asked_in_its_own_words(

@@ -7,6 +7,7 @@ import io
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -23,7 +24,7 @@ from shenhe.engines.server import ServerEngine
 from shenhe.engines.server.codec import choice_logprobs, shared_opening
 from shenhe.engines.server.completions import read_completion
 from shenhe.errors import EngineError, UsageError
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Answer, Grammar, Request, RequestFailed
 from shenhe.photos import PixelBudget
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import FAIL, PASS
@@ -116,6 +117,17 @@ def test_the_server_gets_the_pixels_of_the_model(
     assert isinstance(answer, Answer)
     assert answer.sizes[0].resized_wh == sent_photo.size
     assert re.fullmatch(sent["structured_outputs"]["regex"], answer.text)
+
+
+def test_a_grammar_that_llama_cpp_cannot_hold_stops_the_run(make: Make) -> None:
+    request = verdict.request("k", {"图片_1": "螺丝"}, MISSION, PROMPTS.verdict, 64)
+    grammar = Grammar("verdict", "start: /(?!a)b/\n", "(?!a)b")
+    with scripted("--form", "grammar") as server, pytest.raises(UsageError) as caught:
+        list(make(server).answer([replace(request, grammar=grammar)]))
+    assert str(caught.value) == (
+        "llama.cpp's grammars cannot say this: a group of this kind, in '(?!a)b';"
+        " --no-constrain goes without"
+    )
 
 
 def test_photos_may_travel_as_png(make: Make, served: Served, demo_photos: list[Path]) -> None:

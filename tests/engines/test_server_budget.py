@@ -13,6 +13,8 @@ import shenhe
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.checkpoints.processor import read_processor
 from shenhe.config import load_missions, load_prompts
+from shenhe.doctor.served import check_server
+from shenhe.doctor.subject import Subject
 from shenhe.engines.server import ServerEngine
 from shenhe.errors import CheckpointError, EngineError, OptionError, OptionsChangedError
 from shenhe.geometry import Size
@@ -22,7 +24,7 @@ from shenhe.photos import PixelBudget
 from shenhe.rows.manifest import read_manifest
 from shenhe.runs import RunOptions, run_captions
 from shenhe.stages import summary, verdict
-from tests.servers.specs import server_engines
+from tests.servers.specs import server_engines, server_spec
 from tests.servers.starting import Served, scripted
 
 MISSION = load_missions().get("挡风板安装检查")
@@ -223,3 +225,24 @@ def test_a_manifest_holds_the_budget_and_a_run_goes_on_with_no_other(
     del content["options"]["pixel_budget"], content["options"]["pixel_budget_from"]
     path.write_text(json.dumps(content), encoding="utf-8")
     run()
+
+
+def test_doctor_says_the_budget_and_who_told_it(served: Served) -> None:
+    def told(url: str, **options: object) -> list[tuple[str, str]]:
+        spec = server_spec(url, "scripted", **options)
+        subject = Subject(spec, PROMPTS, load_missions(), (), 64, load=False)
+        return [
+            (finding.level, f"{finding.message}|{finding.remedy}")
+            for finding in check_server(subject)
+            if "photos" in finding.message
+        ]
+
+    expected = "photos are resized to 4,096 to 81,920 pixels: --processor demo|"
+    assert told(served.url, processor="demo") == [("ok", expected)]
+    ((level, line),) = told(served.url)
+    assert level == "warning"
+    assert "plausible and wrong|name the checkpoint's folder by --processor DIR" in line
+    told_elsewhere = '{"modalities": {"vision": false}}'
+    with scripted("--owner", "llamacpp", "--told", told_elsewhere) as server:
+        ((level, line),) = told(server.url, processor="demo")
+    assert (level, line.partition("|")[0]) == ("error", "llama.cpp takes no photos")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
+from shenhe.checkpoints.inspect import find_checkpoint
 from shenhe.engines.base import Engine, EngineSpec
 from shenhe.engines.options import VllmOptions
 from shenhe.messages import Answer, Message, Request, RequestFailed
+from shenhe.values import FAIL, PASS
 
 TEXT = "通过\n理由: 图片_1中"
+TOP: dict[int, float] = {}
+"""The log-probabilities of the first token, as vLLM lists them."""
 
 
 class Scheduler:
@@ -26,7 +32,10 @@ class Scheduler:
         if "too long" in prompt["prompt"]:
             raise ValueError("The decoder prompt is longer than the maximum model length")
         reason = next(r for r in ("stop", "abort", "error", "length") if r in prompt["prompt"])
-        completion = SimpleNamespace(text=TEXT, finish_reason=reason, logprobs=None, token_ids=[1])
+        logprobs = [{token: SimpleNamespace(logprob=value) for token, value in TOP.items()}]
+        completion = SimpleNamespace(
+            text=TEXT, finish_reason=reason, logprobs=logprobs, token_ids=[1]
+        )
         self._waiting.append(
             SimpleNamespace(
                 request_id=name, finished=True, outputs=[completion], prompt_token_ids=[1]
@@ -88,3 +97,18 @@ def test_only_finished_answers_count(engine: Engine) -> None:
     }
     assert "longer than the maximum" in failed["too long"].message
     assert "by abort" in failed["abort"].message
+
+
+def test_tokens_that_the_grammar_refuses_say_nothing(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM lists twenty tokens also where a grammar leaves fewer; NaN still spoils them all."""
+    tokenizer = AutoTokenizer.from_pretrained(find_checkpoint("demo").folder)
+    passing, failing = (tokenizer(choice)["input_ids"][0] for choice in (PASS, FAIL))
+    request = Request("stop", (Message("user", ("stop",)),), 8, choices=(PASS, FAIL))
+    for others, expected in ((-math.inf, {PASS: -0.1, FAIL: -2.4}), (math.nan, {})):
+        for token, value in ((passing, -0.1), (failing, -2.4), (0, others)):
+            monkeypatch.setitem(TOP, token, value)
+        (answer,) = engine.answer([request])
+        assert isinstance(answer, Answer)
+        assert answer.choice_logprobs == expected

@@ -147,6 +147,7 @@ def test_reasons_stand_side_by_side(run: Path) -> None:
         ({"备注": "补拍", "不合格原因": "标签"}, None, "不合格原因", "标签"),
         ({"备注": "补拍", "不合格原因": "标签"}, "备注", "备注", "补拍"),
         ({"Remark": ["一", "", "二"]}, None, "Remark", "一；二"),
+        ({"gt_fail_reason_text": "线径"}, None, "gt_fail_reason_text", "线径"),
         ({"reason": {"code": 3}, "comment": None, "remark": 7}, None, "", ""),
         ({"My Field": "长" * 300}, "my_field", "My Field", "长" * 200),
     ],

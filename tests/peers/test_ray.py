@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from shenhe.rows.manifest import manifest_file, read_manifest
 from tests.peers.environments import RAY, ROOT, installed_beside
 from tests.runs.reading import said
-from tests.servers.starting import free_port
+from tests.servers.starting import free_port, scripted
 from tests.test_examples import entrypoint
 
 pytestmark = pytest.mark.peers
@@ -120,6 +121,33 @@ def test_what_is_wrong_with_the_model_is_said_once(groups: Path, tmp_path: Path)
     _, err = run.communicate(timeout=300)
     assert run.returncode == 2
     assert err.splitlines()[-1].endswith("--model no-such-folder: no such folder")
+
+
+def test_workers_that_ask_a_server_know_its_checkpoint(groups: Path, tmp_path: Path) -> None:
+    """The driver says what no worker can: one line of a guess, and the budget in the manifest."""
+    rows = tmp_path / "c.jsonl"
+    photos = sorted((groups / MISSION).rglob("img-001*"))[:4]
+    command = [sys.executable, "-m", "shenhe", "caption", *map(str, photos), "--output", str(rows)]
+    command += [
+        "--engine",
+        "ray",
+        "--ray-engine",
+        "server",
+        "--ray-workers",
+        "1",
+        "--model",
+        "scripted",
+    ]
+    guess = "does not tell which size of photos"
+    with scripted() as server:
+        command += ["--base-url", server.url, "--restart"]
+        for processor, bounds in (((), [65536, 1003520]), (("--processor", "demo"), [4096, 81920])):
+            done = subprocess.run(
+                [*command, *processor], capture_output=True, text=True, env=_environ(), check=False
+            )
+            assert done.stderr.count(guess) == (not processor), done.stderr
+            options = read_manifest(manifest_file(rows)).options
+            assert options["pixel_budget"] == bounds
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What can be promised of a run: cut rows, decisions, clusters, missions, unreadable groups."""
 
+import json
 import math
 from pathlib import Path
 
@@ -348,3 +349,18 @@ def test_groups_that_were_trained_on(tmp_path: Path) -> None:
     bare = write_run(tmp_path / "bare", failed_rows(60, []))
     with pytest.raises(RunError, match="no Stage-A rows"):
         propose(bare, terms)
+
+
+def test_groups_of_a_list_count_as_trained_on(tmp_path: Path) -> None:
+    run_dir, _ = _photo_run(tmp_path)
+    text = (run_dir / "stage_a" / f"{MISSION}.jsonl").read_text("utf-8")
+    rows = [json.loads(line) for line in text.splitlines()]
+    first, second, third = (row["group_id"] for row in rows[:3])
+    names = tmp_path / "trained.txt"
+    names.write_text(f"{first}::fail\n{second}::pass\nQC-none\n", encoding="utf-8")
+    keys = write_lines(tmp_path / "keys.jsonl", [{"key": f"{third}::fail", "mission": MISSION}])
+    proposal = propose(run_dir, Terms(GOAL, cluster="none", not_these=(names, keys)))
+    (finding,) = proposal.findings.values()
+    assert (finding.failed, finding.sample.in_training) == (58, 2)
+    (note,) = proposal.training.notes
+    assert note.en == f"2 names of the list are of no group of this run: {second}::pass, QC-none"

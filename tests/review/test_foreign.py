@@ -65,7 +65,10 @@ def test_pages_show_what_another_tool_gave_a_group(index: Index) -> None:
 
 def test_exports_hold_what_another_tool_gave_a_group(index: Index) -> None:
     for entry in index.page(Filters()):
-        index.decisions.add(Decision.on(entry, Opinion(choice=FAIL), "李工"))
+        opinion = Opinion(choice=FAIL, label_wrong=entry.group_id == "1")
+        index.decisions.add(Decision.on(entry, opinion, "李工"))
+    excluded = json.loads(make_export("excluded.jsonl", index, PROMPTING).content)
+    assert excluded["extra"] == {"site": SITE, "tries": [1, None]}
     lines = make_export("decisions.jsonl", index, PROMPTING).content.decode().splitlines()
     rows = {row["group_id"]: row for row in map(json.loads, lines)}
     assert rows["1"]["extra"] == {"site": SITE, "tries": [1, None]}

@@ -17,6 +17,7 @@ from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.export import make_export
 from shenhe.review.index import Filters
 from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.rows.group_names import read_group_names
 from tests.review.runs import FAIL, PASS, TIME, Group, served, write_run
 
 HERE = "http://127.0.0.1:8765"
@@ -213,6 +214,15 @@ def test_groups_with_a_wrong_label_are_exported(run_dir: Path, demo_photos: list
     assert (len(sheet), table.rows) == (3, 3)
     assert list(sheet[0].values()) == [str(value) for value in first.values()]
     assert sheet[2]["reason"] == "'=2+2"
+    # A run leaves out what these files name.
+    for name, count in (("excluded.txt", 2), ("excluded.jsonl", 3), ("excluded.csv", 3)):
+        (run_dir / name).write_bytes(make_export(name, index, PROMPTING).content)
+        names = read_group_names([run_dir / name])
+        assert len(names) == count
+        assert names.match("挡风板安装检查", "fail", "saturated")
+        assert names.match("挡风板安装检查", "fail", hostile.group_id) == (count == 3)
+        assert not names.match("挡风板安装检查", "pass", "saturated")
+        assert not names.match("挡风板安装检查", "fail", "held")
     # The same id in two missions is one line of the list of keys.
     for entry in index.page(LABELS):
         if entry.group_id == "sure":

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from shenhe.config import load_prompts
+from shenhe.config import load_formats, load_prompts
 from shenhe.errors import OptionsChangedError, RunError
 from shenhe.messages import ImagePart, Request, RequestFailed
-from shenhe.rows.readers import read_captions
+from shenhe.rows.keys import failures_file
+from shenhe.rows.readers import read_captions, read_failures
 from shenhe.runs import RunCounts, RunOptions, plan_captions, run_captions
 from tests.scripted import Script, ScriptedEngine
 
@@ -45,6 +46,22 @@ def test_several_photos_make_one_row(tmp_path: Path) -> None:
     assert list(pair.caption) == ["图片_1", "图片_2"]
     assert pair.sizes_wh == [(640, 512)] * 2
     assert pair.meta.resized_wh == [(320, 256)] * 2
+
+
+def test_rows_of_a_format_without_keys_of_photos(tmp_path: Path) -> None:
+    """Rows hold grouped JSON all the same; photos that are listed together are a failure."""
+    path = tmp_path / "c.jsonl"
+    quad = '"poly": [100, 100, 200, 100, 200, 200, 100, 200], "poly_points": 4, "desc": "类别=标签"'
+    text = f'<DOMAIN=BBU>, <TASK=DETECTION>\n{{"object_1": {{{quad}}}}}'
+    counts = _run(path, lambda _: text, formats=load_formats("domain"))
+    assert (counts.done, counts.failed) == (len(LISTS) - 1, 1)
+    rows = list(read_captions(path))
+    fields = {"quad": [100, 100, 200, 100, 200, 200, 100, 200], "desc": "类别=标签"}
+    assert all(row.caption == {"图片_1": {"object_1": fields}} for row in rows)
+    assert all(not row.repairs for row in rows)
+    (failure,) = read_failures(failures_file(path))
+    assert failure.code == "photo_count"
+    assert "list each on a line of its own" in failure.message
 
 
 def test_repairs_are_listed_in_rows_and_counted_in_the_manifest(tmp_path: Path) -> None:

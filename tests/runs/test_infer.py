@@ -80,21 +80,24 @@ def test_a_row_has_the_keys_of_ms_swift_and_its_own(tmp_path: Path) -> None:
         "logprobs": None,
         "images": [{"bytes": None, "path": str(PHOTO)}],
     }
-    assert first["messages"] == [
-        {"role": "system", "content": "质检员"},
+    assert first["messages"] == [  # as the row has them: the prompt of all rows is in the manifest
         {"role": "user", "content": "<image>描述"},
         {"role": "assistant", "content": "答r1"},
     ]
     assert (first["finish_reason"], first["sizes_wh"]) == ("stop", [[640, 512]])
     assert (first["line"], first["extra"]) == (1, {"site": "S1"})
     assert [m["content"] for m in second["messages"]] == [
-        "质检员",
         "你好",
         "好",
         "再说",
         "答data/d.jsonl:2",
     ]
     assert (second["labels"], second["images"]) == (None, None)
+    assert [request.messages[0].parts[0] for request in engine.asked] == [
+        *("质检员", "质检员", "自己的")
+    ]
+    manifest = json.loads(path.with_suffix(".manifest.json").read_text(encoding="utf-8"))
+    assert manifest["options"]["system"] == "质检员"
     assert third["messages"][0] == {"role": "system", "content": "自己的"}
     assert [part for part in engine.asked[0].messages[1].parts if isinstance(part, ImagePart)]
 

@@ -10,6 +10,7 @@ from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_n
 from shenhe.cli.results import print_counts
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import ROWS_HELP, PhotoWorkOptions, run_options
+from shenhe.errors import OptionError
 from shenhe.options import Count, argument, option, option_class, section
 from shenhe.printable import show
 
@@ -52,7 +53,10 @@ class CaptionOptions:
 
 
 def caption(options: CaptionOptions) -> int:
-    """Caption photos, folders and lists."""
+    """Caption photos, folders and lists.
+
+    Raises: OptionError for a folder of overlays that is a file.
+    """
     from shenhe.config import load_formats, load_prompts
     from shenhe.intake import PhotoLists
     from shenhe.rows.keys import failures_file
@@ -61,6 +65,8 @@ def caption(options: CaptionOptions) -> int:
     formats = load_formats(options.load.config.formats)
     template = load_prompts(options.load.config.prompts, formats).caption
     vocabulary = _load_vocabulary(options.vocabulary)
+    if options.draw is not None and options.draw.exists() and not options.draw.is_dir():
+        raise OptionError("draw", options.draw, "is no folder")
     lists = PhotoLists(options.sources)
     run = run_options(options.work)
     if options.work.dry_run:

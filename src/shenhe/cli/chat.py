@@ -61,10 +61,13 @@ def talk(
 ) -> int:
     """Ask the one question, or talk until the end of the input. Returns the exit code.
 
-    Raises: OptionError for a photo that is not there; what loading a model raises.
+    Raises: OptionError for a photo that is not there, PhotoError for one that cannot be read; what
+    loading a model raises.
     """
     from shenhe.chat import Conversation, Terminal
     from shenhe.config import load_formats, load_prompts
+    from shenhe.engines.deferred import load_now
+    from shenhe.photos import open_upright
 
     config = load.config
     formats = load_formats(config.formats)
@@ -75,10 +78,10 @@ def talk(
     for path in question.image:
         if isinstance(path, Path) and not path.is_file():
             raise OptionError("image", path, "no such photo")
+        open_upright(path)  # one that cannot be read ends here, before the model is loaded
     photos = list(question.image)
-    conversation = Conversation(
-        make_engine(load), system, max_new_tokens, formats.caption, waiting=photos
-    )
+    engine = load_now(make_engine(load))
+    conversation = Conversation(engine, system, max_new_tokens, formats.caption, waiting=photos)
     terminal = Terminal(conversation, template, stream=stream)
     if question.prompt is not None:
         return terminal.one_shot(question.prompt)

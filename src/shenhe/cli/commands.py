@@ -122,6 +122,18 @@ COMMANDS: Final = {
         "shenhe convert out/captions.jsonl --format labelme --output out/labelme",
         "convert",
     ),
+    "requests": Command(
+        "the requests of a stage as files for a batch service: OpenAI's form, vLLM run-batch",
+        "shenhe requests photos --stage summarize --mission 挡风板安装检查 --model qwen3-vl"
+        " --output batch/requests.jsonl",
+        "requests",
+    ),
+    "answers": Command(
+        "the rows of a stage from what a batch service answered",
+        "shenhe answers batch/answers.jsonl --requests batch/requests.jsonl"
+        " --output-dir out/stage_a",
+        "answers",
+    ),
     "evaluate": Command(
         "measure against truth",
         "shenhe evaluate captions --predictions out/captions.jsonl --truth truth.jsonl",

@@ -61,6 +61,7 @@ def doctor(options: DoctorOptions) -> int:
 
 
 def _subject(options: DoctorOptions) -> Subject:
+    from shenhe.checkpoints import find_adapter, find_checkpoint
     from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.doctor import Subject
     from shenhe.engines.base import is_for
@@ -79,6 +80,9 @@ def _subject(options: DoctorOptions) -> Subject:
             problem = "looks inside both checkpoints, which no server lets it do"
             raise OptionError("compare", None, problem)
         model = options.compare or spec.model
+        find_checkpoint(model)  # what is absent is told before a model is loaded
+        for adapter in options.compare_adapters:
+            find_adapter(adapter)
         compare_with = replace(spec, model=model, adapters=options.compare_adapters)
     formats = load_formats(load.config.formats)
     return Subject(

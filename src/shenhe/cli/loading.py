@@ -108,10 +108,19 @@ def engine_spec_of(load: LoadOptions) -> EngineSpec[EngineOptions]:
 
 
 def make_engine(load: LoadOptions) -> Engine:
-    """Load the model that the options name.
+    """Make the engine that the options name; a model on this machine is loaded when it is needed.
 
     Raises: OptionError; CheckpointError, AdapterError or EngineError.
     """
+    from shenhe.engines.deferred import DeferredEngine
+
+    spec = engine_spec_of(load)
+    if load.engine in ("local", "vllm"):
+        return DeferredEngine(spec, lambda: _create(load, spec))
+    return _create(load, spec)
+
+
+def _create(load: LoadOptions, spec: EngineSpec[EngineOptions]) -> Engine:
     from shenhe.engines.create import create_engine
 
     if load.engine == "server":
@@ -120,7 +129,7 @@ def make_engine(load: LoadOptions) -> Engine:
         quiet_transformers()
         copies = f" on each of {', '.join(load.devices)}" if load.devices else ""
         show(f"loading {load.model}{copies} ...", file=sys.stderr)
-    return create_engine(engine_spec_of(load))
+    return create_engine(spec)
 
 
 def quiet_transformers() -> None:

@@ -38,7 +38,9 @@ class PromiseOptions:
         metavar="photos|none|FIELD",
     )
     not_these: tuple[Path, ...] = option(
-        "leave out groups with a photo of these training rows", default=(), metavar="TRAIN.jsonl"
+        "leave out groups with a photo of these training rows, or that a list names by id::label",
+        default=(),
+        metavar="TRAIN.jsonl",
     )
     candidates: Count = option(
         "so many promises are tried on the same labels: they share the risk", default=1, metavar="N"

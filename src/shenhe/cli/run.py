@@ -103,6 +103,7 @@ def run(options: RunCommandOptions) -> int:
     engine = make_engine(options.load)
     stages = _Stages(options, engine, prompts, teaching, how, policy, choice, formats)
     stages.check_promise(chosen)
+    stages.check_verdicts(chosen)
     codes += [stages.summarize(tree, mission) for mission in chosen]
     codes += stages.judge(missions, chosen)
     if not list_rows_files(options.stage_b):
@@ -145,6 +146,27 @@ class _Stages:
             for mission in chosen
         }
         check_promise(self.options.policy, self.policy, actual)
+
+    def check_verdicts(self, chosen: Sequence[Mission]) -> None:
+        """Refuse verdicts that were begun with other options, before Stage-A takes its time.
+
+        Raises: OptionsChangedError that names every difference.
+        """
+        from shenhe.rows.keys import rows_file
+        from shenhe.runs.stage_a_source import StageASource
+        from shenhe.runs.stage_b import check_verdicts
+
+        for mission in chosen:
+            check_verdicts(
+                self.engine,
+                StageASource(mission, rows_file(self.options.stage_a, mission.name)),
+                self.teaching.apply(self.prompts, mission).verdict,
+                self.options.stage_b,
+                engine_options=decisive_options(self.options.load),
+                run=self.how,
+                policy=self.policy,
+                formats=self.formats,
+            )
 
     def summarize(self, tree: PhotoTree, mission: Mission) -> int:
         """Write the lines of a mission, and return the exit code."""

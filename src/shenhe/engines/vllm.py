@@ -248,6 +248,8 @@ class VllmEngine:
         top = positions[position] if len(positions) > position else {}
         tokens = parting.first
         values = {token: getattr(entry, "logprob", None) for token, entry in top.items()}
+        # What the grammar refuses is listed too where it allows few tokens.
+        values = {token: value for token, value in values.items() if value != -math.inf}
         if not are_plausible(values.values()):
             return {}
         logprobs = {token: float(value) for token, value in values.items() if is_logprob(value)}

@@ -14,7 +14,8 @@ REVIEW_FIELD: Final = "复核"
 LIKELY_FIELDS: Final = (
     REVIEW_FIELD,
     *("不通过原因", "不合格原因", "审核不通过原因", "驳回原因", "失败原因", "整改原因", "原因"),
-    *("failreason", "failurereason", "rejectreason", "rejectionreason", "reason"),
+    *("failreason", "gtfailreasontext", "gtfailreason", "failreasontext"),
+    *("failurereason", "rejectreason", "rejectionreason", "reason"),
     *(
         "审核意见",
         "人工意见",

@@ -182,7 +182,7 @@ class RegexReader:
 
     def _problem(self, what: str) -> NotConvertibleError:
         start = self._source[: self._at + 10][-40:]
-        return NotConvertibleError(f"llama.cpp's grammars have no {what}, in {start!r}")
+        return NotConvertibleError(f"llama.cpp's grammars cannot say this: {what}, in {start!r}")
 
 
 def _bound(count: str) -> int:

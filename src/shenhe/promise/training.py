@@ -13,6 +13,7 @@ from shenhe.locations import Location, locate_beside
 from shenhe.promise.clusters import locate_whole, read_stage_a
 from shenhe.promise.contents import find_equal, size_of
 from shenhe.rows.fields import list_of
+from shenhe.rows.group_names import GroupNames, is_group_list, read_group_names
 from shenhe.rows.ledger import Json, parse_row, read_lines
 from shenhe.rows.words import Words
 
@@ -28,13 +29,19 @@ class TrainingGroups:
 def find_training_groups(run_dir: Path, training: Sequence[Path]) -> TrainingGroups:
     """Find the groups of a run that have a photo of training rows: of its path, or its contents.
 
+    A file may also name groups instead: see `rows.group_names`.
     Raises: RunError if training rows or Stage-A rows cannot be read, or there are none.
     """
-    trained = _TrainedPhotos(training)
+    lists = [file for file in training if is_group_list(file)]
+    named = read_group_names(lists)
+    trained = _TrainedPhotos([file for file in training if file not in lists])
     candidates: dict[Path, list[str]] = defaultdict(list)
     groups, keys, unread = 0, set(), set()
     for row in read_stage_a(run_dir):
         groups += 1
+        if named.match_key(row.key):
+            keys.add(row.key)
+            continue
         for image in row.images:
             photo = locate_whole(image)
             if photo is not None and str(photo) in trained.texts:
@@ -50,7 +57,16 @@ def find_training_groups(run_dir: Path, training: Sequence[Path]) -> TrainingGro
     for paths in find_equal({*candidates, *trained.sizes}, set()):
         if not trained.sizes.keys().isdisjoint(paths):
             keys.update(key for path in paths for key in candidates.get(path, ()))
-    return TrainingGroups(frozenset(keys), tuple(trained.describe(keys, unread)))
+    notes = [*trained.describe(keys, unread), *_describe_unmatched(named)]
+    return TrainingGroups(frozenset(keys), tuple(notes))
+
+
+def _describe_unmatched(named: GroupNames) -> Iterator[Words]:
+    if names := named.describe_unmatched():
+        yield Words(
+            f"名单里有 {len(named.unmatched):,} 个名字不是这次运行的组：{names}",
+            f"{len(named.unmatched):,} names of the list are of no group of this run: {names}",
+        )
 
 
 class _TrainedPhotos:
@@ -68,7 +84,7 @@ class _TrainedPhotos:
                 images = set(_images(file, parse_row(file, number, line)))
                 self.blank += not images
                 photos |= images
-        if not photos:
+        if training and not photos:
             raise RunError(f"{', '.join(map(str, training))}: no training row names a photo")
         self.texts = frozenset(map(str, photos))
         local = [photo for photo in photos if isinstance(photo, Path)]

@@ -24,8 +24,8 @@ class KeptCounts:
 class RunCounts:
     """Counts of one run; `already` were done before it began.
 
-    `resume`, `note_stale`, `add_item` and `add_groups` alone write them, but for `passed_over` and
-    `faults`, which the input of the run fills while it is listed.
+    `begin`, `resume`, `note_stale`, `add_item` and `add_groups` alone write them, but for
+    `passed_over` and `faults`, which the input of the run fills while it is listed.
 
         >>> counts = RunCounts()
         >>> counts.resume(done=5, undecided=1)
@@ -54,6 +54,10 @@ class RunCounts:
     hints: list[str] = field(default_factory=list)
     """What the answers suggest to do, one line each."""
     _began: float = field(default_factory=time.monotonic)
+
+    def begin(self) -> None:
+        """Count the seconds from now on."""
+        self._began = time.monotonic()
 
     @property
     def seconds(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Final, NamedTuple
 from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
 from shenhe.rows.fields import folded, group_id_of, label_of, split_label
-from shenhe.rows.ledger import Json, parse_row
+from shenhe.rows.ledger import BOM, parse_row
 from shenhe.values import Label
 
 MAX_SHOWN: Final = 5
 """Maximum number of names that a message shows."""
 _ANY: Final = "any"
 _ID_COLUMNS: Final = ("key", "group_id")
+_OF_TRAINING: Final = frozenset(("images", "image", "messages", "objects", "conversations"))
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -118,12 +120,13 @@ def read_group_names(paths: Iterable[Path]) -> GroupNames:
     names = GroupNames()
     for path in paths:
         before = len(names)
-        lines = _read_text(path).splitlines()
+        text = _read_text(path)
+        lines = text.split("\n")  # others than these also stand inside of JSON texts
         first = next((line for line in lines if line.strip()), "")
         if first.lstrip().startswith("{"):
             _add_rows(names, path, lines)
         elif columns := _columns(first):
-            _add_table(names, path, lines, columns)
+            _add_table(names, path, text, columns)
         else:
             for line in lines:
                 names.add("" if line.lstrip().startswith("#") else line)
@@ -154,14 +157,17 @@ def _columns(header: str) -> list[str]:
     return cells if any(name in cells for name in _ID_COLUMNS) else []
 
 
-def _add_table(names: GroupNames, path: Path, lines: list[str], columns: list[str]) -> None:
-    start = next(number for number, line in enumerate(lines) if line.strip())
-    rows = csv.reader(line + "\n" for line in lines[start + 1 :])
+def _add_table(names: GroupNames, path: Path, text: str, columns: list[str]) -> None:
+    rows = csv.reader(io.StringIO(text, newline=""))
+    is_header = True
     for row in rows:
         if not any(map(str.strip, row)):
             continue
-        values = dict(zip(columns, map(_cell, row), strict=False))
-        _add_row(names, path, start + 1 + rows.line_num, {k: v for k, v in values.items() if v})
+        if not is_header:
+            values = dict(zip(columns, map(_cell, row), strict=False))
+            filled = {name: value for name, value in values.items() if value}
+            _add_row(names, path, rows.line_num, filled)
+        is_header = False
 
 
 def _add_rows(names: GroupNames, path: Path, lines: list[str]) -> None:
@@ -205,6 +211,17 @@ def _meanings_of(name: str, mission: str | None) -> Iterator[_Meaning]:
             yield _Meaning(named, *of_mission)
 
 
-def names_group(row: Json) -> bool:
-    """Whether a row names a group, and no photo."""
-    return ("group_id" in row or "key" in row) and not row.get("images")
+def is_group_list(path: Path) -> bool:
+    """Whether a file names groups, and is no file of training rows, which name photos.
+
+    Raises: RunError if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            first = next((line for line in file if line.strip(b"\xef\xbb\xbf \t\r\n")), b"")
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {error.strerror}") from error
+    if not first.removeprefix(BOM).lstrip().startswith(b"{"):
+        return True
+    row = parse_row(path, 1, first)
+    return any(name in row for name in _ID_COLUMNS) and not row.keys() & _OF_TRAINING

@@ -180,7 +180,9 @@ class InferWork(Work[DatasetRow, str]):
 
     def _row(self, question: Question, success: Success[str]) -> ResponseRow:
         answer, row, dialogue = success.answer, question.row, question.dialogue
-        messages = [SwiftMessage(role=m.role, content=_tagged(m)) for m in question.messages]
+        messages = [SwiftMessage(role=turn.role, content=turn.text) for turn in dialogue.turns]
+        if not messages:
+            messages = [SwiftMessage(role=m.role, content=_tagged(m)) for m in question.messages]
         names = [
             name if isinstance(name, str) else location_text(photo)
             for name, photo in zip(dialogue.photos, question.photos, strict=True)

@@ -110,16 +110,21 @@ def open_output(
     restart: bool = False,
     shard_bytes: int | None = None,
     convert: Callable[[Path], object] | None = None,
+    prepare: Callable[[], object] | None = None,
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 
     The manifest is written and failures are tidied also after an error. Lines that a power cut left
     as zeros are set aside and their items done again; undecided rows get a failure each. `convert`
-    is called with the rows once they are complete.
+    is called with the rows once they are complete, `prepare` before anything is changed.
     Raises: OutputBusyError, OptionsChangedError, DamagedRowError, RunError.
     """
     with OutputLock(rows_path):
         manifest = Manifest(rows_path, decisive)
+        if not restart and manifest.path.exists():
+            manifest.check()
+        if prepare is not None:
+            prepare()
         if restart:
             _set_output_aside(rows_path, manifest)
         drop_torn_end(rows_path)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from shenhe.engines.base import Engine, EngineOverDevices
+from shenhe.engines.deferred import load_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import key_of
+from shenhe.rows.manifest import Manifest
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs.drive import MAX_ATTEMPTS, drive
 from shenhe.runs.engine_options import with_budget
@@ -92,8 +94,13 @@ def run(
     options = output.run
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
     engine_options = with_budget(output.engine_options, engine)
+
+    def prepare() -> None:
+        load_now(engine)
+        counts.begin()  # a speed does not count the loading
+
     with (
-        _open(work, replace(output, engine_options=engine_options), counts) as rows,
+        _open(work, replace(output, engine_options=engine_options), counts, prepare) as rows,
         ExitStack() as stack,
     ):
         info = _describe(work, counts, options.limit)
@@ -101,11 +108,12 @@ def run(
         for observer in observers:
             observer.began(info)
             stack.callback(observer.ended, info)
-        if isinstance(engine, EngineOverDevices):
-            rows.tell_of_engine(_facts_of(engine))
+        loaded = load_now(engine)
+        if isinstance(loaded, EngineOverDevices):
+            rows.tell_of_engine(_facts_of(loaded))
         rows.expect(info.total)
         jobs = _jobs(work, rows, options.limit)
-        for job in drive(engine, jobs, work.read, options.max_attempts, ordered=options.ordered):
+        for job in drive(loaded, jobs, work.read, options.max_attempts, ordered=options.ordered):
             rows.write(work.record(job), new_tokens=job.new_tokens)
             for observer in observers:
                 observer.finished(info, job)
@@ -121,12 +129,16 @@ def _format_watch(work: Work[Item, Value]) -> Iterator[FormatWatch]:
 
 
 def _open(
-    work: Work[Item, Value], output: OutputSpec, counts: RunCounts
+    work: Work[Item, Value],
+    output: OutputSpec,
+    counts: RunCounts,
+    prepare: Callable[[], None],
 ) -> AbstractContextManager[Output]:
-    """Open the output of a stage without its stale rows, which are counted by reason."""
+    """Open the output of a stage without its stale rows, which are counted by reason.
+
+    `prepare` is called when the options are known to be those of the output.
+    """
     options = output.run
-    decisive = {**output.engine_options, **work.decisive_options()}
-    decisive["max_attempts"] = options.max_attempts
 
     def find_stale(done: RowIndex) -> set[str]:
         work.backlog.drop_obsolete_failures(output.rows_path)
@@ -136,13 +148,32 @@ def _open(
 
     return open_output(
         output.rows_path,
-        decisive,
+        _decisive(work, output),
         counts,
         find_stale,
         restart=options.restart,
         shard_bytes=options.shard_bytes,
         convert=options.parquet,
+        prepare=prepare,
     )
+
+
+def check(work: Work[Item, Value], output: OutputSpec) -> None:
+    """Refuse an output that was begun with other options, before anything is done.
+
+        check(work, OutputSpec(Path("rows.jsonl"), RunOptions()))
+
+    Raises: OptionsChangedError; RunError for a manifest that cannot be read.
+    """
+    manifest = Manifest(output.rows_path, _decisive(work, output))
+    if not output.run.restart and manifest.path.exists():
+        manifest.check()
+
+
+def _decisive(work: Work[Item, Value], output: OutputSpec) -> dict[str, object]:
+    """List the options that decide the rows of a stage."""
+    options = {**output.engine_options, **work.decisive_options()}
+    return options | {"max_attempts": output.run.max_attempts}
 
 
 def _describe(work: Work[Item, Value], counts: RunCounts, limit: int | None) -> RunInfo:

@@ -26,7 +26,8 @@ from shenhe.runs.deciding import (
     left_out_doubts,
     policy_of_mission,
 )
-from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
+from shenhe.runs.engine_options import with_budget
+from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, check, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.stage_a_source import StageASource
 from shenhe.runs.summary_backlog import SummaryBacklog
@@ -179,12 +180,36 @@ def run_verdicts(
         for source in find_stage_a(Path("out/stage_a"), load_missions()):
             run_verdicts(engine, source, template, folder, engine_options={}, run=RunOptions())
     """
-    policy = policy or VerdictPolicy()
     output = OutputSpec(rows_file(output_dir, source.mission.name), run, engine_options)
+    policy = policy or VerdictPolicy()
     of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence, reuse)
     backlog = SummaryBacklog(source, policy, choice, of_mission.reuse_doubts if reuse else None)
     work = VerdictWork(backlog, template, of_mission, max_new_tokens, engine.fingerprint, formats)
     return run_work(engine, work, output, run.observers)
+
+
+def check_verdicts(
+    engine: Engine,
+    source: StageASource,
+    template: Template,
+    output_dir: Path,
+    *,
+    engine_options: Mapping[str, object],
+    run: RunOptions,
+    policy: VerdictPolicy,
+    formats: TextFormats = PLAIN,
+) -> None:
+    """Refuse verdicts that were begun with other options, before their Stage-A goes on.
+
+    Raises: OptionsChangedError; RunError for a manifest that cannot be read.
+    """
+    options = with_budget(engine_options, engine)
+    output = OutputSpec(rows_file(output_dir, source.mission.name), run, options)
+    if output.rows_path.exists() and source.path.exists():
+        backlog, tokens = SummaryBacklog(source, policy), verdict.MAX_NEW_TOKENS
+        of_mission = policy_of_mission(policy, source.mission.name, source.mission.evidence)
+        work = VerdictWork(backlog, template, of_mission, tokens, engine.fingerprint, formats)
+        check(work, output)
 
 
 def options_of_verdicts(

@@ -68,7 +68,7 @@ class SummaryBacklog(Backlog[SummaryRow]):
     ) -> None:
         super().__init__()
         self._find_reuse = find_reuse
-        self.source, self._policy, self.choice = source, policy, choice or GroupChoice()
+        self.source, self.policy, self.choice = source, policy, choice or GroupChoice()
         self.chosen: Chosen | None = None
         self.repeated: Mapping[str, DuplicateRows] = {}
         self._without_lines: set[str] = set()
@@ -230,9 +230,9 @@ class SummaryBacklog(Backlog[SummaryRow]):
 
     def _find_unsure(self, rows_path: Path) -> set[str]:
         """Find the verdicts that miss a threshold; without thresholds rows are not read."""
-        if not self._policy.decisive_options:
+        if not self.policy.decisive_options:
             return set()
-        return {key_of(row) for row in read_rows(rows_path) if not self._policy.accepts(row)}
+        return {key_of(row) for row in read_rows(rows_path) if not self.policy.accepts(row)}
 
 
 def choose_verdicts(source: StageASource, choice: GroupChoice) -> Chosen:

@@ -62,6 +62,7 @@ class Worker:
 
     def run(self) -> None:
         """Load the engine, and answer whatever comes."""
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata, which changes no pixel
         warnings.showwarning = lambda message, *_, **__: self._send(Warned(str(message)))
         start = self._starts.get()
         try:

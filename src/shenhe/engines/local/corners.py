@@ -2,9 +2,11 @@
 
 A grammar cannot require either. Digits are refused after which a box could only be inverted, or
 from which no way was found to end a polygon whose sides nowhere touch. Where a polygon begins and
-which way round it goes is left to the model, since the parser puts that right. Not every polygon
-can be written: of each beginning, from the third corner on, a way back must be found by at most two
-further corners, or along the way back that was found for the corner before.
+which way round it goes is left to the model, since the parser puts that right.
+
+Not every polygon can be written: behind each beginning, from the third corner on, a way back must
+be found by one further corner, beside the sides so far, or along the way that was found before.
+That fails for some polygons of dozens of corners, and for narrow spirals whose count stands first.
 """
 
 from __future__ import annotations

@@ -26,9 +26,11 @@ def _repetition_penalty(penalty: float) -> Body:
 
 def _repeat_penalty(penalty: float) -> Body:
     """Write it as llama.cpp takes it, which else looks at the last 64 tokens alone."""
-    return {"repeat_penalty": penalty, "repeat_last_n": -1}
+    return {"repeat_penalty": penalty, "repeat_last_n": LAST_TOKENS}
 
 
+LAST_TOKENS: Final = 65_536
+"""Longer than a prompt here; newer llama.cpp refuses -1, which meant all. Units: tokens."""
 NO_PENALTY: Final = Penalty({})
 RAW: Final = frozenset({"vllm", "llamacpp"})
 """Servers whose log-probabilities are those of the model without the penalty."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from shenhe.review.export.contents import DecidedGroups, ExportFile
-from shenhe.review.export.sheets import make_csv
+from shenhe.review.export.sheets import make_csv, with_extra
 from shenhe.row_types import Row
 from shenhe.rows.sheets import safe_cell
 from shenhe.values import Label
@@ -33,8 +33,13 @@ def write_keys(groups: DecidedGroups) -> ExportFile:
 
 
 def write_rows(groups: DecidedGroups) -> ExportFile:
-    """Write a row for each group."""
-    return _join([group.to_json() for group in _list_excluded(groups)], Counter())
+    """Write a row for each group, with what another tool gave it where there is any."""
+    lines = [
+        with_extra(row, group)
+        for decision, group in groups
+        for row in _list_excluded(iter([(decision, group)]))
+    ]
+    return _join(lines, Counter())
 
 
 def write_sheet(groups: DecidedGroups) -> ExportFile:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from shenhe.review.export.contents import DecidedGroups, ExportFile
 from shenhe.review.index import GroupRows
+from shenhe.row_types import Row
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.sheets import TextWorkbook, safe_cell
 
@@ -60,16 +61,16 @@ def write_xlsx(groups: DecidedGroups) -> ExportFile:
 
 def write_jsonl(groups: DecidedGroups) -> ExportFile:
     """Write the rows of the decisions."""
-    lines = [_line(decision, group) + "\n" for decision, group in groups]
+    lines = [with_extra(decision, group) + "\n" for decision, group in groups]
     return ExportFile("".join(lines).encode(), len(lines))
 
 
-def _line(decision: Decision, group: GroupRows | None) -> str:
-    """Write a decision, with what another tool gave its group where there is any."""
+def with_extra(row: Row, group: GroupRows | None) -> str:
+    """Write a row about a group, with what another tool gave the group where there is any."""
     if group is None or not group.extra:
-        return decision.to_json()
-    row = json.loads(decision.to_json()) | {"extra": group.extra}
-    return json.dumps(row, ensure_ascii=False)
+        return row.to_json()
+    content = json.loads(row.to_json()) | {"extra": group.extra}
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
