@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from openpyxl import load_workbook
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from shenhe.cli.main import exit_code
+from tests.photos import test_facts
 from tests.photos.exif_blocks import exif_block
-from tests.photos.test_facts import scene
 
 MISSION = "挡风板安装检查"
 ORDER = "QC-20230222-0000297"
+
+
+def scene(seed: int) -> Image.Image:
+    """A scene with fine lines, as of cables and vents: a sharp photo has such."""
+    image = test_facts.scene(seed)
+    draw = ImageDraw.Draw(image)
+    for x in range(0, image.width, 16):
+        draw.line((x, 0, x, image.height), fill=(20, 20, 20), width=2)
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +33,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("photos") / "tree"
     passed = root / MISSION / "审核通过"
 
-    def put(group: str, name: str, image: Image.Image, **options: object) -> None:
+    def put(group: str, name: str, image: Image.Image, **options: Any) -> None:
         (passed / group).mkdir(parents=True, exist_ok=True)
         image.save(passed / group / name, quality=90, **options)
 
@@ -36,8 +46,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     put("QC-4", "a.jpg", scene(5))
     (passed / "QC-4" / "b.jpg").write_bytes(b"no photo")
     (passed / "QC-4" / "c.pdf").write_bytes(b"%PDF-1.7")
-    (root / MISSION / "通过了" / "QC-5").mkdir(parents=True)
-    scene(6).save(root / MISSION / "通过了" / "QC-5" / "1.jpg")
+    (root / MISSION / "审核已过" / "QC-5").mkdir(parents=True)
+    scene(6).save(root / MISSION / "审核已过" / "QC-5" / "1.jpg")
     return root
 
 
@@ -48,7 +58,7 @@ def test_rows(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     flags = {
         row["group_id"]: {photo["name"]: photo["flags"] for photo in row["photos"]} for row in rows
     }
-    assert flags.pop(None) == {}
+    assert flags.pop("QC-5") == {}
     assert flags == {
         "QC-2": {"a.jpg": ["reused"], "b.jpg": ["near_duplicate"]},
         "QC-3": {"a.jpg": ["near_duplicate"]},
@@ -59,9 +69,11 @@ def test_rows(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [use["group_id"] for use in by_group["QC-2"]["reused"]] == [ORDER, "QC-3"]
     assert by_group["QC-4"]["left_out"] == [{"path": "c.pdf", "kind": "PDF"}]
     assert by_group["QC-4"]["photos"][1]["code"] == "not_a_photo"
-    assert "a label folder in another spelling?" in by_group[None]["problem"]
+    assert "a label folder in another spelling?" in by_group["QC-5"]["problem"]
+    assert by_group["QC-5"]["label_meant"] == "审核通过"
+    assert by_group["QC-5"]["folder"].endswith("审核已过/QC-5")
     told = capsys.readouterr().err
-    assert "photos: 4 groups, 8 photos" in told
+    assert "photos: 5 groups, 8 photos" in told
     assert "别的工单用过 used in another group: 2 photos" in told
 
 

@@ -30,10 +30,9 @@ PASSED = "Verdict: 通过\nReason: Image1: 无需安装挡风板; 总结: 符合
 
 
 class DomainEngine(SureEngine):
-    scores = dict(zip(DOMAIN.verdict.openings, (-0.1, -2.4), strict=True))
-
     def __init__(self, verdict: str = PASSED) -> None:
         super().__init__(lambda request: self.write(request))
+        self.scores = dict(zip(DOMAIN.verdict.openings, (-0.1, -2.4), strict=True))
         self.verdict = verdict
 
     def write(self, request: Request) -> str:

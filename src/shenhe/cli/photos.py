@@ -73,7 +73,6 @@ def _look_at(tree: PhotoTree, missions: list[Mission]) -> Iterator[SurveyedGroup
     """Look at the groups of missions, and tell what else is in their folders."""
     from shenhe.errors import IntakeError
     from shenhe.intake.photo_survey import survey
-    from shenhe.rows.photo_rows import GroupPhotosRow
 
     for mission in missions:
         faults: list[str] = []
@@ -83,7 +82,26 @@ def _look_at(tree: PhotoTree, missions: list[Mission]) -> Iterator[SurveyedGroup
             faults.append(str(error))
         print_problems(faults)
         for fault in faults:
-            yield GroupPhotosRow(group_id=None, mission=mission.name, problem=fault)
+            yield from _rows_of_fault(fault, mission.name)
+
+
+def _rows_of_fault(fault: str, mission: str) -> Iterator[GroupPhotosRow]:
+    """Make a row a group of a label folder that is probably misspelled; else one of the fault."""
+    from shenhe.intake.hints import MisspelledFolder
+    from shenhe.intake.spelling import escape_name
+    from shenhe.locations import location_text
+    from shenhe.rows.photo_rows import GroupPhotosRow
+
+    row = GroupPhotosRow(group_id=None, mission=mission, problem=fault)
+    if not isinstance(fault, MisspelledFolder):
+        yield row
+        return
+    row = row.model_copy(update={"label_meant": fault.label})
+    for folder in fault.folders:
+        group_id = escape_name(folder.name)
+        yield row.model_copy(update={"group_id": group_id, "folder": location_text(folder)})
+    if not fault.folders:
+        yield row
 
 
 def _tell_progress(photos: int) -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, Self
 
 from shenhe.config.missions import normalize_name
 from shenhe.errors import spelled
+from shenhe.intake.ordering import sort_naturally
 from shenhe.intake.spelling import (
     closest_name,
     describe_encoding,
@@ -30,16 +31,39 @@ MAX_ASCENT: Final = 4
 """Levels above the data root that are compared with the names of missions."""
 
 
-def describe_label_folder(folder: Location, name: str, label: str, *, inside: bool = False) -> str:
+class MisspelledFolder(str):
+    """The description of a folder that is probably a label's, the label, and its groups' folders.
+
+    >>> MisspelledFolder("QC/合格: a label folder?", "审核通过", []).label
+    '审核通过'
+    """
+
+    def __new__(cls, text: str, label: str, folders: Sequence[Location]) -> Self:
+        """Attach a label and folders to a description."""
+        fault = super().__new__(cls, text)
+        fault.label, fault.folders = label, tuple(folders)
+        return fault
+
+    label: str
+    folders: tuple[Location, ...]
+
+
+def describe_label_folder(
+    folder: Location, name: str, label: str, *, inside: bool = False
+) -> MisspelledFolder:
     """Describe a folder that is probably a misspelled label folder, or one inside of another."""
-    count = sum(entry.is_folder for entry in _scan(folder / name))
+    names = sort_naturally(entry.name for entry in _scan(folder / name) if entry.is_folder)
+    inner = [folder / name / group for group in names]
+    count = len(inner)
     folders = f"{count} folder" + ("s" if count != 1 else "")
     if inside:
         problem = f"{folder / name}: a label folder in a label folder?"
-        return f"{problem} Its {folders} are not looked at: move them one level up"
+        text = f"{problem} Its {folders} are not looked at: move them one level up"
+        return MisspelledFolder(text, label, inner)
     problem = f"{folder / name}: a label folder in another spelling?"
     remedy = f"rename it to {label}, or name it in a {spelled('label_folders', 'FILE')}"
-    return f"{problem} Its {folders} are not looked at: {remedy}"
+    text = f"{problem} Its {folders} are not looked at: {remedy}"
+    return MisspelledFolder(text, label, inner)
 
 
 def describe_outer_space(folder: Location, name: str, meaning: str) -> str:

@@ -22,9 +22,9 @@ class ListedPhoto(Row):
 class GroupPhotosRow(Row):
     """What is in a group, what was left out of it, and what is to be said of its photos.
 
-    A row without a `group_id` is about something that was not looked at, such as a folder; then
-    `label_meant` is the label folder that was probably meant. `problem` says why a group, or this,
-    was not looked at; it is empty for a group that was.
+    A row without a `group_id` is about something that was not looked at, such as a folder.
+    `label_meant` is the label folder that was probably meant, for a group in one of another name.
+    `problem` says why a group, or a folder, was not looked at; it is empty for a group that was.
     """
 
     schema_: int = Field(default=SCHEMA, alias="schema")

@@ -11,7 +11,7 @@ from pydantic import JsonValue, TypeAdapter
 from shenhe.config.missions import normalize_name
 from shenhe.errors import UsageError, spelled
 from shenhe.rows.first_row import first_row
-from shenhe.rows.keys import rows_file
+from shenhe.rows.keys import mission_of_file, rows_file
 from shenhe.rows.manifest import BUDGET_FROM, manifest_file, options_of_rows, read_manifest
 from shenhe.rows.promises import Fingerprint, Promise, differences
 from shenhe.shards import list_rows_files
@@ -96,7 +96,9 @@ def find_rows(folder: Path, mission: str) -> Path | None:
     if path.is_file():
         return path
     for path in list_rows_files(folder):
-        if name in map(normalize_name, (path.stem, str(first_row(path).get("mission")))):
+        if name in map(
+            normalize_name, (mission_of_file(path), str(first_row(path).get("mission")))
+        ):
             return path
     return None
 

@@ -16,7 +16,7 @@ from shenhe.row_types import utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.first_row import first_row
-from shenhe.rows.keys import failures_file
+from shenhe.rows.keys import failures_file, mission_of_file
 from shenhe.rows.ledger import OutputLock
 from shenhe.rows.manifest import DECIDED_ANEW, Manifest
 from shenhe.rows.promise_fingerprints import (
@@ -99,7 +99,7 @@ def find_verdict_files(run_dir: Path) -> list[VerdictFile]:
         first = first_row(path)
         if "verdict" not in first and ("raw" not in first or "group_id" not in first):
             continue
-        mission = str(first.get("mission") or path.stem)
+        mission = str(first.get("mission") or mission_of_file(path))
         options = options_of_output(path)
         stage_a = options_of_stage_a(run_dir, mission, options)
         files.append(VerdictFile(path, mission, options, stage_a))
