@@ -204,7 +204,8 @@ class Model:
         policy = policy_of_mission(VerdictPolicy(evidence=evidence), entry.name, entry.evidence)
         statement = make_statement(outcome.value, outcome.answer, form)
         raw, probability = outcome.answer.text, statement.p_pass
-        if doubts := policy.doubts(statement, policy.find_evidence(lines).items):
+        items = policy.find_evidence(lines).items
+        if doubts := policy.doubts(statement, items, form.fail_word):
             codes = tuple(codes_of_doubts(doubts))
             reason = f"{codes[0]}: {describe_doubts(doubts)}"
             return Verdict(None, reason, probability, "undecided", raw, codes)

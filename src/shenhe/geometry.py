@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -211,6 +212,24 @@ def without_repeats(points: Sequence[Point]) -> tuple[Point, ...]:
     while len(kept) > 1 and kept[-1] == kept[0]:
         kept.pop()
     return tuple(kept)
+
+
+def thinned(points: Sequence[Point], tolerance: float) -> tuple[Point, ...]:
+    """Leave out corners of an outline, MAX_CORNERS at most, by the least tolerance that does.
+
+    `tolerance` is the first one tried, and is doubled. An outline that crosses itself stays as it
+    is.  Units: those of the points.
+
+    >>> len(thinned([(x, x * x) for x in range(100)], 0.5)) <= MAX_CORNERS
+    True
+    """
+    outline = shapely.Polygon(points)
+    corners = tuple(points)
+    while outline.is_valid and len(corners) > MAX_CORNERS and math.isfinite(tolerance):
+        simple = outline.simplify(tolerance, preserve_topology=True)
+        corners = tuple((x, y) for x, y in simple.exterior.coords[:-1])
+        tolerance *= 2
+    return corners
 
 
 def rectangle_around(polygon: Polygon) -> Polygon:

@@ -37,6 +37,21 @@ def test_one_mission_that_cannot_be_read_stops_no_other(
     assert "are the same mission" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "summarize"])
+def test_a_dry_run_tells_of_folders_that_are_not_looked_at(
+    make_group: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    photo = make_group("QC-1", "1.jpg", label="审核通过") / "1.jpg"
+    (tmp_path / "tree" / MISSION / "ok").mkdir()
+    shutil.copy(photo, tmp_path / "tree" / MISSION / "ok")
+    more = ["--mission", MISSION, "--dry-run"]
+    assert _run(tmp_path, tmp_path / "tree", *more, command=command) == 1
+    said = capsys.readouterr()
+    assert "would do 1 groups" in said.out
+    (line,) = said.err.splitlines()
+    assert "ok: a label folder in another spelling? It is not looked at: rename it to" in line
+
+
 def test_a_mission_in_another_spelling_is_told(
     make_group: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,12 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("verdict", "reason_marks = ['']", "nobody can see"),
         ("verdict", "reason_marks = ['理由', '理由不']", "begins with"),
         ("verdict", "reason_marks = ['理由: ', '理由: 不']", "begins with"),
+        ("verdict", "verdict_marks = ['不']", "would be a pass"),
+        ("verdict", "verdict_marks = ['Verdict: ', '审核不']", "would be a pass"),
+        ("verdict", 'pass_word = "pass"\nfail_word = "fail"\nverdict_marks = ["Not "]', "would be"),
+        ("verdict", 'fail_word = "\\u200b通过"', "control character"),
+        ("verdict", "pass_word = '需复核'", "swapped"),
+        ("verdict", "reason_marks = ['理由: 不通过, ']", "holds a verdict"),
         ("verdict", "blank_lines = 'maybe'", "blank_lines"),
         ("caption", "polygons = 'hexagon'", "caption.polygons"),
         ("captions", "photo_keys = true", "captions"),
@@ -133,3 +139,10 @@ reason = "只见标签"
     taught = load_teaching(path, None, missions, load_formats("keyed"))
     assert taught.summaries[name][0].answer == '{"图片_1": "标签/可以识别×2"}'
     assert taught.verdicts[name][0].lines == "图片_1: 标签/可以识别×2"
+
+
+def test_an_unknown_key_is_told_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "house.toml"
+    path.write_text("schema = 1\n[caption]\nphoto_key = true\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"house\.toml: caption\.photo_key: no such key here$"):
+        load_formats(str(path))

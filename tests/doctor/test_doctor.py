@@ -124,6 +124,22 @@ def test_the_share_of_cut_answers_in_a_run(subject: Subject, tmp_path: Path) -> 
     assert "no rows" in _messages(replace(subject, run_dir=tmp_path / "empty"), "run", "error")
 
 
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"raw": "Verdict: 不通过\nReason: Image1: 缺少"}, "domain"),
+        ({"per_image": {"图片_1": '{"图片_1": "螺丝×1"}'}}, "keyed"),
+    ],
+)
+def test_rows_of_other_tools_tell_their_format(
+    subject: Subject, tmp_path: Path, row: dict[str, object], name: str
+) -> None:
+    rows = [json.dumps({"group_id": f"QC-{number}"} | row) for number in range(3)]
+    (tmp_path / f"{MISSION}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    said = _messages(replace(subject, run_dir=tmp_path), "run", "warning")
+    assert f"3 of 3 answers are of the format {name}: --formats {name}" in said
+
+
 def test_photos_that_cannot_be_opened(subject: Subject, tree: Path) -> None:
     group = next(iter(sorted(tree.rglob("QC-*"))))
     (group / "empty.jpg").touch()

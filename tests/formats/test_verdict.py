@@ -61,6 +61,7 @@ def test_well_formed(ruling: str, end: str) -> None:
         ("通过\n原因: a", "reason_prefix"),
         ("通过\n理由: ", "reason_empty"),
         ("通过\n理由:  \u3000", "reason_empty"),
+        ("通过\n理由: \u200b\ufeff", "reason_empty"),
         ("通过\n理由: a\n\n", "extra_lines"),
         ("通过\n理由: a\n不通过", "extra_lines"),
         ("通过\n理由: a\u2028不通过", "extra_lines"),

@@ -35,6 +35,12 @@ def _groups(tree: PhotoTree) -> tuple[list[tuple[str, str | None, int]], list[st
     return [(group.group_id, group.label, len(group.photos)) for group in groups], faults
 
 
+@pytest.mark.parametrize("text", ["pass = ['未通过']", "fail = ['合格']", "pass = ['不合格 ']"])
+def test_a_name_that_says_the_contrary_of_its_label(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        TreeLayout(_aliases(tmp_path, text))
+
+
 def test_label_folders_by_other_names(make_group: Make, tmp_path: Path) -> None:
     for label in ("OK", "合格", "审核通过", "Ｎｇ", "待审", "通过"):
         make_group(f"QC-{label}", "1.jpg", label=label)

@@ -487,7 +487,7 @@ BAD_LINES: dict[str, tuple[str, str]] = {
     "a null for an id": ('{"group_id": null, "per_image": {}}', "a row lacks 'group_id'"),
     "no number for an id": ('{"group_id": NaN, "per_image": {}}', "a row lacks 'group_id'"),
     "a switch for an id": ('{"group_id": true, "per_image": {}}', "a row lacks 'group_id'"),
-    "no lines": ('{"group_id": "g"}', "'per_image' of a row is no object of texts"),
+    "no lines": ('{"group_id": "g"}', "a row has no 'per_image'"),
     "a text for lines": (
         '{"group_id": "g", "per_image": "a"}',
         "'per_image' of a row is no object",

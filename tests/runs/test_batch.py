@@ -113,12 +113,15 @@ def test_what_services_do_otherwise(
     first, second, third, fourth, fifth, sixth = _rows(output)
     assert "structured_outputs" not in first["body"]
     refused = {"status_code": 400, "body": {"error": {"message": "too many images"}}}
+    torn = _answered(third, LINE)
+    torn["response"]["body"]["error"] = {"message": "CUDA out of memory"}
     rows = [
         _answered(first, LINE, response=None, error={"message": "expired"}),
         _answered(first, LINE) | {"id": "again"},
         _answered(first, LINE),
         _answered(second, LINE) | {"custom_id": "nobody"},
         _answered(second, LINE),
+        torn,
         _answered(third, LINE, response=refused),
         _answered(fourth, LINE),
         _answered(fourth, "无关图片"),
@@ -131,7 +134,7 @@ def test_what_services_do_otherwise(
     assert _answers(output, out, _write(tmp_path / "1", rows)) == 1
     printed = capsys.readouterr().err
     assert "1 answers to what was not asked: nobody" in printed
-    assert printed.count("line 10: ") == printed.count("line 11: ") == 1
+    assert printed.count("line 11: ") == printed.count("line 12: ") == 1
     failures = {row["item"][-10:]: row for row in _rows(out / f"{MISSION}.failures.jsonl")}
     assert {name: row["code"] for name, row in failures.items()} == {
         "QC-2/a.jpg": "refused",

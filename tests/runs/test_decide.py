@@ -260,7 +260,9 @@ FOREIGN: dict[str, tuple[Row, str]] = {
     "a raw reason against it": ({"raw": SAYS_NO}, "contradiction"),
     "its raw says no": ({"verdict": "通过", "raw": FAILED}, "format"),
     "held back by its tool": ({"raw": PASSED, "status": "undecided"}, ""),
-    "fail": ({"verdict": "不通过"}, FAIL),
+    "held back in words of its own": ({"verdict": "通过", "status": "需复核"}, ""),
+    "its status says how": ({"verdict": "通过", "status": "done"}, PASS),
+    "fail": ({"verdict": "不通过", "status": "failed"}, FAIL),
     "not looked at whole": ({"verdict": "通过", "meta": {"why": ["left_out"]}}, "left_out"),
     "files left out": (
         {"verdict": "通过", "meta": {"left_out": [{"path": "a.zip", "kind": "ZIP"}]}},
@@ -290,6 +292,23 @@ def test_rows_of_other_tools(name: str, tmp_path: Path) -> None:
     _decide(run, name="freed")
     (after,) = _rows(run, "freed")
     assert (after["verdict"] or (after["meta"]["why"] or [""])[0]) == state
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("null", "{}", "<think>螺丝", "<DOMAIN=BBU>, <TASK=SUMMARY>", '{"统计": [{"类别": "电线"'),
+        '<DOMAIN=BBU>, <TASK=SUMMARY>\n{"统计": [{"类别"',
+    ],
+)
+def test_half_a_line_of_another_tool_is_none(line: str, tmp_path: Path) -> None:
+    run = Judged(tmp_path / "run", BAFFLE)
+    lines = [{"图片_1": WHOLE, "图片_2": text} for text in (line, "无关图片")]
+    groups = [{"group_id": f"g{n}", "per_image": texts} for n, texts in enumerate(lines)]
+    _write(run.path("stage_a"), groups)
+    _write(run.path("stage_b"), [{"group_id": f"g{n}", "verdict": "通过"} for n in range(2)])
+    assert _decide(run) == 1
+    assert _states(_rows(run)) == {"g0": "stage_a_incomplete", "g1": PASS}
 
 
 @pytest.mark.parametrize("label", ["pass", "fail", None])

@@ -43,6 +43,25 @@ def test_what_contradicts_is_told_in_the_words_of_the_reason() -> None:
     assert told == "图片_1、图片_2 均未见 ODF端光纤插头"
 
 
+@pytest.mark.parametrize(
+    ("fail_word", "reason", "contradicts"),
+    [
+        ("NG", "图片_1 OK; 总结: ＮＧ", True),
+        ("NG", "标签/NG-RAN可以识别", False),
+        ("fail", "Image1: Fail", True),
+        ("不可以", "综上不可以", True),
+        ("不合格", "未见不合格项", False),
+        ("不通过", "螺丝符合要求，但没有通过", True),
+        ("不通过", "综上，不建议通过", True),
+    ],
+)
+def test_a_format_has_its_own_word_for_a_fail(
+    fail_word: str, reason: str, contradicts: bool
+) -> None:
+    rules = MISSIONS.get("挡风板安装检查").evidence
+    assert bool(find_contradiction(reason, rules, fail_word)) == contradicts
+
+
 def test_a_reason_without_an_end_is_none() -> None:
     assert find_contradiction("螺丝符合要求，" * 5000)
     assert not find_contradiction("螺丝符合要求，" * 500)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
-from shenhe.cli.results import print_counts
+from shenhe.cli.results import print_counts, print_problems
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import ROWS_HELP, PhotoWorkOptions, run_options
 from shenhe.errors import OptionError
@@ -72,7 +72,7 @@ def caption(options: CaptionOptions) -> int:
     if options.work.dry_run:
         plan = plan_captions(lists, options.output, run)
         show(f"captions: would do {plan.groups} ({plan.items} photos); {plan.already} are done")
-        return 0
+        return print_problems(lists.faults)
     counts = run_captions(
         make_engine(options.load),
         lists,

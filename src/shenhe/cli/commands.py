@@ -46,7 +46,7 @@ COMMANDS: Final = {
         is_swift=True,
     ),
     "caption": Command(
-        "write dense captions: boxes, quads, lines and descs",
+        "write dense captions: boxes, polygons, lines and descs",
         "shenhe caption photos --model base --adapters lora --output out/captions.jsonl"
         " --draw out/overlays",
         "caption",

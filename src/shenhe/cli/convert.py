@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.loading import formats_option
 from shenhe.cli.results import print_faults, print_lost
-from shenhe.options import argument, option, option_class
+from shenhe.options import Name, argument, option, option_class
 from shenhe.printable import show
 
 if TYPE_CHECKING:
     from shenhe.exports import Conversation
+    from shenhe.formats.text_formats import TextFormats
 
 ExportFormat = Literal[
     "coco", "yolo-obb", "labelme", "x-anylabeling", "label-studio", "training", "messages"
@@ -50,18 +52,24 @@ class ConvertOptions:
     prompts: Path | None = option(
         "messages: ask by your own prompts (TOML)", default=None, metavar="FILE"
     )
+    formats: Name = formats_option("plain", "; of conversations, read and written")
 
 
 def convert(options: ConvertOptions) -> int:
     """Write captions in another tool's format, and print what that cannot hold."""
+    from shenhe.config import load_formats
     from shenhe.exports import write_export
     from shenhe.exports.labels import LABELS
     from shenhe.imports import Reading
     from shenhe.intake import read_annotations
 
-    reading = Reading()
+    reading, formats = Reading(), load_formats(options.formats)
     annotations = read_annotations(
-        options.source, reading, tool=options.source_tool, photos_folder=options.photos
+        options.source,
+        reading,
+        tool=options.source_tool,
+        photos_folder=options.photos,
+        form=formats.caption,
     )
     losses = write_export(
         options.format,
@@ -70,7 +78,7 @@ def convert(options: ConvertOptions) -> int:
         LABELS[options.labels],
         overwrite=options.overwrite,
         copy_photos=options.copy_photos,
-        conversation=_conversation(options),
+        conversation=_conversation(options, formats),
     )
     show(f"{options.format}: {options.output}")
     print_lost("of the source", reading.lost)
@@ -78,7 +86,7 @@ def convert(options: ConvertOptions) -> int:
     return print_faults(reading.faults)
 
 
-def _conversation(options: ConvertOptions) -> Conversation:
+def _conversation(options: ConvertOptions, formats: TextFormats) -> Conversation:
     """Ask about a photo as `caption` does."""
     from shenhe.config import load_prompts
     from shenhe.exports import Exchange
@@ -86,10 +94,10 @@ def _conversation(options: ConvertOptions) -> Conversation:
     from shenhe.stages import caption
     from shenhe.values import Annotation
 
-    template = load_prompts(options.prompts).caption
+    template, form = load_prompts(options.prompts, formats).caption, formats.caption
 
     def conversation(annotation: Annotation) -> Exchange:
-        request = caption.request("", [annotation.image], template)
-        return Exchange(request.messages, caption_text(annotation))
+        request = caption.request("", [annotation.image], template, form=form)
+        return Exchange(request.messages, caption_text(annotation, form))
 
     return conversation

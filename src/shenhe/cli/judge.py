@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
-from shenhe.cli.results import print_plan, print_stage
+from shenhe.cli.results import print_plan, print_problems, print_stage
 from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import (
     ROWS_HELP,
@@ -111,10 +111,12 @@ def _print_plans(
 ) -> int:
     from shenhe.runs import plan_verdicts
 
+    faults: list[str] = []
     for source in sources:
         plan = plan_verdicts(source, folder, run, policy, choice)
         print_plan("Stage-B", source.mission.name, plan.groups, "one verdict each", plan.already)
-    return 0
+        faults += plan.faults
+    return print_problems(faults)
 
 
 def _check_promise(

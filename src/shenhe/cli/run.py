@@ -98,7 +98,7 @@ def run(options: RunCommandOptions) -> int:
     chosen = [mission for mission in chosen if mission.name in by_mission]
     codes.append(code)
     if options.work.dry_run:
-        _print_plans(tree, chosen, options.stage_a, how, choice)
+        codes.append(_print_plans(tree, chosen, options.stage_a, how, choice))
         return max(codes)
     engine = make_engine(options.load)
     stages = _Stages(options, engine, prompts, teaching, how, policy, choice, formats)
@@ -239,13 +239,16 @@ def _print_plans(
     folder: Path,
     how: RunOptions,
     choice: GroupChoice,
-) -> None:
+) -> int:
     from shenhe.runs import plan_summaries
 
+    faults: list[str] = []
     for mission in missions:
         plan = plan_summaries(tree, mission, folder, how, choice)
         items = f"{plan.items} photos"
         print_plan("Stage-A and B", mission.name, plan.groups, items, plan.already)
+        faults += plan.faults
+    return print_problems(faults)
 
 
 def _print_verdicts(reading: RunReading) -> None:

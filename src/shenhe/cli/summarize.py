@@ -11,7 +11,7 @@ from shenhe.cli.loading import (
     max_new_tokens,
     with_usual_batch_size,
 )
-from shenhe.cli.results import print_plan, print_stage
+from shenhe.cli.results import print_plan, print_problems, print_stage
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import (
     DATA_ROOT_HELP,
@@ -78,7 +78,7 @@ def summarize(options: SummarizeOptions) -> int:
     if options.work.dry_run:
         plan = plan_summaries(tree, mission, options.output_dir, run, choice)
         print_plan("Stage-A", mission.name, plan.groups, f"{plan.items} photos", plan.already)
-        return 0
+        return print_problems(plan.faults)
     counts = run_summaries(
         make_engine(with_usual_batch_size(load, BATCH_SIZE)),
         tree,

@@ -24,8 +24,16 @@ from shenhe.values import FAIL, PASS
 
 BUILT_IN: Final = ("plain", "keyed", "domain")
 """Names of the built-in formats, each a file `formats_NAME.toml` here."""
-_SAYS_FAIL: Final = frozenset((FAIL, f"审核{FAIL}", "不合格", "fail", "failed", "no", "false"))
+_SAYS_FAIL: Final = frozenset(
+    (
+        *(FAIL, f"审核{FAIL}", "不合格", "未通过", "不過", "不通過", "拒绝", "驳回", "需复核"),
+        *("fail", "failed", "no", "false", "ng", "reject", "rejected"),
+    )
+)
+_DENIED: Final = (FAIL, "不合格", "未通过", "不通過", "notpass", "notpassed")
 _SAYS_PASS: Final = frozenset((PASS, f"审核{PASS}", "合格", "pass", "passed", "yes", "true"))
+_UNSEEN: Final = frozenset(("Cc", "Cf", "Zl", "Zp"))
+"""Categories of characters that nobody sees, or that turn the order of what is seen."""
 
 
 def _folded(text: str) -> str:
@@ -34,7 +42,7 @@ def _folded(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    if len(text.splitlines()) > 1 or any(unicodedata.category(c) in ("Cc", "Zl") for c in text):
+    if len(text.splitlines()) > 1 or any(unicodedata.category(c) in _UNSEEN for c in text):
         raise ValueError(f"{text!r} is more than a line, or holds a control character")
     if "<|" in text:
         raise ValueError(f"{text!r} holds a special token")
@@ -127,11 +135,23 @@ class _VerdictTable(_Table):
         fails = {_folded(mark + self.fail_word) for mark in self.verdict_marks}
         if both := passes & fails:
             raise ValueError(f"verdict_marks: {min(both)!r} would be a pass and a fail")
+        if says_fail := sorted(filter(self._says_fail, passes)):
+            raise ValueError(f"verdict_marks: {says_fail[0]!r} would be a pass")
+        if telling := sorted(filter(self._tells_verdict, self.reason_marks)):
+            raise ValueError(f"reason_marks: {telling[0]!r} holds a verdict")
         for mark in self.reason_marks:
             for longer in self.reason_marks:
                 if longer != mark and longer.startswith(mark) and longer[len(mark) :].strip():
                     raise ValueError(f"reason_marks: {longer!r} begins with {mark!r}")
         return self
+
+    def _says_fail(self, opening: str) -> bool:
+        """Whether a first line that would be a pass ends as a fail does, its mark included."""
+        return opening in _SAYS_FAIL or opening.endswith((*_DENIED, _folded(self.fail_word)))
+
+    def _tells_verdict(self, mark: str) -> bool:
+        """Whether a mark holds a word of verdicts: what it says would be in no reason."""
+        return any(_folded(word) in _folded(mark) for word in (self.pass_word, self.fail_word))
 
     def value(self) -> VerdictFormat:
         """Make the format."""

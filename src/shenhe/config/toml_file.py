@@ -34,6 +34,7 @@ def read_toml(path: Path, model: type[AnyModel]) -> AnyModel:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in first["loc"])
-        raise ConfigError(
-            f"{path}: {key or 'file'}: {first['msg'].removeprefix('Value error, ')}"
-        ) from error
+        problem = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            problem = "no such key here"
+        raise ConfigError(f"{path}: {key or 'file'}: {problem}") from error

@@ -42,11 +42,19 @@ class _RowFacts:
     damaged: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     """The first answers, as the model wrote them."""
+    kind: AnswerKind | None = None
+    """What the texts are, as rows without `meta.answers` tell: those of other tools."""
 
     def keep_texts(self, texts: Iterable[object]) -> None:
         """Keep answers, as long as there is room."""
         room = max(MAX_TEXTS - len(self.texts), 0)
         self.texts += [text for text in texts if isinstance(text, str)][:room]
+
+    def keep_foreign(self, row: Json) -> None:
+        """Keep the lines, or the answer, of a row that another tool wrote."""
+        lines = object_of(row, "per_image")
+        self.kind = "summary" if lines else "verdict"
+        self.keep_texts(lines.values() if lines else [row.get("raw")])
 
 
 def check_truncation(subject: Subject) -> Iterator[Finding]:
@@ -74,6 +82,8 @@ def _read_facts(path: Path) -> _RowFacts:
         )
         facts.damaged += _describe_damage(row)
         facts.keep_texts(object_of(answers, key).get("raw") for key in answers)
+        if not answers and "caption" not in row:
+            facts.keep_foreign(row)
     for failure in read_failures(failures_file(path)):
         facts.keep_texts([failure.raw])
         if failure.code == CUT:
@@ -86,7 +96,7 @@ def _read_facts(path: Path) -> _RowFacts:
 def _check_formats(path: Path, facts: _RowFacts, formats: TextFormats) -> Iterator[Finding]:
     """Check whether answers have another format than the one that they were read in."""
     options = options_of_output(path)
-    kind = KINDS.get(str(options.get("stage")))
+    kind = facts.kind or KINDS.get(str(options.get("stage")))
     if kind is None:
         return
     named = options.get("formats")

@@ -184,7 +184,7 @@ def _body(row: Body) -> Body | None:
     body = source.get("body", source)
     if row.get("error") or status not in SUCCESS or not isinstance(body, dict):
         return None
-    return body if "choices" in body else None
+    return body if "choices" in body and not body.get("error") else None
 
 
 class RecordedEngine:

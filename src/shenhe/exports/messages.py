@@ -17,6 +17,7 @@ from shenhe.errors import FormatError
 from shenhe.exports.rows_file import ROWS, RowsFile
 from shenhe.exports.settings import Exchange, ExportSettings, is_file
 from shenhe.formats import caption
+from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.geometry import clip
 from shenhe.messages import ImagePart, Message
 from shenhe.values import Annotation, Caption
@@ -57,15 +58,15 @@ def write(
         (output / "dataset_info.json").write_text(text, encoding="utf-8")
 
 
-def caption_text(annotation: Annotation) -> str:
-    """Write what is known of a photo as grouped JSON, clipped to its edges.
+def caption_text(annotation: Annotation, form: CaptionFormat = PLAIN.caption) -> str:
+    """Write what is known of a photo as a caption in a format, clipped to the photo's edges.
 
     Units: whole numbers, 0-1000.
-    Raises: FormatError where whole numbers leave an invalid shape.
+    Raises: FormatError where whole numbers leave an invalid shape, or one not of the format.
     """
     objects = (replace(item, shape=clip(item.shape)) for item in annotation.objects)
-    text = caption.render(Caption((tuple(objects),)))
-    caption.parse(text)
+    text = caption.render(Caption((tuple(objects),)), form)
+    caption.parse(text, form=form)
     return text
 
 

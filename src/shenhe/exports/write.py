@@ -37,6 +37,9 @@ FORMATS: dict[str, Writer] = {
 OF_SEVERAL_ROWS: Final = frozenset({"training", "messages"})
 """Formats in which several rows may be about one photo."""
 
+WITH_EXTRA: Final = "training"
+"""The format that holds what another tool said of a photo."""
+
 
 def write_export(
     name: str,
@@ -63,6 +66,8 @@ def write_export(
         _remove(temporary)
         settings = ExportSettings(labels, copy_photos, conversation)
         once = annotations if name in OF_SEVERAL_ROWS else _of_each_photo(annotations, losses)
+        if name != WITH_EXTRA:
+            once = _without_extra(once, losses)
         FORMATS[name](once, temporary, settings, losses)
         _remove(output)
         temporary.replace(output)
@@ -81,6 +86,14 @@ def _of_each_photo(annotations: Iterable[Annotation], losses: Counter[str]) -> I
             yield annotation
         elif hashes[annotation.image] != content:
             losses["rows about a photo that an earlier row is about: the first counts"] += 1
+
+
+def _without_extra(annotations: Iterable[Annotation], losses: Counter[str]) -> Iterator[Annotation]:
+    """Yield annotations, and count those with keys that the format has no place for."""
+    for annotation in annotations:
+        if annotation.extra:
+            losses["rows with other keys: only training rows hold them"] += 1
+        yield annotation
 
 
 def _remove(path: Path) -> None:

@@ -6,6 +6,7 @@ A checkpoint may be trained on other words and marks: see `text_formats.VerdictF
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from shenhe.errors import FormatError
@@ -60,7 +61,7 @@ def _read_reason(line: str, form: VerdictFormat) -> str:
             "reason_prefix", f"the second line must begin with {expected}: {line[:40]!r}"
         )
     reason = line.removeprefix(max(fitting, key=len))
-    if not reason.strip():
+    if not any(unicodedata.category(character)[0] in "LNPS" for character in reason):
         raise FormatError("reason_empty", "the reason is empty")
     # str.splitlines splits at more line ends than "\n": none may hide a third line.
     if len(line.splitlines()) > 1:

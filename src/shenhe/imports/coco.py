@@ -72,11 +72,19 @@ def _photos(path: Path, content: Fields, lost: Counter[str]) -> Entries:
         images = as_list(content["images"], "images")
     except FormatError as error:
         raise IntakeError(f"{path}: {error}") from error
-    for number, image in enumerate(images, 1):
-        key = _key(image.get("id")) if isinstance(image, dict) else ""
-        found = by_image.pop(key, [])
-        yield f"{path}: image {number}", partial(_photo, image, found, labels, lost)
+    keys = [_key(image.get("id")) if isinstance(image, dict) else "" for image in images]
+    uses = Counter(keys)
+    for number, (key, image) in enumerate(zip(keys, images, strict=True), 1):
+        found = by_image.get(key, []) if uses[key] > 1 else by_image.pop(key, [])
+        read = partial(_photo, image, found, labels, lost)
+        yield f"{path}: image {number}", partial(_refuse_repeated, key) if uses[key] > 1 else read
+    for key in uses:
+        by_image.pop(key, None)
     lost["annotations of no image in the file: left out"] += sum(map(len, by_image.values()))
+
+
+def _refuse_repeated(key: str) -> LabelledPhoto:
+    raise FormatError("structure", f"its id {key[:40]} stands twice: whose annotations are whose?")
 
 
 def _objects(value: object, name: str) -> list[Fields]:
@@ -120,7 +128,7 @@ def _shape(entry: Fields, number: int, lost: Counter[str]) -> Shape:
         return line(pairs_of(entry["polyline"], name))
     parts = entry.get("segmentation")
     if isinstance(parts, list) and len(parts) == 1:
-        return polygon(pairs_of(parts[0], name))
+        return polygon(pairs_of(parts[0], name), lost)
     several = isinstance(parts, list) and bool(parts)
     lost["outlines of several parts: kept as their boxes"] += several
     lost["masks: kept as their boxes"] += isinstance(parts, dict)

@@ -15,7 +15,7 @@ from typing import Final
 from xml.parsers import expat
 
 from shenhe.errors import FormatError, IntakeError
-from shenhe.geometry import Point, Shape
+from shenhe.geometry import Box, Point, Polygon, Shape
 from shenhe.imports.fields import as_number, as_size
 from shenhe.imports.labelled import Entries, LabelledPhoto, box, desc_of, line, polygon
 from shenhe.imports.turning import rotated_box
@@ -26,6 +26,9 @@ CHUNK: Final = 1 << 16
 MAX_DEPTH: Final = 32
 SHAPES: Final = frozenset({"box", "polygon", "polyline"})
 LEFT_OUT: Final = frozenset({"points", "cuboid", "ellipse", "mask", "skeleton", "tag"})
+SAME_EDGE: Final = 0.5
+"""Pixels by which the edges of a box and of an outline may differ that are one object."""
+BOXES_OF_OUTLINES: Final = "boxes of outlines in one group: left out, the outlines count"
 DESC: Final = ("desc", "description", "描述")
 """Names of the attribute that holds a desc."""
 
@@ -136,23 +139,53 @@ def _read(image: _Image, lost: Counter[str]) -> LabelledPhoto:
         _optional(image.fields, "width", "the image"),
         _optional(image.fields, "height", "the image"),
     )
-    objects = []
+    objects: list[CaptionObject] = []
+    groups: list[str] = []
     for number, element in enumerate(image.elements, 1):
         if element.kind in SHAPES:
+            groups.append(element.fields.get("group_id", ""))
             description = next((element.texts[key] for key in DESC if element.texts.get(key)), "")
             desc = desc_of(element.fields.get("label", ""), description, lost)
-            objects.append(CaptionObject(_shape(element, f"shape {number}"), desc))
+            objects.append(CaptionObject(_shape(element, f"shape {number}", lost), desc))
         elif element.kind in LEFT_OUT:
             lost[f"{element.kind}: left out"] += 1
         others = element.texts.keys() - set(DESC)
         lost["attributes of objects beside desc: left out"] += len(others)
-    return LabelledPhoto([name], size, objects)
+    return LabelledPhoto([name], size, _without_boxes_of_outlines(objects, groups, lost))
 
 
-def _shape(element: _Element, name: str) -> Shape:
+def _without_boxes_of_outlines(
+    objects: list[CaptionObject], groups: list[str], lost: Counter[str]
+) -> list[CaptionObject]:
+    """Leave out the boxes that Datumaro adds to outlines, where it reads COCO: one object each."""
+    outlines = [
+        (group, item.desc, item.shape)
+        for item, group in zip(objects, groups, strict=True)
+        if isinstance(item.shape, Polygon) and group not in ("", "0")
+    ]
+    kept = [
+        item
+        for item, group in zip(objects, groups, strict=True)
+        if not isinstance(item.shape, Box)
+        or not any(
+            (group, item.desc) == (other, desc) and _is_box_of(item.shape, outline)
+            for other, desc, outline in outlines
+        )
+    ]
+    lost[BOXES_OF_OUTLINES] += len(objects) - len(kept)
+    return kept
+
+
+def _is_box_of(shape: Box, outline: Polygon) -> bool:
+    xs, ys = zip(*outline.points, strict=True)
+    pairs = ((shape.x1, min(xs)), (shape.y1, min(ys)), (shape.x2, max(xs)), (shape.y2, max(ys)))
+    return all(abs(a - b) <= SAME_EDGE for a, b in pairs)
+
+
+def _shape(element: _Element, name: str, lost: Counter[str]) -> Shape:
     if element.kind != "box":
         points = _points(element.fields.get("points", ""), name)
-        return polygon(points) if element.kind == "polygon" else line(points)
+        return polygon(points, lost) if element.kind == "polygon" else line(points)
     left, top, right, bottom = (
         _number(element.fields, key, name) for key in ("xtl", "ytl", "xbr", "ybr")
     )
@@ -163,7 +196,7 @@ def _shape(element: _Element, name: str) -> Shape:
         return box(left, top, right, bottom)
     centre = ((left + right) / 2, (top + bottom) / 2)
     sides = (right - left, bottom - top)
-    return polygon(rotated_box((left, top), sides, math.radians(angle), centre))
+    return polygon(rotated_box((left, top), sides, math.radians(angle), centre), lost)
 
 
 def _points(text: str, name: str) -> list[Point]:

@@ -131,7 +131,7 @@ def _object(key: str, value: Fields, size: Size | None, lost: Counter[str]) -> C
     """Read a region; None for one that captions do not have."""
     if size is None and value.get("rotation"):
         raise FormatError("size", f"{key} is turned, and the size of the photo is not told")
-    shape = _shape(key, value, size or PER_CENT)
+    shape = _shape(key, value, size or PER_CENT, lost)
     if shape is None:
         kinds = [name for name in value if name.endswith("labels")] or list(value)
         lost[f"{kinds[0][:40]} without a box, polygon or line: left out"] += 1
@@ -147,7 +147,7 @@ def _object(key: str, value: Fields, size: Size | None, lost: Counter[str]) -> C
     return CaptionObject(shape, desc_of(label, as_text(text, "text"), lost))
 
 
-def _shape(key: str, value: Fields, size: Size) -> Shape | None:
+def _shape(key: str, value: Fields, size: Size, lost: Counter[str]) -> Shape | None:
     """Read a shape. Units: per cent of the photo's sides in, pixels of `size` out."""
 
     def point(entry: object) -> tuple[float, float]:
@@ -162,9 +162,9 @@ def _shape(key: str, value: Fields, size: Size) -> Shape | None:
 
     if "vertices" in value:
         points = [point(as_object(entry, key)) for entry in as_list(value["vertices"], key)]
-        return polygon(points) if value.get("closed") else line(points)
+        return polygon(points, lost) if value.get("closed") else line(points)
     if "points" in value:
-        return polygon([point(entry) for entry in as_list(value["points"], key)])
+        return polygon([point(entry) for entry in as_list(value["points"], key)], lost)
     if "width" not in value or "height" not in value:
         return None
     x, y = point(value)
@@ -175,4 +175,4 @@ def _shape(key: str, value: Fields, size: Size) -> Shape | None:
     angle = as_number(value.get("rotation") or 0, key)
     if not angle:
         return box(x, y, x + width, y + height)
-    return polygon(rotated_box((x, y), (width, height), math.radians(angle), (x, y)))
+    return polygon(rotated_box((x, y), (width, height), math.radians(angle), (x, y)), lost)

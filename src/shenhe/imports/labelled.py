@@ -17,6 +17,7 @@ from shenhe.errors import FormatError, PhotoError
 from shenhe.formats.desc import category
 from shenhe.geometry import (
     FRAME,
+    MAX_CORNERS,
     Box,
     Line,
     Point,
@@ -29,6 +30,7 @@ from shenhe.geometry import (
     from_numbers,
     from_pixels,
     is_clockwise_from_top_left,
+    thinned,
     to_numbers,
     without_repeats,
 )
@@ -46,6 +48,9 @@ SAME_ASPECT: Final = 0.01
 """Relative difference of aspect ratios up to which a photo is the labelled one at another size."""
 TIE: Final = 1.0
 """Frame units by which a first corner may be further from the top left than another one."""
+FIRST_TOLERANCE: Final = 0.25
+"""Pixels by which an outline of too many corners may first be moved, to leave some out."""
+THINNED = f"outlines of more than {MAX_CORNERS} corners: as many left out as were needed"
 MOVED = "points beyond the edge of the photo: moved to it"
 NOT_FOUND = "photos that were not found: their labels are there all the same"
 OTHER_DESC = "descriptions that begin with another category than the label: the label counts"
@@ -85,12 +90,15 @@ def box(x1: float, y1: float, x2: float, y2: float) -> Box:
     return shape
 
 
-def polygon(points: Sequence[Point]) -> Polygon:
-    """Make a polygon of corners in any order round it.
+def polygon(points: Sequence[Point], lost: Counter[str]) -> Polygon:
+    """Make a polygon of corners in any order round it; of too many, corners are left out.
 
-    Raises: GeometryError for too few or too many corners; FormatError if it crosses itself.
+    Raises: GeometryError for too few corners; FormatError if it crosses itself.
     """
     corners = without_repeats(points)
+    if len(corners) > MAX_CORNERS:
+        corners = thinned(corners, FIRST_TOLERANCE)
+        lost[THINNED] += 1
     shape = from_numbers("poly", [number for point in corners for number in point])
     assert isinstance(shape, Polygon)
     if crosses_itself(shape):
@@ -113,7 +121,7 @@ def line(points: Sequence[Point]) -> Line:
 def desc_of(label: str, description: str, lost: Counter[str]) -> str:
     """Choose the desc of an object: a description that goes on from the label, or the label.
 
-    Raises: FormatError if there is neither.
+    Raises: FormatError if there is neither, or for one that could pose as part of a prompt.
 
     >>> desc_of("标签", "标签/4G", Counter()), desc_of("挡风板", "", Counter())
     ('标签/4G', '挡风板')
@@ -121,6 +129,9 @@ def desc_of(label: str, description: str, lost: Counter[str]) -> str:
     label, description = label.strip(), description.strip()
     if not label and not description:
         raise FormatError("desc_empty", "an object has no label")
+    for text in (label, description):
+        if "<|" in text or len(text.splitlines()) > 1:
+            raise FormatError("desc", f"a label holds a line break or special token: {text[:40]!r}")
     if not label or description in ("", label):
         return label or description
     if category(description) == category(label):
@@ -201,7 +212,7 @@ def in_frame(shape: Shape, told: Size, lost: Counter[str], orientation: int = 1)
         return box(*corners[0], *corners[2])
     if isinstance(inside, Line):
         return line(corners)
-    return _in_order(polygon(corners))
+    return _in_order(polygon(corners, lost))
 
 
 def _in_order(shape: Polygon) -> Polygon:

@@ -29,14 +29,12 @@ def _box(points: list[Point]) -> Shape:
 
 SHAPES: Final[dict[str, Callable[[list[Point]], Shape]]] = {
     "rectangle": _box,
-    "polygon": polygon,
-    "rotation": polygon,
-    "quadrilateral": polygon,
-    "oriented_rectangle": polygon,
     "linestrip": line,
     "line": line,
 }
-"""How each type of shape is read; `rotation` and `quadrilateral` are X-AnyLabeling's."""
+"""How each type of shape is read that is no polygon."""
+POLYGONS: Final = frozenset({"polygon", "rotation", "quadrilateral", "oriented_rectangle"})
+"""Types of polygons; `rotation` and `quadrilateral` are X-AnyLabeling's."""
 
 
 def entries(source: Path, lost: Counter[str]) -> Entries:
@@ -75,7 +73,7 @@ def _read(path: Path, source: Path, lost: Counter[str]) -> LabelledPhoto:
 def _object(shape: Fields, number: int, lost: Counter[str]) -> CaptionObject | None:
     """Read a shape; None for one that captions do not have."""
     kind = as_text(shape.get("shape_type") or "polygon", f"the type of shape {number}")
-    if kind not in SHAPES:
+    if kind not in POLYGONS | SHAPES.keys():
         lost[f"shapes of type {kind[:40]!r}: left out"] += 1
         return None
     points = as_points(shape.get("points"), f"shape {number}")
@@ -83,4 +81,5 @@ def _object(shape: Fields, number: int, lost: Counter[str]) -> CaptionObject | N
     description = as_text(shape.get("description") or "", f"the description of shape {number}")
     lost["groups of shapes: left out"] += shape.get("group_id") is not None
     lost["flags of shapes: left out"] += bool(shape.get("flags") or shape.get("attributes"))
-    return CaptionObject(SHAPES[kind](points), desc_of(label, description, lost))
+    placed = polygon(points, lost) if kind in POLYGONS else SHAPES[kind](points)
+    return CaptionObject(placed, desc_of(label, description, lost))

@@ -46,6 +46,8 @@ def recognise(source: Path) -> str | None:
         raise IntakeError(f"{source}: unpack it first")
     else:
         return None
+    if not tool and (rows := sorted(source.glob("*.jsonl"))):
+        raise IntakeError(f"{source}: rows are read from their file: name {rows[0]}")
     if not tool:
         names = ", ".join(TOOLS)
         raise IntakeError(f"{source}: labels of no tool that is read ({names})")

@@ -17,13 +17,14 @@ from shenhe import photos
 from shenhe.errors import FormatError, IntakeError, PhotoError, ShenheError
 from shenhe.formats import caption
 from shenhe.formats.caption import from_grouped
+from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.geometry import Size
 from shenhe.imports import TOOLS, Reading, Strict, read_labels, recognise
 from shenhe.intake.training_rows import RowPhotos, is_training_row, read_training_row
 from shenhe.locations import absolute
 from shenhe.row_types import CaptionRow, describe_invalid
 from shenhe.shards import list_shards
-from shenhe.values import Annotation
+from shenhe.values import Annotation, Caption
 
 AUTO = "auto"
 BOM = "\ufeff"
@@ -35,12 +36,14 @@ def read_annotations(
     *,
     tool: str = AUTO,
     photos_folder: Path | None = None,
+    form: CaptionFormat = PLAIN.caption,
 ) -> Iterator[Annotation]:
     """Yield the annotation of each photo in a file of rows, in its shards, or in a tool's labels.
 
     A row or photo that cannot be read is noted in `reading`, and the others go on. `tool` says
     whose labels they are, see `imports.TOOLS`; rows for JSONL; auto recognises it. Photos that are
-    not where they are said to be are looked for by their names below `photos_folder`.
+    not where they are said to be are looked for by their names below `photos_folder`. A
+    conversation may end in a caption of the format `form`, or in plain grouped JSON.
 
         truth = {annotation.image: annotation for annotation in read_annotations(path)}
 
@@ -48,7 +51,7 @@ def read_annotations(
     """
     reading = Strict() if reading is None else reading
     earlier, is_any = len(reading.faults), False
-    for annotation in _read(path, reading, tool, photos_folder):
+    for annotation in _read(path, reading, tool, photos_folder, form):
         is_any = True
         yield annotation
     if not is_any and (faults := reading.faults[earlier:]):
@@ -56,27 +59,31 @@ def read_annotations(
         raise IntakeError(f"{faults[0]}{further}")
 
 
-def _read(path: Path, reading: Reading, tool: str, folder: Path | None) -> Iterator[Annotation]:
+def _read(
+    path: Path, reading: Reading, tool: str, folder: Path | None, form: CaptionFormat
+) -> Iterator[Annotation]:
     name = recognise(path) if tool == AUTO else tool
     if name in TOOLS:
         yield from read_labels(path, name, reading, folder)
         return
     for shard in list_shards(path) or [path]:
-        yield from _read_file(shard, reading, RowPhotos(shard, folder))
+        yield from _read_file(shard, reading, RowPhotos(shard, folder), form)
 
 
-def _read_file(path: Path, reading: Reading, found: RowPhotos) -> Iterator[Annotation]:
+def _read_file(
+    path: Path, reading: Reading, found: RowPhotos, form: CaptionFormat
+) -> Iterator[Annotation]:
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield from _read_line(f"{path}: line {number}", line, reading, found)
+                    yield from _read_line(f"{path}: line {number}", line, reading, found, form)
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _read_line(
-    where: str, line: bytes, reading: Reading, found: RowPhotos
+    where: str, line: bytes, reading: Reading, found: RowPhotos, form: CaptionFormat
 ) -> tuple[Annotation, ...]:
     try:
         row = json.loads(line.decode("utf-8").removeprefix(BOM))
@@ -85,7 +92,7 @@ def _read_line(
         if "caption" in row:
             return tuple(_from_caption(CaptionRow.model_validate(row)))
         if "messages" in row and not is_training_row(row):
-            return tuple(_from_conversation(row, found))
+            return tuple(_from_conversation(row, found, form))
         return (read_training_row(row, found, reading.lost),)
     except RecursionError:
         reading.note(where, "nested too deeply")
@@ -104,7 +111,9 @@ def _from_caption(row: CaptionRow) -> Iterator[Annotation]:
         yield Annotation(absolute(photo), Size(*size_wh), objects)
 
 
-def _from_conversation(row: dict[str, object], found: RowPhotos) -> Iterator[Annotation]:
+def _from_conversation(
+    row: dict[str, object], found: RowPhotos, form: CaptionFormat
+) -> Iterator[Annotation]:
     """Read the caption that ends a conversation about photos.
 
     Raises: FormatError if it does not end so; UsageError for an impossible name of a photo.
@@ -115,7 +124,7 @@ def _from_conversation(row: dict[str, object], found: RowPhotos) -> Iterator[Ann
     text = last.get("content") if isinstance(last, dict) else None
     if not isinstance(last, dict) or last.get("role") != "assistant" or not isinstance(text, str):
         raise FormatError("structure", "the messages do not end with an assistant's text")
-    value = caption.parse(text, len(names))
+    value = _read_caption(text, len(names), form)
     for name, objects in zip(names, value.photos, strict=True):
         path = found.find(name)
         try:
@@ -123,3 +132,16 @@ def _from_conversation(row: dict[str, object], found: RowPhotos) -> Iterator[Ann
         except PhotoError as error:
             raise FormatError("size", f"no photo to measure: {error}") from error
         yield Annotation(path, size, objects)
+
+
+def _read_caption(text: str, count: int, form: CaptionFormat) -> Caption:
+    """Read a caption as plain grouped JSON, or in its format.
+
+    Raises: FormatError, see `caption.parse`.
+    """
+    try:
+        return caption.parse(text, count)
+    except FormatError:
+        if form == PLAIN.caption:
+            raise
+        return caption.parse(text, count, form=form)

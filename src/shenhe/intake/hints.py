@@ -55,14 +55,14 @@ def describe_label_folder(
     names = sort_naturally(entry.name for entry in _scan(folder / name) if entry.is_folder)
     inner = [folder / name / group for group in names]
     count = len(inner)
-    folders = f"{count} folder" + ("s" if count != 1 else "")
+    folders = f"Its {count} folder" + ("s are" if count != 1 else " is") if count else "It is"
     if inside:
         problem = f"{folder / name}: a label folder in a label folder?"
-        text = f"{problem} Its {folders} are not looked at: move them one level up"
+        text = f"{problem} {folders} not looked at: move what it holds one level up"
         return MisspelledFolder(text, label, inner)
     problem = f"{folder / name}: a label folder in another spelling?"
     remedy = f"rename it to {label}, or name it in a {spelled('label_folders', 'FILE')}"
-    text = f"{problem} Its {folders} are not looked at: {remedy}"
+    text = f"{problem} {folders} not looked at: {remedy}"
     return MisspelledFolder(text, label, inner)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shenhe.config import LabelFolders
+from shenhe.errors import ConfigError
 from shenhe.intake.name_pattern import GroupPattern
+from shenhe.intake.spelling import guess_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,16 @@ class TreeLayout:
 
     label_folders: LabelFolders = field(default_factory=LabelFolders)
     group_pattern: GroupPattern | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a name that says the contrary of its label.
+
+        Raises: ConfigError.
+        """
+        for name, label in self.label_folders.added.items():
+            guess = guess_label(name)
+            if guess and label is not None and self.label_folders.label_of(guess) != label:
+                raise ConfigError(f"label folder {name!r} is listed as {label}, but says {guess}")
 
     @property
     def decisive_options(self) -> dict[str, object]:

@@ -23,13 +23,18 @@ from shenhe.locations import Location, absolute, locate_beside
 from shenhe.values import Annotation, CaptionObject
 
 _IMAGE: Final = re.compile(r"image(?:_?[0-9]{1,6})?")
+MAX_NAMED_KEYS: Final = 20
+"""Number of losses from which on a further key of objects is counted without its name."""
 OWN_KEYS: Final = frozenset({"images", "objects", "width", "height", "summary"})
 
 
 class TrainingObject(BaseModel):
-    """One object of a training row. Units: pixels of the upright original."""
+    """One object of a training row; keys of others are known, to be named as lost.
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    Units: pixels of the upright original.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     bbox_2d: list[float] | None = None
     quad: list[float] | None = None
@@ -142,4 +147,13 @@ def _object(number: int, entry: TrainingObject, size_wh: Size, lost: Counter[str
     count = getattr(entry, count_key) if count_key else None
     if count is not None and 2 * count != len(numbers):
         raise FormatError("geometry", f"object {number}: {count_key} {count}")
+    _count_other_keys(entry, lost)
     return CaptionObject(in_frame(from_numbers(kind, numbers), size_wh, lost), entry.desc)
+
+
+def _count_other_keys(entry: TrainingObject, lost: Counter[str]) -> None:
+    for key, value in (entry.model_extra or {}).items():
+        loss = f"objects with the key {key[:40]!r}: left out, captions hold geometry and desc"
+        if loss not in lost and len(lost) >= MAX_NAMED_KEYS:
+            loss = "further keys of objects: left out"
+        lost[loss] += value is not None

@@ -129,6 +129,8 @@ def lines_of(row: Mapping[str, object]) -> dict[str, str]:
     Raises: RunError if they are no texts.
     """
     lines = row.get("per_image")
+    if lines is None:
+        raise RunError("a row has no 'per_image'")
     if isinstance(lines, list):
         lines = {photo_key(index): line for index, line in enumerate(lines)}
     if not isinstance(lines, dict):

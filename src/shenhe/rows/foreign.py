@@ -6,6 +6,7 @@ Nothing here makes a 通过 out of anything else: a verdict that is not said in 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
@@ -39,6 +40,10 @@ _RULINGS: Final[Mapping[str, Ruling]] = {
 }
 _HELD_BACK_BY: Final = ("left_out", "why")
 """Keys of meta that say why a group is not to pass: they hold in any company."""
+_HOLDS_BACK: Final = re.compile(
+    "undecided|unsure|uncertain|review|pending|fail|error|复核|复审|复查|待|疑|未|不|失败|错误|驳回"
+)
+"""Words in a status that hold a 通过 back."""
 _GROUP_ID, _PER_IMAGE = b'"group_id"', b'"per_image"'
 MAX_SHOWN: Final = 40
 """Maximum number of characters of a foreign word that a reason shows."""
@@ -166,7 +171,7 @@ def _decide(row: Json, judgement: Judgement | None, problem: str) -> _Decision:
     """
     said = judgement.verdict if judgement else None
     if "verdict" not in row:
-        if _word(row.get("status")) == "undecided":
+        if _is_held_back(row, said):
             return _Decision(None, said)
         return _Decision(said, said, problem)
     value = row["verdict"]
@@ -178,8 +183,14 @@ def _decide(row: Json, judgement: Judgement | None, problem: str) -> _Decision:
         return _Decision(None, said, f"verdict {word!r} is neither {PASS} nor {FAIL}")
     if said not in (None, ruling):
         return _Decision(None, said, f"verdict is {ruling}, but raw says {said}")
-    held_back = _word(row.get("status")) == "undecided"
+    held_back = _is_held_back(row, ruling)
     return _Decision(None if held_back else ruling, ruling)
+
+
+def _is_held_back(row: Json, ruling: Ruling | None) -> bool:
+    """Whether the status of a row holds its verdict back: a 通过 in any words of doubt."""
+    status = _word(row.get("status"))
+    return status == "undecided" or (ruling == PASS and bool(_HOLDS_BACK.search(status)))
 
 
 def _read_raw(raw: str, named: object) -> tuple[Judgement | None, str]:

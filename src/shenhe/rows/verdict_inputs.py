@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Final
 
-from shenhe.errors import RunError
+from shenhe.config.formats import formats_by_hash
+from shenhe.errors import FormatError, RunError
+from shenhe.formats import summary
+from shenhe.formats.text_formats import SummaryFormat
 from shenhe.rows.fields import images_of, lines_of, list_of, meta_of
 from shenhe.rows.ledger import Json
 from shenhe.values import photo_key
 
 _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+_NOTHING: Final = frozenset({"empty", "thinking", "truncated", "loop"})
+"""Codes of lines that say nothing, or are half of an answer."""
 MAX_KEYS_SHOWN: Final = 5
 """Maximum number of keys of lines that a message names."""
 
@@ -46,6 +51,30 @@ def describe_missing_lines(photos: int, lines: Mapping[str, object]) -> str:
         return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, MAX_KEYS_SHOWN))}"
     blank = [key for key, line in lines.items() if not _is_seen(str(line))]
     return f"没有内容: {', '.join(blank[:MAX_KEYS_SHOWN])}" if blank else ""
+
+
+def describe_no_summaries(lines: Mapping[str, str]) -> Iterator[str]:
+    """Say which lines of another tool say nothing, or are half of an answer, in any format.
+
+    >>> list(describe_no_summaries({"图片_1": "无关图片", "图片_2": "null"}))
+    ['图片_2: the summary is null: it says nothing of the photo']
+    """
+    forms = [formats.summary for formats in formats_by_hash().values()]
+    for number, (key, line) in enumerate(lines.items(), 1):
+        headed = [form for form in forms if form.header and line.strip().startswith(form.headers)]
+        faults = [_fault_of(line, form, number) for form in headed or forms]
+        if None not in faults and (
+            fault := next((fault for fault in faults if fault and fault.code in _NOTHING), None)
+        ):
+            yield f"{key}: {fault}"
+
+
+def _fault_of(line: str, form: SummaryFormat, number: int) -> FormatError | None:
+    try:
+        summary.parse_stored(line, form, number)
+    except FormatError as error:
+        return error
+    return None
 
 
 def _is_seen(line: str) -> bool:

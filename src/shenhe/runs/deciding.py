@@ -19,6 +19,7 @@ from shenhe.stages import evidence
 from shenhe.values import (
     CONTRADICTION,
     EVIDENCE_MISSING,
+    FAIL,
     LEFT_OUT,
     PASS,
     REUSED_PHOTO,
@@ -72,14 +73,16 @@ class MissionPolicy:
         items = evidence.check(lines, self.rules) if self.rules and lines else ()
         return Evidence(rules=self.rules_hash, items=list(items))
 
-    def doubts(self, statement: Statement, items: Sequence[EvidenceItem]) -> list[Doubt]:
+    def doubts(
+        self, statement: Statement, items: Sequence[EvidenceItem], fail_word: str = FAIL
+    ) -> list[Doubt]:
         """List why a ruling does not stand, all that applies; a 不通过 needs no evidence."""
         unsure = self._find_unsureness(statement)
         doubts = [Doubt(UNSURE, unsure)] if unsure else []
         if statement.ruling != PASS:
             return doubts
         doubts += [Doubt(code, _describe(code, items)) for code in evidence.codes(items)]
-        if said := evidence.find_contradiction(statement.reason, self.rules):
+        if said := evidence.find_contradiction(statement.reason, self.rules, fail_word):
             doubts.append(Doubt(CONTRADICTION, f"结论是通过, 理由却写: {said}"))
         return doubts
 

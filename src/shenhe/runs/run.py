@@ -67,6 +67,8 @@ class RunPlan:
     groups: int
     items: int
     already: int
+    faults: tuple[str, ...] = ()
+    """Inputs that would not be read, one line each."""
 
 
 def plan(backlog: Backlog[Item], output: OutputSpec) -> RunPlan:
@@ -78,7 +80,7 @@ def plan(backlog: Backlog[Item], output: OutputSpec) -> RunPlan:
     with closing(RowIndex(rows_path, key_of, temporary=True)) as done:
         current = CurrentKeys(done, backlog.find_stale(rows_path, done).keys)
         groups, items = backlog.count_pending(current, output.run.limit)
-        return RunPlan(groups, items, len(current))
+        return RunPlan(groups, items, len(current), tuple(backlog.faults))
 
 
 def run(

@@ -54,7 +54,8 @@ class VerdictRecords:
         doubts += self.policy.reuse_doubts(row)
         if judgement is not None:
             statement = make_statement(judgement, answer, self.formats.verdict)
-            doubts += self.policy.doubts(statement, evidence.items)
+            fail_word = self.formats.verdict.fail_word
+            doubts += self.policy.doubts(statement, evidence.items, fail_word)
         if rejection is not None:
             doubts.append(Doubt(rejection.code, rejection.message))
         doubts = sorted_doubts(doubts)

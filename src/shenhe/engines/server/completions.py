@@ -69,6 +69,8 @@ def read_completion(body: Body, opening: bytes = b"") -> Completion:
     choice = first_choice(body)
     if choice is None:
         raise torn_answer("no completion: no choices")
+    if _differ(body):
+        raise UselessAnswerError("several choices that differ, where one was asked for")
     message = choice.get("message")
     if not isinstance(message, dict):
         raise torn_answer("no completion: no message")
@@ -100,6 +102,21 @@ def first_choice(body: Body) -> Body | None:
     choices = body.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) else None
+
+
+def _differ(body: Body) -> bool:
+    """Whether the choices of a body are several, and not all of one text."""
+    choices = body.get("choices")
+    messages = (
+        [choice.get("message") for choice in choices if isinstance(choice, dict)]
+        if isinstance(choices, list)
+        else []
+    )
+    texts = [
+        plain_text(message.get("content")) if isinstance(message, dict) else None
+        for message in messages
+    ]
+    return any(text != texts[0] for text in texts)
 
 
 def plain_text(content: object) -> str | None:

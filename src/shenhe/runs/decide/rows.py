@@ -14,7 +14,7 @@ from shenhe.row_types import Evidence, Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.row_formats import formats_meta, verdict_format_of
 from shenhe.rows.statements import Statement, codes_of, split_reason, statement_of
-from shenhe.rows.verdict_inputs import describe_missing_lines
+from shenhe.rows.verdict_inputs import describe_missing_lines, describe_no_summaries
 from shenhe.runs.deciding import (
     Doubt,
     MissionPolicy,
@@ -24,7 +24,7 @@ from shenhe.runs.deciding import (
     left_out_doubts,
     sorted_doubts,
 )
-from shenhe.values import CONTRADICTION, DUPLICATE_GROUP, FORMAT, LEFT_OUT, PASS, Judgement
+from shenhe.values import CONTRADICTION, DUPLICATE_GROUP, FAIL, FORMAT, LEFT_OUT, PASS, Judgement
 
 NO_LINES = "没有一行, 无法核对"
 OTHER_LINES = "判定之后各行已改变"
@@ -130,7 +130,9 @@ def _doubt(
         return nothing, sorted_doubts([Doubt(code, problem) for code in row.meta.why])
     if statement.ruling is not None:
         doubts = _doubts_of_lines(row, statement, lines, policy)
-        return statement, sorted_doubts([*doubts, *policy.doubts(statement, evidence.items)])
+        form = verdict_format_of(row.meta.formats)
+        doubts += policy.doubts(statement, evidence.items, form.fail_word if form else FAIL)
+        return statement, sorted_doubts(doubts)
     if row.verdict is not None:
         return statement, [Doubt(CONTRADICTION, f"verdict 写{row.verdict}, raw 写的却不是")]
     return statement, []
@@ -174,6 +176,8 @@ def _doubts_of_lines(
     summary, doubts = lines.summary, list[Doubt]()
     if gap := describe_missing_lines(len(summary.images), summary.per_image):
         doubts.append(incomplete_doubt(gap))
+    elif statement.ruling == PASS and not summary.meta.checkpoint:
+        doubts += [incomplete_doubt(told) for told in describe_no_summaries(summary.per_image)]
     if row.meta.inputs_hash not in (None, lines.inputs_hash):
         doubts.append(incomplete_doubt(OTHER_LINES))
     left_out = summary.meta.left_out or row.meta.left_out

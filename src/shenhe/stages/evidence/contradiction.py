@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -13,6 +14,7 @@ from shenhe.config.spelling import flatten
 from shenhe.stages.evidence.doubts import is_ignored
 from shenhe.stages.evidence.rules import ReadyRules, make_ready
 from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, TURNS, concerns, states, subjects
+from shenhe.values import FAIL
 
 MAX_LENGTH = 10_000
 """Characters of a reason; what nobody reads to its end is no reason for a 通过."""
@@ -20,7 +22,9 @@ MAX_REMEMBERED = 4096
 """Clauses that are remembered with what they say."""
 _REFUSALS = (
     *("不通过", "不合格", "不予通过", "不能通过", "不应通过", "未通过", "不可通过"),
-    *("不给通过", "不达标", "无法通过", "不予认可", "不过关"),
+    *("不给通过", "不达标", "无法通过", "不予认可", "不过关", "没有通过", "没通过", "未能通过"),
+    *("不建议通过", "不宜通过", "不得通过", "不准通过", "不同意通过", "通不过"),
+    *("需整改", "需要整改", "要求整改", "应整改", "必须整改", "限期整改"),
 )
 _FAULTS = (
     *("装反", "反装", "松动", "脱落", "破损", "断裂", "不符合", "未按要求", "不满足"),
@@ -102,11 +106,13 @@ class _Right:
         return any(_IT.search(text) and not subjects(text) for text in self._texts)
 
 
-def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
+def find_contradiction(
+    reason: str, rules: EvidenceRules | None = None, fail_word: str = FAIL
+) -> str:
     """Find what in the reason of a 通过 contradicts it; empty if nothing does.
 
     Without rules of a mission the general words decide alone. What one photo does not show is no
-    contradiction if the reason says that another one does.
+    contradiction if the reason says that another one does. `fail_word` is the format's for 不通过.
 
         >>> find_contradiction("各图均未见地排处接地螺丝，其余正常")
         '各图均未见地排处接地螺丝'
@@ -116,7 +122,8 @@ def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
     ready = make_ready(rules) if rules is not None else None
     if len(reason) > MAX_LENGTH:
         return f"{reason[:20]}…"
-    text = flatten(reason.replace("，", ","))
+    spelled = reason if fail_word == FAIL else _spell_fail(reason, fail_word)
+    text = flatten(spelled.replace("，", ","))
     alarms = _alarms(ready)
     if not alarms.search(text):
         return ""
@@ -132,6 +139,15 @@ def find_contradiction(reason: str, rules: EvidenceRules | None = None) -> str:
         if not (clause.of_photo and lacks and right.has(lacks)):
             return _as_written(clause.text, reason)
     return ""
+
+
+def _spell_fail(reason: str, fail_word: str) -> str:
+    """Write 不通过 for a format's own word for it, which stands alone if its letters are Latin."""
+    word, text = (unicodedata.normalize("NFKC", part).casefold() for part in (fail_word, reason))
+    pattern = re.escape(word)
+    if word.isascii():
+        pattern = rf"(?<![a-z0-9-]){pattern}(?![a-z0-9-])"
+    return re.sub(pattern, FAIL, text)
 
 
 def _as_written(clause: str, reason: str) -> str:

@@ -41,10 +41,16 @@ _MOST = 1_000_000
 Counts = dict[str, int]
 
 
+def name_entry(category: str, node: JsonObject) -> JsonObject:
+    """Give an object that stands under its category the category as a member."""
+    named: list[tuple[str, JsonNode]] = [(_CATEGORY, JsonScalar("string", category))]
+    return JsonObject(named + node.members, node.stray, node.closed)
+
+
 def read_entry(node: JsonObject, own: frozenset[str] = frozenset()) -> Line | None:
     """Read an object that has a category; None if it has none."""
     members = dict(node.members)
-    category = members.get(_CATEGORY)
+    category = next((value for key, value in node.members if _is_category(key)), None)
     if not (isinstance(category, JsonScalar) and isinstance(category.value, str)):
         return None
     name, *levels = [word for word in _LEVELS.split(flatten(category.value)) if word] or [""]
@@ -55,10 +61,14 @@ def read_entry(node: JsonObject, own: frozenset[str] = frozenset()) -> Line | No
     reasons = remarks_of(members[_REMARKS]) if _REMARKS in members else ()
     counts = [dict.fromkeys(levels, 1)] if levels else []
     for key, value in node.members:
-        if key not in (_CATEGORY, _REMARKS) and key not in _NO_ATTRIBUTES:
+        if key != _REMARKS and key not in _NO_ATTRIBUTES and not _is_category(key):
             counts.append(_attributes(flatten(key), value, spell_category(name)))
     items = _items(spell_category(name), counts, reasons, node.closed)
     return Line(tuple(items))
+
+
+def _is_category(key: str) -> bool:
+    return flatten(key) in (_CATEGORY, "category")
 
 
 def remarks_of(node: JsonNode) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
+from shenhe.config.spelling import CATEGORIES, flatten
 from shenhe.errors import FormatError
 from shenhe.formats import lenient_json
 from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonNode, JsonObject, JsonScalar
-from shenhe.stages.evidence.entries import read_entry, remarks_of
+from shenhe.stages.evidence.entries import name_entry, read_entry, remarks_of
 from shenhe.stages.evidence.items import Item, Line, read_text
 
 MAX_CHARACTERS = 20_000
@@ -24,6 +25,9 @@ _PHOTO = re.compile(r"^(?:图片|image|图)[_ -]?\d+$", re.IGNORECASE)
 _GROUP = re.compile(r"\d+")
 _TOTALS, _BY_GROUP, _REMARKS, _DISTANCE = "统计", "分组统计", "备注", "站点距离"
 _MAX_DEPTH = 6
+_WORD = re.compile(r"\w")
+UNCLEAR = Line(remarks=("",))
+"""What says something that nobody can read: it leaves everything in doubt."""
 
 
 def may_be_json(line: str) -> bool:
@@ -77,10 +81,11 @@ def _read(node: JsonNode, own: frozenset[str], depth: int) -> Iterator[Line]:
         if isinstance(node.value, str):
             yield read_line(node.value, own) if depth > 1 else read_text(node.value, own)
         return
+    if any(_WORD.search(piece) for piece in node.stray):
+        yield UNCLEAR
     if isinstance(node, JsonList):
         for item in node.items:
-            if isinstance(item, JsonObject | JsonList):
-                yield from _read(item, own, depth - 1)
+            yield from _read(item, own, depth - 1)
         return
     entry = read_entry(node, own)
     if entry is not None:
@@ -97,8 +102,21 @@ def _read_member(key: str, value: JsonNode, own: frozenset[str], depth: int) -> 
         yield Line(distances=frozenset({str(value.value)}))
     elif key == _BY_GROUP and isinstance(value, JsonList | JsonObject):
         yield from _read_groups(value, own, depth)
+    elif isinstance(value, JsonObject) and read_entry(value, own) is None:
+        if flatten(key) in CATEGORIES or flatten(key) in own:
+            value = name_entry(key, value)
+        elif not _PHOTO.match(key) and any(map(_is_count, value.members)):
+            yield UNCLEAR  # counts, and nobody can tell of what
+        yield from _read(value, own, depth - 1)
     elif key == "desc" or _PHOTO.match(key) or not isinstance(value, JsonScalar):
         yield from _read(value, own, depth - 1)
+
+
+def _is_count(member: tuple[str, JsonNode]) -> bool:
+    """Whether a member says how many there are of its key."""
+    key, value = member
+    is_number = isinstance(value, JsonScalar) and not isinstance(value.value, str)
+    return is_number and key != _DISTANCE
 
 
 def _read_groups(node: JsonContainer, own: frozenset[str], depth: int) -> Iterator[Line]:
