@@ -29,7 +29,8 @@ def close_truncated(text: str, grammar: Grammar) -> str:
     start = text.find("{")
     if start < 0:
         header = json.dumps(text.removesuffix("\n"), ensure_ascii=False)[:-1]
-        is_header = (bool(text) and f"({header}" in grammar.lark) or f"| {header}" in grammar.lark
+        signs = ("(", "| ")
+        is_header = text != "" and any(f"{sign}{header}" in grammar.lark for sign in signs)
         if is_header and not text.endswith("\n"):  # within one of several headers
             return text
         start = len(text) if is_header else 0
