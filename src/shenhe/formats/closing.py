@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from shenhe.formats.caption_grammar import COMPACT, SPACED
@@ -27,9 +28,12 @@ def close_truncated(text: str, grammar: Grammar) -> str:
         return text
     start = text.find("{")
     if start < 0:
-        if text and not text.endswith("\n"):  # within its header, of which there may be several
+        header = json.dumps(text.removesuffix("\n"), ensure_ascii=False)[:-1]
+        signs = ("(", "| ")
+        is_header = text != "" and any(f"{sign}{header}" in grammar.lark for sign in signs)
+        if is_header and not text.endswith("\n"):  # within one of several headers
             return text
-        start = len(text)
+        start = len(text) if is_header else 0
     header, body = text[:start], text[start:]
     close = _close_caption if grammar.photos else _close_objects
     return header + close(body, grammar.photos)
