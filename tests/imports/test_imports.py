@@ -307,6 +307,18 @@ def test_outlines_of_many_corners_lose_some_and_keep_their_place(tmp_path: Path)
         list(read_annotations(tmp_path / "a.json", reading))
 
 
+def test_a_photo_of_which_no_shape_can_be_held_is_no_photo_with_nothing(tmp_path: Path) -> None:
+    paint(tmp_path / "a.jpg")
+    circle = {"label": "标签", "shape_type": "circle", "points": [[50, 50], [60, 60]]}
+    content = {"imagePath": "a.jpg", "imageWidth": 400, "imageHeight": 300, "shapes": [circle]}
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(IntakeError, match="none of its shapes can be held"):
+        list(read_annotations(tmp_path / "a.json", Reading()))
+    (tmp_path / "a.json").write_text(json.dumps(content | {"shapes": []}), encoding="utf-8")
+    (annotation,) = read_annotations(tmp_path / "a.json", Reading())
+    assert not annotation.objects
+
+
 def test_label_studio_turns_boxes_round_their_first_corner(tmp_path: Path) -> None:
     paint(tmp_path / "a.jpg")
     value = {

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from shenhe.errors import IntakeError, ItemError, OptionError, ShenheError, item_wall
+from shenhe.errors import (
+    FormatError,
+    IntakeError,
+    ItemError,
+    OptionError,
+    ShenheError,
+    item_wall,
+)
 from shenhe.imports import coco, cvat, label_studio, labelme
 from shenhe.imports.fields import read_json
 from shenhe.imports.labelled import Entries, place
@@ -73,13 +80,21 @@ def read_labels(
     for where, read in TOOLS[tool](source, reading.lost):
         try:
             with item_wall("labels", where, ItemError):
+                before = _count_left_out(reading.lost)
                 labelled = read()
+                if labelled and not labelled.objects and _count_left_out(reading.lost) > before:
+                    problem = "none of its shapes can be held: it would be a photo with nothing"
+                    raise FormatError("geometry", problem)
                 annotation = place(labelled, finder, reading.lost) if labelled else None
         except ShenheError as error:
             reading.note(where, error)
         else:
             if annotation is not None:
                 yield annotation
+
+
+def _count_left_out(lost: Counter[str]) -> int:
+    return sum(count for what, count in lost.items() if what.endswith("left out"))
 
 
 def _folder(source: Path) -> Path:
