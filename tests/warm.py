@@ -69,6 +69,7 @@ def _start() -> str:
         [sys.executable, "-m", "tests.warm", path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,  # a test may have left it
         env=os.environ | {"OMP_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"},
     )
     assert server.stdout is not None

@@ -291,5 +291,5 @@ def test_stage_a_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no rows there"):
         find_stage_a(tmp_path, MISSIONS)
     (tmp_path / "a.jsonl").write_text('{"mission": "挡风板安装检查", "group_id": 1}\n')
-    with pytest.raises(RunError, match=r"no row that can be judged.* 'per_image' of a row"):
+    with pytest.raises(RunError, match=r"no row that can be judged.* no 'per_image'"):
         find_stage_a(tmp_path / "a.jsonl", MISSIONS)

@@ -9,7 +9,10 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Served(NamedTuple):
@@ -39,6 +42,7 @@ def scripted(*arguments: str) -> Iterator[Served]:
         [sys.executable, "-m", "tests.servers.scripted", *arguments],
         stdout=subprocess.PIPE,
         text=True,
+        cwd=ROOT,  # a test may have left it
     )
     try:
         assert process.stdout is not None

@@ -105,13 +105,12 @@ def first_choice(body: Body) -> Body | None:
 
 
 def _differ(body: Body) -> bool:
-    """Whether the choices of a body are several, and not all of one text."""
+    """Whether several choices of a body say something, and not all the same text."""
     choices = body.get("choices")
-    messages = (
-        [choice.get("message") for choice in choices if isinstance(choice, dict)]
-        if isinstance(choices, list)
-        else []
-    )
+    listed = choices if isinstance(choices, list) else []
+    messages = [
+        choice["message"] for choice in listed if isinstance(choice, dict) and "message" in choice
+    ]
     texts = [
         plain_text(message.get("content")) if isinstance(message, dict) else None
         for message in messages
