@@ -157,8 +157,11 @@ MAX_DEPTH: Final = 64
 """Maximum depth of what another tool gave a row: rows that hold it are to be read again."""
 
 
-def _refuse_depth(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse what is nested deeper than readers of JSON go, once a row is written round it."""
+def refuse_depth(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what is nested deeper than readers of JSON go, once a row is written round it.
+
+    Raises: ValueError.
+    """
     level: list[JsonValue] = list(extra.values())
     for _ in range(MAX_DEPTH):
         if not level:
@@ -172,7 +175,7 @@ def _refuse_depth(extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
     raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
 
 
-Extra = Annotated[dict[str, JsonValue], AfterValidator(_refuse_depth)]
+Extra = Annotated[dict[str, JsonValue], AfterValidator(refuse_depth)]
 """What another tool gave a row."""
 
 

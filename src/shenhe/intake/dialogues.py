@@ -20,7 +20,7 @@ from shenhe.errors import FormatError
 from shenhe.intake.inline_photos import PhotoSource, photo_sources
 from shenhe.locations import Location
 from shenhe.messages import IMAGE_TAG, ImagePart, Message
-from shenhe.row_types import MAX_DEPTH
+from shenhe.row_types import refuse_depth
 
 Role = Literal["system", "user", "assistant"]
 ROLES: Final[Mapping[str, Role]] = {
@@ -247,20 +247,11 @@ def _text(value: JsonValue, name: str) -> str:
 
 def _hash(row: Mapping[str, JsonValue]) -> str:
     """Hash a row, and refuse one that no file of rows could hold."""
-    level: list[object] = [row]
-    for _ in range(MAX_DEPTH):
-        nested = [value for value in level if isinstance(value, list | dict)]
-        level = [
-            inner
-            for value in nested
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-        if not level:
-            break
-    else:
-        raise FormatError(BAD_ROW, f"nested deeper than {MAX_DEPTH} levels")
     try:
+        refuse_depth(dict(row))
         text = json.dumps(row, ensure_ascii=False, sort_keys=True).encode()
     except UnicodeEncodeError as error:
         raise FormatError(BAD_ROW, "holds half a character") from error
+    except ValueError as error:
+        raise FormatError(BAD_ROW, str(error)) from error
     return hashlib.sha256(text).hexdigest()[:16]
