@@ -95,7 +95,7 @@ def test_a_group_in_two_folders_of_a_label_fails_alone(make_group: Make, tmp_pat
     [
         ('pass = ["审核不通过"]', "stands for fail and pass"),
         ('pass = ["ok"]\nfail = ["OK"]', "stands for pass and fail"),
-        ('unlabelled = ["审核通过 "]', "stands for pass and None"),
+        ('unlabelled = ["审核通过 "]', "stands for pass and unlabelled"),
         ('pass = [""]', "is no folder's name"),
         ('pass = ["a/b"]', "is no folder's name"),
         ('pass = [".hidden"]', "is no folder's name"),

@@ -112,6 +112,17 @@ def test_lists_that_cannot_be(tmp_path: Path, text: str | bytes, problem: str) -
     assert "\n" not in str(refused.value)
 
 
+def test_an_empty_list_beside_another_is_told(tmp_path: Path) -> None:
+    first, twin, empty = (tmp_path / name for name in ("a.txt", "b.txt", "c.txt"))
+    first.write_text("QC-1\n", encoding="utf-8")
+    twin.write_text("QC-1\n", encoding="utf-8")
+    empty.write_text("# later\n", encoding="utf-8")
+    assert len(read_group_names([first, twin])) == 1
+    for paths in ([first, empty], [empty, first]):
+        with pytest.raises(RunError, match=r"c\.txt: names no group"):
+            read_group_names(paths)
+
+
 def test_names_that_match_nothing_are_told() -> None:
     names = GroupNames([f"QC-{n}" for n in range(9)])
     names.add("QC-1::fail", OTHER)

@@ -82,6 +82,6 @@ def load_label_folders(extra: Path | None = None) -> LabelFolders:
             if not folded or "/" in folded or folded.startswith("."):
                 raise ConfigError(f"{extra}: {name!r} is no folder's name that is looked at")
             if labels.setdefault(folded, label) != label:
-                before = labels[folded] or "unlabelled"
-                raise ConfigError(f"{extra}: {name!r} stands for {before} and {label}")
+                both = " and ".join(word or "unlabelled" for word in (labels[folded], label))
+                raise ConfigError(f"{extra}: {name!r} stands for {both}")
     return LabelFolders(MappingProxyType(labels))

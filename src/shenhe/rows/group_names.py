@@ -48,6 +48,8 @@ class GroupNames:
         self._meanings: dict[_Meaning, set[str]] = {}
         self._names: dict[str, None] = {}
         self._matched: set[str] = set()
+        self.mentions = 0
+        """How often a group was named, the same one again counted too."""
         for name in names:
             self.add(name)
 
@@ -70,6 +72,7 @@ class GroupNames:
         name = name.strip()
         if not name:
             return
+        self.mentions += 1
         shown = f"{mission}::{name}" if mission else name
         self._names[shown] = None
         wanted = normalize_name(mission) if mission else None
@@ -119,7 +122,7 @@ def read_group_names(paths: Iterable[Path]) -> GroupNames:
     """
     names = GroupNames()
     for path in paths:
-        before = len(names)
+        before = names.mentions
         text = _read_text(path)
         lines = text.split("\n")  # others than these also stand inside of JSON texts
         first = next((line for line in lines if line.strip()), "")
@@ -130,7 +133,7 @@ def read_group_names(paths: Iterable[Path]) -> GroupNames:
         else:
             for line in lines:
                 names.add("" if line.lstrip().startswith("#") else line)
-        if len(names) == before and not before:
+        if names.mentions == before:
             raise RunError(f"{path}: names no group")
     return names
 
