@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from shenhe.config import load_missions, load_prompts
 from shenhe.errors import OptionsChangedError
 from shenhe.intake import GroupChoice, GroupPattern, PhotoTree, TreeLayout
 from shenhe.rows.group_names import GroupNames
@@ -25,12 +24,9 @@ from shenhe.runs import (
     run_summaries,
     run_verdicts,
 )
+from tests.runs.test_runs import MISSION, MISSIONS, PASSED, PROMPTS, SEEN
 from tests.scripted import ScriptedEngine
 
-MISSIONS, PROMPTS = load_missions(), load_prompts()
-MISSION = MISSIONS.get("挡风板安装检查")
-SEEN = "BBU设备/华为,显示完整,无需安装×1"
-PASSED = "通过\n理由: 图片_1中BBU设备无需安装挡风板"
 Make = Callable[..., Path]
 
 
