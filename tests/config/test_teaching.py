@@ -187,7 +187,8 @@ def test_json_guidance_that_says_nothing(content: object, problem: str, tmp_path
 
 def test_json_guidance_that_is_no_json(tmp_path: Path) -> None:
     path = tmp_path / "guidance.json"
-    for content in (b"{", b"\xff", b"[" * 100_000):
+    repeated = b'{"a": {"experiences": {"G0": "1"}}, "a": {"experiences": {"G0": "2"}}}'
+    for content in (b"{", b"\xff", b"[" * 100_000, repeated):
         path.write_bytes(content)
         with pytest.raises(ConfigError, match="not valid JSON"):
             load_teaching(None, path, load_missions())

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from shenhe.errors import CheckpointError
+from shenhe.json_keys import find_repeated_key
 
 MAX_HEADER_BYTES = 100_000_000
 LFS_POINTER = b"version https://git-lfs"
@@ -142,11 +143,9 @@ def refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
     Raises: ValueError.
     """
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)} stands twice")
-    return content
+    if (key := find_repeated_key(pairs)) is not None:
+        raise ValueError(f"{key} stands twice")
+    return dict(pairs)
 
 
 def shorten(names: Iterable[str], count: int = 5) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError
+from shenhe.json_keys import find_repeated_key
 
 
 class Rules(Strict):
@@ -54,7 +55,8 @@ def read_guidance(path: Path) -> list[Rules]:
     if path.suffix.lower() != ".json":
         return read_toml(path, GuidanceFile).mission
     try:
-        missions = _OLDER_FILE.validate_python(json.loads(path.read_bytes()))
+        content = json.loads(path.read_bytes(), object_pairs_hook=_members)
+        missions = _OLDER_FILE.validate_python(content)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -66,6 +68,13 @@ def read_guidance(path: Path) -> list[Rules]:
     return [
         Rules(name=name, rules="\n".join(_lines(guidance))) for name, guidance in missions.items()
     ]
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a JSON object; rules that stand under one key twice would be lost."""
+    if (key := find_repeated_key(pairs)) is not None:
+        raise ValueError(f"the key {key!r} stands twice")
+    return dict(pairs)
 
 
 def _lines(guidance: OlderGuidance) -> list[str]:

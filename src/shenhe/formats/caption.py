@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -17,6 +16,7 @@ from shenhe.errors import FormatError, spelled
 from shenhe.formats.caption_fields import frame_at, read_object, write_object
 from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.geometry import Size
+from shenhe.json_keys import find_repeated_key
 from shenhe.values import Caption, photo_key
 
 Grouped = dict[str, dict[str, dict[str, object]]]
@@ -155,12 +155,9 @@ def from_grouped(
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        counts = Counter(key for key, _ in pairs)
-        duplicate = next(key for key, count in counts.items() if count > 1)
-        raise FormatError("duplicate_key", f"the key {duplicate!r} stands twice in one object")
-    return members
+    if (key := find_repeated_key(pairs)) is not None:
+        raise FormatError("duplicate_key", f"the key {key!r} stands twice in one object")
+    return dict(pairs)
 
 
 def _members(value: object, path: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 
 from shenhe.errors import FormatError
 from shenhe.formats import lenient_json
+from shenhe.json_keys import find_repeated_key
 
 MAX_DEPTH: Final = 16
 """Depth of nested objects and lists; a deeper text is a model that opens brackets without end."""
@@ -54,12 +55,9 @@ def texts_of(value: object) -> Iterator[str]:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for index, key in enumerate(keys) if key in keys[:index])
-        raise FormatError("duplicate_key", f"the key {repeated[:MAX_SHOWN]!r} stands twice")
-    return members
+    if (key := find_repeated_key(pairs)) is not None:
+        raise FormatError("duplicate_key", f"the key {key[:MAX_SHOWN]!r} stands twice")
+    return dict(pairs)
 
 
 def _refuse_constant(name: str) -> NoReturn:

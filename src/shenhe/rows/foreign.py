@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
@@ -16,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 from shenhe.errors import FormatError, RunError
 from shenhe.formats import verdict as verdict_format
 from shenhe.formats.text_formats import PLAIN, TextFormats
+from shenhe.json_keys import find_repeated_key
 from shenhe.row_types import FormatsMeta, Row, SummaryRow, VerdictRow, describe_invalid
 from shenhe.rows.fields import (
     folded,
@@ -113,11 +113,9 @@ def refuse_repeated_keys(line: bytes, lines: Collection[str], answers: Collectio
 
 
 def _object_of_pairs(pairs: list[tuple[str, object]]) -> Json:
-    row = dict(pairs)
-    if len(row) != len(pairs):
-        repeated, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise RunError(f"its key {repeated[:MAX_SHOWN]!r} stands twice")
-    return row
+    if (key := find_repeated_key(pairs)) is not None:
+        raise RunError(f"its key {key[:MAX_SHOWN]!r} stands twice")
+    return dict(pairs)
 
 
 def _summary(row: Json, mission: str) -> Json:
