@@ -204,6 +204,7 @@ def _shape(**changes: Any) -> dict[str, Any]:
         (GOOD | {"shapes": {}}, "no list"),
         ("[" * 100_000, "nested too deeply"),
         ("{", "no JSON"),
+        (json.dumps(GOOD)[:-1] + ', "shapes": []}', "shapes stands twice"),
         ("\udcff", "no JSON"),
     ],
 )

@@ -141,6 +141,7 @@ def test_bad_rows_are_named_and_the_others_are_read(tmp_path: Path) -> None:
         b'"text"',
         b"\xff",
         b"[" * 100_000,
+        json.dumps(ROW).encode()[:-1] + b', "objects": []}',
         json.dumps(ROW | {"objects": [{"bbox_2d": [1, 2, float("nan"), 9], "desc": "a"}]}).encode(),
         json.dumps(ROW | {"objects": [{"bbox_2d": [1, 2, 9e9, 9], "desc": "a"}]}).encode(),
         json.dumps(ROW | {"objects": [{"quad": [0, 0, 9, 9, 9, 0, 0, 9], "desc": "a"}]}).encode(),

@@ -236,6 +236,20 @@ def test_a_bad_line_is_told_in_its_place_and_the_others_go_on(tmp_path: Path) ->
     ]
 
 
+def test_a_key_that_stands_twice_is_told(tmp_path: Path) -> None:
+    line = '{"query": "一", "messages": [{"role": "user", "content": "二", "content": "三"}]}'
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{line}\n{{"query": "四"}}\n', encoding="utf-8")
+    first, second = Dataset([str(path)])
+    assert isinstance(first.content, BadRow)
+    assert "content stands twice" in first.content.message
+    assert not isinstance(second.content, BadRow)
+    array = tmp_path / "a.json"
+    array.write_text(f"[{line}]", encoding="utf-8")
+    with pytest.raises(IntakeError, match="content stands twice"):
+        list(Dataset([str(array)]))
+
+
 def test_json_arrays_and_csv_are_read_too(tmp_path: Path) -> None:
     rows = [{"query": "一", "images": ["a.jpg"]}, 7]
     (tmp_path / "a.json").write_text(json.dumps(rows), encoding="utf-8")

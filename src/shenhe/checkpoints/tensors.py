@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from shenhe.errors import CheckpointError
-from shenhe.json_keys import find_repeated_key
+from shenhe.json_keys import refuse_repeated_keys
 
 MAX_HEADER_BYTES = 100_000_000
 LFS_POINTER = b"version https://git-lfs"
@@ -136,16 +136,6 @@ def read_tables(paths: Iterable[Path]) -> dict[str, StoredTensor]:
     Raises: CheckpointError, see `read_table`.
     """
     return {name: stored for path in paths for name, stored in read_table(path).items()}
-
-
-def refuse_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Build a JSON object, as `object_pairs_hook`; neither of two values of one key is right.
-
-    Raises: ValueError.
-    """
-    if (key := find_repeated_key(pairs)) is not None:
-        raise ValueError(f"{key} stands twice")
-    return dict(pairs)
 
 
 def shorten(names: Iterable[str], count: int = 5) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shenhe.config.toml_file import Strict, read_toml
 from shenhe.errors import ConfigError
-from shenhe.json_keys import find_repeated_key
+from shenhe.json_keys import refuse_repeated_keys
 
 
 class Rules(Strict):
@@ -55,7 +55,7 @@ def read_guidance(path: Path) -> list[Rules]:
     if path.suffix.lower() != ".json":
         return read_toml(path, GuidanceFile).mission
     try:
-        content = json.loads(path.read_bytes(), object_pairs_hook=_members)
+        content = json.loads(path.read_bytes(), object_pairs_hook=refuse_repeated_keys)
         missions = _OLDER_FILE.validate_python(content)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
@@ -68,13 +68,6 @@ def read_guidance(path: Path) -> list[Rules]:
     return [
         Rules(name=name, rules="\n".join(_lines(guidance))) for name, guidance in missions.items()
     ]
-
-
-def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make a JSON object; rules that stand under one key twice would be lost."""
-    if (key := find_repeated_key(pairs)) is not None:
-        raise ValueError(f"the key {key!r} stands twice")
-    return dict(pairs)
 
 
 def _lines(guidance: OlderGuidance) -> list[str]:

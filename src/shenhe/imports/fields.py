@@ -8,6 +8,7 @@ from typing import Final
 
 from shenhe.errors import FormatError, IntakeError
 from shenhe.geometry import Point, Size
+from shenhe.json_keys import refuse_repeated_keys
 
 Fields = dict[str, object]
 MAX_NUMBER: Final = 1e7
@@ -24,7 +25,9 @@ def read_json(path: Path) -> object:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise IntakeError(f"{path}: larger than {MAX_FILE_BYTES >> 30} GiB")
-        value: object = json.loads(path.read_text(encoding="utf-8-sig"))
+        value: object = json.loads(
+            path.read_text(encoding="utf-8-sig"), object_pairs_hook=refuse_repeated_keys
+        )
     except OSError as error:
         raise IntakeError(f"{path}: cannot be read: {error.strerror}") from error
     except RecursionError as error:

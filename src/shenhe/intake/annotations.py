@@ -21,6 +21,7 @@ from shenhe.formats.text_formats import PLAIN, CaptionFormat
 from shenhe.geometry import Size
 from shenhe.imports import TOOLS, Reading, Strict, read_labels, recognise
 from shenhe.intake.training_rows import RowPhotos, is_training_row, read_training_row
+from shenhe.json_keys import refuse_repeated_keys
 from shenhe.locations import absolute
 from shenhe.row_types import CaptionRow, describe_invalid
 from shenhe.shards import list_shards
@@ -86,7 +87,8 @@ def _read_line(
     where: str, line: bytes, reading: Reading, found: RowPhotos, form: CaptionFormat
 ) -> tuple[Annotation, ...]:
     try:
-        row = json.loads(line.decode("utf-8").removeprefix(BOM))
+        text = line.decode("utf-8").removeprefix(BOM)
+        row = json.loads(text, object_pairs_hook=refuse_repeated_keys)
         if not isinstance(row, dict):
             raise TypeError("not a JSON object")
         if "caption" in row:

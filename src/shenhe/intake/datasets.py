@@ -19,6 +19,7 @@ from pydantic import JsonValue
 
 from shenhe.errors import FormatError, IntakeError
 from shenhe.intake.dialogues import BAD_ROW, Dialogue, read_dialogue
+from shenhe.json_keys import refuse_repeated_keys
 from shenhe.locations import Location, absolute, locate, open_location
 
 SUFFIXES: Final = (".jsonl", ".json", ".csv")
@@ -209,18 +210,27 @@ def _rows(location: Location) -> Iterator[tuple[int, Row | BadRow]]:
 
 def _line_row(line: bytes) -> Row | BadRow:
     try:
-        return _object(json.loads(line.decode("utf-8-sig"), parse_constant=lambda _: None))
+        return _object(_read_json(line))
     except (ValueError, RecursionError) as error:
         return BadRow(BAD_ROW, f"is no JSON: {error}"[:200])
 
 
 def _array_rows(content: bytes, location: Location) -> Iterator[tuple[int, Row | BadRow]]:
     try:
-        rows = json.loads(content.decode("utf-8-sig"), parse_constant=lambda _: None)
+        rows = cast(list[object], _read_json(content))
     except (ValueError, RecursionError) as error:
         raise IntakeError(f"{location}: is no JSON: {error}") from error
     for number, row in enumerate(rows, 1):
         yield number, _object(row)
+
+
+def _read_json(content: bytes) -> object:
+    """Read JSON; a number that is none is null.
+
+    Raises: ValueError, also for a key that stands twice; RecursionError.
+    """
+    text = content.decode("utf-8-sig")
+    return json.loads(text, parse_constant=lambda _: None, object_pairs_hook=refuse_repeated_keys)
 
 
 def _csv_rows(content: bytes, location: Location) -> Iterator[tuple[int, Row | BadRow]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from shenhe.checkpoints.foreign_code import foreign_library
-from shenhe.checkpoints.tensors import refuse_repeated_keys
 from shenhe.errors import AdapterError
+from shenhe.json_keys import refuse_repeated_keys
 
 CONFIG: Final = "adapter_config.json"
 LORA: Final = "LORA"
