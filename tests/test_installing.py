@@ -23,7 +23,10 @@ NOT_INSTALLED = {"ray": ["ray"], "vllm": ["vllm"]}
 """Modules of extras that are too large for the tests' environment, and their distributions."""
 HOST = {"swift", "atheris"}
 """ms-swift imports `rewards/swift_plugin`, not the other way round; `make fuzz` brings atheris."""
-BY_NAME = {"s3fs": "fsspec imports it when a URL begins with s3://"}
+BY_NAME = {
+    "psycopg": "SQLAlchemy imports it for postgresql:// databases",
+    "s3fs": "fsspec imports it when a URL begins with s3://",
+}
 TOOLS = {"hatchling", "mypy", "pre-commit", "pytest-xdist", "ruff"}
 """Programs, which nothing imports; hatchling is imported by this test alone."""
 OURS = {"shenhe", "tests", "recipes", "bench"}

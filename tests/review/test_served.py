@@ -16,6 +16,7 @@ import pytest
 from shenhe.cli.main import main
 from shenhe.review.access import is_loopback
 from shenhe.review.index import Filters, Index
+from shenhe.review.static_files import tag_files
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.sheets import safe_cell
 from tests.review.runs import TIME, Group, served, thirty, write_run
@@ -88,7 +89,13 @@ def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -
 def test_headers_and_what_is_not_there(run_dir: Path) -> None:
     with served(run_dir) as running:
         client = Client(running.url)
-        for path in ("/", "/group/1", "/photo/1/1/small.jpg", "/nothing", "/static/app.js"):
+        for path in (
+            "/",
+            "/group/1",
+            "/photo/1/1/small.jpg",
+            "/nothing",
+            f"/static/{tag_files()}/app.js",
+        ):
             _, headers, _ = client.send("GET", path)
             policy = headers["content-security-policy"]
             assert "default-src 'none'" in policy

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +15,7 @@ from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts, load_vocabulary
 from shenhe.report import write_report
-from shenhe.review import Index, Prompting, Review, create_app
+from shenhe.review import Index, Prompting, Review, create_app, words
 from shenhe.review.export import EXPORTS
 from shenhe.review.index import STATES
 from shenhe.review.site import NOTICES
@@ -25,6 +27,7 @@ from shenhe.rows.decisions import Decisions
 from shenhe.values import EvidenceItem
 from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
 
+WORDING = Path(words.__file__).with_name("wording")
 HERE = "http://127.0.0.1:8765"
 NOT_WORDS = re.compile(
     r"<?built-in|<?bound method|<?function |\bobject at\b|0x[0-9a-f]{6,}"
@@ -279,3 +282,11 @@ def test_what_the_report_says(
     assert not (match := NOT_WORDS.search(" ".join(words.all))), match
     if labelled:
         assert "<b>1</b>改判 overruled" in text  # the other one the model had left undecided
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_word_stands_in_one_file(language: str) -> None:
+    texts = (file.read_text(encoding="utf-8") for file in WORDING.iterdir())
+    counts = Counter(name for text in texts for name in tomllib.loads(text)[language])
+    assert counts.total() > 150
+    assert [name for name, count in counts.items() if count > 1] == []

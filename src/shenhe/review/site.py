@@ -16,6 +16,7 @@ from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
 from shenhe.review.index import Index
 from shenhe.review.pictures import photo_tag
+from shenhe.review.static_files import tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
@@ -56,7 +57,11 @@ class Site:
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")
-        self._templates.globals |= {"split_code": split_code, "words_of": words_of}
+        self._templates.globals |= {
+            "split_code": split_code,
+            "words_of": words_of,
+            "static_tag": tag_files(),
+        }
 
     def render(
         self, request: Request, template: str, status: int = 200, **values: object

@@ -1,4 +1,4 @@
-"""The words of the pages, in Chinese and English."""
+"""The words of the pages, in Chinese and English: a file of `wording/` for each kind of page."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Words = Mapping[str, str]
 
 @cache
 def load_words(language: str) -> Words:
-    """Load the words of a language."""
-    text = (files("shenhe.review") / "words.toml").read_text(encoding="utf-8")
-    words: Words = tomllib.loads(text)[language]
+    """Load the words of a language. A word stands in one file: `tests/review/test_words.py`."""
+    words: dict[str, str] = {}
+    for file in (files("shenhe.review") / "wording").iterdir():
+        words |= tomllib.loads(file.read_text(encoding="utf-8"))[language]
     return words
 
 

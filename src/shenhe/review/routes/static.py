@@ -1,20 +1,26 @@
-"""The style sheet, the script and the icon of the pages."""
+"""The style sheets, the scripts and the icon of the pages.
+
+Their addresses hold a tag of their contents, so that browsers keep them and never mix versions.
+"""
 
 from __future__ import annotations
 
-from importlib.resources import files
+from pathlib import PurePosixPath
 
 from fastapi import APIRouter, HTTPException, Response
 
-MEDIA_TYPES = {"app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
+from shenhe.review.static_files import read_files, tag_files
+
+MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FOR_EVER = "public, max-age=31536000, immutable"
 router = APIRouter()
 
 
-@router.get("/static/{name}")
-def send_file(name: str) -> Response:
-    """Send a file of the package."""
-    if name not in MEDIA_TYPES:
+@router.get("/static/{tag}/{name}")
+def send_file(tag: str, name: str) -> Response:
+    """Send a file; one of another version is gone."""
+    content = read_files().get(name)
+    if tag != tag_files() or content is None:
         raise HTTPException(404)
-    content = (files("shenhe.review") / "static" / name).read_bytes()
-    headers = {"Cache-Control": "no-cache"}
-    return Response(content, media_type=MEDIA_TYPES[name], headers=headers)
+    media_type = MEDIA_TYPES[PurePosixPath(name).suffix]
+    return Response(content, media_type=media_type, headers={"Cache-Control": FOR_EVER})

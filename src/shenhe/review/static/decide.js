@@ -1,0 +1,52 @@
+// Decisions: a decision is on disk once the server has answered; until then the page stays.
+import { byId, open } from "./dialogs.js";
+import { drafts } from "./drafts.js";
+
+export const decide = byId("decide");
+let sending = false;
+let byItself = false;
+export const isSending = () => sending;
+const PATIENCE = 60_000; // milliseconds: twice the time that the server waits for its disk
+document.addEventListener("click", (event) => {
+  const again = event.detail > 1 && event.target.closest("[name=choice], .moves button");
+  if (!again && !(sending && event.target.closest("a, button"))) return;
+  event.preventDefault();
+  event.stopPropagation();
+}, true);
+async function send(button) {
+  const body = new URLSearchParams(new FormData(decide, button));
+  const signal = AbortSignal.timeout(PATIENCE);
+  const answer = await fetch(button.formAction, { method: "POST", body, signal, headers: { Accept: "application/json" } });
+  if (answer.ok && !answer.redirected) drafts.forget();
+  if (answer.ok) return location.assign(answer.redirected ? answer.url : (await answer.json()).next);
+  const told = await answer.json().catch(() => ({}));
+  sending = false;
+  if (told.faults) return askBack(told);
+  // A conflict or an invalid line: submitting the form itself shows the page that explains it.
+  byItself = true;
+  decide.requestSubmit(button);
+}
+if (decide)
+  decide.addEventListener("submit", (event) => {
+    if (byItself) return (byItself = false);
+    event.preventDefault();
+    if (sending || event.submitter?.name !== "choice") return;
+    sending = true;
+    byId("not-saved").hidden = true;
+    send(event.submitter).catch(() => {
+      sending = false;
+      byId("not-saved").hidden = false;
+    });
+  });
+function askBack(told) {
+  const dialog = open("ask");
+  dialog.querySelector("bdi").textContent = told.faults.join("，");
+  byId("ask-pass").formAction = told.despite;
+}
+for (const undo of document.querySelectorAll(".moves"))
+  undo.addEventListener("submit", (event) => {
+    if (sending) event.preventDefault();
+    sending = true;
+  });
+// A page from the browser's back/forward cache is out of date.
+addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -1,0 +1,20 @@
+// Dialogs, and the elements that they and the keys share.
+export const byId = (id) => document.getElementById(id);
+export const TYPED = "input:not([type=hidden]), select, textarea";
+
+// A dialog is visible wherever the page is scrolled to; its first button gets the focus.
+export function open(id) {
+  if (!byId(id)) {
+    document.body.append(byId(`${id}-template`).content.cloneNode(true));
+    for (const button of byId(id).querySelectorAll("[data-close]")) button.addEventListener("click", () => byId(id).close());
+  }
+  byId(id).showModal();
+  return byId(id);
+}
+
+// The list of keys.
+const openKeys = byId("open-keys");
+if (openKeys) {
+  openKeys.hidden = false;
+  openKeys.addEventListener("click", () => open("keys"));
+}

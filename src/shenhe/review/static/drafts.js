@@ -1,0 +1,57 @@
+// Drafts: unsaved input is kept in this browser until it has been saved; a draft decides nothing.
+import { byId, TYPED } from "./dialogs.js";
+
+const decide = byId("decide");
+export const drafts = {
+  fields: decide ? [...decide.elements].filter((field) => field.name && field.matches(TYPED)) : [],
+  name: decide && `draft ${decide.dataset.draft}`,
+  saved: {},
+  value: (field) => (field.type === "checkbox" ? (field.checked ? "1" : "") : field.value),
+  fill(field, value) {
+    if (field.type === "checkbox") field.checked = Boolean(value);
+    else field.value = value;
+    // A fault that the list no longer has must not clear the selection.
+    if (drafts.value(field) !== value) field.value = drafts.saved[field.name];
+    field.closest("details")?.setAttribute("open", "");
+  },
+  keep() {
+    const typed = drafts.fields.filter((field) => drafts.value(field) !== drafts.saved[field.name]);
+    byId("draft").hidden = !typed.length;
+    try {
+      if (typed.length)
+        localStorage.setItem(drafts.name, JSON.stringify(Object.fromEntries(typed.map((f) => [f.name, drafts.value(f)]))));
+      else localStorage.removeItem(drafts.name);
+    } catch {
+      byId("draft-lost").hidden = !typed.length;
+    }
+  },
+  forget() {
+    try {
+      localStorage.removeItem(drafts.name);
+    } catch {} // no storage: nothing was kept
+  },
+  restore() {
+    let kept = {};
+    try {
+      kept = JSON.parse(localStorage.getItem(drafts.name)) ?? {};
+    } catch {} // no draft, or an invalid one
+    for (const field of drafts.fields) {
+      const value = kept[field.name];
+      if (typeof value === "string" && value !== drafts.value(field)) drafts.fill(field, value);
+    }
+  },
+};
+if (decide) {
+  // Browsers restore fields after a reload; that is not input of the reviewer.
+  decide.reset();
+  // A page that was rejected shows unsaved input: there is no saved state to compare with.
+  for (const field of drafts.fields) drafts.saved[field.name] = "unsaved" in decide.dataset ? null : drafts.value(field);
+  if (!("unsaved" in decide.dataset)) drafts.restore();
+  drafts.keep();
+  for (const kind of ["input", "change"])
+    document.addEventListener(kind, (event) => drafts.fields.includes(event.target) && drafts.keep());
+  byId("discard").addEventListener("click", () => {
+    drafts.forget();
+    location.assign(decide.action);
+  });
+}
