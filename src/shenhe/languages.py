@@ -1,0 +1,27 @@
+"""The languages that people read shenhe in, and the one that an environment asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+Language = Literal["zh", "en"]
+LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
+"""Variables of the environment that name a language, the strongest first."""
+
+
+def language_of(environment: Mapping[str, str] | None = None) -> Language | None:
+    """Give the language that the environment asks for; None where it asks for neither.
+
+    Default: the environment of this process. The first variable that is set counts.
+
+    >>> language_of({"LANG": "zh_CN.UTF-8"})
+    'zh'
+    >>> language_of({"LC_ALL": "C", "LANG": "zh_CN.UTF-8"}) is None
+    True
+    """
+    variables = os.environ if environment is None else environment
+    name = next(filter(None, (variables.get(variable) for variable in VARIABLES)), "")
+    return next((language for language in LANGUAGES if name.casefold().startswith(language)), None)
