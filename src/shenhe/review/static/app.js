@@ -3,5 +3,6 @@ import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
 import "./evidence.js";
+import "./holding.js";
 import "./keys.js";
 import "./viewer.js";
