@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.servers.postgres import Postgres
+
+# Messages are those that nobody has asked a language for, whatever the machine speaks.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("without_times", deadline=None)
