@@ -39,6 +39,7 @@ class ReviewOptions:
         "believe what proxies at these addresses or networks say of whom they ask for",
         default=(),
         metavar="ADDRESS",
+        gathering="each",
     )
     reviewer: str | None = option(
         "signs for who has not said a name; default: the user", default=None, metavar="NAME"

@@ -18,6 +18,7 @@ from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
 from shenhe.review.index.filters import LABELS, OVERRULES, QUEUES, Filters, to_condition
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
+from shenhe.review.index.moments import follow_once
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.audits import plan_audit, read_audit_plan
@@ -114,6 +115,8 @@ class Index:
         """
         if open_only and not filters.state:
             filters = replace(filters, state="open")
+        if open_only:
+            self.decisions.follow()  # after a look at what others have open
         return self._select_neighbour(filters, number, ">", "ASC", without)
 
     def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
@@ -264,7 +267,7 @@ class Index:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        self.decisions.follow()
+        follow_once(self.decisions)
         try:
             with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
                 db.execute("ATTACH ? AS decided", (str(self.decisions.path),))
