@@ -2,6 +2,7 @@
 import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
-import "./evidence.js";
 import "./keys.js";
 import "./viewer.js";
+import "./viewer-tools.js";
+import "./viewer-links.js";
