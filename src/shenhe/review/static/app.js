@@ -3,6 +3,8 @@ import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
 import "./keys.js";
+import "./theme.js";
+import "./times.js";
 import "./viewer.js";
 import "./viewer-tools.js";
 import "./viewer-links.js";
