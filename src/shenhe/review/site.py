@@ -15,7 +15,7 @@ from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
 from shenhe.review.index import Index
-from shenhe.review.pictures import photo_tag
+from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.static_files import tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
@@ -67,7 +67,9 @@ class Site:
             "split_code": split_code,
             "words_of": words_of,
             "static_tag": tag_files(),
+            "largest": MAX_SIDES["large"],
         }
+        self._templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
 
     def render(
         self, request: Request, template: str, status: int = 200, **values: object
