@@ -5,4 +5,6 @@ import "./dialogs.js";
 import "./drafts.js";
 import "./evidence.js";
 import "./keys.js";
+import "./theme.js";
+import "./times.js";
 import "./viewer.js";
