@@ -16,6 +16,7 @@ from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
+from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.filters import LABELS, OVERRULES, QUEUES, Filters, to_condition
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.moments import follow_once
@@ -64,9 +65,11 @@ class Index:
         """
         sources = find_sources(run_dir, captions)
         self._run_dir, self._database = run_dir, database
-        self.decisions = Decisions(run_dir)
-        if database and database.is_shared:
-            self.decisions = SharedDecisions(run_dir, database)
+        self.decisions = (
+            SharedDecisions(run_dir, database)
+            if database and database.is_shared
+            else Decisions(run_dir)
+        )
         self.path = self.decisions.path.with_name("index.sqlite")
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
         self.audit = AuditQueue(self._connect, plan) if plan else None
@@ -115,8 +118,6 @@ class Index:
         """
         if open_only and not filters.state:
             filters = replace(filters, state="open")
-        if open_only:
-            self.decisions.follow()  # after a look at what others have open
         return self._select_neighbour(filters, number, ">", "ASC", without)
 
     def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
@@ -194,6 +195,10 @@ class Index:
         """
         with self._connect() as db:
             return self._read_group(db, "g.key = ?", key)
+
+    def beside(self, other: Index) -> Comparison:
+        """Compare the run with another one on the same groups."""
+        return Comparison(self._connect, other.path)
 
     def _read_group(
         self, db: sqlite3.Connection, condition: str, value: object
