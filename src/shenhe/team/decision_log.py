@@ -33,16 +33,15 @@ from sqlalchemy import (
 
 from shenhe.errors import ConflictError, DatabaseAwayError, RunError
 from shenhe.row_types import utc_now
+from shenhe.rows.decision_copies import Followed, mark_followed
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS, SELECT
 from shenhe.rows.decisions import (
     BUSY_SECONDS,
     Decisions,
-    Followed,
     decisions_file,
     describe_conflict,
     insert_decision,
-    mark_followed,
 )
 from shenhe.team.database import Database, identity_file, open_database
 
