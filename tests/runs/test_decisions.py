@@ -45,7 +45,8 @@ ROW = (
 
 def test_a_row_keeps_the_keys_of_earlier_versions() -> None:
     whole = decision().model_copy(update={"number": 1, "inputs": "a.b"})
-    added = ROW.replace('"descs":{}', '"descs":{},"label_wrong":false')[:-1] + ',"audit":null}'
+    said = '"descs":{},"label_wrong":false,"shapes":{}'
+    added = ROW.replace('"descs":{}', said)[:-1] + ',"audit":null}'
     assert whole.to_json() == added
     assert Decision.model_validate_json(ROW) == whole
     assert '"said":null' in whole.model_copy(update={"opinion": None}).to_json()

@@ -10,7 +10,6 @@ from urllib.parse import unquote
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
-from shenhe.config import load_vocabulary
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
@@ -53,7 +52,8 @@ class Site:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
         self.access = access
-        self.fault_vocabulary = load_vocabulary().faults
+        self.vocabulary = review.prompting.words_of_descs
+        self.fault_vocabulary = self.vocabulary.faults
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")

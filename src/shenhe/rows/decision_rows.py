@@ -9,6 +9,7 @@ from pydantic import Field
 from pydantic_core import from_json
 
 from shenhe.row_types import Row, utc_now
+from shenhe.rows.corrected_objects import CorrectedObject
 from shenhe.rows.decision_tables import COLUMNS
 from shenhe.values import Label, Ruling
 
@@ -19,9 +20,10 @@ DecisionChoice = Literal["通过", "不通过", "待定"]
 class Opinion(Row):
     """The opinion of one person on a group: a choice, the reason, and corrections of the model.
 
-    `lines` are corrected Stage-A lines by photo. `descs` are corrected descs by photo and object of
-    a caption; None marks an object that is not on the photo. `label_wrong` says that the label of
-    the photo tree is wrong.
+    `lines` are corrected Stage-A lines by photo. `shapes` are all objects of the photos whose
+    caption was corrected. `label_wrong` says that the label of the photo tree is wrong. `descs` is
+    what earlier versions stored instead of `shapes`: descs by photo and object of a caption; None
+    marks an object that is not on the photo.
     """
 
     choice: DecisionChoice
@@ -30,6 +32,12 @@ class Opinion(Row):
     lines: Mapping[str, str] = Field(default_factory=dict)
     descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
     label_wrong: bool = False
+    shapes: Mapping[str, tuple[CorrectedObject, ...]] = Field(default_factory=dict)
+
+    @property
+    def corrected_captions(self) -> tuple[str, ...]:
+        """Keys of the photos whose caption was corrected."""
+        return (*self.descs, *(photo for photo in self.shapes if photo not in self.descs))
 
 
 class JudgedGroup(Protocol):

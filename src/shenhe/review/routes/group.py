@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
+from shenhe.review.corrections import (
+    CorrectionError,
+    corrections_of,
+    read_corrections,
+    write_corrections,
+)
 from shenhe.review.forms import (
+    SHAPES,
     Form,
     PathNumber,
     SentForm,
@@ -27,8 +34,12 @@ from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
     ask_back,
+    confirm_descs,
     confirming_query,
+    describe_correction,
     find_doubt,
+    keeping_query,
+    kept_query,
     send_on,
 )
 from shenhe.review.views import (
@@ -77,14 +88,14 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         opinion = read_opinion(form, group)
         current = site.index.decisions.current(group.entry.key)
         opinion = answer_label(opinion, group, current, asked=_asks_label(filters, group))
-        decision = Decision.on(group.entry, opinion, reviewer, version + 1)
     except ValidationError as error:
         raise HTTPException(400) from error
-    unsaved = _check(request, site, form, group, opinion) or _store(site, decision)
+    opinion, unsaved = _check(request, site, form, group, opinion)
+    unsaved = unsaved or _store(site, Decision.on(group.entry, opinion, reviewer, version + 1))
     if unsaved is None:
         return send_on(request, _next_address(site, filters, group.entry.number))
     if unsaved.faults and wants_json(request):
-        query = confirming_query(filters.to_query(), unsaved.faults)
+        query = confirming_query(filters.to_query() | kept_query(request), unsaved.faults)
         return ask_back(unsaved, f"/group/{group.entry.number}{query}")
     return _render_group(request, site, group.entry.number, unsaved)
 
@@ -114,14 +125,28 @@ def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
 
 def _check(
     request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
-) -> UnsavedDecision | None:
-    """Check that the page showed the present rows, the lines, and that faults were confirmed."""
-    draft, inputs = Draft.of(opinion), group.entry.inputs or ""
+) -> tuple[Opinion, UnsavedDecision | None]:
+    """Give the opinion with its captions, and why it is not stored.
+
+    The page must have shown the present rows, its lines and captions must be valid, and faults and
+    descs that the vocabulary does not know must be confirmed.
+    """
+    inputs, typed_shapes = group.entry.inputs or "", form.get(SHAPES, "")
+    problem = _find_invalid_line(request, site, opinion.lines)
+    try:
+        polygons = site.prompting.formats.caption.polygons
+        shapes = read_corrections(typed_shapes, group, polygons)
+        opinion, typed_shapes = opinion.model_copy(update={"shapes": shapes}), ""
+    except CorrectionError as error:
+        words = load_words(read_language(request))
+        problem = problem or describe_correction(error, words)
+    draft = Draft.of(opinion, typed_shapes)
     if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
-        return UnsavedDecision(draft, 409, changed=True)
-    if problem := _find_invalid_line(request, site, opinion.lines):
-        return UnsavedDecision(draft, 422, problem=problem)
-    return find_doubt(request, opinion, site.fault_vocabulary)
+        return opinion, UnsavedDecision(draft, 409, changed=True)
+    if problem:
+        return opinion, UnsavedDecision(draft, 422, problem=problem)
+    opinion, unsaved = confirm_descs(request, opinion, site.vocabulary)
+    return opinion, unsaved or find_doubt(request, opinion, site.fault_vocabulary)
 
 
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
@@ -158,7 +183,7 @@ def _render_group(
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
     photos = lay_out_photos(group, draft)
     preceding, following = index.preceding(filters, number), index.following(filters, number)
-    faults = unsaved.faults if unsaved else ()
+    address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
     return site.render(
         request,
         "group.html",
@@ -180,7 +205,9 @@ def _render_group(
         history=history,
         draft=draft,
         unsaved=unsaved,
-        despite=f"/group/{number}{confirming_query(filters.to_query(), faults)}",
+        despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
+        keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
+        shapes=draft.typed_shapes or write_corrections(corrections_of(draft, group)),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
         ahead=_first_photo_tag(site, following),
