@@ -14,7 +14,7 @@ from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
 from shenhe.review.index import Index
-from shenhe.review.pictures import photo_tag
+from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.static_files import tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
@@ -26,6 +26,12 @@ NOTICES = (
     *("blind_decided", "blind_seen", "blind_end"),
 )
 """Words that a page shows where `told` in its address names them."""
+THEMES = {
+    "system": "screen and (prefers-color-scheme: dark)",
+    "light": "not all",
+    "dark": "screen",
+}
+"""The media for which the dark colours hold, by the theme that a reader chose."""
 YEAR = 365 * 24 * 3600
 """How long a browser keeps a cookie. Units: seconds."""
 
@@ -54,6 +60,7 @@ class Site:
         self.access = access
         self.vocabulary = review.prompting.words_of_descs
         self.fault_vocabulary = self.vocabulary.faults
+        self.polygons = review.prompting.formats.caption.polygons
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")
@@ -61,7 +68,9 @@ class Site:
             "split_code": split_code,
             "words_of": words_of,
             "static_tag": tag_files(),
+            "largest": MAX_SIDES["large"],
         }
+        self._templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
 
     def render(
         self, request: Request, template: str, status: int = 200, **values: object
@@ -74,6 +83,8 @@ class Site:
             # Not the mapping itself: `w.keys` and `w.clear` are words here, not its methods.
             w=SimpleNamespace(**load_words(language)),
             language=language,
+            themes=THEMES,
+            theme=read_theme(request),
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
             reviewer=self.reviewer(request),
@@ -110,6 +121,12 @@ def read_language(request: Request) -> str:
     """Give the language of a browser."""
     accepted = request.headers.get("accept-language", "")
     return choose_language(request.cookies.get("language"), accepted)
+
+
+def read_theme(request: Request) -> str:
+    """Give the theme that a browser's reader chose; else that of the system."""
+    theme = request.cookies.get("theme", "")
+    return theme if theme in THEMES else "system"
 
 
 def set_cookie(response: Response, name: str, value: str) -> None:

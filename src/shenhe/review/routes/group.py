@@ -30,6 +30,7 @@ from shenhe.review.forms import (
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
+from shenhe.review.shape_data import colours_of, lay_out_editor, lay_out_shapes
 from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -53,7 +54,7 @@ from shenhe.review.views import (
     split_code,
     split_reason,
 )
-from shenhe.review.words import load_words
+from shenhe.review.words import load_words, select_words
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.evidence_table import CELLS, tabulate_evidence
 from shenhe.rows.outcomes import Outcome
@@ -134,8 +135,7 @@ def _check(
     inputs, typed_shapes = group.entry.inputs or "", form.get(SHAPES, "")
     problem = _find_invalid_line(request, site, opinion.lines)
     try:
-        polygons = site.prompting.formats.caption.polygons
-        shapes = read_corrections(typed_shapes, group, polygons)
+        shapes = read_corrections(typed_shapes, group, site.polygons)
         opinion, typed_shapes = opinion.model_copy(update={"shapes": shapes}), ""
     except CorrectionError as error:
         words = load_words(read_language(request))
@@ -182,6 +182,7 @@ def _render_group(
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
     photos = lay_out_photos(group, draft)
+    shapes = lay_out_shapes(photos)
     preceding, following = index.preceding(filters, number), index.following(filters, number)
     address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
     return site.render(
@@ -200,6 +201,11 @@ def _render_group(
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         photos=photos,
+        shapes=shapes,
+        colours=colours_of(shapes, site.vocabulary),
+        corrections=draft.typed_shapes or write_corrections(corrections_of(draft, group)),
+        editor_words=select_words(read_language(request), "edit_"),
+        editor=lay_out_editor(group, photos, site.vocabulary, site.polygons),
         current=current,
         outdated=outdated,
         history=history,
@@ -207,7 +213,6 @@ def _render_group(
         unsaved=unsaved,
         despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
         keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
-        shapes=draft.typed_shapes or write_corrections(corrections_of(draft, group)),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
         ahead=_first_photo_tag(site, following),

@@ -2,6 +2,10 @@
 import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
-import "./evidence.js";
+import "./geometry.js";
 import "./keys.js";
+import "./theme.js";
+import "./times.js";
 import "./viewer.js";
+import "./viewer-tools.js";
+import "./viewer-links.js";
