@@ -135,7 +135,7 @@ def test_all_objects_deleted_is_a_correction_and_nothing_of_nothing_is_none(
     (row,) = _rows(make_export("captions.jsonl", Index(run_dir), PROMPTING))
     assert row["objects"] == []
     assert row["summary"] == "无关图片"
-    # The next decision is sent with what the page holds, and keeps it; without it, the model's is back.
+    # The next decision is sent with what the page holds, and keeps it; else the model's is back.
     field = _field(client.get("/group/1").text)
     assert _send(client, run_dir, field, version="1").status_code == 303
     assert _stored(run_dir) == {"图片_2": []}
@@ -246,8 +246,8 @@ HOSTILE: list[tuple[str, str]] = [
     ('{"图片_1": {}}', "无法读取"),
     ('{"图片_1": [1]}', "无法读取"),
     ('{"图片_1": [null]}', "无法读取"),
-    ('{"图片_1": %s}' % json.dumps([_thing(), _thing()]), "无法读取"),
-    ('{"图片_1": [%s]}' % ("9" * 5000), "无法读取"),
+    (json.dumps({"图片_1": [_thing(), _thing()]}), "无法读取"),
+    ('{"图片_1": [' + "9" * 5000 + "]}", "无法读取"),
     ('{"图片_1": [' + '{"key":"object_1",' * 2 + "}]}", "无法读取"),
     (_of_one(extra=1), "无法读取"),
     (_of_one(key="object_0"), "无法读取"),
@@ -260,7 +260,7 @@ HOSTILE: list[tuple[str, str]] = [
     ('{"__proto__": []}', "没有照片"),
     ('{"\\u0000": []}', "没有照片"),
     (json.dumps({"图片_1": MANY}), "300"),
-    ('{"图片_1": [%s]}' % (" " * MAX_TEXT), "太多"),
+    ('{"图片_1": [' + " " * MAX_TEXT + "]}", "太多"),
     (_of_one(points=None), "形状不完整"),
     (_of_one(points=[]), "形状不完整"),
     (_of_one(points=[[1, 2]]), "形状不完整"),

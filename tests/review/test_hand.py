@@ -18,8 +18,6 @@ FIELDS = (
     "input[name=comment]",
     "select[name=fault]",
     "textarea[name=line-图片_1]",
-    "input[name=desc-图片_1-object_1]",
-    "input[name=gone-图片_1-object_1]",
 )
 DECISION_KEYS = ("1", "2", "3", "a")
 
@@ -208,13 +206,13 @@ def test_back_forward_and_reload_decide_nothing(page: Page, decided: Decided) ->
     assert len(decided()) == 1
 
 
-@pytest.mark.parametrize("source", ["comment", "fault", "line", "desc"])
+@pytest.mark.parametrize("source", ["comment", "fault", "line"])
 def test_a_pass_with_a_fault_is_asked_back(page: Page, decided: Decided, source: str) -> None:
     _at(page, 20)
     if source == "fault":
         page.select_option("select[name=fault]", "生锈")
     else:
-        field = {"comment": FIELDS[0], "line": FIELDS[2], "desc": FIELDS[3]}[source]
+        field = {"comment": FIELDS[0], "line": FIELDS[2]}[source]
         page.fill(field, "BBU安装螺丝/生锈")
     page.locator("h1").click()
     page.keyboard.press("1")
@@ -242,9 +240,6 @@ def test_without_the_script_a_decision_is_a_click_and_asked_back_too(
     context = browser.new_context(locale="en-GB", base_url=server.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/group/22")
-    page.locator("#photo-1 .things summary").click()
-    for field in FIELDS[3:]:
-        page.locator(field).press("Enter")
     page.fill(FIELDS[0], "未拧紧")
     page.locator(FIELDS[0]).press("Enter")
     assert decided() == []
@@ -264,7 +259,6 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     _at(page, 24, "?mission=挡风板安装检查")
     page.fill(FIELDS[0], "看着像是“松”的")
     page.fill(FIELDS[2], "螺丝/待看")
-    page.check(FIELDS[4])
     page.select_option(FIELDS[1], "其他")
     page.locator("h1").click()
     for key, url in (("n", "**/group/25**"), ("b", "**/group/24**"), ("e", "**/group/24**")):
@@ -281,7 +275,6 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
         (FIELDS[1], "其他"),
     ):
         expect(page.locator(field)).to_have_value(value)
-    expect(page.locator(FIELDS[4])).to_be_checked()
     expect(page.locator("#draft")).to_be_visible()
     assert decided() == []
     # The page of a conflict keeps the draft, and so do pages visited after it.

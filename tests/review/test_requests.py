@@ -26,7 +26,10 @@ from shenhe.rows.decision_rows import Opinion
 from shenhe.rows.decisions import Decisions
 from tests.review.runs import PASS, TIME, served, thirty, write_captions, write_run
 
-WIRE = '{"图片_1":[{"key":"new_1","kind":"line","points":[[0,0],[9,9]],"desc":"电线/分布散乱","kept":false}]}'
+WIRE = (
+    '{"图片_1":[{"key":"new_1","kind":"line","points":[[0,0],[9,9]],'
+    '"desc":"电线/分布散乱","kept":false}]}'
+)
 HERE = "http://127.0.0.1:8765"
 REFUSED = (
     *("9223372036854775808", "-9223372036854775809", "18446744073709551616", "9" * 5000),

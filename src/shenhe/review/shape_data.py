@@ -34,9 +34,7 @@ def lay_out_editor(
     descs = dict.fromkeys(item.desc for items in objects for item in items)
     return {
         "model": _lay_out(named),
-        "unknown": {
-            desc: vocabulary.suggest(desc) for desc in descs if not vocabulary.knows(desc)
-        },
+        "unknown": {desc: vocabulary.suggest(desc) for desc in descs if not vocabulary.knows(desc)},
         "choices": [choice.model_dump(mode="json") for choice in vocabulary.choices],
         "remark": vocabulary.remark_mark,
         "quads": polygons == "quad",

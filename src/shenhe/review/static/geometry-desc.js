@@ -6,6 +6,7 @@ import { asRemark, check, isOffered, levelsOf, putTogether, remarkText, takeApar
 
 const panel = byId("edit-desc");
 const free = byId("edit-free");
+let laidOut = ""; // the object whose choices stand on the page
 let typed = 0; // typing in one field without a pause is one step
 
 const made = (name, fields, ...children) => {
@@ -85,7 +86,9 @@ export function showDesc() {
   }
   byId("edit-kind").value = object.kind;
   warn(object);
-  if (isTyping()) return;
+  const made = JSON.stringify([object.key, object.kind, object.desc]);
+  if (isTyping() || made === laidOut) return;
+  laidOut = made;
   const level = document.activeElement?.dataset?.level;
   const box = byId("edit-choices");
   box.replaceChildren(...(choices.length ? fields(object) : []));
@@ -95,7 +98,7 @@ export const focusDesc = () => (panel.querySelector("select[data-level]") ?? fre
 
 if (panel) {
   panel.addEventListener("focusin", () => (typed += 1));
-  panel.addEventListener("focusout", () => setTimeout(() => !isTyping() && showDesc()));
+  panel.addEventListener("focusout", () => setTimeout(showDesc));
   free.addEventListener("input", () => say(free.value, true));
   byId("edit-meant").addEventListener("click", () => say(check(chosen().desc).meant));
   byId("edit-keep").addEventListener("change", (event) => replace({ ...chosen(), kept: event.target.checked }));

@@ -33,7 +33,6 @@ function listObjects() {
   if (held) (again?.firstElementChild ?? byId("edit-tools").querySelector("button")).focus({ preventScroll: true });
 }
 
-let known = null; // the object whose desc was shown last
 export function show() {
   if (!state.editing) return;
   listObjects();
@@ -47,8 +46,8 @@ export function show() {
   byId("edit-restore").disabled = byId("edit-compare").disabled = !isCorrected();
   byId("edit-finish").hidden = byId("edit-cancel").hidden = !state.pending.length || state.tool === "bbox_2d";
   byId("edit-note").textContent = state.note || words[`edit_hint_${state.tool}`];
-  if (state.key !== known && all().find((object) => object.key === state.key)?.desc === "") focusDesc();
-  known = state.key;
+  if (state.fresh) focusDesc();
+  state.fresh = false;
 }
 
 export function toggle(on) {

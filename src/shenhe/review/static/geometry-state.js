@@ -16,6 +16,7 @@ export const state = {
   pending: [], // points of a shape that is being drawn
   key: null, // of the chosen object
   corner: null, // of the chosen object
+  fresh: false, // whether the chosen object was just drawn: its desc is asked for
   note: "",
 };
 const steps = [];
@@ -80,7 +81,7 @@ export function add(kind, points) {
   if (all().length >= most) return note(words.edit_full);
   const numbers = all().map((object) => (object.key.startsWith("new_") ? Number(object.key.slice(4)) : 0));
   const key = `new_${Math.max(0, ...numbers) + 1}`;
-  Object.assign(state, { key, corner: null, tool: "select", pending: [], note: "" });
+  Object.assign(state, { key, corner: null, tool: "select", pending: [], fresh: true, note: "" });
   commit([...all(), { key, kind, points, desc: "" }]);
 }
 export const restore = () => {
@@ -102,10 +103,11 @@ function go(from, to, side) {
   Object.assign(state, { pending: [], corner: null });
   put(step.photo, step[side]);
   write();
-  const at = [...document.querySelectorAll("figure[data-photo]")].findIndex((figure) => figure.dataset.photo === step.photo);
-  if (step.photo !== stage.photo) stage.show(at);
+  if (step.photo !== stage.photo) showPhoto(step.photo);
   else stage.redraw();
 }
+const named = [...document.querySelectorAll("figure[data-photo]")].map((figure) => figure.dataset.photo);
+export const showPhoto = (photo) => stage.show(named.indexOf(photo));
 export const undo = () => go(steps, undone, "before");
 export const redo = () => go(undone, steps, "after");
 
@@ -116,14 +118,13 @@ const isObject = (object) =>
   /^(object|new)_\d+$/.test(object?.key) && KINDS.includes(object.kind) && typeof object.desc === "string" &&
   Array.isArray(object.points) && object.points.length >= 2 && object.points.every(isPoint) && (object.kind !== "bbox_2d" || object.points.length === 2);
 export function readField() {
-  const known = [...document.querySelectorAll("figure[data-photo]")].map((figure) => figure.dataset.photo);
   try {
     const content = JSON.parse(field.value || "{}");
-    for (const photo of known) put(photo, content[photo] ?? model[photo]);
+    for (const photo of named) put(photo, content[photo] ?? model[photo]);
     const lists = Object.entries(content);
-    if (!lists.every(([photo, list]) => known.includes(photo) && list.every(isObject))) throw new Error(field.value);
+    if (!lists.every(([photo, list]) => named.includes(photo) && list.every(isObject))) throw new Error(field.value);
   } catch {
-    for (const photo of known) put(photo, model[photo]);
+    for (const photo of named) put(photo, model[photo]);
     state.note = words.edit_unreadable;
   }
 }

@@ -5,7 +5,7 @@ import { handleEdits } from "./geometry-hand.js";
 import { drawHandles } from "./geometry-handles.js";
 import { listenToKeys } from "./geometry-keys.js";
 import { listen, show, toggle } from "./geometry-panel.js";
-import { readField, state } from "./geometry-state.js";
+import { choose, readField, showPhoto, state } from "./geometry-state.js";
 import { stage } from "./viewer.js";
 
 if (stage && byId("editor")) {
@@ -25,5 +25,12 @@ if (stage && byId("editor")) {
     show();
   });
   // What the server has sent back for its captions is corrected at once.
-  document.addEventListener("DOMContentLoaded", () => byId("unknown-descs") && toggle(true));
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!("open" in byId("editor").dataset)) return;
+    const { photo: asked, object } = document.querySelector("#unknown-descs li")?.dataset ?? {};
+    toggle(true);
+    if (!asked) return;
+    showPhoto(asked);
+    choose(object);
+  });
 }
