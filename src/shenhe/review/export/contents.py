@@ -36,6 +36,11 @@ class Prompting(NamedTuple):
         """The vocabulary that descs are checked against."""
         return self.vocabulary or load_vocabulary()
 
+    @property
+    def fault_words(self) -> tuple[str, ...]:
+        """Words that state a fault: those of the vocabulary, and the built-in ones."""
+        return tuple(dict.fromkeys((*self.words_of_descs.faults, *load_vocabulary().faults)))
+
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:

@@ -56,7 +56,7 @@ def stage_b_rows(
     groups: DecidedGroups, prompting: Prompting, left_out: Counter[str]
 ) -> Iterator[str]:
     """Yield the verdicts of groups that were overruled, or whose lines were corrected."""
-    faults = prompting.words_of_descs.faults
+    faults = prompting.fault_words
     for decision, group in groups:
         opinion = decision.opinion
         if opinion is None or not (_differs(decision, opinion) or opinion.lines):

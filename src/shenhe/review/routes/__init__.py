@@ -2,6 +2,7 @@
 
 from shenhe.review.routes import (
     audit,
+    compare,
     export,
     group,
     people,
@@ -14,5 +15,7 @@ from shenhe.review.routes import (
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, vocabulary, audit, trail, export, photos, static, people)
+    for module in (
+        *(queue, group, vocabulary, audit, compare, trail, export, photos, static, people),
+    )
 )
