@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from shenhe.rows.decisions import Decisions
 from tests.review.runs import Group, Served, served, write_captions, write_run
@@ -40,7 +40,7 @@ def server(run_dir: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def window(browser: Browser, server: Served) -> Iterator[Page]:
-    size = {"width": 1280, "height": 900}
+    size = ViewportSize(width=1280, height=900)
     context = browser.new_context(locale="zh-CN", base_url=server.url, viewport=size)
     page = context.new_page()
     problems: list[str] = []
@@ -266,8 +266,7 @@ def test_descs_are_chosen_level_by_level_and_a_typo_is_told_of(window: Page, run
     expect(page.locator("#unknown-descs")).to_contain_text("BBU设备/华力")
     expect(page.locator("#editor")).to_be_visible()
     assert _shapes(page)["图片_1"][0]["desc"] == "BBU设备/华力"
-    page.locator("#edit-objects button").first.click()
-    page.click("#edit-meant")
+    page.click("#edit-meant")  # of the object that is asked about: it is chosen
     assert _shapes(page) == {}  # as the model has it
     page.keyboard.press("Control+z")
     page.check("#edit-keep")
