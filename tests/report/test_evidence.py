@@ -181,7 +181,12 @@ def test_it_says_which_rate_is_meant_and_whether_evidence_was_checked(page: Page
     text = page.locator("main").inner_text()
     assert "每 100 个不合格约放过 33 个（1/3，95% 区间 6.1–79.2）" in text
     assert "放行的 1,000 组里约 500 组不合格" in text
-    for words in ("已按证据规则核对 1", "证据规则已关闭 1", "任务没有证据规则 1", "未经证据规则核对 3"):
+    for words in (
+        "已按证据规则核对 1",
+        "证据规则已关闭 1",
+        "任务没有证据规则 1",
+        "未经证据规则核对 3",
+    ):
         assert words in text
 
 
@@ -216,7 +221,7 @@ def test_lines_of_another_tool_without_photos_are_shown(tmp_path: Path) -> None:
     del row["per_image"]["图片_1"]
     path.write_text(json.dumps(row) + "\n", encoding="utf-8")
     text = write_report(folder).read_text(encoding="utf-8")
-    assert text.count("行里没有这张照片的路径") == 2
+    assert text.count("记录里没有这张照片的路径") == 2
     shown = re.findall(r"<figcaption><b>(图片_\d)</b>.*?<br>(.*?)\n", text)
     assert shown == [
         ("图片_1", "<bdi></bdi>"),

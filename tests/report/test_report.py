@@ -131,10 +131,10 @@ def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     said = Opinion(choice="不通过", comment=HOSTILE, fault="未拧紧")
     index.decisions.add(Decision.on(found.entry, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
-    assert "<b>1</b>已复核" in text
+    assert "<b>1</b>有人工结论" in text
     assert "<b>1</b>改判" in text
-    assert "人工复核：不通过 · <bdi>李工&lt;b&gt;</bdi>" in text
-    assert "人工复核：<bdi>未拧紧，通过&lt;/script&gt;" in text
+    assert "人工结论：不通过 · <bdi>李工&lt;b&gt;</bdi>" in text
+    assert "人工结论：<bdi>未拧紧，通过&lt;/script&gt;" in text
 
 
 def test_curves_are_of_a_sample_where_groups_are_many(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shenhe.errors import OptionError
-from shenhe.languages import Language, language_of
+from shenhe.languages import page_language
 from shenhe.options import Count, argument, option, option_class
 from shenhe.printable import show
 
@@ -24,9 +24,6 @@ class ReportOptions:
         "html: a page to look at; docx, pdf: an acceptance sheet (验收单) to sign; xlsx: all"
         " groups, totals with formulas, false passes",
         default="html",
-    )
-    lang: Language | None = option(
-        "the language of the document; default: by LANG, else zh", default=None
     )
     output: Path | None = option(
         "where it goes; default: RUN_DIR/report/index.html, or acceptance.FORMAT there",
@@ -73,7 +70,7 @@ def report(options: ReportOptions) -> int:
     Raises: OptionError for a condition that is none; RunError as the writers say.
     """
     choice = choice_of(options)
-    language = options.lang or language_of() or "zh"
+    language = page_language()
     path = options.output or _default_path(options, choice)
     if options.format == "html":
         from shenhe.report import write_report

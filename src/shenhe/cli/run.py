@@ -34,7 +34,6 @@ from shenhe.cli.work import (
     verdict_policy,
 )
 from shenhe.errors import IntakeError
-from shenhe.languages import language_of
 from shenhe.options import option, option_class, section
 from shenhe.printable import show
 
@@ -111,8 +110,7 @@ def run(options: RunCommandOptions) -> int:
         show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
         return max(codes)
     _print_verdicts(read_run(options.output_dir, max_groups=0))
-    language = language_of() or "zh"
-    show(f"report: {write_report(options.output_dir, language=language)}")
+    show(f"report: {write_report(options.output_dir)}")
     return max(codes)
 
 

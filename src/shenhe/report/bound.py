@@ -13,7 +13,7 @@ from shenhe.rows.words import Words
 
 BASES = {
     "labels": Words("原人工结论", "the earlier human verdicts"),
-    "decisions": Words("人工复核", "people's decisions in review"),
+    "decisions": Words("人工结论", "people's decisions in review"),
 }
 
 
@@ -97,7 +97,7 @@ def _at_most(share: Share, basis: Words) -> Words:
     total, count = f"{share.total:,}", f"{share.count:,}"
     return Words(
         f"误放行率上限：人工判不合格的 {total} 组里机器放行 {count} 组，误放行率至多 {high}"
-        f"（95% 区间的上限；依据{basis.zh}，本次运行中这些任务的全部组）",
+        f"（95% 区间的上限；依据{basis.zh}，本次运行结果中这些任务的全部组）",
         f"Bound on false passes: of the {total} groups that people failed, the machine passed"
         f" {count}: at most {high} (upper end of the 95% interval; by {basis.en}, over all groups"
         " of these missions in the run)",

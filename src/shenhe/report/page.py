@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -16,9 +16,8 @@ from typing import NamedTuple
 from shenhe.evaluation import curves, score_verdicts, svg
 from shenhe.files import whole_file
 from shenhe.formats.caption import from_grouped
-from shenhe.geometry import Line
-from shenhe.languages import Language
-from shenhe.overlays import colour_of
+from shenhe.languages import Language, page_language
+from shenhe.overlays import DrawnObject, draw_objects
 from shenhe.report.bound import find_promise
 from shenhe.report.choice import WHOLE_RUN, SheetChoice
 from shenhe.report.marks import MarkReading, read_marks
@@ -28,7 +27,7 @@ from shenhe.report.sheet.document import describe_problem
 from shenhe.report.sheet.head import describe_head
 from shenhe.report.sheet.words import Speaker
 from shenhe.report.tally import RunReading, read_run
-from shenhe.row_types import EVIDENCE_OFF, CaptionRow
+from shenhe.row_types import EVIDENCE_OFF
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
 from shenhe.rows.foreign import extra_of, extra_texts
@@ -48,17 +47,6 @@ EVIDENCE_WORDS = {
     None: Words("未经证据规则核对", "evidence not checked"),
 }
 """What `meta.evidence.rules` says; a hash says that the rules were applied."""
-
-
-class DrawnObject(NamedTuple):
-    """An object of a caption as SVG draws it. Units: a thousandth of the photo's sides."""
-
-    points: str
-    closed: bool
-    colour: str
-    left: float
-    top: float
-    desc: str
 
 
 class CodeCount(NamedTuple):
@@ -98,7 +86,7 @@ class ReportGroup:
 def write_report(
     run_dir: Path,
     max_groups: int = 500,
-    language: Language = "zh",
+    language: Language | None = None,
     choice: SheetChoice = WHOLE_RUN,
     path: Path | None = None,
     decisions: Iterable[Decision] | None = None,
@@ -106,7 +94,8 @@ def write_report(
 ) -> Path:
     """Write the page of a run, or of chosen groups, by default to RUN_DIR/report/index.html.
 
-    `decisions` are the current ones, by default those of the run's folder.
+    `decisions` are the current ones, by default those of the run's folder; `language` is by default
+    that of pages.
     Raises: RunError if the folder holds no verdicts or none that is chosen, or the page cannot be
     written.
 
@@ -115,6 +104,7 @@ def write_report(
 
     """
     reading = read_run(run_dir, max_groups, choice, decisions)
+    language = language or page_language()
     say, made = Speaker(language), datetime.now(reading.source.zone)
     marks = read_marks(run_dir, {group.row.key for group in reading.shown})
     head = list(describe_head(say, reading.source, find_promise(reading.source, promise), made))
@@ -184,7 +174,7 @@ def _show_group(
     # The pictures are plain: the page draws captions over them, to be turned off.
     for photo in show_photos(group, {}, marks.shown.get(row.key), THUMBNAIL_SIDE):
         caption = captions.get(images.get(photo.key, ""))
-        objects = list(_show_objects(caption)) if caption else []
+        objects = draw_objects(from_grouped(caption.caption).photos[0]) if caption else []
         problem = "" if photo.jpeg else describe_problem(say, photo)
         photos.append(ReportPhoto(photo, _data_url(photo.jpeg), problem, objects))
     return ReportGroup(
@@ -221,16 +211,6 @@ def _describe_rules(reading: RunReading) -> list[tuple[Words, int]]:
 def _describe_rate(reading: RunReading) -> Words:
     scores = sum_totals(reading.missions).by_label
     return describe_false_pass(scores.false_pass, scores.bad_passes)
-
-
-def _show_objects(row: CaptionRow) -> Iterator[DrawnObject]:
-    for item in from_grouped(row.caption).photos[0]:
-        points = item.shape.points
-        (left, top), *_ = points
-        colour = "#{:02x}{:02x}{:02x}".format(*colour_of(item.desc))
-        drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
-        closed = not isinstance(item.shape, Line)
-        yield DrawnObject(drawn, closed, colour, left / 10, top / 10, item.desc)
 
 
 def _data_url(jpeg: bytes) -> str:

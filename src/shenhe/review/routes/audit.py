@@ -71,7 +71,7 @@ def show_blind_photo(
     request: Request, site: CurrentSite, ticket: Ticket, position: PathNumber, size: PictureSize
 ) -> Response:
     """Show a photo of a drawn group by its position, from 1 on."""
-    return show_picture(request, _find(request, site, ticket)[2], position, size, drawn=False)
+    return show_picture(request, _find(request, site, ticket)[2], position, size)
 
 
 @router.post("/{ticket}")

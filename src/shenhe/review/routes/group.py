@@ -23,6 +23,7 @@ from shenhe.review.forms import (
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
+from shenhe.review.shape_data import colours_of, lay_out_shapes
 from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -156,7 +157,7 @@ def _render_group(
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
-    photos = lay_out_photos(group, draft)
+    photos, shapes = lay_out_photos(group, draft), lay_out_shapes(group, draft.descs)
     preceding, following = index.preceding(filters, number), index.following(filters, number)
     faults = unsaved.faults if unsaved else ()
     return site.render(
@@ -175,6 +176,8 @@ def _render_group(
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         photos=photos,
+        shapes=shapes,
+        colours=colours_of(shapes),
         current=current,
         outdated=outdated,
         history=history,
