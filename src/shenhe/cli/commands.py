@@ -79,7 +79,7 @@ COMMANDS: Final = {
         "is what a run wrote whole; mend what can be made anew", "shenhe fsck out --dry-run", "fsck"
     ),
     "report": Command(
-        "write a run's report: a page, or an acceptance sheet to sign (验收单) as XLSX, DOCX or PDF",
+        "write a run's report: a page, or a sheet to sign (验收单) as XLSX, DOCX or PDF",
         "shenhe report out --format pdf --mission 挡风板安装检查",
         "report",
     ),

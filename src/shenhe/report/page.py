@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -40,6 +40,15 @@ MAX_EXTRA_CHARACTERS = 200
 """The length that the value of a further key of a row is cut to."""
 UNDECIDED = "undecided"
 CLASSES = {PASS: "pass", FAIL: "fail", None: UNDECIDED}
+_CONSTANTS: Mapping[str, object] = {
+    "classes": CLASSES,
+    "verdicts": tuple(CLASSES),
+    "labels": EXPECTED,
+    "words_of": words_of,
+    "codes": UNDECIDED_CODES,
+    "cells": CELLS,
+    "svg": svg,
+}
 CHECKED = Words("已按证据规则核对", "evidence checked")
 EVIDENCE_WORDS = {
     EVIDENCE_OFF: Words("证据规则已关闭", "evidence rules turned off"),
@@ -104,43 +113,43 @@ def write_report(
 
     """
     reading = read_run(run_dir, max_groups, choice, decisions)
-    language = language or page_language()
-    say, made = Speaker(language), datetime.now(reading.source.zone)
-    marks = read_marks(run_dir, {group.row.key for group in reading.shown})
-    head = list(describe_head(say, reading.source, find_promise(reading.source, promise), made))
+    say = Speaker(language or page_language())
+    values = _describe_run(say, reading, promise) | _describe_groups(say, reading)
     path = path or run_dir / "report" / "index.html"
     script = _read_script()
-    page = (
-        environment("shenhe.report")
-        .get_template("report.html")
-        .stream(
-            script=script,
-            script_hash=_hash_script(script),
-            w=SimpleNamespace(**say.words),
-            say=say,
-            language=language,
-            run_name=reading.source.run_name,
-            head=head,
-            reading=reading,
-            totals=sum_totals(reading.missions),
-            classes=CLASSES,
-            verdicts=tuple(CLASSES),
-            labels=EXPECTED,
-            words_of=words_of,
-            codes=UNDECIDED_CODES,
-            cells=CELLS,
-            svg=svg,
-            why=_count_codes(reading),
-            evidence_states=_describe_rules(reading),
-            rate=_describe_rate(reading),
-            groups=_show_groups(say, reading, _read_captions(run_dir, reading), marks),
-            marks=marks,
-            curves=curves(reading.outcomes, score_verdicts(reading.outcomes)),
-        )
-    )
+    values |= {"script": script, "script_hash": _hash_script(script)}
+    # Not the mapping of words itself: its methods are no words.
+    values |= {"say": say, "w": SimpleNamespace(**say.words), "language": say.language}
+    page = environment("shenhe.report").get_template("report.html").stream(**_CONSTANTS, **values)
     with whole_file(path) as temporary:
         page.dump(str(temporary), encoding="utf-8")
     return path
+
+
+def _describe_run(say: Speaker, reading: RunReading, promise: Path | None) -> dict[str, object]:
+    """Give what the page says of all groups together."""
+    made = datetime.now(reading.source.zone)
+    return {
+        "run_name": reading.source.run_name,
+        "head": list(
+            describe_head(say, reading.source, find_promise(reading.source, promise), made)
+        ),
+        "reading": reading,
+        "totals": sum_totals(reading.missions),
+        "why": _count_codes(reading),
+        "evidence_states": _describe_rules(reading),
+        "rate": _describe_rate(reading),
+        "curves": curves(reading.outcomes, score_verdicts(reading.outcomes)),
+    }
+
+
+def _describe_groups(say: Speaker, reading: RunReading) -> dict[str, object]:
+    """Give what the page says of each group that it shows, and of the photos of all."""
+    run_dir = reading.source.run_dir
+    marks = read_marks(run_dir, {group.row.key for group in reading.shown})
+    captions = _read_captions(run_dir, reading)
+    groups = [_show_group(say, group, captions, marks) for group in reading.shown]
+    return {"marks": marks, "groups": groups}
 
 
 def _read_script() -> str:
@@ -157,12 +166,6 @@ def _read_captions(run_dir: Path, reading: RunReading) -> Captions:
     summaries = (group.summary for group in reading.shown)
     images = {image for summary in summaries if summary for image in summary.images}
     return read_shown_captions(run_dir, images)
-
-
-def _show_groups(
-    say: Speaker, reading: RunReading, captions: Captions, marks: MarkReading
-) -> list[ReportGroup]:
-    return [_show_group(say, group, captions, marks) for group in reading.shown]
 
 
 def _show_group(

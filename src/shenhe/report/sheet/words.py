@@ -34,7 +34,7 @@ class Speaker:
     """Says in one language what stands in rows and decisions.
 
     >>> Speaker("en").verdict(None), Speaker("zh").share(Share(0, 12))
-    ('undecided', '0.0%（0/12，至多 24.3%）')
+    ('undecided', '0.0%（0/12，至多 24.2%）')
     """
 
     def __init__(self, language: Language) -> None:
