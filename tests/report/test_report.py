@@ -120,7 +120,7 @@ def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> 
     photos = [found["points"] for found in drawn if found.get("stroke", "") != "#1f5fa8"]
     assert photos == ["100,100 500,100 500,400 100,400", "10,10 700,800"]
     assert [tag for tag, _ in parser.tags].count("script") == 1
-    assert "电线/捆扎整齐</li>" in text
+    assert "电线/捆扎整齐</bdi></li>" in text
 
 
 def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
@@ -128,13 +128,13 @@ def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     index = Index(run)
     found = index.group_by_key(row.key)
     assert found is not None
-    said = Opinion(choice="不通过", comment=HOSTILE, fault="未拧紧")
+    said = Opinion(choice="不通过", comment=HOSTILE, faults=("未拧紧", "生锈"))
     index.decisions.add(Decision.on(found.entry, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
     assert "<b>1</b>有人工结论" in text
     assert "<b>1</b>改判" in text
     assert "人工结论：不通过 · <bdi>李工&lt;b&gt;</bdi>" in text
-    assert "人工结论：<bdi>未拧紧，通过&lt;/script&gt;" in text
+    assert "人工结论：<bdi>未拧紧、生锈，通过&lt;/script&gt;" in text
 
 
 def test_curves_are_of_a_sample_where_groups_are_many(

@@ -76,7 +76,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows.write_text("".join(lines[:-1]), encoding="utf-8")
     index = Index(run)
     for key, opinion in {
-        "QC-1-0": Opinion(choice="不通过", comment="标签两端不一致", fault="未拧紧"),
+        "QC-1-0": Opinion(choice="不通过", comment="标签两端不一致", faults=("未拧紧", "生锈")),
         "QC-2-0": Opinion(choice="通过", comment="原结论有误", label_wrong=True),
         "QC-4": Opinion(choice="不通过", comment="没有拍到地排"),
         "QC-6": Opinion(choice="待定"),
@@ -157,6 +157,7 @@ def test_workbook_holds_numbers_times_and_text(sheets: Callable[..., Path]) -> N
         FAIL,
         FAIL,
     )
+    assert row["不合格原因"].value == "未拧紧、生锈"
     assert (row["改判"].value, row["误放行"].value, row["审核人"].value) == ("是", "是", "李喆")
     time = row[next(name for name in head if name.startswith("判定时间"))]
     assert isinstance(time.value, datetime)

@@ -10,12 +10,12 @@ from urllib.parse import unquote
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
-from shenhe.config import load_vocabulary
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
 from shenhe.review.index import Comparison, Index
 from shenhe.review.pictures import MAX_SIDES, photo_tag
+from shenhe.review.reasons import Reasons
 from shenhe.review.static_files import list_sheets, tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
@@ -75,7 +75,7 @@ class Site:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
         self.access, self.other = access, review.other
-        self.fault_vocabulary = load_vocabulary().faults
+        self.reasons = Reasons(review.prompting.missions, review.index.decisions)
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")

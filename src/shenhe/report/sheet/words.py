@@ -87,7 +87,8 @@ class Speaker:
 
     def faults(self, decision: Decision | None) -> str:
         """List the reasons for failing that people chose."""
-        return decision.opinion.fault if decision and decision.opinion else ""
+        faults = decision.opinion.faults if decision and decision.opinion else ()
+        return self.words["listed"].join(faults)
 
     def share(self, share: Share) -> str:
         """Write a share with its counts and its interval; a dash where there is none."""

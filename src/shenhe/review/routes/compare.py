@@ -81,7 +81,7 @@ def show_photo_before(
 ) -> Response:
     """Show a photo that only the other run has, by its position, from 1 on."""
     _, before, _ = _find(site, _other_run(site), number)
-    return show_picture(request, before, position, size, drawn=False)
+    return show_picture(request, before, position, size)
 
 
 def _other_run(site: Site) -> OtherRun:
