@@ -11,9 +11,13 @@ from shenhe.review.routes import (
     queue,
     static,
     trail,
+    vocabulary,
 )
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, audit, compare, trail, export, photos, static, people, holding)
+    for module in (
+        *(queue, group, vocabulary, audit, compare, trail, export, photos, static, people),
+        holding,
+    )
 )
