@@ -17,9 +17,9 @@ from shenhe.cli.help_words import in_help, summary_in_help
 from shenhe.cli.options import add_options, options_of, read_options
 from shenhe.cli.swift_options import ELSEWHERE, in_own_words, judge
 from shenhe.errors import ShenheError, closest
-from shenhe.languages import LANGUAGES, Language, language_of
+from shenhe.languages import LANGUAGES, Language, Words, language_of
 from shenhe.options import option, option_class
-from shenhe.printable import printable
+from shenhe.printable import printable, worded
 
 
 @option_class
@@ -75,7 +75,12 @@ class Parser(argparse.ArgumentParser):
         hints = [f"{name}{self.suggestion(name)}" for name in names if self.suggestion(name)]
         message = "; ".join([message, *(hint for hint in hints if hint not in message)])
         message = " ".join(printable(message).split())
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        message = worded(message)
+        line = Words(
+            f"{self.prog}：{message}（见 {self.prog} --help）",
+            f"{self.prog}: {message} (see {self.prog} --help)",
+        )
+        self.exit(2, line.told() + "\n")
 
     def suggestion(self, name: str) -> str:
         """Name the option that an unknown one may be meant for; empty where none is like it."""

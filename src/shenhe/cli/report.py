@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shenhe.options import Count, argument, option, option_class
-from shenhe.printable import show
+from shenhe.printable import show_data
 
 
 @option_class
@@ -24,5 +24,5 @@ def report(options: ReportOptions) -> int:
     """Write the page, and print its path."""
     from shenhe.report import write_report
 
-    show(write_report(options.run_dir, options.max_groups))
+    show_data(write_report(options.run_dir, options.max_groups))
     return 0
