@@ -10,16 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-WITHOUT_CHINESE = {
-    "captions.md",
-    "demo_checkpoint.md",
-    "doctor.md",
-    "engine.md",
-    "performance.md",
-    "review.md",
-    "rewards.md",
-    "scale.md",
-}
+WITHOUT_CHINESE = {"review.md"}
 """Pages that are still to be written in Chinese; a page that is leaves this list."""
 PAIRS = [
     (ROOT / "README.md", ROOT / "README.zh-CN.md"),

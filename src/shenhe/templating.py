@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
@@ -17,8 +23,8 @@ def environment(package: str) -> Environment:
     Printing anything but text and finite numbers (a method, None, NaN) raises TypeError, and a
     missing name `jinja2.UndefinedError`: neither becomes a word of a page.
     Filters: `isolated` shows foreign text, `filled` fills a sentence with it, `spelled` is for
-    attributes and titles, which hold no elements; `spoken` writes a pair of Chinese and English.
-    Test: `finite`. `page_language()` is the language of the page.
+    attributes and titles, which hold no elements; `spoken` writes a pair of Chinese and English,
+    `moment` shows a time. Test: `finite`. `page_language()` is the language of the page.
 
         >>> environment("shenhe.review").from_string("{{ 'a\u202eb' | isolated }}").render()
         '<bdi>a\u202eb</bdi>'
@@ -34,8 +40,22 @@ def environment(package: str) -> Environment:
     templates.filters |= {"isolated": isolate, "filled": fill_sentence, "spelled": printable}
     templates.filters["spoken"] = speak
     templates.globals["page_language"] = page_language
+    templates.filters["moment"] = show_moment
     templates.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     return templates
+
+
+@cache
+def load_words(package: str, language: str) -> Mapping[str, str]:
+    """Load the words of a package in a language, from all files of its folder `wording`.
+
+    >>> load_words("shenhe.report", "zh")["title"]
+    '验收单'
+    """
+    words: dict[str, str] = {}
+    for file in (files(package) / "wording").iterdir():
+        words |= tomllib.loads(file.read_text(encoding="utf-8"))[language]
+    return words
 
 
 def require_text_or_number(value: object) -> object:
@@ -67,6 +87,23 @@ def speak(words: tuple[str, str]) -> Markup:
     if current_language() == "en":
         return Markup("{}").format(english)
     return Markup('{} <span class="soft" lang="en">{}</span>').format(chinese, english)
+
+
+def show_moment(text: str) -> Markup:
+    """Show a time of a row: in UTC, which the pages' script turns to the reader's zone.
+
+    What is no time is shown as it is, isolated.
+
+    >>> str(show_moment("2025-10-24T12:34:56.000000Z"))
+    '<time datetime="2025-10-24T12:34:56Z">2025-10-24 12:34:56 UTC</time>'
+    """
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            shown = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            element = Markup('<time datetime="{}Z">{} UTC</time>')
+            return element.format(shown.replace(" ", "T"), shown)
+    return isolate(text)
 
 
 def fill_sentence(sentence: str, **values: str) -> Markup:

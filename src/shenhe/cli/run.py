@@ -253,21 +253,22 @@ def _print_plans(
 
 def _print_verdicts(reading: RunReading) -> None:
     from shenhe.cli.tables import print_table
-    from shenhe.report.tally import UNDECIDED
-    from shenhe.rows.words import GROUPS, MISSION, Words
-    from shenhe.rows.words import UNDECIDED as UNDECIDED_WORDS
+    from shenhe.rows.words import GROUPS, MISSION, UNDECIDED, Words
     from shenhe.values import FAIL, PASS
 
     agreed, false = Words("与人工一致", "as people said"), Words("误放行", "false passes")
     heads = [words.spoken() for words in (MISSION, GROUPS)]
-    heads += [PASS, FAIL, *(words.spoken() for words in (UNDECIDED_WORDS, agreed, false))]
+    heads += [PASS, FAIL, *(words.spoken() for words in (UNDECIDED, agreed, false))]
     rows = []
     for tally in reading.missions:
         labelled = (
-            (f"{tally.agreed}/{tally.labelled}", f"{tally.false_passes}/{tally.failed_by_people}")
-            if tally.labelled
+            tuple(
+                f"{share.count}/{share.total}"
+                for share in (tally.agreement, tally.by_label.false_pass)
+            )
+            if tally.by_label.coverage.total
             else ("-", "-")
         )
-        counts = (str(tally.verdicts[name]) for name in (PASS, FAIL, UNDECIDED))
+        counts = (str(tally.machine[name]) for name in (PASS, FAIL, None))
         rows.append((tally.mission, str(tally.groups), *counts, *labelled))
     print_table(heads, rows)

@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from shenhe.review.forms import is_readable, read_host
 
 TOKEN_COOKIE = "shenhe_token"
-OPEN_PATHS = ("/login", "/static/", "/language")
+OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
 """Paths that are answered without a token."""
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self';"

@@ -16,6 +16,7 @@ from shenhe.review.forms import (
     PathNumber,
     SentForm,
     query_suffix,
+    read_decision_number,
     read_filters,
     read_version,
     wants_json,
@@ -23,6 +24,7 @@ from shenhe.review.forms import (
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
+from shenhe.review.shape_data import colours_of, lay_out_shapes
 from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -33,7 +35,6 @@ from shenhe.review.unsaved import (
 )
 from shenhe.review.views import (
     CHOICES,
-    FURTHER_FAULTS,
     Draft,
     answer_label,
     lay_out_photos,
@@ -91,14 +92,15 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
 
 @router.post("/undo")
 def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
-    """Take the reader's last decision back, and show its group."""
+    """Take a decision of the reader back, the last one without its number, and show its group."""
     # A page of the blind audit, and one that was decided blind, lead to no page with a verdict.
     is_blind = request.query_params.get("queue") == "audit"
     filters = Filters() if is_blind else read_filters(request)
     reviewer, decisions = site.reviewer(request), site.index.decisions
+    number = read_decision_number(form)
     notice, undone = "undone", None
     try:
-        undone = decisions.undo(reviewer) if reviewer else None
+        undone = decisions.undo(reviewer, number) if reviewer else None
         key = undone.key if undone else ""
     except ConflictError as error:
         notice, key = "not_undone", error.key
@@ -121,7 +123,7 @@ def _check(
         return UnsavedDecision(draft, 409, changed=True)
     if problem := _find_invalid_line(request, site, opinion.lines):
         return UnsavedDecision(draft, 422, problem=problem)
-    return find_doubt(request, opinion, site.fault_vocabulary)
+    return find_doubt(request, opinion, site.reasons.vocabulary)
 
 
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
@@ -156,7 +158,7 @@ def _render_group(
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
-    photos = lay_out_photos(group, draft)
+    photos, shapes = lay_out_photos(group, draft), lay_out_shapes(group, draft.descs)
     preceding, following = index.preceding(filters, number), index.following(filters, number)
     faults = unsaved.faults if unsaved else ()
     return site.render(
@@ -175,6 +177,8 @@ def _render_group(
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         photos=photos,
+        shapes=shapes,
+        colours=colours_of(shapes),
         current=current,
         outdated=outdated,
         history=history,
@@ -186,7 +190,7 @@ def _render_group(
         ahead=_first_photo_tag(site, following),
         tail=query_suffix(filters),
         choices=CHOICES,
-        faults=(*site.fault_vocabulary, *FURTHER_FAULTS),
+        chips=site.reasons.offer(group.entry.mission, draft.faults),
         progress=index.progress(filters),
     )
 

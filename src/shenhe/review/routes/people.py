@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from shenhe.review.access import TOKEN_COOKIE
-from shenhe.review.forms import SentForm, clean_reviewer
-from shenhe.review.site import CurrentSite, Site, set_cookie
+from shenhe.review.forms import Form, SentForm, clean_reviewer
+from shenhe.review.site import THEMES, CurrentSite, Site, set_cookie
 from shenhe.review.words import LANGUAGES
 
 router = APIRouter()
@@ -45,13 +46,13 @@ def set_name(form: SentForm) -> Response:
 @router.post("/language")
 def set_language(form: SentForm) -> Response:
     """Remember a language, and go back to the page."""
-    address = form.get("here", "/")
-    # Only a path of this site: "//elsewhere" and "/\elsewhere" are addresses of another one.
-    is_path = address.startswith("/") and address[1:2] not in ("/", "\\")
-    response = RedirectResponse(address if is_path else "/", 303)
-    if form.get("language") in LANGUAGES:
-        set_cookie(response, "language", form["language"])
-    return response
+    return _remember(form, "language", LANGUAGES)
+
+
+@router.post("/theme")
+def set_theme(form: SentForm) -> Response:
+    """Remember a theme, and go back to the page."""
+    return _remember(form, "theme", THEMES)
 
 
 def _log_in(request: Request, site: Site, token: str) -> Response:
@@ -60,4 +61,14 @@ def _log_in(request: Request, site: Site, token: str) -> Response:
         return site.render(request, "login.html", status=403)
     response = RedirectResponse("/", 303)
     set_cookie(response, TOKEN_COOKIE, token)
+    return response
+
+
+def _remember(form: Form, name: str, values: Container[str]) -> Response:
+    address = form.get("here", "/")
+    # Only a path of this site: "//elsewhere" and "/\elsewhere" are addresses of another one.
+    is_path = address.startswith("/") and address[1:2] not in ("/", "\\")
+    response = RedirectResponse(address if is_path else "/", 303)
+    if form.get(name) in values:
+        set_cookie(response, name, form[name])
     return response
