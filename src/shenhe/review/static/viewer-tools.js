@@ -64,7 +64,7 @@ if (stage) {
   const measure = () => {
     const { left, top, width } = bar.getBoundingClientRect();
     const isRail = width < innerWidth / 2;
-    const isFixed = getComputedStyle(bar).position === "fixed";
+    const isFixed = width > 0 && getComputedStyle(bar).position === "fixed";
     const style = document.documentElement.style;
     style.setProperty("--bar", `${isFixed && !isRail ? innerHeight - top : 0}px`);
     style.setProperty("--rail", `${isFixed && isRail ? innerWidth - left : 0}px`);
