@@ -1,8 +1,19 @@
 """The routes of the application, a module for each concern."""
 
-from shenhe.review.routes import audit, compare, export, group, people, photos, queue, static, trail
+from shenhe.review.routes import (
+    audit,
+    compare,
+    export,
+    group,
+    people,
+    photos,
+    queue,
+    sheets,
+    static,
+    trail,
+)
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, audit, compare, trail, export, photos, static, people)
+    for module in (queue, group, audit, compare, trail, sheets, export, photos, static, people)
 )
