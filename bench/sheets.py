@@ -6,6 +6,7 @@ python -m bench.sheets --folder SOMEWHERE [--groups 200000] [--documents 5000]
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from PIL import Image
 from tests.review.runs import FAIL, PASS, Group, write_run
 
 PHOTOS = 3
-SIZE_WH = (1600, 1200)
+SIZE_WH = (800, 600)
 """Units: pixels."""
 MAKE = """
 import sys
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=200_000)
     parser.add_argument("--documents", type=int, default=5_000)
     options = parser.parse_args()
-    run_dir = _write(options.folder, options.groups)
+    run_dir = _write(options.folder, options.groups, options.documents)
     print("| sheet | groups | seconds | MB | memory, MB |\n|---|---|---|---|---|")
     for form, count in (("xlsx", options.groups), ("pdf", 500), ("docx", 500)):
         _measure(run_dir, form, count)
@@ -54,21 +55,28 @@ def _measure(run_dir: Path, form: str, groups: int) -> None:
     print(f"| {form} | {groups:,} | {seconds:.1f} | {size:.1f} | {memory:,.0f} |", flush=True)
 
 
-def _write(folder: Path, groups: int) -> Path:
-    """Write a run whose groups all have the same photos, of noise as in a real sensor."""
+def _write(folder: Path, groups: int, documents: int) -> Path:
+    """Write a run whose groups have photos of their own, as far as documents show them."""
     folder.mkdir(parents=True, exist_ok=True)
-    draw = np.random.default_rng(3)
-    photos = []
-    for number in range(PHOTOS):
-        photos.append(folder / f"{number}.jpg")
-        coarse = draw.integers(0, 255, (30, 40, 3), np.uint8)
-        picture = Image.fromarray(coarse).resize(SIZE_WH, Image.Resampling.BICUBIC)
-        picture.save(photos[-1], quality=85)
     rows = [
         Group(f"QC-{n:07d}", FAIL if n % 7 == 0 else PASS, "fail" if n % 5 == 0 else "pass")
         for n in range(groups)
     ]
-    return write_run(folder / "run", rows, photos)
+    run_dir = write_run(folder / "run", rows, [folder / "0-0.jpg"] * PHOTOS)
+    stage_a = next((run_dir / "stage_a").glob("*.jsonl"))
+    lines = stage_a.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        row = json.loads(line)
+        images = [folder / f"{number % documents}-{index}.jpg" for index in range(PHOTOS)]
+        lines[number] = json.dumps(row | {"images": list(map(str, images))}, ensure_ascii=False)
+    stage_a.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    draw = np.random.default_rng(3)
+    for number in range(documents):
+        for index in range(PHOTOS):
+            coarse = draw.integers(0, 255, (12, 16, 3), np.uint8)
+            picture = Image.fromarray(coarse).resize(SIZE_WH, Image.Resampling.BILINEAR)
+            picture.save(folder / f"{number}-{index}.jpg", quality=85)
+    return run_dir
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _decide(run_dir: Path, number: int) -> None:
 def _decisions(content: bytes) -> list[str | None]:
     rows = openpyxl.load_workbook(io.BytesIO(content))["组"].iter_rows(values_only=True)
     head, *rest = rows
-    return [row[head.index("人工结论")] for row in rest]  # type: ignore[misc]
+    return [row[head.index("人工结论")] for row in rest]
 
 
 def test_sheet_is_made_anew_of_the_present_decisions(client: TestClient, run_dir: Path) -> None:

@@ -127,8 +127,8 @@ def read_order(query: QueryParams) -> SheetOrder:
         raise HTTPException(400)
     if not 1 <= int(count) <= MAX_COUNT:
         raise HTTPException(400)
-    texts = (query.get(name, "").strip() for name in ("mission", "group", "where"))
-    return SheetOrder(form, language, *texts, max_groups=int(count))
+    mission, groups, field = (query.get(name, "").strip() for name in ("mission", "group", "where"))
+    return SheetOrder(form, language, mission, groups, field, int(count))
 
 
 def _write(site: Site, order: SheetOrder, path: Path) -> None:
