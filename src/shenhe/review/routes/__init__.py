@@ -1,6 +1,18 @@
 """The routes of the application, a module for each concern."""
 
-from shenhe.review.routes import audit, compare, export, group, people, photos, queue, sheets, static, trail, vocabulary
+from shenhe.review.routes import (
+    audit,
+    compare,
+    export,
+    group,
+    people,
+    photos,
+    queue,
+    sheets,
+    static,
+    trail,
+    vocabulary,
+)
 
 ROUTERS = tuple(
     module.router
