@@ -11,9 +11,12 @@ from shenhe.review.routes import (
     sheets,
     static,
     trail,
+    vocabulary,
 )
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, audit, compare, trail, sheets, export, photos, static, people)
+    for module in (
+        *(queue, group, vocabulary, audit, compare, trail, sheets, export, photos, static, people),
+    )
 )
