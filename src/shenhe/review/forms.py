@@ -74,6 +74,7 @@ async def read_form(request: Request) -> Form:
     )
     if not is_valid:
         raise HTTPException(400)
+    request.state.form = form  # a page that tells of a failure shows what was typed
     return form
 
 

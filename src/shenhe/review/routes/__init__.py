@@ -5,6 +5,7 @@ from shenhe.review.routes import (
     compare,
     export,
     group,
+    holding,
     people,
     photos,
     queue,
@@ -18,5 +19,6 @@ ROUTERS = tuple(
     module.router
     for module in (
         *(queue, group, vocabulary, audit, compare, trail, sheets, export, photos, static, people),
+        holding,
     )
 )
