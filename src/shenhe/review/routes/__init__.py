@@ -1,8 +1,32 @@
 """The routes of the application, a module for each concern."""
 
-from shenhe.review.routes import audit, export, group, holding, people, photos, queue, static, trail
+from shenhe.review.routes import (
+    audit,
+    bulk,
+    changes,
+    export,
+    group,
+    holding,
+    people,
+    photos,
+    queue,
+    static,
+    trail,
+)
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, audit, trail, export, photos, static, people, holding)
+    for module in (
+        queue,
+        bulk,
+        changes,
+        group,
+        audit,
+        trail,
+        export,
+        photos,
+        static,
+        people,
+        holding,
+    )
 )

@@ -4,6 +4,8 @@ import "./dialogs.js";
 import "./drafts.js";
 import "./holding.js";
 import "./keys.js";
+import "./live.js";
+import "./queue.js";
 import "./theme.js";
 import "./times.js";
 import "./viewer.js";
