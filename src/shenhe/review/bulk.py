@@ -62,9 +62,11 @@ def look_again(
     against = list(find_faults(opinion, vocabulary))
     photos = list(group.lines)
     table = tabulate_evidence(group.verdict, photos)
-    for line in table.lines if table else ():
-        if line.name != "right":
-            against.append(f"{line.item.item}: {getattr(line.words, language)}")
+    against += [
+        f"{line.item.item}: {getattr(line.words, language)}"
+        for line in (table.lines if table else ())
+        if line.name != "right"
+    ]
     codes = (code for code in group.entry.why if code != UNSURE)
     against += dict.fromkeys(getattr(words_of(code), language) for code in codes)
     flags = sorted(group.marks.all_flags)

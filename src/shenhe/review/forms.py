@@ -97,7 +97,7 @@ def clean_reviewer(text: str) -> str:
 def read_filters(request: Request) -> Filters:
     """Read the filters of an address.
 
-    Raises: HTTPException 400 for an unknown verdict, state, queue or order, or a text over MAX_SEARCH.
+    Raises: HTTPException 400 for an unknown verdict, state, queue or order; a text over MAX_SEARCH.
     """
     query = request.query_params
     filters = Filters(

@@ -1,4 +1,4 @@
-"""A page of the queue: its entries with why each is there, and whether pages are before and after."""
+"""A page of the queue: its entries with why each is there, and what is before and after."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shenhe.templating import fill_sentence
 from shenhe.values import EXPECTED, PASS
 
 PAGE_SIZE = 50
-NEAR = 0.2
+NEAR = 0.15
 """How far from an even chance a probability may be for a group to be there as an unsure one."""
 
 

@@ -17,16 +17,7 @@ from shenhe.review.routes import (
 ROUTERS = tuple(
     module.router
     for module in (
-        queue,
-        bulk,
-        changes,
-        group,
-        audit,
-        trail,
-        export,
-        photos,
-        static,
-        people,
-        holding,
+        *(queue, bulk, changes, group, audit, trail),
+        *(export, photos, static, people, holding),
     )
 )
