@@ -14,7 +14,7 @@ from shenhe.options import Whole, argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
-    from shenhe.review import Index, Prompting
+    from shenhe.review import Index, OtherRun, Prompting
 
 
 @option_class
@@ -59,6 +59,11 @@ class ReviewOptions:
         metavar="SHARE",
     )
     team: DatabaseOptions = section(default=DatabaseOptions())
+    beside: Path | None = option(
+        "compare with this run, page by page: an earlier checkpoint, another prompt",
+        default=None,
+        metavar="RUN_DIR",
+    )
     config: ConfigOptions = section("prompts", default=ConfigOptions())
 
 
@@ -69,7 +74,7 @@ def review(options: ReviewOptions) -> int:
     """
     _check(options)
     from shenhe.config import load_formats, load_missions, load_prompts
-    from shenhe.review import Index, Prompting
+    from shenhe.review import Index, Prompting, Review
 
     config, formats = options.config, load_formats(options.config.formats)
     prompts = load_prompts(config.prompts, formats)
@@ -84,7 +89,8 @@ def review(options: ReviewOptions) -> int:
 
     index = _open_index(options)
     address = Address(options.host, options.port, options.public_url, options.proxy)
-    serve(options.run_dir.resolve().name, index, prompting, options.reviewer, address)
+    name, other = options.run_dir.resolve().name, _open_other(options, index)
+    serve(Review(name, index, prompting, other), options.reviewer, address)
     return 0
 
 
@@ -127,6 +133,15 @@ def _tell_audit(index: Index) -> None:
         drawn = index.audit.progress("").groups
         of_passed = f"{index.audit.plan.share:g} of those passed"
         show(f"blind audit: {drawn} groups drawn ({of_passed})", file=sys.stderr)
+
+
+def _open_other(options: ReviewOptions, index: Index) -> OtherRun | None:
+    from shenhe.review import Index, OtherRun
+
+    if options.beside is None:
+        return None
+    other = Index(options.beside)
+    return OtherRun(options.beside.resolve().name, other, index.beside(other))
 
 
 def _export(folder: Path, index: Index, prompting: Prompting) -> int:

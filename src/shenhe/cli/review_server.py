@@ -14,7 +14,7 @@ import uvicorn
 
 from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.printable import show
-from shenhe.review import Index, Prompting, Review, create_app, default_reviewer
+from shenhe.review import Review, create_app, default_reviewer
 from shenhe.review.access import is_loopback, read_public_url
 from shenhe.secrecy import redact_url
 
@@ -32,9 +32,7 @@ class Address(NamedTuple):
     proxies: Sequence[str] = ()
 
 
-def serve(
-    name: str, index: Index, prompting: Prompting, reviewer: str | None, address: Address
-) -> None:
+def serve(review: Review, reviewer: str | None, address: Address) -> None:
     """Serve a run's pages until Ctrl-C.
 
     Raises: OptionError for a public address that is none; UsageError for an address that cannot be
@@ -48,7 +46,7 @@ def serve(
     is_open = bool(public_url) or not is_loopback(address.host)
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
-    app = create_app(Review(name, index, prompting), token, reviewer, public_url)
+    app = create_app(review, token, reviewer, public_url)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -8,7 +8,10 @@ from pathlib import Path
 from shenhe.errors import RunError
 
 LAYOUT = 4
-"""Earlier layouts can be read, and opening them adds the columns that they lack: see `_ADDED`."""
+"""Earlier layouts can be read, and opening them adds the columns that they lack: see `_ADDED`.
+
+Layout 4 has the same columns as 3, with opinions that earlier versions cannot read.
+"""
 COLUMNS = (
     "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs, audit"
 )

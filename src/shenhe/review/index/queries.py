@@ -16,6 +16,7 @@ from shenhe.review.index.answers import Answers
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
 from shenhe.review.index.changes import Change, changes_since
+from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.counts import Counts
 from shenhe.review.index.filters import Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
@@ -179,6 +180,10 @@ class Index:
         Raises: RunError if the rows have changed since the index was built.
         """
         return self._read_group(self._pager.find("g.key = :value", key))
+
+    def beside(self, other: Index) -> Comparison:
+        """Compare the run with another one on the same groups."""
+        return Comparison(self._connect, other.path)
 
     def _read_group(self, entry: QueueEntry | None) -> GroupRows | None:
         if entry is None:

@@ -4,6 +4,7 @@ from shenhe.review.routes import (
     audit,
     bulk,
     changes,
+    compare,
     export,
     group,
     holding,
@@ -17,7 +18,7 @@ from shenhe.review.routes import (
 ROUTERS = tuple(
     module.router
     for module in (
-        *(queue, bulk, changes, group, audit, trail),
+        *(queue, bulk, changes, group, audit, compare, trail),
         *(export, photos, static, people, holding),
     )
 )

@@ -16,6 +16,7 @@ from shenhe.review.forms import (
     PathNumber,
     SentForm,
     query_suffix,
+    read_decision_number,
     read_filters,
     read_version,
     wants_json,
@@ -34,7 +35,6 @@ from shenhe.review.unsaved import (
 )
 from shenhe.review.views import (
     CHOICES,
-    FURTHER_FAULTS,
     Draft,
     answer_label,
     lay_out_photos,
@@ -94,14 +94,15 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
 
 @router.post("/undo")
 def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
-    """Take the reader's last decision back, and show its group."""
+    """Take a decision of the reader back, the last one without its number, and show its group."""
     # A page of the blind audit, and one that was decided blind, lead to no page with a verdict.
     is_blind = request.query_params.get("queue") == "audit"
     filters = Filters() if is_blind else read_filters(request)
     reviewer, decisions = site.reviewer(request), site.index.decisions
+    number = read_decision_number(form)
     notice, undone = "undone", None
     try:
-        undone = decisions.undo(reviewer) if reviewer else None
+        undone = decisions.undo(reviewer, number) if reviewer else None
         key = undone.key if undone else ""
     except ConflictError as error:
         notice, key = "not_undone", error.key
@@ -124,7 +125,7 @@ def _check(
         return UnsavedDecision(draft, 409, changed=True)
     if problem := _find_invalid_line(request, site, opinion.lines):
         return UnsavedDecision(draft, 422, problem=problem)
-    return find_doubt(request, opinion, site.fault_vocabulary)
+    return find_doubt(request, opinion, site.reasons.vocabulary)
 
 
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
@@ -195,7 +196,7 @@ def _render_group(
         ahead=_first_photo_tag(following),
         tail=query_suffix(filters),
         choices=CHOICES,
-        faults=(*site.fault_vocabulary, *FURTHER_FAULTS),
+        chips=site.reasons.offer(group.entry.mission, draft.faults),
         progress=index.progress(filters),
     )
 

@@ -1,7 +1,7 @@
 // The queue: selecting groups, which groups have a draft in this browser, photos that cannot be opened.
 import { byId } from "./dialogs.js";
 
-const chosen = byId("chosen");
+const chosen = byId("picking");
 const boxes = chosen ? [...document.querySelectorAll(".pick input")] : [];
 let last = -1;
 function count() {
