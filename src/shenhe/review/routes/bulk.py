@@ -47,7 +47,7 @@ def decide_picked(request: Request, site: CurrentSite, form: SentForm) -> Respon
     if not reviewer:
         return RedirectResponse("/name", 303)
     language = read_language(request)
-    outcome = decide_each(site.index, form, reviewer, site.fault_vocabulary, language)
+    outcome = decide_each(site.index, form, reviewer, site.reasons.vocabulary, language)
     if not outcome.left:
         query = filters.to_query() | {"told": "bulk_decided", "about": str(outcome.decided)}
         return RedirectResponse("/?" + urlencode(query), 303)
@@ -64,7 +64,8 @@ def _render(
 ) -> Response:
     language, filters = read_language(request), read_filters(request)
     looks = [
-        look_again(site.index, group, site.fault_vocabulary, comment, language) for group in groups
+        look_again(site.index, group, site.reasons.vocabulary, comment, language)
+        for group in groups
     ]
     left: Mapping[str, str] = outcome.left if outcome else {}
     held = site.index.claims.held(but=site.reviewer(request))
