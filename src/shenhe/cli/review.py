@@ -39,6 +39,7 @@ class ReviewOptions:
         "believe what proxies at these addresses or networks say of whom they ask for",
         default=(),
         metavar="ADDRESS",
+        gathering="each",
     )
     reviewer: str | None = option(
         "signs for who has not said a name; default: the user", default=None, metavar="NAME"
@@ -58,12 +59,12 @@ class ReviewOptions:
         default=None,
         metavar="SHARE",
     )
-    team: DatabaseOptions = section(default=DatabaseOptions())
     beside: Path | None = option(
         "compare with this run, page by page: an earlier checkpoint, another prompt",
         default=None,
         metavar="RUN_DIR",
     )
+    team: DatabaseOptions = section(default=DatabaseOptions())
     config: ConfigOptions = section("prompts", default=ConfigOptions())
 
 
@@ -88,8 +89,8 @@ def review(options: ReviewOptions) -> int:
     from shenhe.cli.review_server import Address, serve  # its libraries are needed for nothing else
 
     index = _open_index(options)
-    address = Address(options.host, options.port, options.public_url, options.proxy)
     name, other = options.run_dir.resolve().name, _open_other(options, index)
+    address = Address(options.host, options.port, options.public_url, options.proxy)
     serve(Review(name, index, prompting, other), options.reviewer, address)
     return 0
 

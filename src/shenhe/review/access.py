@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from shenhe.review.forms import is_readable, read_host
+from shenhe.review.index.moments import begin_moment
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
@@ -54,6 +55,7 @@ class Access:
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """Refuse a forbidden request, and add the security headers to every response."""
+        begin_moment()
         response = self._refuse(request) or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)

@@ -20,6 +20,7 @@ from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.counts import Counts
 from shenhe.review.index.filters import Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
+from shenhe.review.index.moments import follow_once
 from shenhe.review.index.paging import Cursor, Pager
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
@@ -58,9 +59,11 @@ class Index:
         """
         sources = find_sources(run_dir, captions)
         self._run_dir, self._database = run_dir, database
-        self.decisions = Decisions(run_dir)
-        if database and database.is_shared:
-            self.decisions = SharedDecisions(run_dir, database)
+        self.decisions = (
+            SharedDecisions(run_dir, database)
+            if database and database.is_shared
+            else Decisions(run_dir)
+        )
         self.path = self.decisions.path.with_name("index.sqlite")
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
         self.audit = AuditQueue(self._connect, plan) if plan else None
@@ -219,7 +222,7 @@ class Index:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        self.decisions.follow()
+        follow_once(self.decisions)
         try:
             with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
                 db.execute("ATTACH ? AS decided", (str(self.decisions.path),))

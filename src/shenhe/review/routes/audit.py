@@ -202,7 +202,7 @@ def _next_address(
 ) -> str:
     """Give the address of the next group that waits for a reviewer, or of the queue."""
     find = partial(queue.following, reviewer, entry.rank)
-    following = take_next(site.index.claims, reviewer, find)
+    following = take_next(site.index.claims, site.index.decisions, reviewer, find)
     if following is None:
         notice = notice or ("end_held" if find() else "blind_end")
         return "/audit?" + urlencode({"told": notice, "about": entry.group_id})

@@ -217,7 +217,7 @@ def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> s
             following = index.following(filters, 0, open_only=True, without=of_others)
         return following
 
-    following = take_next(index.claims, reviewer, find)
+    following = take_next(index.claims, index.decisions, reviewer, find)
     if following is None:
         notice = "end_held" if find(()) else "end"
         return "/?" + urlencode(filters.to_query() | {"told": notice})
