@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from shenhe.errors import RunError
+from shenhe.review.index.moments import follow_once
 from shenhe.rows.decisions import Decisions
 
 MIN_TRIGRAM_LENGTH: Final = 3
@@ -78,7 +79,7 @@ class Answers:
 
         Raises: RunError if the index or the decisions cannot be read.
         """
-        self._decisions.follow()
+        follow_once(self._decisions)
         with self._lock:
             try:
                 db = self._opened()
