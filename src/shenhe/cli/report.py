@@ -73,6 +73,7 @@ def report(options: ReportOptions) -> int:
     """
     follow_decisions([options.run_dir], options.team)
     choice = choice_of(options)
+    follow_decisions([options.run_dir], options.team)
     language = page_language()
     path = options.output or _default_path(options, choice)
     if options.format == "html":

@@ -13,12 +13,13 @@ from shenhe.review.routes import (
     queue,
     static,
     trail,
+    vocabulary,
 )
 
 ROUTERS = tuple(
     module.router
     for module in (
-        *(queue, bulk, changes, group, audit, compare, trail),
+        *(queue, bulk, changes, group, vocabulary, audit, compare, trail),
         *(export, photos, static, people, holding),
     )
 )

@@ -4,6 +4,7 @@ import "./chips.js";
 import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
+import "./geometry.js";
 import "./holding.js";
 import "./keys.js";
 import "./live.js";
