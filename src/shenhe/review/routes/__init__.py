@@ -11,6 +11,7 @@ from shenhe.review.routes import (
     people,
     photos,
     queue,
+    sheets,
     static,
     trail,
     vocabulary,
@@ -20,6 +21,6 @@ ROUTERS = tuple(
     module.router
     for module in (
         *(queue, bulk, changes, group, vocabulary, audit, compare, trail),
-        *(export, photos, static, people, holding),
+        *(sheets, export, photos, static, people, holding),
     )
 )
