@@ -55,7 +55,7 @@ class Index:
         Raises: RunError if the folder holds no verdicts, or rows of another form.
         """
         sources = find_sources(run_dir, captions)
-        self.decisions = Decisions(run_dir)
+        self.run_dir, self.decisions = run_dir, Decisions(run_dir)
         self.path = self.decisions.path.with_name("index.sqlite")
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
         self.audit = AuditQueue(self._connect, plan) if plan else None

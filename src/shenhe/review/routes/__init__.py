@@ -8,6 +8,7 @@ from shenhe.review.routes import (
     people,
     photos,
     queue,
+    sheets,
     static,
     trail,
     vocabulary,
@@ -16,6 +17,6 @@ from shenhe.review.routes import (
 ROUTERS = tuple(
     module.router
     for module in (
-        *(queue, group, vocabulary, audit, compare, trail, export, photos, static, people),
+        *(queue, group, vocabulary, audit, compare, trail, sheets, export, photos, static, people),
     )
 )

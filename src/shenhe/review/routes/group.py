@@ -13,7 +13,6 @@ from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
 from shenhe.review.corrections import (
     CorrectionError,
-    corrections_of,
     read_corrections,
     write_corrections,
 )
@@ -31,7 +30,12 @@ from shenhe.review.forms import (
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
-from shenhe.review.shape_data import colours_of, lay_out_editor, lay_out_shapes
+from shenhe.review.shape_data import (
+    colours_of,
+    lay_out_editor,
+    lay_out_shapes,
+    list_corrections,
+)
 from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -204,9 +208,9 @@ def _render_group(
         photos=photos,
         shapes=shapes,
         colours=colours_of(shapes, site.vocabulary),
-        corrections=draft.typed_shapes or write_corrections(corrections_of(draft, group)),
+        corrections=draft.typed_shapes or write_corrections(list_corrections(photos)),
         editor_words=select_words(read_language(request), "edit_"),
-        editor=lay_out_editor(group, photos, site.vocabulary, site.polygons),
+        editor=lay_out_editor(photos, site.vocabulary, site.polygons),
         current=current,
         outdated=outdated,
         history=history,

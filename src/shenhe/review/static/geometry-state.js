@@ -4,7 +4,9 @@ import { objects } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
 
 const data = JSON.parse(byId("editor-data")?.textContent || "{}");
-export const { model = {}, choices = [], remark = "", quads = false, most = 0 } = data;
+export const { choices = [], remark = "", quads = false, most = 0 } = data;
+// What the model named: what is shown, but for photos whose caption was corrected.
+export const model = { ...objects, ...data.model };
 export const words = JSON.parse(byId("editor-words")?.textContent || "{}");
 export const unknown = new Map(Object.entries(data.unknown ?? {})); // descs, with what was probably meant
 const field = document.querySelector("#decide [name=shapes]");
