@@ -23,7 +23,7 @@ from shenhe.rows.words import words_of
 from shenhe.templating import environment
 
 NOTICES = (
-    *("undone", "not_undone", "nothing_to_undo", "end", "end_held"),
+    *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
     *("blind_decided", "blind_seen", "blind_end"),
 )
 """Words that a page shows where `told` in its address names them."""

@@ -2,6 +2,8 @@
 
 from shenhe.review.routes import (
     audit,
+    bulk,
+    changes,
     compare,
     export,
     group,
@@ -15,10 +17,19 @@ from shenhe.review.routes import (
     vocabulary,
 )
 
-ROUTERS = tuple(
-    module.router
-    for module in (
-        *(queue, group, vocabulary, audit, compare, trail, sheets, export, photos, static, people),
-        holding,
-    )
+ROUTERS = (
+    audit.router,
+    bulk.router,
+    changes.router,
+    compare.router,
+    export.router,
+    group.router,
+    holding.router,
+    people.router,
+    photos.router,
+    queue.router,
+    sheets.router,
+    static.router,
+    trail.router,
+    vocabulary.router,
 )

@@ -29,7 +29,6 @@ from shenhe.review.forms import (
 )
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
-from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
 from shenhe.review.shape_data import (
     colours_of,
@@ -183,7 +182,7 @@ def _render_group(
     group, index = site.index.group(number), site.index
     if group is None:
         raise HTTPException(404)
-    filters = read_filters(request)
+    filters, head = read_filters(request), index.last_decision()
     history = index.decisions.history(group.entry.key)
     current, outdated = history[0] if history else None, None
     if current and current.opinion and not current.stands_on(group.entry.inputs):
@@ -210,6 +209,7 @@ def _render_group(
         coded=UNDECIDED_CODES,
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
+        head=head,
         photos=photos,
         shapes=shapes,
         colours=colours_of(shapes, site.vocabulary),
@@ -226,7 +226,7 @@ def _render_group(
         keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
-        ahead=_first_photo_tag(site, following),
+        ahead=_first_photo_tag(following),
         tail=query_suffix(filters),
         choices=CHOICES,
         chips=site.reasons.offer(group.entry.mission, draft.faults),
@@ -246,7 +246,7 @@ def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> s
 
     def find(of_others: Collection[str]) -> QueueEntry | None:
         following = index.following(filters, number, open_only=True, without=of_others)
-        if following is None and filters.state in ("", "open"):
+        if following is None and (filters.shows_all_states or filters.state == "open"):
             following = index.following(filters, 0, open_only=True, without=of_others)
         return following
 
@@ -257,10 +257,9 @@ def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> s
     return f"/group/{following.number}{query_suffix(filters)}"
 
 
-def _first_photo_tag(site: Site, entry: QueueEntry | None) -> str:
+def _first_photo_tag(entry: QueueEntry | None) -> str:
     """Identify the first photo of the next group, which the browser fetches ahead."""
-    group = site.index.group(entry.number) if entry else None
-    return photo_tag(group.images[0]) if group and group.images else ""
+    return entry.tag if entry else ""
 
 
 def _send_to_group(filters: Filters, notice: str, group: GroupRows | None) -> Response:

@@ -91,10 +91,14 @@ export const restore = () => {
   commit(model[stage.photo]);
 };
 
-// Shows a step while it is made; it counts once it is committed.
+// Shows a step while it is made, once a frame; it counts once it is committed.
+let frame = 0;
 export function preview(object) {
   put(stage.photo, all().map((other) => (other.key === object.key ? object : other)));
-  stage.redraw();
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    stage.redraw();
+  });
 }
 
 function go(from, to, side) {
