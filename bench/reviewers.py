@@ -237,7 +237,7 @@ def _report(scene: Scene, written: list[Decision], seconds: float) -> int:
         "the same, 95 of 100, ms": round(1000 * times[int(0.95 * len(times))]),
         "seconds, all": round(seconds),
     }
-    print("| | |\n|---|---|")
+    print("| | |\n|---|---|", flush=True)
     for name, value in rows.items():
         print(f"| {name} | {value} |")
     for name in REVIEWERS:
