@@ -2,8 +2,10 @@
 import "./chips.js";
 import "./decide.js";
 import "./dialogs.js";
+import "./drafts-listed.js";
 import "./drafts.js";
 import "./keys.js";
+import "./rule.js";
 import "./theme.js";
 import "./times.js";
 import "./viewer.js";
