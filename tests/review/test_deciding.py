@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from shenhe.row_types import Evidence
 from shenhe.rows.decisions import Decisions
 from tests.review.runs import FAIL, PASS, Group, Served, served, write_run
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+}
 KINDS = (
     "agree",
     "overrule",
@@ -40,12 +46,14 @@ NAMED = (
 
 
 @pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory, demo_photos: list[Path]) -> Path:
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    photo = tmp_path_factory.mktemp("photos") / "img-001.jpeg"
+    Image.new("RGB", (64, 48), "#8a8f94").save(photo)
     # The second one contradicts its label, and is the first of the queue.
     groups = [Group(f"QC-20261101-{n:07d}", label="pass", p_pass=0.99) for n in range(2, 62)]
     groups.append(Group("QC-20261102-0000001", label="fail", evidence=Evidence(rules="a" * 16)))
     folder = tmp_path_factory.mktemp("deciding") / "run"
-    return write_run(folder, groups, demo_photos[:1])
+    return write_run(folder, groups, [photo])
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +129,7 @@ def _decide(hand: Hand, kind: str, number: int) -> None:
 def test_twenty_groups(
     browser: Browser, server: Served, run_dir: Path, way: str, first: int
 ) -> None:
-    options = PHONE if way == "phone" else {}
+    options: dict[str, Any] = PHONE if way == "phone" else {}
     context = browser.new_context(locale="zh-CN", base_url=server.url, **options)
     page = context.new_page()
     hand = Hand(page) if way == "keyboard" else Pointer(page)
@@ -143,8 +151,8 @@ def test_twenty_groups(
 
 def test_no_other_key_decides(browser: Browser, server: Served, run_dir: Path) -> None:
     context = browser.new_context(locale="zh-CN", base_url=server.url)
-    host = {"url": server.url}
-    context.add_cookies([{"name": "reviewer", "value": quote("王工"), **host}])
+    cookie: Any = {"name": "reviewer", "value": quote("王工"), "url": server.url}
+    context.add_cookies([cookie])
     page = context.new_page()
     page.goto("/audit")
     blind = page.locator(".begin").get_attribute("href") or ""
@@ -154,16 +162,16 @@ def test_no_other_key_decides(browser: Browser, server: Served, run_dir: Path) -
         page.goto(path)
         decides = "123a" if path in deciding else ""
         printable = [chr(code) for code in range(33, 127) if chr(code) not in decides + GO]
-        for key in (*printable, *NAMED):
+        for key in (*NAMED, *printable):
             page.keyboard.press(key)
             if not key.isdigit() and len(key) == 1:
                 page.keyboard.press("Escape")  # what the key has opened, or gone into
         assert page.url == server.url + path
         for key in GO:
+            page.goto(path, wait_until="domcontentloaded")
             if page.locator(f'[data-key="{key}"]').count():
                 with page.expect_navigation(wait_until="domcontentloaded"):
                     page.keyboard.press(key)
-                page.goto(path, wait_until="domcontentloaded")
     assert len(Decisions(run_dir).trail(count=1000)) == before
     context.close()
 

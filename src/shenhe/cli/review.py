@@ -12,7 +12,7 @@ from shenhe.options import Whole, argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
-    from shenhe.review import Index, Prompting
+    from shenhe.review import Index, OtherRun, Prompting
 
 
 @option_class
@@ -45,6 +45,11 @@ class ReviewOptions:
         default=None,
         metavar="SHARE",
     )
+    beside: Path | None = option(
+        "compare with this run, page by page: an earlier checkpoint, another prompt",
+        default=None,
+        metavar="RUN_DIR",
+    )
     config: ConfigOptions = section("prompts", default=ConfigOptions())
 
 
@@ -57,7 +62,7 @@ def review(options: ReviewOptions) -> int:
     if share is not None and not 0 < share <= 1:
         raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
     from shenhe.config import load_formats, load_missions, load_prompts
-    from shenhe.review import Index, Prompting
+    from shenhe.review import Index, Prompting, Review
 
     config, formats = options.config, load_formats(options.config.formats)
     prompts = load_prompts(config.prompts, formats)
@@ -72,9 +77,18 @@ def review(options: ReviewOptions) -> int:
         return _export(options.export, index, prompting)
     from shenhe.cli.review_server import serve  # its libraries are needed for nothing else
 
-    name = options.run_dir.resolve().name
-    serve(name, index, prompting, options.reviewer, options.host, options.port)
+    name, other = options.run_dir.resolve().name, _open_other(options, index)
+    serve(Review(name, index, prompting, other), options.reviewer, options.host, options.port)
     return 0
+
+
+def _open_other(options: ReviewOptions, index: Index) -> OtherRun | None:
+    from shenhe.review import Index, OtherRun
+
+    if options.beside is None:
+        return None
+    other = Index(options.beside)
+    return OtherRun(options.beside.resolve().name, other, index.beside(other))
 
 
 def _export(folder: Path, index: Index, prompting: Prompting) -> int:

@@ -12,7 +12,7 @@ import uvicorn
 
 from shenhe.errors import UsageError, spelled
 from shenhe.printable import show
-from shenhe.review import Index, Prompting, Review, create_app, default_reviewer
+from shenhe.review import Review, create_app, default_reviewer
 from shenhe.review.access import is_loopback
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
@@ -20,9 +20,7 @@ GRACE_SECONDS = 1
 """How long requests under way have to end after Ctrl-C."""
 
 
-def serve(
-    name: str, index: Index, prompting: Prompting, reviewer: str | None, host: str, port: int
-) -> None:
+def serve(review: Review, reviewer: str | None, host: str, port: int) -> None:
     """Serve a run's pages until Ctrl-C.
 
     Raises: UsageError for an address that cannot be listened on.
@@ -30,7 +28,7 @@ def serve(
     is_open = not is_loopback(host)
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
-    app = create_app(Review(name, index, prompting), token, reviewer)
+    app = create_app(review, token, reviewer)
     config = uvicorn.Config(
         app,
         log_level="warning",

@@ -34,7 +34,8 @@ def describe_rule(mission: Mission | None) -> Rule | None:
     """Put the rule of a mission in words; None for a mission that is not known.
 
     Example:
-        describe_rule(load_missions().find("BBU接地线检查")).needs[0].name  # "机柜处接地螺丝 符合要求"
+        rule = describe_rule(load_missions().find("BBU接地线检查"))
+        rule.needs[0].name  # "机柜处接地螺丝 符合要求"
 
     """
     if mission is None:

@@ -13,11 +13,11 @@ from fastapi.responses import HTMLResponse
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.forms import clean_reviewer
-from shenhe.review.index import Index
+from shenhe.review.index import Comparison, Index
 from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.reasons import Reasons
 from shenhe.review.rules import describe_rule
-from shenhe.review.static_files import tag_files
+from shenhe.review.static_files import list_sheets, tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
@@ -41,10 +41,25 @@ YEAR = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRun:
+    """A run that the one under review is compared with.
+
+    Example:
+        before = Index(Path("before"))
+        other = OtherRun("before", before, index.beside(before))
+
+    """
+
+    name: str
+    index: Index
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A run under review: the index of its groups with the decisions, and its prompts.
 
-    `run_name` is shown on all pages.
+    `run_name` is shown on all pages; `other` is a run that its pages compare with.
 
         prompting = Prompting(load_missions(), load_prompts())
         review = Review("out", Index(Path("out")), prompting)
@@ -53,6 +68,7 @@ class Review:
     run_name: str
     index: Index
     prompting: Prompting
+    other: OtherRun | None = None
 
 
 class Site:
@@ -61,7 +77,7 @@ class Site:
     def __init__(self, review: Review, access: Access, reviewer: str | None) -> None:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
-        self.access = access
+        self.access, self.other = access, review.other
         self.reasons = Reasons(review.prompting.missions, review.index.decisions)
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
@@ -70,6 +86,7 @@ class Site:
             "split_code": split_code,
             "words_of": words_of,
             "static_tag": tag_files(),
+            "sheets": list_sheets(),
             "largest": MAX_SIDES["large"],
             "rule_of": lambda mission: describe_rule(review.prompting.missions.find(mission)),
             "last_of": lambda reviewer: self.index.decisions.last_of(reviewer, LAST_OWN),
@@ -93,6 +110,7 @@ class Site:
             run_name=self._run_name,
             reviewer=self.reviewer(request),
             run_id=self._run_id,
+            other_name=self.other.name if self.other else "",
             # The answer to a form about a group is shown at the address of that group.
             address=f"{path}?{query}" if query else path,
             notice=notice if notice in NOTICES else "",

@@ -4,11 +4,13 @@ It is built from the rows, and built again whenever they have changed.
 """
 
 from shenhe.review.index.audits import AuditEntry, AuditProgress, AuditQueue
+from shenhe.review.index.comparison import CHANGES, Comparison, MissionComparison, PairedGroup
 from shenhe.review.index.filters import LABELS, QUEUES, STATES, VERDICTS, Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.queries import Index
 
 __all__ = [
+    "CHANGES",
     "LABELS",
     "QUEUES",
     "STATES",
@@ -16,9 +18,12 @@ __all__ = [
     "AuditEntry",
     "AuditProgress",
     "AuditQueue",
+    "Comparison",
     "Filters",
     "GroupRows",
     "Index",
+    "MissionComparison",
+    "PairedGroup",
     "Progress",
     "QueueEntry",
 ]

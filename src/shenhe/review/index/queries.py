@@ -14,6 +14,7 @@ from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
+from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.filters import LABELS, OVERRULES, QUEUES, Filters, to_condition
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.sources import find_sources
@@ -162,6 +163,10 @@ class Index:
         """
         with self._connect() as db:
             return self._read_group(db, "g.key = ?", key)
+
+    def beside(self, other: Index) -> Comparison:
+        """Compare the run with another one on the same groups."""
+        return Comparison(self._connect, other.path)
 
     def _read_group(
         self, db: sqlite3.Connection, condition: str, value: object

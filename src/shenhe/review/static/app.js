@@ -1,4 +1,5 @@
 // Everything that a page can do; each module serves the pages that have its elements.
+import "./compare.js";
 import "./chips.js";
 import "./decide.js";
 import "./dialogs.js";
