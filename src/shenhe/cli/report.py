@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from shenhe.errors import OptionError
 from shenhe.languages import page_language
 from shenhe.options import Count, argument, option, option_class
-from shenhe.printable import show
+from shenhe.printable import show, show_data
 
 if TYPE_CHECKING:
     from shenhe.report.choice import SheetChoice
@@ -76,7 +76,7 @@ def report(options: ReportOptions) -> int:
         from shenhe.report import write_report
 
         run_dir, count, promise = options.run_dir, options.max_groups, options.promise
-        show(write_report(run_dir, count, language, choice, path, promise=promise))
+        show_data(write_report(run_dir, count, language, choice, path, promise=promise))
         return 0
     from shenhe.report.sheet.write import SheetRequest, write_sheet
 
@@ -97,7 +97,7 @@ def report(options: ReportOptions) -> int:
             " --max-groups shows more, --format xlsx all",
             file=sys.stderr,
         )
-    show(path)
+    show_data(path)
     return 0
 
 

@@ -5,6 +5,7 @@ import "./decide.js";
 import "./dialogs.js";
 import "./drafts-listed.js";
 import "./drafts.js";
+import "./geometry.js";
 import "./keys.js";
 import "./rule.js";
 import "./theme.js";
