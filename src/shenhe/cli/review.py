@@ -45,6 +45,11 @@ class ReviewOptions:
         default=None,
         metavar="SHARE",
     )
+    vocabulary: Path | None = option(
+        "descs of corrected captions, instead of the built-in vocabulary (TOML)",
+        default=None,
+        metavar="FILE",
+    )
     beside: Path | None = option(
         "compare with this run, page by page: an earlier checkpoint, another prompt",
         default=None,
@@ -61,12 +66,13 @@ def review(options: ReviewOptions) -> int:
     share = options.audit_share
     if share is not None and not 0 < share <= 1:
         raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
-    from shenhe.config import load_formats, load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts, load_vocabulary
     from shenhe.review import Index, Prompting, Review
 
     config, formats = options.config, load_formats(options.config.formats)
     prompts = load_prompts(config.prompts, formats)
-    prompting = Prompting(load_missions(config.missions), prompts, formats)
+    vocabulary = load_vocabulary(options.vocabulary)
+    prompting = Prompting(load_missions(config.missions), prompts, formats, vocabulary)
     show(f"reading {options.run_dir} ...", file=sys.stderr)
     index = Index(options.run_dir, options.captions, options.audit_share)
     if index.audit:

@@ -75,7 +75,10 @@ class Site:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
         self.access, self.other = access, review.other
-        self.reasons = Reasons(review.prompting.missions, review.index.decisions)
+        self.vocabulary = review.prompting.words_of_descs
+        self.polygons = review.prompting.formats.caption.polygons
+        missions, words = review.prompting.missions, review.prompting.fault_words
+        self.reasons = Reasons(missions, review.index.decisions, words)
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")

@@ -15,6 +15,12 @@ def load_words(language: str) -> Words:
     return templating.load_words("shenhe.review", language)
 
 
+def select_words(language: str, beginning: str) -> Words:
+    """Give the words that a script shows: those whose names begin in this way."""
+    words = load_words(language)
+    return {name: word for name, word in words.items() if name.startswith(beginning)}
+
+
 def choose_language(cookie: str | None, accepted: str) -> str:
     """Choose the language of the cookie, else the first supported one that the browser accepts."""
     if cookie in LANGUAGES:

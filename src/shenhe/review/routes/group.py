@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
+from shenhe.review.corrections import (
+    CorrectionError,
+    corrections_of,
+    read_corrections,
+    write_corrections,
+)
 from shenhe.review.forms import (
+    SHAPES,
     Form,
     PathNumber,
     SentForm,
@@ -24,13 +31,17 @@ from shenhe.review.forms import (
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
-from shenhe.review.shape_data import colours_of, lay_out_shapes
+from shenhe.review.shape_data import colours_of, lay_out_editor, lay_out_shapes
 from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
     ask_back,
+    confirm_descs,
     confirming_query,
+    describe_correction,
     find_doubt,
+    keeping_query,
+    kept_query,
     send_on,
 )
 from shenhe.review.views import (
@@ -43,7 +54,7 @@ from shenhe.review.views import (
     split_code,
     split_reason,
 )
-from shenhe.review.words import load_words
+from shenhe.review.words import load_words, select_words
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.evidence_table import CELLS, tabulate_evidence
 from shenhe.rows.outcomes import Outcome
@@ -78,14 +89,14 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         opinion = read_opinion(form, group)
         current = site.index.decisions.current(group.entry.key)
         opinion = answer_label(opinion, group, current, asked=_asks_label(filters, group))
-        decision = Decision.on(group.entry, opinion, reviewer, version + 1)
     except ValidationError as error:
         raise HTTPException(400) from error
-    unsaved = _check(request, site, form, group, opinion) or _store(site, decision)
+    opinion, unsaved = _check(request, site, form, group, opinion)
+    unsaved = unsaved or _store(site, Decision.on(group.entry, opinion, reviewer, version + 1))
     if unsaved is None:
         return send_on(request, _next_address(site, filters, group.entry.number))
     if unsaved.faults and wants_json(request):
-        query = confirming_query(filters.to_query(), unsaved.faults)
+        query = confirming_query(filters.to_query() | kept_query(request), unsaved.faults)
         return ask_back(unsaved, f"/group/{group.entry.number}{query}")
     return _render_group(request, site, group.entry.number, unsaved)
 
@@ -116,14 +127,27 @@ def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
 
 def _check(
     request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
-) -> UnsavedDecision | None:
-    """Check that the page showed the present rows, the lines, and that faults were confirmed."""
-    draft, inputs = Draft.of(opinion), group.entry.inputs or ""
+) -> tuple[Opinion, UnsavedDecision | None]:
+    """Give the opinion with its captions, and why it is not stored.
+
+    The page must have shown the present rows, its lines and captions must be valid, and faults and
+    descs that the vocabulary does not know must be confirmed.
+    """
+    inputs, typed_shapes = group.entry.inputs or "", form.get(SHAPES, "")
+    problem = _find_invalid_line(request, site, opinion.lines)
+    try:
+        shapes = read_corrections(typed_shapes, group, site.polygons)
+        opinion, typed_shapes = opinion.model_copy(update={"shapes": shapes}), ""
+    except CorrectionError as error:
+        words = load_words(read_language(request))
+        problem = problem or describe_correction(error, words)
+    draft = Draft.of(opinion, typed_shapes)
     if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
-        return UnsavedDecision(draft, 409, changed=True)
-    if problem := _find_invalid_line(request, site, opinion.lines):
-        return UnsavedDecision(draft, 422, problem=problem)
-    return find_doubt(request, opinion, site.reasons.vocabulary)
+        return opinion, UnsavedDecision(draft, 409, changed=True)
+    if problem:
+        return opinion, UnsavedDecision(draft, 422, problem=problem)
+    opinion, unsaved = confirm_descs(request, opinion, site.vocabulary)
+    return opinion, unsaved or find_doubt(request, opinion, site.reasons.vocabulary)
 
 
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
@@ -158,9 +182,10 @@ def _render_group(
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
-    photos, shapes = lay_out_photos(group, draft), lay_out_shapes(group, draft.descs)
+    photos = lay_out_photos(group, draft)
+    shapes = lay_out_shapes(photos)
     preceding, following = index.preceding(filters, number), index.following(filters, number)
-    faults = unsaved.faults if unsaved else ()
+    address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
     return site.render(
         request,
         "group.html",
@@ -178,13 +203,17 @@ def _render_group(
         section=filters.queue or "need",
         photos=photos,
         shapes=shapes,
-        colours=colours_of(shapes),
+        colours=colours_of(shapes, site.vocabulary),
+        corrections=draft.typed_shapes or write_corrections(corrections_of(draft, group)),
+        editor_words=select_words(read_language(request), "edit_"),
+        editor=lay_out_editor(group, photos, site.vocabulary, site.polygons),
         current=current,
         outdated=outdated,
         history=history,
         draft=draft,
         unsaved=unsaved,
-        despite=f"/group/{number}{confirming_query(filters.to_query(), faults)}",
+        despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
+        keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
         ahead=_first_photo_tag(site, following),

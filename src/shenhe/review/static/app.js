@@ -4,6 +4,7 @@ import "./chips.js";
 import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
+import "./geometry.js";
 import "./keys.js";
 import "./theme.js";
 import "./times.js";
