@@ -206,8 +206,6 @@ class Catalogue:
         for match in re.finditer(": ", text):
             name, right = text[: match.start()], self._value(text[match.end() :])
             left = self._value(name) if ": " in name else self._named(name)
-            if not is_inner and name in self._whole:
-                left = self._message(name)
             yield Told(f"{left.text}：{right.text}", left.letters + right.letters)
 
     def _listed_parts(self, text: str) -> Iterator[Told]:
