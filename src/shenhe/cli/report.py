@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.errors import OptionError
 from shenhe.languages import page_language
-from shenhe.options import Count, argument, option, option_class
+from shenhe.options import Count, argument, option, option_class, section
 from shenhe.printable import show, show_data
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class ReportOptions:
         default=500,
         metavar="N",
     )
+    team: DatabaseOptions = section(default=DatabaseOptions())
 
 
 def report(options: ReportOptions) -> int:
@@ -69,7 +71,9 @@ def report(options: ReportOptions) -> int:
 
     Raises: OptionError for a condition that is none; RunError as the writers say.
     """
+    follow_decisions([options.run_dir], options.team)
     choice = choice_of(options)
+    follow_decisions([options.run_dir], options.team)
     language = page_language()
     path = options.output or _default_path(options, choice)
     if options.format == "html":

@@ -1,4 +1,8 @@
-"""Access rules: loopback or a token, writes from this site's own pages only, no foreign content."""
+"""Access rules: loopback or a token, writes from this site's own pages only, no foreign content.
+
+Behind a proxy the site has one public address. It then answers to no other name, takes writes only
+from pages of that address, and its cookies travel over TLS alone.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from shenhe.review.forms import is_readable, read_host
+from shenhe.review.index.moments import begin_moment
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
@@ -27,6 +32,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+DEFAULT_PORTS = {"http": 80, "https": 443}
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -43,16 +49,19 @@ def is_loopback(host: str) -> bool:
 class Access:
     """A middleware that holds the rules; without a token it answers the names of loopback only."""
 
-    def __init__(self, token: str | None) -> None:
-        """Require a token; None requires none."""
-        self._token = token
+    def __init__(self, token: str | None, public_url: str = "") -> None:
+        """Require a token; None requires none. `public_url` is where browsers find the site."""
+        self._token, self._public = token, public_url
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """Refuse a forbidden request, and add the security headers to every response."""
+        begin_moment()
         response = self._refuse(request) or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
+        if self._public.startswith("https:"):
+            secure_cookies(response)
         return response
 
     def accepts(self, token: str) -> bool:
@@ -61,15 +70,24 @@ class Access:
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
+    def _is_own(self, request: Request, host: str) -> bool:
+        """Whether a write comes from a page of this site, by the Origin that browsers send."""
+        origin = request.headers.get("origin")
+        if self._public:
+            return origin == self._public
+        return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host
+
     def _refuse(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         name = read_host(f"//{host}")
         if name is None or not is_readable(request):
             return PlainTextResponse("no address that can be read\n", 400)
-        if self._token is None and not is_loopback(name):
+        if self._public and host.lower() != urlsplit(self._public).netloc:
+            return PlainTextResponse("unknown host\n", 421)
+        if not self._public and self._token is None and not is_loopback(name):
             # DNS rebinding: a foreign page could give its own name this machine's address.
             return PlainTextResponse("unknown host\n", 421)
-        if request.method not in ("GET", "HEAD") and not _is_same_site(request, host):
+        if request.method not in ("GET", "HEAD") and not self._is_own(request, host):
             return PlainTextResponse("only this site's own pages may write\n", 403)
         path = request.scope["path"]
         if self._token is None or path.startswith(OPEN_PATHS):
@@ -81,7 +99,27 @@ class Access:
         return PlainTextResponse("the token is missing\n", 401)
 
 
-def _is_same_site(request: Request, host: str) -> bool:
-    """Whether a write comes from a page of this site, by the Origin that browsers send."""
-    origin = request.headers.get("origin")
-    return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host
+def secure_cookies(response: Response) -> None:
+    """Let the cookies of a response travel over TLS alone."""
+    for place, (name, value) in enumerate(response.raw_headers):
+        if name.lower() == b"set-cookie" and b"; secure" not in value.lower():
+            response.raw_headers[place] = (name, value + b"; Secure")
+
+
+def read_public_url(address: str) -> str:
+    """Give the address of a site as browsers send it in Origin; empty where it is none.
+
+    >>> read_public_url("https://Review.example:443/"), read_public_url("review.example/x")
+    ('https://review.example', '')
+    """
+    try:
+        parts = urlsplit(address)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        return ""
+    beside = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
+    if parts.scheme not in DEFAULT_PORTS or not host or any(beside):
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    is_default = port in (None, DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")

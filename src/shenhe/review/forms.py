@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from fastapi import Depends, HTTPException, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
-from shenhe.review.index import QUEUES, STATES, VERDICTS, Filters
+from shenhe.review.index import ALL, QUEUES, SORTS, STATES, VERDICTS, Filters
 
 Form = Mapping[str, str]
 MAX_BODY = 4_000_000
@@ -74,6 +74,7 @@ async def read_form(request: Request) -> Form:
     )
     if not is_valid:
         raise HTTPException(400)
+    request.state.form = form  # a page that tells of a failure shows what was typed
     return form
 
 
@@ -122,7 +123,7 @@ def clean_reviewer(text: str) -> str:
 def read_filters(request: Request) -> Filters:
     """Read the filters of an address.
 
-    Raises: HTTPException 400 for an unknown verdict, state or queue, or a text over MAX_SEARCH.
+    Raises: HTTPException 400 for an unknown verdict, state, queue or order; a text over MAX_SEARCH.
     """
     query = request.query_params
     filters = Filters(
@@ -133,8 +134,10 @@ def read_filters(request: Request) -> Filters:
         " ".join(query.get("text", "").split()),
         query.get("queue", ""),
         bool(query.get("marked")),
+        query.get("sort", ""),
     )
-    is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", *STATES)
+    is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", ALL, *STATES)
+    is_valid &= filters.sort.removeprefix("-") in SORTS or not filters.sort
     if not is_valid or filters.queue not in QUEUES or len(filters.text) > MAX_SEARCH:
         raise HTTPException(400)
     return filters

@@ -23,7 +23,7 @@ from shenhe.rows.words import words_of
 from shenhe.templating import environment
 
 NOTICES = (
-    *("undone", "not_undone", "nothing_to_undo", "end"),
+    *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
     *("blind_decided", "blind_seen", "blind_end"),
 )
 """Words that a page shows where `told` in its address names them."""
@@ -98,6 +98,8 @@ class Site:
         language = read_language(request)
         path, query = request.url.path, request.url.query
         notice = request.query_params.get("told", "")
+        if "reviewer" not in values:
+            values["reviewer"] = self.reviewer(request)
         text = self._templates.get_template(template).render(
             # Not the mapping itself: `w.keys` and `w.clear` are words here, not its methods.
             w=SimpleNamespace(**load_words(language)),
@@ -106,7 +108,6 @@ class Site:
             theme=read_theme(request),
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
-            reviewer=self.reviewer(request),
             run_id=self._run_id,
             other_name=self.other.name if self.other else "",
             # The answer to a form about a group is shown at the address of that group.

@@ -2,20 +2,34 @@
 
 from shenhe.review.routes import (
     audit,
+    bulk,
+    changes,
     compare,
     export,
     group,
+    holding,
     people,
     photos,
     queue,
+    sheets,
     static,
     trail,
     vocabulary,
 )
 
-ROUTERS = tuple(
-    module.router
-    for module in (
-        *(queue, group, vocabulary, audit, compare, trail, export, photos, static, people),
-    )
+ROUTERS = (
+    audit.router,
+    bulk.router,
+    changes.router,
+    compare.router,
+    export.router,
+    group.router,
+    holding.router,
+    people.router,
+    photos.router,
+    queue.router,
+    sheets.router,
+    static.router,
+    trail.router,
+    vocabulary.router,
 )

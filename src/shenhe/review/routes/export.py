@@ -1,19 +1,13 @@
-"""Exports: their list, and the files, made when they are asked for."""
+"""Exports: files that are made when they are asked for; `sheets` lists them."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, HTTPException, Response
 
 from shenhe.review.export import EXPORTS, make_export
 from shenhe.review.site import CurrentSite
 
 router = APIRouter(prefix="/export")
-
-
-@router.get("")
-def list_exports(request: Request, site: CurrentSite) -> Response:
-    """Show the list of files."""
-    return site.render(request, "export.html", section="export", exports=list(EXPORTS))
 
 
 @router.get("/{name}")

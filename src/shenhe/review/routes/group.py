@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -13,7 +13,6 @@ from shenhe.errors import ConflictError, FormatError
 from shenhe.formats import summary
 from shenhe.review.corrections import (
     CorrectionError,
-    corrections_of,
     read_corrections,
     write_corrections,
 )
@@ -28,10 +27,15 @@ from shenhe.review.forms import (
     read_version,
     wants_json,
 )
+from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
-from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
-from shenhe.review.shape_data import colours_of, lay_out_editor, lay_out_shapes
+from shenhe.review.shape_data import (
+    colours_of,
+    lay_out_editor,
+    lay_out_shapes,
+    list_corrections,
+)
 from shenhe.review.site import CurrentSite, Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -94,7 +98,9 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
     opinion, unsaved = _check(request, site, form, group, opinion)
     unsaved = unsaved or _store(site, Decision.on(group.entry, opinion, reviewer, version + 1))
     if unsaved is None:
-        return send_on(request, _next_address(site, filters, group.entry.number))
+        address = _next_address(site, filters, group.entry.number, reviewer)
+        site.index.claims.release(group.entry.key, reviewer)
+        return send_on(request, address)
     if unsaved.faults and wants_json(request):
         query = confirming_query(filters.to_query() | kept_query(request), unsaved.faults)
         return ask_back(unsaved, f"/group/{group.entry.number}{query}")
@@ -176,7 +182,7 @@ def _render_group(
     group, index = site.index.group(number), site.index
     if group is None:
         raise HTTPException(404)
-    filters = read_filters(request)
+    filters, head = read_filters(request), index.last_decision()
     history = index.decisions.history(group.entry.key)
     current, outdated = history[0] if history else None, None
     if current and current.opinion and not current.stands_on(group.entry.inputs):
@@ -184,7 +190,9 @@ def _render_group(
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
     photos = lay_out_photos(group, draft)
     shapes = lay_out_shapes(photos)
-    preceding, following = index.preceding(filters, number), index.following(filters, number)
+    held = hold_page(index.claims, group.entry.key, site.reviewer(request))
+    preceding = index.preceding(filters, number)
+    following = index.following(filters, number, without=held.of_others)
     address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
     return site.render(
         request,
@@ -201,22 +209,24 @@ def _render_group(
         coded=UNDECIDED_CODES,
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
+        head=head,
         photos=photos,
         shapes=shapes,
         colours=colours_of(shapes, site.vocabulary),
-        corrections=draft.typed_shapes or write_corrections(corrections_of(draft, group)),
+        corrections=draft.typed_shapes or write_corrections(list_corrections(photos)),
         editor_words=select_words(read_language(request), "edit_"),
-        editor=lay_out_editor(group, photos, site.vocabulary, site.polygons),
+        editor=lay_out_editor(photos, site.vocabulary, site.polygons),
         current=current,
         outdated=outdated,
         history=history,
         draft=draft,
         unsaved=unsaved,
+        held=held,
         despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
         keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
-        ahead=_first_photo_tag(site, following),
+        ahead=_first_photo_tag(following),
         tail=query_suffix(filters),
         choices=CHOICES,
         chips=site.reasons.offer(group.entry.mission, draft.faults),
@@ -230,20 +240,26 @@ def _asks_label(filters: Filters, group: GroupRows) -> bool:
     return filters.queue == LABELS and outcome.label == "fail" and outcome.ruling == PASS
 
 
-def _next_address(site: Site, filters: Filters, number: int) -> str:
+def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> str:
     """Give the address of the next open group, of the first one after the last, or of the queue."""
-    following = site.index.following(filters, number, open_only=True)
-    if following is None and filters.state in ("", "open"):
-        following = site.index.following(filters, 0, open_only=True)
+    index = site.index
+
+    def find(of_others: Collection[str]) -> QueueEntry | None:
+        following = index.following(filters, number, open_only=True, without=of_others)
+        if following is None and (filters.shows_all_states or filters.state == "open"):
+            following = index.following(filters, 0, open_only=True, without=of_others)
+        return following
+
+    following = take_next(index.claims, index.decisions, reviewer, find)
     if following is None:
-        return "/?" + urlencode(filters.to_query() | {"told": "end"})
+        notice = "end_held" if find(()) else "end"
+        return "/?" + urlencode(filters.to_query() | {"told": notice})
     return f"/group/{following.number}{query_suffix(filters)}"
 
 
-def _first_photo_tag(site: Site, entry: QueueEntry | None) -> str:
+def _first_photo_tag(entry: QueueEntry | None) -> str:
     """Identify the first photo of the next group, which the browser fetches ahead."""
-    group = site.index.group(entry.number) if entry else None
-    return photo_tag(group.images[0]) if group and group.images else ""
+    return entry.tag if entry else ""
 
 
 def _send_to_group(filters: Filters, notice: str, group: GroupRows | None) -> Response:
