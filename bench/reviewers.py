@@ -164,7 +164,8 @@ class Scene:
         await page.click("main button")
         await page.wait_for_load_state()
         await page.goto("/?state=open")
-        await page.locator(".queue .row").first.click()
+        async with page.expect_navigation():
+            await page.locator(".queue .row").first.click()
         number = 0
         while "told=end" not in page.url or "told=end_held" in page.url:
             try:
