@@ -71,9 +71,11 @@ def review(options: ReviewOptions) -> int:
     if options.export is not None:
         return _export(options.export, index, prompting)
     from shenhe.cli.review_server import serve  # its libraries are needed for nothing else
+    from shenhe.team import People, open_database
 
+    people = People.of(open_database(options.run_dir))
     name = options.run_dir.resolve().name
-    serve(name, index, prompting, options.reviewer, options.host, options.port)
+    serve(name, index, prompting, options.reviewer, options.host, options.port, people)
     return 0
 
 

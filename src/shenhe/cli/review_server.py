@@ -14,6 +14,7 @@ from shenhe.errors import UsageError, spelled
 from shenhe.printable import show
 from shenhe.review import Index, Prompting, Review, create_app, default_reviewer
 from shenhe.review.access import is_loopback
+from shenhe.team import People
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
 GRACE_SECONDS = 1
@@ -21,16 +22,22 @@ GRACE_SECONDS = 1
 
 
 def serve(
-    name: str, index: Index, prompting: Prompting, reviewer: str | None, host: str, port: int
+    name: str,
+    index: Index,
+    prompting: Prompting,
+    reviewer: str | None,
+    host: str,
+    port: int,
+    people: People,
 ) -> None:
     """Serve a run's pages until Ctrl-C.
 
     Raises: UsageError for an address that cannot be listened on.
     """
-    is_open = not is_loopback(host)
+    is_open, has_accounts = not is_loopback(host), people.accounts.exist()
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
-    app = create_app(Review(name, index, prompting), token, reviewer)
+    app = create_app(Review(name, index, prompting), token, reviewer, people)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -42,7 +49,7 @@ def serve(
     # Requests that Ctrl-C cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
     with _listen(host, port) as listening:
-        _print_address(listening, token)
+        _print_address(listening, None if has_accounts else token)
         server.run(sockets=[listening])
 
 

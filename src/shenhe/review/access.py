@@ -8,9 +8,12 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
+from shenhe.errors import ShenheError
 from shenhe.review.forms import is_readable, read_host
+from shenhe.review.identity import Identity, needs_account
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language")
@@ -28,6 +31,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 Next = Callable[[Request], Awaitable[Response]]
+Tell = Callable[[Request, Exception], Response]
 
 
 def is_loopback(host: str) -> bool:
@@ -43,13 +47,21 @@ def is_loopback(host: str) -> bool:
 class Access:
     """A middleware that holds the rules; without a token it answers the names of loopback only."""
 
-    def __init__(self, token: str | None) -> None:
-        """Require a token; None requires none."""
-        self._token = token
+    def __init__(self, token: str | None, identity: Identity | None, tell: Tell) -> None:
+        """Require a token, None requires none, or a session once there are accounts.
+
+        `tell` makes the page of an error: where nobody can say who has signed in, nobody has.
+        """
+        self._token, self._identity, self._tell = token, identity, tell
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """Refuse a forbidden request, and add the security headers to every response."""
-        response = self._refuse(request) or await call_next(request)
+        response = self._refuse_foreign(request)
+        if response is None and self._identity is not None:
+            response = await run_in_threadpool(self._check, self._identity, request)
+        if response is None and not needs_account(request):
+            response = self._refuse_unasked(request)
+        response = response or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
@@ -61,16 +73,28 @@ class Access:
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
-    def _refuse(self, request: Request) -> Response | None:
+    def _check(self, identity: Identity, request: Request) -> Response | None:
+        try:
+            return identity.check(request)
+        except ShenheError as error:
+            return self._tell(request, error)
+
+    def _refuse_foreign(self, request: Request) -> Response | None:
+        """Refuse what no browser sends from a page of this site, and what nobody can read."""
         host = request.headers.get("host", "")
         name = read_host(f"//{host}")
         if name is None or not is_readable(request):
             return PlainTextResponse("no address that can be read\n", 400)
+        if request.method not in ("GET", "HEAD") and not _is_same_site(request, host):
+            return PlainTextResponse("only this site's own pages may write\n", 403)
+        return None
+
+    def _refuse_unasked(self, request: Request) -> Response | None:
+        """Refuse whoever lacks the token; without one, all but the names of this machine."""
+        name = read_host(f"//{request.headers.get('host', '')}") or ""
         if self._token is None and not is_loopback(name):
             # DNS rebinding: a foreign page could give its own name this machine's address.
             return PlainTextResponse("unknown host\n", 421)
-        if request.method not in ("GET", "HEAD") and not _is_same_site(request, host):
-            return PlainTextResponse("only this site's own pages may write\n", 403)
         path = request.scope["path"]
         if self._token is None or path.startswith(OPEN_PATHS):
             return None

@@ -20,7 +20,6 @@ MAX_VALUE = 10_000
 MAX_ADDRESS = 16_000
 """Maximum length of a path or a query; the longest key of a group is far below. Units: bytes."""
 MAX_SEARCH = 1000
-MAX_NAME = 80
 MAX_INTEGER = 2**63 - 1
 """Largest integer that SQLite stores."""
 PathNumber = Annotated[int, Path(ge=-MAX_INTEGER, le=MAX_INTEGER)]
@@ -85,12 +84,6 @@ def read_version(form: Form) -> int:
     if not _VERSION.fullmatch(version):
         raise HTTPException(400)
     return int(version)
-
-
-def clean_reviewer(text: str) -> str:
-    """Give the name of a reviewer for the trail: printable, with single spaces, not too long."""
-    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
-    return " ".join(words)[:MAX_NAME]
 
 
 def read_filters(request: Request) -> Filters:

@@ -13,18 +13,19 @@ from fastapi.responses import HTMLResponse
 from shenhe.config import load_vocabulary
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
-from shenhe.review.forms import clean_reviewer
+from shenhe.review.identity import Identity, account_of, needs_account
 from shenhe.review.index import Index
 from shenhe.review.pictures import photo_tag
 from shenhe.review.static_files import tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
+from shenhe.team.accounts import clean_name
 from shenhe.templating import environment
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end"),
-    *("blind_decided", "blind_seen", "blind_end"),
+    *("blind_decided", "blind_seen", "blind_end", "password_changed"),
 )
 """Words that a page shows where `told` in its address names them."""
 YEAR = 365 * 24 * 3600
@@ -49,10 +50,16 @@ class Review:
 class Site:
     """A review with everything that its routes need to answer."""
 
-    def __init__(self, review: Review, access: Access, reviewer: str | None) -> None:
+    def __init__(
+        self,
+        review: Review,
+        access: Access,
+        reviewer: str | None,
+        identity: Identity | None = None,
+    ) -> None:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
-        self.access = access
+        self.access, self.identity = access, identity
         self.fault_vocabulary = load_vocabulary().faults
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
@@ -77,6 +84,8 @@ class Site:
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
             reviewer=self.reviewer(request),
+            account=account_of(request),
+            signed_out=needs_account(request) and account_of(request) is None,
             run_id=self._run_id,
             # The answer to a form about a group is shown at the address of that group.
             address=f"{path}?{query}" if query else path,
@@ -87,9 +96,15 @@ class Site:
         return HTMLResponse(text, status)
 
     def reviewer(self, request: Request) -> str:
-        """Give the name that signs the decisions of a browser; empty where there is none."""
+        """Give the name that signs the decisions of a browser; empty where there is none.
+
+        Once there are accounts, only the one that has signed in signs.
+        """
+        if needs_account(request):
+            account = account_of(request)
+            return account.name if account else ""
         cookie = unquote(request.cookies.get("reviewer", ""))
-        return clean_reviewer(cookie) or self._default_reviewer or ""
+        return clean_name(cookie) or self._default_reviewer or ""
 
 
 def site_of(request: Request) -> Site:

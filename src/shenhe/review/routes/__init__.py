@@ -1,7 +1,8 @@
 """The routes of the application, a module for each concern."""
 
-from shenhe.review.routes import audit, export, group, people, photos, queue, static, trail
+from shenhe.review.routes import audit, export, group, people, photos, queue, sign_in, static, trail
 
 ROUTERS = tuple(
-    module.router for module in (queue, group, audit, trail, export, photos, static, people)
+    module.router
+    for module in (queue, group, audit, trail, export, photos, static, people, sign_in)
 )

@@ -5,3 +5,4 @@ import "./drafts.js";
 import "./evidence.js";
 import "./keys.js";
 import "./viewer.js";
+import "./join.js";
