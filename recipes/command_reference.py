@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shenhe.cli.command_line import DebugOptions, build_parser, parsers_of
+from shenhe.cli.command_line import CommonOptions, build_parser, parsers_of
 from shenhe.cli.commands import COMMANDS, load_command
 from shenhe.cli.options import Option, options_of
 
@@ -27,7 +27,7 @@ def page(translate: Translate, link: str) -> str:
     """Write the page of all commands, its texts translated, with a link to its twin."""
     shared = _sections(SHARED)
     lines = [f"# {translate('Commands')}", "", link, "", translate(INTRODUCTION), ""]
-    lines += _table(options_of(DebugOptions), translate)
+    lines += _table(options_of(CommonOptions), translate)
     usages = {name: parser.format_usage() for name, parser in parsers_of(build_parser()).items()}
     for name, command in COMMANDS.items():
         if not command.file:

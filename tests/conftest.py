@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,11 @@ from shenhe.errors import spelling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+    from tests.servers.postgres import Postgres
+
+# Messages are those that nobody has asked a language for, whatever the machine speaks.
+os.environ["LC_ALL"] = "C.UTF-8"
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("without_times", deadline=None)
@@ -51,6 +57,21 @@ def browser() -> Iterator[Browser]:
     from tests.browsers import open_browser  # other engines' environments have no Playwright
 
     yield from open_browser()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL of all tests that need one; `database_url` is a new database in it."""
+    from tests.servers.postgres import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> str:
+    """The address, with its password, of an empty database in PostgreSQL."""
+    return postgres.new_database()
 
 
 @pytest.fixture(scope="session")

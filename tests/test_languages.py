@@ -1,10 +1,11 @@
-"""The language that an environment asks for."""
+"""The language that an environment asks for, and the one that a command line asks for."""
 
 from __future__ import annotations
 
 import pytest
 
-from shenhe.languages import language_of
+from shenhe.cli.command_line import language_on
+from shenhe.languages import current_language, language_of, page_language, speaking
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,33 @@ def test_first_variable_that_is_set_counts(
     environment: dict[str, str], language: str | None
 ) -> None:
     assert language_of(environment) == language
+
+
+@pytest.mark.parametrize(
+    ("line", "language"),
+    [
+        ("run", None),
+        ("--lang zh run", "zh"),
+        ("run --lang=en", "en"),
+        ("--lang zh run --lang en", "en"),
+        ("run --lang", None),
+        ("run --lang de", None),
+        ("chat -- --lang zh", None),
+    ],
+)
+def test_command_line_speaks_before_it_is_read(
+    line: str, language: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    assert language_on(line.split()) == language
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert language_on(line.split()) == (language or "zh")
+
+
+def test_pages_are_chinese_where_nobody_asks() -> None:
+    assert current_language() is None
+    assert page_language() == "zh"
+    with speaking("en"), speaking(None):
+        assert (current_language(), page_language()) == (None, "zh")
+    with speaking("en"):
+        assert page_language() == "en"

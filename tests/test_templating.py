@@ -45,3 +45,19 @@ def test_foreign_text_stands_apart() -> None:
     source = '<p title="{{ text | spelled }}">{{ text | isolated }}</p>'
     shown = ENVIRONMENT.from_string(source).render(text='a\u202e"')
     assert shown == '<p title="a\\u202e&#34;"><bdi>a\u202e&#34;</bdi></p>'
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("2026-11-20T08:00:05.120000Z", '="2026-11-20T08:00:05Z">2026-11-20 08:00:05 UTC</time>'),
+        ("2026-11-20T16:00:05+08:00", '="2026-11-20T08:00:05Z">2026-11-20 08:00:05 UTC</time>'),
+        ("2026-11-20T08:00:05", "<bdi>2026-11-20T08:00:05</bdi>"),  # of no zone
+        ("0001-01-01T00:00:00+08:00", "<bdi>0001-01-01T00:00:00+08:00</bdi>"),
+        ("<b>", "<bdi>&lt;b&gt;</bdi>"),
+        ("", "<bdi></bdi>"),
+    ],
+)
+def test_times_name_their_zone(text: str, shown: str) -> None:
+    template = ENVIRONMENT.from_string("{{ text | moment }}")
+    assert template.render(text=text).removeprefix("<time datetime") == shown

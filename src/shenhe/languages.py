@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, Literal, get_args
 
 Language = Literal["zh", "en"]
@@ -25,3 +26,39 @@ def language_of(environment: Mapping[str, str] | None = None) -> Language | None
     variables = os.environ if environment is None else environment
     name = next(filter(None, (variables.get(variable) for variable in VARIABLES)), "")
     return next((language for language in LANGUAGES if name.casefold().startswith(language)), None)
+
+
+_spoken: list[Language | None] = [None]
+
+
+def current_language() -> Language | None:
+    """Give the language that this process speaks; None where nobody has asked for one.
+
+    The command line asks for one, by `--lang` or by the environment. In Python code nobody does
+    but for `speaking`: messages are English then.
+    """
+    return _spoken[-1]
+
+
+def page_language() -> Language:
+    """Give the language of pages and sheets for people: Chinese where nobody has asked for one.
+
+    >>> page_language()
+    'zh'
+    """
+    return current_language() or "zh"
+
+
+@contextmanager
+def speaking(language: Language | None) -> Iterator[None]:
+    """Have messages and pages in one language meanwhile, in all threads of the process.
+
+    >>> with speaking("zh"):
+    ...     current_language()
+    'zh'
+    """
+    _spoken.append(language)
+    try:
+        yield
+    finally:
+        _spoken.remove(language)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
@@ -16,7 +18,7 @@ def environment(package: str) -> Environment:
     Printing anything but text and finite numbers (a method, None, NaN) raises TypeError, and a
     missing name `jinja2.UndefinedError`: neither becomes a word of a page.
     Filters: `isolated` shows foreign text, `filled` fills a sentence with it, `spelled` is for
-    attributes and titles, which hold no elements. Test: `finite`.
+    attributes and titles, which hold no elements, `moment` shows a time. Test: `finite`.
 
         >>> environment("shenhe.review").from_string("{{ 'a\u202eb' | isolated }}").render()
         '<bdi>a\u202eb</bdi>'
@@ -30,6 +32,7 @@ def environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"isolated": isolate, "filled": fill_sentence, "spelled": printable}
+    templates.filters["moment"] = show_moment
     templates.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     return templates
 
@@ -49,6 +52,23 @@ def require_text_or_number(value: object) -> object:
 def isolate(text: str) -> Markup:
     """Mark foreign text as isolated, so that its direction does not change the words beside it."""
     return Markup("<bdi>{}</bdi>").format(text)
+
+
+def show_moment(text: str) -> Markup:
+    """Show a time of a row: in UTC, which the pages' script turns to the reader's zone.
+
+    What is no time is shown as it is, isolated.
+
+    >>> str(show_moment("2025-10-24T12:34:56.000000Z"))
+    '<time datetime="2025-10-24T12:34:56Z">2025-10-24 12:34:56 UTC</time>'
+    """
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            shown = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            element = Markup('<time datetime="{}Z">{} UTC</time>')
+            return element.format(shown.replace(" ", "T"), shown)
+    return isolate(text)
 
 
 def fill_sentence(sentence: str, **values: str) -> Markup:

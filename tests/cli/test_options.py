@@ -18,7 +18,7 @@ import pytest
 
 import shenhe
 from recipes.command_reference import DOCS, pages
-from shenhe.cli.command_line import DebugOptions, build_parser, parse, parsers_of
+from shenhe.cli.command_line import CommonOptions, build_parser, parse, parsers_of
 from shenhe.cli.commands import COMMANDS, load_command
 from shenhe.cli.demo import DemoOptions
 from shenhe.cli.flags import on_the_command_line
@@ -34,8 +34,9 @@ RECORDED = Path(__file__).parent / "recorded_options.tsv"
 
 
 def _row(command: str, action: argparse.Action) -> dict[str, str]:
-    # A default that is suppressed is that of --debug before the command, which is False.
-    default = False if action.default is argparse.SUPPRESS else action.default
+    # A default that is suppressed is that of the option before the command.
+    is_repeated = action.default is argparse.SUPPRESS
+    default = getattr(CommonOptions(), action.dest) if is_repeated else action.default
     return {
         "command": command,
         "option": " ".join(action.option_strings) or action.dest,
@@ -58,7 +59,7 @@ def test_options_are_those_recorded() -> None:
         for action in parser._actions
         if not isinstance(action, argparse._HelpAction)
     ]
-    # `evaluate` has no options of its own but --debug.
+    # `evaluate` has no options of its own but the common ones.
     assert rows == [row for row in recorded if row["command"] != "evaluate"]
 
 
@@ -220,9 +221,9 @@ def test_composed_classes_are_one_parser_and_one_value() -> None:
 
 def test_classes_are_frozen_and_made_by_keywords() -> None:
     with pytest.raises(TypeError):
-        DebugOptions(True)  # type: ignore[call-arg]
+        CommonOptions(True)  # type: ignore[call-arg]
     with pytest.raises(AttributeError):
-        DebugOptions().debug = True  # type: ignore[misc]
+        CommonOptions().debug = True  # type: ignore[misc]
     assert ModelOptions(model="m").max_batch_size is None
     assert ModelOptions(model="m", batch_size="auto").max_batch_size is None
     assert ModelOptions(model="m", batch_size=3).max_batch_size == 3

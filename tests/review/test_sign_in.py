@@ -80,7 +80,7 @@ def test_every_page_needs_a_session(app: FastAPI, client: TestClient, people: Pe
     open_routes = set()
     for route in routes:
         path = re.sub(r"\{\w+\}", "1", route.path)
-        for method in route.methods:
+        for method in route.methods or ():
             answer = client.request(method, path, headers=HTML)
             is_sent_on = answer.headers.get("location", "").startswith("/sign-in")
             if answer.status_code != 401 and not (is_sent_on and method == "GET"):
@@ -88,7 +88,7 @@ def test_every_page_needs_a_session(app: FastAPI, client: TestClient, people: Pe
             assert "机密运行" not in answer.text
     assert open_routes == {
         *("GET /sign-in", "POST /sign-in", "GET /join", "POST /join", "POST /language"),
-        *("GET /static/{tag}/{name}",),
+        *("GET /static/{tag}/{name}", "POST /theme"),
     }
     # Nothing is decided by a name.
     assert client.post("/group/1", data={"choice": "通过"}).status_code == 401
@@ -154,7 +154,7 @@ def test_words_do_not_tell_which_was_wrong(
     by_name = [[rest for who, *rest in answers if who == name] for name, *_ in answers[::7]]
     assert all(each == by_name[0] for each in by_name)
     assert [status for status, *_ in by_name[0]] == [403] * 5 + [429] * 2
-    assert by_name[0][-1][1]["retry-after"] == "1"
+    assert "'retry-after': '1'" in str(by_name[0][-1])
 
 
 def test_an_address_to_go_on_to_is_one_of_this_site(client: TestClient, people: People) -> None:

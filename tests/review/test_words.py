@@ -39,7 +39,7 @@ FOREIGN = ("bdi", "q", "code", "kbd", "textarea", "mark", "option", "style", "sc
 SHOWN = ("aria-label", "placeholder", "title", "alt", "data-broken")
 VOID = ("input", "img", "link", "meta", "br")
 LATIN = {"Excel", "CSV", "JSONL", "English", "Enter", "Esc", "shenhe", "run", "BBU", "empty"} | {
-    *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC")
+    *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC", "UTC")
 }
 """Latin words that Chinese pages may have: names, and codes of errors."""
 GROUPS = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Final, NamedTuple, NoReturn
 
 from shenhe import __version__
@@ -15,6 +15,7 @@ from shenhe.cli.commands import COMMANDS, Command, load_command
 from shenhe.cli.options import add_options, options_of, read_options
 from shenhe.cli.swift_options import ELSEWHERE, in_own_words, judge
 from shenhe.errors import ShenheError, closest
+from shenhe.languages import LANGUAGES, Language, language_of
 from shenhe.options import option, option_class
 from shenhe.printable import printable
 
@@ -22,10 +23,17 @@ _HIDDEN_DEFAULTS: Final = (None, "", argparse.SUPPRESS)
 
 
 @option_class
-class DebugOptions:
-    """Options of every command, and of the command line before it."""
+class CommonOptions:
+    """Options of every command, and of the command line before it.
+
+    `lang` is read ahead of all others, by `language_on`: help and errors are in it too.
+    """
 
     debug: bool = option("show the traceback of an error", default=False)
+    lang: Language | None = option(
+        "the language of help, messages and pages; default: that of LC_ALL, LC_MESSAGES or LANG",
+        default=None,
+    )
 
 
 class CommandLine(NamedTuple):
@@ -56,7 +64,7 @@ class Parser(argparse.ArgumentParser):
         words = normalize(args or (), self._switches())
         self._words = words
         if self._subparsers is not None:  # the words of a command are the command's
-            self._words = list(takewhile(lambda word: word.startswith("-"), words))
+            self._words = words[: _place_of_command(words)]
         return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -142,8 +150,31 @@ def parse(words: Sequence[str]) -> CommandLine:
             hints = " ".join(f"{name}{command_parser.suggestion(name)}" for name in names)
             parser.error(f"unrecognized arguments: {hints}")
     options = read_options(loaded.options, namespace)
-    debug = read_options(DebugOptions, namespace).debug
+    debug = read_options(CommonOptions, namespace).debug
     return CommandLine(name, loaded.run, options, debug, ignored)
+
+
+def language_on(words: Sequence[str]) -> Language | None:
+    """Find the language that a command line asks for, else that of the environment.
+
+    >>> language_on(["--lang", "en", "run", "--lang=zh"])
+    'zh'
+    """
+    language: Language | None = None
+    for word, following in pairwise([*takewhile(lambda word: word != "--", words), ""]):
+        name, equals, value = word.partition("=")
+        if name == "--lang":
+            chosen = value if equals else following
+            language = next((each for each in LANGUAGES if each == chosen), language)
+    return language or language_of()
+
+
+def _place_of_command(words: Sequence[str]) -> int:
+    """Count the words before the command: options, and the value of --lang."""
+    at = 0
+    while at < len(words) and words[at].startswith("-"):
+        at += 2 if words[at] == "--lang" else 1
+    return min(at, len(words))
 
 
 def _in_own_words(words: Sequence[str], parser: Parser) -> Sequence[str]:
@@ -151,7 +182,7 @@ def _in_own_words(words: Sequence[str], parser: Parser) -> Sequence[str]:
 
     A command that there is none of here ends in a line that says what does its work.
     """
-    at = next((n for n, word in enumerate(words) if not word.startswith("-")), len(words))
+    at = _place_of_command(words)
     command = words[at] if at < len(words) else ""
     if remedy := ELSEWHERE.get(command.replace("_", "-")):
         parser.error(f"{command} is a command of ms-swift, and none here: {remedy}")
@@ -171,7 +202,7 @@ def build_parser(only: str | None = None) -> Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"shenhe {__version__}")
-    add_options(parser, DebugOptions)
+    add_options(parser, CommonOptions)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     parents = {"": commands}
     for name, command in COMMANDS.items():
@@ -183,7 +214,7 @@ def build_parser(only: str | None = None) -> Parser:
             )
         if only not in (None, name.split()[0]):
             continue
-        add_options(child, DebugOptions, repeated=True)
+        add_options(child, CommonOptions, repeated=True)
         if command.file:
             kind = load_command(name).options
             add_options(child, kind)

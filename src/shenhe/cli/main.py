@@ -10,10 +10,11 @@ import warnings
 from collections.abc import Sequence
 from typing import NoReturn
 
-from shenhe.cli.command_line import parse
+from shenhe.cli.command_line import language_on, parse
 from shenhe.cli.flags import on_the_command_line
 from shenhe.errors import ShenheError, is_panic, spelled, spelling
 from shenhe.files import DISK_FULL
+from shenhe.languages import speaking
 from shenhe.printable import PrintableFormatter, show
 from shenhe.secrecy import Secrets
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def exit_code(argv: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 1, 2 or 130."""
-    with spelling(on_the_command_line):
+    with spelling(on_the_command_line), speaking(language_on(argv)):
         return _exit_code(argv)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from shenhe.cli.results import print_problems, print_unknown_folders
 from shenhe.cli.reuse import earlier_option, missions_option
@@ -16,6 +16,7 @@ from shenhe.cli.work import (
     layout_of,
 )
 from shenhe.errors import OptionError
+from shenhe.languages import page_language
 from shenhe.options import argument, option, option_class, section
 from shenhe.printable import show
 
@@ -39,7 +40,6 @@ class PhotosOptions:
     output: Path = option("the list: .xlsx to send, .jsonl for programs", metavar="FILE")
     mission: tuple[str, ...] = missions_option()
     earlier: tuple[Path, ...] = earlier_option()
-    lang: Literal["zh", "en"] = option("the language of the sheet", default="zh")
     missions: Path | None = option("missions of your own (TOML)", default=None, metavar="FILE")
     layout: TreeOptions = section("photo tree", default=TreeOptions())
 
@@ -62,7 +62,7 @@ def photos(options: PhotosOptions) -> int:
         raise tree.no_mission_error(missions)
     code = print_unknown_folders(tree, missions)
     counts = write_photo_list(
-        _look_at(tree, chosen), options.output, options.earlier, options.lang, _tell_progress
+        _look_at(tree, chosen), options.output, options.earlier, page_language(), _tell_progress
     )
     _print_counts(counts)
     show(f"photos: {options.output}")

@@ -16,7 +16,7 @@ from shenhe.review.forms import is_readable, read_host
 from shenhe.review.identity import Identity, needs_account
 
 TOKEN_COOKIE = "shenhe_token"
-OPEN_PATHS = ("/login", "/static/", "/language")
+OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
 """Paths that are answered without a token."""
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self';"

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from shenhe.team import Account, People
 
-OPEN_PATHS = ("/sign-in", "/join", "/static/", "/language")
+OPEN_PATHS = ("/sign-in", "/join", "/static/", "/language", "/theme")
 """Paths that are answered to whoever has not signed in."""
 HERE = "/"
 

@@ -28,6 +28,12 @@ NOTICES = (
     *("blind_decided", "blind_seen", "blind_end", "password_changed"),
 )
 """Words that a page shows where `told` in its address names them."""
+THEMES = {
+    "system": "screen and (prefers-color-scheme: dark)",
+    "light": "not all",
+    "dark": "screen",
+}
+"""The media for which the dark colours hold, by the theme that a reader chose."""
 YEAR = 365 * 24 * 3600
 """How long a browser keeps a cookie. Units: seconds."""
 
@@ -81,6 +87,8 @@ class Site:
             # Not the mapping itself: `w.keys` and `w.clear` are words here, not its methods.
             w=SimpleNamespace(**load_words(language)),
             language=language,
+            themes=THEMES,
+            theme=read_theme(request),
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
             reviewer=self.reviewer(request),
@@ -125,6 +133,12 @@ def read_language(request: Request) -> str:
     """Give the language of a browser."""
     accepted = request.headers.get("accept-language", "")
     return choose_language(request.cookies.get("language"), accepted)
+
+
+def read_theme(request: Request) -> str:
+    """Give the theme that a browser's reader chose; else that of the system."""
+    theme = request.cookies.get("theme", "")
+    return theme if theme in THEMES else "system"
 
 
 def set_cookie(response: Response, name: str, value: str) -> None:

@@ -4,5 +4,7 @@ import "./dialogs.js";
 import "./drafts.js";
 import "./evidence.js";
 import "./keys.js";
+import "./theme.js";
+import "./times.js";
 import "./viewer.js";
 import "./join.js";
