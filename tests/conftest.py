@@ -68,6 +68,12 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def shared_url(postgres: Postgres) -> str:
+    """The address of a database in PostgreSQL that the runs of many tests share."""
+    return postgres.new_database()
+
+
 @pytest.fixture
 def database_url(postgres: Postgres) -> str:
     """The address, with its password, of an empty database in PostgreSQL."""

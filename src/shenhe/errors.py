@@ -13,6 +13,7 @@
     │   ├── RowError            a line of a rows file that is no row of its kind
     │   │   └── DamagedRowError one that cannot be read at all
     │   ├── OptionsChangedError it was begun with other options
+    │   ├── DatabaseAwayError   its database does not answer
     │   └── ConflictError       somebody else has decided the same group meanwhile
     ├── GeometryError           coordinates that describe nothing
     └── ItemError               one item's error: becomes a Failure row, the run goes on
@@ -194,6 +195,10 @@ class DamagedRowError(RowError):
 
 class OptionsChangedError(RunError):
     """The output was begun with other options."""
+
+
+class DatabaseAwayError(RunError):
+    """The database of a team does not answer, or not now; the same works when it does again."""
 
 
 class ConflictError(RunError):

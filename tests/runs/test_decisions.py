@@ -13,7 +13,9 @@ import pytest
 from shenhe.errors import ConflictError, RunError
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions, decisions_file
+from tests.team.stores import Open, open_decisions
 
+__all__ = ["open_decisions"]
 Make = Callable[..., Decision]
 
 
@@ -51,8 +53,8 @@ def test_a_row_keeps_the_keys_of_earlier_versions() -> None:
     assert '"said":null' in whole.model_copy(update={"opinion": None}).to_json()
 
 
-def test_versions_are_kept_and_none_is_written_twice(tmp_path: Path) -> None:
-    decisions = Decisions(tmp_path)
+def test_versions_are_kept_and_none_is_written_twice(tmp_path: Path, open_decisions: Open) -> None:
+    decisions = open_decisions(tmp_path)
     first = decisions.add(decision())
     assert first.number == 1
     assert decisions.current("g1") == first
@@ -65,11 +67,11 @@ def test_versions_are_kept_and_none_is_written_twice(tmp_path: Path) -> None:
     second = decisions.add(decision(version=2, choice="通过", who="王工"))
     assert not second.overrules
     assert [version.version for version in decisions.history("g1")] == [2, 1]
-    assert list(Decisions(tmp_path).all_current()) == [second]
+    assert list(open_decisions(tmp_path).all_current()) == [second]
 
 
-def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
-    decisions = Decisions(tmp_path)
+def test_undo_goes_back_step_by_step(tmp_path: Path, open_decisions: Open) -> None:
+    decisions = open_decisions(tmp_path)
     decisions.add(decision("g1"))
     decisions.add(decision("g1", 2, "待定"))
     decisions.add(decision("g2"))
@@ -93,8 +95,8 @@ def test_undo_goes_back_step_by_step(tmp_path: Path) -> None:
     assert decisions.undo("王工") is None
 
 
-def test_what_somebody_else_said_since_is_not_undone(tmp_path: Path) -> None:
-    decisions = Decisions(tmp_path)
+def test_what_somebody_else_said_since_is_not_undone(tmp_path: Path, open_decisions: Open) -> None:
+    decisions = open_decisions(tmp_path)
     decisions.add(decision("g1", who="李工"))
     second = decisions.add(decision("g1", 2, "待定", who="王工"))
     with pytest.raises(ConflictError):
@@ -102,13 +104,13 @@ def test_what_somebody_else_said_since_is_not_undone(tmp_path: Path) -> None:
     assert decisions.current("g1") == second
 
 
-def test_of_many_at_once_one_writes_each_version(tmp_path: Path) -> None:
-    Decisions(tmp_path)
+def test_of_many_at_once_one_writes_each_version(tmp_path: Path, open_decisions: Open) -> None:
+    open_decisions(tmp_path)
     written: list[Decision] = []
     refused: list[ConflictError] = []
 
     def work(who: str) -> None:
-        decisions = Decisions(tmp_path)
+        decisions = open_decisions(tmp_path)
         for key in range(40):
             try:
                 written.append(decisions.add(decision(f"g{key}", who=who)))
@@ -122,13 +124,13 @@ def test_of_many_at_once_one_writes_each_version(tmp_path: Path) -> None:
         thread.join()
     assert len(written) == 40
     assert len(refused) == 120
-    assert list(Decisions(tmp_path).all_current()) == sorted(
+    assert list(open_decisions(tmp_path).all_current()) == sorted(
         written, key=lambda decision: decision.number
     )
 
 
-def test_the_trail_in_pages(tmp_path: Path) -> None:
-    decisions = Decisions(tmp_path)
+def test_the_trail_in_pages(tmp_path: Path, open_decisions: Open) -> None:
+    decisions = open_decisions(tmp_path)
     for number in range(5):
         decisions.add(decision(f"g{number}"))
     assert [decision.key for decision in decisions.trail(count=2)] == ["g4", "g3"]
@@ -224,8 +226,8 @@ def test_many_who_open_an_earlier_file_at_once(tmp_path: Path, layout: int) -> N
     assert [decision.key for decision in opened[0].all_current({})] == ["g1"]
 
 
-def test_what_was_said_blind_counts_whatever_follows(tmp_path: Path) -> None:
-    decisions = Decisions(tmp_path)
+def test_what_was_said_blind_counts_whatever_follows(tmp_path: Path, open_decisions: Open) -> None:
+    decisions = open_decisions(tmp_path)
 
     def add(key: str, version: int, audit: float | None, **changes: object) -> Decision:
         row = decision(key, version, who="李工" if audit else "王工")

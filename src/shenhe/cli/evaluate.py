@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.cli.results import print_faults, print_lost
 from shenhe.errors import OptionError, spelled
-from shenhe.options import Count, argument, option, option_class
+from shenhe.options import Count, argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class VerdictsOptions:
     truth: Literal["labels", "decisions"] = option(TRUTH_HELP, default="labels")
     json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
     html: Path | None = option("write a page with curves", default=None, metavar="FILE")
+    team: DatabaseOptions = section(default=DatabaseOptions())
 
 
 @option_class
@@ -84,6 +86,7 @@ class EvidenceOptions:
     )
     json: Path | None = option(JSON_HELP, default=None, metavar="FILE")
     html: Path | None = option("write a page of them", default=None, metavar="FILE")
+    team: DatabaseOptions = section(default=DatabaseOptions())
 
 
 def captions(options: CaptionsOptions) -> int:
@@ -125,6 +128,7 @@ def verdicts(options: VerdictsOptions) -> int:
     )
 
     _check_shares(options)
+    follow_decisions([options.run_dir], options.team)
     outcomes = read_outcomes(options.run_dir, options.truth)
     scores = score_verdicts(outcomes)
     title = "结论 Verdicts"
@@ -165,6 +169,7 @@ def evidence(options: EvidenceOptions) -> int:
     )
 
     run_dir, truth = options.run_dir, options.truth
+    follow_decisions([run_dir], options.team)
     with _rows_writer(options.list) as record:
         survey = survey_evidence(
             run_dir, load_missions(options.missions), truth, options.reason, record

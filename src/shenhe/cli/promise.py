@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.errors import OptionError
-from shenhe.options import Count, argument, option, option_class
+from shenhe.options import Count, argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class PromiseOptions:
         metavar="SHARE",
     )
     output: Path = option("where the promise goes", metavar="FILE.json")
+    team: DatabaseOptions = section(default=DatabaseOptions())
 
 
 def promise(options: PromiseOptions) -> int:
@@ -67,6 +69,7 @@ def promise(options: PromiseOptions) -> int:
     )
 
     _check(options)
+    follow_decisions([options.run_dir], options.team)
     goal = Goal(
         options.max_false_pass, options.confidence, options.candidates, options.missed_by_people
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shenhe.options import Count, argument, option, option_class
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
+from shenhe.options import Count, argument, option, option_class, section
 from shenhe.printable import show
 
 
@@ -18,11 +19,13 @@ class ReportOptions:
         default=500,
         metavar="N",
     )
+    team: DatabaseOptions = section(default=DatabaseOptions())
 
 
 def report(options: ReportOptions) -> int:
     """Write the page, and print its path."""
     from shenhe.report import write_report
 
+    follow_decisions([options.run_dir], options.team)
     show(write_report(options.run_dir, options.max_groups))
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.cli.loading import ConfigOptions
 from shenhe.errors import OptionError
 from shenhe.options import Whole, argument, option, option_class, section
@@ -27,6 +29,17 @@ class ReviewOptions:
         default="127.0.0.1",
         metavar="ADDRESS",
     )
+    public_url: str = option(
+        "where browsers find it behind a proxy with TLS, as https://review.example: it answers to"
+        " no other name, asks for the token, and its cookies travel over TLS alone",
+        default="",
+        metavar="URL",
+    )
+    proxy: tuple[str, ...] = option(
+        "believe what proxies at these addresses or networks say of whom they ask for",
+        default=(),
+        metavar="ADDRESS",
+    )
     reviewer: str | None = option(
         "signs for who has not said a name; default: the user", default=None, metavar="NAME"
     )
@@ -45,17 +58,16 @@ class ReviewOptions:
         default=None,
         metavar="SHARE",
     )
+    team: DatabaseOptions = section(default=DatabaseOptions())
     config: ConfigOptions = section("prompts", default=ConfigOptions())
 
 
 def review(options: ReviewOptions) -> int:
     """Serve the pages until interrupted, or write the exports.
 
-    Raises: OptionError for a share that is none.
+    Raises: OptionError for a share, an address or a database that cannot be.
     """
-    share = options.audit_share
-    if share is not None and not 0 < share <= 1:
-        raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
+    _check(options)
     from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.review import Index, Prompting
 
@@ -63,20 +75,53 @@ def review(options: ReviewOptions) -> int:
     prompts = load_prompts(config.prompts, formats)
     prompting = Prompting(load_missions(config.missions), prompts, formats)
     show(f"reading {options.run_dir} ...", file=sys.stderr)
-    index = Index(options.run_dir, options.captions, options.audit_share)
+    if options.export is not None:
+        follow_decisions([options.run_dir], options.team)
+        index = Index(options.run_dir, options.captions, options.audit_share)
+        return _export(options.export, index, prompting)
+    from shenhe.cli.review_server import Address, serve  # its libraries are needed for nothing else
+
+    index = _open_index(options)
+    address = Address(options.host, options.port, options.public_url, options.proxy)
+    serve(options.run_dir.resolve().name, index, prompting, options.reviewer, address)
+    return 0
+
+
+def _check(options: ReviewOptions) -> None:
+    share = options.audit_share
+    if share is not None and not 0 < share <= 1:
+        raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
+    for proxy in options.proxy:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            problem = "give the address or network of the proxy, as 127.0.0.1 or 10.0.0.0/24"
+            raise OptionError("proxy", proxy, problem) from error
+
+
+def _open_index(options: ReviewOptions) -> Index:
+    """Open the index for deciding.
+
+    Raises: OptionError where the decisions of the run are made in a database that was not named.
+    """
+    from shenhe.review import Index
+    from shenhe.rows.decisions import Decisions, decisions_file
+    from shenhe.team import open_database
+
+    run_dir, url = options.run_dir, options.team.url
+    followed = Decisions(run_dir).followed if decisions_file(run_dir).exists() else None
+    if followed and not url:
+        problem = f"decisions of {run_dir} are made in {followed.database}: give its address"
+        raise OptionError("database", None, problem)
+    database = open_database(run_dir, url) if url and run_dir.is_dir() else None
+    index = Index(run_dir, options.captions, options.audit_share, database)
     if index.audit:
         drawn = index.audit.progress("").groups
         of_passed = f"{index.audit.plan.share:g} of those passed"
         show(f"blind audit: {drawn} groups drawn ({of_passed})", file=sys.stderr)
-    if options.export is not None:
-        return _export(options.export, index, prompting)
-    from shenhe.cli.review_server import serve  # its libraries are needed for nothing else
-    from shenhe.team import People, open_database
-
-    people = People.of(open_database(options.run_dir))
-    name = options.run_dir.resolve().name
-    serve(name, index, prompting, options.reviewer, options.host, options.port, people)
-    return 0
+    if database:
+        show(f"decisions: {database.name}", file=sys.stderr)
+    return index
 
 
 def _export(folder: Path, index: Index, prompting: Prompting) -> int:

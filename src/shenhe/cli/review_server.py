@@ -7,13 +7,16 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import uvicorn
 
-from shenhe.errors import UsageError, spelled
+from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.printable import show
 from shenhe.review import Index, Prompting, Review, create_app, default_reviewer
-from shenhe.review.access import is_loopback
+from shenhe.review.access import is_loopback, read_public_url
+from shenhe.secrecy import redact_url
 from shenhe.team import People
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
@@ -21,42 +24,58 @@ GRACE_SECONDS = 1
 """How long requests under way have to end after Ctrl-C."""
 
 
+class Address(NamedTuple):
+    """Where the server listens, and where browsers find it behind which proxies."""
+
+    host: str
+    port: int
+    public_url: str = ""
+    proxies: Sequence[str] = ()
+
+
 def serve(
-    name: str,
-    index: Index,
-    prompting: Prompting,
-    reviewer: str | None,
-    host: str,
-    port: int,
-    people: People,
+    name: str, index: Index, prompting: Prompting, reviewer: str | None, address: Address
 ) -> None:
     """Serve a run's pages until Ctrl-C.
 
-    Raises: UsageError for an address that cannot be listened on.
+    Raises: OptionError for a public address that is none; UsageError for an address that cannot be
+    listened on.
     """
-    is_open, has_accounts = not is_loopback(host), people.accounts.exist()
+    public_url = read_public_url(address.public_url)
+    if address.public_url and not public_url:
+        problem = "give http:// or https:// and a host, without a path"
+        raise OptionError("public_url", redact_url(address.public_url), problem)
+    people = People.of(index.database)
+    # Behind a proxy whoever reaches the proxy reaches the pages.
+    is_open = bool(public_url) or not is_loopback(address.host)
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
-    app = create_app(Review(name, index, prompting), token, reviewer, people)
+    app = create_app(Review(name, index, prompting), token, reviewer, public_url, people)
     config = uvicorn.Config(
         app,
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
         access_log=False,
         server_header=False,
+        # Nobody is believed unless named: also not a process of this machine.
+        proxy_headers=bool(address.proxies),
+        forwarded_allow_ips=list(address.proxies),
     )
     server = uvicorn.Server(config)
     # Requests that Ctrl-C cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
-    with _listen(host, port) as listening:
-        _print_address(listening, None if has_accounts else token)
+    with _listen(address.host, address.port) as listening:
+        _print_address(listening, public_url, None if people.accounts.exist() else token)
         server.run(sockets=[listening])
 
 
-def _print_address(listening: socket.socket, token: str | None) -> None:
+def _print_address(listening: socket.socket, public_url: str, token: str | None) -> None:
     host, port = listening.getsockname()[:2]
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # noqa: S104
-    address = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+    own = f"http://{f'[{name}]' if ':' in name else name}:{port}"
+    address = f"{public_url or own}/"
+    if public_url:
+        show(f"listening on {own} for the proxy", file=sys.stderr)
     if token is not None:
         address += f"login?token={token}"
         show("whoever has this address may read and decide:", file=sys.stderr)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from shenhe.cli.databases import DatabaseOptions
 from shenhe.errors import OptionError, UsageError, spelled
-from shenhe.options import argument, option, option_class
+from shenhe.options import argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ class TeamOptions:
     """Options of the people of a review."""
 
     run_dir: Path = argument("RUN_DIR", "what `run` wrote")
-    database: str = option(
-        "the database of the team; default: RUN_DIR/review/team.sqlite", default="", metavar="URL"
-    )
     add: str | None = option(
         "add an account, and write the one-time link by which its password is set",
         default=None,
@@ -56,6 +54,7 @@ class TeamOptions:
         " and write no link",
         default=False,
     )
+    team: DatabaseOptions = section(default=DatabaseOptions())
     address: str = option("of the review, which links begin with", default=ADDRESS, metavar="URL")
 
 
@@ -78,7 +77,7 @@ def team(options: TeamOptions) -> int:
         raise UsageError(f"{options.run_dir}: no such folder")
     from shenhe.team import People, open_database
 
-    people = People.of(open_database(options.run_dir, options.database))
+    people = People.of(open_database(options.run_dir, options.team.url))
     if chosen:
         _change(people, options, chosen[0])
     else:
@@ -102,9 +101,7 @@ def _change(people: People, options: TeamOptions, action: str) -> None:
     if password is not None:
         accounts.set_password(name, password, BY)
     elif secret is not None:
-        show(
-            "whoever opens this link first sets the password, once, within 3 days:", file=sys.stderr
-        )
+        show("whoever opens this link sets the password, once, within 3 days:", file=sys.stderr)
         show(f"{options.address.rstrip('/')}/join#{secret}")
     account = accounts.find(name)
     if account is not None:
@@ -116,9 +113,8 @@ def _list(people: People) -> None:
 
     accounts = people.accounts.list()
     if not accounts:
-        show(
-            f"no accounts: the first one is a lead's: {spelled('add', 'NAME')} {spelled('role', 'lead')}"
-        )
+        remedy = f"{spelled('add', 'NAME')} {spelled('role', 'lead')}"
+        show(f"no accounts: the first one is a lead's: {remedy}")
         return
     head = ("姓名\nname", "角色\nrole", "状态\nstate")
     print_table(head, ((each.name, each.role, _state(each)) for each in accounts), left=3)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shenhe.options import argument, option, option_class
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
+from shenhe.options import argument, option, option_class, section
 from shenhe.printable import json_line, show
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class WatchOptions:
     )
     json: Path | None = option("write the figures there too", default=None, metavar="FILE")
     html: Path | None = option("write a page for a manager", default=None, metavar="FILE")
+    team: DatabaseOptions = section(default=DatabaseOptions())
 
 
 def watch(options: WatchOptions) -> int:
@@ -46,6 +48,7 @@ def watch(options: WatchOptions) -> int:
     from shenhe.promise.watching import watch_audits
     from shenhe.rows.promises import read_promise
 
+    follow_decisions(options.run_dirs, options.team)
     promise = None if options.promise is None else read_promise(options.promise)
     result = watch_audits(read_looks(options.run_dirs), promise)
     _print(result)

@@ -1,4 +1,8 @@
-"""Access rules: loopback or a token, writes from this site's own pages only, no foreign content."""
+"""Access rules: loopback or a token, writes from this site's own pages only, no foreign content.
+
+Behind a proxy the site has one public address. It then answers to no other name, takes writes only
+from pages of that address, and its cookies travel over TLS alone.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +34,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+DEFAULT_PORTS = {"http": 80, "https": 443}
 Next = Callable[[Request], Awaitable[Response]]
 Tell = Callable[[Request, Exception], Response]
 
@@ -47,24 +52,28 @@ def is_loopback(host: str) -> bool:
 class Access:
     """A middleware that holds the rules; without a token it answers the names of loopback only."""
 
-    def __init__(self, token: str | None, identity: Identity | None, tell: Tell) -> None:
+    def __init__(self, token: str | None, public_url: str, identity: Identity, tell: Tell) -> None:
         """Require a token, None requires none, or a session once there are accounts.
 
-        `tell` makes the page of an error: where nobody can say who has signed in, nobody has.
+        `public_url` is where browsers find the site. `tell` makes the page of an error: where
+        nobody can say who has signed in, nobody has.
         """
-        self._token, self._identity, self._tell = token, identity, tell
+        self._token, self._public = token, public_url
+        self._identity, self._tell = identity, tell
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """Refuse a forbidden request, and add the security headers to every response."""
         response = self._refuse_foreign(request)
-        if response is None and self._identity is not None:
-            response = await run_in_threadpool(self._check, self._identity, request)
+        if response is None:
+            response = await run_in_threadpool(self._check, request)
         if response is None and not needs_account(request):
             response = self._refuse_unasked(request)
         response = response or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
+        if self._public.startswith("https:"):
+            secure_cookies(response)
         return response
 
     def accepts(self, token: str) -> bool:
@@ -73,11 +82,18 @@ class Access:
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
-    def _check(self, identity: Identity, request: Request) -> Response | None:
+    def _check(self, request: Request) -> Response | None:
         try:
-            return identity.check(request)
+            return self._identity.check(request)
         except ShenheError as error:
             return self._tell(request, error)
+
+    def _is_own(self, request: Request, host: str) -> bool:
+        """Whether a write comes from a page of this site, by the Origin that browsers send."""
+        origin = request.headers.get("origin")
+        if self._public:
+            return origin == self._public
+        return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host
 
     def _refuse_foreign(self, request: Request) -> Response | None:
         """Refuse what no browser sends from a page of this site, and what nobody can read."""
@@ -85,14 +101,16 @@ class Access:
         name = read_host(f"//{host}")
         if name is None or not is_readable(request):
             return PlainTextResponse("no address that can be read\n", 400)
-        if request.method not in ("GET", "HEAD") and not _is_same_site(request, host):
+        if self._public and host.lower() != urlsplit(self._public).netloc:
+            return PlainTextResponse("unknown host\n", 421)
+        if request.method not in ("GET", "HEAD") and not self._is_own(request, host):
             return PlainTextResponse("only this site's own pages may write\n", 403)
         return None
 
     def _refuse_unasked(self, request: Request) -> Response | None:
         """Refuse whoever lacks the token; without one, all but the names of this machine."""
         name = read_host(f"//{request.headers.get('host', '')}") or ""
-        if self._token is None and not is_loopback(name):
+        if not self._public and self._token is None and not is_loopback(name):
             # DNS rebinding: a foreign page could give its own name this machine's address.
             return PlainTextResponse("unknown host\n", 421)
         path = request.scope["path"]
@@ -105,7 +123,27 @@ class Access:
         return PlainTextResponse("the token is missing\n", 401)
 
 
-def _is_same_site(request: Request, host: str) -> bool:
-    """Whether a write comes from a page of this site, by the Origin that browsers send."""
-    origin = request.headers.get("origin")
-    return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host
+def secure_cookies(response: Response) -> None:
+    """Let the cookies of a response travel over TLS alone."""
+    for place, (name, value) in enumerate(response.raw_headers):
+        if name.lower() == b"set-cookie" and b"; secure" not in value.lower():
+            response.raw_headers[place] = (name, value + b"; Secure")
+
+
+def read_public_url(address: str) -> str:
+    """Give the address of a site as browsers send it in Origin; empty where it is none.
+
+    >>> read_public_url("https://Review.example:443/"), read_public_url("review.example/x")
+    ('https://review.example', '')
+    """
+    try:
+        parts = urlsplit(address)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        return ""
+    beside = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
+    if parts.scheme not in DEFAULT_PORTS or not host or any(beside):
+        return ""
+    host = f"[{host}]" if ":" in host else host
+    is_default = port in (None, DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")

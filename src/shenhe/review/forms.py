@@ -69,6 +69,7 @@ async def read_form(request: Request) -> Form:
         "\0" in text or len(text) > MAX_VALUE for pair in pairs for text in pair
     ):
         raise HTTPException(400)
+    request.state.form = form  # a page that tells of a failure shows what was typed
     return form
 
 

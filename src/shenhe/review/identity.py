@@ -22,14 +22,14 @@ class Identity:
 
     """
 
-    def __init__(self, people: People) -> None:
-        """Read sessions of these people."""
-        self.people = people
+    def __init__(self, people: People, public_url: str = "") -> None:
+        """Read sessions of these people; `public_url` is where browsers find the site."""
+        self.people, self._public = people, public_url
         self._cookie = f"shenhe_session_{people.sessions.run[:8]}"
 
     def cookie_name(self, request: Request) -> str:
         """Name the cookie of this run's sessions; behind TLS no other host may set it."""
-        return f"__Host-{self._cookie}" if is_secure(request) else self._cookie
+        return f"__Host-{self._cookie}" if self._is_secure(request) else self._cookie
 
     def check(self, request: Request) -> Response | None:
         """Note who sends a request, and refuse it where nobody has signed in but has to."""
@@ -53,15 +53,19 @@ class Identity:
             self.cookie_name(request),
             secret,
             path="/",
-            secure=is_secure(request),
+            secure=self._is_secure(request),
             httponly=True,
             samesite="lax",
         )
 
     def clear_cookie(self, request: Request, response: Response) -> None:
         """Have the browser forget its session."""
-        name, is_https = self.cookie_name(request), is_secure(request)
+        name, is_https = self.cookie_name(request), self._is_secure(request)
         response.delete_cookie(name, path="/", secure=is_https, httponly=True, samesite="lax")
+
+    def _is_secure(self, request: Request) -> bool:
+        """Whether the browser came by TLS, here or at a proxy."""
+        return request.url.scheme == "https" or self._public.startswith("https://")
 
 
 def account_of(request: Request) -> Account | None:
@@ -86,11 +90,6 @@ def require_lead(request: Request) -> Account:
     if account is None or not account.is_lead:
         raise HTTPException(403)
     return account
-
-
-def is_secure(request: Request) -> bool:
-    """Whether the browser came by TLS, here or at a proxy that says so."""
-    return request.url.scheme == "https"
 
 
 def address_of(request: Request) -> str:

@@ -24,7 +24,7 @@ from shenhe.team.accounts import clean_name
 from shenhe.templating import environment
 
 NOTICES = (
-    *("undone", "not_undone", "nothing_to_undo", "end"),
+    *("undone", "not_undone", "nothing_to_undo", "end", "end_held"),
     *("blind_decided", "blind_seen", "blind_end", "password_changed"),
 )
 """Words that a page shows where `told` in its address names them."""
@@ -61,7 +61,7 @@ class Site:
         review: Review,
         access: Access,
         reviewer: str | None,
-        identity: Identity | None = None,
+        identity: Identity,
     ) -> None:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
@@ -83,6 +83,8 @@ class Site:
         language = read_language(request)
         path, query = request.url.path, request.url.query
         notice = request.query_params.get("told", "")
+        if "reviewer" not in values:
+            values["reviewer"] = self.reviewer(request)
         text = self._templates.get_template(template).render(
             # Not the mapping itself: `w.keys` and `w.clear` are words here, not its methods.
             w=SimpleNamespace(**load_words(language)),
@@ -91,7 +93,6 @@ class Site:
             theme=read_theme(request),
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
-            reviewer=self.reviewer(request),
             account=account_of(request),
             signed_out=needs_account(request) and account_of(request) is None,
             run_id=self._run_id,

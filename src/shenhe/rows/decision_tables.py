@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 
-LAYOUT = 3
+LAYOUT = 4
 """Earlier layouts can be read, and opening them adds the columns that they lack: see `_ADDED`."""
 COLUMNS = (
     "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs, audit"
@@ -24,7 +24,9 @@ CREATE TABLE IF NOT EXISTS decisions (
 CREATE TABLE IF NOT EXISTS current (
     key TEXT PRIMARY KEY, number INTEGER NOT NULL, choice TEXT, overrules INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS followed (database TEXT NOT NULL, until TEXT NOT NULL);
 """
+"""`followed` has a row where the decisions are made in a database, and this file is a copy."""
 _INDEXES = """
 CREATE INDEX IF NOT EXISTS by_reviewer ON decisions (reviewer, number);
 CREATE INDEX IF NOT EXISTS undone ON decisions (undoes) WHERE undoes IS NOT NULL;
@@ -32,7 +34,7 @@ CREATE INDEX IF NOT EXISTS blind ON decisions (key) WHERE audit IS NOT NULL;
 """
 _ADDED = {"inputs": ("TEXT", 2), "audit": ("REAL", 3)}
 """Columns that were added later: their type, and the layout that has them first."""
-_TABLE_NAMES = {"decisions", "current", "sqlite_sequence"}
+_TABLE_NAMES = {"decisions", "current", "followed", "sqlite_sequence"}
 SELECT = (
     "SELECT number, key, group_id, mission, label, verdict, version, said, reviewer, at, undoes,"
     " inputs, audit FROM decisions"
@@ -45,9 +47,10 @@ STANDS = (
 """`Decision.stands_on` in SQL, for a row `c` of `decided.current` and a row `g` of groups."""
 
 
-def prepare_tables(path: Path, db: sqlite3.Connection) -> None:
+def prepare_tables(path: Path, db: sqlite3.Connection, *, is_copy: bool = False) -> None:
     """Create the tables in a new file, or check those of an existing one.
 
+    A file that was there and is empty now is no damage where it `is_copy` of a database.
     Raises: RunError for a damaged file, one of another program or of a later version;
     sqlite3.Error.
     """
@@ -60,7 +63,7 @@ def prepare_tables(path: Path, db: sqlite3.Connection) -> None:
         if problem or not tables <= _TABLE_NAMES:
             names = ", ".join(sorted(tables))
             raise damage_error(path, problem or f"tables of another program: {names}")
-    elif path.with_name("index.sqlite").exists():
+    elif not is_copy and path.with_name("index.sqlite").exists():
         # The index of a review is always created after the tables of its decisions.
         raise damage_error(path, "it is empty, and was not: a review has been there")
     if layout != LAYOUT:

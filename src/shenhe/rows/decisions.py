@@ -3,6 +3,9 @@
 A decision is never changed or deleted: each one is a further version for its group, and so is the
 undoing of one. A version is written once: of two people who write the same, the second gets a
 ConflictError. A decision on photos that have changed since is kept, but is no longer current.
+
+Where the decisions of a run are made in a database that several servers share, the file is a copy
+that follows it: see `shenhe.team.decision_log`.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from shenhe.errors import ConflictError, RunError
+from shenhe.errors import ConflictError, RunError, spelled
 from shenhe.files import sync_folder
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
@@ -33,10 +37,17 @@ def decisions_file(run_dir: Path) -> Path:
     return run_dir / "review" / "decisions.sqlite"
 
 
+class Followed(NamedTuple):
+    """The database whose decisions a file is a copy of, and up to when; empty: it never was."""
+
+    database: str
+    until: str
+
+
 class Decisions:
     """The decisions of one run; any number of threads and processes may read and write them."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, is_copy: bool = False) -> None:
         """Open the file of decisions, or create it. A damaged file is never written to.
 
         Raises: RunError if it is damaged, cannot be written, or is of a later version.
@@ -47,13 +58,28 @@ class Decisions:
                 self.path.parent.mkdir(parents=True)
                 sync_folder(run_dir)
             with self._connect() as db:
-                prepare_tables(self.path, db)
+                prepare_tables(self.path, db, is_copy=is_copy)
         except OSError as error:
             raise RunError(f"{self.path}: cannot be opened: {error.strerror}") from error
         except sqlite3.Error as error:
             if is_damage(error):
                 raise damage_error(self.path, error) from error
             raise RunError(f"{self.path}: cannot be opened: {error}") from error
+
+    def follow(self) -> None:
+        """Bring in what others have decided elsewhere; a file of its own has nothing to follow.
+
+        Raises: RunError if that cannot be done.
+        """
+
+    @property
+    def followed(self) -> Followed | None:
+        """The database that this file follows; None where decisions are made in the file itself.
+
+        Raises: RunError if the decisions cannot be read.
+        """
+        with self._opened() as db:
+            return _select_followed(db)
 
     def current(self, key: str) -> Decision | None:
         """Give the last version for a group.
@@ -122,20 +148,17 @@ class Decisions:
         """Write the next version for a group; on return it is on disk.
 
         Raises: ConflictError if that version exists, or is not the next one; RunError if it cannot
-        be written.
+        be written, or decisions are made in a database.
         """
         try:
             with self._connect() as db:
                 db.execute("BEGIN IMMEDIATE")
+                if followed := _select_followed(db):
+                    raise RunError(describe_followed(followed))
                 last = _select_current(db, decision.key)
                 if decision.version != (last.version if last else 0) + 1:
-                    raise ConflictError(decision.key, _describe_conflict(last))
-                number = db.execute(_INSERT, to_cells(decision)).lastrowid
-                choice = decision.opinion.choice if decision.opinion else None
-                db.execute(
-                    "INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)",
-                    (decision.key, number, choice, decision.overrules),
-                )
+                    raise ConflictError(decision.key, describe_conflict(last))
+                number = insert_decision(db, decision)
                 db.execute("COMMIT")
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}; nothing is lost") from error
@@ -160,7 +183,7 @@ class Decisions:
                 f"{_NOT_UNDONE} AND key = ? AND number > ?", (last.key, last.number)
             ).fetchone()
             if current is None or since is not None:
-                raise ConflictError(last.key, _describe_conflict(current))
+                raise ConflictError(last.key, describe_conflict(current))
             row = db.execute(
                 f"{SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
             ).fetchone()
@@ -177,9 +200,19 @@ class Decisions:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Connect for reading.
+        """Connect for reading what is decided now.
 
-        Raises: RunError if the decisions cannot be read.
+        Raises: RunError if the decisions cannot be read or followed.
+        """
+        self.follow()
+        with self._opened() as db:
+            yield db
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Connect to the file as it is.
+
+        Raises: RunError if it cannot be read.
         """
         try:
             with self._connect() as db:
@@ -204,7 +237,44 @@ _NOT_UNDONE = (
     " AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
 )
 """Decisions that undo nothing, and that no other one takes back."""
-_INSERT = f"INSERT INTO decisions ({COLUMNS}) VALUES ({', '.join(12 * '?')})"
+_INSERT = f"INSERT INTO decisions (number, {COLUMNS}) VALUES ({', '.join(13 * '?')})"
+
+
+def insert_decision(db: sqlite3.Connection, decision: Decision, number: int | None = None) -> int:
+    """Insert a decision, which is then the current one of its group; give its number.
+
+    None takes the next number. Raises: sqlite3.Error.
+    """
+    inserted = db.execute(_INSERT, (number, *to_cells(decision))).lastrowid
+    choice = decision.opinion.choice if decision.opinion else None
+    current = (decision.key, inserted, choice, decision.overrules)
+    db.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)", current)
+    return int(inserted or 0)
+
+
+def mark_followed(db: sqlite3.Connection, followed: Followed) -> None:
+    """Write that a file follows a database. Raises: sqlite3.Error."""
+    db.execute("DELETE FROM followed")
+    db.execute("INSERT INTO followed VALUES (?, ?)", followed)
+
+
+def describe_followed(followed: Followed) -> str:
+    """Say where the decisions of a run are made, to whoever would write into their copy."""
+    return (
+        f"decisions of this run are made in {followed.database}: give {spelled('database')} to"
+        " decide; nothing was written"
+    )
+
+
+def describe_conflict(current: Decision | None) -> str:
+    """Say who has decided a group that somebody else wanted to decide."""
+    who = f"{current.reviewer} decided at {current.at}" if current else "nobody has decided it"
+    return f"this group is not as it was: {who}"
+
+
+def _select_followed(db: sqlite3.Connection) -> Followed | None:
+    row = db.execute("SELECT database, until FROM followed").fetchone()
+    return Followed._make(row) if row else None
 
 
 def _select_current(db: sqlite3.Connection, key: str) -> Decision | None:
@@ -212,8 +282,3 @@ def _select_current(db: sqlite3.Connection, key: str) -> Decision | None:
         f"{SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
     ).fetchone()
     return from_cells(row) if row else None
-
-
-def _describe_conflict(current: Decision | None) -> str:
-    who = f"{current.reviewer} decided at {current.at}" if current else "nobody has decided it"
-    return f"this group is not as it was: {who}"

@@ -1,7 +1,9 @@
 """What reviewers of a run share: one database, SQLite beside its decisions or PostgreSQL."""
 
 from shenhe.team.accounts import Account, AccountError, Accounts, Role
+from shenhe.team.claims import Claims
 from shenhe.team.database import METADATA, Database, open_database
+from shenhe.team.decision_log import SharedDecisions, follow_run
 from shenhe.team.events import Event, Events
 from shenhe.team.passwords import Passwords
 from shenhe.team.people import People
@@ -12,6 +14,7 @@ __all__ = [
     "Account",
     "AccountError",
     "Accounts",
+    "Claims",
     "Database",
     "Event",
     "Events",
@@ -20,6 +23,8 @@ __all__ = [
     "Refusal",
     "Role",
     "Sessions",
+    "SharedDecisions",
     "SignedIn",
+    "follow_run",
     "open_database",
 ]

@@ -158,7 +158,7 @@ class Accounts:
         no lead's; RunError.
         """
         cleaned = clean_name(name)
-        if not cleaned or cleaned != " ".join(name.split()) or len(cleaned) > MAX_NAME:
+        if not cleaned or cleaned != name.strip():
             raise AccountError("name", f"{name!a}: give a name of 1 to {MAX_NAME} plain characters")
         secret = new_secret()
         cells = {

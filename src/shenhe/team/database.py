@@ -14,11 +14,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import (
+    Connection,
+    Double,
+    Engine,
+    MetaData,
+    NullPool,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
-from shenhe.errors import OptionError, RunError
+from shenhe.errors import DatabaseAwayError, OptionError, RunError, needs
 from shenhe.files import sync_folder
 
 METADATA: Final = MetaData()
@@ -26,6 +48,45 @@ METADATA: Final = MetaData()
 SCHEMES = ("postgresql", "postgres")
 BUSY_SECONDS = 30
 """How long a writer of SQLite waits for another one."""
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""How long PostgreSQL may be silent until it counts as away, in libpq's words."""
+SESSION = (
+    "SET statement_timeout = '20s'",
+    "SET lock_timeout = '15s'",
+    # A server that hangs in a transaction must not hold up those beside it.
+    "SET idle_in_transaction_session_timeout = '15s'",
+    # What is acknowledged is on disk, also where the database has another default.
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+)
+
+
+class SecondsNow(FunctionElement[float]):
+    """Seconds since 1970 by the clock of the database, which all machines share.
+
+    Example:
+        connection.execute(select(CLAIMS).where(CLAIMS.c.until > SecondsNow()))
+
+    """
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(SecondsNow, "postgresql")
+def _seconds_of_postgresql(element: SecondsNow, compiler: SQLCompiler, **_: object) -> str:
+    return "extract(epoch FROM clock_timestamp())::float8"
+
+
+@compiles(SecondsNow, "sqlite")
+def _seconds_of_sqlite(element: SecondsNow, compiler: SQLCompiler, **_: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +110,60 @@ class Database:
     def transaction(self) -> Iterator[Connection]:
         """Run statements in one transaction; it is on disk when the block ends.
 
-        Raises: RunError if the database cannot be reached, read or written.
+        Raises: DatabaseAwayError if it does not answer; RunError if it cannot be read or written.
         """
+        with self._telling(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Run single statements that only read, without the round trips of a transaction.
+
+        Raises: DatabaseAwayError if it does not answer; RunError if it cannot be read.
+        """
+        with self._telling(), self.engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def alone(self, subject: str) -> Iterator[Connection]:
+        """Run a transaction that no other one on the same subject runs beside.
+
+        Raises: DatabaseAwayError if it does not answer; RunError if it cannot be read or written.
+        """
+        with self.transaction() as connection:
+            if self.is_shared:
+                name = func.hashtextextended(f"shenhe {subject}", 0)
+                connection.execute(select(func.pg_advisory_xact_lock(name)))
+            else:
+                connection.execute(text("BEGIN IMMEDIATE"))
+            yield connection
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is PostgreSQL, which several machines share."""
+        return self.engine.dialect.name == "postgresql"
+
+    def create(self, tables: MetaData) -> None:
+        """Create those of these tables that are missing.
+
+        Raises: DatabaseAwayError if it does not answer; RunError if it cannot be written.
+        """
+        with self.alone("tables") as connection:
+            tables.create_all(connection)
+
+    def close(self) -> None:
+        """Close the connections that are kept for the next use."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                yield connection
+            yield
         except SQLAlchemyError as error:
-            raise RunError(f"{self.name}: {describe_problem(error)}; nothing is lost") from error
+            message = f"{self.name}: {describe_problem(error)}; nothing is lost"
+            if self.is_shared and _is_away(error):
+                raise DatabaseAwayError(message) from error
+            raise RunError(message) from error
 
 
 def open_database(run_dir: Path, url: str = "") -> Database:
@@ -73,14 +181,14 @@ def open_database(run_dir: Path, url: str = "") -> Database:
         run = identify_run(run_dir)
     except OSError as error:
         raise RunError(f"{run_dir / 'review'}: cannot be written: {error.strerror}") from error
-    options = {"timeout": BUSY_SECONDS} if not url else {}
-    engine = create_engine(address, connect_args=options, pool_pre_ping=True)
-    if not url:
-        event.listen(engine, "connect", _prepare_sqlite)
-    database = Database(engine, run, name)
-    with database.transaction() as connection:
-        METADATA.create_all(connection)
+    database = Database(_engine_of(address), run, name)
+    database.create(METADATA)
     return database
+
+
+def identity_file(run_dir: Path) -> Path:
+    """Name the file of the identity of a run."""
+    return run_dir / "review" / "run_id"
 
 
 def identify_run(run_dir: Path) -> str:
@@ -89,7 +197,7 @@ def identify_run(run_dir: Path) -> str:
     It is no path and no name: machines mount a run in different places, and many runs are `out`.
     Raises: OSError.
     """
-    path = run_dir / "review" / "run_id"
+    path = identity_file(run_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         new_path = path.with_name(f"run_id.{uuid.uuid4().hex}")
@@ -125,8 +233,43 @@ def _read_url(url: str) -> URL:
     return address.set(drivername="postgresql+psycopg")
 
 
-def _prepare_sqlite(connection: object, _: object) -> None:
-    cursor = connection.cursor()  # type: ignore[attr-defined]
+def _engine_of(address: URL) -> Engine:
+    if address.get_backend_name() == "sqlite":
+        options = {"timeout": BUSY_SECONDS}
+        engine = create_engine(address, connect_args=options, poolclass=NullPool)
+        event.listen(engine, "connect", _prepare_sqlite)
+        return engine
+    with needs("postgres"):
+        engine = create_engine(
+            address,
+            # Prepared statements would not survive a pooler between here and the database.
+            connect_args=PATIENCE | {"prepare_threshold": None},
+            pool_pre_ping=True,
+            pool_size=10,
+            max_overflow=30,
+            pool_timeout=10,
+        )
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
+    cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _prepare_postgresql(connection: DBAPIConnection, _: object) -> None:
+    cursor = connection.cursor()
+    for statement in SESSION:
+        cursor.execute(statement)
+    cursor.close()
+    connection.commit()
+
+
+def _is_away(error: SQLAlchemyError) -> bool:
+    """Whether the same may work later: no connection, a lost one, a full disk, a lock held."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError | InterfaceError | TimeoutError)

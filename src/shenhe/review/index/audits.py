@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple
 
@@ -57,6 +58,7 @@ class AuditEntry(NamedTuple):
     group_id: str
     mission: str
     state: BlindState
+    key: str
 
 
 class AuditProgress(NamedTuple):
@@ -99,11 +101,19 @@ class AuditQueue:
         """Find a drawn group by its number in the index; None if it is not drawn."""
         return next(iter(self._select(reviewer, "q.number = :rank", "1", number)), None)
 
-    def following(self, reviewer: str, rank: int = 0) -> AuditEntry | None:
-        """Find the next group that waits for a reviewer, from the start again after the last."""
+    def following(
+        self, reviewer: str, rank: int = 0, without: Collection[str] = ()
+    ) -> AuditEntry | None:
+        """Find the next group that waits for a reviewer, from the start again after the last.
+
+        Groups whose keys are in `without` are passed over, as those that others have open.
+        """
         for after in (rank, 0):
-            bound = f"q.rank > :rank AND {_STATE} = 'open'"
-            if entries := self._select(reviewer, bound, "q.rank LIMIT 1", after):
+            bound = (
+                f"q.rank > :rank AND {_STATE} = 'open'"
+                " AND g.key NOT IN (SELECT value FROM json_each(:without))"
+            )
+            if entries := self._select(reviewer, bound, "q.rank LIMIT 1", after, without=without):
                 return entries[0]
         return None
 
@@ -128,12 +138,20 @@ class AuditQueue:
         rank: int = 0,
         count: int = 1,
         ticket: str = "",
+        without: Collection[str] = (),
     ) -> list[AuditEntry]:
-        values = {"share": self.plan.share, "reviewer": reviewer}
+        values: dict[str, object] = {
+            "share": self.plan.share,
+            "reviewer": reviewer,
+            "rank": rank,
+            "count": count,
+            "ticket": ticket,
+            "without": json.dumps(list(without)),
+        }
         with self._connect() as db:
             rows = db.execute(
-                f"SELECT q.rank, q.number, q.ticket, g.group_id, g.mission, {_STATE}"
+                f"SELECT q.rank, q.number, q.ticket, g.group_id, g.mission, {_STATE}, g.key"
                 f" FROM {_DRAWN} WHERE {bound} ORDER BY {order}",
-                values | {"rank": rank, "count": count, "ticket": ticket},
+                values,
             ).fetchall()
         return [AuditEntry._make(cells) for cells in rows]

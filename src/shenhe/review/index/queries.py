@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from shenhe.errors import IntakeError, RunError
@@ -24,6 +26,7 @@ from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
+from shenhe.team import Claims, Database, SharedDecisions, open_database
 
 _ENTRY = (
     "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
@@ -45,16 +48,24 @@ class Index:
     """
 
     def __init__(
-        self, run_dir: Path, captions: Sequence[Path] = (), audit_share: float | None = None
+        self,
+        run_dir: Path,
+        captions: Sequence[Path] = (),
+        audit_share: float | None = None,
+        database: Database | None = None,
     ) -> None:
         """Open the index of a run folder, and build it again if the rows have changed.
 
         `audit_share` of the groups that the machine passed are drawn for the blind audit; None
-        keeps the plan that the run has, if it has one.
+        keeps the plan that the run has, if it has one. `database` is the team's; None is SQLite
+        beside the decisions.
         Raises: RunError if the folder holds no verdicts, or rows of another form.
         """
         sources = find_sources(run_dir, captions)
+        self._run_dir, self._database = run_dir, database
         self.decisions = Decisions(run_dir)
+        if database and database.is_shared:
+            self.decisions = SharedDecisions(run_dir, database)
         self.path = self.decisions.path.with_name("index.sqlite")
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
         self.audit = AuditQueue(self._connect, plan) if plan else None
@@ -63,6 +74,16 @@ class Index:
                 build(self.path, sources, plan)
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}") from error
+
+    @cached_property
+    def database(self) -> Database:
+        """What the reviewers of the run share; SQLite's file is made by its first use."""
+        return self._database or open_database(self._run_dir)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Who has which group open."""
+        return Claims(self.database)
 
     def missions(self) -> list[str]:
         """List the missions of the run."""
@@ -80,12 +101,20 @@ class Index:
         return self._select_entries(filters, "g.number > ?", "g.number LIMIT ?", (after, count))
 
     def following(
-        self, filters: Filters, number: int, *, open_only: bool = False
+        self,
+        filters: Filters,
+        number: int,
+        *,
+        open_only: bool = False,
+        without: Collection[str] = (),
     ) -> QueueEntry | None:
-        """Find the next group of the queue, or the next open one; None at the end."""
+        """Find the next group of the queue, or the next open one; None at the end.
+
+        Groups whose keys are in `without` are passed over, as those that others have open.
+        """
         if open_only and not filters.state:
             filters = replace(filters, state="open")
-        return self._select_neighbour(filters, number, ">", "ASC")
+        return self._select_neighbour(filters, number, ">", "ASC", without)
 
     def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
         """Find the previous group of the queue; None at the beginning."""
@@ -204,19 +233,24 @@ class Index:
         return entries
 
     def _select_neighbour(
-        self, filters: Filters, number: int, comparison: str, order: str
+        self,
+        filters: Filters,
+        number: int,
+        comparison: str,
+        order: str,
+        without: Collection[str] = (),
     ) -> QueueEntry | None:
         """Find the nearest group of the queue on one side of a group; 0 is before them all."""
         position = QUEUES[filters.queue].position
-        here, values = "?", (number,)
+        here, values = "?", (number, json.dumps([*without]))
         if filters.queue:
             here = "coalesce((SELECT rank FROM doubts WHERE number = ?), 0)"
-        bound = f"{position} {comparison} {here}"
+        bound = f"{position} {comparison} {here} AND g.key NOT IN (SELECT value FROM json_each(?))"
         entries = self._select_entries(filters, bound, f"{position} {order} LIMIT 1", values)
         return next(iter(entries), None)
 
     def _select_entries(
-        self, filters: Filters, bound: str, order: str, bound_values: tuple[int, ...]
+        self, filters: Filters, bound: str, order: str, bound_values: tuple[int | str, ...]
     ) -> list[QueueEntry]:
         condition, values = to_condition(filters)
         joins = QUEUES[filters.queue].joins
@@ -230,6 +264,7 @@ class Index:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        self.decisions.follow()
         try:
             with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
                 db.execute("ATTACH ? AS decided", (str(self.decisions.path),))

@@ -1,8 +1,19 @@
 """The routes of the application, a module for each concern."""
 
-from shenhe.review.routes import audit, export, group, people, photos, queue, sign_in, static, trail
+from shenhe.review.routes import (
+    audit,
+    export,
+    group,
+    holding,
+    people,
+    photos,
+    queue,
+    sign_in,
+    static,
+    trail,
+)
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, audit, trail, export, photos, static, people, sign_in)
+    for module in (queue, group, audit, trail, export, photos, static, people, sign_in, holding)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 
 from shenhe.errors import ConflictError
 from shenhe.review.forms import PathNumber, QueryNumber, SentForm, wants_json
+from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import AuditEntry, AuditQueue, GroupRows
 from shenhe.review.pictures import PictureSize, photo_tag
 from shenhe.review.routes.photos import show_picture
@@ -55,7 +57,7 @@ def show_audit(request: Request, site: CurrentSite, after: QueryNumber = 0) -> R
         next_after=entries[PAGE_SIZE - 1].rank if len(entries) > PAGE_SIZE else None,
         after=after,
         progress=queue.progress(reviewer),
-        start=queue.following(reviewer),
+        start=queue.following(reviewer, without=site.index.claims.held(but=reviewer)),
     )
 
 
@@ -94,7 +96,9 @@ def decide_blind(request: Request, site: CurrentSite, ticket: Ticket, form: Sent
     if unsaved is None:
         # Also where somebody else has decided it: what they decided is told nowhere here.
         notice = f"blind_{entry.state}" if entry.state in CLOSED else ""
-        return send_on(request, _next_address(queue, reviewer, entry, notice))
+        address = _next_address(site, queue, reviewer, entry, notice)
+        site.index.claims.release(entry.key, reviewer)
+        return send_on(request, address)
     if unsaved.faults and wants_json(request):
         return ask_back(unsaved, f"/audit/{ticket}{confirming_query({}, unsaved.faults)}")
     return _render_blind_group(request, site, queue, entry, group, unsaved)
@@ -167,7 +171,8 @@ def _render_blind_group(
 ) -> Response:
     reviewer = site.reviewer(request)
     current = site.index.decisions.current(group.entry.key)
-    following = queue.following(reviewer, entry.rank)
+    held = hold_page(site.index.claims, entry.key, reviewer)
+    following = queue.following(reviewer, entry.rank, held.of_others)
     following = following if following and following.rank != entry.rank else None
     ahead = site.index.group(following.number) if following else None
     faults = unsaved.faults if unsaved else ()
@@ -182,6 +187,7 @@ def _render_blind_group(
         shown=_identify_state(queue, group, current),
         draft=unsaved.draft if unsaved else Draft(),
         unsaved=unsaved,
+        held=held,
         despite=f"/audit/{entry.ticket}{confirming_query({}, faults)}",
         following=following,
         ahead=photo_tag(ahead.images[0]) if ahead and ahead.images else "",
@@ -191,10 +197,14 @@ def _render_blind_group(
     )
 
 
-def _next_address(queue: AuditQueue, reviewer: str, entry: AuditEntry, notice: str) -> str:
+def _next_address(
+    site: Site, queue: AuditQueue, reviewer: str, entry: AuditEntry, notice: str
+) -> str:
     """Give the address of the next group that waits for a reviewer, or of the queue."""
-    following = queue.following(reviewer, entry.rank)
+    find = partial(queue.following, reviewer, entry.rank)
+    following = take_next(site.index.claims, reviewer, find)
     if following is None:
-        return "/audit?" + urlencode({"told": notice or "blind_end", "about": entry.group_id})
+        notice = notice or ("end_held" if find() else "blind_end")
+        return "/audit?" + urlencode({"told": notice, "about": entry.group_id})
     query = "?" + urlencode({"told": notice, "about": entry.group_id}) if notice else ""
     return f"/audit/{following.ticket}{query}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -20,6 +20,7 @@ from shenhe.review.forms import (
     read_version,
     wants_json,
 )
+from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
@@ -82,7 +83,9 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         raise HTTPException(400) from error
     unsaved = _check(request, site, form, group, opinion) or _store(site, decision)
     if unsaved is None:
-        return send_on(request, _next_address(site, filters, group.entry.number))
+        address = _next_address(site, filters, group.entry.number, reviewer)
+        site.index.claims.release(group.entry.key, reviewer)
+        return send_on(request, address)
     if unsaved.faults and wants_json(request):
         query = confirming_query(filters.to_query(), unsaved.faults)
         return ask_back(unsaved, f"/group/{group.entry.number}{query}")
@@ -157,7 +160,9 @@ def _render_group(
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
     photos = lay_out_photos(group, draft)
-    preceding, following = index.preceding(filters, number), index.following(filters, number)
+    held = hold_page(index.claims, group.entry.key, site.reviewer(request))
+    preceding = index.preceding(filters, number)
+    following = index.following(filters, number, without=held.of_others)
     faults = unsaved.faults if unsaved else ()
     return site.render(
         request,
@@ -180,6 +185,7 @@ def _render_group(
         history=history,
         draft=draft,
         unsaved=unsaved,
+        held=held,
         despite=f"/group/{number}{confirming_query(filters.to_query(), faults)}",
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
@@ -197,13 +203,20 @@ def _asks_label(filters: Filters, group: GroupRows) -> bool:
     return filters.queue == LABELS and outcome.label == "fail" and outcome.ruling == PASS
 
 
-def _next_address(site: Site, filters: Filters, number: int) -> str:
+def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> str:
     """Give the address of the next open group, of the first one after the last, or of the queue."""
-    following = site.index.following(filters, number, open_only=True)
-    if following is None and filters.state in ("", "open"):
-        following = site.index.following(filters, 0, open_only=True)
+    index = site.index
+
+    def find(of_others: Collection[str]) -> QueueEntry | None:
+        following = index.following(filters, number, open_only=True, without=of_others)
+        if following is None and filters.state in ("", "open"):
+            following = index.following(filters, 0, open_only=True, without=of_others)
+        return following
+
+    following = take_next(index.claims, reviewer, find)
     if following is None:
-        return "/?" + urlencode(filters.to_query() | {"told": "end"})
+        notice = "end_held" if find(()) else "end"
+        return "/?" + urlencode(filters.to_query() | {"told": notice})
     return f"/group/{following.number}{query_suffix(filters)}"
 
 

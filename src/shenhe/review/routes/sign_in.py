@@ -114,7 +114,7 @@ def _identity(site: Site) -> Identity:
     Raises: HTTPException 404 where there are no accounts.
     """
     identity = site.identity
-    if identity is None or not identity.people.accounts.exist():
+    if not identity.people.accounts.exist():
         raise HTTPException(404)
     return identity
 

@@ -3,6 +3,7 @@ import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
 import "./evidence.js";
+import "./holding.js";
 import "./keys.js";
 import "./theme.js";
 import "./times.js";

@@ -21,6 +21,7 @@ async function send(button) {
   if (answer.ok) return location.assign(answer.redirected ? answer.url : (await answer.json()).next);
   const told = await answer.json().catch(() => ({}));
   sending = false;
+  if (answer.status === 503) return (byId("database-away").hidden = false);
   if (told.faults) return askBack(told);
   // A conflict or an invalid line: submitting the form itself shows the page that explains it.
   byItself = true;
@@ -32,7 +33,7 @@ if (decide)
     event.preventDefault();
     if (sending || event.submitter?.name !== "choice") return;
     sending = true;
-    byId("not-saved").hidden = true;
+    byId("not-saved").hidden = byId("database-away").hidden = true;
     send(event.submitter).catch(() => {
       sending = false;
       byId("not-saved").hidden = false;

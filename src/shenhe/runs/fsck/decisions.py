@@ -5,15 +5,21 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from shenhe.errors import RunError
 from shenhe.files import put_in_place, write_error
-from shenhe.rows.decision_rows import Decision, from_cells, to_cells
-from shenhe.rows.decision_tables import COLUMNS, find_damage, select_statement
-from shenhe.rows.decisions import Decisions, decisions_file
+from shenhe.rows.decision_rows import Decision, from_cells
+from shenhe.rows.decision_tables import find_damage, select_statement
+from shenhe.rows.decisions import (
+    Decisions,
+    Followed,
+    decisions_file,
+    insert_decision,
+    mark_followed,
+)
 from shenhe.rows.ledger import set_aside
 from shenhe.runs.fsck.faults import Fault
 
@@ -35,15 +41,39 @@ def check_decisions(run_dir: Path, *, repair: bool) -> Iterator[Fault]:
         if not problem:
             return
         decisions, complete = _read_decisions(copy)
+        followed = _read_followed(copy)
+    if followed and not complete:
+        yield _follow_anew(run_dir, path, problem, decisions, followed, repair=repair)
+        return
     last_number = max((decision.number for decision in decisions), default=0)
     done = f"{len(decisions)} decisions can be read"
     if not complete:
         done += f", of at least {last_number}"
     if repair:
-        aside = _replace(run_dir, path, decisions)
+        aside = _replace(run_dir, path, decisions, followed)
         done += f"; they are written anew, the damaged file is {aside.name}"
     remedy = "compare with what people remember; `sqlite3 FILE .recover` may more"
     yield Fault(path, None, f"damaged: {problem}", done, "" if complete else remedy)
+
+
+def _follow_anew(
+    run_dir: Path,
+    path: Path,
+    problem: str,
+    decisions: Sequence[Decision],
+    followed: Followed,
+    *,
+    repair: bool,
+) -> Fault:
+    """Keep the decisions before the damage: the database has those that come after them."""
+    sound = [each for number, each in enumerate(decisions, 1) if each.number == number]
+    done = f"{len(sound)} decisions are sound; the further ones are in {followed.database}"
+    if repair:
+        aside = _replace(run_dir, path, sound, followed)
+        done += (
+            f", and `shenhe review --database` copies them again; the damaged file is {aside.name}"
+        )
+    return Fault(path, None, f"damaged: {problem}", done)
 
 
 def check_review_index(run_dir: Path, *, repair: bool) -> Iterator[Fault]:
@@ -112,13 +142,28 @@ def _read_decisions(copy: Path) -> tuple[list[Decision], bool]:
     return [decisions[number] for number in numbers], complete
 
 
-def _replace(run_dir: Path, path: Path, decisions: Iterable[Decision]) -> Path:
+def _read_followed(copy: Path) -> Followed | None:
+    """Read which database a damaged file follows, if that can be read."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(copy, isolation_level=None)) as db:
+        row = db.execute("SELECT database, until FROM followed").fetchone()
+        return Followed._make(row) if row else None
+    return None
+
+
+def _replace(
+    run_dir: Path, path: Path, decisions: Iterable[Decision], followed: Followed | None
+) -> Path:
     """Write decisions to a new file and put it in place; return where the damaged one is now."""
     with tempfile.TemporaryDirectory(dir=run_dir) as folder:
         new_path = Decisions(Path(folder)).path
         try:
             with closing(sqlite3.connect(new_path, isolation_level=None)) as db:
-                _insert(db, decisions)
+                db.execute("BEGIN")
+                for decision in decisions:
+                    insert_decision(db, decision, decision.number)
+                if followed:
+                    mark_followed(db, followed)
+                db.execute("COMMIT")
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             aside, *_ = set_aside(*(path.with_name(path.name + suffix) for suffix in SUFFIXES))
             put_in_place(new_path, path)
@@ -127,16 +172,3 @@ def _replace(run_dir: Path, path: Path, decisions: Iterable[Decision]) -> Path:
         except sqlite3.Error as error:
             raise RunError(f"{path}: cannot be written: {error}") from error
     return aside
-
-
-def _insert(db: sqlite3.Connection, decisions: Iterable[Decision]) -> None:
-    """Insert decisions under their numbers, and the current one of each key."""
-    parameters = ", ".join("?" * (1 + len(COLUMNS.split(", "))))
-    db.execute("BEGIN")
-    for decision in decisions:
-        cells = (decision.number, *to_cells(decision))
-        db.execute(f"INSERT INTO decisions (number, {COLUMNS}) VALUES ({parameters})", cells)
-        choice = decision.opinion.choice if decision.opinion else None
-        current = (decision.key, decision.number, choice, decision.overrules)
-        db.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)", current)
-    db.execute("COMMIT")

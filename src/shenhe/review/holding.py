@@ -1,0 +1,59 @@
+"""Groups that people have open: a page holds its group, and moves lead past those of others."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol, TypeVar
+
+from shenhe.team import Claims
+
+TRIES = 20
+"""How often the next group is looked for while others take those that were found."""
+
+
+class HeldPage(NamedTuple):
+    """A page of a group: who else has the group open, and what others have open by now.
+
+    `name` tells the page from earlier ones of the same person; empty where nobody has signed in.
+    """
+
+    name: str
+    holder: str
+    of_others: Collection[str]
+
+
+class Keyed(Protocol):
+    """An entry of a queue."""
+
+    @property
+    def key(self) -> str:
+        """Key of its group."""
+
+
+Entry = TypeVar("Entry", bound=Keyed)
+
+
+def hold_page(claims: Claims, key: str, reviewer: str) -> HeldPage:
+    """Hold the group of a page that is about to be shown.
+
+    Raises: DatabaseAwayError if the database does not answer.
+    """
+    name = secrets.token_hex(8) if reviewer else ""
+    holder = claims.take(key, reviewer, name) if reviewer else ""
+    return HeldPage(name, holder, claims.held(but=reviewer))
+
+
+def take_next(
+    claims: Claims, reviewer: str, find: Callable[[Collection[str]], Entry | None]
+) -> Entry | None:
+    """Find the next group that nobody else has open, and hold it.
+
+    `find` looks for an entry beside those keys. Raises: DatabaseAwayError.
+    """
+    entry = None
+    for _ in range(TRIES):
+        entry = find(claims.held(but=reviewer))
+        if entry is None or not claims.take(entry.key, reviewer):
+            break
+    return entry

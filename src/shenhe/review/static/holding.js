@@ -1,0 +1,21 @@
+// An open page holds its group, so that nobody else gets it: it says so while it is looked at.
+import { byId } from "./dialogs.js";
+import { decide } from "./decide.js";
+
+const PERIOD = 45_000; // milliseconds: a hold lasts four times as long
+const held = decide?.dataset.held;
+
+async function hold() {
+  if (document.hidden) return; // whoever looks at something else lets it go in time
+  const answer = await fetch("/hold", { method: "POST", body: new URLSearchParams(held) });
+  if (!answer.ok) return;
+  const { holder } = await answer.json();
+  byId("held").querySelector("bdi").textContent = holder;
+  byId("held").hidden = !holder;
+}
+if (held) {
+  const again = () => hold().catch(() => {}); // a server that is away is told by the next decision
+  setInterval(again, PERIOD);
+  document.addEventListener("visibilitychange", again);
+  addEventListener("pagehide", () => navigator.sendBeacon("/leave", new URLSearchParams(held)));
+}
