@@ -245,3 +245,49 @@ def test_a_database_that_cannot_be_read_lets_nobody_in(
     assert answer.status_code == 500
     assert "team.sqlite" in answer.text
     assert "机密运行" not in answer.text.split("<main")[1]
+
+
+def test_only_leads_manage_accounts(client: TestClient, people: People, app: FastAPI) -> None:
+    add(people, "李工", role="lead")
+    add(people, "王工")
+    assert sign_in(client, "王工") == 303
+    actions: list[dict[str, str]] = [
+        {"action": "add", "name": "张工", "role": "lead"},
+        *({"action": action, "name": "李工"} for action in ("reset", "disable", "enable")),
+        {"action": "role", "name": "王工", "role": "lead"},
+    ]
+    before = people.accounts.list()
+    for form in actions:
+        answer = client.post("/team/accounts", data=form)
+        assert answer.status_code == 403
+        assert "只有组长能看" in answer.text
+    assert client.get("/team/accounts").status_code == 403
+    # A role, or somebody else's name, in one's own form changes nothing either.
+    form = {"present": "x", "name": "李工", "role": "lead", "password": "another password"}
+    assert client.post("/account", data=form | {"again": "another password"}).status_code == 422
+    assert people.accounts.list() == before
+    with _client(app) as leads:
+        assert sign_in(leads, "李工") == 303
+        assert "王工" in leads.get("/team/accounts").text
+        answer = leads.post("/team/accounts", data={**actions[0], "role": "inspector"})
+        (link,) = re.findall(r"http://127.0.0.1:8765/join#([\w-]+)", answer.text)
+        account = people.accounts.use_link(link, PASSWORD)
+        assert account is not None
+        assert account.role == "inspector"
+        assert client.get("/").status_code == 200
+        form = {"action": "disable", "name": "王工"}
+        assert leads.post("/team/accounts", data=form).status_code == 303
+        assert client.get("/").status_code == 401
+        for bad in (
+            *({"action": "disable", "name": "李工"}, {"action": "add", "name": "王工"}),
+            *({"action": "role", "name": "王工", "role": "admin"}, {"action": "add", "name": ""}),
+            {"action": "reset", "name": "nobody"},
+        ):
+            answer = leads.post("/team/accounts", data=bad)
+            assert answer.status_code == 422, bad
+            assert 'id="problem"' in answer.text
+        assert leads.post("/team/accounts", data={"action": "drop"}).status_code == 400
+        with _client(app) as own:
+            assert sign_in(own, "李工") == 303
+            assert leads.post("/team/accounts", data={"action": "reset", "name": "李工"}).text
+            assert own.get("/").status_code == leads.get("/").status_code == 401

@@ -63,6 +63,10 @@ class Identity:
         name, is_https = self.cookie_name(request), self._is_secure(request)
         response.delete_cookie(name, path="/", secure=is_https, httponly=True, samesite="lax")
 
+    def address(self, request: Request) -> str:
+        """Give where browsers find the site, without a path."""
+        return self._public or str(request.base_url).rstrip("/")
+
     def _is_secure(self, request: Request) -> bool:
         """Whether the browser came by TLS, here or at a proxy."""
         return request.url.scheme == "https" or self._public.startswith("https://")

@@ -20,12 +20,12 @@ from shenhe.review.static_files import tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
-from shenhe.team.accounts import clean_name
+from shenhe.team import clean_name
 from shenhe.templating import environment
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held"),
-    *("blind_decided", "blind_seen", "blind_end", "password_changed"),
+    *("blind_decided", "blind_seen", "blind_end", "password_changed", "team_changed"),
 )
 """Words that a page shows where `told` in its address names them."""
 THEMES = {

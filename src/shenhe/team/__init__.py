@@ -1,10 +1,10 @@
 """What reviewers of a run share: one database, SQLite beside its decisions or PostgreSQL."""
 
-from shenhe.team.accounts import Account, AccountError, Accounts, Role
+from shenhe.team.account_rows import Account, AccountError, clean_name, read_role
+from shenhe.team.accounts import Accounts
 from shenhe.team.claims import Claims
 from shenhe.team.database import METADATA, Database, open_database
 from shenhe.team.decision_log import SharedDecisions, follow_run
-from shenhe.team.events import Event, Events
 from shenhe.team.passwords import Passwords
 from shenhe.team.people import People
 from shenhe.team.sessions import Refusal, Sessions, SignedIn
@@ -16,15 +16,14 @@ __all__ = [
     "Accounts",
     "Claims",
     "Database",
-    "Event",
-    "Events",
     "Passwords",
     "People",
     "Refusal",
-    "Role",
     "Sessions",
     "SharedDecisions",
     "SignedIn",
+    "clean_name",
     "follow_run",
     "open_database",
+    "read_role",
 ]

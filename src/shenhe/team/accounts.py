@@ -7,97 +7,35 @@ of a database have the same accounts.
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, NoReturn, get_args
+from typing import Final, NoReturn
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    Integer,
-    Row,
-    Table,
-    Text,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shenhe.errors import UsageError
 from shenhe.row_types import utc_now
-from shenhe.team.database import METADATA, Database
+from shenhe.team.account_rows import (
+    ACCOUNTS,
+    MAX_NAME,
+    Account,
+    AccountError,
+    Role,
+    clean_name,
+    fold_name,
+    to_account,
+)
+from shenhe.team.database import Database
 from shenhe.team.events import EventKind, Events
 from shenhe.team.lockout import clear_name
-from shenhe.team.passwords import (
-    Passwords,
-    Weakness,
-    digest,
-    find_weakness,
-    new_secret,
-)
+from shenhe.team.passwords import Passwords, Weakness, digest, find_weakness, new_secret
 
-Role = Literal["inspector", "lead"]
-ROLES: Final[tuple[Role, ...]] = get_args(Role)
-MAX_NAME: Final = 80
-"""Length of the longest name. Units: characters."""
 LINK_SECONDS: Final = 3 * 24 * 3600.0
 """How long a link to set a password may be used."""
-Problem = Literal["name", "taken", "unknown", "last_lead", "first_lead"] | Weakness
 WEAKNESSES: Final[dict[Weakness, str]] = {
     "short": "the password is too short: give at least 10 characters",
     "long": "the password is too long: give at most 1000 characters",
     "plain": "the password is too easy to guess: give another one",
 }
-ACCOUNTS: Final = Table(
-    "team_accounts",
-    METADATA,
-    Column("key", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("hash", Text),
-    Column("is_active", Boolean, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("link", Text, unique=True),
-    Column("link_until", Float),
-    Column("created_at", Text, nullable=False),
-)
-"""`generation` counts changes of the password and of the state: a session holds for one of them."""
-
-
-class Account(NamedTuple):
-    """An account without its secrets.
-
-    `link_until` is when its link to set a password ends, in seconds since 1970; None without one.
-    """
-
-    key: str
-    name: str
-    role: Role
-    is_active: bool
-    has_password: bool
-    generation: int
-    link_until: float | None
-
-    @property
-    def is_lead(self) -> bool:
-        """Whether it may manage the team and decide between two opinions."""
-        return self.role == "lead"
-
-
-class AccountError(UsageError):
-    """What cannot be done to an account: `problem` is the word of it, for the pages."""
-
-    def __init__(self, problem: Problem, message: str) -> None:
-        super().__init__(problem, message)
-        self.problem = problem
-        self.message = message
-
-    def __str__(self) -> str:
-        """Write the message."""
-        return self.message
 
 
 class Accounts:
@@ -309,33 +247,6 @@ class Accounts:
         leads = select(ACCOUNTS.c.key).where(ACCOUNTS.c.role == "lead", ACCOUNTS.c.is_active)
         if connection.execute(leads.limit(1)).first() is None:
             raise AccountError("last_lead", f"{before.name}: the last lead stays one")
-
-
-def clean_name(text: str) -> str:
-    r"""Give a name as it stands in decisions: printable, with single spaces, not too long.
-
-    >>> clean_name(" 李 \u202e工\n")
-    '李 工'
-    """
-    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
-    return " ".join(words)[:MAX_NAME]
-
-
-def fold_name(name: str) -> str:
-    """Give the form in which names are compared: neither case nor width tells people apart.
-
-    >>> fold_name("ＬＥＥ") == fold_name("lee")
-    True
-    """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean_name(name)).casefold())
-
-
-def to_account(row: Row[tuple[object, ...]]) -> Account:
-    """Read an account from its row."""
-    return Account(
-        row.key, row.name, row.role, row.is_active, row.hash is not None, row.generation,
-        row.link_until if row.link else None,
-    )  # fmt: skip
 
 
 def _read(connection: Connection, key: str) -> Row[tuple[object, ...]] | None:

@@ -57,8 +57,8 @@ class Allowance(NamedTuple):
         return min(self.longest, 2.0 ** min(over - 1, EXPONENT_LIMIT)) if over > 0 else 0.0
 
 
-OF_NAMES: Final = Allowance(5, 900, 24 * 3600)
-OF_ADDRESSES: Final = Allowance(30, 30, 3600)
+OF_NAMES: Final = Allowance(5, 900.0, 24 * 3600.0)
+OF_ADDRESSES: Final = Allowance(30, 30.0, 3600.0)
 """Many people may share an address: a whole office, or all of them behind a proxy."""
 
 

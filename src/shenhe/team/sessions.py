@@ -7,14 +7,8 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Column, Float, Integer, Table, Text, delete, insert, select, update
 
-from shenhe.team.accounts import (
-    ACCOUNTS,
-    Account,
-    Accounts,
-    clean_name,
-    fold_name,
-    to_account,
-)
+from shenhe.team.account_rows import ACCOUNTS, Account, clean_name, fold_name, to_account
+from shenhe.team.accounts import Accounts
 from shenhe.team.database import METADATA, Database
 from shenhe.team.lockout import (
     Allowance,
@@ -44,7 +38,10 @@ SESSIONS: Final = Table(
 
 
 class SignedIn(NamedTuple):
-    """A session that has begun; `secret` is what the browser keeps."""
+    """A session that has begun; `secret` is what the browser keeps.
+
+    SignedIn(secret, account) = sessions.sign_in("李工", password, address)
+    """
 
     secret: str
     account: Account
@@ -54,6 +51,8 @@ class Refusal(NamedTuple):
     """A sign-in that was refused, without a word of why; `wait` is until the next one may pass.
 
     Units: seconds.
+
+        Refusal(0.0)
     """
 
     wait: float

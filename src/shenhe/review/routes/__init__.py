@@ -10,10 +10,14 @@ from shenhe.review.routes import (
     queue,
     sign_in,
     static,
+    team,
     trail,
 )
 
 ROUTERS = tuple(
     module.router
-    for module in (queue, group, audit, trail, export, photos, static, people, sign_in, holding)
+    for module in (
+        *(queue, group, audit, trail, export, photos, static),
+        *(people, sign_in, team, holding),
+    )
 )

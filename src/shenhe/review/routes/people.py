@@ -13,7 +13,7 @@ from shenhe.review.forms import Form, SentForm
 from shenhe.review.identity import is_local_path, needs_account
 from shenhe.review.site import THEMES, CurrentSite, Site, set_cookie
 from shenhe.review.words import LANGUAGES
-from shenhe.team.accounts import clean_name
+from shenhe.team import clean_name
 
 router = APIRouter()
 
