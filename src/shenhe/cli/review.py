@@ -78,6 +78,7 @@ def review(options: ReviewOptions) -> int:
     if options.export is not None:
         follow_decisions([options.run_dir], options.team)
         index = Index(options.run_dir, options.captions, options.audit_share)
+        _tell_audit(index)
         return _export(options.export, index, prompting)
     from shenhe.cli.review_server import Address, serve  # its libraries are needed for nothing else
 
@@ -115,13 +116,17 @@ def _open_index(options: ReviewOptions) -> Index:
         raise OptionError("database", None, problem)
     database = open_database(run_dir, url) if url and run_dir.is_dir() else None
     index = Index(run_dir, options.captions, options.audit_share, database)
+    _tell_audit(index)
+    if database:
+        show(f"decisions: {database.name}", file=sys.stderr)
+    return index
+
+
+def _tell_audit(index: Index) -> None:
     if index.audit:
         drawn = index.audit.progress("").groups
         of_passed = f"{index.audit.plan.share:g} of those passed"
         show(f"blind audit: {drawn} groups drawn ({of_passed})", file=sys.stderr)
-    if database:
-        show(f"decisions: {database.name}", file=sys.stderr)
-    return index
 
 
 def _export(folder: Path, index: Index, prompting: Prompting) -> int:

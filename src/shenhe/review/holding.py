@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -13,12 +12,8 @@ TRIES = 20
 
 
 class HeldPage(NamedTuple):
-    """A page of a group: who else has the group open, and what others have open by now.
+    """A page of a group: who else has the group open, and what others have open by now."""
 
-    `name` tells the page from earlier ones of the same person; empty where nobody has signed in.
-    """
-
-    name: str
     holder: str
     of_others: Collection[str]
 
@@ -39,9 +34,8 @@ def hold_page(claims: Claims, key: str, reviewer: str) -> HeldPage:
 
     Raises: DatabaseAwayError if the database does not answer.
     """
-    name = secrets.token_hex(8) if reviewer else ""
-    holder = claims.take(key, reviewer, name) if reviewer else ""
-    return HeldPage(name, holder, claims.held(but=reviewer))
+    holder = claims.take(key, reviewer) if reviewer else ""
+    return HeldPage(holder, claims.held(but=reviewer))
 
 
 def take_next(

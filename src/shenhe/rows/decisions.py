@@ -96,7 +96,7 @@ class Decisions:
         """
         with self._reading() as db:
             rows = db.execute(f"{SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
-        return [from_cells(row) for row in rows]
+            return [from_cells(row) for row in rows]
 
     def trail(self, before: int | None = None, count: int = 100) -> list[Decision]:
         """List the decisions of all people below a number, the last one first.
@@ -108,7 +108,7 @@ class Decisions:
                 f"{SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
                 (before, before, count),
             ).fetchall()
-        return [from_cells(row) for row in rows]
+            return [from_cells(row) for row in rows]
 
     def all_current(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[Decision]:
         """Yield the last decision on each group, in the order in which they were made.

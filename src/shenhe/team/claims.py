@@ -68,7 +68,7 @@ class Claims:
                 for name in ("reviewer", "page", "until")
             },
         ).returning(CLAIMS.c.reviewer)
-        with self._database.transaction() as connection:
+        with self._database.transaction_of_the_moment() as connection:
             holder: str = connection.execute(taking).scalar_one()
         return "" if holder == reviewer else holder
 
@@ -82,7 +82,7 @@ class Claims:
             is_theirs &= CLAIMS.c.page == page
         is_over = CLAIMS.c.until <= SecondsNow()
         releasing = delete(CLAIMS).where(CLAIMS.c.run == self._database.run, is_theirs | is_over)
-        with self._database.transaction() as connection:
+        with self._database.transaction_of_the_moment() as connection:
             connection.execute(releasing)
 
     def held(self, *, but: str = "") -> dict[str, str]:

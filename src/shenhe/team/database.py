@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from sqlalchemy import (
     Double,
     Engine,
     MetaData,
-    NullPool,
     create_engine,
     event,
     func,
@@ -89,7 +89,7 @@ def _seconds_of_sqlite(element: SecondsNow, compiler: SQLCompiler, **_: object) 
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Database:
     """The database of a team, and the run that its reviewers work on.
 
@@ -113,6 +113,19 @@ class Database:
         Raises: DatabaseAwayError if it does not answer; RunError if it cannot be read or written.
         """
         with self._telling(), self.engine.begin() as connection:
+            if not self.is_shared:
+                connection.execute(text("PRAGMA synchronous = FULL"))
+            yield connection
+
+    @contextmanager
+    def transaction_of_the_moment(self) -> Iterator[Connection]:
+        """Run statements in one transaction that a loss of power may undo: it waits for no disk.
+
+        Raises: DatabaseAwayError if it does not answer; RunError if it cannot be read or written.
+        """
+        hurry = "SET LOCAL synchronous_commit = off"
+        with self._telling(), self.engine.begin() as connection:
+            connection.execute(text(hurry if self.is_shared else "PRAGMA synchronous = NORMAL"))
             yield connection
 
     @contextmanager
@@ -176,12 +189,14 @@ def open_database(run_dir: Path, url: str = "") -> Database:
 
     """
     address = _read_url(url) if url else URL.create("sqlite", database=str(_team_file(run_dir)))
-    name = address.render_as_string(hide_password=True) if url else str(_team_file(run_dir))
+    name = _name_of(address) if url else str(_team_file(run_dir))
     try:
         run = identify_run(run_dir)
     except OSError as error:
         raise RunError(f"{run_dir / 'review'}: cannot be written: {error.strerror}") from error
     database = Database(_engine_of(address), run, name)
+    # Whoever lets go of it need not close it.
+    weakref.finalize(database, database.engine.dispose)
     database.create(METADATA)
     return database
 
@@ -218,6 +233,11 @@ def describe_problem(error: SQLAlchemyError) -> str:
     return " ".join(str(original).split()) or type(original).__name__
 
 
+def _name_of(address: URL) -> str:
+    """Write an address without its password, and without its query, which may hold one."""
+    return address.set(drivername=SCHEMES[0], query={}).render_as_string(hide_password=True)
+
+
 def _team_file(run_dir: Path) -> Path:
     return run_dir / "review" / "team.sqlite"
 
@@ -236,7 +256,7 @@ def _read_url(url: str) -> URL:
 def _engine_of(address: URL) -> Engine:
     if address.get_backend_name() == "sqlite":
         options = {"timeout": BUSY_SECONDS}
-        engine = create_engine(address, connect_args=options, poolclass=NullPool)
+        engine = create_engine(address, connect_args=options)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     with needs("postgres"):
@@ -255,7 +275,7 @@ def _engine_of(address: URL) -> Engine:
 
 def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -239,12 +239,12 @@ class SharedDecisions(Decisions):
     def _last_copied(self) -> Decision | None:
         with self._opened() as db:
             row = db.execute(f"{SELECT} ORDER BY number DESC LIMIT 1").fetchone()
-        return from_cells(row) if row else None
+            return from_cells(row) if row else None
 
     def _copied(self, number: int) -> Decision | None:
         with self._opened() as db:
             row = db.execute(f"{SELECT} WHERE number = ?", (number,)).fetchone()
-        return from_cells(row) if row else None
+            return from_cells(row) if row else None
 
     def _copy(self, decisions: Sequence[Decision], *, note: bool) -> None:
         """Insert decisions into the file; of several processes, each finds what is in already.

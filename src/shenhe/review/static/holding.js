@@ -4,10 +4,13 @@ import { decide } from "./decide.js";
 
 const PERIOD = 45_000; // milliseconds: a hold lasts four times as long
 const held = decide?.dataset.held;
+// An earlier page of the same group, as before a reload, must not let go for this one.
+const page = crypto.getRandomValues(new Uint32Array(4)).join("-");
+const fields = () => new URLSearchParams(`${held}&page=${page}`);
 
 async function hold() {
   if (document.hidden) return; // whoever looks at something else lets it go in time
-  const answer = await fetch("/hold", { method: "POST", body: new URLSearchParams(held) });
+  const answer = await fetch("/hold", { method: "POST", body: fields() });
   if (!answer.ok) return;
   const { holder } = await answer.json();
   byId("held").querySelector("bdi").textContent = holder;
@@ -15,7 +18,8 @@ async function hold() {
 }
 if (held) {
   const again = () => hold().catch(() => {}); // a server that is away is told by the next decision
+  again();
   setInterval(again, PERIOD);
   document.addEventListener("visibilitychange", again);
-  addEventListener("pagehide", () => navigator.sendBeacon("/leave", new URLSearchParams(held)));
+  addEventListener("pagehide", () => navigator.sendBeacon("/leave", fields()));
 }
