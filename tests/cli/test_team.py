@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from shenhe.cli.main import exit_code
 from shenhe.cli.team import PASSWORD
 from shenhe.team import People, SignedIn, open_database
-from tests.warm import SHENHE
 
 
 def _run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -61,15 +59,20 @@ def test_accounts_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert _run(capsys, str(tmp_path / "missing"))[0] == 2
 
 
-def test_a_password_comes_from_the_environment_alone(tmp_path: Path) -> None:
+def test_a_password_comes_from_the_environment_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     password = "秘密的 password 7"
-    words = [*SHENHE, "team", str(tmp_path), "--add", "李工", "--role", "lead", "--ask-password"]
-    refused = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert refused.returncode == 2
-    assert PASSWORD in refused.stderr
-    done = subprocess.run(words, capture_output=True, text=True, env={PASSWORD: password})
-    assert (done.returncode, done.stdout) == (0, "")
-    assert password not in done.stderr
+    words = (str(tmp_path), "--add", "李工", "--role", "lead", "--ask-password")
+    code, _, err = _run(capsys, *words)
+    assert code == 2
+    assert PASSWORD in err
+    monkeypatch.setenv(PASSWORD, "short")
+    assert "too short" in _run(capsys, *words)[2]
+    monkeypatch.setenv(PASSWORD, password)
+    code, out, err = _run(capsys, *words)
+    assert (code, out) == (0, "")
+    assert password not in err
     sessions = People.of(open_database(tmp_path)).sessions
     assert isinstance(sessions.sign_in("李工", password, ""), SignedIn)
     assert password not in "".join(
