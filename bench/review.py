@@ -25,7 +25,7 @@ from tests.review.runs import FAIL, PASS, Group, served, write_run
 
 SERVED = ("--reviewer", "bench")
 SHOWN = """() => {
-  const image = document.querySelector(".picture img");
+  const image = document.querySelector("#stage img");
   return document.readyState === "complete" || (image && image.complete && image.naturalWidth > 0);
 }"""
 

@@ -126,13 +126,13 @@ def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
     index = Index(run)
     found = index.group_by_key(row.key)
     assert found is not None
-    said = Opinion(choice="不通过", comment=HOSTILE, fault="未拧紧")
+    said = Opinion(choice="不通过", comment=HOSTILE, faults=("未拧紧", "生锈"))
     index.decisions.add(Decision.on(found.entry, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
     assert "<b>1</b>已复核 reviewed" in text
     assert "<b>1</b>改判 overruled" in text
     assert "复核: 不通过 · 李工&lt;b&gt;" in text
-    assert "复核: 未拧紧，通过&lt;/script&gt;" in text
+    assert "复核: 未拧紧，生锈，通过&lt;/script&gt;" in text
 
 
 def test_curves_are_of_a_sample_where_groups_are_many(

@@ -366,12 +366,12 @@ def test_an_audit_in_a_browser(page: Page, run_dir: Path) -> None:
     page.click(".begin")
     page.wait_for_load_state("networkidle")
     expect(page.locator("h1")).to_contain_text(order[0])
-    assert page.locator(".picture img").evaluate_all("all => all.every(i => i.naturalWidth > 300)")
+    assert page.locator("#stage img").evaluate_all("all => all.every(i => i.naturalWidth > 300)")
     expect(page.locator(".decide .buttons button")).to_have_text(["通过 1", "不通过 2", "待定 3"])
     here = page.url
-    for key in ("a", "o", "b", "z", "1", "a"):  # from z on, a photo is open
+    for key in ("a", "o", "b", "z", "+", "o", "a"):  # from z on, the photo is enlarged
         page.keyboard.press(key)
-    expect(page.locator("#zoom img")).to_have_attribute("src", re.compile("/photo/1/large.jpg"))
+    expect(page.locator("#stage img")).to_have_attribute("src", re.compile("/photo/1/large.jpg"))
     page.keyboard.press("Escape")
     assert page.url == here
     _go_on(page, "1")

@@ -65,7 +65,7 @@ def _rows(export: ExportFile) -> list[dict[str, Any]]:
 
 
 def test_verdicts_that_were_overruled_are_learnt_in_the_words_of_the_prompt(index: Index) -> None:
-    _say(index, "overruled", choice=FAIL, comment="图片_1中螺丝\n未拧紧", fault="未拧紧")
+    _say(index, "overruled", choice=FAIL, comment="图片_1中螺丝\n未拧紧", faults=("未拧紧",))
     _say(index, "agreed", choice=PASS, comment="看过")
     _say(index, "lines", choice=FAIL, lines={"图片_2": BETTER})
     _say(index, "silent", choice=FAIL)
@@ -93,7 +93,7 @@ def test_what_the_model_left_undecided_is_learnt_and_a_pass_with_a_fault_is_not(
 ) -> None:
     (failed,) = (entry for entry in index.page(Filters()) if entry.group_id == "failed")
     assert failed.verdict is None
-    _say(index, "overruled", choice=FAIL, fault="未拧紧")
+    _say(index, "overruled", choice=FAIL, faults=("未拧紧",))
     _say(index, "lines", choice=PASS, comment="图片_1中螺丝未拧紧")
     _say(index, "agreed", choice=PASS, lines={"图片_1": BETTER})
     assert index.progress(Filters()).overruled == 2

@@ -16,7 +16,6 @@ from tests.review.runs import PASS, Served, served, thirty, write_captions, writ
 
 FIELDS = (
     "input[name=comment]",
-    "select[name=fault]",
     "textarea[name=line-图片_1]",
     "input[name=desc-图片_1-object_1]",
     "input[name=gone-图片_1-object_1]",
@@ -85,7 +84,7 @@ Decided = Callable[[], list[Decision]]
 
 def _at(page: Page, number: int, query: str = "") -> None:
     page.goto(f"/group/{number}{query}")
-    page.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+    page.evaluate("for (const d of document.querySelectorAll('details:not(.more)')) d.open = true")
 
 
 def _discard(page: Page) -> None:
@@ -212,9 +211,9 @@ def test_back_forward_and_reload_decide_nothing(page: Page, decided: Decided) ->
 def test_a_pass_with_a_fault_is_asked_back(page: Page, decided: Decided, source: str) -> None:
     _at(page, 20)
     if source == "fault":
-        page.select_option("select[name=fault]", "生锈")
+        page.check("input[name=fault-生锈]", force=True)
     else:
-        field = {"comment": FIELDS[0], "line": FIELDS[2], "desc": FIELDS[3]}[source]
+        field = {"comment": FIELDS[0], "line": FIELDS[1], "desc": FIELDS[2]}[source]
         page.fill(field, "BBU安装螺丝/生锈")
     page.locator("h1").click()
     page.keyboard.press("1")
@@ -263,9 +262,14 @@ def test_without_the_script_a_decision_is_a_click_and_asked_back_too(
 def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -> None:
     _at(page, 24, "?mission=挡风板安装检查")
     page.fill(FIELDS[0], "看着像是“松”的")
-    page.fill(FIELDS[2], "螺丝/待看")
-    page.check(FIELDS[4])
-    page.select_option(FIELDS[1], "其他")
+    page.fill(FIELDS[1], "螺丝/待看")
+    page.check(FIELDS[3])
+    page.keyboard.press("Escape")
+    page.keyboard.press("8")
+    page.keyboard.press("x")
+    page.keyboard.type("其他")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
     page.locator("h1").click()
     for key, url in (("n", "**/group/25**"), ("b", "**/group/24**"), ("e", "**/group/24**")):
         with page.expect_navigation(url=url):
@@ -275,13 +279,11 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
         page.keyboard.press("q")
     assert "mission=" in page.url
     page.goto("/group/24")
-    for field, value in (
-        (FIELDS[0], "看着像是“松”的"),
-        (FIELDS[2], "螺丝/待看"),
-        (FIELDS[1], "其他"),
-    ):
+    for field, value in ((FIELDS[0], "看着像是“松”的"), (FIELDS[1], "螺丝/待看")):
         expect(page.locator(field)).to_have_value(value)
-    expect(page.locator(FIELDS[4])).to_be_checked()
+    for field in (FIELDS[3], "[name=fault-复接]", "[name=fault-其他]"):
+        expect(page.locator(field)).to_be_checked()
+    expect(page.locator("#chosen")).to_have_text(": 其他")
     expect(page.locator("#draft")).to_be_visible()
     assert decided() == []
     # The page of a conflict keeps the draft, and so do pages visited after it.
@@ -301,6 +303,7 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     (decision,) = decided()
     assert decision.opinion is not None
     assert decision.opinion.comment == "看着像是“松”的"
+    assert decision.opinion.faults == ("复接", "其他")
     assert decision.opinion.lines == {"图片_1": "螺丝/待看"}
     # Another draft, which is discarded.
     page.fill(FIELDS[0], "别的")

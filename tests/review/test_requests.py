@@ -64,14 +64,7 @@ ODD = (
 )
 ADDRESSES = (
     *("/group/{}", "/photo/{}/1/small.jpg", "/photo/1/{}/small.jpg", "/photo/1/1/{}.jpg"),
-    *(
-        "/overlay/{}/1/small.jpg",
-        "/overlay/1/{}/large.jpg",
-        "/static/{}/app.js",
-        "/static/a/{}",
-        "/export/{}",
-        "/{}",
-    ),
+    *("/photo/1/{}/full.jpg", "/static/{}/app.js", "/static/a/{}", "/export/{}", "/{}"),
     *("/?after={}", "/?text={}", "/?mission={}", "/?verdict={}", "/?state={}", "/?against={}"),
     *("/?told={}&about={}", "/group/1?text={}", "/group/1?told=undone&about={}", "/find?key={}"),
     *("/audit/{}", "/audit?after={}", "/?queue={}", "/audit/{}/photo/1/small.jpg"),

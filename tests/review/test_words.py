@@ -18,8 +18,9 @@ from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app, words
 from shenhe.review.export import EXPORTS
 from shenhe.review.index import STATES
+from shenhe.review.reasons import FURTHER
 from shenhe.review.site import NOTICES
-from shenhe.review.views import CHOICES, FURTHER_FAULTS
+from shenhe.review.views import CHOICES
 from shenhe.review.words import LANGUAGES, load_words
 from shenhe.row_types import Evidence
 from shenhe.rows.audits import plan_audit
@@ -204,7 +205,7 @@ def _pages_of_queues(client: TestClient, index: Index) -> Iterator[tuple[str, st
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_pages_say(client: TestClient, run_dir: Path, language: str) -> None:
     client.cookies.set("language", language)
-    chinese = {*CHOICES, *load_vocabulary().faults, *FURTHER_FAULTS, "中文", "审核"}
+    chinese = {*CHOICES, *load_vocabulary().faults, *FURTHER, "中文", "审核"}
     for page, text in _pages(client, Index(run_dir)):
         if not text:
             continue  # sent on

@@ -47,9 +47,15 @@ ROW = (
 
 def test_a_row_keeps_the_keys_of_earlier_versions() -> None:
     whole = decision().model_copy(update={"number": 1, "inputs": "a.b"})
-    added = ROW.replace('"descs":{}', '"descs":{},"label_wrong":false')[:-1] + ',"audit":null}'
+    said = '"descs":{},"label_wrong":false,"faults":[]'
+    added = ROW.replace('"descs":{}', said)[:-1] + ',"audit":null}'
     assert whole.to_json() == added
     assert Decision.model_validate_json(ROW) == whole
+    earlier = Opinion.model_validate_json('{"choice":"不通过","fault":"生锈"}')
+    assert earlier == Opinion(choice="不通过", faults=("生锈",))
+    both = Opinion(choice="不通过", faults=("生锈", "露铜", "", "生锈"))
+    assert (both.faults, both.fault) == (("生锈", "露铜"), "生锈，露铜")
+    assert Opinion.model_validate_json(both.to_json()) == both
     assert '"said":null' in whole.model_copy(update={"opinion": None}).to_json()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from shenhe.review.holding import take_next
+from shenhe.rows.decisions import Decisions
 from shenhe.team import Claims, Database, open_database
 
 Make = Callable[..., Claims]
@@ -65,8 +66,8 @@ class Group:
         self.key = key
 
 
-def test_whoever_asks_at_once_gets_different_groups(database: Database) -> None:
-    claims = Claims(database)
+def test_whoever_asks_at_once_gets_different_groups(database: Database, tmp_path: Path) -> None:
+    claims, decisions = Claims(database), Decisions(tmp_path)
     groups = [Group(f"g{number}") for number in range(30)]
 
     def work(reviewer: str) -> list[str]:
@@ -74,6 +75,7 @@ def test_whoever_asks_at_once_gets_different_groups(database: Database) -> None:
         for _ in range(5):
             entry = take_next(
                 claims,
+                decisions,
                 reviewer,
                 lambda held: next((g for g in groups if g.key not in {*held, *taken}), None),
             )

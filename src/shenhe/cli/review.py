@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.cli.loading import ConfigOptions
-from shenhe.errors import OptionError
+from shenhe.errors import OptionError, spelled
 from shenhe.options import Whole, argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
-    from shenhe.review import Index, Prompting
+    from shenhe.review import Index, OtherRun, Prompting
 
 
 @option_class
@@ -39,6 +39,7 @@ class ReviewOptions:
         "believe what proxies at these addresses or networks say of whom they ask for",
         default=(),
         metavar="ADDRESS",
+        gathering="each",
     )
     reviewer: str | None = option(
         "signs for who has not said a name; default: the user", default=None, metavar="NAME"
@@ -58,6 +59,22 @@ class ReviewOptions:
         default=None,
         metavar="SHARE",
     )
+    second_share: float | None = option(
+        "second opinions: draw this share of the decided groups, at random; another person with an"
+        " account judges them without knowing what was decided. Default: the share of the last time",
+        default=None,
+        metavar="SHARE",
+    )
+    second_of: Literal["all", "通过"] | None = option(
+        "draw second opinions from all decided groups, or from those decided 通过; default: as the"
+        " last time, else all",
+        default=None,
+    )
+    beside: Path | None = option(
+        "compare with this run, page by page: an earlier checkpoint, another prompt",
+        default=None,
+        metavar="RUN_DIR",
+    )
     team: DatabaseOptions = section(default=DatabaseOptions())
     config: ConfigOptions = section("prompts", default=ConfigOptions())
 
@@ -69,7 +86,7 @@ def review(options: ReviewOptions) -> int:
     """
     _check(options)
     from shenhe.config import load_formats, load_missions, load_prompts
-    from shenhe.review import Index, Prompting
+    from shenhe.review import Index, Prompting, Review
 
     config, formats = options.config, load_formats(options.config.formats)
     prompts = load_prompts(config.prompts, formats)
@@ -83,15 +100,17 @@ def review(options: ReviewOptions) -> int:
     from shenhe.cli.review_server import Address, serve  # its libraries are needed for nothing else
 
     index = _open_index(options)
+    name, other = options.run_dir.resolve().name, _open_other(options, index)
     address = Address(options.host, options.port, options.public_url, options.proxy)
-    serve(options.run_dir.resolve().name, index, prompting, options.reviewer, address)
+    serve(Review(name, index, prompting, other), options.reviewer, address)
     return 0
 
 
 def _check(options: ReviewOptions) -> None:
-    share = options.audit_share
-    if share is not None and not 0 < share <= 1:
-        raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
+    shares = {"audit_share": options.audit_share, "second_share": options.second_share}
+    for name, share in shares.items():
+        if share is not None and not 0 < share <= 1:
+            raise OptionError(name, share, "give a share above 0 and up to 1, as 0.05")
     for proxy in options.proxy:
         try:
             ip_network(proxy)
@@ -119,7 +138,25 @@ def _open_index(options: ReviewOptions) -> Index:
     _tell_audit(index)
     if database:
         show(f"decisions: {database.name}", file=sys.stderr)
+    _plan_second(index, options)
     return index
+
+
+def _plan_second(index: Index, options: ReviewOptions) -> None:
+    """Note which decisions a second person judges, for this start and later ones.
+
+    Raises: OptionError for decisions that nobody draws from.
+    """
+    from shenhe.team import SecondOpinions
+
+    share, of = options.second_share, options.second_of
+    opinions = SecondOpinions(index.database)
+    before = opinions.plan()
+    if of is not None and share is None and before is None:
+        raise OptionError("second_of", of, f"give {spelled('second_share')} too")
+    if plan := opinions.plan(share, of) if share or of else before:
+        which = "decided groups" if plan.of == "all" else f"groups that people decided {plan.of}"
+        show(f"second opinions: on {plan.share:g} of the {which}", file=sys.stderr)
 
 
 def _tell_audit(index: Index) -> None:
@@ -127,6 +164,15 @@ def _tell_audit(index: Index) -> None:
         drawn = index.audit.progress("").groups
         of_passed = f"{index.audit.plan.share:g} of those passed"
         show(f"blind audit: {drawn} groups drawn ({of_passed})", file=sys.stderr)
+
+
+def _open_other(options: ReviewOptions, index: Index) -> OtherRun | None:
+    from shenhe.review import Index, OtherRun
+
+    if options.beside is None:
+        return None
+    other = Index(options.beside)
+    return OtherRun(options.beside.resolve().name, other, index.beside(other))
 
 
 def _export(folder: Path, index: Index, prompting: Prompting) -> int:

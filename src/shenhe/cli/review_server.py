@@ -14,7 +14,7 @@ import uvicorn
 
 from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.printable import show
-from shenhe.review import Index, Prompting, Review, create_app, default_reviewer
+from shenhe.review import Review, create_app, default_reviewer
 from shenhe.review.access import is_loopback, read_public_url
 from shenhe.secrecy import redact_url
 from shenhe.team import People
@@ -33,9 +33,7 @@ class Address(NamedTuple):
     proxies: Sequence[str] = ()
 
 
-def serve(
-    name: str, index: Index, prompting: Prompting, reviewer: str | None, address: Address
-) -> None:
+def serve(review: Review, reviewer: str | None, address: Address) -> None:
     """Serve a run's pages until Ctrl-C.
 
     Raises: OptionError for a public address that is none; UsageError for an address that cannot be
@@ -45,12 +43,12 @@ def serve(
     if address.public_url and not public_url:
         problem = "give http:// or https:// and a host, without a path"
         raise OptionError("public_url", redact_url(address.public_url), problem)
-    people = People.of(index.database)
+    people = People.of(review.index.database)
     # Behind a proxy whoever reaches the proxy reaches the pages.
     is_open = bool(public_url) or not is_loopback(address.host)
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
-    app = create_app(Review(name, index, prompting), token, reviewer, public_url, people)
+    app = create_app(review, token, reviewer, public_url, people)
     config = uvicorn.Config(
         app,
         log_level="warning",

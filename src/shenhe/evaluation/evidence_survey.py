@@ -217,9 +217,9 @@ def _read_people(run_dir: Path, truth: Truth, *, with_reasons: bool) -> _People:
     labels, reasons = read_decided_labels(run_dir), {}
     if with_reasons:
         reasons = {
-            decision.key: {REVIEW_FIELD: [decision.opinion.fault, decision.opinion.comment]}
+            decision.key: {REVIEW_FIELD: [*decision.opinion.faults, decision.opinion.comment]}
             for decision in Decisions(run_dir).all_current()
-            if decision.opinion and (decision.opinion.fault or decision.opinion.comment)
+            if decision.opinion and (decision.opinion.faults or decision.opinion.comment)
         }
     return _People(labels, truth, reasons)
 

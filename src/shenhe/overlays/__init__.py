@@ -7,5 +7,14 @@ from shenhe.overlays.draw import (
     overlay_path,
     write_overlay,
 )
+from shenhe.overlays.vector import DrawnObject, draw_objects
 
-__all__ = ["colour_of", "draw_caption", "is_drawn", "overlay_path", "write_overlay"]
+__all__ = [
+    "DrawnObject",
+    "colour_of",
+    "draw_caption",
+    "draw_objects",
+    "is_drawn",
+    "overlay_path",
+    "write_overlay",
+]

@@ -18,9 +18,8 @@ from shenhe.evaluation import curves, has_decisions, score_verdicts, svg
 from shenhe.files import whole_file
 from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
-from shenhe.geometry import Line
 from shenhe.locations import Location
-from shenhe.overlays import colour_of
+from shenhe.overlays import DrawnObject, draw_objects
 from shenhe.printable import printable
 from shenhe.proportions import Share
 from shenhe.report.marks import MarkReading, read_marks
@@ -59,17 +58,6 @@ EVIDENCE_WORDS = {
     None: Words("未经证据规则核对", "evidence not checked"),
 }
 """What `meta.evidence.rules` says; a hash says that the rules were applied."""
-
-
-class DrawnObject(NamedTuple):
-    """An object of a caption as SVG draws it. Units: a thousandth of the photo's sides."""
-
-    points: str
-    closed: bool
-    colour: str
-    left: float
-    top: float
-    desc: str
 
 
 class CodeCount(NamedTuple):
@@ -232,7 +220,7 @@ def _show_photos(
             problem,
             key in named,
             summary.damaged_inside(key),
-            list(_show_objects(caption)) if caption else [],
+            draw_objects(from_grouped(caption.caption).photos[0]) if caption else [],
             marks.of_photo(index) if marks and photo else [],
         )
 
@@ -267,16 +255,6 @@ def _describe_rate(reading: RunReading) -> Words:
     failed = sum(mission.failed_by_people for mission in reading.missions)
     passed = sum(mission.labelled_passes for mission in reading.missions)
     return describe_false_pass(Share(false_passes, failed), Share(false_passes, passed))
-
-
-def _show_objects(row: CaptionRow) -> Iterator[DrawnObject]:
-    for item in from_grouped(row.caption).photos[0]:
-        points = item.shape.points
-        (left, top), *_ = points
-        colour = "#{:02x}{:02x}{:02x}".format(*colour_of(item.desc))
-        drawn = " ".join(f"{x:g},{y:g}" for x, y in points)
-        closed = not isinstance(item.shape, Line)
-        yield DrawnObject(drawn, closed, colour, left / 10, top / 10, item.desc)
 
 
 def _make_thumbnail(path: Location) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from shenhe.errors import ShenheError
 from shenhe.review.forms import is_readable, read_host
 from shenhe.review.identity import Identity, needs_account
+from shenhe.review.index.moments import begin_moment
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
@@ -63,6 +64,7 @@ class Access:
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """Refuse a forbidden request, and add the security headers to every response."""
+        begin_moment()
         response = self._refuse_foreign(request)
         if response is None:
             response = await run_in_threadpool(self._check, request)

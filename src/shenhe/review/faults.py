@@ -25,7 +25,7 @@ def find_faults(opinion: Opinion, vocabulary: Sequence[str]) -> tuple[str, ...]:
         ('未拧紧',)
     """
     words = sorted({*vocabulary, *FAULT_WORDS}, key=lambda word: (-len(word), word))
-    faults = [opinion.fault] if opinion.fault else []
+    faults = list(opinion.faults)
     for text in _list_texts(opinion):
         compact = "".join(unicodedata.normalize("NFKC", text).split())
         for word in words:

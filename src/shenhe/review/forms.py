@@ -24,7 +24,7 @@ MAX_INTEGER = 2**63 - 1
 """Largest integer that SQLite stores."""
 PathNumber = Annotated[int, Path(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 QueryNumber = Annotated[int, Query(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-_VERSION = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def is_readable(request: Request) -> bool:
@@ -81,10 +81,32 @@ def read_version(form: Form) -> int:
 
     Raises: HTTPException 400 for anything but such a number.
     """
-    version = form.get("version", "")
-    if not _VERSION.fullmatch(version):
+    return _read_number(form.get("version", ""))
+
+
+def read_decision_number(form: Form) -> int | None:
+    """Give the number of the decision to take back; None for the reader's last one.
+
+    Raises: HTTPException 400 for anything but a number.
+    """
+    return _read_number(form["number"]) if "number" in form else None
+
+
+def _read_number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
         raise HTTPException(400)
-    return int(version)
+    return int(text)
+
+
+def read_faults(form: Form) -> list[str]:
+    """List the reasons that were chosen, in the order of the form; earlier pages send one `fault`.
+
+    >>> read_faults({"comment": "", "fault-生锈": "1", "fault-露铜": "1"})
+    ['生锈', '露铜']
+    """
+    prefix = "fault-"
+    chosen = [name.removeprefix(prefix) for name in form if name.startswith(prefix) and form[name]]
+    return [fault for fault in (*chosen, form.get("fault", "").strip()) if fault]
 
 
 def read_filters(request: Request) -> Filters:

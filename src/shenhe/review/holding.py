@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol, TypeVar
 
+from shenhe.rows.decisions import Decisions
 from shenhe.team import Claims
 
 TRIES = 20
@@ -39,7 +40,10 @@ def hold_page(claims: Claims, key: str, reviewer: str) -> HeldPage:
 
 
 def take_next(
-    claims: Claims, reviewer: str, find: Callable[[Collection[str]], Entry | None]
+    claims: Claims,
+    decisions: Decisions,
+    reviewer: str,
+    find: Callable[[Collection[str]], Entry | None],
 ) -> Entry | None:
     """Find the next group that nobody else has open, and hold it.
 
@@ -47,7 +51,10 @@ def take_next(
     """
     entry = None
     for _ in range(TRIES):
-        entry = find(claims.held(but=reviewer))
+        of_others = claims.held(but=reviewer)
+        # After that look: what others let go of by deciding it is known as decided.
+        decisions.follow()
+        entry = find(of_others)
         if entry is None or not claims.take(entry.key, reviewer):
             break
     return entry

@@ -1,23 +1,23 @@
-"""Photos as the pages show them: upright JPEGs in two sizes, plain or with their captions drawn."""
+"""Photos as the pages show them: upright JPEGs, from a thumbnail to the true pixels."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from shenhe import photos
-from shenhe.formats.caption import from_grouped
 from shenhe.locations import locate
-from shenhe.overlays import draw_caption
-from shenhe.row_types import CaptionRow
 
-MAX_SIDES = {"small": 720, "large": 2000}
+MAX_SIDES = {"thumb": 240, "small": 720, "large": 2000, "full": 16_384}
 """Maximum length of the longer side. Units: pixels."""
-QUALITY = 82
-PictureSize = Literal["small", "large"]
+QUALITIES = {"thumb": 70, "small": 82, "large": 85, "full": 92}
+KEPT_THUMBNAILS = 4096
+"""Thumbnails in memory, some 8 KB each: each takes nearly as long to make as a larger picture."""
+PictureSize = Literal["thumb", "small", "large", "full"]
 
 
 def photo_tag(image: str) -> str:
@@ -25,9 +25,9 @@ def photo_tag(image: str) -> str:
     return hashlib.sha256(image.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
-def picture_etag(image: str, size: PictureSize, caption: CaptionRow | None = None) -> str:
-    """Identify a picture and the state of its file and its caption."""
-    parts = [image, size, caption.timestamp if caption else ""]
+def picture_etag(image: str, size: PictureSize) -> str:
+    """Identify a picture and the state of its file."""
+    parts = [image, size]
     location = locate(image)
     if isinstance(location, Path):
         with suppress(OSError):  # reported when the photo is opened
@@ -35,17 +35,21 @@ def picture_etag(image: str, size: PictureSize, caption: CaptionRow | None = Non
     return photo_tag("\0".join(parts))
 
 
-def render_jpeg(image: str, size: PictureSize, caption: CaptionRow | None = None) -> bytes:
-    """Render a photo as JPEG; a caption is drawn on it, numbered, with a legend below.
+def render_jpeg(image: str, size: PictureSize) -> bytes:
+    """Render a photo as JPEG.
 
     Raises: PhotoError.
     """
-    if caption is None:
-        picture = photos.preview(locate(image), MAX_SIDES[size])
-    else:
-        preview = photos.preview(locate(image), MAX_SIDES["large"])
-        picture = draw_caption(preview, from_grouped(caption.caption).photos[0])
-        picture.thumbnail((MAX_SIDES[size], 2 * MAX_SIDES[size]))
+    picture = photos.preview(locate(image), MAX_SIDES[size])
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
+    picture.save(buffer, "JPEG", quality=QUALITIES[size])
     return buffer.getvalue()
+
+
+@lru_cache(maxsize=KEPT_THUMBNAILS)
+def render_thumbnail(image: str, etag: str) -> bytes:
+    """Render a thumbnail, or give it as it was rendered for the same state of the file.
+
+    Raises: PhotoError.
+    """
+    return render_jpeg(image, "thumb")

@@ -10,22 +10,23 @@ from urllib.parse import unquote
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
-from shenhe.config import load_vocabulary
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.identity import Identity, account_of, needs_account
-from shenhe.review.index import Index
-from shenhe.review.pictures import photo_tag
-from shenhe.review.static_files import tag_files
+from shenhe.review.index import Comparison, Index
+from shenhe.review.pictures import MAX_SIDES, photo_tag
+from shenhe.review.reasons import Reasons
+from shenhe.review.static_files import list_sheets, tag_files
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
-from shenhe.team import clean_name
+from shenhe.team import SecondOpinions, clean_name
 from shenhe.templating import environment
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held"),
     *("blind_decided", "blind_seen", "blind_end", "password_changed", "team_changed"),
+    *("second_closed", "second_end"),
 )
 """Words that a page shows where `told` in its address names them."""
 THEMES = {
@@ -39,10 +40,25 @@ YEAR = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
+class OtherRun:
+    """A run that the one under review is compared with.
+
+    Example:
+        before = Index(Path("before"))
+        other = OtherRun("before", before, index.beside(before))
+
+    """
+
+    name: str
+    index: Index
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A run under review: the index of its groups with the decisions, and its prompts.
 
-    `run_name` is shown on all pages.
+    `run_name` is shown on all pages; `other` is a run that its pages compare with.
 
         prompting = Prompting(load_missions(), load_prompts())
         review = Review("out", Index(Path("out")), prompting)
@@ -51,6 +67,7 @@ class Review:
     run_name: str
     index: Index
     prompting: Prompting
+    other: OtherRun | None = None
 
 
 class Site:
@@ -65,8 +82,11 @@ class Site:
     ) -> None:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
-        self.access, self.identity = access, identity
-        self.fault_vocabulary = load_vocabulary().faults
+        self.access, self.identity, self.other = access, identity, review.other
+        self.opinions = SecondOpinions(review.index.database)
+        if plan := self.opinions.plan():
+            review.index.review_twice(plan, self.opinions)
+        self.reasons = Reasons(review.prompting.missions, review.index.decisions)
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")
@@ -74,7 +94,10 @@ class Site:
             "split_code": split_code,
             "words_of": words_of,
             "static_tag": tag_files(),
+            "sheets": list_sheets(),
+            "largest": MAX_SIDES["large"],
         }
+        self._templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
 
     def render(
         self, request: Request, template: str, status: int = 200, **values: object
@@ -96,6 +119,7 @@ class Site:
             account=account_of(request),
             signed_out=needs_account(request) and account_of(request) is None,
             run_id=self._run_id,
+            other_name=self.other.name if self.other else "",
             # The answer to a form about a group is shown at the address of that group.
             address=f"{path}?{query}" if query else path,
             notice=notice if notice in NOTICES else "",

@@ -20,3 +20,12 @@ def tag_files() -> str:
     contents = (part for item in sorted(read_files().items()) for part in item)
     parts = (part.encode() if isinstance(part, str) else part for part in contents)
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def list_sheets() -> list[str]:
+    """List the style sheets in the order in which pages read them: that of all pages first.
+
+    The dark theme is no sheet of its own: it changes the colours of the others.
+    """
+    names = sorted(name for name in read_files() if name.endswith(".css"))
+    return ["pages.css", *(name for name in names if name not in ("pages.css", "dark.css"))]

@@ -11,6 +11,7 @@ from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
 from shenhe.printable import printable
+from shenhe.review.forms import read_faults
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
 from shenhe.row_types import EVIDENCE_OFF, Evidence, VerdictRow
@@ -18,8 +19,6 @@ from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
 from shenhe.rows.photo_marks import PhotoMark
 from shenhe.values import PASS, UNDECIDED_CODES, Ruling, photo_key
 
-FURTHER_FAULTS = ("照片不全", "照片不清", "标签有误", "其他")
-"""Reasons for 不通过 beside the faults of the vocabulary."""
 CHOICES: tuple[DecisionChoice, ...] = get_args(DecisionChoice)
 
 
@@ -71,7 +70,7 @@ class Draft:
     """Contents of the form: the last opinion, or one that has not been stored."""
 
     comment: str = ""
-    fault: str = ""
+    faults: tuple[str, ...] = ()
     lines: Mapping[str, str] = field(default_factory=dict)
     descs: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
@@ -80,7 +79,7 @@ class Draft:
         """Begin with an opinion, or with an empty form."""
         if opinion is None:
             return cls()
-        return cls(opinion.comment, opinion.fault, opinion.lines, opinion.descs)
+        return cls(opinion.comment, opinion.faults, opinion.lines, opinion.descs)
 
 
 def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
@@ -166,7 +165,7 @@ def read_opinion(form: Mapping[str, str], group: GroupRows) -> Opinion:
         {
             "choice": form.get("choice", ""),
             "comment": form.get("comment", "").strip(),
-            "fault": form.get("fault", ""),
+            "faults": read_faults(form),
             "lines": lines,
             "descs": descs,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_core import from_json
 
 from shenhe.row_types import Row, utc_now
@@ -17,11 +17,12 @@ DecisionChoice = Literal["通过", "不通过", "待定"]
 
 
 class Opinion(Row):
-    """The opinion of one person on a group: a choice, the reason, and corrections of the model.
+    """The opinion of one person on a group: a choice, its reasons, and corrections of the model.
 
-    `lines` are corrected Stage-A lines by photo. `descs` are corrected descs by photo and object of
-    a caption; None marks an object that is not on the photo. `label_wrong` says that the label of
-    the photo tree is wrong.
+    `faults` are the reasons that were chosen for 不通过, and `fault` is the same in one line: rows
+    of earlier versions have one reason, there alone. `lines` are corrected Stage-A lines by photo.
+    `descs` are corrected descs by photo and object of a caption; None marks an object that is not
+    on the photo. `label_wrong` says that the label of the photo tree is wrong.
     """
 
     choice: DecisionChoice
@@ -30,6 +31,21 @@ class Opinion(Row):
     lines: Mapping[str, str] = Field(default_factory=dict)
     descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
     label_wrong: bool = False
+    faults: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tell_faults_both_ways(cls, value: object) -> object:
+        """Read the one fault of an earlier version's row, and write several as one text too."""
+        if not isinstance(value, dict):
+            return value
+        fault, faults = value.get("fault", ""), value.get("faults")
+        if faults is None and isinstance(fault, str):
+            return {**value, "faults": [fault] if fault else []}
+        if isinstance(faults, list | tuple) and all(isinstance(each, str) for each in faults):
+            distinct = [each for each in dict.fromkeys(faults) if each]
+            return {**value, "faults": distinct, "fault": "，".join(distinct)}
+        return value
 
 
 class JudgedGroup(Protocol):

@@ -7,8 +7,12 @@ from pathlib import Path
 
 from shenhe.errors import RunError
 
-LAYOUT = 4
-"""Earlier layouts can be read, and opening them adds the columns that they lack: see `_ADDED`."""
+LAYOUT = 5
+"""Earlier layouts can be read, and opening them adds the columns that they lack: see `_ADDED`.
+
+Layout 4 has the same columns as 3, with opinions that earlier versions cannot read; layout 5 has
+the table `followed`.
+"""
 COLUMNS = (
     "key, group_id, mission, label, verdict, version, said, reviewer, at, undoes, inputs, audit"
 )

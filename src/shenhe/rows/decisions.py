@@ -98,15 +98,19 @@ class Decisions:
             rows = db.execute(f"{SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
             return [from_cells(row) for row in rows]
 
-    def trail(self, before: int | None = None, count: int = 100) -> list[Decision]:
-        """List the decisions of all people below a number, the last one first.
+    def trail(
+        self, before: int | None = None, count: int = 100, reviewer: str | None = None
+    ) -> list[Decision]:
+        """List the decisions of all people, or of one, below a number, the last one first.
 
         Raises: RunError if the decisions cannot be read.
         """
+        of_one, values = ("reviewer = ?", [reviewer]) if reviewer is not None else ("1", [])
         with self._reading() as db:
             rows = db.execute(
-                f"{SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
-                (before, before, count),
+                f"{SELECT} WHERE {of_one} AND (? IS NULL OR number < ?)"
+                " ORDER BY number DESC LIMIT ?",
+                (*values, before, before, count),
             ).fetchall()
             return [from_cells(row) for row in rows]
 
@@ -166,14 +170,40 @@ class Decisions:
             raise damage_error(self.path, error) from error
         return decision.model_copy(update={"number": number})
 
-    def undo(self, reviewer: str) -> Decision | None:
-        """Take back the last decision of a person; give the new version, None if there is none.
+    def last_of(self, reviewer: str, count: int) -> list[Decision]:
+        """List the last decisions of a person that were not taken back, the last one first.
 
-        Raises: ConflictError if somebody else has decided that group since; RunError.
+        Raises: RunError if the decisions cannot be read.
+        """
+        with self._reading() as db:
+            rows = db.execute(
+                f"{_NOT_UNDONE} AND reviewer = ? ORDER BY number DESC LIMIT ?", (reviewer, count)
+            ).fetchall()
+        return [from_cells(row) for row in rows]
+
+    def last_on(self, mission: str, before: str, count: int) -> list[Decision]:
+        """List the last decisions of all people on a mission before a time, the last one first.
+
+        Raises: RunError if the decisions cannot be read.
+        """
+        with self._reading() as db:
+            rows = db.execute(
+                f"{SELECT} WHERE mission = ? AND at < ? ORDER BY number DESC LIMIT ?",
+                (mission, before, count),
+            ).fetchall()
+        return [from_cells(row) for row in rows]
+
+    def undo(self, reviewer: str, number: int | None = None) -> Decision | None:
+        """Take back a decision of a person, the last one without its number.
+
+        It gives the new version; None if that person has no such decision, or has taken it back.
+        Raises: ConflictError if its group has been decided since; RunError.
         """
         with self._reading() as db:
             row = db.execute(
-                f"{_NOT_UNDONE} AND reviewer = ? ORDER BY number DESC LIMIT 1", (reviewer,)
+                f"{_NOT_UNDONE} AND reviewer = ? AND ifnull(number = ?, 1)"
+                " ORDER BY number DESC LIMIT 1",
+                (reviewer, number),
             ).fetchone()
             if row is None:
                 return None

@@ -1,4 +1,4 @@
-"""How decisions of a run are reviewed a second time: which of them, by a draw as in a blind audit."""
+"""Which decisions of a run a second person judges, by a draw as in a blind audit."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from shenhe.team.database import METADATA, Database, open_database
 from shenhe.team.decision_log import SharedDecisions, follow_run
 from shenhe.team.passwords import Passwords
 from shenhe.team.people import People
+from shenhe.team.second_opinions import Drawn, SecondOpinion, SecondOpinions
 from shenhe.team.sessions import Refusal, Sessions, SignedIn
 
 __all__ = [
@@ -16,9 +17,12 @@ __all__ = [
     "Accounts",
     "Claims",
     "Database",
+    "Drawn",
     "Passwords",
     "People",
     "Refusal",
+    "SecondOpinion",
+    "SecondOpinions",
     "Sessions",
     "SharedDecisions",
     "SignedIn",

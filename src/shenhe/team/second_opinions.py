@@ -273,9 +273,7 @@ class SecondOpinions:
         return select(*columns).where(OPINIONS.c.run == self._database.run)
 
 
-_COLUMNS: Final = [
-    column.name for column in OPINIONS.c if column.name not in ("run", "key_digest")
-]
+_COLUMNS: Final = [column.name for column in OPINIONS.c if column.name not in ("run", "key_digest")]
 
 
 def _standing(rows: list[SecondOpinion]) -> list[SecondOpinion]:

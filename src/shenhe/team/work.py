@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from statistics import median
 from typing import Final, NamedTuple
 
@@ -86,7 +87,7 @@ def work_by_day(acts: Iterable[Act], zone: timezone) -> list[DayOfWork]:
 def _count(day: str, reviewer: str, done: list[tuple[datetime, Act]]) -> DayOfWork:
     kept = [act for _, act in done if not act.undone]
     times = sorted(moment for moment, _ in done)
-    steps = [(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)]
+    steps = [(b - a).total_seconds() for a, b in pairwise(times)]
     steps = [step for step in steps if step <= PAUSE_SECONDS]
     counts = [sum(act.kind == kind for act in kept) for kind in ("decision", "audit", "second")]
     overruled = sum(act.overrules for act in kept if act.kind == "decision")

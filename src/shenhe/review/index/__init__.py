@@ -4,11 +4,14 @@ It is built from the rows, and built again whenever they have changed.
 """
 
 from shenhe.review.index.audits import AuditEntry, AuditProgress, AuditQueue
+from shenhe.review.index.comparison import CHANGES, Comparison, MissionComparison, PairedGroup
 from shenhe.review.index.filters import LABELS, QUEUES, STATES, VERDICTS, Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.queries import Index
+from shenhe.review.index.seconds import SecondEntry, SecondQueue
 
 __all__ = [
+    "CHANGES",
     "LABELS",
     "QUEUES",
     "STATES",
@@ -16,9 +19,14 @@ __all__ = [
     "AuditEntry",
     "AuditProgress",
     "AuditQueue",
+    "Comparison",
     "Filters",
     "GroupRows",
     "Index",
+    "MissionComparison",
+    "PairedGroup",
     "Progress",
     "QueueEntry",
+    "SecondEntry",
+    "SecondQueue",
 ]

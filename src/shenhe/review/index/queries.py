@@ -16,8 +16,11 @@ from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
+from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.filters import LABELS, OVERRULES, QUEUES, Filters, to_condition
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
+from shenhe.review.index.moments import follow_once
+from shenhe.review.index.seconds import SecondQueue
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.audits import plan_audit, read_audit_plan
@@ -26,7 +29,14 @@ from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
-from shenhe.team import Claims, Database, SharedDecisions, open_database
+from shenhe.rows.second_plans import SecondPlan
+from shenhe.team import (
+    Claims,
+    Database,
+    SecondOpinions,
+    SharedDecisions,
+    open_database,
+)
 
 _ENTRY = (
     "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
@@ -63,10 +73,13 @@ class Index:
         """
         sources = find_sources(run_dir, captions)
         self._run_dir, self._database = run_dir, database
-        self.decisions = Decisions(run_dir)
-        if database and database.is_shared:
-            self.decisions = SharedDecisions(run_dir, database)
+        self.decisions = (
+            SharedDecisions(run_dir, database)
+            if database and database.is_shared
+            else Decisions(run_dir)
+        )
         self.path = self.decisions.path.with_name("index.sqlite")
+        self.second: SecondQueue | None = None
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
         self.audit = AuditQueue(self._connect, plan) if plan else None
         try:
@@ -74,6 +87,13 @@ class Index:
                 build(self.path, sources, plan)
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}") from error
+
+    def review_twice(self, plan: SecondPlan, opinions: SecondOpinions) -> None:
+        """Have a second person judge decided groups, as a plan draws them.
+
+        Raises: RunError if the index cannot be written.
+        """
+        self.second = SecondQueue(self._connect, self.path, plan, opinions)
 
     @cached_property
     def database(self) -> Database:
@@ -192,6 +212,10 @@ class Index:
         with self._connect() as db:
             return self._read_group(db, "g.key = ?", key)
 
+    def beside(self, other: Index) -> Comparison:
+        """Compare the run with another one on the same groups."""
+        return Comparison(self._connect, other.path)
+
     def _read_group(
         self, db: sqlite3.Connection, condition: str, value: object
     ) -> GroupRows | None:
@@ -264,7 +288,7 @@ class Index:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        self.decisions.follow()
+        follow_once(self.decisions)
         try:
             with closing(sqlite3.connect(self.path, timeout=30, isolation_level=None)) as db:
                 db.execute("ATTACH ? AS decided", (str(self.decisions.path),))

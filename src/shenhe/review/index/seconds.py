@@ -15,8 +15,8 @@ from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.second_plans import SecondPlan
 from shenhe.team.second_opinions import SecondOpinion, SecondOpinions
 
-SecondState = Literal["open", "deferred", "decided", "closed"]
-"""Whether a group waits for a reviewer: `closed` ones wait for somebody else, or for nobody."""
+SecondState = Literal["open", "deferred", "decided", "closed", "own"]
+"""Whether a group waits for a person: `own` ones wait for another one, `closed` ones for nobody."""
 _TABLE = """
 CREATE TABLE seconds (
     rank INTEGER PRIMARY KEY, draw REAL, number INTEGER UNIQUE, ticket TEXT UNIQUE, seed TEXT
@@ -103,7 +103,7 @@ class SecondQueue:
         """List the groups that a person may judge or has judged, after a rank."""
         entries: list[SecondEntry] = []
         for entry in self._entries(reviewer, "q.rank > :rank", after):
-            if entry.state != "closed":
+            if entry.state not in ("closed", "own"):
                 entries.append(entry)
             if len(entries) == count:
                 break
@@ -157,7 +157,8 @@ class SecondQueue:
         first = _FIRST.format(choices=", ".join(f"'{choice}'" for choice in choices))
         values = {"share": self.plan.share, "reviewer": reviewer, "rank": rank, "ticket": ticket}
         with self._connect() as db:
-            (drawn,) = db.execute("SELECT count(*) FROM seconds WHERE draw < :share", values).fetchone()
+            count = "SELECT count(*) FROM seconds WHERE draw < :share"
+            (drawn,) = db.execute(count, values).fetchone()
             (decided,) = db.execute("SELECT count(*) FROM decided.current").fetchone()
             tables = _BY_DECISIONS if decided < drawn / 4 else _IN_ORDER
             rows = db.execute(
@@ -193,11 +194,9 @@ def _beside(row: _Row, standing: Mapping[str, list[SecondOpinion]]) -> list[Seco
     ]
 
 
-def _state(
-    row: _Row, standing: Mapping[str, list[SecondOpinion]], reviewer: str
-) -> SecondState:
+def _state(row: _Row, standing: Mapping[str, list[SecondOpinion]], reviewer: str) -> SecondState:
     if row.is_own:
-        return "closed"
+        return "own"
     opinions = {opinion.reviewer: opinion.opinion for opinion in _beside(row, standing)}
     own = opinions.get(reviewer)
     if own is None:
@@ -223,5 +222,7 @@ def note_draw(path: Path, plan: SecondPlan) -> None:
         groups = db.execute("SELECT number, key FROM groups").fetchall()
         drawn = sorted((plan.number(key), number, plan.ticket(key)) for number, key in groups)
         cells = ((*row, plan.seed) for row in drawn)
-        db.executemany("INSERT INTO seconds (draw, number, ticket, seed) VALUES (?, ?, ?, ?)", cells)
+        db.executemany(
+            "INSERT INTO seconds (draw, number, ticket, seed) VALUES (?, ?, ?, ?)", cells
+        )
         db.execute("COMMIT")

@@ -2,12 +2,14 @@
 
 from shenhe.review.routes import (
     audit,
+    compare,
     export,
     group,
     holding,
     people,
     photos,
     queue,
+    second,
     sign_in,
     static,
     team,
@@ -17,7 +19,7 @@ from shenhe.review.routes import (
 ROUTERS = tuple(
     module.router
     for module in (
-        *(queue, group, audit, trail, export, photos, static),
+        *(queue, group, audit, second, compare, trail, export, photos, static),
         *(people, sign_in, team, holding),
     )
 )

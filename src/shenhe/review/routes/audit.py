@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from shenhe.errors import ConflictError
-from shenhe.review.forms import PathNumber, QueryNumber, SentForm, wants_json
+from shenhe.review.forms import PathNumber, QueryNumber, SentForm, read_faults, wants_json
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import AuditEntry, AuditQueue, GroupRows
 from shenhe.review.pictures import PictureSize, photo_tag
@@ -27,7 +27,6 @@ from shenhe.review.unsaved import (
 )
 from shenhe.review.views import (
     CHOICES,
-    FURTHER_FAULTS,
     Draft,
     answer_label,
     lay_out_blind_photos,
@@ -73,7 +72,7 @@ def show_blind_photo(
     request: Request, site: CurrentSite, ticket: Ticket, position: PathNumber, size: PictureSize
 ) -> Response:
     """Show a photo of a drawn group by its position, from 1 on."""
-    return show_picture(request, _find(request, site, ticket)[2], position, size, drawn=False)
+    return show_picture(request, _find(request, site, ticket)[2], position, size)
 
 
 @router.post("/{ticket}")
@@ -85,8 +84,8 @@ def decide_blind(request: Request, site: CurrentSite, ticket: Ticket, form: Sent
     if not reviewer:
         return RedirectResponse("/name", 303)
     try:
-        fields = {name: form.get(name, "").strip() for name in ("choice", "comment", "fault")}
-        opinion = Opinion.model_validate(fields)
+        fields = {name: form.get(name, "").strip() for name in ("choice", "comment")}
+        opinion = Opinion.model_validate(fields | {"faults": read_faults(form)})
     except ValidationError as error:
         raise HTTPException(400) from error
     queue, entry, group = _find(request, site, ticket)
@@ -140,7 +139,7 @@ def _store(
     current = decisions.current(group.entry.key)
     if shown != _identify_state(queue, group, current):
         return UnsavedDecision(Draft.of(opinion), 409, changed=True)
-    if unsaved := find_doubt(request, opinion, site.fault_vocabulary):
+    if unsaved := find_doubt(request, opinion, site.reasons.vocabulary):
         return unsaved
     opinion = answer_label(opinion, group, current, asked=False)
     version = (current.version if current else 0) + 1
@@ -176,6 +175,7 @@ def _render_blind_group(
     following = following if following and following.rank != entry.rank else None
     ahead = site.index.group(following.number) if following else None
     faults = unsaved.faults if unsaved else ()
+    draft = unsaved.draft if unsaved else Draft()
     return site.render(
         request,
         "blind.html",
@@ -185,14 +185,14 @@ def _render_blind_group(
         is_closed=entry.state in CLOSED,
         photos=lay_out_blind_photos(group),
         shown=_identify_state(queue, group, current),
-        draft=unsaved.draft if unsaved else Draft(),
+        draft=draft,
         unsaved=unsaved,
         held=held,
         despite=f"/audit/{entry.ticket}{confirming_query({}, faults)}",
         following=following,
         ahead=photo_tag(ahead.images[0]) if ahead and ahead.images else "",
         choices=CHOICES,
-        faults=(*site.fault_vocabulary, *FURTHER_FAULTS),
+        chips=site.reasons.offer(entry.mission, draft.faults),
         progress=queue.progress(reviewer),
     )
 
@@ -202,7 +202,7 @@ def _next_address(
 ) -> str:
     """Give the address of the next group that waits for a reviewer, or of the queue."""
     find = partial(queue.following, reviewer, entry.rank)
-    following = take_next(site.index.claims, reviewer, find)
+    following = take_next(site.index.claims, site.index.decisions, reviewer, find)
     if following is None:
         notice = notice or ("end_held" if find() else "blind_end")
         return "/audit?" + urlencode({"told": notice, "about": entry.group_id})

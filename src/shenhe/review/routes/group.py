@@ -2,60 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from shenhe.errors import ConflictError, FormatError
-from shenhe.formats import summary
+from shenhe.errors import ConflictError
+from shenhe.review.blinding import second_address
 from shenhe.review.forms import (
-    Form,
     PathNumber,
     SentForm,
     query_suffix,
+    read_decision_number,
     read_filters,
     read_version,
     wants_json,
 )
+from shenhe.review.group_page import check_opinion, describe_group, first_photo_tag
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
-from shenhe.review.pictures import photo_tag
 from shenhe.review.routes.audit import send_to_audit
-from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import (
     UnsavedDecision,
     ask_back,
     confirming_query,
-    find_doubt,
     send_on,
 )
 from shenhe.review.views import (
     CHOICES,
-    FURTHER_FAULTS,
     Draft,
     answer_label,
-    lay_out_photos,
-    name_missing_evidence,
     read_opinion,
-    split_code,
-    split_reason,
 )
-from shenhe.review.words import load_words
-from shenhe.rows.decision_rows import Decision, Opinion
-from shenhe.rows.evidence_table import CELLS, tabulate_evidence
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.outcomes import Outcome
-from shenhe.templating import fill_sentence
-from shenhe.values import PASS, UNDECIDED_CODES
+from shenhe.values import PASS
 
 router = APIRouter()
 
 
 @router.get("/group/{number}")
 def show_group(request: Request, site: CurrentSite, number: PathNumber) -> Response:
-    """Show a group."""
+    """Show a group, without the decision of somebody else where the reader may be asked second."""
+    if address := second_address(request, site, number):
+        return RedirectResponse(address, 303)
     return _render_group(request, site, number)
 
 
@@ -74,6 +67,8 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
     group = site.index.group_by_key(form["key"])
     if group is None:
         raise HTTPException(409)
+    if address := second_address(request, site, group.entry.number):
+        return send_on(request, address)
     try:
         opinion = read_opinion(form, group)
         current = site.index.decisions.current(group.entry.key)
@@ -81,7 +76,7 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         decision = Decision.on(group.entry, opinion, reviewer, version + 1)
     except ValidationError as error:
         raise HTTPException(400) from error
-    unsaved = _check(request, site, form, group, opinion) or _store(site, decision)
+    unsaved = check_opinion(request, site, form, group, opinion) or _store(site, decision)
     if unsaved is None:
         address = _next_address(site, filters, group.entry.number, reviewer)
         site.index.claims.release(group.entry.key, reviewer)
@@ -94,14 +89,15 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
 
 @router.post("/undo")
 def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
-    """Take the reader's last decision back, and show its group."""
+    """Take a decision of the reader back, the last one without its number, and show its group."""
     # A page of the blind audit, and one that was decided blind, lead to no page with a verdict.
     is_blind = request.query_params.get("queue") == "audit"
     filters = Filters() if is_blind else read_filters(request)
     reviewer, decisions = site.reviewer(request), site.index.decisions
+    number = read_decision_number(form)
     notice, undone = "undone", None
     try:
-        undone = decisions.undo(reviewer) if reviewer else None
+        undone = decisions.undo(reviewer, number) if reviewer else None
         key = undone.key if undone else ""
     except ConflictError as error:
         notice, key = "not_undone", error.key
@@ -115,36 +111,12 @@ def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
     return _send_to_group(filters, notice, group)
 
 
-def _check(
-    request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
-) -> UnsavedDecision | None:
-    """Check that the page showed the present rows, the lines, and that faults were confirmed."""
-    draft, inputs = Draft.of(opinion), group.entry.inputs or ""
-    if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
-        return UnsavedDecision(draft, 409, changed=True)
-    if problem := _find_invalid_line(request, site, opinion.lines):
-        return UnsavedDecision(draft, 422, problem=problem)
-    return find_doubt(request, opinion, site.fault_vocabulary)
-
-
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
     try:
         site.index.decisions.add(decision)
     except ConflictError:
         return UnsavedDecision(Draft.of(decision.opinion), 409, conflict=True)
     return None
-
-
-def _find_invalid_line(request: Request, site: Site, lines: Mapping[str, str]) -> str:
-    """Describe the first line that is no summary, in the reader's language; empty for none."""
-    for key, line in lines.items():
-        try:
-            summary.parse_stored(line, site.prompting.formats.summary)
-        except FormatError as error:
-            words = load_words(read_language(request))
-            sentence = words.get(f"line_{error.code}", words["line_other"])
-            return fill_sentence(sentence, photo=key, code=error.code)
-    return ""
 
 
 def _render_group(
@@ -159,7 +131,6 @@ def _render_group(
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
-    photos = lay_out_photos(group, draft)
     held = hold_page(index.claims, group.entry.key, site.reviewer(request))
     preceding = index.preceding(filters, number)
     following = index.following(filters, number, without=held.of_others)
@@ -168,31 +139,19 @@ def _render_group(
         request,
         "group.html",
         unsaved.status if unsaved else 200,
-        number=number,
-        group=group,
-        ruling=Outcome.of(group.verdict).ruling,
-        code=split_code(group.verdict.verdict, group.verdict.reason)[0],
-        reason=split_reason(group.verdict, len(photos)),
-        evidence=tabulate_evidence(group.verdict, [photo.key for photo in photos]),
-        no_evidence=name_missing_evidence(group.verdict.meta.evidence),
-        cells=CELLS,
-        coded=UNDECIDED_CODES,
+        **describe_group(site, group, draft),
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
-        photos=photos,
         current=current,
         outdated=outdated,
         history=history,
-        draft=draft,
         unsaved=unsaved,
         held=held,
         despite=f"/group/{number}{confirming_query(filters.to_query(), faults)}",
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
-        ahead=_first_photo_tag(site, following),
+        ahead=first_photo_tag(site, following.number if following else None),
         tail=query_suffix(filters),
-        choices=CHOICES,
-        faults=(*site.fault_vocabulary, *FURTHER_FAULTS),
         progress=index.progress(filters),
     )
 
@@ -213,17 +172,11 @@ def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> s
             following = index.following(filters, 0, open_only=True, without=of_others)
         return following
 
-    following = take_next(index.claims, reviewer, find)
+    following = take_next(index.claims, index.decisions, reviewer, find)
     if following is None:
         notice = "end_held" if find(()) else "end"
         return "/?" + urlencode(filters.to_query() | {"told": notice})
     return f"/group/{following.number}{query_suffix(filters)}"
-
-
-def _first_photo_tag(site: Site, entry: QueueEntry | None) -> str:
-    """Identify the first photo of the next group, which the browser fetches ahead."""
-    group = site.index.group(entry.number) if entry else None
-    return photo_tag(group.images[0]) if group and group.images else ""
 
 
 def _send_to_group(filters: Filters, notice: str, group: GroupRows | None) -> Response:

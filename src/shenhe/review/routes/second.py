@@ -1,11 +1,10 @@
-"""Second opinions: drawn groups that somebody has decided, shown without a word of what was decided.
+"""Second opinions: drawn groups that somebody has decided, shown without a word of the decision.
 
 Whoever gives one sees what the first one saw: photos, lines, the model's verdict.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -14,10 +13,10 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from shenhe.errors import ConflictError
-from shenhe.review.forms import Form, QueryNumber, SentForm, read_version, wants_json
+from shenhe.review.forms import QueryNumber, SentForm, read_version, wants_json
 from shenhe.review.group_page import check_opinion, describe_group, first_photo_tag
-from shenhe.review.holding import HeldPage, take_next
-from shenhe.review.identity import account_of, needs_account
+from shenhe.review.holding import HeldPage
+from shenhe.review.identity import account_of
 from shenhe.review.index import GroupRows, SecondEntry, SecondQueue
 from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import UnsavedDecision, ask_back, confirming_query, send_on
@@ -51,8 +50,8 @@ def show_seconds(request: Request, site: CurrentSite, after: QueryNumber = 0) ->
     """Show the groups that wait for a second opinion of a person, or how to begin."""
     queue, account = site.index.second, account_of(request)
     if queue is None or account is None or account.is_lead:
-        has_accounts = needs_account(request)
-        return site.render(request, "seconds.html", section="second", queue=None, ready=has_accounts)
+        plan = queue.plan if queue else None
+        return site.render(request, "seconds.html", section="second", queue=None, plan=plan)
     entries = queue.page(account.name, after, PAGE_SIZE + 1)
     return site.render(
         request,
@@ -170,7 +169,7 @@ def _render(
     queue, key = _queue_of(site), group.entry.key
     own = [each for each in queue.opinions.standing(key) if each.reviewer == account.name]
     draft = unsaved.draft if unsaved else Draft.of(own[0].opinion if own else None)
-    is_held = bool(site.index.claims.take(_claim(key), account.name))
+    is_held = bool(site.index.claims.take(_hold_key(key), account.name))
     following = queue.following(account.name, entry.rank, _open_elsewhere(site, account.name))
     following = following if following and following.rank != entry.rank else None
     faults = unsaved.faults if unsaved else ()
@@ -195,6 +194,8 @@ def _render(
         next_photo=_next_photo(site, following),
         progress=queue.progress(account.name),
         held=HeldPage("", ()),
+        preceding=None,
+        following=None,
     )
 
 
@@ -207,7 +208,7 @@ def _next_photo(site: Site, following: SecondEntry | None) -> str:
 def _next_address(site: Site, account: Account, entry: SecondEntry, notice: str) -> str:
     """Give the address of the next group that waits for a person, or of the queue."""
     queue, claims = _queue_of(site), site.index.claims
-    claims.release(_claim(entry.key), account.name)
+    claims.release(_hold_key(entry.key), account.name)
     following = queue.following(account.name, entry.rank, _open_elsewhere(site, account.name))
     if following is None:
         return "/second?" + urlencode({"told": notice or "second_end", "about": entry.group_id})
@@ -215,7 +216,7 @@ def _next_address(site: Site, account: Account, entry: SecondEntry, notice: str)
     return f"/second/{following.ticket}{query}"
 
 
-def _claim(key: str) -> str:
+def _hold_key(key: str) -> str:
     """Give what is held of a group: whoever gives a second opinion is told of no other person."""
     return f"second {key}"
 

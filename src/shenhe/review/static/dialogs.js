@@ -1,6 +1,7 @@
 // Dialogs, and the elements that they and the keys share.
 export const byId = (id) => document.getElementById(id);
-export const TYPED = "input:not([type=hidden]), select, textarea";
+// Elements that keep the keys pressed in them. Chips do not: a reason is chosen, then a key decides.
+export const TYPED = "input:not([type=hidden], .chip input), select, textarea";
 
 // A dialog is visible wherever the page is scrolled to; its first button gets the focus.
 export function open(id) {

@@ -1,9 +1,9 @@
 // Drafts: unsaved input is kept in this browser until it has been saved; a draft decides nothing.
-import { byId, TYPED } from "./dialogs.js";
+import { byId } from "./dialogs.js";
 
 const decide = byId("decide");
 export const drafts = {
-  fields: decide ? [...decide.elements].filter((field) => field.name && field.matches(TYPED)) : [],
+  fields: decide ? [...decide.elements].filter((field) => field.name && field.matches("input:not([type=hidden]), select, textarea")) : [],
   name: decide && `draft ${decide.dataset.draft}`,
   saved: {},
   value: (field) => (field.type === "checkbox" ? (field.checked ? "1" : "") : field.value),
@@ -12,7 +12,7 @@ export const drafts = {
     else field.value = value;
     // A fault that the list no longer has must not clear the selection.
     if (drafts.value(field) !== value) field.value = drafts.saved[field.name];
-    field.closest("details")?.setAttribute("open", "");
+    field.closest("details:not(.more)")?.setAttribute("open", "");
   },
   keep() {
     const typed = drafts.fields.filter((field) => drafts.value(field) !== drafts.saved[field.name]);

@@ -1,7 +1,6 @@
 // Keys press elements of the page: everything that a key does, a click or a tap does as well.
 import { decide, isSending } from "./decide.js";
 import { TYPED } from "./dialogs.js";
-import { zoom, zoomKey } from "./viewer.js";
 
 function press(target) {
   if (target.matches(TYPED)) {
@@ -19,7 +18,8 @@ function moveInQueue(step) {
 
 // Only the keys 1, 2, 3, a and a click on a decision decide: never a key that is held down, one of an
 // input method or a shortcut, one pressed in a field, a list or a dialog, or a second click.
-const REPEATABLE = ["j", "k", "+", "=", "-"];
+const REPEATABLE = ["j", "k", "+", "=", "-", "[", "]", "ArrowLeft", "ArrowRight"];
+const SAME = { "=": "+" };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.keyCode === 229) return;
   const focused = event.target instanceof Element ? event.target : document.body;
@@ -35,9 +35,9 @@ document.addEventListener("keydown", (event) => {
   }
   if (isSending()) return;
   const dialog = document.querySelector("dialog[open]");
-  if (dialog) return dialog === zoom ? zoomKey(event) : event.key === "?" && dialog.close();
+  if (dialog) return event.key === "?" && dialog.close();
   if (event.key === "j" || event.key === "k") return moveInQueue(event.key === "j" ? 1 : -1);
-  const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  const target = document.querySelector(`[data-key="${CSS.escape(SAME[event.key] ?? event.key)}"]`);
   if (!target || target.hidden) return;
   event.preventDefault();
   press(target);

@@ -1,73 +1,149 @@
-// Photos: their overlays, and one photo over the whole page.
+// The stage: one photo of the group at a time, with the objects over it, and the tools that look at it.
 import { byId } from "./dialogs.js";
+import { handle } from "./viewer-hand.js";
+import { listObjects } from "./viewer-legend.js";
+import { openPicture, photos } from "./viewer-photos.js";
+import { draw, element, placeTags } from "./viewer-shapes.js";
+import { follow, isContactSheet, makeStrip, toggleContactSheet } from "./viewer-strip.js";
+import { View } from "./viewer-view.js";
 
-// A photo that cannot be opened is replaced by a sentence.
-for (const image of document.querySelectorAll(".picture img")) {
-  const tell = () => {
-    const told = Object.assign(document.createElement("span"), { className: "broken", textContent: image.dataset.broken });
-    image.replaceWith(told);
-  };
-  if (image.complete && !image.naturalWidth) tell();
-  else image.addEventListener("error", tell);
-}
+const viewer = byId("viewer");
+export const stage = viewer && photos.length ? makeStage() : null;
 
-// Overlays replace the photos.
-const overlays = byId("overlays");
-const drawn = [...document.querySelectorAll(".picture[data-overlay]")];
-if (overlays && drawn.length) {
-  overlays.hidden = false;
-  overlays.addEventListener("click", () => {
-    const on = overlays.getAttribute("aria-pressed") !== "true";
-    overlays.setAttribute("aria-pressed", on);
-    for (const picture of drawn) {
-      const image = picture.querySelector("img");
-      if (!image) continue;
-      image.dataset.plain ??= image.src;
-      image.src = on ? picture.dataset.overlay : image.dataset.plain;
-    }
+function makeStage() {
+  const [box, layer] = [byId("stage"), byId("layer")];
+  const svg = element("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" });
+  layer.append(svg);
+  const view = new View(box, layer, refresh);
+  const turns = new Map();
+  const largest = Number(viewer.dataset.largest);
+  let shown = -1;
+  let pixels = "small"; // the size of the picture that is on the stage
+  const buttons = makeStrip((at) => {
+    show(at);
+    if (isContactSheet()) toggleContactSheet(false, buttons[shown]);
   });
-}
 
-// Zoom: one photo over the whole page, enlarged up to eight times.
-export const zoom = byId("zoom");
-const pictures = [...document.querySelectorAll(".picture")];
-let shown = 0;
-let scale = 1;
-function show(at) {
-  shown = (at + pictures.length) % pictures.length;
-  const picture = pictures[shown];
-  const image = zoom.querySelector("img");
-  const overlaid = overlays?.getAttribute("aria-pressed") === "true" && picture.dataset.overlayLarge;
-  image.src = overlaid || picture.dataset.large;
-  image.alt = picture.querySelector("img")?.alt ?? "";
-  byId("zoomed").textContent = image.alt;
-  resize(1);
-  if (!zoom.open) zoom.showModal();
-}
-function resize(to) {
-  scale = Math.min(8, Math.max(1, to));
-  const image = zoom.querySelector("img");
-  image.classList.toggle("larger", scale > 1);
-  image.style.width = scale > 1 ? `${scale * 100}%` : "";
-}
-export function zoomKey(event) {
+  function show(at) {
+    const to = Math.min(photos.length - 1, Math.max(0, at));
+    if (to === shown) return;
+    const isFirst = shown < 0;
+    shown = to;
+    const photo = photos[shown];
+    pixels = "";
+    byId("broken").hidden = true;
+    if (!isFirst || to) put(buttons[shown].querySelector("img"), "thumb");
+    else if (layer.querySelector("img").complete) put(layer.querySelector("img"), "small");
+    load("large");
+    for (const [index, other] of photos.entries()) other.figure.classList.toggle("on-stage", index === shown);
+    for (const [index, button] of buttons.entries()) {
+      button.tabIndex = index === shown ? 0 : -1;
+      if (index === shown) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
+    }
+    follow(buttons[shown]);
+    byId("shown").firstElementChild.textContent = photo.key;
+    byId("shown").lastElementChild.textContent = `${shown + 1} / ${photos.length}`;
+    byId("before").disabled = shown === 0;
+    byId("after").disabled = shown === photos.length - 1;
+    redraw();
+  }
+
+  // Puts a picture of the shown photo on the stage; one that has not been fetched leaves it empty.
+  function put(image, size) {
+    const place = layer.querySelector("img");
+    const natural = [image.naturalWidth, image.naturalHeight];
+    const isNew = pixels === "";
+    layer.classList.toggle("empty", !natural[0]);
+    pixels = natural[0] ? size : "";
+    if (place !== image) {
+      const next = image.closest("button") ? image.cloneNode() : image;
+      next.alt = photos[shown].alt;
+      place.replaceWith(next);
+    }
+    if (!natural[0]) return;
+    if (isNew) view.begin(natural, turns.get(shown) ?? 0);
+    else view.refine(natural);
+  }
+
+  async function load(size) {
+    const at = shown;
+    try {
+      const image = await openPicture(photos[at], size);
+      if (at !== shown || pixels === "full") return;
+      put(image, size);
+      if (size === "large" && photos[at + 1]) openPicture(photos[at + 1], "large").catch(() => {});
+    } catch {
+      if (at !== shown || size === "full") return;
+      layer.classList.add("empty");
+      byId("broken").hidden = false;
+      byId("broken").querySelector("bdi").textContent = photos[at].name;
+    }
+  }
+
+  // Whether the photo has more pixels than the picture on the stage, which is made no larger.
+  const hasMore = () => pixels === "large" && Math.max(...view.natural) >= largest;
+  let wanted;
+  function refresh() {
+    placeTags(svg, view);
+    box.classList.toggle("zoomed", !view.fitted);
+    layer.classList.toggle("pixels", view.scale * devicePixelRatio > 3);
+    byId("actual").setAttribute("aria-pressed", !view.fitted && Math.abs(view.scale - view.actual) < 1e-6);
+    clearTimeout(wanted);
+    if (hasMore() && !view.fitted && view.scale > view.actual * 1.05) wanted = setTimeout(() => load("full"), 200);
+  }
+
+  async function toggleActual(x, y) {
+    if (!view.fitted) return view.fit();
+    const at = shown;
+    if (hasMore()) await load("full");
+    if (at === shown) view.zoomTo(view.actual, x, y);
+  }
+
+  function redraw() {
+    const { key } = photos[shown];
+    draw(svg, key);
+    placeTags(svg, view);
+    listObjects(key);
+    document.dispatchEvent(new CustomEvent("photoshown", { detail: { photo: key } }));
+  }
+
+  const middle = () => {
+    const { left, top, width, height } = box.getBoundingClientRect();
+    return [left + width / 2, top + height / 2];
+  };
+  const follows = (by) => (layer.style.translate = by ? `${by}px` : "");
+  handle(box, view, { step: (by) => show(shown + by), twice: toggleActual, offset: follows });
   const does = {
-    z: () => show(shown + 1), n: () => show(shown + 1), b: () => show(shown - 1),
-    "+": () => resize(scale * 1.5), "=": () => resize(scale * 1.5), "-": () => resize(scale / 1.5),
-    q: () => zoom.close(),
-  }[event.key];
-  if (!does) return;
-  event.preventDefault();
-  does();
-}
-if (zoom) {
-  pictures.forEach((picture, at) => picture.addEventListener("click", () => show(at)));
-  byId("close").addEventListener("click", () => zoom.close());
-  byId("larger").addEventListener("click", () => resize(scale * 1.5));
-  byId("smaller").addEventListener("click", () => resize(scale / 1.5));
-  zoom.querySelector(".scroll").addEventListener("dblclick", () => resize(scale > 1 ? 1 : 3));
+    before: () => show(shown - 1),
+    after: () => show(shown + 1),
+    larger: () => view.zoomBy(1.5, ...middle()),
+    smaller: () => view.zoomBy(1 / 1.5, ...middle()),
+    actual: () => toggleActual(...middle()),
+    turn: () => {
+      view.turnRight();
+      turns.set(shown, view.turn);
+    },
+    contact: () => toggleContactSheet(!isContactSheet(), buttons[shown]),
+  };
+  for (const [id, act] of Object.entries(does)) byId(id).addEventListener("click", act);
+  return {
+    svg,
+    // The key of the photo that is shown.
+    get photo() {
+      return photos[Math.max(0, shown)].key;
+    },
+    // A point of the window in the 0-1000 frame of the upright photo.
+    toPhoto: (clientX, clientY) => view.toPhoto(clientX, clientY),
+    redraw,
+    show,
+    leaveContactSheet: () => isContactSheet() && toggleContactSheet(false, buttons[shown]),
+  };
 }
 
-// The first photo of the next group is fetched ahead.
-const ahead = document.querySelector("[data-ahead]");
-if (ahead) addEventListener("load", () => (new Image().src = ahead.dataset.ahead));
+// After every module of the page has begun to listen for `photoshown`.
+if (stage)
+  document.addEventListener("DOMContentLoaded", () => {
+    const linked = /^#photo-(\d+)$/.exec(location.hash);
+    stage.show(linked ? linked[1] - 1 : 0);
+  });

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from shenhe.errors import RunError
+from shenhe.errors import RunError, spelled
 from shenhe.files import put_in_place, write_error
 from shenhe.rows.decision_rows import Decision, from_cells
 from shenhe.rows.decision_tables import find_damage, select_statement
@@ -70,9 +70,7 @@ def _follow_anew(
     done = f"{len(sound)} decisions are sound; the further ones are in {followed.database}"
     if repair:
         aside = _replace(run_dir, path, sound, followed)
-        done += (
-            f", and `shenhe review --database` copies them again; the damaged file is {aside.name}"
-        )
+        done += f", and a review with {spelled('database')} copies them; damaged: {aside.name}"
     return Fault(path, None, f"damaged: {problem}", done)
 
 

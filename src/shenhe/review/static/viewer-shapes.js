@@ -1,0 +1,64 @@
+// The objects of the shown photo as shapes over it. Texts of models are only ever set as text.
+import { byId } from "./dialogs.js";
+
+const read = (id) => JSON.parse(byId(id)?.textContent || "{}");
+export const objects = read("objects"); // objects by the key of their photo
+const colours = read("colours");
+const OTHER = "#00dcdc";
+const LONGEST = 60; // characters of a desc beside its shape
+const TAG = 18; // pixels
+const NAMESPACE = "http://www.w3.org/2000/svg";
+
+export const colourOf = (desc) => colours[desc.split(/[/,，]/)[0].trim()] ?? colours[desc] ?? OTHER;
+
+export function element(name, attributes, ...children) {
+  const made = document.createElementNS(NAMESPACE, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+export const corners = ({ kind, points }) => {
+  if (kind !== "bbox_2d") return points;
+  const [[left, top], [right, bottom]] = points;
+  return [[left, top], [right, top], [right, bottom], [left, bottom]];
+};
+
+function shape(object) {
+  const points = corners(object).map((point) => point.join(",")).join(" ");
+  const name = object.kind === "line" ? "polyline" : "polygon";
+  return [element(name, { points, class: "casing" }), element(name, { points, class: "outline", stroke: colourOf(object.desc) })];
+}
+
+// The number of an object at its first corner, and its desc, which is seen while the object is lit.
+function tag(object, number) {
+  const desc = object.desc.length > LONGEST ? `${object.desc.slice(0, LONGEST)}…` : object.desc;
+  const width = Math.max(TAG, 9 * String(number).length + 8);
+  const text = element("text", { x: width / 2, y: -5, class: "number" }, String(number));
+  const box = element("rect", { x: 0, y: -TAG, width, height: TAG, rx: 4, fill: colourOf(object.desc) });
+  const words = element("text", { x: width + 6, y: -5, class: "desc" }, desc);
+  return element("g", { class: "tag" }, box, text, words);
+}
+
+export function draw(svg, photo) {
+  svg.replaceChildren(
+    ...(objects[photo] ?? []).map((object, index) => {
+      const group = element("g", { "data-photo": photo, "data-object": object.key });
+      const [x, y] = corners(object)[0] ?? [0, 0];
+      const label = tag(object, index + 1);
+      label.dataset.x = x;
+      label.dataset.y = y;
+      group.append(...shape(object), label);
+      return group;
+    }),
+  );
+}
+
+// Tags keep their size and stand upright, however the photo is enlarged and turned.
+export function placeTags(svg, view) {
+  const [width, height] = view.size;
+  for (const label of svg.querySelectorAll(".tag")) {
+    const { x, y } = label.dataset;
+    label.setAttribute("transform", `translate(${x} ${y}) scale(${1000 / width} ${1000 / height}) rotate(${-view.turn})`);
+  }
+}

@@ -1,0 +1,72 @@
+// Tools beside the stage: light, the objects all at once, the photo over the whole page.
+import { byId } from "./dialogs.js";
+import { stage } from "./viewer.js";
+
+const viewer = byId("viewer");
+const press = (id, on) => byId(id).setAttribute("aria-pressed", on);
+
+// Light stays as it is from photo to photo: those of a group are often all too dark.
+const STEP = 1.25;
+const CONTRAST = 1.6;
+let light = 0; // steps
+let hasContrast = false;
+function shine() {
+  const filter = [light && `brightness(${STEP ** light})`, hasContrast && `contrast(${CONTRAST})`].filter(Boolean).join(" ");
+  byId("layer").style.setProperty("--light", filter || "none");
+  press("contrast", hasContrast);
+}
+
+// Whether objects are shown is kept in this browser, from group to group.
+const KEPT = "shenhe overlays";
+function kept() {
+  try {
+    return localStorage.getItem(KEPT) !== "off";
+  } catch {
+    return true; // no storage
+  }
+}
+function showObjects(on) {
+  viewer.classList.toggle("without-objects", !on);
+  press("overlays", on);
+}
+function keepObjects(on) {
+  showObjects(on);
+  try {
+    localStorage.setItem(KEPT, on ? "on" : "off");
+  } catch {} // no storage: as long as this page
+}
+
+function enlarge(on) {
+  document.documentElement.classList.toggle("enlarged", on);
+  press("enlarge", on);
+  lookForLeaving();
+}
+const isEnlarged = () => document.documentElement.classList.contains("enlarged");
+const lookForLeaving = () => (byId("leave").hidden = !isEnlarged() && !viewer.classList.contains("contact"));
+
+if (stage) {
+  const does = {
+    darker: () => shine((light = Math.max(-6, light - 1))),
+    brighter: () => shine((light = Math.min(8, light + 1))),
+    contrast: () => shine((hasContrast = !hasContrast)),
+    enlarge: () => enlarge(!isEnlarged()),
+    leave: () => stage.leaveContactSheet() || enlarge(false),
+    "more-tools": () => byId("more-tools").setAttribute("aria-expanded", viewer.classList.toggle("with-tools")),
+  };
+  for (const [id, act] of Object.entries(does)) byId(id).addEventListener("click", act);
+  new MutationObserver(lookForLeaving).observe(viewer, { attributeFilter: ["class"] });
+  if (byId("overlays")) {
+    showObjects(kept());
+    byId("overlays").addEventListener("click", () => keepObjects(viewer.classList.contains("without-objects")));
+  }
+  // The stage takes the room that the decision leaves.
+  const decide = document.querySelector(".decide") ?? document.querySelector(".moves");
+  const measure = () => {
+    const style = document.documentElement.style;
+    style.setProperty("--bar", `${decide.offsetHeight}px`);
+    style.setProperty("--above", `${Math.min(260, viewer.getBoundingClientRect().top + scrollY)}px`);
+  };
+  new ResizeObserver(measure).observe(decide);
+  addEventListener("resize", measure);
+  measure();
+}
