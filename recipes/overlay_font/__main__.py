@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-OUTPUT = Path("src/shenhe/overlays/NotoSansSC-GB2312.otf")
+OUTPUT = Path("src/shenhe/overlays/NotoSansSC-GBK.otf")
 SIMPLIFIED = 2
 """The number of the simplified Chinese face in the collection."""
 
@@ -24,12 +24,7 @@ def main() -> None:
             [
                 *(sys.executable, "-m", "fontTools.subset", str(collection)),
                 *(f"--font-number={SIMPLIFIED}", f"--text-file={characters}"),
-                *(
-                    f"--output-file={OUTPUT}",
-                    "--layout-features=",
-                    "--no-hinting",
-                    "--desubroutinize",
-                ),
+                *(f"--output-file={OUTPUT}", "--layout-features=", "--no-hinting"),
             ],
             check=True,
         )
@@ -37,12 +32,13 @@ def main() -> None:
 
 
 def _characters() -> str:
-    """All of GB 2312 and Latin-1, and the signs that overlays use themselves."""
-    found = "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x100)])) + "…×—"
-    for row in range(0xA1, 0xF8):
-        for cell in range(0xA1, 0xFF):
-            found += bytes((row, cell)).decode("gb2312", errors="ignore")
-    return found
+    """All of GBK and Latin, and the signs that overlays and sheets use themselves."""
+    found = "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180)])) + "…×—✓✗☐□"
+    for row in range(0x81, 0xFF):
+        for cell in range(0x40, 0xFF):
+            found += bytes((row, cell)).decode("gbk", errors="ignore")
+    blanks = " \u00a0\u3000"
+    return blanks + "".join(sorted(set(filter(str.isprintable, found))))
 
 
 if __name__ == "__main__":

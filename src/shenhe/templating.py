@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import tomllib
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
@@ -35,6 +39,19 @@ def environment(package: str) -> Environment:
     templates.filters["moment"] = show_moment
     templates.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     return templates
+
+
+@cache
+def load_words(package: str, language: str) -> Mapping[str, str]:
+    """Load the words of a package in a language, from all files of its folder `wording`.
+
+    >>> load_words("shenhe.report", "zh")["title"]
+    '验收单'
+    """
+    words: dict[str, str] = {}
+    for file in (files(package) / "wording").iterdir():
+        words |= tomllib.loads(file.read_text(encoding="utf-8"))[language]
+    return words
 
 
 def require_text_or_number(value: object) -> object:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from shenhe.errors import RunError
 from shenhe.formats.verdict import photos_named
+from shenhe.proportions import Share
 from shenhe.report import read_run, write_report
 from shenhe.review import Index
 from shenhe.rows.decision_rows import Decision, Opinion
@@ -96,16 +97,17 @@ def test_nothing_from_outside_becomes_markup(run: Path) -> None:
 def test_totals(run: Path) -> None:
     reading = read_run(run)
     (tally,) = reading.missions
-    assert (tally.groups, tally.labelled, tally.agreed) == (4, 3, 1)
-    assert (tally.false_passes, tally.failed_by_people) == (1, 2)
-    assert [row.group_id for row, _ in reading.shown] == [HOSTILE, "false pass", "right", "free"]
-    assert [row.group_id for row, _ in read_run(run, 2).shown] == [HOSTILE, "false pass"]
+    assert (tally.groups, tally.agreement) == (4, Share(1, 3))
+    assert tally.by_label.false_pass == Share(1, 2)
+    names = [group.row.group_id for group in reading.shown]
+    assert names == [HOSTILE, "false pass", "right", "free"]
+    assert [group.row.group_id for group in read_run(run, 2).shown] == names[:2]
     assert read_run(run, 0).shown == []
 
 
 def test_a_photo_that_is_gone_is_told(run: Path) -> None:
     text = write_report(run).read_text(encoding="utf-8")
-    assert "missing: " in text
+    assert "找不到照片文件" in text
     assert text.count("data:image/jpeg") == 1
 
 
@@ -118,21 +120,21 @@ def test_dense_captions_are_drawn_over_the_photos(run: Path, tmp_path: Path) -> 
     photos = [found["points"] for found in drawn if found.get("stroke", "") != "#1f5fa8"]
     assert photos == ["100,100 500,100 500,400 100,400", "10,10 700,800"]
     assert [tag for tag, _ in parser.tags].count("script") == 1
-    assert "电线/捆扎整齐</li>" in text
+    assert "电线/捆扎整齐</bdi></li>" in text
 
 
 def test_what_people_decided_stands_beside_the_verdict(run: Path) -> None:
-    row = read_run(run).shown[1][0]
+    row = read_run(run).shown[1].row
     index = Index(run)
     found = index.group_by_key(row.key)
     assert found is not None
     said = Opinion(choice="不通过", comment=HOSTILE, faults=("未拧紧", "生锈"))
     index.decisions.add(Decision.on(found.entry, said, "李工<b>"))
     text = write_report(run).read_text(encoding="utf-8")
-    assert "<b>1</b>已复核 reviewed" in text
-    assert "<b>1</b>改判 overruled" in text
-    assert "复核: 不通过 · 李工&lt;b&gt;" in text
-    assert "复核: 未拧紧，生锈，通过&lt;/script&gt;" in text
+    assert "<b>1</b>有人工结论" in text
+    assert "<b>1</b>改判" in text
+    assert "人工结论：不通过 · <bdi>李工&lt;b&gt;</bdi>" in text
+    assert "人工结论：<bdi>未拧紧、生锈，通过&lt;/script&gt;" in text
 
 
 def test_curves_are_of_a_sample_where_groups_are_many(
@@ -154,7 +156,7 @@ def test_labelled_groups_have_curves(run: Path) -> None:
 def test_no_more_groups_than_asked_for(run: Path) -> None:
     text = write_report(run, max_groups=1).read_text(encoding="utf-8")
     assert len(re.findall(r"<article", text)) == 1
-    assert "1 of 4 groups are shown" in text
+    assert "共 4 组，这里显示 1 组" in text
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

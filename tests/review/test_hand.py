@@ -17,8 +17,6 @@ from tests.review.runs import PASS, Served, served, thirty, write_captions, writ
 FIELDS = (
     "input[name=comment]",
     "textarea[name=line-图片_1]",
-    "input[name=desc-图片_1-object_1]",
-    "input[name=gone-图片_1-object_1]",
 )
 DECISION_KEYS = ("1", "2", "3", "a")
 
@@ -207,13 +205,13 @@ def test_back_forward_and_reload_decide_nothing(page: Page, decided: Decided) ->
     assert len(decided()) == 1
 
 
-@pytest.mark.parametrize("source", ["comment", "fault", "line", "desc"])
+@pytest.mark.parametrize("source", ["comment", "fault", "line"])
 def test_a_pass_with_a_fault_is_asked_back(page: Page, decided: Decided, source: str) -> None:
     _at(page, 20)
     if source == "fault":
         page.check("input[name=fault-生锈]", force=True)
     else:
-        field = {"comment": FIELDS[0], "line": FIELDS[1], "desc": FIELDS[2]}[source]
+        field = {"comment": FIELDS[0], "line": FIELDS[1]}[source]
         page.fill(field, "BBU安装螺丝/生锈")
     page.locator("h1").click()
     page.keyboard.press("1")
@@ -241,9 +239,6 @@ def test_without_the_script_a_decision_is_a_click_and_asked_back_too(
     context = browser.new_context(locale="en-GB", base_url=server.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/group/22")
-    page.locator("#photo-1 .things summary").click()
-    for field in FIELDS[3:]:
-        page.locator(field).press("Enter")
     page.fill(FIELDS[0], "未拧紧")
     page.locator(FIELDS[0]).press("Enter")
     assert decided() == []
@@ -263,7 +258,6 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     _at(page, 24, "?mission=挡风板安装检查")
     page.fill(FIELDS[0], "看着像是“松”的")
     page.fill(FIELDS[1], "螺丝/待看")
-    page.check(FIELDS[3])
     page.keyboard.press("Escape")
     page.keyboard.press("8")
     page.keyboard.press("x")
@@ -281,7 +275,7 @@ def test_what_is_typed_is_kept_until_it_is_saved(page: Page, decided: Decided) -
     page.goto("/group/24")
     for field, value in ((FIELDS[0], "看着像是“松”的"), (FIELDS[1], "螺丝/待看")):
         expect(page.locator(field)).to_have_value(value)
-    for field in (FIELDS[3], "[name=fault-复接]", "[name=fault-其他]"):
+    for field in ("[name=fault-复接]", "[name=fault-其他]"):
         expect(page.locator(field)).to_be_checked()
     expect(page.locator("#chosen")).to_have_text(": 其他")
     expect(page.locator("#draft")).to_be_visible()

@@ -113,7 +113,7 @@ def test_headers_and_what_is_not_there(run_dir: Path) -> None:
         key = Index(run_dir).page(Filters())[0].key
         for form in ({}, {"version": "x"}, {"version": "0", "choice": "也许"}):
             assert client.send("POST", "/group/1", origin, key=key, **form)[0] == 400
-        assert client.send("POST", "/group/1", origin, comment="长" * 400_000)[0] == 413
+        assert client.send("POST", "/group/1", origin, comment="长" * 500_000)[0] == 413
         for address in ("//evil.example", "/\\evil.example", "http://evil.example"):
             _, headers, _ = client.send("POST", "/language", origin, language="en", here=address)
             assert headers["location"] == "/"
@@ -228,7 +228,7 @@ def test_exports_from_the_command_line(
     assert "no reason to learn" in output.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("decisions.csv", "decisions.xlsx", "decisions.jsonl"),
-        *("excluded.txt", "excluded.csv", "excluded.jsonl"),
+        *("excluded.txt", "excluded.csv", "excluded.jsonl", "unknown_descs.csv"),
         *("stage_a.jsonl", "stage_b.jsonl", "captions.jsonl"),
     }
     sheet = (tmp_path / "out" / "decisions.csv").read_text(encoding="utf-8-sig")

@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts, load_vocabulary
+from shenhe.languages import Language
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app, words
 from shenhe.review.export import EXPORTS
@@ -39,9 +40,22 @@ FOREIGN = ("bdi", "q", "code", "kbd", "textarea", "mark", "option", "style", "sc
 """Elements of ids, names, texts of models and people, file names and keys."""
 SHOWN = ("aria-label", "placeholder", "title", "alt", "data-broken")
 VOID = ("input", "img", "link", "meta", "br")
-LATIN = {"Excel", "CSV", "JSONL", "English", "Enter", "Esc", "shenhe", "run", "BBU", "empty"} | {
-    *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC", "UTC")
-}
+LATIN = {
+    "Excel",
+    "Shift",
+    "Ctrl",
+    "Del",
+    "Backspace",
+    "CSV",
+    "JSONL",
+    "English",
+    "Enter",
+    "Esc",
+    "shenhe",
+    "run",
+    "BBU",
+    "empty",
+} | {*("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC", "UTC")}
 """Latin words that Chinese pages may have: names, and codes of errors."""
 GROUPS = [
     Group("QC-1", None, p_pass=None, reason="empty: the verdict is empty"),
@@ -261,9 +275,9 @@ def test_rows_that_have_gone_are_told_of_in_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("labelled", [True, False], ids=["labelled", "unlabelled"])
-@pytest.mark.parametrize("max_groups", [500, 1])
+@pytest.mark.parametrize(("max_groups", "language"), [(500, "zh"), (1, "zh"), (500, "en")])
 def test_what_the_report_says(
-    tmp_path: Path, demo_photos: list[Path], labelled: bool, max_groups: int
+    tmp_path: Path, demo_photos: list[Path], labelled: bool, max_groups: int, language: Language
 ) -> None:
     groups = [group if labelled else group._replace(label=None) for group in GROUPS]
     folder = write_run(tmp_path / "run", groups, [*demo_photos[:1], tmp_path / "gone.jpg"])
@@ -278,11 +292,18 @@ def test_what_the_report_says(
             form = {"key": group.entry.key, "seen": TIME, "version": "0", "choice": "不通过"}
             assert client.post(f"/group/{number}", data=form).status_code == 303
         assert len(list(Decisions(folder).all_current())) == 2
-    text = write_report(folder, max_groups).read_text(encoding="utf-8")
-    words = Words(text, "zh")
+    text = write_report(folder, max_groups, language).read_text(encoding="utf-8")
+    assert f'<html lang="{language}">' in text
+    words = Words(text, language)
     assert not (match := NOT_WORDS.search(" ".join(words.all))), match
+    words = Words(re.sub('<div class="curves">.*?</div>', "", text, flags=re.DOTALL), language)
+    pattern, known = r"[A-Za-z]{2,}", LATIN | {"UTC", "shenhe", "report", "max", "groups", "of"}
+    if language == "en":
+        pattern, known = r"[\u4e00-\u9fff]+", {"通过", "不通过", "李工", "图片"}
+    assert set(re.findall(pattern, " ".join(words.own))) <= known
     if labelled:
-        assert "<b>1</b>改判 overruled" in text  # the other one the model had left undecided
+        # The other one the model had left undecided.
+        assert {"zh": "<b>1</b>改判", "en": "<b>1</b>overruled"}[language] in text
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -47,7 +47,7 @@ ROW = (
 
 def test_a_row_keeps_the_keys_of_earlier_versions() -> None:
     whole = decision().model_copy(update={"number": 1, "inputs": "a.b"})
-    said = '"descs":{},"label_wrong":false,"faults":[]'
+    said = '"descs":{},"label_wrong":false,"faults":[],"shapes":{}'
     added = ROW.replace('"descs":{}', said)[:-1] + ',"audit":null}'
     assert whole.to_json() == added
     assert Decision.model_validate_json(ROW) == whole

@@ -79,7 +79,9 @@ COMMANDS: Final = {
         "is what a run wrote whole; mend what can be made anew", "shenhe fsck out --dry-run", "fsck"
     ),
     "report": Command(
-        "write a run's report, one self-contained HTML page", "shenhe report out", "report"
+        "write a run's report: a page, or a sheet to sign (验收单) as XLSX, DOCX or PDF",
+        "shenhe report out --format pdf --mission 挡风板安装检查",
+        "report",
     ),
     "review": Command(
         "look at a run's groups in a browser, and overrule them",

@@ -70,6 +70,11 @@ class ReviewOptions:
         " last time, else all",
         default=None,
     )
+    vocabulary: Path | None = option(
+        "descs of corrected captions, instead of the built-in vocabulary (TOML)",
+        default=None,
+        metavar="FILE",
+    )
     beside: Path | None = option(
         "compare with this run, page by page: an earlier checkpoint, another prompt",
         default=None,
@@ -85,12 +90,13 @@ def review(options: ReviewOptions) -> int:
     Raises: OptionError for a share, an address or a database that cannot be.
     """
     _check(options)
-    from shenhe.config import load_formats, load_missions, load_prompts
+    from shenhe.config import load_formats, load_missions, load_prompts, load_vocabulary
     from shenhe.review import Index, Prompting, Review
 
     config, formats = options.config, load_formats(options.config.formats)
     prompts = load_prompts(config.prompts, formats)
-    prompting = Prompting(load_missions(config.missions), prompts, formats)
+    vocabulary = load_vocabulary(options.vocabulary)
+    prompting = Prompting(load_missions(config.missions), prompts, formats, vocabulary)
     show(f"reading {options.run_dir} ...", file=sys.stderr)
     if options.export is not None:
         follow_decisions([options.run_dir], options.team)

@@ -253,17 +253,19 @@ def _print_plans(
 
 def _print_verdicts(reading: RunReading) -> None:
     from shenhe.cli.tables import print_table
-    from shenhe.report.tally import UNDECIDED
     from shenhe.values import FAIL, PASS
 
     head = ("任务 mission", "组 groups", PASS, FAIL, "未决", "与人工一致", "误放行")
     rows = []
     for tally in reading.missions:
         labelled = (
-            (f"{tally.agreed}/{tally.labelled}", f"{tally.false_passes}/{tally.failed_by_people}")
-            if tally.labelled
+            tuple(
+                f"{share.count}/{share.total}"
+                for share in (tally.agreement, tally.by_label.false_pass)
+            )
+            if tally.by_label.coverage.total
             else ("-", "-")
         )
-        counts = (str(tally.verdicts[name]) for name in (PASS, FAIL, UNDECIDED))
+        counts = (str(tally.machine[name]) for name in (PASS, FAIL, None))
         rows.append((tally.mission, str(tally.groups), *counts, *labelled))
     print_table(head, rows)

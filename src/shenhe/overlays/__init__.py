@@ -3,6 +3,7 @@
 from shenhe.overlays.draw import (
     colour_of,
     draw_caption,
+    font_file,
     is_drawn,
     overlay_path,
     write_overlay,
@@ -14,6 +15,7 @@ __all__ = [
     "colour_of",
     "draw_caption",
     "draw_objects",
+    "font_file",
     "is_drawn",
     "overlay_path",
     "write_overlay",

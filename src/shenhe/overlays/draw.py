@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -20,7 +21,8 @@ from shenhe.geometry import Line, Point, Size, to_pixels
 from shenhe.locations import Location
 from shenhe.values import CaptionObject
 
-FONT = "NotoSansSC-GB2312.otf"
+FONT = "NotoSansSC-GBK.otf"
+"""The characters of GBK: those of simplified and traditional Chinese, and of people's names."""
 MIN_SIDE = 960
 """Pixels of the longer side; smaller photos are enlarged, for readable numbers and legends."""
 TEXT_SHARE = 36
@@ -130,9 +132,18 @@ def colour_of(desc: str) -> Colour:
     return OTHER_COLOURS[digest[0] % len(OTHER_COLOURS)]
 
 
+def font_file() -> AbstractContextManager[Path]:
+    """Open the bundled font as a file, for as long as the context lasts.
+
+    with font_file() as path:
+        font = ImageFont.truetype(str(path), 24)
+    """
+    return as_file(files("shenhe.overlays") / FONT)
+
+
 @lru_cache(maxsize=8)
 def _font(height: int) -> ImageFont.FreeTypeFont:
-    with as_file(files("shenhe.overlays") / FONT) as path:
+    with font_file() as path:
         return ImageFont.truetype(str(path), height)
 
 

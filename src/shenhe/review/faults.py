@@ -45,3 +45,5 @@ def _list_texts(opinion: Opinion) -> Iterator[str]:
     yield from opinion.lines.values()
     for descs in opinion.descs.values():
         yield from (desc for desc in descs.values() if desc is not None)
+    for objects in opinion.shapes.values():
+        yield from (item.desc for item in objects)

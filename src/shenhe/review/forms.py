@@ -13,10 +13,12 @@ from starlette.requests import ClientDisconnect
 from shenhe.review.index import QUEUES, STATES, VERDICTS, Filters
 
 Form = Mapping[str, str]
-MAX_BODY = 1_000_000
-"""Maximum size of a form of comments and lines. Units: bytes."""
+MAX_BODY = 4_000_000
+"""Maximum size of a form of comments, lines and corrected captions. Units: bytes."""
 MAX_VALUE = 10_000
 """Maximum length of one field. Units: characters."""
+SHAPES = "shapes"
+"""The field of corrected captions, which is longer: `corrections.read_corrections` limits it."""
 MAX_ADDRESS = 16_000
 """Maximum length of a path or a query; the longest key of a group is far below. Units: bytes."""
 MAX_SEARCH = 1000
@@ -65,9 +67,11 @@ async def read_form(request: Request) -> Form:
     except ValueError as error:
         raise HTTPException(400) from error
     form = dict(pairs)
-    if len(form) != len(pairs) or any(
-        "\0" in text or len(text) > MAX_VALUE for pair in pairs for text in pair
-    ):
+    is_valid = len(form) == len(pairs) and all(
+        "\0" not in name + text and (name == SHAPES or max(len(name), len(text)) <= MAX_VALUE)
+        for name, text in pairs
+    )
+    if not is_valid:
         raise HTTPException(400)
     request.state.form = form  # a page that tells of a failure shows what was typed
     return form

@@ -8,12 +8,23 @@ from fastapi import Request
 
 from shenhe.errors import FormatError
 from shenhe.formats import summary
-from shenhe.review.forms import Form
+from shenhe.review.corrections import (
+    CorrectionError,
+    corrections_of,
+    read_corrections,
+    write_corrections,
+)
+from shenhe.review.forms import SHAPES, Form
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
-from shenhe.review.shape_data import colours_of, lay_out_shapes
+from shenhe.review.shape_data import colours_of, lay_out_editor, lay_out_shapes
 from shenhe.review.site import Site, read_language
-from shenhe.review.unsaved import UnsavedDecision, find_doubt
+from shenhe.review.unsaved import (
+    UnsavedDecision,
+    confirm_descs,
+    describe_correction,
+    find_doubt,
+)
 from shenhe.review.views import (
     CHOICES,
     Draft,
@@ -22,7 +33,7 @@ from shenhe.review.views import (
     split_code,
     split_reason,
 )
-from shenhe.review.words import load_words
+from shenhe.review.words import load_words, select_words
 from shenhe.rows.decision_rows import Opinion
 from shenhe.rows.evidence_table import CELLS, tabulate_evidence
 from shenhe.rows.outcomes import Outcome
@@ -30,10 +41,12 @@ from shenhe.templating import fill_sentence
 from shenhe.values import UNDECIDED_CODES
 
 
-def describe_group(site: Site, group: GroupRows, draft: Draft) -> dict[str, object]:
+def describe_group(
+    request: Request, site: Site, group: GroupRows, draft: Draft
+) -> dict[str, object]:
     """Give what the templates of a group's page show beside decisions: photos, lines, evidence."""
-    photos, shapes = lay_out_photos(group, draft), lay_out_shapes(group, draft.descs)
-    verdict = group.verdict
+    photos, verdict = lay_out_photos(group, draft), group.verdict
+    shapes = lay_out_shapes(photos)
     return {
         "number": group.entry.number,
         "group": group,
@@ -46,7 +59,10 @@ def describe_group(site: Site, group: GroupRows, draft: Draft) -> dict[str, obje
         "coded": UNDECIDED_CODES,
         "photos": photos,
         "shapes": shapes,
-        "colours": colours_of(shapes),
+        "colours": colours_of(shapes, site.vocabulary),
+        "corrections": draft.typed_shapes or write_corrections(corrections_of(draft, group)),
+        "editor_words": select_words(read_language(request), "edit_"),
+        "editor": lay_out_editor(group, photos, site.vocabulary, site.polygons),
         "draft": draft,
         "choices": CHOICES,
         "chips": site.reasons.offer(group.entry.mission, draft.faults),
@@ -55,14 +71,27 @@ def describe_group(site: Site, group: GroupRows, draft: Draft) -> dict[str, obje
 
 def check_opinion(
     request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
-) -> UnsavedDecision | None:
-    """Check that the page showed the present rows, the lines, and that faults were confirmed."""
-    draft, inputs = Draft.of(opinion), group.entry.inputs or ""
+) -> tuple[Opinion, UnsavedDecision | None]:
+    """Give the opinion with its captions, and why it is not stored.
+
+    The page must have shown the present rows, its lines and captions must be valid, and faults and
+    descs that the vocabulary does not know must be confirmed.
+    """
+    inputs, typed_shapes = group.entry.inputs or "", form.get(SHAPES, "")
+    problem = _find_invalid_line(request, site, opinion.lines)
+    try:
+        shapes = read_corrections(typed_shapes, group, site.polygons)
+        opinion, typed_shapes = opinion.model_copy(update={"shapes": shapes}), ""
+    except CorrectionError as error:
+        words = load_words(read_language(request))
+        problem = problem or describe_correction(error, words)
+    draft = Draft.of(opinion, typed_shapes)
     if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
-        return UnsavedDecision(draft, 409, changed=True)
-    if problem := _find_invalid_line(request, site, opinion.lines):
-        return UnsavedDecision(draft, 422, problem=problem)
-    return find_doubt(request, opinion, site.reasons.vocabulary)
+        return opinion, UnsavedDecision(draft, 409, changed=True)
+    if problem:
+        return opinion, UnsavedDecision(draft, 422, problem=problem)
+    opinion, unsaved = confirm_descs(request, opinion, site.vocabulary)
+    return opinion, unsaved or find_doubt(request, opinion, site.reasons.vocabulary)
 
 
 def first_photo_tag(site: Site, number: int | None) -> str:

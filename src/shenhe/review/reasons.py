@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from shenhe.config import Missions, load_vocabulary
+from shenhe.config import Missions
 from shenhe.row_types import utc_now
 from shenhe.rows.decisions import Decisions
 
@@ -34,13 +34,14 @@ class Reasons:
     change under the hand, and all servers of a run have the same.
 
     Example:
-        Reasons(load_missions(), index.decisions).offer("BBU接地线检查", chosen=["生锈"])
+        reasons = Reasons(load_missions(), index.decisions, load_vocabulary().faults)
+        reasons.offer("BBU接地线检查", chosen=["生锈"])
 
     """
 
-    def __init__(self, missions: Missions, decisions: Decisions) -> None:
+    def __init__(self, missions: Missions, decisions: Decisions, vocabulary: Sequence[str]) -> None:
         """Offer the reasons of missions, by the uses in the decisions of a run."""
-        self.vocabulary = tuple(load_vocabulary().faults)
+        self.vocabulary = tuple(vocabulary)
         self._missions, self._decisions = missions, decisions
         self._ordered: dict[str, tuple[str, tuple[str, ...]]] = {}
 

@@ -1,63 +1,56 @@
-"""The objects of captions as the script of a page reads them: shapes, descs and colours."""
+"""The objects of captions as the scripts of a page read them: shapes, descs and colours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
 
-from shenhe.formats.caption import from_grouped
+from shenhe.config import Vocabulary
 from shenhe.formats.desc import category
-from shenhe.geometry import Box, Line
 from shenhe.overlays import colour_of
+from shenhe.review.corrections import MAX_OBJECTS, Corrections, list_model_objects
 from shenhe.review.index import GroupRows
-from shenhe.values import CaptionObject, photo_key
+from shenhe.review.views import ReviewPhoto
+
+ShapeData = Mapping[str, Sequence[Mapping[str, object]]]
+"""Objects by the key of their photo: `key`, `kind`, `points` and `desc`. Units: points in the
+0-1000 frame; a box has two of them."""
 
 
-class ObjectData(TypedDict):
-    """An object of a photo. Units: points are in the 0-1000 frame; a box has two of them."""
-
-    key: str
-    kind: str
-    points: list[tuple[float, float]]
-    desc: str
+def lay_out_shapes(photos: Iterable[ReviewPhoto]) -> ShapeData:
+    """Lay out the objects of the photos that have a caption, as people left them."""
+    return _lay_out({photo.key: photo.objects for photo in photos if photo.objects is not None})
 
 
-def lay_out_shapes(
-    group: GroupRows, descs: Mapping[str, Mapping[str, str | None]]
-) -> dict[str, list[ObjectData]]:
-    """Lay out the objects of the photos that have a caption, with the descs that people gave.
+def lay_out_editor(
+    group: GroupRows, photos: Iterable[ReviewPhoto], vocabulary: Vocabulary, polygons: str
+) -> dict[str, object]:
+    """Lay out what correcting captions needs: the model's objects, and what descs may be.
 
-    Objects that people found not to be there are left out.
+    `unknown` are the descs on the page that the vocabulary does not know, with what was probably
+    meant.
     """
-    shapes = {}
-    for index, image in enumerate(group.images):
-        if image not in group.captions:
-            continue
-        (objects,) = from_grouped(group.captions[image].caption).photos
-        changes = descs.get(photo_key(index), {})
-        named = ((f"object_{number}", item) for number, item in enumerate(objects, 1))
-        shapes[photo_key(index)] = [
-            _lay_out(key, item, changes.get(key) or item.desc)
-            for key, item in named
-            if key not in changes or changes[key] is not None
-        ]
-    return shapes
+    named = list_model_objects(group)
+    objects = [*named.values(), *(photo.objects or () for photo in photos)]
+    descs = dict.fromkeys(item.desc for items in objects for item in items)
+    return {
+        "model": _lay_out(named),
+        "unknown": {desc: vocabulary.suggest(desc) for desc in descs if not vocabulary.knows(desc)},
+        "choices": [choice.model_dump(mode="json") for choice in vocabulary.choices],
+        "remark": vocabulary.remark_mark,
+        "quads": polygons == "quad",
+        "most": MAX_OBJECTS,
+    }
 
 
-def colours_of(shapes: Mapping[str, list[ObjectData]]) -> dict[str, str]:
-    """Give the colour of each category among the objects, as style sheets write it.
-
-    >>> label = ObjectData(key="object_1", kind="line", points=[], desc="标签/可以识别")
-    >>> colours_of({"图片_1": [label]})
-    {'标签': '#ffeb3b'}
-    """
-    descs = (item["desc"] for objects in shapes.values() for item in objects)
-    return {category(desc): "#{:02x}{:02x}{:02x}".format(*colour_of(desc)) for desc in descs}
+def colours_of(shapes: ShapeData, vocabulary: Vocabulary) -> dict[str, str]:
+    """Give the colour of each category as style sheets write it."""
+    descs = (str(item["desc"]) for objects in shapes.values() for item in objects)
+    categories = {*map(category, descs), *(choice.category for choice in vocabulary.choices)}
+    return {name: "#{:02x}{:02x}{:02x}".format(*colour_of(name)) for name in sorted(categories)}
 
 
-def _lay_out(key: str, item: CaptionObject, desc: str) -> ObjectData:
-    shape = item.shape
-    is_box = isinstance(shape, Box)
-    kind = "bbox_2d" if is_box else "line" if isinstance(shape, Line) else "poly"
-    points = [shape.points[0], shape.points[2]] if is_box else list(shape.points)
-    return {"key": key, "kind": kind, "points": points, "desc": desc}
+def _lay_out(corrections: Corrections) -> ShapeData:
+    return {
+        photo: [item.model_dump(mode="json", exclude={"kept"}) for item in objects]
+        for photo, objects in corrections.items()
+    }

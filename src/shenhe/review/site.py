@@ -86,7 +86,10 @@ class Site:
         self.opinions = SecondOpinions(review.index.database)
         if plan := self.opinions.plan():
             review.index.review_twice(plan, self.opinions)
-        self.reasons = Reasons(review.prompting.missions, review.index.decisions)
+        self.vocabulary = review.prompting.words_of_descs
+        self.polygons = review.prompting.formats.caption.polygons
+        missions, words = review.prompting.missions, review.prompting.fault_words
+        self.reasons = Reasons(missions, review.index.decisions, words)
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
         self._templates = environment("shenhe.review")

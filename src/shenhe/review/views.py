@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self, get_args
 
-from shenhe.formats.caption import from_grouped
 from shenhe.formats.verdict import photos_named
 from shenhe.locations import locate
 from shenhe.printable import printable
+from shenhe.review.corrections import Corrections, corrections_of, list_model_objects
 from shenhe.review.forms import read_faults
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
 from shenhe.row_types import EVIDENCE_OFF, Evidence, VerdictRow
+from shenhe.rows.corrected_objects import CorrectedObject
 from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
 from shenhe.rows.photo_marks import PhotoMark
 from shenhe.values import PASS, UNDECIDED_CODES, Ruling, photo_key
@@ -29,15 +30,6 @@ class ReasonPart(NamedTuple):
     photo: int
 
 
-class ObjectView(NamedTuple):
-    """An object of a caption, and the correction of a person."""
-
-    key: str
-    desc: str
-    corrected: str
-    present: bool
-
-
 @dataclass(frozen=True, slots=True)
 class ReviewPhoto:
     """A photo of a group with its line, and the correction of a person."""
@@ -50,8 +42,10 @@ class ReviewPhoto:
     named: bool
     damaged_inside: str
     """Damage that the decoder reported, or empty."""
-    objects: list[ObjectView] | None
-    """Objects of its caption; None where the run has none."""
+    objects: tuple[CorrectedObject, ...] | None
+    """Objects of its caption, as a person left them; None where there is no caption."""
+    is_corrected: bool
+    """Whether a person corrected its caption."""
     marks: list[PhotoMark]
     """What is said of it beside the model."""
 
@@ -72,19 +66,30 @@ class Draft:
     comment: str = ""
     faults: tuple[str, ...] = ()
     lines: Mapping[str, str] = field(default_factory=dict)
+    shapes: Corrections = field(default_factory=dict)
     descs: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    typed_shapes: str = ""
+    """Corrections of captions as a form sent them, where they are none."""
 
     @classmethod
-    def of(cls, opinion: Opinion | None) -> Self:
+    def of(cls, opinion: Opinion | None, typed_shapes: str = "") -> Self:
         """Begin with an opinion, or with an empty form."""
         if opinion is None:
             return cls()
-        return cls(opinion.comment, opinion.faults, opinion.lines, opinion.descs)
+        return cls(
+            comment=opinion.comment,
+            faults=opinion.faults,
+            lines=opinion.lines,
+            shapes=opinion.shapes,
+            descs=opinion.descs,
+            typed_shapes=typed_shapes,
+        )
 
 
 def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
     """Lay out the photos of a group."""
     named_keys, marks = photos_named(group.verdict.reason), group.marks
+    named, corrections = list_model_objects(group), corrections_of(draft, group)
     photos = []
     for index, image in enumerate(group.images):
         key = photo_key(index)
@@ -98,7 +103,8 @@ def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
                 draft.lines.get(key, line),
                 key in named_keys,
                 group.summary.damaged_inside(key) if group.summary else "",
-                _lay_out_objects(group, image, draft.descs.get(key, {})),
+                corrections.get(key, named.get(key)),
+                key in corrections,
                 marks.of_photo(index),
             )
         )
@@ -147,27 +153,22 @@ def split_reason(row: VerdictRow, photos: int) -> list[ReasonPart]:
 
 
 def read_opinion(form: Mapping[str, str], group: GroupRows) -> Opinion:
-    """Read the opinion that a form sends; lines and descs that were not changed are left out.
+    """Read the opinion that a form sends, without captions; unchanged lines are left out.
 
     Raises: pydantic.ValidationError for an unknown choice.
     """
-    lines, descs = {}, {}
-    for index, image in enumerate(group.images):
+    lines = {}
+    for index in range(len(group.images)):
         key = photo_key(index)
         line = " ".join(form.get(f"line-{key}", "").split())
         if line and line != group.lines.get(key, ""):
             lines[key] = line
-        if image in group.captions:
-            changes = _read_desc_changes(form, key, _descs_by_object(group, image))
-            if changes:
-                descs[key] = changes
     return Opinion.model_validate(
         {
             "choice": form.get("choice", ""),
             "comment": form.get("comment", "").strip(),
             "faults": read_faults(form),
             "lines": lines,
-            "descs": descs,
         }
     )
 
@@ -183,38 +184,3 @@ def answer_label(
     if current and current.opinion and current.stands_on(group.entry.inputs):
         is_wrong |= current.opinion.label_wrong
     return opinion.model_copy(update={"label_wrong": is_wrong and opinion.choice == PASS})
-
-
-def _lay_out_objects(
-    group: GroupRows, image: str, changes: Mapping[str, str | None]
-) -> list[ObjectView] | None:
-    if image not in group.captions:
-        return None
-    return [
-        ObjectView(
-            key,
-            desc,
-            changes.get(key) or desc,
-            key not in changes or changes[key] is not None,
-        )
-        for key, desc in _descs_by_object(group, image).items()
-    ]
-
-
-def _descs_by_object(group: GroupRows, image: str) -> dict[str, str]:
-    """Give the descs of a photo's caption by their object, from object_1 on."""
-    (objects,) = from_grouped(group.captions[image].caption).photos
-    return {f"object_{number}": item.desc for number, item in enumerate(objects, 1)}
-
-
-def _read_desc_changes(
-    form: Mapping[str, str], key: str, descs: Mapping[str, str]
-) -> dict[str, str | None]:
-    changes: dict[str, str | None] = {}
-    for name, desc in descs.items():
-        corrected = " ".join(form.get(f"desc-{key}-{name}", desc).split())
-        if form.get(f"gone-{key}-{name}"):
-            changes[name] = None
-        elif corrected and corrected != desc:
-            changes[name] = corrected
-    return changes

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from functools import cache
-from importlib.resources import files
+
+from shenhe import templating
 
 LANGUAGES = ("zh", "en")
 Words = Mapping[str, str]
 
 
-@cache
 def load_words(language: str) -> Words:
     """Load the words of a language. A word stands in one file: `tests/review/test_words.py`."""
-    words: dict[str, str] = {}
-    for file in (files("shenhe.review") / "wording").iterdir():
-        words |= tomllib.loads(file.read_text(encoding="utf-8"))[language]
-    return words
+    return templating.load_words("shenhe.review", language)
+
+
+def select_words(language: str, beginning: str) -> Words:
+    """Give the words that a script shows: those whose names begin in this way."""
+    words = load_words(language)
+    return {name: word for name, word in words.items() if name.startswith(beginning)}
 
 
 def choose_language(cookie: str | None, accepted: str) -> str:

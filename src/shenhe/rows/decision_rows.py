@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import from_json
 
 from shenhe.row_types import Row, utc_now
+from shenhe.rows.corrected_objects import CorrectedObject
 from shenhe.rows.decision_tables import COLUMNS
 from shenhe.values import Label, Ruling
 
@@ -21,8 +22,9 @@ class Opinion(Row):
 
     `faults` are the reasons that were chosen for 不通过, and `fault` is the same in one line: rows
     of earlier versions have one reason, there alone. `lines` are corrected Stage-A lines by photo.
-    `descs` are corrected descs by photo and object of a caption; None marks an object that is not
-    on the photo. `label_wrong` says that the label of the photo tree is wrong.
+    `shapes` are all objects of the photos whose caption was corrected. `label_wrong` says that the
+    label of the photo tree is wrong. `descs` is what earlier versions stored instead of `shapes`:
+    descs by photo and object of a caption; None marks an object that is not on the photo.
     """
 
     choice: DecisionChoice
@@ -32,6 +34,12 @@ class Opinion(Row):
     descs: Mapping[str, Mapping[str, str | None]] = Field(default_factory=dict)
     label_wrong: bool = False
     faults: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[CorrectedObject, ...]] = Field(default_factory=dict)
+
+    @property
+    def corrected_captions(self) -> tuple[str, ...]:
+        """Keys of the photos whose caption was corrected."""
+        return (*self.descs, *(photo for photo in self.shapes if photo not in self.descs))
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, Self
 
 from shenhe.errors import RunError
 from shenhe.row_types import VerdictRow
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.readers import read_verdicts
 from shenhe.rows.statements import codes_of, statement_of
@@ -147,11 +148,22 @@ def read_corrected_labels(run_dir: Path) -> dict[str, Label]:
     """
     if not has_decisions(run_dir):
         return {}
-    return {
-        decision.key: LABELS[decision.opinion.choice]
-        for decision in Decisions(run_dir).all_current()
-        if decision.opinion and decision.opinion.label_wrong and decision.opinion.choice in LABELS
-    }
+    labels = (
+        (decision.key, corrected_label(decision)) for decision in Decisions(run_dir).all_current()
+    )
+    return {key: label for key, label in labels if label}
+
+
+def corrected_label(decision: Decision | None) -> Label | None:
+    """Give the label as it should be, where a decision says that it is wrong."""
+    opinion = decision.opinion if decision else None
+    return decided_label(decision) if opinion and opinion.label_wrong else None
+
+
+def decided_label(decision: Decision | None) -> Label | None:
+    """Give the label that a decision stands for; None for 待定, or without one."""
+    opinion = decision.opinion if decision else None
+    return LABELS.get(opinion.choice) if opinion else None
 
 
 def has_decisions(run_dir: Path) -> bool:
@@ -171,8 +183,7 @@ def read_decided_labels(run_dir: Path) -> dict[str, Label]:
     """
     if not has_decisions(run_dir):
         raise RunError(f"{run_dir}: nobody has decided anything; `shenhe review` is where to")
-    return {
-        decision.key: LABELS[decision.opinion.choice]
-        for decision in Decisions(run_dir).all_current()
-        if decision.opinion and decision.opinion.choice in LABELS
-    }
+    labels = (
+        (decision.key, decided_label(decision)) for decision in Decisions(run_dir).all_current()
+    )
+    return {key: label for key, label in labels if label}

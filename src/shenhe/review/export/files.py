@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from shenhe.files import whole_file
+from shenhe.review.export.captions import UNKNOWN_DESCS, caption_rows, write_unknown_descs
 from shenhe.review.export.contents import DecidedGroups, ExportFile, Prompting
 from shenhe.review.export.exclusions import write_keys, write_rows, write_sheet
 from shenhe.review.export.sheets import write_csv, write_jsonl, write_xlsx
-from shenhe.review.export.training import caption_rows, stage_a_rows, stage_b_rows
+from shenhe.review.export.training import stage_a_rows, stage_b_rows
 from shenhe.review.index import Index
 
 _SHEETS: dict[str, Callable[[DecidedGroups], ExportFile]] = {
@@ -33,6 +34,7 @@ EXPORTS = {
     "decisions.jsonl": "application/x-ndjson",
     "excluded.txt": "text/plain; charset=utf-8",
     "excluded.csv": "text/csv; charset=utf-8",
+    UNKNOWN_DESCS: "text/csv; charset=utf-8",
     **dict.fromkeys(("excluded.jsonl", *_TRAINING), "application/x-ndjson"),
 }
 """Media types of the files by their names."""
@@ -51,8 +53,9 @@ def make_export(name: str, index: Index, prompting: Prompting) -> ExportFile:
     left_out: Counter[str] = Counter()
     if outdated := index.count_outdated():
         left_out["the photos have changed since it was decided"] = outdated
-    if name in _SHEETS:
-        sheet = _SHEETS[name](groups)
+    if name in _SHEETS or name == UNKNOWN_DESCS:
+        is_list = name == UNKNOWN_DESCS
+        sheet = write_unknown_descs(groups, prompting) if is_list else _SHEETS[name](groups)
         return replace(sheet, left_out=sheet.left_out + left_out)
     lines = list(_TRAINING[name](groups, prompting, left_out))
     return ExportFile("".join(f"{line}\n" for line in lines).encode(), len(lines), left_out)

@@ -1,24 +1,19 @@
-"""Corrections of the model as rows to train from."""
+"""Corrected lines and verdicts as rows to train from."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 
-from shenhe.config import Mission, load_vocabulary
+from shenhe.config import Mission
 from shenhe.errors import FormatError
-from shenhe.exports import training
 from shenhe.exports.messages import conversation_row
 from shenhe.formats import summary as summary_format
 from shenhe.formats import verdict as verdict_format
-from shenhe.formats.caption import from_grouped
-from shenhe.geometry import Size
 from shenhe.locations import locate
 from shenhe.review.export.contents import DecidedGroups, Prompting
 from shenhe.review.faults import find_faults
 from shenhe.review.index import GroupRows
-from shenhe.row_types import CaptionRow
 from shenhe.rows.decision_rows import DEFERRED, Decision, Opinion
 from shenhe.stages import summary, verdict
 from shenhe.values import (
@@ -26,14 +21,12 @@ from shenhe.values import (
     FAIL,
     LEFT_OUT,
     PASS,
-    Annotation,
-    CaptionObject,
     Judgement,
     photo_key,
 )
 
 
-class _UntrainableError(Exception):
+class UntrainableError(Exception):
     """A group gives no row to train from; the message is counted as the reason."""
 
 
@@ -47,8 +40,8 @@ def stage_a_rows(
             continue
         try:
             mission = _find_mission(decision, prompting)
-            images = _images_by_key(group)
-        except _UntrainableError as error:
+            images = images_by_key(group)
+        except UntrainableError as error:
             left_out[str(error)] += 1
             continue
         for key, image in images.items():
@@ -63,47 +56,19 @@ def stage_b_rows(
     groups: DecidedGroups, prompting: Prompting, left_out: Counter[str]
 ) -> Iterator[str]:
     """Yield the verdicts of groups that were overruled, or whose lines were corrected."""
-    faults = load_vocabulary().faults
+    faults = prompting.fault_words
     for decision, group in groups:
         opinion = decision.opinion
         if opinion is None or not (_differs(decision, opinion) or opinion.lines):
             continue
         try:
             row = _stage_b_row(decision, opinion, group, prompting, faults)
-        except _UntrainableError as error:
+        except UntrainableError as error:
             left_out[str(error)] += 1
         except FormatError as error:
             left_out[f"{error.code}: {error}"] += 1
         else:
             yield row
-
-
-def caption_rows(
-    groups: DecidedGroups,
-    prompting: Prompting,
-    left_out: Counter[str],
-) -> Iterator[str]:
-    """Yield the corrected captions, as rows with coordinates in pixels."""
-    for decision, group in groups:
-        opinion = decision.opinion
-        if opinion is None or not opinion.descs:
-            continue
-        try:
-            images = _images_by_key(group)
-        except _UntrainableError as error:
-            left_out[str(error)] += 1
-            continue
-        for key, image in images.items():
-            if group is None or key not in opinion.descs:
-                continue
-            caption = group.captions.get(image)
-            if caption is None:
-                left_out["the caption is not there any more"] += 1
-                continue
-            objects = _correct_objects(caption, opinion.descs[key])
-            size_wh = Size(*caption.sizes_wh[0])
-            line = opinion.lines.get(key, "")
-            yield training.row(Annotation(locate(image), size_wh, objects, line), image)
 
 
 def _stage_b_row(
@@ -115,24 +80,24 @@ def _stage_b_row(
 ) -> str:
     """Give the verdict of a person as a conversation about the corrected lines.
 
-    Raises: _UntrainableError; FormatError for a reason or a line that no prompt can hold.
+    Raises: UntrainableError; FormatError for a reason or a line that no prompt can hold.
     """
     _require_clear(opinion, faults)
     _require_shown(group)
     mission = _find_mission(decision, prompting)
-    images = _images_by_key(group)
+    images = images_by_key(group)
     model_reason, model_lines = (group.verdict.reason, group.lines) if group else ("", {})
     reason = " ".join((opinion.comment or opinion.fault).split())
     if not _differs(decision, opinion):
         reason = reason or model_reason
     if not reason:
-        raise _UntrainableError("overruled without a comment or a fault: no reason to learn")
+        raise UntrainableError("overruled without a comment or a fault: no reason to learn")
     judgement = Judgement(PASS if opinion.choice == PASS else FAIL, reason)
     answer = verdict_format.render(judgement, prompting.formats.verdict)
     verdict_format.parse(answer, prompting.formats.verdict)
     lines = {**model_lines, **opinion.lines}
     if not images.keys() <= lines.keys():
-        raise _UntrainableError("a photo has no line")
+        raise UntrainableError("a photo has no line")
     template, form = prompting.prompts.verdict, prompting.formats.summary
     messages = verdict.messages(lines, mission, template, form)
     return conversation_row(messages, answer, [])
@@ -145,9 +110,9 @@ def _differs(decision: Decision, opinion: Opinion) -> bool:
 
 def _require_clear(opinion: Opinion, faults: Sequence[str]) -> None:
     if opinion.choice == DEFERRED:
-        raise _UntrainableError("待定: no verdict to learn")
+        raise UntrainableError("待定: no verdict to learn")
     if opinion.choice == PASS and find_faults(opinion, faults):
-        raise _UntrainableError("通过 with a fault: no verdict to learn")
+        raise UntrainableError("通过 with a fault: no verdict to learn")
 
 
 def _require_shown(group: GroupRows | None) -> None:
@@ -155,30 +120,21 @@ def _require_shown(group: GroupRows | None) -> None:
     codes = group.verdict.meta.why if group else ()
     code = next((code for code in codes if code in (LEFT_OUT, DUPLICATE_GROUP)), "")
     if code:
-        raise _UntrainableError(f"{code}: the lines do not show what was decided on")
+        raise UntrainableError(f"{code}: the lines do not show what was decided on")
 
 
 def _find_mission(decision: Decision, prompting: Prompting) -> Mission:
     mission = prompting.missions.find(decision.mission)
     if mission is None:
-        raise _UntrainableError(f"{decision.mission}: no such mission")
+        raise UntrainableError(f"{decision.mission}: no such mission")
     return mission
 
 
-def _images_by_key(group: GroupRows | None) -> dict[str, str]:
+def images_by_key(group: GroupRows | None) -> dict[str, str]:
+    """Give the photos of a group by their keys.
+
+    Raises: UntrainableError where there are none.
+    """
     if group is None or not group.images:
-        raise _UntrainableError("the group's photos are not there any more")
+        raise UntrainableError("the group's photos are not there any more")
     return {photo_key(index): image for index, image in enumerate(group.images)}
-
-
-def _correct_objects(
-    caption: CaptionRow, descs: Mapping[str, str | None]
-) -> tuple[CaptionObject, ...]:
-    """Replace the descs of a caption's objects, and drop objects whose desc is None."""
-    (objects,) = from_grouped(caption.caption).photos
-    corrected = []
-    for number, item in enumerate(objects, 1):
-        desc = descs.get(f"object_{number}", item.desc)
-        if desc is not None:
-            corrected.append(replace(item, desc=desc))
-    return tuple(corrected)

@@ -14,12 +14,13 @@ from shenhe.review.routes import (
     static,
     team,
     trail,
+    vocabulary,
 )
 
 ROUTERS = tuple(
     module.router
     for module in (
-        *(queue, group, audit, second, compare, trail, export, photos, static),
+        *(queue, group, vocabulary, audit, second, compare, trail, export, photos, static),
         *(people, sign_in, team, holding),
     )
 )

@@ -29,14 +29,11 @@ from shenhe.review.unsaved import (
     UnsavedDecision,
     ask_back,
     confirming_query,
+    keeping_query,
+    kept_query,
     send_on,
 )
-from shenhe.review.views import (
-    CHOICES,
-    Draft,
-    answer_label,
-    read_opinion,
-)
+from shenhe.review.views import CHOICES, Draft, answer_label, read_opinion
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.outcomes import Outcome
 from shenhe.values import PASS
@@ -73,16 +70,16 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         opinion = read_opinion(form, group)
         current = site.index.decisions.current(group.entry.key)
         opinion = answer_label(opinion, group, current, asked=_asks_label(filters, group))
-        decision = Decision.on(group.entry, opinion, reviewer, version + 1)
     except ValidationError as error:
         raise HTTPException(400) from error
-    unsaved = check_opinion(request, site, form, group, opinion) or _store(site, decision)
+    opinion, unsaved = check_opinion(request, site, form, group, opinion)
+    unsaved = unsaved or _store(site, Decision.on(group.entry, opinion, reviewer, version + 1))
     if unsaved is None:
         address = _next_address(site, filters, group.entry.number, reviewer)
         site.index.claims.release(group.entry.key, reviewer)
         return send_on(request, address)
     if unsaved.faults and wants_json(request):
-        query = confirming_query(filters.to_query(), unsaved.faults)
+        query = confirming_query(filters.to_query() | kept_query(request), unsaved.faults)
         return ask_back(unsaved, f"/group/{group.entry.number}{query}")
     return _render_group(request, site, group.entry.number, unsaved)
 
@@ -134,12 +131,12 @@ def _render_group(
     held = hold_page(index.claims, group.entry.key, site.reviewer(request))
     preceding = index.preceding(filters, number)
     following = index.following(filters, number, without=held.of_others)
-    faults = unsaved.faults if unsaved else ()
+    address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
     return site.render(
         request,
         "group.html",
         unsaved.status if unsaved else 200,
-        **describe_group(site, group, draft),
+        **describe_group(request, site, group, draft),
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         current=current,
@@ -147,7 +144,8 @@ def _render_group(
         history=history,
         unsaved=unsaved,
         held=held,
-        despite=f"/group/{number}{confirming_query(filters.to_query(), faults)}",
+        despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
+        keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
         ahead=first_photo_tag(site, following.number if following else None),

@@ -19,7 +19,14 @@ from shenhe.review.holding import HeldPage
 from shenhe.review.identity import account_of
 from shenhe.review.index import GroupRows, SecondEntry, SecondQueue
 from shenhe.review.site import CurrentSite, Site
-from shenhe.review.unsaved import UnsavedDecision, ask_back, confirming_query, send_on
+from shenhe.review.unsaved import (
+    UnsavedDecision,
+    ask_back,
+    confirming_query,
+    keeping_query,
+    kept_query,
+    send_on,
+)
 from shenhe.review.views import CHOICES, Draft, read_opinion
 from shenhe.rows.decision_rows import Opinion
 from shenhe.team import Account, Drawn
@@ -106,13 +113,14 @@ def give_second(
         raise HTTPException(400) from error
     unsaved, notice = None, "" if entry.state in OPEN else "second_closed"
     if entry.state in OPEN:
-        unsaved = check_opinion(request, site, form, group, opinion)
+        opinion, unsaved = check_opinion(request, site, form, group, opinion)
         if unsaved is None and not _store(site, account, entry, group, opinion, version):
             notice = "second_closed"
     if unsaved is None:
         return send_on(request, _next_address(site, account, entry, notice))
     if unsaved.faults and wants_json(request):
-        return ask_back(unsaved, f"/second/{ticket}{confirming_query({}, unsaved.faults)}")
+        query = confirming_query(kept_query(request), unsaved.faults)
+        return ask_back(unsaved, f"/second/{ticket}{query}")
     return _render(request, site, account, entry, group, unsaved)
 
 
@@ -178,7 +186,7 @@ def _render(
         request,
         "second.html",
         unsaved.status if unsaved else 200,
-        **describe_group(site, group, draft),
+        **describe_group(request, site, group, draft),
         section="second",
         entry=entry,
         own=own[0].opinion if own else None,
@@ -188,7 +196,8 @@ def _render(
         unsaved=unsaved,
         action=address,
         undo_action="/second/undo",
-        despite=f"{address}{confirming_query({}, faults)}",
+        despite=address + confirming_query(kept_query(request), faults),
+        keeping=address + keeping_query({}, unsaved.unknown if unsaved else ()),
         draft_name=f"second {key}",
         next_address=f"/second/{following.ticket}" if following else "",
         next_photo=_next_photo(site, following),

@@ -5,6 +5,7 @@ import "./decide.js";
 import "./dialogs.js";
 import "./drafts.js";
 import "./holding.js";
+import "./geometry.js";
 import "./keys.js";
 import "./theme.js";
 import "./times.js";

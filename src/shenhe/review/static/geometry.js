@@ -1,0 +1,36 @@
+// Captions are corrected on the stage: shapes are drawn, moved and deleted, and descs chosen.
+import { byId } from "./dialogs.js";
+import "./drafts.js"; // a draft stands in the form before it is read here
+import { handleEdits } from "./geometry-hand.js";
+import { drawHandles } from "./geometry-handles.js";
+import { listenToKeys } from "./geometry-keys.js";
+import { listen, show, toggle } from "./geometry-panel.js";
+import { choose, readField, showPhoto, state } from "./geometry-state.js";
+import { stage } from "./viewer.js";
+
+if (stage && byId("editor")) {
+  readField();
+  listen();
+  handleEdits(byId("stage"));
+  listenToKeys();
+  let photo = null;
+  document.addEventListener("photoshown", ({ detail }) => {
+    if (detail.photo !== photo) Object.assign(state, { pending: [], corner: null });
+    photo = detail.photo;
+    drawHandles();
+    show();
+  });
+  document.addEventListener("geometry", () => {
+    drawHandles();
+    show();
+  });
+  // What the server has sent back for its captions is corrected at once.
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!("open" in byId("editor").dataset)) return;
+    const { photo: asked, object } = document.querySelector("#unknown-descs li")?.dataset ?? {};
+    toggle(true);
+    if (!asked) return;
+    showPhoto(asked);
+    choose(object);
+  });
+}
