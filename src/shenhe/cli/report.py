@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from shenhe.cli.databases import DatabaseOptions
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.errors import OptionError
 from shenhe.languages import page_language
 from shenhe.options import Count, argument, option, option_class, section
@@ -69,9 +69,9 @@ class ReportOptions:
 def report(options: ReportOptions) -> int:
     """Write the page or the sheet, and print its path.
 
-    follow_decisions([options.run_dir], options.team)
     Raises: OptionError for a condition that is none; RunError as the writers say.
     """
+    follow_decisions([options.run_dir], options.team)
     choice = choice_of(options)
     language = page_language()
     path = options.output or _default_path(options, choice)

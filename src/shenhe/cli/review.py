@@ -61,7 +61,8 @@ class ReviewOptions:
     )
     second_share: float | None = option(
         "second opinions: draw this share of the decided groups, at random; another person with an"
-        " account judges them without knowing what was decided. Default: the share of the last time",
+        " account judges them without knowing what was decided. Default: the share of the last"
+        " time",
         default=None,
         metavar="SHARE",
     )

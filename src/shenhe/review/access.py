@@ -17,8 +17,9 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from shenhe.errors import ShenheError
 from shenhe.review.forms import is_readable, read_host
-from shenhe.review.identity import Identity, needs_account
+from shenhe.review.identity import Identity
 from shenhe.review.index.moments import begin_moment
+from shenhe.review.viewers import needs_account
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language", "/theme")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fastapi import HTTPException, Request
 
-from shenhe.review.identity import account_of, needs_account
 from shenhe.review.site import Site
+from shenhe.review.viewers import account_of, needs_account
 
 
 def second_address(request: Request, site: Site, number: int) -> str:
@@ -19,6 +21,26 @@ def second_address(request: Request, site: Site, number: int) -> str:
         return ""
     entry = queue.find_number(account.name, number)
     return f"/second/{entry.ticket}" if entry and entry.state != "own" else ""
+
+
+def require_open(request: Request, site: Site, keys: Iterable[str]) -> None:
+    """Refuse whoever may not decide one of some groups openly.
+
+    Raises: HTTPException 403.
+    """
+    for key in keys:
+        group = site.index.group_by_key(key)
+        if group and second_address(request, site, group.entry.number):
+            raise HTTPException(403)
+
+
+def require_sight_of_all(request: Request, site: Site) -> None:
+    """Refuse whoever may be asked for a second opinion, where any is asked for.
+
+    Raises: HTTPException 403.
+    """
+    if site.index.second is not None:
+        require_sight(request)
 
 
 def sees_all(request: Request) -> bool:

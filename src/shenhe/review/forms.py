@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from fastapi import Depends, HTTPException, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
-from shenhe.review.index import QUEUES, STATES, VERDICTS, Filters
+from shenhe.review.index import ALL, QUEUES, SORTS, STATES, VERDICTS, Filters
+from shenhe.review.viewers import viewer_of
 
 Form = Mapping[str, str]
 MAX_BODY = 4_000_000
@@ -116,7 +117,7 @@ def read_faults(form: Form) -> list[str]:
 def read_filters(request: Request) -> Filters:
     """Read the filters of an address.
 
-    Raises: HTTPException 400 for an unknown verdict, state or queue, or a text over MAX_SEARCH.
+    Raises: HTTPException 400 for an unknown verdict, state, queue or order; a text over MAX_SEARCH.
     """
     query = request.query_params
     filters = Filters(
@@ -127,8 +128,11 @@ def read_filters(request: Request) -> Filters:
         " ".join(query.get("text", "").split()),
         query.get("queue", ""),
         bool(query.get("marked")),
+        query.get("sort", ""),
+        viewer_of(request),
     )
-    is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", *STATES)
+    is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", ALL, *STATES)
+    is_valid &= filters.sort.removeprefix("-") in SORTS or not filters.sort
     if not is_valid or filters.queue not in QUEUES or len(filters.text) > MAX_SEARCH:
         raise HTTPException(400)
     return filters

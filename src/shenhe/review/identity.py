@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
+from shenhe.review.viewers import account_of, needs_account
 from shenhe.team import Account, People
 
 OPEN_PATHS = ("/sign-in", "/join", "/static/", "/language", "/theme")
@@ -70,17 +71,6 @@ class Identity:
     def _is_secure(self, request: Request) -> bool:
         """Whether the browser came by TLS, here or at a proxy."""
         return request.url.scheme == "https" or self._public.startswith("https://")
-
-
-def account_of(request: Request) -> Account | None:
-    """Give the account that has signed in; None for nobody, and where there are no accounts."""
-    account: Account | None = getattr(request.state, "account", None)
-    return account
-
-
-def needs_account(request: Request) -> bool:
-    """Whether there are accounts, so that a name alone signs for nobody."""
-    return bool(getattr(request.state, "needs_account", False))
 
 
 def require_lead(request: Request) -> Account:

@@ -12,11 +12,12 @@ from fastapi.responses import HTMLResponse
 
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
-from shenhe.review.identity import Identity, account_of, needs_account
+from shenhe.review.identity import Identity
 from shenhe.review.index import Comparison, Index
 from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.reasons import Reasons
 from shenhe.review.static_files import list_sheets, tag_files
+from shenhe.review.viewers import account_of, needs_account
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
@@ -24,7 +25,7 @@ from shenhe.team import SecondOpinions, clean_name
 from shenhe.templating import environment
 
 NOTICES = (
-    *("undone", "not_undone", "nothing_to_undo", "end", "end_held"),
+    *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
     *("blind_decided", "blind_seen", "blind_end", "password_changed", "team_changed"),
     *("second_closed", "second_end"),
 )

@@ -22,6 +22,10 @@ class SecondPlan(AuditPlan):
 
     of: SecondOf
 
+    def draws_decision(self, key: str, choice: str) -> bool:
+        """Whether a second person is asked about a group with this decision."""
+        return self.concerns(choice) and self.draws(key)
+
     def concerns(self, choice: str) -> bool:
         """Whether groups with this decision are drawn from; 待定 decides nothing."""
         return choice == "通过" or (self.of == "all" and choice == "不通过")

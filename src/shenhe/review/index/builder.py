@@ -10,6 +10,7 @@ from pathlib import Path
 from shenhe.files import put_in_place
 from shenhe.photos.reuse import ReuseIndex
 from shenhe.review.index.sources import Sources, stamp_file
+from shenhe.review.pictures import photo_tag
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
@@ -19,7 +20,7 @@ from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_o
 from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
 
-LAYOUT = 4
+LAYOUT = 5
 
 
 def is_current(path: Path, sources: Sources, plan: AuditPlan | None) -> bool:
@@ -82,9 +83,10 @@ def _insert_lines(
             reused = reuse.find(owner_of(row), facts_of(row))
             marked = bool(mark_photos(row, reused).all_flags)
             uses = write_uses(reused) if reused else None
+            photos, tag = len(row.images), photo_tag(row.images[0]) if row.images else ""
             db.execute(
-                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (row.key, numbers[path], offset, lines, inputs, marked, uses),
+                "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (row.key, numbers[path], offset, lines, inputs, marked, uses, photos, tag),
             )
 
 
@@ -93,7 +95,7 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
         for offset, row in read_with_offsets(path, VerdictRow):
             outcome = Outcome.of(row)
             db.execute(
-                "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT OR REPLACE INTO verdicts VALUES ({', '.join(13 * '?')})",
                 (
                     row.key,
                     numbers[path],
@@ -107,6 +109,7 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
                     queue_position(row),
                     outcome.ruling,
                     outcome.log_odds,
+                    " ".join(outcome.why),
                 ),
             )
 
@@ -141,11 +144,12 @@ _TABLES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
 CREATE TABLE lines (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, lines TEXT, inputs TEXT, marked INTEGER,
-    uses TEXT
+    uses TEXT, photos INTEGER, tag TEXT
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
     key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
-    verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, log_odds REAL
+    verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, log_odds REAL,
+    why TEXT
 ) WITHOUT ROWID;
 CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
 CREATE TABLE captions (image TEXT PRIMARY KEY, file INTEGER, at INTEGER) WITHOUT ROWID;
@@ -160,19 +164,27 @@ CREATE TABLE groups (
     number INTEGER PRIMARY KEY, key TEXT UNIQUE, group_id TEXT, mission TEXT, label TEXT,
     verdict TEXT, p_pass REAL, reason TEXT, against INTEGER,
     verdict_file INTEGER, verdict_at INTEGER, summary_file INTEGER, summary_at INTEGER, inputs TEXT,
-    marked INTEGER, uses TEXT
+    marked INTEGER, uses TEXT, why TEXT NOT NULL, sure REAL NOT NULL,
+    photos INTEGER NOT NULL, tag TEXT NOT NULL
 );
 INSERT INTO groups (key, group_id, mission, label, verdict, p_pass, reason, against,
-    verdict_file, verdict_at, summary_file, summary_at, inputs, marked, uses)
+    verdict_file, verdict_at, summary_file, summary_at, inputs, marked, uses, why, sure,
+    photos, tag)
 SELECT v.key, v.group_id, v.mission, v.label, v.verdict, v.p_pass, v.reason,
-    v.need = 1.0, v.file, v.at, l.file, l.at, l.inputs, l.marked, l.uses
+    v.need = 1.0, v.file, v.at, l.file, l.at, l.inputs, l.marked, l.uses, v.why,
+    ifnull(v.p_pass, -1.0), ifnull(l.photos, -1), ifnull(l.tag, '')
 FROM verdicts v LEFT JOIN lines l ON l.key = v.key ORDER BY v.need, v.mission, v.file, v.at;
+CREATE INDEX by_sure ON groups (sure);
+CREATE INDEX by_mission ON groups (mission);
+CREATE INDEX by_id ON groups (group_id);
+CREATE INDEX by_photos ON groups (photos);
+CREATE INDEX facets ON groups (mission, verdict, against, marked);
 CREATE VIRTUAL TABLE texts USING fts5(text, tokenize = 'trigram');
 INSERT INTO texts (rowid, text)
 SELECT g.number, g.group_id || char(10) || g.reason || char(10) || coalesce(l.lines, '')
 FROM groups g LEFT JOIN lines l ON l.key = g.key;
-CREATE TABLE missions (name TEXT);
-INSERT INTO missions SELECT mission FROM groups GROUP BY mission ORDER BY mission;
+CREATE TABLE missions (name TEXT, size INTEGER);
+INSERT INTO missions SELECT mission, count(*) FROM groups GROUP BY mission ORDER BY mission;
 CREATE TABLE doubts (rank INTEGER PRIMARY KEY, number INTEGER UNIQUE);
 INSERT INTO doubts (number)
 SELECT g.number FROM verdicts v JOIN groups g ON g.key = v.key

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.proportions import Share, mcnemar
-from shenhe.review.index.filters import LABEL_WRONG
 from shenhe.rows.decision_tables import STANDS
 from shenhe.values import FAIL, PASS, Label, Ruling
 
 UNDECIDED = "undecided"
 OUTCOMES = (PASS, FAIL, UNDECIDED)
 """What a run may say of a group."""
+LABEL_WRONG = (
+    "(c.choice IS NOT NULL AND coalesce((SELECT json_extract(d.said, '$.label_wrong')"
+    " FROM decided.decisions d WHERE d.number = c.number), 0))"
+)
+"""Whether a decision says that the label is wrong."""
 Connect = Callable[[], AbstractContextManager[sqlite3.Connection]]
 _NOW, _BEFORE = (f"coalesce({row}.verdict, '{UNDECIDED}')" for row in "go")
 _TRUTH = (

@@ -18,7 +18,10 @@ class QueueEntry(NamedTuple):
     """A line of the queue: the group, the verdict of the model and the choice of a person.
 
     `inputs` is the fingerprint of the photos, without their times. `choice` is None where nobody
-    has decided, or only on other photos.
+    has decided, or only on other photos; `reviewer`, `at` and the number `decision` go with it.
+    `photos` is their number, -1 where Stage-A is not complete, and `tag` identifies the first one.
+    `why` are the codes for which the model left the group undecided; `marked` says that something
+    is said of a photo beside the model, `drawn` that the blind audit drew the group.
 
         [entry.choice for entry in index.page(Filters(state="open"), count=2)]  # [None, None]
     """
@@ -34,6 +37,14 @@ class QueueEntry(NamedTuple):
     inputs: str | None
     choice: str | None
     overrules: bool
+    reviewer: str | None
+    at: str | None
+    decision: int
+    photos: int
+    tag: str
+    why: tuple[str, ...]
+    marked: bool
+    drawn: bool
 
 
 class Progress(NamedTuple):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,17 +12,21 @@ from shenhe.errors import IntakeError, RunError
 from shenhe.intake import list_photos
 from shenhe.locations import locate, location_text
 from shenhe.photos import is_photo
+from shenhe.review.index.answers import Answers
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
+from shenhe.review.index.changes import Change, changes_since
 from shenhe.review.index.comparison import Comparison
-from shenhe.review.index.filters import LABELS, OVERRULES, QUEUES, Filters, to_condition
+from shenhe.review.index.counts import Counts
+from shenhe.review.index.filters import Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.moments import follow_once
+from shenhe.review.index.paging import Cursor, Pager
 from shenhe.review.index.seconds import SecondQueue
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.audits import plan_audit, read_audit_plan
-from shenhe.rows.decision_rows import DEFERRED, Decision
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
@@ -37,14 +39,6 @@ from shenhe.team import (
     SharedDecisions,
     open_database,
 )
-
-_ENTRY = (
-    "g.number, g.key, g.group_id, g.mission, g.label, g.verdict, g.p_pass, g.reason, g.inputs,"
-    f" c.choice, {OVERRULES}"
-)
-_JOINED = f"LEFT JOIN decided.current c ON c.key = g.key AND {STANDS}"
-_DECIDED = f"decided.current c CROSS JOIN groups g ON g.key = c.key AND {STANDS}"
-"""Joined from the decisions on: only a small part of the groups has one."""
 
 
 class Index:
@@ -87,6 +81,9 @@ class Index:
                 build(self.path, sources, plan)
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}") from error
+        self._answers = Answers(self.path, self.decisions)
+        self.counts = Counts(self._answers)
+        self._pager = Pager(self._answers, plan.share if plan else -1.0)
 
     def review_twice(self, plan: SecondPlan, opinions: SecondOpinions) -> None:
         """Have a second person judge decided groups, as a plan draws them.
@@ -94,6 +91,7 @@ class Index:
         Raises: RunError if the index cannot be written.
         """
         self.second = SecondQueue(self._connect, self.path, plan, opinions)
+        self._answers.review_twice(plan.draws_decision)
 
     @cached_property
     def database(self) -> Database:
@@ -107,18 +105,22 @@ class Index:
 
     def missions(self) -> list[str]:
         """List the missions of the run."""
-        with self._connect() as db:
-            rows = db.execute("SELECT name FROM missions ORDER BY rowid").fetchall()
-        return [name for (name,) in rows]
+        return list(self.counts.by_mission())
 
-    def page(self, filters: Filters, after: int = 0, count: int = 50) -> list[QueueEntry]:
-        """List groups of the queue in its order, after a number.
+    def page(
+        self,
+        filters: Filters,
+        after: int = 0,
+        count: int = 50,
+        *,
+        decision: int = 0,
+        backwards: bool = False,
+    ) -> list[QueueEntry]:
+        """List groups of the queue in its order, after a group or, backwards, before it.
 
-        In the queue of labels the open ones come first, after so many entries.
+        Where decisions order them, `decision` is the one that the group had on the earlier page.
         """
-        if filters.queue == LABELS:
-            return self._page_of_labels(filters, after, count)
-        return self._select_entries(filters, "g.number > ?", "g.number LIMIT ?", (after, count))
+        return self._pager.page(filters, Cursor(after, decision), count, backwards=backwards)
 
     def following(
         self,
@@ -132,53 +134,42 @@ class Index:
 
         Groups whose keys are in `without` are passed over, as those that others have open.
         """
-        if open_only and not filters.state:
-            filters = replace(filters, state="open")
-        return self._select_neighbour(filters, number, ">", "ASC", without)
+        filters = filters.only_open if open_only else filters
+        cursor = self._cursor_at(filters, number)
+        return next(iter(self._pager.page(filters, cursor, 1, without=without)), None)
 
     def preceding(self, filters: Filters, number: int) -> QueueEntry | None:
         """Find the previous group of the queue; None at the beginning."""
-        return self._select_neighbour(filters, number, "<", "DESC")
+        cursor = self._cursor_at(filters, number)
+        return next(iter(self._pager.page(filters, cursor, 1, backwards=True)), None)
+
+    def entry(self, number: int) -> QueueEntry | None:
+        """Find the entry of a group; None for an unknown number."""
+        return self._pager.find("g.number = :value", number)
 
     def progress(self, filters: Filters) -> Progress:
         """Count the groups that match the filters, whatever their state."""
-        queue = QUEUES[filters.queue]
-        condition, values = to_condition(replace(filters, state=""))
-        with self._connect() as db:
-            groups = f"groups g {queue.joins} WHERE {condition}" if values else queue.table
-            (total,) = db.execute(f"SELECT count(*) FROM {groups}", values).fetchone()
-            decided, overruled = db.execute(
-                f"SELECT coalesce(sum({queue.answered}), 0), coalesce(sum({queue.against}), 0)"
-                f" FROM {_DECIDED} {queue.joins} WHERE {condition}",
-                values,
-            ).fetchone()
-        return Progress(total, decided, overruled)
+        return self.counts.progress(filters)
 
     def last_answers(self, filters: Filters, count: int) -> list[bool]:
         """List the last answers to the question of a queue, whether they are against, newest first.
 
         待定 is no answer.
         """
-        queue = QUEUES[filters.queue]
-        condition, values = to_condition(replace(filters, state=""))
-        with self._connect() as db:
-            rows = db.execute(
-                f"SELECT {queue.against} FROM {_DECIDED} {queue.joins} WHERE {condition}"
-                f" AND {queue.answered} AND c.choice <> ? ORDER BY c.number DESC LIMIT ?",
-                (*values, DEFERRED, count),
-            ).fetchall()
-        return [bool(against) for (against,) in rows]
+        return self.counts.last_answers(filters, count)
 
-    def count_matching(self, filters: Filters, progress: Progress | None = None) -> int:
-        """Count the groups that match the filters; `progress` saves counting it again."""
-        condition, values = to_condition(filters)
-        if filters.state in ("", "open"):
-            progress = progress or self.progress(filters)
-            return progress.groups - (progress.decided if filters.state else 0)
-        with self._connect() as db:
-            joins = QUEUES[filters.queue].joins
-            query = f"SELECT count(*) FROM {_DECIDED} {joins} WHERE {condition}"
-            return int(db.execute(query, values).fetchone()[0])
+    def count_matching(self, filters: Filters) -> int:
+        """Count the groups that match the filters."""
+        return self.counts.matching(filters)
+
+    def last_decision(self) -> int:
+        """Give the number of the last decision of anybody; 0 where there is none."""
+        with self._answers.reading():
+            return self._answers.followed
+
+    def changes(self, after: int, viewer: str = "") -> list[Change]:
+        """List the groups that were decided after a decision, the last one first."""
+        return changes_since(self._answers, after, viewer)
 
     def current_decisions(self) -> Iterator[Decision]:
         """Yield the last decision on each group, in the order in which they were made."""
@@ -201,90 +192,50 @@ class Index:
 
         Raises: RunError if the rows have changed since the index was built.
         """
-        with self._connect() as db:
-            return self._read_group(db, "g.number = ?", number)
+        return self._read_group(self._pager.find("g.number = :value", number))
 
     def group_by_key(self, key: str) -> GroupRows | None:
         """Read the rows of a group from their files; None for an unknown key.
 
         Raises: RunError if the rows have changed since the index was built.
         """
-        with self._connect() as db:
-            return self._read_group(db, "g.key = ?", key)
+        return self._read_group(self._pager.find("g.key = :value", key))
 
     def beside(self, other: Index) -> Comparison:
         """Compare the run with another one on the same groups."""
         return Comparison(self._connect, other.path)
 
-    def _read_group(
-        self, db: sqlite3.Connection, condition: str, value: object
-    ) -> GroupRows | None:
-        cells = db.execute(
-            "SELECT g.verdict_file, g.verdict_at, g.summary_file, g.summary_at, g.uses,"
-            f" {_ENTRY} FROM groups g {_JOINED} WHERE {condition}",
-            (value,),
-        ).fetchone()
-        if cells is None:
+    def _read_group(self, entry: QueueEntry | None) -> GroupRows | None:
+        if entry is None:
             return None
-        entry = _to_entry(cells[5:])
-        verdict_file, verdict_offset, summary_file, summary_offset, uses = cells[:5]
-        files = dict(db.execute("SELECT number, path FROM files").fetchall())
-        verdict = read_at(Path(files[verdict_file]), verdict_offset, VerdictRow)
-        summary = None
-        if summary_file:
-            summary = read_at(Path(files[summary_file]), summary_offset, SummaryRow)
-        if verdict.key != entry.key or (summary is not None and summary.key != entry.key):
-            raise RunError("the rows have changed since: start `shenhe review` again")
-        images = summary.images if summary else _find_failed_photos(db, entry.key)
-        captions: dict[str, CaptionRow] = {}
-        for image in images:
-            position = db.execute(
-                "SELECT file, at FROM captions WHERE image = ?", (image,)
+        with self._connect() as db:
+            cells = db.execute(
+                "SELECT verdict_file, verdict_at, summary_file, summary_at, uses"
+                " FROM groups WHERE key = ?",
+                (entry.key,),
             ).fetchone()
-            if position is not None:
-                captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
+            files = dict(db.execute("SELECT number, path FROM files").fetchall())
+            verdict_file, verdict_offset, summary_file, summary_offset, uses = cells
+            verdict = read_at(Path(files[verdict_file]), verdict_offset, VerdictRow)
+            summary = None
+            if summary_file:
+                summary = read_at(Path(files[summary_file]), summary_offset, SummaryRow)
+            if verdict.key != entry.key or (summary is not None and summary.key != entry.key):
+                raise RunError("the rows have changed since: start `shenhe review` again")
+            images = summary.images if summary else _find_failed_photos(db, entry.key)
+            captions: dict[str, CaptionRow] = {}
+            for image in images:
+                position = db.execute(
+                    "SELECT file, at FROM captions WHERE image = ?", (image,)
+                ).fetchone()
+                if position is not None:
+                    captions[image] = read_at(Path(files[position[0]]), position[1], CaptionRow)
         return GroupRows(entry, verdict, summary, images, captions, read_uses(uses))
 
-    def _page_of_labels(self, filters: Filters, after: int, count: int) -> list[QueueEntry]:
-        order = f"{QUEUES[LABELS].position} LIMIT ? OFFSET ?"
-        if filters.state:
-            return self._select_entries(filters, "1", order, (count, after))
-        entries = self._page_of_labels(replace(filters, state="open"), after, count)
-        if len(entries) < count:
-            beyond = max(0, after - self.count_matching(replace(filters, state="open")))
-            decided = replace(filters, state="decided")
-            entries += self._page_of_labels(decided, beyond, count - len(entries))
-        return entries
-
-    def _select_neighbour(
-        self,
-        filters: Filters,
-        number: int,
-        comparison: str,
-        order: str,
-        without: Collection[str] = (),
-    ) -> QueueEntry | None:
-        """Find the nearest group of the queue on one side of a group; 0 is before them all."""
-        position = QUEUES[filters.queue].position
-        here, values = "?", (number, json.dumps([*without]))
-        if filters.queue:
-            here = "coalesce((SELECT rank FROM doubts WHERE number = ?), 0)"
-        bound = f"{position} {comparison} {here} AND g.key NOT IN (SELECT value FROM json_each(?))"
-        entries = self._select_entries(filters, bound, f"{position} {order} LIMIT 1", values)
-        return next(iter(entries), None)
-
-    def _select_entries(
-        self, filters: Filters, bound: str, order: str, bound_values: tuple[int | str, ...]
-    ) -> list[QueueEntry]:
-        condition, values = to_condition(filters)
-        joins = QUEUES[filters.queue].joins
-        with self._connect() as db:
-            rows = db.execute(
-                f"SELECT {_ENTRY} FROM groups g {joins} {_JOINED} WHERE {condition} AND {bound}"
-                f" ORDER BY {order}",
-                (*values, *bound_values),
-            ).fetchall()
-        return [_to_entry(cells) for cells in rows]
+    def _cursor_at(self, filters: Filters, number: int) -> Cursor:
+        is_timed = filters.sort.removeprefix("-") == "decided"
+        entry = self.entry(number) if is_timed else None
+        return Cursor(number, entry.decision if entry else 0)
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -308,7 +259,3 @@ def _find_failed_photos(db: sqlite3.Connection, key: str) -> list[str]:
         return [location_text(photo) for photo in list_photos(locate(cells[0]).parent)]
     except IntakeError:
         return []
-
-
-def _to_entry(cells: Sequence[object]) -> QueueEntry:
-    return QueueEntry._make(cells)._replace(overrules=bool(cells[-1]))

@@ -2,6 +2,8 @@
 
 from shenhe.review.routes import (
     audit,
+    bulk,
+    changes,
     compare,
     export,
     group,
@@ -20,7 +22,7 @@ from shenhe.review.routes import (
 ROUTERS = tuple(
     module.router
     for module in (
-        *(queue, group, vocabulary, audit, second, compare, trail, export, photos, static),
-        *(people, sign_in, team, holding),
+        *(queue, bulk, changes, group, vocabulary, audit, second, compare, trail),
+        *(export, photos, static, people, sign_in, team, holding),
     )
 )

@@ -20,7 +20,7 @@ from shenhe.review.forms import (
     read_version,
     wants_json,
 )
-from shenhe.review.group_page import check_opinion, describe_group, first_photo_tag
+from shenhe.review.group_page import check_opinion, describe_group
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.routes.audit import send_to_audit
@@ -122,7 +122,7 @@ def _render_group(
     group, index = site.index.group(number), site.index
     if group is None:
         raise HTTPException(404)
-    filters = read_filters(request)
+    filters, head = read_filters(request), index.last_decision()
     history = index.decisions.history(group.entry.key)
     current, outdated = history[0] if history else None, None
     if current and current.opinion and not current.stands_on(group.entry.inputs):
@@ -139,6 +139,7 @@ def _render_group(
         **describe_group(request, site, group, draft),
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
+        head=head,
         current=current,
         outdated=outdated,
         history=history,
@@ -148,7 +149,7 @@ def _render_group(
         keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
-        ahead=first_photo_tag(site, following.number if following else None),
+        ahead=following.tag if following else "",
         tail=query_suffix(filters),
         progress=index.progress(filters),
     )
@@ -166,7 +167,7 @@ def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> s
 
     def find(of_others: Collection[str]) -> QueueEntry | None:
         following = index.following(filters, number, open_only=True, without=of_others)
-        if following is None and filters.state in ("", "open"):
+        if following is None and (filters.shows_all_states or filters.state == "open"):
             following = index.following(filters, 0, open_only=True, without=of_others)
         return following
 

@@ -10,8 +10,9 @@ from fastapi.responses import RedirectResponse
 
 from shenhe.review.access import TOKEN_COOKIE
 from shenhe.review.forms import Form, SentForm
-from shenhe.review.identity import is_local_path, needs_account
+from shenhe.review.identity import is_local_path
 from shenhe.review.site import THEMES, CurrentSite, Site, set_cookie
+from shenhe.review.viewers import needs_account
 from shenhe.review.words import LANGUAGES
 from shenhe.team import clean_name
 

@@ -6,45 +6,49 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from shenhe.review.forms import QueryNumber, query_suffix, read_filters
-from shenhe.review.index import LABELS, STATES
-from shenhe.review.site import CurrentSite
+from shenhe.review.index import ALL, STATES, Filters
+from shenhe.review.listing import explain_entry, read_page, sort_links
+from shenhe.review.site import CurrentSite, read_language
 
-PAGE_SIZE = 50
 LAST_ANSWERS = 20
 """How many labels are looked at before the page says whether more of them are likely wrong."""
 router = APIRouter()
 
 
 @router.get("/")
-def show_queue(request: Request, site: CurrentSite, after: QueryNumber = 0) -> Response:
-    """Show a page of the queue, from after a group on."""
-    filters = read_filters(request)
-    entries = site.index.page(filters, after, PAGE_SIZE + 1)
-    progress = site.index.progress(filters)
-    is_last = len(entries) <= PAGE_SIZE
-    # Labels in doubt change their order as they are decided: their pages are counted.
-    position = (
-        after + PAGE_SIZE
-        if filters.queue == LABELS
-        else entries[:PAGE_SIZE][-1].number
-        if entries
-        else 0
-    )
+def show_queue(
+    request: Request,
+    site: CurrentSite,
+    after: QueryNumber = 0,
+    before: QueryNumber = 0,
+    at: QueryNumber = 0,
+) -> Response:
+    """Show a page of the queue, from after a group on or up to one; open groups by default."""
+    index, filters = site.index, read_filters(request)
+    head = index.last_decision()
+    page = read_page(index, filters, after, before, at)
+    whole = Filters(queue=filters.queue, viewer=filters.viewer)
+    is_narrowed = filters.in_any_state != whole
     return site.render(
         request,
         "queue.html",
-        entries=entries[:PAGE_SIZE],
-        next_after=None if is_last else position,
-        after=after,
+        page=page,
+        head=head,
+        after=after or before,
         filters=filters,
         tail=query_suffix(filters),
         section=filters.queue or "need",
-        answers=site.index.last_answers(filters, LAST_ANSWERS) if filters.queue else [],
+        answers=index.last_answers(filters, LAST_ANSWERS) if filters.queue else [],
         enough=LAST_ANSWERS,
-        missions=site.index.missions(),
-        states=STATES,
-        progress=progress,
-        matching=site.index.count_matching(filters, progress),
+        missions=index.missions(),
+        states=(*STATES[1:], ALL),
+        progress=index.progress(whole),
+        part=index.progress(filters) if is_narrowed else None,
+        by_mission={} if filters.queue else index.counts.by_mission(whole),
+        matching=index.count_matching(filters.of_list),
+        held=index.claims.held(but=site.reviewer(request)) if page.entries else {},
+        sorts=sort_links(filters),
+        reasons={e.number: explain_entry(e, filters, read_language(request)) for e in page.entries},
     )
 
 

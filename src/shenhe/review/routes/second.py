@@ -16,7 +16,6 @@ from shenhe.errors import ConflictError
 from shenhe.review.forms import QueryNumber, SentForm, read_version, wants_json
 from shenhe.review.group_page import check_opinion, describe_group, first_photo_tag
 from shenhe.review.holding import HeldPage
-from shenhe.review.identity import account_of
 from shenhe.review.index import GroupRows, SecondEntry, SecondQueue
 from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import (
@@ -27,6 +26,7 @@ from shenhe.review.unsaved import (
     kept_query,
     send_on,
 )
+from shenhe.review.viewers import account_of
 from shenhe.review.views import CHOICES, Draft, read_opinion
 from shenhe.rows.decision_rows import Opinion
 from shenhe.team import Account, Drawn

@@ -7,6 +7,8 @@ import "./drafts.js";
 import "./holding.js";
 import "./geometry.js";
 import "./keys.js";
+import "./live.js";
+import "./queue.js";
 import "./theme.js";
 import "./times.js";
 import "./viewer.js";

@@ -1,0 +1,47 @@
+"""What people have decided since a page was made, for pages that stay open."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from shenhe.review.index.answers import Answers
+
+MOST = 500
+"""How many of the last decisions are told of: a page that lacks more is out of date altogether."""
+
+
+class Change(NamedTuple):
+    """The last decision on a group; `choice` is None where it was taken back.
+
+    Example:
+        for change in index.changes(after=120):
+            print(change.group_id, change.reviewer, change.choice)
+
+    """
+
+    number: int
+    group_id: str
+    decision: int
+    reviewer: str
+    at: str
+    choice: str | None
+    overrules: bool
+
+
+def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change]:
+    """List the groups that were decided after a decision, the last one first.
+
+    Those are left out of which a viewer must not know, who may be asked for a second opinion.
+    """
+    with answers.reading() as db:
+        bound = max(after, answers.followed - MOST)
+        rows = db.execute(
+            # The other columns are those of the row with the greatest number.
+            "SELECT g.number, g.group_id, max(d.number), d.reviewer, d.at, c.choice,"
+            " ifnull(c.overrules, 0) FROM decided.decisions d JOIN groups g ON g.key = d.key"
+            " LEFT JOIN answers c ON c.number = g.number"
+            " WHERE d.number > :bound AND (:viewer = '' OR c.number IS NULL OR NOT c.drawn"
+            " OR c.reviewer = :viewer) GROUP BY g.number ORDER BY 3 DESC",
+            {"bound": bound, "viewer": viewer},
+        ).fetchall()
+    return [Change._make(cells)._replace(overrules=bool(cells[-1])) for cells in rows]
