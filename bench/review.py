@@ -24,6 +24,15 @@ from tests.browsers import ARGUMENTS
 from tests.review.runs import FAIL, PASS, Group, served, write_run
 
 SERVED = ("--reviewer", "bench")
+LISTS = {
+    "all states": "/?state=all",
+    "by probability": "/?sort=p_pass",
+    "by group, the last first": "/?sort=-group",
+    "by time of decision": "/?state=all&sort=-decided",
+    "a verdict, with its own progress": "/?verdict=通过",
+    "the second look at 50 groups": "/bulk?" + "&".join(f"pick={n}" for n in range(1, 51)),
+}
+"""Pages of the queue by what they show."""
 SHOWN = """() => {
   const image = document.querySelector("#stage img");
   return document.readyState === "complete" || (image && image.complete && image.naturalWidth > 0);
@@ -56,8 +65,14 @@ def main() -> None:
         _print_times(
             "search", [_timed(page, lambda: page.goto("/?text=未拧紧")) for _ in range(10)]
         )
+        for name, address in LISTS.items():
+            times = [_timed(page, partial(page.goto, address)) for _ in range(10)]
+            _print_times(f"queue: {name}", times)
+        _print_times("thumbnails of a page", [_thumbnails(page) for _ in range(10)])
+        _print_times("nothing has changed", [_changes(page, "0") for _ in range(40)])
         page.goto("/group/1")
         _print_steps(page, options.steps, "")
+        _print_times("what has changed, and progress", [_changes(page, "1") for _ in range(40)])
         for name, address in (("labels in doubt", "/?queue=labels"), ("blind audit", "/audit")):
             times = [_timed(page, partial(page.goto, address)) for _ in range(10)]
             _print_times(f"{name}: its queue", times)
@@ -125,6 +140,19 @@ def _step(page: Page, key: str) -> float:
         page.wait_for_url(lambda url: url != before, wait_until="commit")
 
     return _timed(page, step)
+
+
+def _thumbnails(page: Page) -> float:
+    """Measure until the photos of a screen of the queue are shown, kept by the browser or not."""
+    began = time.perf_counter()
+    page.goto("/", wait_until="load")
+    return time.perf_counter() - began
+
+
+def _changes(page: Page, after: str) -> float:
+    began = time.perf_counter()
+    page.request.get(f"/changes?after={after}")
+    return time.perf_counter() - began
 
 
 def _timed(page: Page, action: Callable[[], object]) -> float:

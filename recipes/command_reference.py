@@ -2,22 +2,22 @@
 
     python -m recipes.command_reference
 
-They are written from the declarations of the options. The Chinese texts lie beside this file, by
-the English ones: an English text that was changed has no Chinese one until somebody writes it.
+They are written from the declarations of the options. The Chinese texts are those of the help,
+src/shenhe/cli/help.zh.toml: an English text that was changed has no Chinese one until somebody
+writes it.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shenhe.cli.command_line import CommonOptions, build_parser, parsers_of
 from shenhe.cli.commands import COMMANDS, load_command
+from shenhe.cli.help_words import chinese_help
 from shenhe.cli.options import Option, options_of
 
 DOCS = Path(__file__).parent.parent / "docs"
-CHINESE = Path(__file__).with_name("command_reference.zh.toml")
 SHARED = "run"
 """The command whose sections stand for those of all commands."""
 Translate = Callable[[str], str]
@@ -121,10 +121,9 @@ def pages() -> dict[Path, str]:
 
     Raises: KeyError for an English text without a Chinese one.
     """
-    translated: dict[str, str] = tomllib.loads(CHINESE.read_text(encoding="utf-8"))
     return {
         DOCS / "commands.md": page(lambda text: text, "[中文](zh/commands.md)"),
-        DOCS / "zh" / "commands.md": page(translated.__getitem__, "[English](../commands.md)"),
+        DOCS / "zh" / "commands.md": page(chinese_help().__getitem__, "[English](../commands.md)"),
     }
 
 

@@ -71,8 +71,6 @@ def _review(page: Page, url: str) -> None:
     _save(page, "review_queue.png")
     page.goto(f"{url}/group/19")
     page.wait_for_load_state("networkidle")
-    page.keyboard.press("o")
-    page.wait_for_load_state("networkidle")
     _save(page, "review.png")
 
 

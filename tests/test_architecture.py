@@ -149,14 +149,3 @@ PAGES = [
 def test_links_in_the_docs_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name}: {target}"
-
-
-def _outline(page: Path) -> tuple[list[str], int]:
-    """Give the marks of a page's headings, in order, and how many rows its tables have."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
-    return re.findall(r"^#+(?= )", text, re.M), len(re.findall(r"^\|", text, re.M))
-
-
-@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "zh").glob("*.md")), ids=lambda p: p.stem)
-def test_a_chinese_page_has_the_sections_and_rows_of_the_english_one(page: Path) -> None:
-    assert _outline(page) == _outline(ROOT / "docs" / page.name)

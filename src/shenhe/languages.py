@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final, Literal, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 Language = Literal["zh", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
@@ -62,3 +62,29 @@ def speaking(language: Language | None) -> Iterator[None]:
         yield
     finally:
         _spoken.remove(language)
+
+
+class Words(NamedTuple):
+    """A text in both languages."""
+
+    zh: str
+    en: str
+
+    def spoken(self, joint: str = " ") -> str:
+        """Write it in the language that is spoken; in both where nobody has asked for one.
+
+        >>> Words("任务", "mission").spoken()
+        '任务 mission'
+        """
+        language = current_language()
+        if language is None:
+            return f"{self.zh}{joint}{self.en}"
+        return self.zh if language == "zh" else self.en
+
+    def lines(self) -> list[str]:
+        """Write a sentence a line, the English one indented below the Chinese one."""
+        return self.spoken("\0  ").split("\0")
+
+    def told(self) -> str:
+        """Write it as messages are: in English, but where Chinese is spoken."""
+        return self.zh if current_language() == "zh" else self.en

@@ -1,7 +1,10 @@
 """Foreign text on a terminal: escaped, so that it cannot move the cursor or reverse the line.
 
 File names, answers of servers and models, values of options: all output goes through `show`,
-`json_line` or `PrintableFormatter`. A test checks that nothing else prints.
+`show_data`, `json_line` or `PrintableFormatter`. A test checks that nothing else prints.
+
+Messages are in the language that is spoken: the command line says by `wording` how they are
+translated. Data are not.
 """
 
 from __future__ import annotations
@@ -9,6 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 _UNSAFE: Final = re.compile(
@@ -48,8 +53,36 @@ def on_one_line(text: str) -> str:
     return text.replace("\n", "\\n")
 
 
-def show(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
-    """Print a text escaped and flush, to stdout by default."""
+_wordings: list[Callable[[str], str]] = [str]
+
+
+def worded(message: str) -> str:
+    """Give a message in the language that is spoken: as it is, where nobody translates."""
+    return _wordings[-1](message)
+
+
+@contextmanager
+def wording(translate: Callable[[str], str]) -> Iterator[None]:
+    """Have messages translated meanwhile, in all threads of the process.
+
+    >>> with wording(str.upper):
+    ...     show("no such file")
+    NO SUCH FILE
+    """
+    _wordings.append(translate)
+    try:
+        yield
+    finally:
+        _wordings.remove(translate)
+
+
+def show(message: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a message in the language that is spoken, escaped, and flush; to stdout by default."""
+    show_data(worded(str(message)), end=end, file=file)
+
+
+def show_data(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Print a text that is no message: an answer, a row, a path. It is escaped, as all are."""
     print(printable(str(text)), end=end, file=file, flush=True)
 
 
@@ -67,5 +100,5 @@ class PrintableFormatter(logging.Formatter):
     """Formats log records for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record and escape it."""
-        return printable(super().format(record))
+        """Format a record in the language that is spoken, and escape it."""
+        return printable(worded(super().format(record)))

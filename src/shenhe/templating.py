@@ -13,6 +13,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
+from shenhe.languages import current_language, page_language
 from shenhe.printable import printable
 
 
@@ -22,7 +23,8 @@ def environment(package: str) -> Environment:
     Printing anything but text and finite numbers (a method, None, NaN) raises TypeError, and a
     missing name `jinja2.UndefinedError`: neither becomes a word of a page.
     Filters: `isolated` shows foreign text, `filled` fills a sentence with it, `spelled` is for
-    attributes and titles, which hold no elements, `moment` shows a time. Test: `finite`.
+    attributes and titles, which hold no elements; `spoken` writes a pair of Chinese and English,
+    `moment` shows a time. Test: `finite`. `page_language()` is the language of the page.
 
         >>> environment("shenhe.review").from_string("{{ 'a\u202eb' | isolated }}").render()
         '<bdi>a\u202eb</bdi>'
@@ -36,6 +38,8 @@ def environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"isolated": isolate, "filled": fill_sentence, "spelled": printable}
+    templates.filters["spoken"] = speak
+    templates.globals["page_language"] = page_language
     templates.filters["moment"] = show_moment
     templates.tests["finite"] = lambda value: value is not None and math.isfinite(value)
     return templates
@@ -69,6 +73,20 @@ def require_text_or_number(value: object) -> object:
 def isolate(text: str) -> Markup:
     """Mark foreign text as isolated, so that its direction does not change the words beside it."""
     return Markup("<bdi>{}</bdi>").format(text)
+
+
+def speak(words: tuple[str, str]) -> Markup:
+    """Write Chinese or English, as is spoken; where nobody has asked, both, the English marked.
+
+    >>> str(speak(("结论", "verdict")))
+    '结论 <span class="soft" lang="en">verdict</span>'
+    """
+    chinese, english = words
+    if current_language() == "zh" or chinese == english:
+        return Markup("{}").format(chinese)
+    if current_language() == "en":
+        return Markup("{}").format(english)
+    return Markup('{} <span class="soft" lang="en">{}</span>').format(chinese, english)
 
 
 def show_moment(text: str) -> Markup:

@@ -240,7 +240,7 @@ def test_what_people_decided_in_review(run: Path) -> None:
         ({"fault": 990, "complete": 10}, "10 组（1.0%，95% 区间 0.5–1.8%）", "than 1.0%"),
         (
             {"fault": 59, "unread": 4},
-            "59 组，摘要全都看得出问题（95% 区间: 看不出的至多",
+            "59 组，摘要全都看得出问题（95% 区间：看不出的至多",
             "6.1%",
         ),
         ({"unread": 4}, "没有人工判不合格的组", "nothing can be said"),
@@ -262,7 +262,7 @@ def test_missions_without_rules_are_told(run: Path, tmp_path: Path) -> None:
     )
     survey = survey_evidence(run, load_missions(own))
     assert survey.without_rules == {BAFFLE: 1}
-    assert f"{BAFFLE}: 没有证据规则，1 组未计入" in describe_survey(survey)[-1].zh
+    assert f"{BAFFLE}：没有证据规则，1 组未计入" in describe_survey(survey)[-1].zh
     (run / "stage_a" / f"{GROUNDING}.jsonl").unlink()
     with pytest.raises(RunError, match=r"no evidence rules for 挡风板安装检查; .*--missions"):
         survey_evidence(run, load_missions(own))

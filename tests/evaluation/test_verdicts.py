@@ -109,7 +109,7 @@ def test_the_command(tmp_path: Path) -> None:
     done = subprocess.run([*evaluate, *options], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "2.0% (0.6-7.0)" in done.stdout
-    assert "误放行, 占不合格组" in done.stdout
+    assert "误放行，占不合格组" in done.stdout
     # Two of 100 bad groups pass, and make up 2 of 102 passed groups: another rate.
     assert "每 100 个不合格约放过 2 个（2/100，95% 区间 0.6–7.0）" in done.stdout
     assert "放行的 1,000 组里约 20 组不合格" in done.stdout

@@ -40,15 +40,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ]
         paths[state] = folder / f"{state}.html"
         write_watch_page(paths[state], watch_audits(read_looks(runs)))
-    run = write_run(folder / "未抽查", [Group("QC-1", PASS), Group("QC-2", FAIL)], share=None)
-    paths["未抽查"] = folder / "未抽查.html"
-    write_watch_page(paths["未抽查"], watch_audits(read_looks([run])))
+    run = write_run(folder / "未盲审", [Group("QC-1", PASS), Group("QC-2", FAIL)], share=None)
+    paths["未盲审"] = folder / "未盲审.html"
+    write_watch_page(paths["未盲审"], watch_audits(read_looks([run])))
     return paths
 
 
 @pytest.mark.parametrize(
     ("state", "english"),
-    [("正常", "normal"), ("加严", "tightened"), ("停用", "stopped"), ("未抽查", "not audited")],
+    [("正常", "normal"), ("加严", "tightened"), ("停用", "stopped"), ("未盲审", "not audited")],
 )
 def test_the_light_has_a_word_in_both_languages(
     browser: Browser, pages: dict[str, Path], state: str, english: str

@@ -212,6 +212,12 @@ def test_objects_are_added_changed_and_deleted(window: Page, run_dir: Path) -> N
     page.locator("#edit-objects button").first.click()
     page.keyboard.press("Delete")
     assert [item["key"] for item in _shapes(page)["图片_3"]] == ["new_2", "new_3"]
+    # Without a pointer: Enter puts a shape in the middle, and the arrows move it.
+    page.locator("#edit-note").click()
+    for key in ("b", "Enter", "Escape", ".", "Shift+ArrowLeft", "Escape", "ArrowDown"):
+        page.keyboard.press(key)
+    assert _points(page, 2, "图片_3") == [[390, 401], [600, 601]]
+    page.keyboard.press("Delete")
     # A draft is there after a reload, and told of.
     kept = _shapes(page)
     page.reload()

@@ -40,22 +40,10 @@ FOREIGN = ("bdi", "q", "code", "kbd", "textarea", "mark", "option", "style", "sc
 """Elements of ids, names, texts of models and people, file names and keys."""
 SHOWN = ("aria-label", "placeholder", "title", "alt", "data-broken")
 VOID = ("input", "img", "link", "meta", "br")
-LATIN = {
-    "Excel",
-    "Shift",
-    "Ctrl",
-    "Del",
-    "Backspace",
-    "CSV",
-    "JSONL",
-    "English",
-    "Enter",
-    "Esc",
-    "shenhe",
-    "run",
-    "BBU",
-    "empty",
-} | {*("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC", "UTC")}
+LATIN = {"Excel", "Word", "PDF", "CSV", "JSONL", "English", "shenhe", "run", "BBU", "empty"} | {
+    *("Shift", "Ctrl", "Del", "Backspace", "Enter", "Esc"),
+    *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC", "UTC"),
+}
 """Latin words that Chinese pages may have: names, and codes of errors."""
 GROUPS = [
     Group("QC-1", None, p_pass=None, reason="empty: the verdict is empty"),

@@ -17,12 +17,15 @@ Open = Callable[[Path], Decisions]
 @pytest.fixture(params=["sqlite", "postgresql"])
 def open_decisions(request: pytest.FixtureRequest) -> Iterator[Open]:
     opened: list[Database] = []
+    is_shared = request.param == "postgresql"
+    url = request.getfixturevalue("shared_url") if is_shared else ""
 
     def open_shared(run_dir: Path) -> Decisions:
         # Runs share a database, and differ by what they carry in review/run_id.
-        opened.append(open_database(run_dir, request.getfixturevalue("shared_url")))
-        return SharedDecisions(run_dir, opened[-1])
+        database = open_database(run_dir, url)
+        opened.append(database)
+        return SharedDecisions(run_dir, database)
 
-    yield Decisions if request.param == "sqlite" else open_shared
+    yield open_shared if is_shared else Decisions
     for database in opened:
         database.close()

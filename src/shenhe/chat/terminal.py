@@ -15,7 +15,7 @@ from shenhe.config import Template
 from shenhe.errors import ItemError, RunError, ShenheError, UsageError, spelled
 from shenhe.locations import locate
 from shenhe.messages import IMAGE_TAG, Answer, FinishReason, ImagePart
-from shenhe.printable import show
+from shenhe.printable import show, show_data, worded
 
 PROMPT, MORE = "<<< ", "... "
 END_OF_LINES = "#"
@@ -102,7 +102,7 @@ class Terminal:
                 show("\n[stopped]")
             except (ItemError, RunError, UsageError) as error:
                 code = 0 if self._interactive else 1
-                show(f"[{error}]")
+                show(f"[{worded(str(error))}]")
 
     def one_shot(self, text: str) -> int:
         """Ask one question and print the answer alone. Returns the exit code."""
@@ -158,11 +158,11 @@ class Terminal:
                     show()  # the message of the error begins on its own line
                 raise
             if self._stream:
-                show(piece, end="")
+                show_data(piece, end="")
                 printed = printed or bool(piece)
             else:
                 buffer.append(piece)
-        show("".join(buffer))
+        show_data("".join(buffer))
         if show_speed:
             seconds = max(time.monotonic() - start, 1e-9)
             cut = CUT[answer.finish_reason]
@@ -194,7 +194,7 @@ class Terminal:
     def _draw(self, argument: str) -> None:
         recovery, paths = self._talk.draw(Path(argument or "shenhe-overlays"))
         for path in paths:
-            show(path)
+            show_data(path)
         if recovery.repairs:
             show(f"[repaired: {', '.join(map(str, recovery.repairs))}]")
 

@@ -15,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from shenhe.printable import show
+from shenhe.printable import show, worded
 
 PLAIN_SECONDS = 10.0
 
@@ -27,7 +27,7 @@ class BytesWritten:
         self._bar: Progress | None = None
         self._start = self._last_line = time.monotonic()
         if sys.stderr.isatty():
-            columns = (TextColumn("merging"), BarColumn(), DownloadColumn())
+            columns = (TextColumn(worded("merging")), BarColumn(), DownloadColumn())
             self._bar = Progress(
                 *columns, TransferSpeedColumn(), TimeRemainingColumn(), console=Console(stderr=True)
             )

@@ -8,18 +8,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
-from typing import Final, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from shenhe import __version__
 from shenhe.cli.commands import COMMANDS, Command, load_command
+from shenhe.cli.help_formatters import HelpFormatter, MainFormatter
+from shenhe.cli.help_words import in_help, summary_in_help
 from shenhe.cli.options import add_options, options_of, read_options
 from shenhe.cli.swift_options import ELSEWHERE, in_own_words, judge
 from shenhe.errors import ShenheError, closest
-from shenhe.languages import LANGUAGES, Language, language_of
+from shenhe.languages import LANGUAGES, Language, Words, language_of
 from shenhe.options import option, option_class
-from shenhe.printable import printable
-
-_HIDDEN_DEFAULTS: Final = (None, "", argparse.SUPPRESS)
+from shenhe.printable import printable, worded
 
 
 @option_class
@@ -75,7 +75,12 @@ class Parser(argparse.ArgumentParser):
         hints = [f"{name}{self.suggestion(name)}" for name in names if self.suggestion(name)]
         message = "; ".join([message, *(hint for hint in hints if hint not in message)])
         message = " ".join(printable(message).split())
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        message = worded(message)
+        line = Words(
+            f"{self.prog}：{message}（见 {self.prog} --help）",
+            f"{self.prog}: {message} (see {self.prog} --help)",
+        )
+        self.exit(2, line.told() + "\n")
 
     def suggestion(self, name: str) -> str:
         """Name the option that an unknown one may be meant for; empty where none is like it."""
@@ -116,16 +121,6 @@ class Parser(argparse.ArgumentParser):
             return super()._get_value(action, arg_string)
         except (ShenheError, ArithmeticError, LookupError, OSError) as error:
             raise argparse.ArgumentError(action, str(error)) from error
-
-
-class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Shows the defaults of options that have one, and leaves examples in one piece."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        is_hidden = action.default in _HIDDEN_DEFAULTS or action.default is False
-        if is_hidden or action.default == [] or not action.option_strings:
-            return action.help
-        return f"{action.help} (default: %(default)s)"
 
 
 def parse(words: Sequence[str]) -> CommandLine:
@@ -199,6 +194,7 @@ def build_parser(only: str | None = None) -> Parser:
         description="审核: reviews site-inspection photos with fine-tuned Qwen3-VL models.",
         epilog="Exit codes: 0 all done; 1 done, but some items failed or are undecided;"
         " 2 could not run; 130 interrupted: the same command goes on from there.",
+        formatter_class=MainFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"shenhe {__version__}")
@@ -239,9 +235,9 @@ def _add_command(
 ) -> Parser:
     return commands.add_parser(
         name,
-        help=command.summary,
+        help=summary_in_help(command.summary, command.description),
         description=command.description,
-        epilog=f"Example:  {command.example}",
+        epilog=f"{in_help('Example:  ')}{command.example}",
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
@@ -254,7 +250,7 @@ def _usage(prog: str, kind: type[object]) -> str:
         if declared.is_required:
             value = f"{declared.metavar}{'...' if declared.takes_many else ''}"
             parts.append(" ".join([*declared.flags[:1], value]))
-    return " ".join([*parts, "[options]"]).replace("%", "%%")
+    return " ".join([*parts, in_help("[options]")]).replace("%", "%%")
 
 
 def normalize(words: Iterable[str], switches: set[str]) -> list[str]:

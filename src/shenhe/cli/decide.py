@@ -12,8 +12,9 @@ from shenhe.cli.loading import formats_option
 from shenhe.cli.results import print_counts
 from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import StandingOptions, check_promise, verdict_policy
+from shenhe.languages import Words
 from shenhe.options import Name, argument, option, option_class, section
-from shenhe.printable import on_one_line, show
+from shenhe.printable import on_one_line, show, show_data
 
 if TYPE_CHECKING:
     from shenhe.runs.decide import Changes
@@ -65,15 +66,16 @@ def decide(options: DecideOptions) -> int:
 
 def _print_changes(mission: str, changes: Changes) -> None:
     """Print how many groups have each verdict, and what each was before that is another now."""
+    from shenhe.rows.words import UNDECIDED
     from shenhe.values import FAIL, PASS
 
-    decided = (PASS, FAIL)
+    decided, undecided = (PASS, FAIL), UNDECIDED.told()
     totals: Counter[str] = Counter()
     moved: list[str] = []
     for (before, after), count in sorted(changes.verdicts.items()):
-        totals[after if after in decided else "undecided"] += count
-        if (before or "undecided") != (after if after in decided else "undecided"):
-            words = before or "undecided"
-            moved.append(f"{count} {words} -> {after}")
-    parts = ", ".join(f"{totals[name]} {name}" for name in (*decided, "undecided"))
-    show(f"{mission}: {parts}" + (f"; {', '.join(moved)}" if moved else "; as before"))
+        totals[after if after in decided else undecided] += count
+        if (before or undecided) != (after if after in decided else undecided):
+            moved.append(f"{count} {before or undecided} -> {after}")
+    parts = ", ".join(f"{totals[name]} {name}" for name in (*decided, undecided))
+    changed = ", ".join(moved) or Words("与先前相同", "as before").told()
+    show_data(f"{mission}: {parts}; {changed}")

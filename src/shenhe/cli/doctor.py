@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, engine_spec_of, max_new_tokens, quiet_transformers
 from shenhe.cli.probes import choose_photos
-from shenhe.cli.results import MARKS
+from shenhe.cli.results import print_finding
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import DATA_ROOT_HELP, TreeOptions, layout_of
 from shenhe.engines.options import LocalOptions, ServerOptions
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Name, option, option_class, section
-from shenhe.printable import json_line, on_one_line, show
+from shenhe.printable import json_line, on_one_line, show_data, worded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,9 +107,9 @@ def _print_lines(diagnoses: Iterable[Diagnosis]) -> int:
         finding = diagnosis.finding
         name = "" if diagnosis.check == previous else diagnosis.check
         previous = diagnosis.check
-        show(on_one_line(f"{name:10} {MARKS[finding.level]} {finding.message}"))
+        print_finding(finding.level, finding.message, before=f"{name:10} ")
         if finding.remedy:
-            show(on_one_line(f"{'':18} -> {finding.remedy}"))
+            show_data(on_one_line(f"{'':18} -> {worded(finding.remedy)}"))
         code = 1 if finding.level == "error" else code
     return code
 

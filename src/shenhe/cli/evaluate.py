@@ -13,7 +13,7 @@ from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.cli.results import print_faults, print_lost
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, argument, option, option_class, section
-from shenhe.printable import show
+from shenhe.printable import show, show_data, worded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,14 +126,16 @@ def verdicts(options: VerdictsOptions) -> int:
         score_verdicts,
         write_verdict_page,
     )
+    from shenhe.rows.words import Words
 
     _check_shares(options)
     follow_decisions([options.run_dir], options.team)
     outcomes = read_outcomes(options.run_dir, options.truth)
     scores = score_verdicts(outcomes)
-    title = "结论 Verdicts"
+    words = Words("结论", "Verdicts")
     if options.truth == "decisions":
-        title = "结论与人工复核 Verdicts against people's decisions"
+        words = Words("结论与人工结论对照", "Verdicts against people's decisions")
+    title = words.spoken()
     report = _VerdictReport()
     report.add_table(title, scores)
     report.figures |= _figures(scores)
@@ -147,7 +149,7 @@ def verdicts(options: VerdictsOptions) -> int:
             options.against, outcomes, read_outcomes(options.against, options.truth)
         )
     for line in report.lines:
-        show(line)
+        show_data(line)
     _write_json(options.json, report.figures)
     if options.html is not None:
         name = options.run_dir.resolve().name
@@ -159,7 +161,7 @@ def verdicts(options: VerdictsOptions) -> int:
 
 def evidence(options: EvidenceOptions) -> int:
     """Say what the lines of a run show of the groups that people failed and passed."""
-    from shenhe.cli.tables import show_both
+    from shenhe.cli.tables import show_words
     from shenhe.config import load_missions
     from shenhe.evaluation import (
         describe_survey,
@@ -178,7 +180,7 @@ def evidence(options: EvidenceOptions) -> int:
         _print_table(table, EVIDENCE_COLUMNS)
     sentences = describe_survey(survey)
     for words in sentences:
-        show_both(words)
+        show_words(words)
     words_of_them = {"sentences": [words._asdict() for words in sentences]}
     _write_json(options.json, survey.to_json() | words_of_them)
     if options.html is not None:
@@ -218,12 +220,14 @@ class _VerdictReport:
     def add_decisions(self, run_dir: Path) -> None:
         """Measure against people's decisions, if they have made some."""
         from shenhe.evaluation import has_decisions, read_outcomes, score_verdicts
+        from shenhe.rows.words import Words
 
         if not has_decisions(run_dir):
             return
         scores = score_verdicts(read_outcomes(run_dir, "decisions"))
         if scores[""].coverage.total:
-            self.add_table("与人工复核对照 Against people's decisions in review", scores)
+            title = Words("与审核页面中的人工结论对照", "Against people's decisions in review")
+            self.add_table(title.spoken(), scores)
             self.figures["decisions"] = _figures(scores)
 
     def add_promise(self, share: float, options: VerdictsOptions) -> None:
@@ -238,12 +242,14 @@ class _VerdictReport:
             self.tables.append(Table(*table))
             _print_table(self.tables[-1], VERDICT_COLUMNS)
         for words in (*describe_goal(terms.goal), *describe(proposal)):
-            self.lines += [words.zh, f"  {words.en}"]
+            self.lines += words.lines()
         if proposal.promised:
-            self.lines.append(
-                f"`shenhe promise {options.run_dir} {spelled('max_false_pass', f'{share:g}')}"
-                f" {spelled('output', 'promise.json')}` writes it down, to run with"
+            bound, output = (
+                spelled("max_false_pass", f"{share:g}"),
+                spelled("output", "promise.json"),
             )
+            how = f"`shenhe promise {options.run_dir} {bound} {output}` writes it down, to run with"
+            self.lines.append(worded(how))
 
     def add_comparison(
         self, run_dir: Path, outcomes: Sequence[Outcome], baseline: Sequence[Outcome]
@@ -253,11 +259,12 @@ class _VerdictReport:
 
         result = compare(outcomes, baseline)
         self.figures["comparison"] = result._asdict()
-        self.lines.append(
+        line = (
             f"against {run_dir}: of {result.groups} labelled groups in both,"
             f" {result.only_first_right} are right here alone, {result.only_second_right} there"
             f" alone; McNemar's p = {result.p_value:.3g}"
         )
+        self.lines.append(worded(line))
 
 
 def _check_shares(options: VerdictsOptions) -> None:

@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shenhe.languages import Words
 from shenhe.options import argument, option, option_class
-from shenhe.printable import json_line, on_one_line, show
+from shenhe.printable import json_line, on_one_line, show, show_data, worded
 
 if TYPE_CHECKING:
     from shenhe.runs.fsck import Fault
@@ -34,7 +35,7 @@ def fsck(options: FsckOptions) -> int:
     for fault in check_run(options.run_dir, missions, repair=not options.dry_run):
         faults.append(fault)
         if not options.json:
-            show(on_one_line(_line(fault, dry_run=options.dry_run)))
+            show_data(on_one_line(_line(fault, dry_run=options.dry_run)))
     left = faults if options.dry_run else [fault for fault in faults if not fault.mendable]
     if options.json:
         described = [
@@ -49,10 +50,11 @@ def fsck(options: FsckOptions) -> int:
 
 
 def _line(fault: Fault, *, dry_run: bool) -> str:
-    mark = "LEFT   " if not fault.mendable else "would  " if dry_run else "mended "
+    mended = Words("可修复", "would  ") if dry_run else Words("已修复", "mended ")
+    mark = mended if fault.mendable else Words("待处理", "LEFT   ")
     line = "" if fault.line is None else f":{fault.line}"
-    outcome = "; ".join(filter(None, (fault.done, fault.remedy)))
-    return f"{mark} {fault.path}{line}: {fault.what} -> {outcome}"
+    outcome = "; ".join(worded(text) for text in (fault.done, fault.remedy) if text)
+    return f"{mark.told()} {fault.path}{line}: {worded(fault.what)} -> {outcome}"
 
 
 def _total(faults: int, left: int, *, dry_run: bool) -> str:

@@ -17,7 +17,7 @@ from shenhe.cli.results import print_counts
 from shenhe.cli.work import WorkOptions, run_options
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Whole, option, option_class, section
-from shenhe.printable import show
+from shenhe.printable import show, show_data
 
 if TYPE_CHECKING:
     from shenhe.intake.datasets import Dataset
@@ -225,4 +225,4 @@ def _print_accuracy(path: Path) -> None:
     for row in read_rows(path):
         total += 1
         right += row.get("response") == row.get("labels")
-    show(json.dumps({"acc": right / total if total else None, "rows": total}))
+    show_data(json.dumps({"acc": right / total if total else None, "rows": total}))

@@ -8,14 +8,15 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NoReturn
 
 from shenhe.cli.command_line import language_on, parse
 from shenhe.cli.flags import on_the_command_line
 from shenhe.errors import ShenheError, is_panic, spelled, spelling
 from shenhe.files import DISK_FULL
-from shenhe.languages import speaking
-from shenhe.printable import PrintableFormatter, show
+from shenhe.languages import Language, speaking
+from shenhe.printable import PrintableFormatter, show, show_data, wording
 from shenhe.secrecy import Secrets
 
 
@@ -26,8 +27,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def exit_code(argv: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 1, 2 or 130."""
-    with spelling(on_the_command_line), speaking(language_on(argv)):
+    language = language_on(argv)
+    with spelling(on_the_command_line), speaking(language), _wording_of(language):
         return _exit_code(argv)
+
+
+def _wording_of(language: Language | None) -> AbstractContextManager[None]:
+    """Translate messages where Chinese is spoken; code writes them in English."""
+    if language != "zh":
+        return nullcontext()
+    from shenhe.cli.message_catalogue import in_chinese
+
+    return wording(in_chinese)
 
 
 def _exit_code(argv: Sequence[str]) -> int:
@@ -69,7 +80,7 @@ def _say(message: str, secrets: Secrets) -> None:
 
 
 def _show_traceback(secrets: Secrets) -> None:
-    show(secrets.hide(traceback.format_exc()), file=sys.stderr, end="")
+    show_data(secrets.hide(traceback.format_exc()), file=sys.stderr, end="")
 
 
 def _prepare_streams(secrets: Secrets) -> None:

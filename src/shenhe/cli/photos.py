@@ -120,4 +120,4 @@ def _print_counts(counts: ListCounts) -> None:
             show(f"  {text}: {count}", file=sys.stderr)
     for flag, words in FLAG_WORDS.items():
         if counts.flags[flag]:
-            show(f"  {words.zh} {words.en}: {counts.flags[flag]} photos", file=sys.stderr)
+            show(f"  {words.spoken()}: {counts.flags[flag]} photos", file=sys.stderr)

@@ -57,7 +57,7 @@ class PromiseOptions:
 
 def promise(options: PromiseOptions) -> int:
     """Promise a bound on false passes, where the labels allow it."""
-    from shenhe.cli.tables import print_table, show_both
+    from shenhe.cli.tables import print_table, show_words
     from shenhe.promise import (
         Goal,
         Terms,
@@ -79,11 +79,11 @@ def promise(options: PromiseOptions) -> int:
     )
     _show_limits(proposal, goal)
     for words in describe_goal(goal):
-        show_both(words)
+        show_words(words)
     for table in promise_tables(proposal):
         print_table(table.head, table.rows, title=table.title, width=COLUMNS)
     for words in describe(proposal):
-        show_both(words)
+        show_words(words)
     if not proposal.promised:
         show(f"nothing can be promised: {options.output} was not written")
         return 2
@@ -94,7 +94,7 @@ def promise(options: PromiseOptions) -> int:
 
 def _show_limits(proposal: Proposal, goal: Goal) -> None:
     """Say where lines alone cannot tell enough bad groups from good ones."""
-    from shenhe.cli.tables import show_both
+    from shenhe.cli.tables import show_words
     from shenhe.evaluation import EvidenceTally, describe_limit
 
     for mission, finding in proposal.findings.items():
@@ -102,7 +102,7 @@ def _show_limits(proposal: Proposal, goal: Goal) -> None:
         tally = EvidenceTally()
         tally.failed["complete"], tally.failed["missing"] = complete, total - complete
         if (tally.lowest_false_pass.value or 0) > goal.max_false_pass:
-            show_both(describe_limit(mission, tally))
+            show_words(describe_limit(mission, tally))
 
 
 def _check(options: PromiseOptions) -> None:

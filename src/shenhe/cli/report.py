@@ -10,7 +10,7 @@ from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.errors import OptionError
 from shenhe.languages import page_language
 from shenhe.options import Count, argument, option, option_class, section
-from shenhe.printable import show
+from shenhe.printable import show, show_data
 
 if TYPE_CHECKING:
     from shenhe.report.choice import SheetChoice
@@ -73,13 +73,14 @@ def report(options: ReportOptions) -> int:
     """
     follow_decisions([options.run_dir], options.team)
     choice = choice_of(options)
+    follow_decisions([options.run_dir], options.team)
     language = page_language()
     path = options.output or _default_path(options, choice)
     if options.format == "html":
         from shenhe.report import write_report
 
         run_dir, count, promise = options.run_dir, options.max_groups, options.promise
-        show(write_report(run_dir, count, language, choice, path, promise=promise))
+        show_data(write_report(run_dir, count, language, choice, path, promise=promise))
         return 0
     from shenhe.report.sheet.write import SheetRequest, write_sheet
 
@@ -100,7 +101,7 @@ def report(options: ReportOptions) -> int:
             " --max-groups shows more, --format xlsx all",
             file=sys.stderr,
         )
-    show(path)
+    show_data(path)
     return 0
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from shenhe.printable import on_one_line, show
+from shenhe.languages import Words
+from shenhe.printable import on_one_line, show, show_data, worded
 
 if TYPE_CHECKING:
     from shenhe.config import Missions
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 MAX_FAULTS = 50
 """Faults that are printed; all are counted."""
-MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+MARKS: Final = {
+    "ok": Words("正常", "ok     "),
+    "warning": Words("警告", "warning"),
+    "error": Words("错误", "ERROR  "),
+}
 
 
 def print_counts(title: str, unit: str, counts: RunCounts, failures: Path) -> int:
@@ -77,6 +82,12 @@ def print_lost(title: str, lost: Mapping[str, int]) -> None:
 def print_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:
     """Print the counts of a stage of a mission, and return the exit code."""
     return print_counts(f"{stage} {mission}", "groups", counts, folder / "*.failures.jsonl")
+
+
+def print_finding(level: str, message: str, remedy: str = "", *, before: str = "") -> None:
+    """Print a finding behind its mark, and what to do about it."""
+    behind = f": {worded(remedy)}" if remedy else ""
+    show_data(on_one_line(f"{before}{MARKS[level].told()} {worded(message)}{behind}"))
 
 
 def print_plan(stage: str, mission: str, groups: int, items: str, already: int) -> None:

@@ -253,9 +253,12 @@ def _print_plans(
 
 def _print_verdicts(reading: RunReading) -> None:
     from shenhe.cli.tables import print_table
+    from shenhe.rows.words import GROUPS, MISSION, UNDECIDED, Words
     from shenhe.values import FAIL, PASS
 
-    head = ("任务 mission", "组 groups", PASS, FAIL, "未决", "与人工一致", "误放行")
+    agreed, false = Words("与人工一致", "as people said"), Words("误放行", "false passes")
+    heads = [words.spoken() for words in (MISSION, GROUPS)]
+    heads += [PASS, FAIL, *(words.spoken() for words in (UNDECIDED, agreed, false))]
     rows = []
     for tally in reading.missions:
         labelled = (
@@ -268,4 +271,4 @@ def _print_verdicts(reading: RunReading) -> None:
         )
         counts = (str(tally.machine[name]) for name in (PASS, FAIL, None))
         rows.append((tally.mission, str(tally.groups), *counts, *labelled))
-    print_table(head, rows)
+    print_table(heads, rows)

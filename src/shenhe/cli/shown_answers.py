@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from shenhe.intake.datasets import DatasetRow
 from shenhe.intake.dialogues import Dialogue
-from shenhe.printable import show
+from shenhe.printable import show_data
 from shenhe.runs.observers import RunInfo
 from shenhe.runs.work import FinishedJob
 
@@ -21,12 +21,12 @@ class ShownAnswers:
         if not isinstance(row, DatasetRow) or not isinstance(row.content, Dialogue):
             return
         if row.content.turns:
-            show(f"[QUERY] {row.content.turns[-1].text}")
+            show_data(f"[QUERY] {row.content.turns[-1].text}")
         if row.content.label is not None:
-            show(f"[LABELS] {row.content.label}")
+            show_data(f"[LABELS] {row.content.label}")
         for success in job.successes:
-            show(f"[RESPONSE] {success.value}")
-        show("-" * 50)
+            show_data(f"[RESPONSE] {success.value}")
+        show_data("-" * 50)
 
     def ended(self, info: RunInfo) -> None:
         """Print nothing."""

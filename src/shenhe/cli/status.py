@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.options import argument, option, option_class
-from shenhe.printable import json_line, on_one_line, show
+from shenhe.printable import json_line, on_one_line, show, worded
 
 if TYPE_CHECKING:
     from shenhe.rows.status import OutputStatus
@@ -50,7 +50,7 @@ def _row(output: OutputStatus) -> tuple[str, ...]:
     total = "" if output.total is None else f"/{output.total:,}"
     return (
         output.name,
-        _state(output),
+        worded(_state(output)),
         f"{output.done:,}{total}",
         f"{output.failed:,}",
         f"{output.undecided:,}",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import dtype_option, quiet_transformers
 from shenhe.cli.probes import choose_photos
-from shenhe.cli.results import MARKS
+from shenhe.cli.results import print_finding
 from shenhe.cli.values import PhotoLocation
 from shenhe.engines.options import Dtype
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Name, argument, option, option_class
-from shenhe.printable import on_one_line, show
+from shenhe.printable import show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +60,7 @@ def verify(options: VerifyOptions) -> int:
         findings = chain(findings, check_adapters(base, options.adapters))
     for finding in findings:
         is_bad |= finding.level == "error"
-        remedy = f": {finding.remedy}" if finding.remedy else ""
-        show(on_one_line(f"{MARKS[finding.level]} {finding.message}{remedy}"))
+        print_finding(finding.level, finding.message, finding.remedy)
     if is_bad:
         return 1
     photos = choose_photos(options.photos, PHOTOS)
@@ -74,7 +73,7 @@ def _generate(options: VerifyOptions, photos: Sequence[Location]) -> int:
     model = load(options.checkpoint, dtype=options.dtype)
     content = [{"image": photos[0]}, {"text": "描述这张图片"}]
     reply = model.chat([{"role": "user", "content": content}], max_new_tokens=16)
-    show(f"{MARKS['ok']} loads, and writes {reply.new_tokens} tokens about {photos[0].name}")
+    print_finding("ok", f"loads, and writes {reply.new_tokens} tokens about {photos[0].name}")
     return 0
 
 
@@ -84,14 +83,15 @@ def _compare(options: VerifyOptions, base: str, photos: Sequence[Location]) -> i
     show("comparing ...", file=sys.stderr)
     comparison = compare_models(options.checkpoint, base, options.adapters, photos, options.dtype)
     same_count = comparison.prompts - len(comparison.different_answers)
-    show(
-        f"{MARKS['ok' if comparison.matches else 'error']} next-token logits differ by at most"
-        f" {comparison.max_difference:.4g}; rounding explains {comparison.tolerance:.4g}"
+    print_finding(
+        "ok" if comparison.matches else "error",
+        f"next-token logits differ by at most {comparison.max_difference:.4g};"
+        f" rounding explains {comparison.tolerance:.4g}",
     )
     level = (
         "ok" if not comparison.different_answers else "warning" if comparison.matches else "error"
     )
-    show(f"{MARKS[level]} {same_count} of {comparison.prompts} greedy answers are the same")
+    print_finding(level, f"{same_count} of {comparison.prompts} greedy answers are the same")
     for difference in comparison.different_answers[:SHOWN_DIFFERENCES]:
         show(f"        {difference}")
     return 0 if comparison.matches else 1

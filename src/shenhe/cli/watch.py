@@ -14,16 +14,6 @@ if TYPE_CHECKING:
     from shenhe.promise.watching import MissionWatch, Watch
 
 COLUMNS = 150
-HEAD = (
-    "任务\nmission",
-    "承诺至多\npromised",
-    "盲审/放行\naudited",
-    "不合格\nfalse",
-    "误放行\nof bad",
-    "至多\nat most",
-    "状态\nstate",
-    "下周盲审\nnext share",
-)
 
 
 @option_class
@@ -61,19 +51,30 @@ def watch(options: WatchOptions) -> int:
 
 
 def _print(result: Watch) -> None:
-    from shenhe.cli.tables import print_table, show_both
+    from shenhe.cli.tables import print_table, show_words
     from shenhe.promise.watch_words import advice, describe_rates, describe_used, headline
     from shenhe.promise.watch_words import mission_words as name_of
-    from shenhe.rows.words import Words
+    from shenhe.rows.words import MISSION, Words
 
-    print_table(HEAD, (_row(each, result) for each in result.missions), width=COLUMNS)
+    head = (
+        MISSION,
+        Words("承诺至多", "promised"),
+        Words("盲审/放行", "audited"),
+        Words("不合格", "false"),
+        Words("误放行", "of bad"),
+        Words("至多", "at most"),
+        Words("状态", "state"),
+        Words("下周盲审", "next share"),
+    )
+    heads = [words.spoken("\n") for words in head]
+    print_table(heads, (_row(each, result) for each in result.missions), width=COLUMNS)
     for each in result.missions:
         name, rates = name_of(each), describe_rates(each.audited, result.confidence)
         used = describe_used(each)
         zh, en = f"{name.zh}：{rates.zh}；{used.zh}", f"{name.en}: {rates.en}; {used.en}"
-        show_both(Words(zh, en))
+        show_words(Words(zh, en))
     for words in (headline(result), *advice(result)):
-        show_both(words)
+        show_words(words)
     reading = result.reading
     if reading.repeated:
         show(
@@ -86,16 +87,17 @@ def _print(result: Watch) -> None:
 
 def _row(each: MissionWatch, result: Watch) -> tuple[str, ...]:
     from shenhe.promise.watch_words import state_words
+    from shenhe.rows.words import ALL
 
     audited, share = each.audited, result.next_share(result.state_of(each))
     return (
-        each.mission or "全部 all",
+        each.mission or ALL.spoken(),
         f"{each.limit:.1%}",
         f"{audited.looked:,}/{audited.passed:,}",
         f"{audited.false:,}",
         "-" if audited.of_bad is None else f"{audited.of_bad:.1%}",
         f"{audited.high:.1%}",
-        " ".join(state_words(result, each)),
+        state_words(result, each).spoken(),
         "-" if share is None else f"{share:.1%}",
     )
 

@@ -9,6 +9,7 @@ from shenhe.errors import spelled
 from shenhe.evaluation.thresholds import Threshold
 from shenhe.evaluation.verdicts import ReliabilityBin
 from shenhe.proportions import Share
+from shenhe.rows.words import Words
 
 SIDE, EDGE = 320, 44
 """Side of a curve's square, and margin around it for the axes' texts. Units: pixels."""
@@ -54,12 +55,15 @@ def reliability(bins: Sequence[ReliabilityBin]) -> Curve:
     for each in bins:
         share = Share(round(each.passed * each.groups), each.groups)
         low, high = share.interval()
-        title = f"p_pass {each.mean_p_pass:.3f}: {share.count} of {share.total} passed by people"
+        title = Words(
+            f"p_pass {each.mean_p_pass:.3f}：{share.total} 组中人工通过 {share.count} 组",
+            f"p_pass {each.mean_p_pass:.3f}: {share.count} of {share.total} passed by people",
+        ).told()
         radius = 3 + 5 * (each.groups / largest) ** 0.5
         marks.append(_mark(each.mean_p_pass, each.passed, low, high, radius, title))
-    return Curve(
-        "可靠性 Reliability", "p_pass", "人工通过 passed by people", marks, True, _ticks(1.0)
-    )
+    passed = Words("人工通过", "passed by people").spoken()
+    title = Words("可靠性", "Reliability").spoken()
+    return Curve(title, "p_pass", passed, marks, True, _ticks(1.0))
 
 
 def trade_off_curve(points: Sequence[Threshold]) -> Curve:
@@ -70,12 +74,15 @@ def trade_off_curve(points: Sequence[Threshold]) -> Curve:
         share, left = point.false_pass.value or 0.0, point.left_to_people.value or 0.0
         low, high = point.false_pass.interval()
         threshold = spelled("pass_above", f"{point.pass_above:.6g}")
-        title = f"{threshold}: {share:.1%} slip through, {left:.1%} are left"
+        title = Words(
+            f"{threshold}：误放行 {share:.1%}，留给人工 {left:.1%}",
+            f"{threshold}: {share:.1%} slip through, {left:.1%} are left",
+        ).told()
         marks.append(_mark(left, share / highest, low / highest, high / highest, 3, title))
     return Curve(
-        "取舍 Trade-off",
-        "留给人工 left to people",
-        "误放行 false passes",
+        Words("取舍", "Trade-off").spoken(),
+        Words("留给人工", "left to people").spoken(),
+        Words("误放行", "false passes").spoken(),
         marks,
         False,
         _ticks(highest),

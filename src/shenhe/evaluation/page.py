@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from PIL import Image
 
@@ -17,10 +17,19 @@ from shenhe.evaluation.captions import CaptionScores, PhotoScore
 from shenhe.evaluation.object_counts import ObjectCounts
 from shenhe.files import whole_file
 from shenhe.overlays import draw_caption
+from shenhe.rows.words import ALL, Words
 from shenhe.templating import environment
 from shenhe.values import CaptionObject
 
 OVERLAY_SIDE = 720
+COLUMNS: Final = (
+    Words("模型所写", "said"),
+    Words("真值", "true"),
+    Words("正确", "right"),
+    Words("精确率", "precision"),
+    Words("召回率", "recall"),
+    Words("F1", "F1"),
+)
 
 
 class Table(NamedTuple):
@@ -52,18 +61,7 @@ def tables(scores: CaptionScores) -> list[Table]:
 
     """
     kinds = sorted(scores.geometry)
-    columns = ["said", "true", "right", "precision", "recall", "F1"]
-    words = [
-        ["desc exactly right", _share(scores.exact.precision)],
-        *(
-            [f"right up to level {depth}", _share(level.precision)]
-            for depth, level in enumerate(scores.levels, 1)
-            if level.predicted
-        ),
-        ["attributes, F1", _share(scores.attributes.f1)],
-        ["lines: mean Chamfer distance", _distance(scores.line_distances.get("chamfer"))],
-        ["lines: mean Frechet distance", _distance(scores.line_distances.get("frechet"))],
-    ]
+    columns = [words.told() for words in COLUMNS]
     geometry = [
         [
             kind,
@@ -75,18 +73,49 @@ def tables(scores: CaptionScores) -> list[Table]:
         ]
         for kind in kinds
     ]
-    joint = [["all", *_cells(scores.joint)]]
+    joint = [[ALL.told(), *_cells(scores.joint)]]
     joint += [[name, *_cells(part)] for name, part in sorted(scores.by_category.items())]
     result = [
-        Table("Geometry", ["kind", *columns, "mAP@0.5", "mAP@0.5:0.95"], geometry),
-        Table("Of matched objects", ["what", "value"], words),
-        Table("Found where it is and rightly described", ["category", *columns], joint),
+        Table(
+            Words("几何", "Geometry").told(),
+            [Words("种类", "kind").told(), *columns, "mAP@0.5", "mAP@0.5:0.95"],
+            geometry,
+        ),
+        _matched_table(scores),
+        Table(
+            Words("位置和描述都正确", "Found where it is and rightly described").told(),
+            [Words("类别", "category").told(), *columns],
+            joint,
+        ),
     ]
-    for title, counts in (("Format errors", scores.format_errors), ("Repairs", scores.repairs)):
+    errors, repairs = Words("格式错误", "Format errors"), Words("修复", "Repairs")
+    head = [Words("代码", "code").told(), Words("描述份数", "captions").told()]
+    for title, counts in ((errors, scores.format_errors), (repairs, scores.repairs)):
         if counts:
             rows = [[code, str(count)] for code, count in sorted(counts.items())]
-            result.append(Table(title, ["code", "captions"], rows))
+            result.append(Table(title.told(), head, rows))
     return result
+
+
+def _matched_table(scores: CaptionScores) -> Table:
+    """Lay out how well matched objects are described, and how close their lines are."""
+    chamfer, frechet = map(scores.line_distances.get, ("chamfer", "frechet"))
+    rows = [
+        (Words("描述完全正确", "desc exactly right"), _share(scores.exact.precision)),
+        *(
+            (Words(f"前 {depth} 级正确", f"right up to level {depth}"), _share(level.precision))
+            for depth, level in enumerate(scores.levels, 1)
+            if level.predicted
+        ),
+        (Words("属性，F1", "attributes, F1"), _share(scores.attributes.f1)),
+        (Words("折线：平均 Chamfer 距离", "lines: mean Chamfer distance"), _distance(chamfer)),
+        (Words("折线：平均 Frechet 距离", "lines: mean Frechet distance"), _distance(frechet)),
+    ]
+    return Table(
+        Words("位置相符的物体", "Of matched objects").told(),
+        [Words("项目", "what").told(), Words("数值", "value").told()],
+        [[words.told(), value] for words, value in rows],
+    )
 
 
 def write_page(

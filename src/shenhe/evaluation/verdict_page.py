@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from markupsafe import Markup
 
@@ -14,15 +15,24 @@ from shenhe.evaluation.verdicts import VerdictScores
 from shenhe.files import whole_file
 from shenhe.proportions import Share
 from shenhe.rows.outcomes import Outcome
-from shenhe.rows.words import describe_false_pass
+from shenhe.rows.words import ALL, GROUPS, MISSION, UNDECIDED, Words, describe_false_pass
 from shenhe.templating import environment
 from shenhe.values import EXPECTED, FAIL, PASS
 
-HEAD = [
-    *("任务\nmission", "组\ngroups", "人工已判\nlabelled", "已决\ndecided", "一致\naccuracy"),
-    *("误放行, 占不合格组\nfalse pass, of failed", "误拦, 占合格组\nfalse fail, of passed"),
-]
-VERDICT_NAMES = {PASS: "通过", FAIL: "不通过", "": "未决"}
+HEAD: Final = (
+    MISSION,
+    GROUPS,
+    Words("人工已判", "labelled"),
+    Words("已决", "decided"),
+    Words("一致", "accuracy"),
+    Words("误放行，占不合格组", "false pass, of failed"),
+    Words("误拦，占合格组", "false fail, of passed"),
+)
+VERDICT_NAMES: Final = {PASS: Words(PASS, PASS), FAIL: Words(FAIL, FAIL), "": UNDECIDED}
+TRUTHS: Final = {
+    "pass": Words("人工通过", "people: pass"),
+    "fail": Words("人工不通过", "people: fail"),
+}
 
 
 def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
@@ -34,7 +44,7 @@ def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
     """
     rows = [
         [
-            name or "全部 all",
+            name or ALL.spoken(),
             f"{score.groups:,}",
             f"{score.coverage.total:,}",
             *map(_share, (score.coverage, score.accuracy, score.false_pass, score.false_fail)),
@@ -43,7 +53,9 @@ def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
         for name, score in scores.items()
         if name or len(scores) > 2
     ]
-    return Table(f"{title} (95% 区间 intervals)", [*HEAD, "kappa", "Brier"], rows)
+    head = [words.spoken("\n") for words in HEAD]
+    intervals = Words("95% 区间", "95% intervals").spoken()
+    return Table(f"{title} ({intervals})", [*head, "kappa", "Brier"], rows)
 
 
 def describe_scores(scores: Mapping[str, VerdictScores]) -> list[str]:
@@ -54,29 +66,31 @@ def describe_scores(scores: Mapping[str, VerdictScores]) -> list[str]:
 
     """
     rates = [
-        (name or "全部 all", describe_false_pass(score.false_pass, score.bad_passes))
+        (name or ALL.spoken(), describe_false_pass(score.false_pass, score.bad_passes))
         for name, score in scores.items()
         if (name or len(scores) > 2) and score.coverage.total
     ]
-    return [line for name, words in rates for line in (f"{name}: {words.zh}", f"  {words.en}")]
+    return [
+        line
+        for name, words in rates
+        for line in Words(f"{name}：{words.zh}", f"{name}: {words.en}").lines()
+    ]
 
 
 def confusion_table(scores: Mapping[str, VerdictScores]) -> Table:
     """Lay out the verdicts of the model on the groups that people passed and failed."""
     pairs = [(truth, verdict) for truth in EXPECTED for verdict in VERDICT_NAMES]
     head = [
-        HEAD[0],
-        *(
-            f"人工{VERDICT_NAMES[EXPECTED[truth]]} {truth}\n{VERDICT_NAMES[verdict]}"
-            for truth, verdict in pairs
-        ),
+        MISSION.spoken("\n"),
+        *(f"{TRUTHS[truth].spoken()}\n{VERDICT_NAMES[verdict].told()}" for truth, verdict in pairs),
     ]
     rows = [
-        [name or "全部 all", *(f"{score.confusion[pair]:,}" for pair in pairs)]
+        [name or ALL.spoken(), *(f"{score.confusion[pair]:,}" for pair in pairs)]
         for name, score in scores.items()
         if name or len(scores) > 2
     ]
-    return Table("人工结论: 模型结论 What people said: what the model said", head, rows)
+    title = Words("人工结论：模型结论", "What people said: what the model said")
+    return Table(title.spoken(), head, rows)
 
 
 def curves(outcomes: Sequence[Outcome], scores: Mapping[str, VerdictScores]) -> list[Curve]:
@@ -117,7 +131,7 @@ def write_verdict_page(
         write_verdict_page(Path("verdicts.html"), "out", "labels", outcomes, scores)
 
     """
-    drawn = [("全部 all", curves(outcomes, scores))]
+    drawn = [(ALL.spoken(), curves(outcomes, scores))]
     if len(scores) > 2:
         drawn += [
             (name, curves([o for o in outcomes if o.mission == name], {"": score}))

@@ -100,7 +100,7 @@ class _Index:
             if len(alike) == 1:
                 return alike[0]
         if len(paths) > 1:
-            raise FormatError("photo_ambiguous", f"{name} is {paths[0]} or {paths[1]}")
+            raise FormatError("photo_ambiguous", f"{name} is either {paths[0]} or {paths[1]}")
         return paths[0] if paths else None
 
 

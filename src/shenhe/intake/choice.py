@@ -133,10 +133,10 @@ class GroupChoice:
         if self.sample_failed is not None:
             others -= failed
             parts = [
-                f"{there} {name} groups are there, {asked} were asked for"
+                f"{there} {name} are there, {asked} were asked for"
                 for there, name, asked in (
-                    (failed, "failed", self.sample_failed),
-                    (others, "other", self.sample - self.sample_failed),
+                    (failed, "failed groups", self.sample_failed),
+                    (others, "other groups", self.sample - self.sample_failed),
                 )
                 if there < asked
             ]

@@ -55,14 +55,16 @@ def describe_label_folder(
     names = sort_naturally(entry.name for entry in _scan(folder / name) if entry.is_folder)
     inner = [folder / name / group for group in names]
     count = len(inner)
-    folders = f"Its {count} folder" + ("s are" if count != 1 else " is") if count else "It is"
+    folders = f"Its {count} folders are" if count > 1 else "Its 1 folder is" if count else "It is"
     if inside:
-        problem = f"{folder / name}: a label folder in a label folder?"
-        text = f"{problem} {folders} not looked at: move what it holds one level up"
+        text = (
+            f"{folder / name}: a label folder in a label folder? {folders} not looked at:"
+            " move what it holds one level up"
+        )
         return MisspelledFolder(text, label, inner)
-    problem = f"{folder / name}: a label folder in another spelling?"
+    problem = f"{folder / name}: a label folder in another spelling? {folders} not looked at"
     remedy = f"rename it to {label}, or name it in a {spelled('label_folders', 'FILE')}"
-    text = f"{problem} {folders} not looked at: {remedy}"
+    text = f"{problem}: {remedy}"
     return MisspelledFolder(text, label, inner)
 
 

@@ -177,7 +177,7 @@ def preview(path: Location, side: int) -> Image.Image:
     Raises: PhotoError, see `load`.
     """
     with _open(path, PixelBudget(max_pixels=side * side)) as photo:
-        photo.image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        photo.image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=1.0)
         return photo.image
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shenhe.promise.find import LABEL_COUNTS, Finding, expect_left
 from shenhe.promise.propose import ALL, Proposal
+from shenhe.rows.words import GROUPS, MISSION, Words
+
+HEAD: Final = (
+    MISSION,
+    Words("对数几率至少", "log-odds from"),
+    Words("即 p_pass", "that is p_pass"),
+    Words("人工判不合格", "failed"),
+    Words("其中放行", "of them pass"),
+    Words("至多可放行", "may pass"),
+    Words("留给人工", "left to people"),
+    GROUPS,
+)
+NONE: Final = Words("没有", "none")
 
 
 class PromiseTable(NamedTuple):
-    """A table of what can be promised, as text; two languages in each head.
+    """A table of what can be promised, as text in the language that is spoken.
 
     Example:
         thresholds, labels = promise_tables(proposal)
@@ -30,18 +43,10 @@ def promise_tables(proposal: Proposal) -> list[PromiseTable]:
             print(table.title)
 
     """
-    head = [
-        "任务\nmission",
-        "对数几率至少\nlog-odds from",
-        "即 p_pass\nthat is p_pass",
-        "人工判不合格\nfailed",
-        "其中放行\nof them pass",
-        "至多可放行\nmay pass",
-        "留给人工\nleft to people",
-        "组\ngroups",
-    ]
+    head = [words.spoken("\n") for words in HEAD]
     rows = [_promise_row(name, finding) for name, finding in proposal.named_findings().items()]
-    tables = [PromiseTable("“通过”成立的条件 When a 通过 stands", head, rows)]
+    title = Words("“通过”成立的条件", "When a 通过 stands")
+    tables = [PromiseTable(title.spoken(), head, rows)]
     if proposal.promised and proposal.terms.truth != "audit":
         tables.append(_labels_table(proposal))
     return tables
@@ -62,7 +67,7 @@ def _promise_row(name: str, finding: Finding) -> list[str]:
     counts = f"{finding.slipped:,}", "-" if finding.looks.en else f"{max(finding.allowed, 0):,}"
     left = finding.left_to_people
     if finding.threshold is None:
-        return [name, "没有 none", "-", f"{finding.failed:,}", "-", "-", "-", f"{left.total:,}"]
+        return [name, NONE.spoken(), "-", f"{finding.failed:,}", "-", "-", "-", f"{left.total:,}"]
     return [
         name,
         f"{finding.threshold:.4f}",
@@ -86,15 +91,14 @@ def _labels_table(proposal: Proposal) -> PromiseTable:
         [
             name,
             *(
-                "没有 none" if share is None else f"{share:.1%}"
+                NONE.spoken() if share is None else f"{share:.1%}"
                 for share in expect_left(finding, goal, counts).values()
             ),
         ]
         for name, finding in shown.items()
     ]
-    head = f"人工判不合格的组{zh}\nfailed groups labelled{en}"
+    head = Words(f"人工判不合格的组{zh}", f"failed groups labelled{en}")
+    title = Words("再多判一些，留给人工的", "Left with more labels")
     return PromiseTable(
-        "再多标一些，留给人工的 Left with more labels",
-        [head, *(f"{count:,}" for count in counts)],
-        rows,
+        title.spoken(), [head.spoken("\n"), *(f"{count:,}" for count in counts)], rows
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from markupsafe import Markup
 
@@ -22,13 +23,21 @@ from shenhe.promise.watch_words import (
 )
 from shenhe.promise.watching import MissionWatch, Watch
 from shenhe.row_types import utc_now
-from shenhe.rows.words import Words, per
+from shenhe.rows.words import MISSION, Words, per
 from shenhe.templating import environment
 
 WIDTH, HEIGHT = 300, 150
 """The inside of a picture. Units: pixels."""
 ENDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Where the axis of a share may end."""
+HEADS: Final = (
+    Words("承诺", "promised"),
+    Words("实际", "used"),
+    Words("盲审", "audited"),
+    Words("误放行", "false passes"),
+    Words("状态", "state"),
+    Words("下周盲审", "next share"),
+)
 SHOWN_LIMITS = 4
 """The axis of a share ends at this multiple of the promise, or where it is round above it."""
 
@@ -90,21 +99,31 @@ def write_watch_page(path: Path, watch: Watch) -> None:
     """
     words = state_words(watch)
     templates = environment("shenhe.promise")
-    templates.filters["commands"] = _mark_commands
     page = templates.get_template("watch.html").render(
         made=utc_now(),
         light="unknown" if words == NOT_AUDITED else watch.state,
         light_words=words,
         headline=headline(watch),
         rates=describe_rates(watch.missions[0].audited, watch.confidence),
-        advice=list(advice(watch)),
+        advice=[Words(*map(_mark_commands, words)) for words in advice(watch)],
         cards=[_card(mission, watch) for mission in watch.missions],
         promise=watch.promise.hash if watch.promise else "",
         groups=f"{watch.reading.groups:,}",
-        confidence=f"{watch.confidence:.0%}",
+        heads=[words.spoken() for words in HEADS],
+        mission_head=MISSION.spoken(),
+        key=_describe_pictures(f"{watch.confidence:.0%}"),
     )
     with whole_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
+
+
+def _describe_pictures(confidence: str) -> Words:
+    return Words(
+        f"蓝线：不合格组被放行的比例；蓝带：任何时候都成立的区间（每侧 {confidence} 把握）；"
+        "红虚线：承诺；红竖线：报警。",
+        "Blue line: share of bad groups that pass; band: an interval that holds at any time"
+        f" ({confidence} sure on each side); dashed: the promise; upright: the alarm.",
+    )
 
 
 def _mark_commands(text: str) -> Markup:

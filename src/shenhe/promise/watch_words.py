@@ -15,7 +15,7 @@ STATE_WORDS: Final[Mapping[State, Words]] = {
     "tightened": Words("加严", "tightened"),
     "stopped": Words("停用", "stopped"),
 }
-NOT_AUDITED: Final = Words("未抽查", "not audited")
+NOT_AUDITED: Final = Words("未盲审", "not audited")
 ALL: Final = Words("全部任务", "all missions")
 
 
@@ -44,7 +44,7 @@ def headline(watch: Watch) -> Words:
         )
     if watch.state == "tightened":
         return Words(
-            f"加严：{zh}有误放行上升的迹象，还不足以报警；抽查加倍。",
+            f"加严：{zh}有误放行上升的迹象，还不足以报警；盲审加倍。",
             f"Tightened: {en} may let through more bad groups than promised; not enough for an"
             " alarm, so twice as many groups are looked at.",
         )
@@ -55,13 +55,13 @@ def headline(watch: Watch) -> Words:
         )
     if all(mission.is_proven for mission in watch.missions):
         return Words(
-            f"正常：抽查证实，每 100 个不合格至多放过 {per(first.audited.high, 100)} 个，"
+            f"正常：盲审证实，每 100 个不合格至多放过 {per(first.audited.high, 100)} 个，"
             f"承诺是 {limit} 个。",
             f"Normal: looks prove that of 100 bad groups at most {per(first.audited.high, 100)}"
             f" pass; promised are {limit}.",
         )
     return Words(
-        f"正常：没有迹象表明误放行超过承诺的 {limit}%；抽查的组还不够证实它。",
+        f"正常：没有迹象表明误放行超过承诺的 {limit}%；盲审的组还不够证实它。",
         f"Normal: nothing says that more than the promised {limit}% of bad groups pass; too few"
         " groups were looked at to prove it.",
     )
@@ -75,7 +75,7 @@ def mission_words(mission: MissionWatch) -> Words:
 def describe_rates(audited: Audited, confidence: float) -> Words:
     """Say how many bad groups pass, of 100 bad ones and of 1,000 that pass."""
     if not audited.looked:
-        return Words("还没有可用的抽查", "no looks to count yet")
+        return Words("还没有可用的盲审", "no looks to count yet")
     if audited.of_bad is None:
         return Words(
             "还不知道有不合格的组，说不出误放行率",
@@ -193,7 +193,7 @@ def _advice_on(mission: MissionWatch) -> Iterator[Words]:
         and mission.ladder < mission.threshold
     ):
         yield Words(
-            f"{zh}：抽查已允许把阈值从 {mission.threshold:.2f} 放宽到 {mission.ladder:.2f}"
+            f"{zh}：盲审已允许把阈值从 {mission.threshold:.2f} 放宽到 {mission.ladder:.2f}"
             f"（`shenhe promise {audit}`）。",
             f"{en}: looks allow the threshold to go down from {mission.threshold:.2f} to"
             f" {mission.ladder:.2f} (`shenhe promise {audit}`).",

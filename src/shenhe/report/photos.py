@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import Image
 
@@ -36,6 +38,8 @@ JPEG_QUALITY: Final = 76
 DRAWN_SIDE: Final = 960
 """The size at which captions are drawn. Units: pixels of the longer side."""
 NO_PATH: Final = "no_path"
+THREADS: Final = min(4, os.cpu_count() or 1)
+"""Photos that are opened at once: Pillow and libjpeg let other threads work meanwhile."""
 Captions = Mapping[str, CaptionRow]
 """Dense captions by the path of their photo."""
 
@@ -92,7 +96,7 @@ def show_photos(
 ) -> Iterator[ShownPhoto]:
     """Show each photo with its line; rows of other tools may hold either without the other.
 
-    One picture is in memory at a time. Units: `side` in pixels, of the longer side.
+    Several are opened at once. Units: `side` in pixels, of the longer side.
 
         pictures = [photo.jpeg for photo in show_photos(group, {}, None, 480)]
     """
@@ -102,28 +106,40 @@ def show_photos(
     named = photos_named(group.row.reason)
     locations = {photo_key(index): photo for index, photo in enumerate(summary.photos)}
     images = {photo_key(index): image for index, image in enumerate(summary.images)}
-    for index, key in enumerate(group.photo_keys):
-        location, caption = locations.get(key), captions.get(images.get(key, ""))
-        jpeg, size_wh, problem = b"", (0, 0), NO_PATH
-        if location is not None:
-            jpeg, size_wh, problem = _render(location, caption, side)
+
+    def render(key: str) -> _Picture:
+        location = locations.get(key)
+        if location is None:
+            return _Picture(problem=NO_PATH)
+        return _render(location, captions.get(images.get(key, "")), side)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        pictures = list(pool.map(render, group.photo_keys))
+    for index, (key, picture) in enumerate(zip(group.photo_keys, pictures, strict=True)):
+        location = locations.get(key)
         yield ShownPhoto(
             key,
             printable(location.name) if location is not None else "",
             summary.per_image.get(key, ""),
-            jpeg,
-            size_wh,
-            problem,
+            picture.jpeg,
+            picture.size_wh,
+            picture.problem,
             key in named,
             summary.damaged_inside(key),
             marks.of_photo(index) if marks and location is not None else (),
         )
 
 
-def _render(
-    location: Location, caption: CaptionRow | None, side: int
-) -> tuple[bytes, tuple[int, int], str]:
-    """Render a photo as JPEG; give its size, and the code of what is wrong."""
+class _Picture(NamedTuple):
+    """A photo as JPEG with its size, or the code of what is wrong with it."""
+
+    jpeg: bytes = b""
+    size_wh: tuple[int, int] = (0, 0)
+    problem: str = ""
+
+
+def _render(location: Location, caption: CaptionRow | None, side: int) -> _Picture:
+    """Render a photo as JPEG."""
     try:
         if caption is None:
             image = photos.preview(location, side)
@@ -133,7 +149,7 @@ def _render(
             )
             image.thumbnail((2 * side, 2 * side), Image.Resampling.LANCZOS)
     except PhotoError as error:
-        return b"", (0, 0), error.code
+        return _Picture(problem=error.code)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue(), image.size, ""
+    return _Picture(buffer.getvalue(), image.size)

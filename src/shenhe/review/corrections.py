@@ -76,10 +76,12 @@ class HoldsCorrections(Protocol):
 
 
 def corrections_of(
-    opinion: HoldsCorrections, group: GroupRows
+    opinion: HoldsCorrections, named: Corrections
 ) -> dict[str, tuple[CorrectedObject, ...]]:
-    """Give the corrected captions of an opinion, also of earlier versions that stored descs."""
-    named = list_model_objects(group)
+    """Give the corrected captions of an opinion, also of earlier versions that stored descs.
+
+    `named` are the objects that the model named.
+    """
     earlier = {
         photo: correct_descs(named[photo], descs)
         for photo, descs in opinion.descs.items()

@@ -10,14 +10,18 @@ from shenhe.errors import FormatError
 from shenhe.formats import summary
 from shenhe.review.corrections import (
     CorrectionError,
-    corrections_of,
     read_corrections,
     write_corrections,
 )
 from shenhe.review.forms import SHAPES, Form
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
-from shenhe.review.shape_data import colours_of, lay_out_editor, lay_out_shapes
+from shenhe.review.shape_data import (
+    colours_of,
+    lay_out_editor,
+    lay_out_shapes,
+    list_corrections,
+)
 from shenhe.review.site import Site, read_language
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -60,9 +64,9 @@ def describe_group(
         "photos": photos,
         "shapes": shapes,
         "colours": colours_of(shapes, site.vocabulary),
-        "corrections": draft.typed_shapes or write_corrections(corrections_of(draft, group)),
+        "corrections": draft.typed_shapes or write_corrections(list_corrections(photos)),
         "editor_words": select_words(read_language(request), "edit_"),
-        "editor": lay_out_editor(group, photos, site.vocabulary, site.polygons),
+        "editor": lay_out_editor(photos, site.vocabulary, site.polygons),
         "draft": draft,
         "choices": CHOICES,
         "chips": site.reasons.offer(group.entry.mission, draft.faults),

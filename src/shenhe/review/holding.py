@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol, TypeVar
 from shenhe.rows.decisions import Decisions
 from shenhe.team import Claims
 
-TRIES = 20
-"""How often the next group is looked for while others take those that were found."""
+TRIES = 1000
+"""How often the next group is looked for while others take those that were found: each time, one of
+them has got on."""
 
 
 class HeldPage(NamedTuple):
@@ -49,12 +50,11 @@ def take_next(
 
     `find` looks for an entry beside those keys. Raises: DatabaseAwayError.
     """
-    entry = None
     for _ in range(TRIES):
         of_others = claims.held(but=reviewer)
         # After that look: what others let go of by deciding it is known as decided.
         decisions.follow()
         entry = find(of_others)
         if entry is None or not claims.take(entry.key, reviewer):
-            break
-    return entry
+            return entry
+    return None

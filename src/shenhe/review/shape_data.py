@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from shenhe.config import Vocabulary
 from shenhe.formats.desc import category
+from shenhe.formats.text_formats import PolygonKey
 from shenhe.overlays import colour_of
-from shenhe.review.corrections import MAX_OBJECTS, Corrections, list_model_objects
-from shenhe.review.index import GroupRows
+from shenhe.review.corrections import MAX_OBJECTS, Corrections
 from shenhe.review.views import ReviewPhoto
+from shenhe.rows.corrected_objects import CorrectedObject
 
 ShapeData = Mapping[str, Sequence[Mapping[str, object]]]
 """Objects by the key of their photo: `key`, `kind`, `points` and `desc`. Units: points in the
@@ -18,22 +19,22 @@ ShapeData = Mapping[str, Sequence[Mapping[str, object]]]
 
 def lay_out_shapes(photos: Iterable[ReviewPhoto]) -> ShapeData:
     """Lay out the objects of the photos that have a caption, as people left them."""
-    return _lay_out({photo.key: photo.objects for photo in photos if photo.objects is not None})
+    return {photo.key: _lay_out(photo.objects) for photo in photos if photo.objects is not None}
 
 
 def lay_out_editor(
-    group: GroupRows, photos: Iterable[ReviewPhoto], vocabulary: Vocabulary, polygons: str
+    photos: Sequence[ReviewPhoto], vocabulary: Vocabulary, polygons: PolygonKey
 ) -> dict[str, object]:
-    """Lay out what correcting captions needs: the model's objects, and what descs may be.
+    """Lay out what correcting captions needs: what the model named, and what descs may be.
 
-    `unknown` are the descs on the page that the vocabulary does not know, with what was probably
-    meant.
+    `model` are the model's objects on photos that are corrected. `unknown` are the descs on the
+    page that the vocabulary does not know, with what was probably meant.
     """
-    named = list_model_objects(group)
-    objects = [*named.values(), *(photo.objects or () for photo in photos)]
-    descs = dict.fromkeys(item.desc for items in objects for item in items)
+    corrected = [photo for photo in photos if photo.is_corrected]
+    objects = (*(photo.objects for photo in photos), *(photo.model_objects for photo in corrected))
+    descs = dict.fromkeys(item.desc for items in objects for item in items or ())
     return {
-        "model": _lay_out(named),
+        "model": {photo.key: _lay_out(photo.model_objects or ()) for photo in corrected},
         "unknown": {desc: vocabulary.suggest(desc) for desc in descs if not vocabulary.knows(desc)},
         "choices": [choice.model_dump(mode="json") for choice in vocabulary.choices],
         "remark": vocabulary.remark_mark,
@@ -42,15 +43,20 @@ def lay_out_editor(
     }
 
 
+def list_corrections(photos: Iterable[ReviewPhoto]) -> Corrections:
+    """Give the corrected captions among the photos of a page."""
+    return {photo.key: photo.objects or () for photo in photos if photo.is_corrected}
+
+
 def colours_of(shapes: ShapeData, vocabulary: Vocabulary) -> dict[str, str]:
     """Give the colour of each category as style sheets write it."""
-    descs = (str(item["desc"]) for objects in shapes.values() for item in objects)
+    descs = {str(item["desc"]) for objects in shapes.values() for item in objects}
     categories = {*map(category, descs), *(choice.category for choice in vocabulary.choices)}
     return {name: "#{:02x}{:02x}{:02x}".format(*colour_of(name)) for name in sorted(categories)}
 
 
-def _lay_out(corrections: Corrections) -> ShapeData:
-    return {
-        photo: [item.model_dump(mode="json", exclude={"kept"}) for item in objects]
-        for photo, objects in corrections.items()
-    }
+def _lay_out(objects: Iterable[CorrectedObject]) -> Sequence[Mapping[str, object]]:
+    return [
+        {"key": item.key, "kind": item.kind, "points": item.points, "desc": item.desc}
+        for item in objects
+    ]

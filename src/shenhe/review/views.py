@@ -44,6 +44,8 @@ class ReviewPhoto:
     """Damage that the decoder reported, or empty."""
     objects: tuple[CorrectedObject, ...] | None
     """Objects of its caption, as a person left them; None where there is no caption."""
+    model_objects: tuple[CorrectedObject, ...] | None
+    """Objects that the model named."""
     is_corrected: bool
     """Whether a person corrected its caption."""
     marks: list[PhotoMark]
@@ -89,7 +91,8 @@ class Draft:
 def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
     """Lay out the photos of a group."""
     named_keys, marks = photos_named(group.verdict.reason), group.marks
-    named, corrections = list_model_objects(group), corrections_of(draft, group)
+    named = list_model_objects(group)
+    corrections = corrections_of(draft, named)
     photos = []
     for index, image in enumerate(group.images):
         key = photo_key(index)
@@ -104,6 +107,7 @@ def lay_out_photos(group: GroupRows, draft: Draft) -> list[ReviewPhoto]:
                 key in named_keys,
                 group.summary.damaged_inside(key) if group.summary else "",
                 corrections.get(key, named.get(key)),
+                named.get(key),
                 key in corrections,
                 marks.of_photo(index),
             )

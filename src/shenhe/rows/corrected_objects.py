@@ -33,6 +33,7 @@ MAX_DESC: Final = 1000
 ADDED: Final = "new_"
 """How the keys of objects begin that no model named."""
 Coordinate = Annotated[int, Field(ge=0, le=FRAME)]
+_KIND_OF: Final[Mapping[type, ObjectKind]] = {Box: "bbox_2d", Polygon: "poly", Line: "line"}
 _KEY: Final = re.compile(r"(object|new)_[1-9][0-9]{0,5}")
 _FIELDS: Final = frozenset({"key", "kind", "points", "desc", "kept"})
 _UNREADABLE: Final = re.compile(
@@ -61,10 +62,13 @@ class CorrectedObject(Row):
         """Begin with the model's object, the blanks of its desc made single ones."""
         shape = round_coordinates(item.shape)
         corners = shape.points[::2] if isinstance(shape, Box) else shape.points
-        kind = {Box: "bbox_2d", Polygon: "poly", Line: "line"}[type(shape)]
-        points = [[min(max(round(n), 0), FRAME) for n in point] for point in corners]
-        desc = " ".join(item.desc.split())
-        return cls.model_validate({"key": key, "kind": kind, "points": points, "desc": desc})
+        # Not validated: a page may have thousands, and captions were validated when they were read.
+        return cls.model_construct(
+            key=key,
+            kind=_KIND_OF[type(shape)],
+            points=tuple((_within(x), _within(y)) for x, y in corners),
+            desc=" ".join(item.desc.split()),
+        )
 
     @property
     def item(self) -> CaptionObject:
@@ -73,6 +77,10 @@ class CorrectedObject(Row):
         Raises: FormatError for a shape that is none, as no shenhe writes.
         """
         return read_object(self.key, _caption_fields(self.kind, self.points, self.desc))
+
+
+def _within(coordinate: float) -> int:
+    return min(max(round(coordinate), 0), FRAME)
 
 
 def read_corrected(content: object) -> CorrectedObject:

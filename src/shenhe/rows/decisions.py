@@ -14,11 +14,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
-from shenhe.errors import ConflictError, RunError, spelled
+from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
 from shenhe.row_types import utc_now
+from shenhe.rows.decision_copies import Followed, describe_followed, select_followed
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import (
     COLUMNS,
@@ -35,13 +35,6 @@ BUSY_SECONDS = 30.0
 def decisions_file(run_dir: Path) -> Path:
     """Name the file of a run's decisions."""
     return run_dir / "review" / "decisions.sqlite"
-
-
-class Followed(NamedTuple):
-    """The database whose decisions a file is a copy of, and up to when; empty: it never was."""
-
-    database: str
-    until: str
 
 
 class Decisions:
@@ -79,7 +72,7 @@ class Decisions:
         Raises: RunError if the decisions cannot be read.
         """
         with self._opened() as db:
-            return _select_followed(db)
+            return select_followed(db)
 
     def current(self, key: str) -> Decision | None:
         """Give the last version for a group.
@@ -157,7 +150,7 @@ class Decisions:
         try:
             with self._connect() as db:
                 db.execute("BEGIN IMMEDIATE")
-                if followed := _select_followed(db):
+                if followed := select_followed(db):
                     raise RunError(describe_followed(followed))
                 last = _select_current(db, decision.key)
                 if decision.version != (last.version if last else 0) + 1:
@@ -282,29 +275,10 @@ def insert_decision(db: sqlite3.Connection, decision: Decision, number: int | No
     return int(inserted or 0)
 
 
-def mark_followed(db: sqlite3.Connection, followed: Followed) -> None:
-    """Write that a file follows a database. Raises: sqlite3.Error."""
-    db.execute("DELETE FROM followed")
-    db.execute("INSERT INTO followed VALUES (?, ?)", followed)
-
-
-def describe_followed(followed: Followed) -> str:
-    """Say where the decisions of a run are made, to whoever would write into their copy."""
-    return (
-        f"decisions of this run are made in {followed.database}: give {spelled('database')} to"
-        " decide; nothing was written"
-    )
-
-
 def describe_conflict(current: Decision | None) -> str:
     """Say who has decided a group that somebody else wanted to decide."""
     who = f"{current.reviewer} decided at {current.at}" if current else "nobody has decided it"
     return f"this group is not as it was: {who}"
-
-
-def _select_followed(db: sqlite3.Connection) -> Followed | None:
-    row = db.execute("SELECT database, until FROM followed").fetchone()
-    return Followed._make(row) if row else None
 
 
 def _select_current(db: sqlite3.Connection, key: str) -> Decision | None:

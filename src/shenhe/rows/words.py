@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
+from shenhe.languages import Words as Words  # words of other modules come from here too
 from shenhe.photos import flags
 from shenhe.proportions import Share
 from shenhe.values import (
@@ -19,13 +20,10 @@ from shenhe.values import (
     UNSURE,
 )
 
-
-class Words(NamedTuple):
-    """A text in both languages."""
-
-    zh: str
-    en: str
-
+MISSION: Final = Words("任务", "mission")
+GROUPS: Final = Words("组", "groups")
+ALL: Final = Words("全部", "all")
+UNDECIDED: Final = Words("未决", "undecided")
 
 CODE_WORDS: Final[Mapping[str, Words]] = {
     STAGE_A_INCOMPLETE: Words("摘要不全", "lines incomplete"),

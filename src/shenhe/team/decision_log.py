@@ -33,16 +33,15 @@ from sqlalchemy import (
 
 from shenhe.errors import ConflictError, DatabaseAwayError, RunError
 from shenhe.row_types import utc_now
+from shenhe.rows.decision_copies import Followed, mark_followed
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS, SELECT
 from shenhe.rows.decisions import (
     BUSY_SECONDS,
     Decisions,
-    Followed,
     decisions_file,
     describe_conflict,
     insert_decision,
-    mark_followed,
 )
 from shenhe.team.database import Database, identity_file, open_database
 
@@ -198,14 +197,16 @@ class SharedDecisions(Decisions):
                 f"{self._database.name}: has no decisions of this run, which were made in"
                 f" {followed.database}: name that one, or copy its table team_decisions first"
             )
-        number = min(ours.number, theirs.number if theirs else 0)
+        newest = theirs.number if theirs else 0
+        number = min(ours.number, newest)
         if number and self._copied(number) != self._find(connection, number):
             raise RunError(
                 f"{self.path}: holds other decisions than {self._database.name}: keep one of them,"
                 f" and move the file aside to go on with the database"
             )
         with self._opened() as db:
-            for row in db.execute(f"{SELECT} WHERE number > ? ORDER BY number", (number,)):
+            # Not from `number` on: another process may have copied more from the log meanwhile.
+            for row in db.execute(f"{SELECT} WHERE number > ? ORDER BY number", (newest,)):
                 self._insert(connection, [from_cells(row)])
 
     @property

@@ -174,8 +174,10 @@ def totals_row(say: Speaker, totals: MissionTotals) -> tuple[str, ...]:
         *(f"{number:,}" for number in (totals.groups, totals.photos)),
         *(f"{totals.final[verdict]:,}" for verdict in VERDICTS),
         f"{totals.decided:,}",
-        say.share(totals.by_label.false_pass),
-        say.share(totals.by_decision.false_pass),
+        *(
+            f"{say.percent(scores.false_pass)}\n{say.interval(scores.false_pass)}"
+            for scores in (totals.by_label, totals.by_decision)
+        ),
     )
 
 

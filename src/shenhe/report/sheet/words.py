@@ -103,7 +103,9 @@ class Speaker:
         return "–" if share.value is None else f"{share.value:.1%}"
 
     def interval(self, share: Share) -> str:
-        """Write what a share rests on: its counts and its interval."""
+        """Write what a share rests on: its counts and its interval; empty where there is none."""
+        if not share.total:
+            return ""
         return self.words["interval"].format(counts=self.counts(share), ends=self.ends(share))
 
     @staticmethod

@@ -17,6 +17,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.cell.cell import ERROR_CODES
 from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 
 from shenhe.report.reading import MissionTotals, SheetGroup, SheetReading
 from shenhe.report.sheet.columns import (
@@ -36,6 +37,10 @@ PEEKED: Final = 500
 """How many groups say which fields of another tool have a column of their own."""
 TIME_FORMAT: Final = "yyyy-mm-dd hh:mm:ss"
 SHARE_FORMAT: Final = "0.00%"
+A4: Final = 9
+"""The number of the paper in workbooks."""
+MANY: Final = 10
+"""Columns from which on a list is printed on two pages side by side."""
 TIMES: Final = ("decided_at", "judged_at")
 """Columns of times, which tell their zone: cells of a workbook have none."""
 _HEAD = {"font": Font(bold=True), "fill": PatternFill("solid", fgColor="DCE6F1")}
@@ -110,6 +115,7 @@ class SheetWorkbook:
 
     def _write_cover(self, head: Iterable[HeadLine]) -> None:
         sheet = self._cover
+        _set_paper(sheet, 1)
         sheet.column_dimensions["A"].width, sheet.column_dimensions["B"].width = 24, 110
         title = WriteOnlyCell(sheet, self._words["title"])
         title.font = Font(bold=True, size=16)
@@ -144,6 +150,8 @@ class SheetWorkbook:
 
     def _begin(self, sheet, columns: Sequence[Column]) -> None:  # type: ignore[no-untyped-def]
         sheet.freeze_panes = "B2"
+        sheet.print_title_rows = "1:1"
+        _set_paper(sheet, 1 if len(columns) < MANY else 2)
         names = []
         for number, column in enumerate(columns, 1):
             sheet.column_dimensions[get_column_letter(number)].width = column.width
@@ -168,6 +176,13 @@ class SheetWorkbook:
             cell.number_format = TIME_FORMAT
             return cell
         return _text(value) if isinstance(value, str) else value
+
+
+def _set_paper(sheet, pages: int) -> None:  # type: ignore[no-untyped-def]
+    """Print on A4 across, all columns on so many pages side by side."""
+    sheet.page_setup.orientation, sheet.page_setup.paperSize = "landscape", A4
+    sheet.page_setup.fitToWidth, sheet.page_setup.fitToHeight = pages, 0
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
 
 
 def _text(text: str) -> str | None:

@@ -11,7 +11,12 @@ from shenhe.exports import training
 from shenhe.exports.messages import caption_text
 from shenhe.geometry import Size
 from shenhe.locations import locate
-from shenhe.review.corrections import Corrections, corrections_of, list_unknown
+from shenhe.review.corrections import (
+    Corrections,
+    corrections_of,
+    list_model_objects,
+    list_unknown,
+)
 from shenhe.review.export.contents import DecidedGroups, ExportFile, Prompting
 from shenhe.review.export.sheets import make_csv
 from shenhe.review.export.training import UntrainableError, images_by_key
@@ -72,7 +77,7 @@ def _list_corrected(
         if group is None or not group.images:
             left_out["the group's photos are not there any more"] += 1
             continue
-        corrections = corrections_of(opinion, group)
+        corrections = corrections_of(opinion, list_model_objects(group))
         if gone := len(opinion.corrected_captions) - len(corrections):
             left_out["the caption is not there any more"] += gone
         yield decision, group, corrections

@@ -101,6 +101,11 @@ class Answers:
                 ) from error
 
     @property
+    def moment(self) -> tuple[object, ...]:
+        """Identify what the connection reads: the file of the index, and the last decision."""
+        return (self._file, self._followed)
+
+    @property
     def followed(self) -> int:
         """Number of the last decision that was taken in."""
         return self._followed

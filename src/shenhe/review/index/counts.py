@@ -32,13 +32,13 @@ class Counts:
     def __init__(self, answers: Answers) -> None:
         """Count over the connection of an index."""
         self._answers = answers
-        self._kept: dict[tuple[int, Filters], Progress] = {}
+        self._kept: dict[tuple[object, Filters], Progress] = {}
 
     def progress(self, filters: Filters) -> Progress:
         """Count the groups that match the filters, whatever their state."""
         filters = filters.in_any_state
         with self._answers.reading() as db:
-            name = (self._answers.followed, filters)
+            name = (self._answers.moment, filters)
             if name not in self._kept:
                 if len(self._kept) >= KEPT_COUNTS:
                     self._kept.clear()

@@ -66,7 +66,7 @@ class Index:
         Raises: RunError if the folder holds no verdicts, or rows of another form.
         """
         sources = find_sources(run_dir, captions)
-        self._run_dir, self._database = run_dir, database
+        self.run_dir, self._database = run_dir, database
         self.decisions = (
             SharedDecisions(run_dir, database)
             if database and database.is_shared
@@ -96,7 +96,7 @@ class Index:
     @cached_property
     def database(self) -> Database:
         """What the reviewers of the run share; SQLite's file is made by its first use."""
-        return self._database or open_database(self._run_dir)
+        return self._database or open_database(self.run_dir)
 
     @cached_property
     def claims(self) -> Claims:

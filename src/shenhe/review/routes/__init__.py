@@ -12,6 +12,7 @@ from shenhe.review.routes import (
     photos,
     queue,
     second,
+    sheets,
     sign_in,
     static,
     team,
@@ -19,10 +20,22 @@ from shenhe.review.routes import (
     vocabulary,
 )
 
-ROUTERS = tuple(
-    module.router
-    for module in (
-        *(queue, bulk, changes, group, vocabulary, audit, second, compare, trail),
-        *(export, photos, static, people, sign_in, team, holding),
-    )
+ROUTERS = (
+    audit.router,
+    bulk.router,
+    changes.router,
+    compare.router,
+    export.router,
+    group.router,
+    holding.router,
+    people.router,
+    photos.router,
+    queue.router,
+    second.router,
+    sheets.router,
+    sign_in.router,
+    static.router,
+    team.router,
+    trail.router,
+    vocabulary.router,
 )

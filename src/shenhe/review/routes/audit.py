@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
@@ -16,7 +16,7 @@ from shenhe.review.forms import PathNumber, QueryNumber, SentForm, read_faults, 
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import AuditEntry, AuditQueue, GroupRows
 from shenhe.review.pictures import PictureSize, photo_tag
-from shenhe.review.routes.photos import show_picture
+from shenhe.review.routes.photos import send_picture
 from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import (
     UnsavedDecision,
@@ -67,12 +67,19 @@ def show_blind_group(request: Request, site: CurrentSite, ticket: Ticket) -> Res
     return _render_blind_group(request, site, queue, entry, group)
 
 
+def _drawn_group(request: Request, site: CurrentSite, ticket: Ticket) -> GroupRows:
+    return _find(request, site, ticket)[2]
+
+
 @router.get("/{ticket}/photo/{position}/{size}.jpg")
-def show_blind_photo(
-    request: Request, site: CurrentSite, ticket: Ticket, position: PathNumber, size: PictureSize
+async def show_blind_photo(
+    request: Request,
+    group: Annotated[GroupRows, Depends(_drawn_group)],
+    position: PathNumber,
+    size: PictureSize,
 ) -> Response:
     """Show a photo of a drawn group by its position, from 1 on."""
-    return show_picture(request, _find(request, site, ticket)[2], position, size)
+    return await send_picture(request, group, position, size)
 
 
 @router.post("/{ticket}")

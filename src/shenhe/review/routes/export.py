@@ -1,4 +1,4 @@
-"""Exports: their list, and the files, made when they are asked for."""
+"""Exports: files that are made when they are asked for; `sheets` lists them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,6 @@ async def _sight(request: Request) -> None:
 
 
 router = APIRouter(prefix="/export", dependencies=[Depends(_sight)])
-
-
-@router.get("")
-def list_exports(request: Request, site: CurrentSite) -> Response:
-    """Show the list of files."""
-    return site.render(request, "export.html", section="export", exports=list(EXPORTS))
 
 
 @router.get("/{name}")

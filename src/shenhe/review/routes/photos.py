@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request, Response
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from shenhe.errors import PhotoError
@@ -17,15 +22,39 @@ from shenhe.review.pictures import (
 )
 from shenhe.review.site import CurrentSite
 
+PROCESSORS = os.cpu_count() or 1
+_THREADS = {
+    "thumb": ThreadPoolExecutor(max(1, PROCESSORS // 2), "thumbnails"),
+    "photo": ThreadPoolExecutor(max(2, PROCESSORS), "photos"),
+}
 router = APIRouter()
 
 
+def _group(site: CurrentSite, number: PathNumber) -> GroupRows | None:
+    return site.index.group(number)
+
+
+Shown = Annotated[GroupRows | None, Depends(_group)]
+
+
 @router.get("/photo/{number}/{position}/{size}.jpg")
-def show_photo(
-    request: Request, site: CurrentSite, number: PathNumber, position: PathNumber, size: PictureSize
+async def show_photo(
+    request: Request, group: Shown, position: PathNumber, size: PictureSize
 ) -> Response:
     """Show a photo of a group by its position, from 1 on."""
-    return show_picture(request, site.index.group(number), position, size)
+    return await send_picture(request, group, position, size)
+
+
+async def send_picture(
+    request: Request, group: GroupRows | None, position: int, size: PictureSize
+) -> Response:
+    """Do the same as `show_picture`, without a thread of the pool that decisions wait for.
+
+    Thumbnails come by the hundred: they leave room for the photo that somebody looks at.
+    """
+    threads = _THREADS["thumb" if size == "thumb" else "photo"]
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(threads, show_picture, request, group, position, size)
 
 
 def show_picture(

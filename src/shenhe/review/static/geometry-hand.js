@@ -8,7 +8,7 @@ const REACH = { mouse: 10, pen: 16, touch: 26 }; // pixels from a handle that ar
 const STILL = 4; // pixels that a pointer may move in a click
 const TWICE = 400; // milliseconds between two clicks at one place
 let drag = null; // what the pointer does: {id, type, from, before, move}
-let others = 0; // pointers that the stage has
+const others = new Set(); // pointers that the stage has
 let clicked = { at: -Infinity, place: [0, 0] };
 
 // From the frame of the photo to the window: the inverse of stage.toPhoto, whatever the zoom and the turn.
@@ -86,11 +86,12 @@ export function finish() {
 
 function down(event) {
   if (!state.editing || event.button || event.target.closest("button")) return;
+  if (event.isPrimary) others.clear();
   if (drag) return cancelDrag(); // a second finger
-  if (others) return (others += 1);
+  if (others.size) return others.add(event.pointerId);
   const found = state.tool === "select" ? hit(event) : null;
   if (state.tool === "select" && !found) {
-    others += 1;
+    others.add(event.pointerId);
     return state.key && choose(null);
   }
   event.preventDefault(); // the stage leaves it alone
@@ -124,7 +125,7 @@ function move(event) {
   }
 }
 function up(event) {
-  if (drag?.id !== event.pointerId) return void (others = Math.max(0, others - 1));
+  if (drag?.id !== event.pointerId) return others.delete(event.pointerId);
   const done = drag;
   if (event.type === "pointercancel") return cancelDrag();
   drag = null;

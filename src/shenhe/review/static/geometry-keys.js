@@ -2,12 +2,15 @@
 import { byId, TYPED } from "./dialogs.js";
 import { cancelDrag, finish } from "./geometry-hand.js";
 import { canShrink, corners, moveBy, moveCorner, removeCorner } from "./geometry-math.js";
-import { choose, chosen, note, redo, refresh, remove, replace, state, undo, useTool, words } from "./geometry-state.js";
+import { add, choose, chosen, note, redo, refresh, remove, replace, state, undo, useTool, words } from "./geometry-state.js";
 import { toggle } from "./geometry-panel.js";
 
 const HELD_BACK = [..."1234567890aunbqejkcxg/"];
 const TOOLS = { v: "select", b: "bbox_2d", p: "poly", l: "line" };
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+// What Enter puts in the middle of the photo, for whoever draws without a pointer.
+const MIDDLE = { bbox_2d: [[400, 400], [600, 600]], poly: [[400, 400], [600, 400], [600, 600], [400, 600]], line: [[400, 500], [600, 500]] };
 
 function nudge([x, y], far) {
   const [object, by] = [chosen(), far ? 10 : 1];
@@ -48,6 +51,7 @@ function does(event, focused) {
   if (ARROWS[key] && chosen()) return nudge(ARROWS[key], shiftKey), true;
   if ((key === "," || key === ".") && chosen()) return stepCorner(key === "." ? 1 : -1), true;
   if (focused.closest("button, a, summary") && (key === "Enter" || key === " ")) return false;
+  if (key === "Enter" && MIDDLE[state.tool]) return add(state.tool, MIDDLE[state.tool]), true;
   if (TOOLS[small]) return useTool(TOOLS[small]), true;
   if (HELD_BACK.includes(small)) return note(words.edit_held_back), true;
   return false;

@@ -4,7 +4,9 @@ import { objects } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
 
 const data = JSON.parse(byId("editor-data")?.textContent || "{}");
-export const { model = {}, choices = [], remark = "", quads = false, most = 0 } = data;
+export const { choices = [], remark = "", quads = false, most = 0 } = data;
+// What the model named: what is shown, but for photos whose caption was corrected.
+export const model = { ...objects, ...data.model };
 export const words = JSON.parse(byId("editor-words")?.textContent || "{}");
 export const unknown = new Map(Object.entries(data.unknown ?? {})); // descs, with what was probably meant
 const field = document.querySelector("#decide [name=shapes]");
@@ -89,10 +91,14 @@ export const restore = () => {
   commit(model[stage.photo]);
 };
 
-// Shows a step while it is made; it counts once it is committed.
+// Shows a step while it is made, once a frame; it counts once it is committed.
+let frame = 0;
 export function preview(object) {
   put(stage.photo, all().map((other) => (other.key === object.key ? object : other)));
-  stage.redraw();
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    stage.redraw();
+  });
 }
 
 function go(from, to, side) {

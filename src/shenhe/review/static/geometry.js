@@ -3,10 +3,21 @@ import { byId } from "./dialogs.js";
 import "./drafts.js"; // a draft stands in the form before it is read here
 import { handleEdits } from "./geometry-hand.js";
 import { drawHandles } from "./geometry-handles.js";
+import { crosses } from "./geometry-math.js";
 import { listenToKeys } from "./geometry-keys.js";
 import { listen, show, toggle } from "./geometry-panel.js";
 import { choose, readField, showPhoto, state } from "./geometry-state.js";
+import { objects } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
+
+// The first object that cannot be saved as it is.
+function findWrong() {
+  for (const [photo, list] of Object.entries(objects)) {
+    const object = list.find((one) => !one.desc.trim() || crosses(one));
+    if (object) return { photo, object: object.key };
+  }
+  return {};
+}
 
 if (stage && byId("editor")) {
   readField();
@@ -27,7 +38,7 @@ if (stage && byId("editor")) {
   // What the server has sent back for its captions is corrected at once.
   document.addEventListener("DOMContentLoaded", () => {
     if (!("open" in byId("editor").dataset)) return;
-    const { photo: asked, object } = document.querySelector("#unknown-descs li")?.dataset ?? {};
+    const { photo: asked, object } = document.querySelector("#unknown-descs li")?.dataset ?? findWrong();
     toggle(true);
     if (!asked) return;
     showPhoto(asked);

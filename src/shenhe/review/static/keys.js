@@ -37,6 +37,8 @@ document.addEventListener("keydown", (event) => {
   const dialog = document.querySelector("dialog[open]");
   if (dialog) return event.key === "?" && dialog.close();
   if (event.key === "j" || event.key === "k") return moveInQueue(event.key === "j" ? 1 : -1);
+  // What has the focus and can be pushed sideways keeps the keys that push it.
+  if (event.key.startsWith("Arrow") && focused !== document.body && focused.scrollWidth > focused.clientWidth) return;
   const target = document.querySelector(`[data-key="${CSS.escape(SAME[event.key] ?? event.key)}"]`);
   if (!target || target.hidden) return;
   event.preventDefault();

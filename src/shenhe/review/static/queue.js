@@ -54,6 +54,7 @@ if (bulk) {
   };
   bulk.addEventListener("change", ticked);
   bulk.addEventListener("submit", (event) => {
+    if (event.submitter?.name !== "choice") return; // Enter presses a button that does nothing
     if (bulk.dataset.sent) event.preventDefault();
     bulk.dataset.sent = "1";
   });

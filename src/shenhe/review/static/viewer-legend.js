@@ -28,6 +28,7 @@ export function listObjects(photo) {
   const listed = objects[photo] ?? [];
   legend.hidden = !(photo in objects);
   byId("objects-count").textContent = listed.length;
+  lit = "";
   legend.querySelector("ol").replaceChildren(...listed.map((object, index) => row(photo, object, index + 1)));
   showWhatIsOn(photo);
 }
@@ -43,12 +44,22 @@ function showWhatIsOn(photo) {
 const ofPhoto = (photo) => document.querySelectorAll(`[data-object][data-photo="${CSS.escape(photo)}"]`);
 
 // Whatever stands for an object lights it everywhere: its shape, its row, the field of its desc.
+let lit = "";
 function light(target) {
-  const { photo, object } = target?.closest?.("[data-object]")?.dataset ?? {};
-  for (const part of document.querySelectorAll("[data-object]"))
-    part.classList.toggle("lit", part.dataset.photo === photo && part.dataset.object === object);
+  const { photo = "", object = "" } = target?.closest("[data-object]")?.dataset ?? {};
+  const now = object && name(photo, object);
+  if (now === lit) return;
+  lit = now;
+  for (const part of document.querySelectorAll("[data-object].lit")) part.classList.remove("lit");
+  for (const part of object ? ofPhoto(photo) : []) part.classList.toggle("lit", part.dataset.object === object);
+  if (target?.closest("svg")) bringIntoSight(legend.querySelector(".lit"));
 }
-const focused = () => (document.activeElement?.closest("[data-object]") ? document.activeElement : null);
+// Only the list moves, not the page.
+function bringIntoSight(item) {
+  const list = legend.querySelector("ol");
+  if (item) list.scrollTop = item.offsetTop - (list.clientHeight - item.offsetHeight) / 2;
+}
+const focused = () => document.activeElement?.closest("[data-object]");
 if (legend) {
   document.addEventListener("pointerover", (event) => light(event.target.closest("[data-object]") ?? focused()));
   document.addEventListener("focusin", (event) => light(event.target));

@@ -6,7 +6,7 @@ const figures = viewer ? [...document.querySelectorAll("figure[data-tag]")] : []
 export const photos = figures.map((figure, index) => ({
   key: figure.dataset.photo,
   figure,
-  alt: figure.querySelector("img").alt,
+  alt: [figure.dataset.photo, figure.querySelector(".line")?.textContent].filter(Boolean).join(": "),
   name: figure.querySelector(".name").textContent,
   address: (size) => `${viewer.dataset.address}/${index + 1}/${size}.jpg?of=${figure.dataset.tag}`,
 }));

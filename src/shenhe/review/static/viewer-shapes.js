@@ -30,6 +30,15 @@ function shape(object) {
   return [element(name, { points, class: "casing" }), element(name, { points, class: "outline", stroke: colourOf(object.desc) })];
 }
 
+// Of shapes that lie over one another the smaller is above: each can be pointed at.
+function extent(object) {
+  const range = (axis) => {
+    const places = object.points.map((point) => point[axis]);
+    return Math.max(...places) - Math.min(...places);
+  };
+  return object.kind === "line" ? 0 : range(0) * range(1);
+}
+
 // The number of an object at its first corner, and its desc, which is seen while the object is lit.
 function tag(object, number) {
   const desc = object.desc.length > LONGEST ? `${object.desc.slice(0, LONGEST)}…` : object.desc;
@@ -41,24 +50,27 @@ function tag(object, number) {
 }
 
 export function draw(svg, photo) {
-  svg.replaceChildren(
-    ...(objects[photo] ?? []).map((object, index) => {
-      const group = element("g", { "data-photo": photo, "data-object": object.key });
-      const [x, y] = corners(object)[0] ?? [0, 0];
-      const label = tag(object, index + 1);
-      label.dataset.x = x;
-      label.dataset.y = y;
-      group.append(...shape(object), label);
-      return group;
-    }),
-  );
+  const drawn = (objects[photo] ?? []).map((object, index) => {
+    const group = element("g", { "data-photo": photo, "data-object": object.key });
+    const label = tag(object, index + 1);
+    [label.dataset.x, label.dataset.y] = corners(object)[0] ?? [0, 0];
+    group.append(...shape(object), label);
+    return [extent(object), group];
+  });
+  svg.replaceChildren(...drawn.sort(([a], [b]) => b - a).map(([, group]) => group));
 }
 
-// Tags keep their size and stand upright, however the photo is enlarged and turned.
+// Tags keep their size and stand upright, however the photo is enlarged and turned, and do not leave the stage alone.
 export function placeTags(svg, view) {
   const [width, height] = view.size;
+  const room = view.room;
   for (const label of svg.querySelectorAll(".tag")) {
     const { x, y } = label.dataset;
-    label.setAttribute("transform", `translate(${x} ${y}) scale(${1000 / width} ${1000 / height}) rotate(${-view.turn})`);
+    const at = view.toStage([x, y]);
+    const size = [Number(label.firstElementChild.getAttribute("width")), TAG];
+    const isSeen = at.every((place, axis) => place >= -1 && place <= room[axis] + 1);
+    const [right, down] = isSeen ? [Math.min(0, room[0] - at[0] - size[0]), Math.max(0, TAG - at[1])] : [0, 0];
+    const stands = `translate(${x} ${y}) scale(${1000 / width} ${1000 / height}) rotate(${-view.turn})`;
+    label.setAttribute("transform", `${stands} translate(${right} ${down})`);
   }
 }

@@ -59,14 +59,19 @@ if (stage) {
     showObjects(kept());
     byId("overlays").addEventListener("click", () => keepObjects(viewer.classList.contains("without-objects")));
   }
-  // The stage takes the room that the decision leaves.
-  const decide = document.querySelector(".decide") ?? document.querySelector(".moves");
+  // The stage takes the room that the decision leaves: above a bar, or on a phone that lies across beside a rail.
+  const bar = document.querySelector(".decide") ?? document.querySelector(".moves");
   const measure = () => {
+    const { left, top, width } = bar.getBoundingClientRect();
+    const isRail = width < innerWidth / 2;
+    const isFixed = width > 0 && getComputedStyle(bar).position === "fixed";
     const style = document.documentElement.style;
-    style.setProperty("--bar", `${decide.offsetHeight}px`);
-    style.setProperty("--above", `${Math.min(260, viewer.getBoundingClientRect().top + scrollY)}px`);
+    style.setProperty("--bar", `${isFixed && !isRail ? innerHeight - top : 0}px`);
+    style.setProperty("--rail", `${isFixed && isRail ? innerWidth - left : 0}px`);
+    const above = viewer.getBoundingClientRect().top + scrollY;
+    if (getComputedStyle(viewer).position !== "fixed") style.setProperty("--above", `${Math.min(260, above)}px`);
   };
-  new ResizeObserver(measure).observe(decide);
+  new ResizeObserver(measure).observe(bar);
   addEventListener("resize", measure);
   measure();
 }

@@ -25,7 +25,7 @@ export class View {
   // The scale at which the whole photo is just seen, and that of its true pixels.
   get whole() {
     const [width, height] = this.turn % 180 ? [this.natural[1], this.natural[0]] : this.natural;
-    return Math.min(this.#stage.clientWidth / width, this.#stage.clientHeight / height) || 1;
+    return Math.min(this.room[0] / width, this.room[1] / height) || 1;
   }
 
   get actual() {
@@ -87,11 +87,25 @@ export class View {
     return [((dx * cosine - dy * sine) / width + 0.5) * 1000, ((dx * sine + dy * cosine) / height + 0.5) * 1000];
   }
 
+  // The reverse: a point of the photo, in pixels from the corner of the stage.
+  toStage([x, y]) {
+    const [width, height] = this.size;
+    const [dx, dy] = [(x / 1000 - 0.5) * width, (y / 1000 - 0.5) * height];
+    const angle = (this.turn * Math.PI) / 180;
+    const [sine, cosine] = [Math.sin(angle), Math.cos(angle)];
+    const room = this.room;
+    return [room[0] / 2 + this.at[0] + dx * cosine - dy * sine, room[1] / 2 + this.at[1] + dx * sine + dy * cosine];
+  }
+
+  get room() {
+    return [this.#stage.clientWidth, this.#stage.clientHeight];
+  }
+
   place() {
     if (this.fitted) [this.scale, this.at] = [this.whole, [0, 0]];
     const size = this.size;
     const seen = this.turn % 180 ? [size[1], size[0]] : size;
-    const room = [this.#stage.clientWidth, this.#stage.clientHeight];
+    const room = this.room;
     // A part of the photo stays on the stage.
     this.at = this.at.map((place, axis) => {
       const far = Math.max(0, (seen[axis] + room[axis]) / 2 - 60);

@@ -32,8 +32,8 @@ function makeStage() {
     const photo = photos[shown];
     pixels = "";
     byId("broken").hidden = true;
-    if (!isFirst || to) put(buttons[shown].querySelector("img"), "thumb");
-    else if (layer.querySelector("img").complete) put(layer.querySelector("img"), "small");
+    if (isFirst && !to) putFirst(layer.querySelector("img"));
+    else put(buttons[shown].querySelector("img"), "thumb");
     load("large");
     for (const [index, other] of photos.entries()) other.figure.classList.toggle("on-stage", index === shown);
     for (const [index, button] of buttons.entries()) {
@@ -56,14 +56,20 @@ function makeStage() {
     const isNew = pixels === "";
     layer.classList.toggle("empty", !natural[0]);
     pixels = natural[0] ? size : "";
-    if (place !== image) {
-      const next = image.closest("button") ? image.cloneNode() : image;
-      next.alt = photos[shown].alt;
-      place.replaceWith(next);
-    }
+    const next = image.closest("button") ? image.cloneNode() : image;
+    next.alt = photos[shown].alt;
+    next.draggable = false;
+    if (place !== next) place.replaceWith(next);
     if (!natural[0]) return;
     if (isNew) view.begin(natural, turns.get(shown) ?? 0);
     else view.refine(natural);
+  }
+
+  // The picture of the first photo comes with the page.
+  function putFirst(image) {
+    const isWanted = () => !shown && !pixels && image.naturalWidth;
+    if (image.complete) isWanted() && put(image, "small");
+    else image.addEventListener("load", () => isWanted() && put(image, "small"), { once: true });
   }
 
   async function load(size) {

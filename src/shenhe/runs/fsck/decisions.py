@@ -11,14 +11,13 @@ from pathlib import Path
 
 from shenhe.errors import RunError, spelled
 from shenhe.files import put_in_place, write_error
+from shenhe.rows.decision_copies import Followed, mark_followed, select_followed
 from shenhe.rows.decision_rows import Decision, from_cells
 from shenhe.rows.decision_tables import find_damage, select_statement
 from shenhe.rows.decisions import (
     Decisions,
-    Followed,
     decisions_file,
     insert_decision,
-    mark_followed,
 )
 from shenhe.rows.ledger import set_aside
 from shenhe.runs.fsck.faults import Fault
@@ -143,8 +142,7 @@ def _read_decisions(copy: Path) -> tuple[list[Decision], bool]:
 def _read_followed(copy: Path) -> Followed | None:
     """Read which database a damaged file follows, if that can be read."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(copy, isolation_level=None)) as db:
-        row = db.execute("SELECT database, until FROM followed").fetchone()
-        return Followed._make(row) if row else None
+        return select_followed(db)
     return None
 
 

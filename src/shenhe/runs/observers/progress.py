@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from shenhe.printable import printable, show
+from shenhe.printable import printable, show, worded
 from shenhe.rows.counts import RunCounts
 from shenhe.runs.observers import RunInfo
 from shenhe.runs.work import FinishedJob
@@ -44,13 +44,17 @@ class RunProgress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(printable(info.title), total=_total(info), rate="")
+            self._task = self._bar.add_task(
+                printable(worded(info.title)), total=_total(info), rate=""
+            )
             self._bar.start()
 
     def finished(self, info: RunInfo, job: FinishedJob[object, object]) -> None:
         """Update the bar, or print a line if the last one is old enough."""
         if self._bar:
-            self._bar.update(self._task, completed=_completed(info.counts), rate=_rate(info))
+            self._bar.update(
+                self._task, completed=_completed(info.counts), rate=worded(_rate(info))
+            )
         elif time.monotonic() - self._printed_at >= PLAIN_SECONDS:
             self._printed_at = time.monotonic()
             show(_line(info), file=sys.stderr)
@@ -80,8 +84,8 @@ def _line(info: RunInfo) -> str:
     completed = _completed(counts)
     seconds_an_item = counts.seconds / max(1, completed - counts.already)
     seconds_left = seconds_an_item * max(0, total - completed)
-    failed = f", {counts.failed} failed" if counts.failed else ""
     return (
-        f"{info.title}: {completed}/{total} {info.item_unit}{failed}, {_rate(info)},"
+        f"{info.title}: {completed}/{total} {info.item_unit}"
+        f"{f', {counts.failed} failed' if counts.failed else ''}, {_rate(info)},"
         f" {seconds_left:.0f} s left"
     )
