@@ -155,7 +155,7 @@ def test_what_the_model_had_wrong_is_corrected(page: Page, run_dir: Path, tmp_pa
     page.goto("/group/3")
     page.fill("textarea[name=line-图片_1]", "螺丝 [10, 20, 30, 40]")
     page.click("button.pass")
-    expect(page.locator(".told[role=alert]").last).to_contain_text("coordinates")
+    expect(page.locator(".told[role=alert]").last).to_contain_text("不能有坐标")
     expect(page.locator("textarea[name=line-图片_1]")).to_have_value("螺丝 [10, 20, 30, 40]")
 
 
@@ -202,7 +202,7 @@ PATHS = (
     *(f"/?queue=labels&{SMALL[:-1]}2", "/group/4?queue=labels", "/audit", "blind", "/trail"),
     *("/export", "/name", "/nothing"),
 )
-NO_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+NO_CONTRAST: dict[str, object] = {"rules": {"color-contrast": {"enabled": False}}}
 LOOKS: tuple[tuple[int, int, Literal["light", "dark"], dict[str, object]], ...] = (
     (1280, 860, "light", {}),
     (390, 844, "light", {}),

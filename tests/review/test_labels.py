@@ -247,7 +247,7 @@ def test_labels_in_a_browser(browser: Browser, run_dir: Path) -> None:
         context = browser.new_context(locale="zh-CN", base_url=running.url)
         page = context.new_page()
         page.goto("/")
-        page.click("nav a:has-text('存疑的人工结论')")
+        page.click("nav a:has-text('存疑的原人工结论')")
         expect(page.locator(".queue b")).to_have_text(ORDER)
         page.wait_for_load_state()
         page.keyboard.press("j")

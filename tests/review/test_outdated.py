@@ -170,7 +170,7 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
         client.cookies.set("language", "zh")
         page = client.get(address).text
         assert 'id="outdated"' in page
-        assert "之后有变化，请重新判定" in page
+        assert "之后照片有变化，请重新下结论" in page
         assert 'id="current"' not in page
         # Corrections of the old photos' lines are not carried over.
         assert BETTER not in page

@@ -29,12 +29,12 @@ LABELS: Final = {"pass": f"审核{PASS}", "fail": f"审核{FAIL}", None: ""}
 _COLUMNS: Final[Mapping[Words, int]] = {
     Words("任务", "mission"): 26,
     Words("组", "group"): 24,
-    Words("标签", "label"): 12,
+    Words("原人工结论", "label"): 12,
     Words("照片数", "photos"): 8,
     Words("打不开的照片", "photos that cannot be opened"): 34,
     Words("没有查看的文件", "files not looked at"): 34,
     Words("没有查看的原因", "why not looked at"): 48,
-    Words("标签文件夹应为", "label folder probably meant"): 16,
+    Words("结论文件夹应为", "label folder probably meant"): 16,
 }
 _LAST_COLUMNS: Final[Mapping[Words, int]] = {Words("文件夹", "folder"): 60}
 FLAG_WIDTH: Final = 30

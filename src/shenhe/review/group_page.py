@@ -112,5 +112,5 @@ def _find_invalid_line(request: Request, site: Site, lines: Mapping[str, str]) -
         except FormatError as error:
             words = load_words(read_language(request))
             sentence = words.get(f"line_{error.code}", words["line_other"])
-            return fill_sentence(sentence, photo=key, code=error.code)
+            return fill_sentence(sentence, photo=key)
     return ""

@@ -16,6 +16,7 @@ from shenhe.review.identity import Identity
 from shenhe.review.index import Comparison, Index
 from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.reasons import Reasons
+from shenhe.review.rules import describe_rule
 from shenhe.review.static_files import list_sheets, tag_files
 from shenhe.review.viewers import account_of, needs_account
 from shenhe.review.views import split_code
@@ -36,6 +37,8 @@ THEMES = {
     "dark": "screen",
 }
 """The media for which the dark colours hold, by the theme that a reader chose."""
+LAST_OWN = 10
+"""How many of the reader's last decisions a page lists."""
 YEAR = 365 * 24 * 3600
 """How long a browser keeps a cookie. Units: seconds."""
 
@@ -100,6 +103,8 @@ class Site:
             "static_tag": tag_files(),
             "sheets": list_sheets(),
             "largest": MAX_SIDES["large"],
+            "rule_of": lambda mission: describe_rule(review.prompting.missions.find(mission)),
+            "last_of": lambda reviewer: self.index.decisions.last_of(reviewer, LAST_OWN),
         }
         self._templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
 

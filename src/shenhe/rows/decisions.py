@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
@@ -35,6 +36,13 @@ BUSY_SECONDS = 30.0
 def decisions_file(run_dir: Path) -> Path:
     """Name the file of a run's decisions."""
     return run_dir / "review" / "decisions.sqlite"
+
+
+class OwnDecision(NamedTuple):
+    """A decision of a person; `is_last` where its group has not been decided again since."""
+
+    decision: Decision
+    is_last: bool
 
 
 class Decisions:
@@ -163,7 +171,7 @@ class Decisions:
             raise damage_error(self.path, error) from error
         return decision.model_copy(update={"number": number})
 
-    def last_of(self, reviewer: str, count: int) -> list[Decision]:
+    def last_of(self, reviewer: str, count: int) -> list[OwnDecision]:
         """List the last decisions of a person that were not taken back, the last one first.
 
         Raises: RunError if the decisions cannot be read.
@@ -172,7 +180,8 @@ class Decisions:
             rows = db.execute(
                 f"{_NOT_UNDONE} AND reviewer = ? ORDER BY number DESC LIMIT ?", (reviewer, count)
             ).fetchall()
-        return [from_cells(row) for row in rows]
+            own = [from_cells(row) for row in rows]
+            return [OwnDecision(each, not _is_decided_since(db, each)) for each in own]
 
     def last_on(self, mission: str, before: str, count: int) -> list[Decision]:
         """List the last decisions of all people on a mission before a time, the last one first.
@@ -202,10 +211,7 @@ class Decisions:
                 return None
             last = from_cells(row)
             current = _select_current(db, last.key)
-            since = db.execute(
-                f"{_NOT_UNDONE} AND key = ? AND number > ?", (last.key, last.number)
-            ).fetchone()
-            if current is None or since is not None:
+            if current is None or _is_decided_since(db, last):
                 raise ConflictError(last.key, describe_conflict(current))
             row = db.execute(
                 f"{SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
@@ -286,3 +292,8 @@ def _select_current(db: sqlite3.Connection, key: str) -> Decision | None:
         f"{SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
     ).fetchone()
     return from_cells(row) if row else None
+
+
+def _is_decided_since(db: sqlite3.Connection, decision: Decision) -> bool:
+    values = (decision.key, decision.number)
+    return db.execute(f"{_NOT_UNDONE} AND key = ? AND number > ?", values).fetchone() is not None

@@ -29,7 +29,7 @@ CODE_WORDS: Final[Mapping[str, Words]] = {
     STAGE_A_INCOMPLETE: Words("摘要不全", "lines incomplete"),
     LEFT_OUT: Words("有文件未查看", "files not looked at"),
     REUSED_PHOTO: Words("照片在别的工单用过", "a photo was used in another group"),
-    DUPLICATE_GROUP: Words("同一组有几行，内容不同", "several rows that differ"),
+    DUPLICATE_GROUP: Words("同一组有多条记录，内容不同", "several rows that differ"),
     UNSURE: Words("把握不够", "not sure enough"),
     EVIDENCE_MISSING: Words("缺少必要内容", "evidence missing"),
     EVIDENCE_AGAINST: Words("摘要写明了问题", "a line states a fault"),
@@ -80,7 +80,7 @@ def describe_false_pass(of_failed: Share, of_passed: Share) -> Words:
     """
     if of_failed.value is None:
         return Words(
-            "没有人工判不合格的组，说不出误放行率",
+            "没有人工判不合格的组，无法得出误放行率",
             "no group that people failed: nothing can be said of false passes",
         )
     low, high = (f"{100 * bound:.1f}" for bound in of_failed.interval())

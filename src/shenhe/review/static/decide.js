@@ -8,7 +8,7 @@ let byItself = false;
 export const isSending = () => sending;
 const PATIENCE = 60_000; // milliseconds: twice the time that the server waits for its disk
 document.addEventListener("click", (event) => {
-  const again = event.detail > 1 && event.target.closest("[name=choice], .moves button");
+  const again = event.detail > 1 && event.target.closest("[name=choice], .moves button, .undo button");
   if (!again && !(sending && event.target.closest("a, button"))) return;
   event.preventDefault();
   event.stopPropagation();
@@ -44,7 +44,7 @@ function askBack(told) {
   dialog.querySelector("bdi").textContent = told.faults.join("，");
   byId("ask-pass").formAction = told.despite;
 }
-for (const undo of document.querySelectorAll(".moves"))
+for (const undo of document.querySelectorAll(".moves, .undo"))
   undo.addEventListener("submit", (event) => {
     if (sending) event.preventDefault();
     sending = true;

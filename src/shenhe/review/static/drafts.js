@@ -6,6 +6,8 @@ export const drafts = {
   fields: decide ? [...decide.elements].filter((field) => field.name && field.matches("input:not([type=hidden]), select, textarea")) : [],
   name: decide && `draft ${decide.dataset.draft}`,
   saved: {},
+  // Under no name, as no field is called: the group, for the list of drafts.
+  group: () => document.querySelector("h1 bdi")?.textContent,
   value: (field) => (field.type === "checkbox" ? (field.checked ? "1" : "") : field.value),
   fill(field, value) {
     if (field.type === "checkbox") field.checked = Boolean(value);
@@ -19,7 +21,7 @@ export const drafts = {
     byId("draft").hidden = !typed.length;
     try {
       if (typed.length)
-        localStorage.setItem(drafts.name, JSON.stringify(Object.fromEntries(typed.map((f) => [f.name, drafts.value(f)]))));
+        localStorage.setItem(drafts.name, JSON.stringify(Object.fromEntries([["", drafts.group()], ...typed.map((f) => [f.name, drafts.value(f)])])));
       else localStorage.removeItem(drafts.name);
     } catch {
       byId("draft-lost").hidden = !typed.length;
