@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import Response
 from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts
@@ -149,7 +148,7 @@ def test_nothing_of_the_first_decision_is_told(
             answers.append(second.post(f"/second/{ticket}", data=_form(second, ticket)))
             answers.append(second.get(f"/second/{ticket}"))
         answers += [second.post("/second/undo") for _ in range(2)]
-        tours.append([_readable(answer) for answer in answers])
+        tours.append([_readable(a.status_code, a.headers, a.text) for a in answers])
         for text in tours[-1]:
             assert not (match := SECRET.search(text.replace("张工", "李工"))), (match, text)
         for address in ("/export", "/export/decisions.jsonl", "/trail/second", "/trail/team"):
@@ -167,8 +166,8 @@ def _key(index: Index, number: int) -> str:
     return group.entry.key
 
 
-def _readable(answer: Response) -> str:
+def _readable(status: int, headers: Mapping[str, str], text: str) -> str:
     """Give all of an answer but what counts up with each decision, whatever it is."""
-    headers = {name: text for name, text in answer.headers.items() if name != "content-length"}
+    headers = {name: value for name, value in headers.items() if name != "content-length"}
     numbers = r'(name="version" value="|data-live="|"(?:number|decision)":)\d+'
-    return f"{answer.status_code} {headers} " + re.sub(numbers, r"\1", answer.text)
+    return f"{status} {headers} " + re.sub(numbers, r"\1", text)

@@ -37,7 +37,9 @@ class Account(NamedTuple):
 
     `link_until` is when its link to set a password ends, in seconds since 1970; None without one.
 
+    Example:
         accounts.find("李工").is_lead  # True
+
     """
 
     key: str
@@ -57,7 +59,9 @@ class Account(NamedTuple):
 class AccountError(UsageError):
     """What cannot be done to an account: `problem` is the word of it, for the pages.
 
-    raise AccountError("unknown", "李工: there is no such account")
+    Example:
+        raise AccountError("unknown", "李工: there is no such account")
+
     """
 
     def __init__(self, problem: Problem, message: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -19,46 +19,29 @@ from sqlalchemy import (
     Column,
     Connection,
     Double,
-    Integer,
     Select,
     String,
     Table,
     Text,
-    UniqueConstraint,
     func,
     insert,
     select,
 )
 
 from shenhe.errors import ConflictError
-from shenhe.row_types import Row, utc_now
-from shenhe.rows.decision_rows import Decision, JudgedGroup, Opinion
+from shenhe.row_types import utc_now
+from shenhe.rows.decision_rows import Decision, JudgedGroup, Judgement, Opinion
 from shenhe.rows.second_plans import SecondOf, SecondPlan
 from shenhe.team.database import METADATA, Database
-from shenhe.team.decision_log import digest_key
 from shenhe.team.events import Events
-from shenhe.values import Label, Ruling
+from shenhe.team.judgement_tables import digest_key, judgement_columns
 
 OPINIONS: Final = Table(
     "second_opinions",
     METADATA,
-    Column("run", String(64), primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False),
-    Column("key_digest", String(64), nullable=False),
-    Column("group_id", Text, nullable=False),
-    Column("mission", Text, nullable=False),
-    Column("label", Text),
-    Column("verdict", Text),
-    Column("version", Integer, nullable=False),
-    Column("said", Text),
-    Column("reviewer", Text, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("undoes", BigInteger),
-    Column("inputs", Text),
+    *judgement_columns(),
     Column("first", BigInteger, nullable=False),
     Column("share", Double, nullable=False),
-    UniqueConstraint("run", "key_digest", "version"),
 )
 PLANS: Final = Table(
     "second_plans",
@@ -71,35 +54,27 @@ PLANS: Final = Table(
 )
 
 
-class SecondOpinion(Row):
-    """One version of a second opinion on a group; `opinion` is None where it was taken back.
+class SecondOpinion(Judgement):
+    """What a second person judged of a decided group, without knowing of the decision.
 
-    `first` is the number of the decision that it is a second opinion on, `share` the probability
-    with which the group was drawn. All else is as in a decision.
+    `first` is the number of that decision, `share` the probability with which it was drawn.
+
+    Example:
+        opinion = SecondOpinion.judge(group, opinion, "王工", 1, first=12, share=0.1)
+
     """
 
-    number: int = 0
-    key: str
-    group_id: str
-    mission: str
-    label: Label | None
-    verdict: Ruling | None
-    version: int = Field(ge=1)
-    opinion: Opinion | None = Field(validation_alias="said", serialization_alias="said")
-    reviewer: str
-    at: str
-    undoes: int | None = None
-    inputs: str | None = None
     first: int
     share: float = Field(gt=0, le=1)
 
-    def stands_on(self, inputs: str | None) -> bool:
-        """Whether it holds for a group whose photos have this fingerprint."""
-        return self.inputs is None or self.inputs == inputs
-
 
 class Drawn(NamedTuple):
-    """What a second opinion is given on: the decision before it, and the share of the draw."""
+    """What a second opinion is given on: the decision before it, and the share of the draw.
+
+    Example:
+        drawn = Drawn(decisions.current(group.key), plan.share)
+
+    """
 
     first: Decision
     share: float
@@ -192,20 +167,8 @@ class SecondOpinions:
 
         Raises: ConflictError if that version is not the next one; RunError if it cannot be written.
         """
-        row = SecondOpinion(
-            key=group.key,
-            group_id=group.group_id,
-            mission=group.mission,
-            label=group.label,
-            verdict=group.verdict,
-            version=version,
-            opinion=opinion,
-            reviewer=reviewer,
-            at=utc_now(),
-            inputs=group.inputs,
-            first=drawn.first.number,
-            share=drawn.share,
-        )
+        fields = {"first": drawn.first.number, "share": drawn.share}
+        row = SecondOpinion.judge(group, opinion, reviewer, version, **fields)
         return self._append(row)
 
     def undo(self, reviewer: str) -> SecondOpinion | None:
@@ -285,11 +248,3 @@ def _standing(rows: list[SecondOpinion]) -> list[SecondOpinion]:
 def _to_opinion(cells: Mapping[str, object]) -> SecondOpinion:
     said = from_json(str(cells["said"])) if cells["said"] else None
     return SecondOpinion.model_validate({**cells, "said": said})
-
-
-def all_opinions(opinions: SecondOpinions) -> Iterator[SecondOpinion]:
-    """Yield all second opinions in the order in which they were given.
-
-    Raises: RunError if the database cannot be read.
-    """
-    yield from reversed(opinions.trail(None, 2**31 - 1))

@@ -40,7 +40,9 @@ SESSIONS: Final = Table(
 class SignedIn(NamedTuple):
     """A session that has begun; `secret` is what the browser keeps.
 
-    SignedIn(secret, account) = sessions.sign_in("李工", password, address)
+    Example:
+        secret, account = sessions.sign_in("李工", password, address)
+
     """
 
     secret: str
@@ -52,7 +54,9 @@ class Refusal(NamedTuple):
 
     Units: seconds.
 
+    Example:
         Refusal(0.0)
+
     """
 
     wait: float

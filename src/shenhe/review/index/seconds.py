@@ -53,12 +53,12 @@ class SecondEntry(NamedTuple):
 
     """
 
+    ticket: str
+    key: str
     rank: int
     number: int
-    ticket: str
     group_id: str
     mission: str
-    key: str
     first: int
     state: SecondState
 
@@ -162,7 +162,7 @@ class SecondQueue:
             (decided,) = db.execute("SELECT count(*) FROM decided.current").fetchone()
             tables = _BY_DECISIONS if decided < drawn / 4 else _IN_ORDER
             rows = db.execute(
-                "SELECT q.rank, q.number, q.ticket, g.group_id, g.mission, g.key, d.number,"
+                "SELECT q.ticket, g.key, q.rank, q.number, g.group_id, g.mission, d.number,"
                 f" d.reviewer, g.inputs, {_DECIDED_BEFORE} FROM {tables}"
                 f" WHERE {bound} AND {first} ORDER BY q.rank",
                 values,
@@ -173,12 +173,12 @@ class SecondQueue:
 class _Row(NamedTuple):
     """A drawn group with the decision on it, and whether a person has ever decided it."""
 
+    ticket: str
+    key: str
     rank: int
     number: int
-    ticket: str
     group_id: str
     mission: str
-    key: str
     first: int
     first_reviewer: str
     inputs: str | None
