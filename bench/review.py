@@ -33,6 +33,8 @@ LISTS = {
     "the second look at 50 groups": "/bulk?" + "&".join(f"pick={n}" for n in range(1, 51)),
 }
 """Pages of the queue by what they show."""
+FIRST_THUMBNAILS = """() => [...document.querySelectorAll(".thumb img")].slice(0, 5)
+    .every(image => image.complete && image.naturalWidth > 0)"""
 SHOWN = """() => {
   const image = document.querySelector("#stage img");
   return document.readyState === "complete" || (image && image.complete && image.naturalWidth > 0);
@@ -143,9 +145,10 @@ def _step(page: Page, key: str) -> float:
 
 
 def _thumbnails(page: Page) -> float:
-    """Measure until the photos of a screen of the queue are shown, kept by the browser or not."""
+    """Measure until the photos of a screen of the queue are shown."""
     began = time.perf_counter()
-    page.goto("/", wait_until="load")
+    page.goto("/")
+    page.wait_for_function(FIRST_THUMBNAILS)
     return time.perf_counter() - began
 
 

@@ -2,7 +2,7 @@
 
     python -m bench.viewer --folder SOMEWHERE [--photos 300] [--rounds 7]
 
-Writes a run with groups of many photos (of 12 megapixels, 24 different ones), starts
+Writes a run with groups of many photos (of 12 megapixels, 8 different ones), starts
 `shenhe review`, and drives Chromium, which must be installed. Each round opens another group
 in a new window: nothing is in a cache. Prints a table in Markdown.
 """
@@ -63,7 +63,7 @@ def _round(browser: Browser, url: str, number: int) -> dict[str, float]:
     page = browser.new_page(base_url=url, viewport={"width": 1280, "height": 860})
     times = {}
     page.goto(f"/group/{number}", wait_until="commit")
-    page.wait_for_function(PAINTED)
+    page.wait_for_function(f"() => {PAINTED}")
     page.wait_for_function(PHOTO)
     times["first photo"] = page.evaluate(SINCE)
     page.wait_for_function(SEEN)
@@ -90,7 +90,7 @@ def _timed(page: Page, key: str, shown: Callable[[], object]) -> float:
 
 def _write_run(folder: Path, photos: int, groups: int) -> Path:
     """Write groups that have different photos: links to a few files."""
-    files = [folder / "photos" / f"img-{number:03d}.jpeg" for number in range(24)]
+    files = [folder / "photos" / f"img-{number:03d}.jpeg" for number in range(8)]
     files[0].parent.mkdir(parents=True, exist_ok=True)
     for number, file in enumerate(files):
         if not file.exists():

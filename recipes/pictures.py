@@ -1,9 +1,9 @@
 """The pictures of the README and the docs, of real pages in a real browser.
 
-    python -m recipes.pictures          # docs/report.png, docs/review*.png, docs/verdicts.png
+    python -m recipes.pictures    # docs/: report, review*, sheet_*, verdicts
 
 Runs the demo, captions its photos, and photographs its report and the review app; the curves are of
-a simulated run, which the docs say. Chromium must be installed.
+a simulated run, which the docs say. Chromium, LibreOffice Calc and pdftoppm must be installed.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.review.runs import FAIL, PASS, Group, served, write_run
 DOCS = Path(__file__).parent.parent / "docs"
 PHOTOS = Path(__file__).parent.parent / "src" / "shenhe" / "demo" / "photos"
 DESK, TALL, PHONE = (1280, 860), (1280, 1100), (390, 844)
+OFFICE, RENDERER = "soffice", "pdftoppm"
 COLOURS = 256
 """Pages have few colours: a palette makes their pictures a third as large."""
 
@@ -56,6 +57,7 @@ def main() -> None:
                 page.goto(f"{found.url}/group/5")
                 page.wait_for_load_state("networkidle")
                 _save(page, "review_phone.png")
+        _show_sheets(run_dir, Path(folder))
         _show_queues(browser, Path(folder))
         browser.close()
 
@@ -72,6 +74,22 @@ def _review(page: Page, url: str) -> None:
     page.goto(f"{url}/group/19")
     page.wait_for_load_state("networkidle")
     _save(page, "review.png")
+
+
+def _show_sheets(run_dir: Path, folder: Path) -> None:
+    """Show a page of the acceptance sheet with photos, and the totals of the workbook."""
+    for form in ("pdf", "xlsx"):
+        path = str(folder / f"sheet.{form}")
+        _shenhe("report", str(run_dir), "--format", form, "--lang", "zh", "--output", path)
+    to_pdf = ("--headless", "--convert-to", "pdf", "--outdir", str(folder / "printed"))
+    subprocess.run([OFFICE, *to_pdf, str(folder / "sheet.xlsx")], check=True)
+    for printed, page, name in (
+        (folder / "sheet.pdf", 3, "sheet_pdf.png"),
+        (folder / "printed" / "sheet.pdf", 2, "sheet_xlsx.png"),
+    ):
+        pages = ("-r", "80", "-f", str(page), "-singlefile", "-png")
+        subprocess.run([RENDERER, *pages, str(printed), str(DOCS / name[:-4])], check=True)
+        _reduce(DOCS / name)
 
 
 def _show_queues(browser: Browser, folder: Path) -> None:
@@ -132,6 +150,10 @@ def _save(page: Page, name: str, part: str = "") -> None:
         page.locator(part).first.screenshot(path=path)
     else:
         page.screenshot(path=path)
+    _reduce(path)
+
+
+def _reduce(path: Path) -> None:
     with Image.open(path) as picture:
         picture.convert("RGB").quantize(COLOURS, kmeans=3).save(path, optimize=True)
     print(path)

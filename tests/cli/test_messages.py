@@ -105,11 +105,17 @@ def test_words_of_ours_stand_in_the_sources() -> None:
         ("", ""),
         (" \n", " \n"),
         ("x" * 100_000, "x" * 100_000),
-        (": " * 1_000, ": " * 1_000),
+        (": " * 900, ": " * 900),
+        ("a is b in c and " * 100, "a is b in c and " * 100),
     ],
 )
 def test_a_message_in_chinese(english: str, chinese: str) -> None:
     assert in_chinese(english) == chinese
+
+
+@pytest.mark.parametrize("part", ["'a' has no b, ", "line 2 is not JSON; ", "(a b) and no c: "])
+def test_a_hostile_message_ends(part: str) -> None:
+    assert in_chinese(part * 120)
 
 
 def test_lines_of_help_are_as_wide_as_they_look() -> None:

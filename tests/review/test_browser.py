@@ -202,7 +202,7 @@ PATHS = (
     *(f"/?queue=labels&{SMALL[:-1]}2", "/group/4?queue=labels", "/audit", "blind", "/trail"),
     *("/export", "/name", "/nothing"),
 )
-NO_CONTRAST = {"rules": {"color-contrast": {"enabled": False}}}
+NO_CONTRAST: dict[str, object] = {"rules": {"color-contrast": {"enabled": False}}}
 LOOKS: tuple[tuple[int, int, Literal["light", "dark"], dict[str, object]], ...] = (
     (1280, 860, "light", {}),
     (390, 844, "light", {}),

@@ -51,11 +51,24 @@ def window(browser: Browser, server: Served) -> Iterator[Page]:
     assert problems == []
 
 
+SETTLED = """async () => {
+  const layer = document.getElementById("layer");
+  for (let same = 0, last = ""; same < 4; ) {
+    const place = JSON.stringify(layer.getBoundingClientRect());
+    same = place === last ? same + 1 : 0;
+    last = place;
+    await new Promise(requestAnimationFrame);
+  }
+}"""
+"""Waits until the photo has its place: the stage follows what stands around it."""
+
+
 def _begin(page: Page, number: int) -> None:
     page.goto(f"/group/{number}")
     page.wait_for_function("document.querySelector('#layer img').naturalWidth > 300")
     page.keyboard.press("m")
     expect(page.locator("#editor")).to_be_visible()
+    page.evaluate(SETTLED)
 
 
 def _place(page: Page, x: float, y: float) -> tuple[float, float]:
@@ -323,6 +336,7 @@ def test_on_a_phone_a_finger_drags_a_corner(browser: Browser, server: Served, th
     page.goto("/group/9")
     page.wait_for_function("document.querySelector('#layer img').naturalWidth > 300")
     page.evaluate("document.getElementById('edit').click()")
+    page.evaluate(SETTLED)
     devtools = context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:
@@ -337,6 +351,7 @@ def test_on_a_phone_a_finger_drags_a_corner(browser: Browser, server: Served, th
 
     swipe((420, 180))
     expect(page.locator("#edit-objects [aria-pressed=true]")).to_contain_text("BBU设备/华为")
+    page.evaluate(SETTLED)
     swipe((520, 420), (560, 500), (640, 560))  # beside the corner: a finger is not exact
     assert _near(_points(page), [[100, 100], [620, 540]], 4)
     expect(page.locator(".decide")).to_be_hidden()

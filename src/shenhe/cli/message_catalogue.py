@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -34,10 +34,10 @@ _LINE: Final = re.compile(r": line (\d+)$")
 _STAGE: Final = re.compile(r"^Stage-([AB]) ")
 _SEPARATORS: Final = {"; ": "；", " -> ": " -> ", ", ": "，"}
 _JOINTS: Final = " ;,:("
-LONGEST: Final = 4000
+LONGEST: Final = 2000
 """Longer texts are no messages: they hold answers, or a traceback."""
-MOST_NAMES: Final = 10
-"""A message has fewer names before what is said of them."""
+MOST_NAMES, DEEPEST, MOST_PARTS = 10, 8, 500
+"""A message of ours has fewer names before what is said of them, nests less, has fewer parts."""
 LETTERS: Final = 5
 """A template with fewer letters is translated where it is a message by itself, or counts
 something: in the hole of another one it would fit names."""
@@ -117,7 +117,6 @@ class Catalogue:
             (template for template in made if template.texts),
             key=lambda template: -template.letters,
         )
-        self._told: dict[tuple[str, bool], Told] = {}
 
     def translate(self, text: str) -> str:
         """Translate a message; one that is none of ours comes back as it is."""
@@ -129,19 +128,32 @@ class Catalogue:
         for prefix, chinese in _PREFIXES.items():
             if match := prefix.match(inner):
                 begin, inner = begin + match.expand(chinese), inner[match.end() :]
-        self._told.clear()
-        return indent + begin + self._message(inner).text + end
+        translation = _Translation(self._whole, self._templates)
+        return indent + begin + translation.of(inner).text + end
 
-    def _message(self, text: str, *, is_inner: bool = False) -> Told:
+
+class _Translation:
+    """The translation of one message: it ends, however many ways a hostile text may be read."""
+
+    def __init__(self, whole: Mapping[str, str], templates: Sequence[Template]) -> None:
+        self._whole, self._templates = whole, templates
+        self._told: dict[tuple[str, bool], Told] = {}
+        self._depth = 0
+
+    def of(self, text: str, *, is_inner: bool = False) -> Told:
         """Translate a message, or what is in a hole of one, as far as it is ours."""
         if text in self._whole and not (is_inner and " " not in text):
             return Told(self._whole[text], _letters(text))
-        if (text, is_inner) not in self._told:
-            self._told[text, is_inner] = Told(text, 0)  # meanwhile: its own parts may be it
-            self._told[text, is_inner] = max(
-                (Told(text, 0), *self._ways(text, is_inner=is_inner)), key=lambda told: told.letters
-            )
-        return self._told[text, is_inner]
+        key = (text, is_inner)
+        if found := self._told.get(key):
+            return found
+        told = self._told[key] = Told(text, 0)
+        if self._depth < DEEPEST and len(self._told) < MOST_PARTS:
+            self._depth += 1
+            ways = self._ways(text, is_inner=is_inner)
+            told = self._told[key] = max((told, *ways), key=lambda told: told.letters)
+            self._depth -= 1
+        return told
 
     def _ways(self, text: str, *, is_inner: bool) -> Iterator[Told]:
         yield from self._named_parts(text, is_inner=is_inner)
@@ -181,9 +193,9 @@ class Catalogue:
         inner = text.strip()
         if " " not in inner or _QUOTED.fullmatch(inner):
             return Told(text, 0)
-        told = self._message(inner, is_inner=True)
+        told = self.of(inner, is_inner=True)
         if text[0] in _JOINTS or text[-1] in _JOINTS:
-            joined = self._message(text, is_inner=True)
+            joined = self.of(text, is_inner=True)
             if joined.letters > told.letters:
                 return joined
         return Told(text.replace(inner, told.text), told.letters)
@@ -206,8 +218,6 @@ class Catalogue:
         for match in re.finditer(": ", text):
             name, right = text[: match.start()], self._value(text[match.end() :])
             left = self._value(name) if ": " in name else self._named(name)
-            if not is_inner and name in self._whole:
-                left = self._message(name)
             yield Told(f"{left.text}：{right.text}", left.letters + right.letters)
 
     def _listed_parts(self, text: str) -> Iterator[Told]:

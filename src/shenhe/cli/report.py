@@ -71,7 +71,6 @@ def report(options: ReportOptions) -> int:
 
     Raises: OptionError for a condition that is none; RunError as the writers say.
     """
-    follow_decisions([options.run_dir], options.team)
     choice = choice_of(options)
     follow_decisions([options.run_dir], options.team)
     language = page_language()

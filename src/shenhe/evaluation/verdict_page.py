@@ -54,8 +54,8 @@ def verdict_table(title: str, scores: Mapping[str, VerdictScores]) -> Table:
         if name or len(scores) > 2
     ]
     head = [words.spoken("\n") for words in HEAD]
-    intervals = Words("95% 区间", "95% intervals").spoken()
-    return Table(f"{title} ({intervals})", [*head, "kappa", "Brier"], rows)
+    intervals = Words("（95% 区间）", " (95% intervals)").spoken()
+    return Table(f"{title}{intervals}", [*head, "kappa", "Brier"], rows)
 
 
 def describe_scores(scores: Mapping[str, VerdictScores]) -> list[str]:

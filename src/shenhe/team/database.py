@@ -173,10 +173,10 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            message = f"{self.name}: {describe_problem(error)}; nothing is lost"
+            problem = describe_problem(error)
             if self.is_shared and _is_away(error):
-                raise DatabaseAwayError(message) from error
-            raise RunError(message) from error
+                raise DatabaseAwayError(f"{self.name}: {problem}; nothing is lost") from error
+            raise RunError(f"{self.name}: {problem}; nothing is lost") from error
 
 
 def open_database(run_dir: Path, url: str = "") -> Database:

@@ -105,9 +105,11 @@ def _write_front(paper: Paper, document: SheetDocument) -> None:
 def _write_group(paper: Paper, document: SheetDocument, number: int, group: SheetGroup) -> None:
     say = document.say
     facts = facts_of_group(say, group, document.reading)
+    # What is said of a group and its first photos stand on one page.
+    together = 150 if group.photo_keys else 60
     if number == 1:
-        paper.heading(say.words["groups_title"], keep=60)
-    paper.need(70)
+        paper.heading(say.words["groups_title"], keep=together)
+    paper.need(together)
     _write_bar(paper, f"{number}  {group.row.group_id}", say.verdict(group.final), group.final)
     paper.grid([Column("", 30), Column("", WIDTH - 30)], facts, 9, bold_first=True)
     paper.set_y(paper.get_y() + 3)
