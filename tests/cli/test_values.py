@@ -53,6 +53,7 @@ WHOLE = {
     "fsck": "missing",
     "report": "missing",
     "review": "missing",
+    "team": "missing",
     "decide": "missing --output-dir out",
     "photos": "missing --output photos.jsonl",
     "promise": "missing --max-false-pass 0.05 --output promise.json",

@@ -88,6 +88,11 @@ COMMANDS: Final = {
         "shenhe review out --port 8765",
         "review",
     ),
+    "team": Command(
+        "the people of a review: accounts, roles, passwords",
+        "shenhe team out --add 李工 --role lead",
+        "team",
+    ),
     "promise": Command(
         "a threshold for each mission that keeps false passes below a share",
         "shenhe promise out --max-false-pass 0.05 --output promise.json",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.cli.loading import ConfigOptions
-from shenhe.errors import OptionError
+from shenhe.errors import OptionError, spelled
 from shenhe.options import Whole, argument, option, option_class, section
 from shenhe.printable import show
 
@@ -59,6 +59,18 @@ class ReviewOptions:
         default=None,
         metavar="SHARE",
     )
+    second_share: float | None = option(
+        "second opinions: draw this share of the decided groups, at random; another person with an"
+        " account judges them without knowing what was decided. Default: the share of the last"
+        " time",
+        default=None,
+        metavar="SHARE",
+    )
+    second_of: Literal["all", "通过"] | None = option(
+        "draw second opinions from all decided groups, or from those decided 通过; default: as the"
+        " last time, else all",
+        default=None,
+    )
     vocabulary: Path | None = option(
         "descs of corrected captions, instead of the built-in vocabulary (TOML)",
         default=None,
@@ -102,9 +114,10 @@ def review(options: ReviewOptions) -> int:
 
 
 def _check(options: ReviewOptions) -> None:
-    share = options.audit_share
-    if share is not None and not 0 < share <= 1:
-        raise OptionError("audit_share", share, "give a share above 0 and up to 1, as 0.05")
+    shares = {"audit_share": options.audit_share, "second_share": options.second_share}
+    for name, share in shares.items():
+        if share is not None and not 0 < share <= 1:
+            raise OptionError(name, share, "give a share above 0 and up to 1, as 0.05")
     for proxy in options.proxy:
         try:
             ip_network(proxy)
@@ -132,7 +145,25 @@ def _open_index(options: ReviewOptions) -> Index:
     _tell_audit(index)
     if database:
         show(f"decisions: {database.name}", file=sys.stderr)
+    _plan_second(index, options)
     return index
+
+
+def _plan_second(index: Index, options: ReviewOptions) -> None:
+    """Note which decisions a second person judges, for this start and later ones.
+
+    Raises: OptionError for decisions that nobody draws from.
+    """
+    from shenhe.team import SecondOpinions
+
+    share, of = options.second_share, options.second_of
+    opinions = SecondOpinions(index.database)
+    before = opinions.plan()
+    if of is not None and share is None and before is None:
+        raise OptionError("second_of", of, f"give {spelled('second_share')} too")
+    if plan := opinions.plan(share, of) if share or of else before:
+        which = "decided groups" if plan.of == "all" else f"groups that people decided {plan.of}"
+        show(f"second opinions: on {plan.share:g} of the {which}", file=sys.stderr)
 
 
 def _tell_audit(index: Index) -> None:

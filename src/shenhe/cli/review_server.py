@@ -17,6 +17,7 @@ from shenhe.printable import show
 from shenhe.review import Review, create_app, default_reviewer
 from shenhe.review.access import is_loopback, read_public_url
 from shenhe.secrecy import redact_url
+from shenhe.team import People
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
 GRACE_SECONDS = 1
@@ -42,11 +43,12 @@ def serve(review: Review, reviewer: str | None, address: Address) -> None:
     if address.public_url and not public_url:
         problem = "give http:// or https:// and a host, without a path"
         raise OptionError("public_url", redact_url(address.public_url), problem)
+    people = People.of(review.index.database)
     # Behind a proxy whoever reaches the proxy reaches the pages.
     is_open = bool(public_url) or not is_loopback(address.host)
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
-    app = create_app(review, token, reviewer, public_url)
+    app = create_app(review, token, reviewer, public_url, people)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -61,7 +63,7 @@ def serve(review: Review, reviewer: str | None, address: Address) -> None:
     # Requests that Ctrl-C cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
     with _listen(address.host, address.port) as listening:
-        _print_address(listening, public_url, token)
+        _print_address(listening, public_url, None if people.accounts.exist() else token)
         server.run(sockets=[listening])
 
 

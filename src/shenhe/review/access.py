@@ -12,10 +12,14 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
+from shenhe.errors import ShenheError
 from shenhe.review.forms import is_readable, read_host
+from shenhe.review.identity import Identity
 from shenhe.review.index.moments import begin_moment
+from shenhe.review.viewers import needs_account
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
@@ -34,6 +38,7 @@ HEADERS = {
 }
 DEFAULT_PORTS = {"http": 80, "https": 443}
 Next = Callable[[Request], Awaitable[Response]]
+Tell = Callable[[Request, Exception], Response]
 
 
 def is_loopback(host: str) -> bool:
@@ -49,14 +54,24 @@ def is_loopback(host: str) -> bool:
 class Access:
     """A middleware that holds the rules; without a token it answers the names of loopback only."""
 
-    def __init__(self, token: str | None, public_url: str = "") -> None:
-        """Require a token; None requires none. `public_url` is where browsers find the site."""
+    def __init__(self, token: str | None, public_url: str, identity: Identity, tell: Tell) -> None:
+        """Require a token, None requires none, or a session once there are accounts.
+
+        `public_url` is where browsers find the site. `tell` makes the page of an error: where
+        nobody can say who has signed in, nobody has.
+        """
         self._token, self._public = token, public_url
+        self._identity, self._tell = identity, tell
 
     async def __call__(self, request: Request, call_next: Next) -> Response:
         """Refuse a forbidden request, and add the security headers to every response."""
         begin_moment()
-        response = self._refuse(request) or await call_next(request)
+        response = self._refuse_foreign(request)
+        if response is None:
+            response = await run_in_threadpool(self._check, request)
+        if response is None and not needs_account(request):
+            response = self._refuse_unasked(request)
+        response = response or await call_next(request)
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
@@ -70,6 +85,12 @@ class Access:
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
+    def _check(self, request: Request) -> Response | None:
+        try:
+            return self._identity.check(request)
+        except ShenheError as error:
+            return self._tell(request, error)
+
     def _is_own(self, request: Request, host: str) -> bool:
         """Whether a write comes from a page of this site, by the Origin that browsers send."""
         origin = request.headers.get("origin")
@@ -77,18 +98,24 @@ class Access:
             return origin == self._public
         return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host
 
-    def _refuse(self, request: Request) -> Response | None:
+    def _refuse_foreign(self, request: Request) -> Response | None:
+        """Refuse what no browser sends from a page of this site, and what nobody can read."""
         host = request.headers.get("host", "")
         name = read_host(f"//{host}")
         if name is None or not is_readable(request):
             return PlainTextResponse("no address that can be read\n", 400)
         if self._public and host.lower() != urlsplit(self._public).netloc:
             return PlainTextResponse("unknown host\n", 421)
+        if request.method not in ("GET", "HEAD") and not self._is_own(request, host):
+            return PlainTextResponse("only this site's own pages may write\n", 403)
+        return None
+
+    def _refuse_unasked(self, request: Request) -> Response | None:
+        """Refuse whoever lacks the token; without one, all but the names of this machine."""
+        name = read_host(f"//{request.headers.get('host', '')}") or ""
         if not self._public and self._token is None and not is_loopback(name):
             # DNS rebinding: a foreign page could give its own name this machine's address.
             return PlainTextResponse("unknown host\n", 421)
-        if request.method not in ("GET", "HEAD") and not self._is_own(request, host):
-            return PlainTextResponse("only this site's own pages may write\n", 403)
         path = request.scope["path"]
         if self._token is None or path.startswith(OPEN_PATHS):
             return None

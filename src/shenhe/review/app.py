@@ -10,8 +10,10 @@ from starlette.exceptions import HTTPException
 
 from shenhe.errors import DatabaseAwayError, ShenheError
 from shenhe.review.access import Access
+from shenhe.review.identity import Identity
 from shenhe.review.routes import ROUTERS
 from shenhe.review.site import Review, Site, site_of
+from shenhe.team import People
 
 RETRY_SECONDS = "5"
 """When a browser or a proxy may ask again while the database is away."""
@@ -20,20 +22,27 @@ UNTYPED = ("key", "seen", "inputs", "version", "shown", "choice", "fault", "tick
 
 
 def create_app(
-    review: Review, token: str | None = None, reviewer: str | None = None, public_url: str = ""
+    review: Review,
+    token: str | None = None,
+    reviewer: str | None = None,
+    public_url: str = "",
+    people: People | None = None,
 ) -> FastAPI:
     """Create the application; with a token it answers only browsers that have it.
 
     `reviewer` signs for people who have not given a name; None asks everybody. `public_url` is
-    where browsers find it behind a proxy, the only name that it then answers to.
+    where browsers find it behind a proxy, the only name that it then answers to. Once `people` have
+    accounts, it answers only whoever has signed in, and neither token nor name counts any more;
+    None are those of the run's database.
 
         app = create_app(Review("out", Index(Path("out")), prompting))
         uvicorn.run(app, port=8765)
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    access = Access(token, public_url)
+    identity = Identity(people or People.of(review.index.database), public_url)
+    access = Access(token, public_url, identity, _tell_error)
     app.middleware("http")(access)
-    app.state.site = Site(review, access, reviewer)
+    app.state.site = Site(review, access, reviewer, identity)
     app.exception_handler(HTTPException)(_show_refusal)
     app.exception_handler(RequestValidationError)(_show_refusal)
     app.exception_handler(ShenheError)(_show_error)
@@ -59,13 +68,19 @@ def default_reviewer() -> str | None:
 def _show_refusal(request: Request, error: Exception) -> Response:
     """Answer a request for a missing page, or an invalid one."""
     status = error.status_code if isinstance(error, HTTPException) else 400
-    word = {404: "missing_page", 409: "another_run"}.get(status, "wrong")
+    word = {403: "leads_only", 404: "missing_page", 409: "another_run"}.get(status, "wrong")
     return site_of(request).render(request, "message.html", status, word=word, detail="")
 
 
 def _show_error(request: Request, error: Exception) -> Response:
     """Answer a request that failed, as on a full disk or missing rows."""
     return site_of(request).render(request, "message.html", 500, word="wrong", detail=str(error))
+
+
+def _tell_error(request: Request, error: Exception) -> Response:
+    """Answer a request of which nobody can say who sends it."""
+    is_away = isinstance(error, DatabaseAwayError)
+    return _show_away(request, error) if is_away else _show_error(request, error)
 
 
 def _show_away(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
 from shenhe.review.index import ALL, QUEUES, SORTS, STATES, VERDICTS, Filters
+from shenhe.review.viewers import viewer_of
 
 Form = Mapping[str, str]
 MAX_BODY = 4_000_000
@@ -22,7 +23,6 @@ SHAPES = "shapes"
 MAX_ADDRESS = 16_000
 """Maximum length of a path or a query; the longest key of a group is far below. Units: bytes."""
 MAX_SEARCH = 1000
-MAX_NAME = 80
 MAX_INTEGER = 2**63 - 1
 """Largest integer that SQLite stores."""
 PathNumber = Annotated[int, Path(ge=-MAX_INTEGER, le=MAX_INTEGER)]
@@ -114,12 +114,6 @@ def read_faults(form: Form) -> list[str]:
     return [fault for fault in (*chosen, form.get("fault", "").strip()) if fault]
 
 
-def clean_reviewer(text: str) -> str:
-    """Give the name of a reviewer for the trail: printable, with single spaces, not too long."""
-    words = "".join(letter if letter.isprintable() else " " for letter in text).split()
-    return " ".join(words)[:MAX_NAME]
-
-
 def read_filters(request: Request) -> Filters:
     """Read the filters of an address.
 
@@ -135,6 +129,7 @@ def read_filters(request: Request) -> Filters:
         query.get("queue", ""),
         bool(query.get("marked")),
         query.get("sort", ""),
+        viewer_of(request),
     )
     is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", ALL, *STATES)
     is_valid &= filters.sort.removeprefix("-") in SORTS or not filters.sort

@@ -12,20 +12,23 @@ from fastapi.responses import HTMLResponse
 
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
-from shenhe.review.forms import clean_reviewer
+from shenhe.review.identity import Identity
 from shenhe.review.index import Comparison, Index
 from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.reasons import Reasons
 from shenhe.review.rules import describe_rule
 from shenhe.review.static_files import list_sheets, tag_files
+from shenhe.review.viewers import account_of, needs_account
 from shenhe.review.views import split_code
 from shenhe.review.words import LANGUAGES, choose_language, load_words
 from shenhe.rows.words import words_of
+from shenhe.team import SecondOpinions, clean_name
 from shenhe.templating import environment
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
-    *("blind_decided", "blind_seen", "blind_end"),
+    *("blind_decided", "blind_seen", "blind_end", "password_changed", "team_changed"),
+    *("second_closed", "second_end"),
 )
 """Words that a page shows where `told` in its address names them."""
 THEMES = {
@@ -74,10 +77,19 @@ class Review:
 class Site:
     """A review with everything that its routes need to answer."""
 
-    def __init__(self, review: Review, access: Access, reviewer: str | None) -> None:
+    def __init__(
+        self,
+        review: Review,
+        access: Access,
+        reviewer: str | None,
+        identity: Identity,
+    ) -> None:
         """Serve a review; `reviewer` signs for people who have not given a name."""
         self.index, self.prompting = review.index, review.prompting
-        self.access, self.other = access, review.other
+        self.access, self.identity, self.other = access, identity, review.other
+        self.opinions = SecondOpinions(review.index.database)
+        if plan := self.opinions.plan():
+            review.index.review_twice(plan, self.opinions)
         self.vocabulary = review.prompting.words_of_descs
         self.polygons = review.prompting.formats.caption.polygons
         missions, words = review.prompting.missions, review.prompting.fault_words
@@ -113,6 +125,8 @@ class Site:
             theme=read_theme(request),
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
+            account=account_of(request),
+            signed_out=needs_account(request) and account_of(request) is None,
             run_id=self._run_id,
             other_name=self.other.name if self.other else "",
             # The answer to a form about a group is shown at the address of that group.
@@ -124,9 +138,15 @@ class Site:
         return HTMLResponse(text, status)
 
     def reviewer(self, request: Request) -> str:
-        """Give the name that signs the decisions of a browser; empty where there is none."""
+        """Give the name that signs the decisions of a browser; empty where there is none.
+
+        Once there are accounts, only the one that has signed in signs.
+        """
+        if needs_account(request):
+            account = account_of(request)
+            return account.name if account else ""
         cookie = unquote(request.cookies.get("reviewer", ""))
-        return clean_reviewer(cookie) or self._default_reviewer or ""
+        return clean_name(cookie) or self._default_reviewer or ""
 
 
 def site_of(request: Request) -> Site:

@@ -84,14 +84,12 @@ class JudgedGroup(Protocol):
         """Fingerprint of the photos without their times; None where it is unknown."""
 
 
-class Decision(Row):
+class Judgement(Row):
     """One version of a person's opinion on a group; `opinion` is None where all was taken back.
 
-    `verdict` is the model's at that time; `undoes` is the number of the decision that this one
-    takes back. `inputs` is the fingerprint, without times, of the photos that were decided on; None
-    where it was unknown, as it was to earlier versions. `audit` is the probability with which a
-    blind audit drew the group; None for a decision that was not made blind. Rows and tables call
-    the opinion `said`.
+    `verdict` is the model's at that time; `undoes` is the number of the row that this one takes
+    back. `inputs` is the fingerprint, without times, of the photos that were judged; None where it
+    was unknown, as it was to earlier versions. Rows and tables call the opinion `said`.
     """
 
     number: int = 0
@@ -106,6 +104,42 @@ class Decision(Row):
     at: str
     undoes: int | None = None
     inputs: str | None = None
+
+    @classmethod
+    def judge(
+        cls, group: JudgedGroup, opinion: Opinion, reviewer: str, version: int, **more: object
+    ) -> Self:
+        """Judge a group, now; `more` are the fields of this kind of row alone."""
+        fields: dict[str, object] = {
+            "key": group.key,
+            "group_id": group.group_id,
+            "mission": group.mission,
+            "label": group.label,
+            "verdict": group.verdict,
+            "version": version,
+            "opinion": opinion,
+            "reviewer": reviewer,
+            "at": utc_now(),
+            "inputs": group.inputs,
+        }
+        return cls.model_validate(fields | more)
+
+    def stands_on(self, inputs: str | None) -> bool:
+        """Whether it holds for a group whose photos have this fingerprint.
+
+        One with a fingerprint does not hold for unknown photos, as where Stage-A fails now.
+        `decision_tables.STANDS` is the same rule in SQL.
+        """
+        return self.inputs is None or self.inputs == inputs
+
+
+class Decision(Judgement):
+    """A judgement that is the current one of its group until the next one.
+
+    `audit` is the probability with which a blind audit drew the group; None for a decision that was
+    not made blind.
+    """
+
     audit: float | None = Field(default=None, gt=0, le=1)
 
     @classmethod
@@ -118,19 +152,7 @@ class Decision(Row):
         audit: float | None = None,
     ) -> Self:
         """Decide a group, now."""
-        return cls(
-            key=group.key,
-            group_id=group.group_id,
-            mission=group.mission,
-            label=group.label,
-            verdict=group.verdict,
-            version=version,
-            opinion=opinion,
-            reviewer=reviewer,
-            at=utc_now(),
-            inputs=group.inputs,
-            audit=audit,
-        )
+        return cls.judge(group, opinion, reviewer, version, audit=audit)
 
     @property
     def overrules(self) -> bool:
@@ -138,14 +160,6 @@ class Decision(Row):
         if self.opinion is None or self.verdict is None:
             return False
         return self.opinion.choice not in (DEFERRED, self.verdict)
-
-    def stands_on(self, inputs: str | None) -> bool:
-        """Whether it holds for a group whose photos have this fingerprint.
-
-        A decision with a fingerprint does not hold for unknown photos, as where Stage-A fails now.
-        `decision_tables.STANDS` is the same rule in SQL.
-        """
-        return self.inputs is None or self.inputs == inputs
 
 
 def to_cells(decision: Decision) -> tuple[object, ...]:

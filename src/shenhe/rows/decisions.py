@@ -99,15 +99,19 @@ class Decisions:
             rows = db.execute(f"{SELECT} WHERE key = ? ORDER BY version DESC", (key,)).fetchall()
             return [from_cells(row) for row in rows]
 
-    def trail(self, before: int | None = None, count: int = 100) -> list[Decision]:
-        """List the decisions of all people below a number, the last one first.
+    def trail(
+        self, before: int | None = None, count: int = 100, reviewer: str | None = None
+    ) -> list[Decision]:
+        """List the decisions of all people, or of one, below a number, the last one first.
 
         Raises: RunError if the decisions cannot be read.
         """
+        of_one, values = ("reviewer = ?", [reviewer]) if reviewer is not None else ("1", [])
         with self._reading() as db:
             rows = db.execute(
-                f"{SELECT} WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
-                (before, before, count),
+                f"{SELECT} WHERE {of_one} AND (? IS NULL OR number < ?)"
+                " ORDER BY number DESC LIMIT ?",
+                (*values, before, before, count),
             ).fetchall()
             return [from_cells(row) for row in rows]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Double, String, Table, Text, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shenhe.team.database import METADATA, Database, SecondsNow
-from shenhe.team.decision_log import digest_key
+from shenhe.team.judgement_tables import digest_key
 
 HOLD_SECONDS = 180
 """How long a group is held after its page was opened, or a page that is still open said so."""

@@ -7,7 +7,6 @@ lacks into the run's own decisions.sqlite before it reads, which all queries go 
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -16,17 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Connection,
     Double,
-    Integer,
     MetaData,
     Select,
-    String,
     Table,
-    Text,
-    UniqueConstraint,
     insert,
     select,
 )
@@ -44,40 +38,21 @@ from shenhe.rows.decisions import (
     insert_decision,
 )
 from shenhe.team.database import Database, identity_file, open_database
+from shenhe.team.judgement_tables import digest_key, judgement_columns
 
 LOG: Final = MetaData()
 """The table of the log, which only a shared database has."""
 DECISIONS: Final = Table(
     "team_decisions",
     LOG,
-    Column("run", String(64), primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False),
-    # What an index holds has a limit, and a key has none.
-    Column("key_digest", String(64), nullable=False),
-    Column("group_id", Text, nullable=False),
-    Column("mission", Text, nullable=False),
-    Column("label", Text),
-    Column("verdict", Text),
-    Column("version", Integer, nullable=False),
-    Column("said", Text),
-    Column("reviewer", Text, nullable=False),
-    Column("at", Text, nullable=False),
-    Column("undoes", BigInteger),
-    Column("inputs", Text),
+    *judgement_columns(),
     Column("audit", Double),
-    UniqueConstraint("run", "key_digest", "version"),
 )
 _CELLS: Final = tuple(DECISIONS.c[name] for name in ("number", *COLUMNS.split(", ")))
 PART = 5000
 """How many decisions are copied at once."""
 NOTE_SECONDS = 30
 """How often the copy notes up to when it has followed, while nothing comes."""
-
-
-def digest_key(key: str) -> str:
-    """Give what stands for the key of a group in an index: 64 hexadecimal digits."""
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def follow_run(run_dir: Path, url: str) -> None:

@@ -9,6 +9,7 @@ from shenhe.review.index.filters import ALL, LABELS, QUEUES, SORTS, STATES, VERD
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.paging import Cursor
 from shenhe.review.index.queries import Index
+from shenhe.review.index.seconds import SecondEntry, SecondQueue
 
 __all__ = [
     "ALL",
@@ -30,4 +31,6 @@ __all__ = [
     "PairedGroup",
     "Progress",
     "QueueEntry",
+    "SecondEntry",
+    "SecondQueue",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ PRAGMA temp_store = MEMORY;
 CREATE TEMP TABLE answers (
     number INTEGER PRIMARY KEY, mission TEXT NOT NULL, choice TEXT NOT NULL,
     overrules INTEGER NOT NULL, wrong INTEGER NOT NULL, decision INTEGER NOT NULL,
-    reviewer TEXT NOT NULL, at TEXT NOT NULL
+    reviewer TEXT NOT NULL, at TEXT NOT NULL, drawn INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX temp.by_decision ON answers (decision);
 CREATE INDEX temp.tallied ON answers (mission, overrules);
@@ -46,7 +46,9 @@ DELETE FROM answers WHERE number IN (
 _TAKE_IN: Final = f"""
 INSERT INTO answers
 SELECT g.number, g.mission, c.choice, c.overrules AND d.verdict IS NOT NULL,
-    coalesce(json_extract(d.said, '$.label_wrong'), 0), c.number, d.reviewer, d.at
+    coalesce(json_extract(d.said, '$.label_wrong'), 0), c.number, d.reviewer, d.at,
+    d.audit IS NULL AND json_extract(d.said, '$.adjudicates') IS NULL
+    AND drawn_twice(g.key, c.choice)
 FROM {_CHANGED} n
 CROSS JOIN decided.current c ON c.key = n.key
 CROSS JOIN decided.decisions d ON d.number = c.number
@@ -72,6 +74,13 @@ class Answers:
         self._file: tuple[int, int] | None = None
         self._followed = 0
         self._searches: dict[str, int] = {}
+        self._drawn: Callable[[str, str], bool] = lambda key, choice: False
+
+    def review_twice(self, drawn: Callable[[str, str], bool]) -> None:
+        """Note of each answer whether a second person may be asked about such a group."""
+        with self._lock:
+            self._close()
+            self._drawn = drawn
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -137,6 +146,7 @@ class Answers:
                 self._path, timeout=30, isolation_level=None, check_same_thread=False
             )
             self._db.execute("ATTACH ? AS decided", (str(self._decisions.path),))
+            self._db.create_function("drawn_twice", 2, self._drawn)
             self._db.executescript(_TABLES)
             self._file = (status.st_ino, status.st_mtime_ns)
         return self._db

@@ -28,8 +28,11 @@ class Change(NamedTuple):
     overrules: bool
 
 
-def changes_since(answers: Answers, after: int) -> list[Change]:
-    """List the groups that were decided after a decision, the last one first."""
+def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change]:
+    """List the groups that were decided after a decision, the last one first.
+
+    Those are left out of which a viewer must not know, who may be asked for a second opinion.
+    """
     with answers.reading() as db:
         bound = max(after, answers.followed - MOST)
         rows = db.execute(
@@ -37,7 +40,8 @@ def changes_since(answers: Answers, after: int) -> list[Change]:
             "SELECT g.number, g.group_id, max(d.number), d.reviewer, d.at, c.choice,"
             " ifnull(c.overrules, 0) FROM decided.decisions d JOIN groups g ON g.key = d.key"
             " LEFT JOIN answers c ON c.number = g.number"
-            " WHERE d.number > ? GROUP BY g.number ORDER BY 3 DESC",
-            (bound,),
+            " WHERE d.number > :bound AND (:viewer = '' OR c.number IS NULL OR NOT c.drawn"
+            " OR c.reviewer = :viewer) GROUP BY g.number ORDER BY 3 DESC",
+            {"bound": bound, "viewer": viewer},
         ).fetchall()
     return [Change._make(cells)._replace(overrules=bool(cells[-1])) for cells in rows]

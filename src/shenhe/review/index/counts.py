@@ -8,6 +8,7 @@ from shenhe.review.index.answers import Answers
 from shenhe.review.index.filters import (
     QUEUES,
     Filters,
+    answers_of,
     condition_on_answers,
     condition_on_rows,
     values_of,
@@ -15,6 +16,7 @@ from shenhe.review.index.filters import (
 from shenhe.review.index.groups import Progress
 from shenhe.rows.decision_rows import DEFERRED
 
+NO_FILTERS = Filters()
 KEPT_COUNTS = 500
 """How many counts are kept until somebody decides: many tabs ask for the same ones."""
 
@@ -43,12 +45,14 @@ class Counts:
                 self._kept[name] = self._count(db, filters)
             return self._kept[name]
 
-    def by_mission(self) -> dict[str, Progress]:
-        """Count the groups of each mission, in the order of their names."""
+    def by_mission(self, filters: Filters = NO_FILTERS) -> dict[str, Progress]:
+        """Count the groups of each mission, in the order of their names, as a viewer may know."""
         with self._answers.reading() as db:
             sizes = db.execute("SELECT name, size FROM missions ORDER BY rowid").fetchall()
             tallies = db.execute(
-                "SELECT mission, count(*), sum(overrules) FROM answers GROUP BY mission"
+                "SELECT mission, count(*), sum(overrules)"
+                f" FROM {answers_of(filters)} GROUP BY mission",
+                values_of(filters),
             ).fetchall()
         decided = {mission: counts for mission, *counts in tallies}
         return {name: Progress(size, *decided.get(name, (0, 0))) for name, size in sizes}
@@ -113,7 +117,7 @@ class Counts:
         if alias == "g":
             joins += " CROSS JOIN groups g ON g.number = c.number"
         condition = condition_on_rows(filters).replace("g.mission", "c.mission")
-        return f"answers c {joins} WHERE {condition}", values
+        return f"{answers_of(filters)} c {joins} WHERE {condition}", values
 
     def _matches(
         self, db: sqlite3.Connection, filters: Filters, alias: str, values: dict[str, object]

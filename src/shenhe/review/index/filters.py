@@ -52,6 +52,18 @@ SORTS: Final = {
 """What a queue may be ordered by beside its own order; with `-` before it, the greatest first."""
 
 
+_HIDDEN = "drawn AND reviewer <> :viewer"
+VEILED: Final = (
+    "(SELECT number, mission, decision, drawn,"
+    f" CASE WHEN {_HIDDEN} THEN '' ELSE choice END AS choice,"
+    f" CASE WHEN {_HIDDEN} THEN 0 ELSE overrules END AS overrules,"
+    f" CASE WHEN {_HIDDEN} THEN 0 ELSE wrong END AS wrong,"
+    f" CASE WHEN {_HIDDEN} THEN '' ELSE reviewer END AS reviewer,"
+    f" CASE WHEN {_HIDDEN} THEN '' ELSE at END AS at FROM answers)"
+)
+"""Answers without what a second person must not know: that there is one is all that is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
     """Conditions on the groups of the queue, and their order; an empty one lets all through.
@@ -60,7 +72,9 @@ class Filters:
     all, `verdict` 通过, 不通过 or undecided. `against` selects groups judged against their label,
     `marked` those with a photo of which something is said beside the model. `queue` names one of
     `QUEUES`: its states are about its question, and among labels in doubt those that are wrong are
-    the overruled ones. `sort` is one of `SORTS`, or one with `-` before it.
+    the overruled ones. `sort` is one of `SORTS`, or one with `-` before it. `viewer` is the person
+    from whom decisions of others are kept that a second opinion may be asked on; it is in no
+    address.
 
         >>> Filters(state="open", text="未拧紧").to_query()
         {'state': 'open', 'text': '未拧紧'}
@@ -74,6 +88,7 @@ class Filters:
     queue: str = ""
     marked: bool = False
     sort: str = ""
+    viewer: str = ""
 
     def to_query(self) -> dict[str, str]:
         """Give the fields of an address, without the empty ones."""
@@ -115,6 +130,11 @@ class Filters:
         return not (self.verdict or self.against or self.text or self.marked)
 
 
+def answers_of(filters: Filters) -> str:
+    """Give the table of answers in SQL, as far as a person may know of them."""
+    return VEILED if filters.viewer else "answers"
+
+
 def condition_on_rows(filters: Filters) -> str:
     """Give the condition in SQL on a group `g`, with `values_of` as its parameters."""
     parts = ["1"]
@@ -144,4 +164,4 @@ def condition_on_answers(filters: Filters) -> str:
 
 def values_of(filters: Filters) -> dict[str, object]:
     """Give the parameters of the conditions."""
-    return {"mission": filters.mission, "verdict": filters.verdict}
+    return {"mission": filters.mission, "verdict": filters.verdict, "viewer": filters.viewer}

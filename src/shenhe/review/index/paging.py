@@ -13,6 +13,7 @@ from shenhe.review.index.filters import (
     QUEUES,
     SORTS,
     Filters,
+    answers_of,
     condition_on_answers,
     condition_on_rows,
     values_of,
@@ -29,7 +30,6 @@ UNIQUE = ("g.number", "q.rank", "c.decision")
 """Orders in which no two groups are equal."""
 _BOTH = "(:value, :number)"
 _WITH_ANSWERS = "groups g LEFT JOIN answers c ON c.number = g.number"
-_ANSWERED = "answers c CROSS JOIN groups g ON g.number = c.number"
 
 
 class Cursor(NamedTuple):
@@ -109,8 +109,8 @@ class Pager:
             joins += " JOIN matches m ON m.search = :search AND m.number = g.number"
             values["search"] = self._answers.search(db, filters.text)
         if _is_by_answers(filters):
-            return f"{_ANSWERED} {joins}"
-        return f"groups g {joins} LEFT JOIN answers c ON c.number = g.number"
+            return f"{answers_of(filters)} c CROSS JOIN groups g ON g.number = c.number {joins}"
+        return f"groups g {joins} LEFT JOIN {answers_of(filters)} c ON c.number = g.number"
 
 
 def to_entry(cells: Sequence[object]) -> QueueEntry:

@@ -22,6 +22,7 @@ from shenhe.review.index.filters import Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.moments import follow_once
 from shenhe.review.index.paging import Cursor, Pager
+from shenhe.review.index.seconds import SecondQueue
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.audits import plan_audit, read_audit_plan
@@ -30,7 +31,14 @@ from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
-from shenhe.team import Claims, Database, SharedDecisions, open_database
+from shenhe.rows.second_plans import SecondPlan
+from shenhe.team import (
+    Claims,
+    Database,
+    SecondOpinions,
+    SharedDecisions,
+    open_database,
+)
 
 
 class Index:
@@ -65,6 +73,7 @@ class Index:
             else Decisions(run_dir)
         )
         self.path = self.decisions.path.with_name("index.sqlite")
+        self.second: SecondQueue | None = None
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
         self.audit = AuditQueue(self._connect, plan) if plan else None
         try:
@@ -75,6 +84,14 @@ class Index:
         self._answers = Answers(self.path, self.decisions)
         self.counts = Counts(self._answers)
         self._pager = Pager(self._answers, plan.share if plan else -1.0)
+
+    def review_twice(self, plan: SecondPlan, opinions: SecondOpinions) -> None:
+        """Have a second person judge decided groups, as a plan draws them.
+
+        Raises: RunError if the index cannot be written.
+        """
+        self.second = SecondQueue(self._connect, self.path, plan, opinions)
+        self._answers.review_twice(plan.draws_decision)
 
     @cached_property
     def database(self) -> Database:
@@ -150,9 +167,9 @@ class Index:
         with self._answers.reading():
             return self._answers.followed
 
-    def changes(self, after: int) -> list[Change]:
+    def changes(self, after: int, viewer: str = "") -> list[Change]:
         """List the groups that were decided after a decision, the last one first."""
-        return changes_since(self._answers, after)
+        return changes_since(self._answers, after, viewer)
 
     def current_decisions(self) -> Iterator[Decision]:
         """Yield the last decision on each group, in the order in which they were made."""

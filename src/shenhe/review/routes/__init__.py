@@ -11,8 +11,11 @@ from shenhe.review.routes import (
     people,
     photos,
     queue,
+    second,
     sheets,
+    sign_in,
     static,
+    team,
     trail,
     vocabulary,
 )
@@ -28,8 +31,11 @@ ROUTERS = (
     people.router,
     photos.router,
     queue.router,
+    second.router,
     sheets.router,
+    sign_in.router,
     static.router,
+    team.router,
     trail.router,
     vocabulary.router,
 )

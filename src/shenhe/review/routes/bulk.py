@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from shenhe.review.blinding import require_open, second_address
 from shenhe.review.bulk import AGREE, MOST, BulkOutcome, decide_each, look_again
 from shenhe.review.forms import MAX_INTEGER, SentForm, query_suffix, read_filters
 from shenhe.review.index import GroupRows
@@ -33,6 +34,7 @@ def show_second_look(request: Request, site: CurrentSite, pick: Picked = []) -> 
         query = filters.to_query() | {"told": "bulk_none"}
         return RedirectResponse("/?" + urlencode(query), 303)
     groups = [group for group in map(site.index.group, numbers) if group]
+    groups = [group for group in groups if not second_address(request, site, group.entry.number)]
     if not groups:
         raise HTTPException(404)
     return _render(request, site, groups)
@@ -46,6 +48,7 @@ def decide_picked(request: Request, site: CurrentSite, form: SentForm) -> Respon
         raise HTTPException(400)
     if not reviewer:
         return RedirectResponse("/name", 303)
+    require_open(request, site, [text for name, text in form.items() if name.startswith("key-")])
     language = read_language(request)
     outcome = decide_each(site.index, form, reviewer, site.reasons.vocabulary, language)
     if not outcome.left:

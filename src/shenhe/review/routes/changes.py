@@ -26,7 +26,10 @@ def list_changes(request: Request, site: CurrentSite, after: QueryNumber) -> Res
         return JSONResponse({"number": number})
     words = load_words(read_language(request))
     sentence = words["labels_progress" if filters.queue == LABELS else "progress"]
-    progress = [index.progress(each) for each in (Filters(queue=filters.queue), filters)]
+    progress = [
+        index.progress(each)
+        for each in (Filters(queue=filters.queue, viewer=filters.viewer), filters)
+    ]
     return JSONResponse(
         {
             "number": number,
@@ -34,7 +37,9 @@ def list_changes(request: Request, site: CurrentSite, after: QueryNumber) -> Res
                 {"decided": p.decided, "groups": p.groups, "told": sentence.format(**p._asdict())}
                 for p in progress
             ],
-            "changes": [_describe(change, words) for change in index.changes(after)],
+            "changes": [
+                _describe(change, words) for change in index.changes(after, filters.viewer)
+            ],
         }
     )
 

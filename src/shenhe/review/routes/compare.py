@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from shenhe.review.blinding import require_sight_of_all
 from shenhe.review.compared import compare_photos
 from shenhe.review.differences import mark_differences
 from shenhe.review.forms import PathNumber, QueryNumber
 from shenhe.review.index import CHANGES, GroupRows, PairedGroup
 from shenhe.review.pictures import PictureSize
 from shenhe.review.routes.photos import show_picture
-from shenhe.review.site import CurrentSite, OtherRun, Site
+from shenhe.review.site import CurrentSite, OtherRun, Site, site_of
 
 PAGE_SIZE = 50
-router = APIRouter(prefix="/compare")
+
+
+async def _sight(request: Request) -> None:
+    """Refuse whoever may be asked for a second opinion: the pages show what people decided."""
+    require_sight_of_all(request, site_of(request))
+
+
+router = APIRouter(prefix="/compare", dependencies=[Depends(_sight)])
 
 
 class ComparisonFilters(NamedTuple):

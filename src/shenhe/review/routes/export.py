@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
+from shenhe.review.blinding import require_sight
 from shenhe.review.export import EXPORTS, make_export
 from shenhe.review.site import CurrentSite
 
-router = APIRouter(prefix="/export")
+
+async def _sight(request: Request) -> None:
+    require_sight(request)
+
+
+router = APIRouter(prefix="/export", dependencies=[Depends(_sight)])
 
 
 @router.get("/{name}")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
-from shenhe.errors import ConflictError, FormatError
-from shenhe.formats import summary
-from shenhe.review.corrections import (
-    CorrectionError,
-    read_corrections,
-    write_corrections,
-)
+from shenhe.errors import ConflictError
+from shenhe.review.blinding import second_address
 from shenhe.review.forms import (
-    SHAPES,
-    Form,
     PathNumber,
     SentForm,
     query_suffix,
@@ -27,50 +20,32 @@ from shenhe.review.forms import (
     read_version,
     wants_json,
 )
+from shenhe.review.group_page import check_opinion, describe_group
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import LABELS, Filters, GroupRows, QueueEntry
 from shenhe.review.routes.audit import send_to_audit
-from shenhe.review.shape_data import (
-    colours_of,
-    lay_out_editor,
-    lay_out_shapes,
-    list_corrections,
-)
-from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import (
     UnsavedDecision,
     ask_back,
-    confirm_descs,
     confirming_query,
-    describe_correction,
-    find_doubt,
     keeping_query,
     kept_query,
     send_on,
 )
-from shenhe.review.views import (
-    CHOICES,
-    Draft,
-    answer_label,
-    lay_out_photos,
-    name_missing_evidence,
-    read_opinion,
-    split_code,
-    split_reason,
-)
-from shenhe.review.words import load_words, select_words
-from shenhe.rows.decision_rows import Decision, Opinion
-from shenhe.rows.evidence_table import CELLS, tabulate_evidence
+from shenhe.review.views import CHOICES, Draft, answer_label, read_opinion
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.outcomes import Outcome
-from shenhe.templating import fill_sentence
-from shenhe.values import PASS, UNDECIDED_CODES
+from shenhe.values import PASS
 
 router = APIRouter()
 
 
 @router.get("/group/{number}")
 def show_group(request: Request, site: CurrentSite, number: PathNumber) -> Response:
-    """Show a group."""
+    """Show a group, without the decision of somebody else where the reader may be asked second."""
+    if address := second_address(request, site, number):
+        return RedirectResponse(address, 303)
     return _render_group(request, site, number)
 
 
@@ -89,13 +64,15 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
     group = site.index.group_by_key(form["key"])
     if group is None:
         raise HTTPException(409)
+    if address := second_address(request, site, group.entry.number):
+        return send_on(request, address)
     try:
         opinion = read_opinion(form, group)
         current = site.index.decisions.current(group.entry.key)
         opinion = answer_label(opinion, group, current, asked=_asks_label(filters, group))
     except ValidationError as error:
         raise HTTPException(400) from error
-    opinion, unsaved = _check(request, site, form, group, opinion)
+    opinion, unsaved = check_opinion(request, site, form, group, opinion)
     unsaved = unsaved or _store(site, Decision.on(group.entry, opinion, reviewer, version + 1))
     if unsaved is None:
         address = _next_address(site, filters, group.entry.number, reviewer)
@@ -131,49 +108,12 @@ def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
     return _send_to_group(filters, notice, group)
 
 
-def _check(
-    request: Request, site: Site, form: Form, group: GroupRows, opinion: Opinion
-) -> tuple[Opinion, UnsavedDecision | None]:
-    """Give the opinion with its captions, and why it is not stored.
-
-    The page must have shown the present rows, its lines and captions must be valid, and faults and
-    descs that the vocabulary does not know must be confirmed.
-    """
-    inputs, typed_shapes = group.entry.inputs or "", form.get(SHAPES, "")
-    problem = _find_invalid_line(request, site, opinion.lines)
-    try:
-        shapes = read_corrections(typed_shapes, group, site.polygons)
-        opinion, typed_shapes = opinion.model_copy(update={"shapes": shapes}), ""
-    except CorrectionError as error:
-        words = load_words(read_language(request))
-        problem = problem or describe_correction(error, words)
-    draft = Draft.of(opinion, typed_shapes)
-    if form.get("seen") != group.verdict.timestamp or form.get("inputs", inputs) != inputs:
-        return opinion, UnsavedDecision(draft, 409, changed=True)
-    if problem:
-        return opinion, UnsavedDecision(draft, 422, problem=problem)
-    opinion, unsaved = confirm_descs(request, opinion, site.vocabulary)
-    return opinion, unsaved or find_doubt(request, opinion, site.reasons.vocabulary)
-
-
 def _store(site: Site, decision: Decision) -> UnsavedDecision | None:
     try:
         site.index.decisions.add(decision)
     except ConflictError:
         return UnsavedDecision(Draft.of(decision.opinion), 409, conflict=True)
     return None
-
-
-def _find_invalid_line(request: Request, site: Site, lines: Mapping[str, str]) -> str:
-    """Describe the first line that is no summary, in the reader's language; empty for none."""
-    for key, line in lines.items():
-        try:
-            summary.parse_stored(line, site.prompting.formats.summary)
-        except FormatError as error:
-            words = load_words(read_language(request))
-            sentence = words.get(f"line_{error.code}", words["line_other"])
-            return fill_sentence(sentence, photo=key)
-    return ""
 
 
 def _render_group(
@@ -190,8 +130,6 @@ def _render_group(
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
-    photos = lay_out_photos(group, draft)
-    shapes = lay_out_shapes(photos)
     preceding = index.preceding(filters, number)
     following = index.following(filters, number, without=held.of_others)
     address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
@@ -199,38 +137,21 @@ def _render_group(
         request,
         "group.html",
         unsaved.status if unsaved else 200,
-        number=number,
-        group=group,
-        ruling=Outcome.of(group.verdict).ruling,
-        code=split_code(group.verdict.verdict, group.verdict.reason)[0],
-        reason=split_reason(group.verdict, len(photos)),
-        evidence=tabulate_evidence(group.verdict, [photo.key for photo in photos]),
-        no_evidence=name_missing_evidence(group.verdict.meta.evidence),
-        cells=CELLS,
-        coded=UNDECIDED_CODES,
+        **describe_group(request, site, group, draft),
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         head=head,
-        photos=photos,
-        shapes=shapes,
-        colours=colours_of(shapes, site.vocabulary),
-        corrections=draft.typed_shapes or write_corrections(list_corrections(photos)),
-        editor_words=select_words(read_language(request), "edit_"),
-        editor=lay_out_editor(photos, site.vocabulary, site.polygons),
         current=current,
         outdated=outdated,
         history=history,
-        draft=draft,
         unsaved=unsaved,
         held=held,
         despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
         keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,
         following=following.number if following else None,
-        ahead=_first_photo_tag(following),
+        ahead=following.tag if following else "",
         tail=query_suffix(filters),
-        choices=CHOICES,
-        chips=site.reasons.offer(group.entry.mission, draft.faults),
         progress=index.progress(filters),
     )
 
@@ -256,11 +177,6 @@ def _next_address(site: Site, filters: Filters, number: int, reviewer: str) -> s
         notice = "end_held" if find(()) else "end"
         return "/?" + urlencode(filters.to_query() | {"told": notice})
     return f"/group/{following.number}{query_suffix(filters)}"
-
-
-def _first_photo_tag(entry: QueueEntry | None) -> str:
-    """Identify the first photo of the next group, which the browser fetches ahead."""
-    return entry.tag if entry else ""
 
 
 def _send_to_group(filters: Filters, notice: str, group: GroupRows | None) -> Response:

@@ -9,9 +9,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from shenhe.review.access import TOKEN_COOKIE
-from shenhe.review.forms import Form, SentForm, clean_reviewer
+from shenhe.review.forms import Form, SentForm
+from shenhe.review.identity import is_local_path
 from shenhe.review.site import THEMES, CurrentSite, Site, set_cookie
+from shenhe.review.viewers import needs_account
 from shenhe.review.words import LANGUAGES
+from shenhe.team import clean_name
 
 router = APIRouter()
 
@@ -19,6 +22,8 @@ router = APIRouter()
 @router.get("/login")
 def show_login(request: Request, site: CurrentSite, token: str = "") -> Response:
     """Ask for the token, or check the one in the address."""
+    if needs_account(request):
+        return RedirectResponse("/sign-in", 303)
     return _log_in(request, site, token) if token else site.render(request, "login.html")
 
 
@@ -30,14 +35,18 @@ def log_in(request: Request, site: CurrentSite, form: SentForm) -> Response:
 
 @router.get("/name")
 def show_name(request: Request, site: CurrentSite) -> Response:
-    """Ask for the name of the reviewer."""
+    """Ask for the name of the reviewer; an account has one."""
+    if needs_account(request):
+        return RedirectResponse("/account", 303)
     return site.render(request, "name.html")
 
 
 @router.post("/name")
-def set_name(form: SentForm) -> Response:
-    """Remember the name of the reviewer."""
-    reviewer = clean_reviewer(form.get("reviewer", ""))
+def set_name(request: Request, form: SentForm) -> Response:
+    """Remember the name of the reviewer; it signs for nobody once there are accounts."""
+    if needs_account(request):
+        return RedirectResponse("/account", 303)
+    reviewer = clean_name(form.get("reviewer", ""))
     response = RedirectResponse("/" if reviewer else "/name", 303)
     set_cookie(response, "reviewer", quote(reviewer))
     return response
@@ -66,9 +75,7 @@ def _log_in(request: Request, site: Site, token: str) -> Response:
 
 def _remember(form: Form, name: str, values: Container[str]) -> Response:
     address = form.get("here", "/")
-    # Only a path of this site: "//elsewhere" and "/\elsewhere" are addresses of another one.
-    is_path = address.startswith("/") and address[1:2] not in ("/", "\\")
-    response = RedirectResponse(address if is_path else "/", 303)
+    response = RedirectResponse(address if is_local_path(address) else "/", 303)
     if form.get(name) in values:
         set_cookie(response, name, form[name])
     return response

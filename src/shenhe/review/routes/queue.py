@@ -27,7 +27,7 @@ def show_queue(
     index, filters = site.index, read_filters(request)
     head = index.last_decision()
     page = read_page(index, filters, after, before, at)
-    whole = Filters(queue=filters.queue)
+    whole = Filters(queue=filters.queue, viewer=filters.viewer)
     is_narrowed = filters.in_any_state != whole
     return site.render(
         request,
@@ -44,7 +44,7 @@ def show_queue(
         states=(*STATES[1:], ALL),
         progress=index.progress(whole),
         part=index.progress(filters) if is_narrowed else None,
-        by_mission={} if filters.queue else index.counts.by_mission(),
+        by_mission={} if filters.queue else index.counts.by_mission(whole),
         matching=index.count_matching(filters.of_list),
         held=index.claims.held(but=site.reviewer(request)) if page.entries else {},
         sorts=sort_links(filters),

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final, Literal, NamedTuple, cast, get_args
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 from starlette.datastructures import QueryParams
@@ -23,6 +23,7 @@ from shenhe.report import write_report
 from shenhe.report.choice import SheetChoice
 from shenhe.report.sheet.words import sheet_words
 from shenhe.report.sheet.write import MAX_GROUPS, SheetForm, SheetRequest, write_sheet
+from shenhe.review.blinding import require_sight
 from shenhe.review.export import EXPORTS
 from shenhe.review.site import CurrentSite, Site, read_language
 
@@ -31,7 +32,14 @@ FORMS: Final[tuple[Form, ...]] = get_args(Form)
 WAIT_SECONDS: Final = 20.0
 """How long a sheet waits for another one under way: each may take a lot of memory."""
 _turn = Lock()
-router = APIRouter()
+
+
+async def _sight(request: Request) -> None:
+    """Refuse whoever may not see the decisions of all people."""
+    require_sight(request)
+
+
+router = APIRouter(dependencies=[Depends(_sight)])
 
 
 class SheetOrder(NamedTuple):

@@ -14,5 +14,6 @@ import "./rule.js";
 import "./theme.js";
 import "./times.js";
 import "./viewer.js";
+import "./join.js";
 import "./viewer-tools.js";
 import "./viewer-links.js";

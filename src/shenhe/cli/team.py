@@ -1,0 +1,141 @@
+"""`shenhe team`: the people of a review: their accounts, roles and passwords."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from shenhe.cli.databases import DatabaseOptions
+from shenhe.errors import OptionError, UsageError, spelled
+from shenhe.options import argument, option, option_class, section
+from shenhe.printable import show
+
+if TYPE_CHECKING:
+    from shenhe.team import Account, People
+
+PASSWORD = "SHENHE_TEAM_PASSWORD"
+ADDRESS = "http://127.0.0.1:8765"
+BY = "shenhe team"
+"""Who changes accounts from the command line, as the trail has it; no account has this name."""
+ACTIONS = ("add", "change", "reset", "disable", "enable")
+
+
+@option_class
+class TeamOptions:
+    """Options of the people of a review."""
+
+    run_dir: Path = argument("RUN_DIR", "what `run` wrote")
+    add: str | None = option(
+        "add an account, and write the one-time link by which its password is set",
+        default=None,
+        metavar="NAME",
+    )
+    change: str | None = option("give an account another role", default=None, metavar="NAME")
+    role: Literal["inspector", "lead"] | None = option(
+        "of the account that is added (default: inspector) or changed; a lead manages the team, and"
+        " decides between two opinions",
+        default=None,
+    )
+    reset: str | None = option(
+        "end the password and all sessions of an account, and write a new one-time link",
+        default=None,
+        metavar="NAME",
+    )
+    disable: str | None = option(
+        "end an account with all its sessions; its decisions stay", default=None, metavar="NAME"
+    )
+    enable: str | None = option("let an account sign in again", default=None, metavar="NAME")
+    ask_password: bool = option(
+        "when adding or resetting: ask for the password here, or take it from SHENHE_TEAM_PASSWORD,"
+        " and write no link",
+        default=False,
+    )
+    team: DatabaseOptions = section(default=DatabaseOptions())
+    address: str = option("of the review, which links begin with", default=ADDRESS, metavar="URL")
+
+
+def team(options: TeamOptions) -> int:
+    """Change an account, or list all of them.
+
+    Raises: OptionError for two changes at once, or a role of none; UsageError for a name that
+    cannot be one; RunError.
+    """
+    chosen = [name for name in ACTIONS if getattr(options, name) is not None]
+    if len(chosen) > 1:
+        second = chosen[1]
+        problem = f"give it in a command of its own, without {spelled(chosen[0])}"
+        raise OptionError(second, getattr(options, second), problem)
+    if options.role is not None and chosen not in (["add"], ["change"]):
+        raise OptionError("role", options.role, f"give {spelled('add')} or {spelled('change')} too")
+    if options.change is not None and options.role is None:
+        raise OptionError("change", options.change, f"give {spelled('role')} too")
+    if not options.run_dir.is_dir():
+        raise UsageError(f"{options.run_dir}: no such folder")
+    from shenhe.team import People, open_database
+
+    people = People.of(open_database(options.run_dir, options.team.url))
+    if chosen:
+        _change(people, options, chosen[0])
+    else:
+        _list(people)
+    return 0
+
+
+def _change(people: People, options: TeamOptions, action: str) -> None:
+    accounts, name = people.accounts, getattr(options, action)
+    password = _read_password() if options.ask_password and action in ("add", "reset") else None
+    does: dict[str, Callable[[], str | None]] = {
+        "add": lambda: accounts.add(name, options.role or "inspector", BY),
+        "change": lambda: accounts.set_role(name, options.role or "inspector", BY),
+        "reset": lambda: accounts.reset(name, BY),
+        "disable": lambda: accounts.set_active(name, False, BY),
+        "enable": lambda: accounts.set_active(name, True, BY),
+    }
+    if password is not None:
+        accounts.require_strength(password, name)
+    secret = does[action]()
+    if password is not None:
+        accounts.set_password(name, password, BY)
+    elif secret is not None:
+        show("whoever opens this link sets the password, once, within 3 days:", file=sys.stderr)
+        show(f"{options.address.rstrip('/')}/join#{secret}")
+    account = accounts.find(name)
+    if account is not None:
+        show(f"{account.name}: {account.role}, {_state(account)}", file=sys.stderr)
+
+
+def _list(people: People) -> None:
+    from shenhe.cli.tables import print_table
+
+    accounts = people.accounts.list()
+    if not accounts:
+        remedy = f"{spelled('add', 'NAME')} {spelled('role', 'lead')}"
+        show(f"no accounts: the first one is a lead's: {remedy}")
+        return
+    head = ("姓名\nname", "角色\nrole", "状态\nstate")
+    print_table(head, ((each.name, each.role, _state(each)) for each in accounts), left=3)
+
+
+def _state(account: Account) -> str:
+    if not account.is_active:
+        return "disabled"
+    return "active" if account.has_password else "no password yet"
+
+
+def _read_password() -> str:
+    """Read a password from the environment, or from the terminal without showing it.
+
+    Raises: UsageError without either, or where the second typing differs.
+    """
+    if password := os.environ.get(PASSWORD):
+        return password
+    if not sys.stdin.isatty():
+        raise UsageError(f"no terminal to ask for the password: set {PASSWORD}")
+    password = getpass.getpass("password: ")
+    if password != getpass.getpass("again: "):
+        raise UsageError("the two passwords differ: nothing was changed")
+    return password

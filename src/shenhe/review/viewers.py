@@ -1,0 +1,24 @@
+"""Whose sight is limited: people with accounts who may be asked for a second opinion."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from shenhe.team import Account
+
+
+def account_of(request: Request) -> Account | None:
+    """Give the account that has signed in; None for nobody, and where there are no accounts."""
+    account: Account | None = getattr(request.state, "account", None)
+    return account
+
+
+def needs_account(request: Request) -> bool:
+    """Whether there are accounts, so that a name alone signs for nobody."""
+    return bool(getattr(request.state, "needs_account", False))
+
+
+def viewer_of(request: Request) -> str:
+    """Give the name of an inspector; empty for a lead, and where there are no accounts."""
+    account = account_of(request)
+    return account.name if account and not account.is_lead else ""

@@ -1,0 +1,80 @@
+"""`shenhe team`: accounts from the command line, and nothing secret where it does not belong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shenhe.cli.main import exit_code
+from shenhe.cli.team import PASSWORD
+from shenhe.team import People, SignedIn, open_database
+
+
+def _run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = exit_code(["team", *words])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_accounts_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path)
+    assert "no accounts" in _run(capsys, run)[1]
+    code, out, err = _run(capsys, run, "--add", "王工")
+    assert (code, out) == (2, "")
+    assert "first account is a lead's" in err
+    code, out, err = _run(capsys, run, "--add", "李工", "--role", "lead")
+    match = re.fullmatch(r"http://127\.0\.0\.1:8765/join#(\S{43})\n", out)
+    assert code == 0
+    assert match
+    people = People.of(open_database(tmp_path))
+    account = people.accounts.of_link(match[1])
+    assert account is not None
+    assert (account.name, account.role) == ("李工", "lead")
+    address = ("--address", "https://review.example/")
+    code, out, _ = _run(capsys, run, "--add", "王工", *address)
+    assert out.startswith("https://review.example/join#")
+    code, out, _ = _run(capsys, run, "--reset", "王工")
+    assert people.accounts.of_link(out.strip().partition("#")[2])
+    assert _run(capsys, run, "--change", "王工", "--role", "lead")[:2] == (0, "")
+    assert _run(capsys, run, "--disable", "王工")[:2] == (0, "")
+    listed = _run(capsys, run)[1]
+    assert "disabled" in listed
+    assert "no password yet" in listed
+    assert _run(capsys, run, "--enable", "王工")[0] == 0
+    for words in (
+        *(("--disable", "nobody"), ("--add", "李工"), ("--change", "李工"), ("--role", "lead")),
+        *(
+            ("--add", "a", "--disable", "b"),
+            ("--add", "a\u202eb"),
+            ("--reset", "李工", "--role=lead"),
+        ),
+    ):
+        code, out, err = _run(capsys, run, *words)
+        assert (code, out) == (2, ""), words
+        assert err.count("\n") == 1
+    kinds = [(event.kind, event.actor) for event in people.events.all()]
+    assert ("role_changed", "shenhe team") in kinds
+    assert _run(capsys, str(tmp_path / "missing"))[0] == 2
+
+
+def test_a_password_comes_from_the_environment_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = "秘密的 password 7"
+    words = (str(tmp_path), "--add", "李工", "--role", "lead", "--ask-password")
+    code, _, err = _run(capsys, *words)
+    assert code == 2
+    assert PASSWORD in err
+    monkeypatch.setenv(PASSWORD, "short")
+    assert "too short" in _run(capsys, *words)[2]
+    monkeypatch.setenv(PASSWORD, password)
+    code, out, err = _run(capsys, *words)
+    assert (code, out) == (0, "")
+    assert password not in err
+    sessions = People.of(open_database(tmp_path)).sessions
+    assert isinstance(sessions.sign_in("李工", password, ""), SignedIn)
+    assert password not in "".join(
+        path.read_bytes().decode("utf-8", "replace") for path in tmp_path.rglob("*.sqlite*")
+    )
