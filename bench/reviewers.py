@@ -164,7 +164,8 @@ class Scene:
         await page.click("main button")
         await page.wait_for_load_state()
         await page.goto("/?state=open")
-        await page.locator(".queue .row").first.click()
+        async with page.expect_navigation():
+            await page.locator(".queue .row").first.click()
         number = 0
         while "told=end" not in page.url or "told=end_held" in page.url:
             try:
@@ -237,7 +238,7 @@ def _report(scene: Scene, written: list[Decision], seconds: float) -> int:
         "the same, 95 of 100, ms": round(1000 * times[int(0.95 * len(times))]),
         "seconds, all": round(seconds),
     }
-    print("| | |\n|---|---|")
+    print("| | |\n|---|---|", flush=True)
     for name, value in rows.items():
         print(f"| {name} | {value} |")
     for name in REVIEWERS:

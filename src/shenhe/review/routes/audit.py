@@ -176,8 +176,10 @@ def _render_blind_group(
     unsaved: UnsavedDecision | None = None,
 ) -> Response:
     reviewer = site.reviewer(request)
-    current = site.index.decisions.current(group.entry.key)
     held = hold_page(site.index.claims, entry.key, reviewer)
+    # After that: whoever let go of it by deciding it has decided it by now.
+    current = site.index.decisions.current(group.entry.key)
+    entry = queue.find(reviewer, entry.ticket) or entry
     following = queue.following(reviewer, entry.rank, held.of_others)
     following = following if following and following.rank != entry.rank else None
     ahead = site.index.group(following.number) if following else None

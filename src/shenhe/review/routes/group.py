@@ -123,12 +123,13 @@ def _render_group(
     if group is None:
         raise HTTPException(404)
     filters, head = read_filters(request), index.last_decision()
+    # Before looking at its decisions: whoever let go of it by deciding it has decided it by now.
+    held = hold_page(index.claims, group.entry.key, site.reviewer(request))
     history = index.decisions.history(group.entry.key)
     current, outdated = history[0] if history else None, None
     if current and current.opinion and not current.stands_on(group.entry.inputs):
         outdated, current = current, None
     draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
-    held = hold_page(index.claims, group.entry.key, site.reviewer(request))
     preceding = index.preceding(filters, number)
     following = index.following(filters, number, without=held.of_others)
     address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
