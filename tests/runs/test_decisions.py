@@ -254,3 +254,21 @@ def test_what_was_said_blind_counts_whatever_follows(tmp_path: Path, open_decisi
     # Taking back a blind one leaves the one before it.
     decisions.undo("李工")
     assert [d.version for d in decisions.audited({}) if d.key == "g4"] == [1]
+
+
+def test_what_holds_again_is_signed_by_whoever_made_it(
+    tmp_path: Path, open_decisions: Open
+) -> None:
+    decisions = open_decisions(tmp_path)
+    first = decisions.add(decision("g1", 1, "不通过", who="李工"))
+    decisions.add(decision("g1", 2, "通过", who="王工"))
+    decisions.add(decision("g1", 3, "待定", who="张工"))
+    assert decisions.undo("张工") is not None
+    (standing,) = decisions.all_current()
+    assert (standing.reviewer, standing.opinion and standing.opinion.choice) == ("王工", "通过")
+    undone = decisions.undo("王工")
+    assert undone is not None
+    assert undone.reviewer == "王工"  # the trail says who acted
+    (standing,) = decisions.all_current()
+    assert (standing.reviewer, standing.at, standing.opinion) == ("李工", first.at, first.opinion)
+    assert standing.number == undone.number

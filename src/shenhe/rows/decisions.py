@@ -20,14 +20,16 @@ from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_copies import Followed, describe_followed, select_followed
-from shenhe.rows.decision_rows import Decision, from_cells, to_cells
-from shenhe.rows.decision_tables import (
-    COLUMNS,
-    SELECT,
-    damage_error,
-    is_damage,
-    prepare_tables,
+from shenhe.rows.decision_queries import (
+    NOT_UNDONE,
+    describe_conflict,
+    insert_decision,
+    is_decided_since,
+    select_current,
+    sign_by_author,
 )
+from shenhe.rows.decision_rows import Decision, from_cells
+from shenhe.rows.decision_tables import SELECT, damage_error, is_damage, prepare_tables
 from shenhe.rows.photo_inputs import read_photo_inputs
 
 BUSY_SECONDS = 30.0
@@ -88,7 +90,7 @@ class Decisions:
         Raises: RunError if the decisions cannot be read.
         """
         with self._reading() as db:
-            return _select_current(db, key)
+            return select_current(db, key)
 
     def history(self, key: str) -> list[Decision]:
         """List all versions for a group, the last one first.
@@ -132,13 +134,16 @@ class Decisions:
         somebody who saw the verdict does: what was said blind is what an audit counts.
         Raises: RunError if the decisions or the rows cannot be read.
         """
-        query = f"{_NOT_UNDONE} AND audit IS NOT NULL ORDER BY number"
+        query = f"{NOT_UNDONE} AND audit IS NOT NULL ORDER BY number"
         # The last one of each group: an earlier one is 待定, or of photos that have changed since.
         latest = {decision.key: decision for decision in self._standing(query, inputs)}
         yield from sorted(latest.values(), key=lambda decision: decision.number)
 
     def _standing(self, query: str, inputs: Mapping[str, str | None] | None) -> Iterator[Decision]:
-        """Yield the decisions of a query that were not taken back and hold for their photos."""
+        """Yield the decisions of a query that were not taken back and hold for their photos.
+
+        One that an undo lets hold again is signed by whoever made it, and when.
+        """
         with self._reading() as db:
             for row in db.execute(query):
                 decision = from_cells(row)
@@ -147,7 +152,7 @@ class Decisions:
                 if inputs is None and decision.inputs is not None:
                     inputs = read_photo_inputs(self._run_dir)
                 if not inputs or decision.stands_on(inputs.get(decision.key, decision.inputs)):
-                    yield decision
+                    yield sign_by_author(db, decision)
 
     def add(self, decision: Decision) -> Decision:
         """Write the next version for a group; on return it is on disk.
@@ -160,7 +165,7 @@ class Decisions:
                 db.execute("BEGIN IMMEDIATE")
                 if followed := select_followed(db):
                     raise RunError(describe_followed(followed))
-                last = _select_current(db, decision.key)
+                last = select_current(db, decision.key)
                 if decision.version != (last.version if last else 0) + 1:
                     raise ConflictError(decision.key, describe_conflict(last))
                 number = insert_decision(db, decision)
@@ -178,10 +183,10 @@ class Decisions:
         """
         with self._reading() as db:
             rows = db.execute(
-                f"{_NOT_UNDONE} AND reviewer = ? ORDER BY number DESC LIMIT ?", (reviewer, count)
+                f"{NOT_UNDONE} AND reviewer = ? ORDER BY number DESC LIMIT ?", (reviewer, count)
             ).fetchall()
             own = [from_cells(row) for row in rows]
-            return [OwnDecision(each, not _is_decided_since(db, each)) for each in own]
+            return [OwnDecision(each, not is_decided_since(db, each)) for each in own]
 
     def last_on(self, mission: str, before: str, count: int) -> list[Decision]:
         """List the last decisions of all people on a mission before a time, the last one first.
@@ -203,15 +208,15 @@ class Decisions:
         """
         with self._reading() as db:
             row = db.execute(
-                f"{_NOT_UNDONE} AND reviewer = ? AND ifnull(number = ?, 1)"
+                f"{NOT_UNDONE} AND reviewer = ? AND ifnull(number = ?, 1)"
                 " ORDER BY number DESC LIMIT 1",
                 (reviewer, number),
             ).fetchone()
             if row is None:
                 return None
             last = from_cells(row)
-            current = _select_current(db, last.key)
-            if current is None or _is_decided_since(db, last):
+            current = select_current(db, last.key)
+            if current is None or is_decided_since(db, last):
                 raise ConflictError(last.key, describe_conflict(current))
             row = db.execute(
                 f"{SELECT} WHERE key = ? AND version = ?", (last.key, last.version - 1)
@@ -259,41 +264,3 @@ class Decisions:
             # An acknowledged decision survives a loss of power.
             db.execute("PRAGMA synchronous = FULL")
             yield db
-
-
-_NOT_UNDONE = (
-    f"{SELECT} WHERE undoes IS NULL"
-    " AND number NOT IN (SELECT undoes FROM decisions WHERE undoes IS NOT NULL)"
-)
-"""Decisions that undo nothing, and that no other one takes back."""
-_INSERT = f"INSERT INTO decisions (number, {COLUMNS}) VALUES ({', '.join(13 * '?')})"
-
-
-def insert_decision(db: sqlite3.Connection, decision: Decision, number: int | None = None) -> int:
-    """Insert a decision, which is then the current one of its group; give its number.
-
-    None takes the next number. Raises: sqlite3.Error.
-    """
-    inserted = db.execute(_INSERT, (number, *to_cells(decision))).lastrowid
-    choice = decision.opinion.choice if decision.opinion else None
-    current = (decision.key, inserted, choice, decision.overrules)
-    db.execute("INSERT OR REPLACE INTO current VALUES (?, ?, ?, ?)", current)
-    return int(inserted or 0)
-
-
-def describe_conflict(current: Decision | None) -> str:
-    """Say who has decided a group that somebody else wanted to decide."""
-    who = f"{current.reviewer} decided at {current.at}" if current else "nobody has decided it"
-    return f"this group is not as it was: {who}"
-
-
-def _select_current(db: sqlite3.Connection, key: str) -> Decision | None:
-    row = db.execute(
-        f"{SELECT} WHERE number = (SELECT number FROM current WHERE key = ?)", (key,)
-    ).fetchone()
-    return from_cells(row) if row else None
-
-
-def _is_decided_since(db: sqlite3.Connection, decision: Decision) -> bool:
-    values = (decision.key, decision.number)
-    return db.execute(f"{_NOT_UNDONE} AND key = ? AND number > ?", values).fetchone() is not None

@@ -28,15 +28,10 @@ from sqlalchemy import (
 from shenhe.errors import ConflictError, DatabaseAwayError, RunError
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_copies import Followed, mark_followed
+from shenhe.rows.decision_queries import describe_conflict, insert_decision
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS, SELECT
-from shenhe.rows.decisions import (
-    BUSY_SECONDS,
-    Decisions,
-    decisions_file,
-    describe_conflict,
-    insert_decision,
-)
+from shenhe.rows.decisions import BUSY_SECONDS, Decisions, decisions_file
 from shenhe.team.database import Database, identity_file, open_database
 from shenhe.team.judgement_tables import digest_key, judgement_columns
 

@@ -12,13 +12,10 @@ from pathlib import Path
 from shenhe.errors import RunError, spelled
 from shenhe.files import put_in_place, write_error
 from shenhe.rows.decision_copies import Followed, mark_followed, select_followed
+from shenhe.rows.decision_queries import insert_decision
 from shenhe.rows.decision_rows import Decision, from_cells
 from shenhe.rows.decision_tables import find_damage, select_statement
-from shenhe.rows.decisions import (
-    Decisions,
-    decisions_file,
-    insert_decision,
-)
+from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.ledger import set_aside
 from shenhe.runs.fsck.faults import Fault
 
