@@ -194,3 +194,43 @@ def test_drafts_of_a_browser_are_of_whoever_has_signed_in(app: FastAPI) -> None:
         with _client(app, name) as client:
             names += re.findall(r'data-draft="(\w+) ', client.get("/group/1").text)
     assert names[0] == names[2] != names[1]
+
+
+def test_taking_back_lets_hold_again_what_was_said_before(
+    index: Index, app: FastAPI, second: TestClient
+) -> None:
+    opinions = app.state.site.opinions
+    _decide(index, 1)
+    _decide(index, 2)
+    deferred, other = _tickets(second)
+    _give(second, deferred, "待定")
+    _give(second, deferred, FAIL)
+    _give(second, other)
+    assert second.post("/second/undo").headers["location"].startswith(f"/second/{other}")
+    assert second.post("/second/undo").headers["location"].startswith(f"/second/{deferred}")
+    choices = [row.opinion and row.opinion.choice for row in opinions.trail()]
+    assert choices == ["待定", None, PASS, FAIL, "待定"]
+    assert "待定" in second.get(f"/second/{deferred}").text.split('id="own"')[1][:200]
+    # One step more, past what was taken back already.
+    assert "told=undone" in second.post("/second/undo").headers["location"]
+    assert "told=nothing_to_undo" in second.post("/second/undo").headers["location"]
+    assert opinions.all_standing() == {}
+
+
+def test_an_open_page_of_a_second_opinion_holds_its_group(
+    index: Index, app: FastAPI, second: TestClient
+) -> None:
+    entry = _decide(index, 1)
+    (ticket,) = _tickets(second)
+    assert f'data-held="second={ticket}"' in second.get(f"/second/{ticket}").text
+    assert second.post("/hold", data={"second": ticket, "page": "p"}).json() == {"holder": ""}
+    with _client(app, "张工") as third, _client(app, "李工") as first:
+        # It is held, and nobody is named.
+        assert third.post("/hold", data={"second": ticket, "page": "q"}).json() == {"holder": ""}
+        assert "second-held" in third.get(f"/second/{ticket}").text
+        assert first.post("/hold", data={"second": ticket, "page": "r"}).status_code == 404
+        assert index.claims.held(but="") == {f"second {entry.key}": "王工"}
+        assert third.post("/leave", data={"second": ticket, "page": "q"}).status_code == 204
+        assert second.post("/leave", data={"second": ticket, "page": "p"}).status_code == 204
+        assert index.claims.held(but="") == {}
+    assert second.post("/hold", data={"second": "0" * 32, "page": "p"}).status_code == 404

@@ -40,6 +40,11 @@ def hold_page(claims: Claims, key: str, reviewer: str) -> HeldPage:
     return HeldPage(holder, claims.held(but=reviewer))
 
 
+def second_hold(key: str) -> str:
+    """Give what is held of a group by whoever gives a second opinion on it."""
+    return f"second {key}"
+
+
 def take_next(
     claims: Claims,
     decisions: Decisions,

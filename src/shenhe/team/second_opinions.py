@@ -174,22 +174,25 @@ class SecondOpinions:
     def undo(self, reviewer: str) -> SecondOpinion | None:
         """Take back the last second opinion of a person; None if there is none.
 
+        What that person had said of the group before, as 待定, holds again.
         Raises: ConflictError if somebody else has given one on that group since; RunError.
         """
         self._follow()
         with self._lock:
             rows = [row for of_key in self._rows.values() for row in of_key]
         undone = {row.undoes for row in rows}
-        own = [
-            row
-            for row in rows
-            if row.reviewer == reviewer and row.undoes is None and row.number not in undone
-        ]
+        kept = [row for row in rows if row.undoes is None and row.number not in undone]
+        own = [row for row in kept if row.reviewer == reviewer]
         if not own:
             return None
         last = max(own, key=lambda row: row.number)
-        changes = {"opinion": None, "at": utc_now(), "undoes": last.number}
-        return self._append(last.model_copy(update=changes | {"version": last.version + 1}))
+        if any(row.key == last.key and row.number > last.number for row in kept):
+            raise ConflictError(last.key, "somebody else has given a second opinion meanwhile")
+        of_key = self._rows[last.key]
+        earlier = [row for row in of_key if row.reviewer == reviewer and row.number < last.number]
+        before = earlier[-1] if earlier else last.model_copy(update={"opinion": None})
+        changes = {"at": utc_now(), "undoes": last.number, "version": of_key[-1].version + 1}
+        return self._append(before.model_copy(update=changes))
 
     def _append(self, row: SecondOpinion) -> SecondOpinion:
         """Append a row under the next number: numbers are committed in their order."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from shenhe.errors import ConflictError
 from shenhe.review.forms import QueryNumber, SentForm, read_version, wants_json
 from shenhe.review.group_page import check_opinion, describe_group, first_photo_tag
-from shenhe.review.holding import HeldPage
+from shenhe.review.holding import HeldPage, second_hold
 from shenhe.review.index import GroupRows, SecondEntry, SecondQueue
 from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import (
@@ -41,7 +41,7 @@ router = APIRouter(prefix="/second")
 async def _inspector(request: Request) -> Account:
     """Give the account that has signed in.
 
-    A lead decides between two opinions, and gives none of them. Raises: HTTPException 403.
+    Raises: HTTPException 403 for a lead, who sees all decisions.
     """
     account = account_of(request)
     if account is None or account.is_lead:
@@ -177,7 +177,7 @@ def _render(
     queue, key = _queue_of(site), group.entry.key
     own = [each for each in queue.opinions.standing(key) if each.reviewer == account.name]
     draft = unsaved.draft if unsaved else Draft.of(own[0].opinion if own else None)
-    is_held = bool(site.index.claims.take(_hold_key(key), account.name))
+    is_held = bool(site.index.claims.take(second_hold(key), account.name))
     following = queue.following(account.name, entry.rank, _open_elsewhere(site, account.name))
     following = following if following and following.rank != entry.rank else None
     faults = unsaved.faults if unsaved else ()
@@ -199,6 +199,7 @@ def _render(
         despite=address + confirming_query(kept_query(request), faults),
         keeping=address + keeping_query({}, unsaved.unknown if unsaved else ()),
         draft_name=f"second {key}",
+        held_as=f"second={entry.ticket}",
         next_address=f"/second/{following.ticket}" if following else "",
         next_photo=_next_photo(site, following),
         progress=queue.progress(account.name),
@@ -217,7 +218,7 @@ def _next_photo(site: Site, following: SecondEntry | None) -> str:
 def _next_address(site: Site, account: Account, entry: SecondEntry, notice: str) -> str:
     """Give the address of the next group that waits for a person, or of the queue."""
     queue, claims = _queue_of(site), site.index.claims
-    claims.release(_hold_key(entry.key), account.name)
+    claims.release(second_hold(entry.key), account.name)
     following = queue.following(account.name, entry.rank, _open_elsewhere(site, account.name))
     if following is None:
         return "/second?" + urlencode({"told": notice or "second_end", "about": entry.group_id})
@@ -225,12 +226,8 @@ def _next_address(site: Site, account: Account, entry: SecondEntry, notice: str)
     return f"/second/{following.ticket}{query}"
 
 
-def _hold_key(key: str) -> str:
-    """Give what is held of a group: whoever gives a second opinion is told of no other person."""
-    return f"second {key}"
-
-
 def _open_elsewhere(site: Site, reviewer: str) -> set[str]:
     """Give the keys of groups that others have open for a second opinion."""
+    beginning = second_hold("")
     held = site.index.claims.held(but=reviewer)
-    return {key.removeprefix("second ") for key in held if key.startswith("second ")}
+    return {key.removeprefix(beginning) for key in held if key.startswith(beginning)}

@@ -13,8 +13,10 @@ async function hold() {
   const answer = await fetch("/hold", { method: "POST", body: fields() });
   if (!answer.ok) return;
   const { holder } = await answer.json();
-  byId("held").querySelector("bdi").textContent = holder;
-  byId("held").hidden = !holder;
+  const told = byId("held"); // pages of second opinions tell of nobody
+  if (!told) return;
+  told.querySelector("bdi").textContent = holder;
+  told.hidden = !holder;
 }
 if (held) {
   const again = () => hold().catch(() => {}); // a server that is away is told by the next decision
