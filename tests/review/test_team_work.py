@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -166,3 +167,40 @@ def test_a_database_that_is_away(
     assert one.status == 200
     assert one.decide(comment="松了") == 200
     assert len(servers[1][1].decisions.trail()) == 1
+
+
+@pytest.mark.parametrize("servers", ["postgresql"], indirect=True)
+def test_where_the_database_is_stays_with_whoever_is_admitted(
+    servers: list[tuple[TestClient, Index]], postgres: Postgres
+) -> None:
+    prompting = Prompting(load_missions(), load_prompts())
+    app = create_app(Review("out-of-sight", servers[0][1], prompting), token="t" * 24)
+    with TestClient(app, base_url="http://localhost") as client:
+        postgres.kill9()
+        try:
+            for path in ("/", "/login", "/group/1"):
+                stranger = client.get(path, headers={"Cookie": "language=en"})
+                assert stranger.status_code == 503
+                assert "cannot be reached now" in stranger.text
+                assert "127.0.0.1" not in stranger.text
+                assert "out-of-sight" not in stranger.text
+            headers = {"Cookie": f"language=en; shenhe_token={'t' * 24}"}
+            admitted = client.get("/", headers=headers)
+            assert admitted.status_code == 503
+            assert "127.0.0.1" in admitted.text
+            assert "out-of-sight" in admitted.text
+        finally:
+            postgres.start()
+
+
+def test_an_undo_that_is_sent_twice_takes_one_decision_back(
+    servers: list[tuple[TestClient, Index]],
+) -> None:
+    one, index = Reviewer(*servers[0], "李"), servers[0][1]
+    one.open("/group/1")
+    assert [one.decide(), one.decide()] == [200, 200]
+    form = one.open(one.at).split('class="moves"')[1].split("</form>")[0]
+    (number,) = re.findall(r'name="number" value="(\d+)"', form)
+    for _ in range(2):
+        assert one.send("/undo", number=number)[0] == 303
+    assert [d.undoes for d in index.decisions.trail()] == [int(number), None, None]

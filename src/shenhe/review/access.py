@@ -39,7 +39,7 @@ HEADERS = {
 }
 DEFAULT_PORTS = {"http": 80, "https": 443}
 Next = Callable[[Request], Awaitable[Response]]
-Tell = Callable[[Request, Exception], Response]
+Tell = Callable[[Request, Exception, bool], Response]
 
 
 def is_loopback(host: str) -> bool:
@@ -59,7 +59,8 @@ class Access:
         """Require a token, None requires none, or a session once there are accounts.
 
         `public_url` is where browsers find the site. `tell` makes the page of an error: where
-        nobody can say who has signed in, nobody has.
+        nobody can say who has signed in, nobody has. Its last argument says whether the browser
+        has shown what a site without accounts asks for.
         """
         self._token, self._public = token, public_url
         self._identity, self._tell = identity, tell
@@ -86,6 +87,20 @@ class Access:
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
+    def _is_admitted(self, request: Request) -> bool:
+        """Whether a browser has the token, or is of this machine where none is required."""
+        if self._token is None:
+            return not self._is_rebound(request)
+        return self.accepts(request.cookies.get(TOKEN_COOKIE, ""))
+
+    def _is_rebound(self, request: Request) -> bool:
+        """Whether a site of this machine alone is asked for by another name.
+
+        DNS rebinding: a foreign page could give its own name this machine's address.
+        """
+        name = read_host(f"//{request.headers.get('host', '')}") or ""
+        return not self._public and self._token is None and not is_loopback(name)
+
     async def _check(self, request: Request) -> Response | None:
         try:
             return await run_in_threadpool(self._identity.check, request)
@@ -93,7 +108,7 @@ class Access:
             if request.method == "POST":
                 with suppress(HTTPException):  # the page shows what was typed into it
                     await read_form(request)
-            return await run_in_threadpool(self._tell, request, error)
+            return await run_in_threadpool(self._tell, request, error, self._is_admitted(request))
 
     def _is_own(self, request: Request, host: str) -> bool:
         """Whether a write comes from a page of this site, by the Origin that browsers send."""
@@ -116,14 +131,9 @@ class Access:
 
     def _refuse_unasked(self, request: Request) -> Response | None:
         """Refuse whoever lacks the token; without one, all but the names of this machine."""
-        name = read_host(f"//{request.headers.get('host', '')}") or ""
-        if not self._public and self._token is None and not is_loopback(name):
-            # DNS rebinding: a foreign page could give its own name this machine's address.
+        if self._is_rebound(request):
             return PlainTextResponse("unknown host\n", 421)
-        path = request.scope["path"]
-        if self._token is None or path.startswith(OPEN_PATHS):
-            return None
-        if self.accepts(request.cookies.get(TOKEN_COOKIE, "")):
+        if self._is_admitted(request) or request.scope["path"].startswith(OPEN_PATHS):
             return None
         if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/login", 303)

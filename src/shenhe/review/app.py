@@ -74,17 +74,31 @@ def _show_refusal(request: Request, error: Exception) -> Response:
 
 def _show_error(request: Request, error: Exception) -> Response:
     """Answer a request that failed, as on a full disk or missing rows."""
-    return site_of(request).render(request, "message.html", 500, word="wrong", detail=str(error))
-
-
-def _tell_error(request: Request, error: Exception) -> Response:
-    """Answer a request of which nobody can say who sends it."""
-    is_away = isinstance(error, DatabaseAwayError)
-    return _show_away(request, error) if is_away else _show_error(request, error)
+    return _render_error(request, str(error))
 
 
 def _show_away(request: Request, error: Exception) -> Response:
-    """Answer a request while the database is away; what was typed into its form is shown."""
+    """Answer a request while the database is away."""
+    return _render_away(request, str(error))
+
+
+def _tell_error(request: Request, error: Exception, is_admitted: bool) -> Response:
+    """Answer a request of which nobody can say who sends it.
+
+    Whoever is not admitted learns neither the run nor where its database is.
+    """
+    if not is_admitted:
+        request.state.needs_account = True
+    render = _render_away if isinstance(error, DatabaseAwayError) else _render_error
+    return render(request, str(error) if is_admitted else "")
+
+
+def _render_error(request: Request, detail: str) -> Response:
+    return site_of(request).render(request, "message.html", 500, word="wrong", detail=detail)
+
+
+def _render_away(request: Request, detail: str) -> Response:
+    """Say that the database is away, and show what was typed into the form."""
     form = getattr(request.state, "form", {})
     typed = {name: text for name, text in form.items() if text and name.startswith(TYPED)}
     page = site_of(request).render(
@@ -92,7 +106,7 @@ def _show_away(request: Request, error: Exception) -> Response:
         "away.html",
         503,
         typed=typed if request.method == "POST" else {},
-        detail=str(error),
+        detail=detail,
         # Who it is may stand in the database.
         reviewer="",
     )
