@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.browsers import watched_page
 from tests.review.runs import Served
 
 
@@ -14,10 +15,5 @@ from tests.review.runs import Served
 def page(browser: Browser, server: Served) -> Iterator[Page]:
     """Open a window whose scripts raise nothing and ask for nothing that the policy forbids."""
     context = browser.new_context(locale="zh-CN", base_url=server.url, accept_downloads=True)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda m: problems.append(m.text) if "Content Security" in m.text else None)
-    yield page
-    context.close()
-    assert problems == []
+    with watched_page(context) as page:
+        yield page

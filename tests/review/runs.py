@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from shenhe.row_types import (
     VerdictMeta,
     VerdictRow,
 )
+from shenhe.rows.decisions import Decisions
 from shenhe.rows.keys import rows_file
 from shenhe.values import FAIL, PASS, Label, Ruling, photo_key
 from tests.conftest import MISSION
@@ -130,6 +132,15 @@ class Served(NamedTuple):
     process: subprocess.Popen[str]
 
 
+def stored_shapes(run_dir: Path) -> dict[str, Any]:
+    """Give the corrections of the last decision as its row holds them."""
+    (decision, *_) = Decisions(run_dir).trail()
+    assert decision.opinion is not None
+    shapes = json.loads(decision.opinion.to_json())["shapes"]
+    assert isinstance(shapes, dict)
+    return shapes
+
+
 @contextmanager
 def served(run_dir: Path, *options: str) -> Iterator[Served]:
     """Run `shenhe review` on a free port."""
@@ -150,4 +161,14 @@ def served(run_dir: Path, *options: str) -> Iterator[Served]:
         process.stdout.close()
 
 
-__all__ = ["FAIL", "PASS", "Group", "Served", "served", "thirty", "write_captions", "write_run"]
+__all__ = [
+    "FAIL",
+    "PASS",
+    "Group",
+    "Served",
+    "served",
+    "stored_shapes",
+    "thirty",
+    "write_captions",
+    "write_run",
+]

@@ -24,7 +24,7 @@ from shenhe.review.words import LANGUAGES
 from shenhe.rows.corrected_objects import CorrectedObject
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
-from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
+from tests.review.runs import FAIL, PASS, TIME, Group, stored_shapes, write_captions, write_run
 
 HERE = "http://127.0.0.1:8765"
 BOX = {"key": "object_1", "kind": "bbox_2d", "points": [[90, 100], [510, 400]]}
@@ -55,15 +55,6 @@ def _send(client: TestClient, run_dir: Path, shapes: object, query: str = "", **
     text = shapes if isinstance(shapes, str) else json.dumps(shapes, ensure_ascii=False)
     form = {"key": entry.key, "version": "0", "seen": TIME, "choice": FAIL, "shapes": text}
     return client.post(f"/group/{entry.number}{query}", data=form | fields)
-
-
-def _stored(run_dir: Path) -> dict[str, Any]:
-    """Give the corrections of the last decision as its row holds them."""
-    (decision, *_) = Decisions(run_dir).trail()
-    assert decision.opinion is not None
-    shapes = json.loads(decision.opinion.to_json())["shapes"]
-    assert isinstance(shapes, dict)
-    return shapes
 
 
 def _rows(export: ExportFile) -> list[dict[str, Any]]:
@@ -101,11 +92,11 @@ def test_corrections_are_stored_shown_and_learnt(
         "图片_1": [*shapes["图片_1"][:2], ordered],
         "图片_3": shapes["图片_3"],
     }
-    assert _stored(run_dir) == {
+    assert stored_shapes(run_dir) == {
         photo: [{**item, "kept": False} for item in items] for photo, items in expected.items()
     }
     page = client.get("/group/1").text
-    assert json.loads(_field(page)) == _stored(run_dir)
+    assert json.loads(_field(page)) == stored_shapes(run_dir)
     assert "电线/分布散乱" in page
     assert "改正标注 <bdi>图片_1、图片_3</bdi>" in page
     assert "改正标注 <bdi>图片_1、图片_3</bdi>" in client.get("/trail").text
@@ -131,16 +122,16 @@ def test_all_objects_deleted_is_a_correction_and_nothing_of_nothing_is_none(
     client: TestClient, run_dir: Path
 ) -> None:
     assert _send(client, run_dir, {"图片_2": [], "图片_3": []}).status_code == 303
-    assert _stored(run_dir) == {"图片_2": []}
+    assert stored_shapes(run_dir) == {"图片_2": []}
     (row,) = _rows(make_export("captions.jsonl", Index(run_dir), PROMPTING))
     assert row["objects"] == []
     assert row["summary"] == "无关图片"
     # The next decision is sent with what the page holds, and keeps it; else the model's is back.
     field = _field(client.get("/group/1").text)
     assert _send(client, run_dir, field, version="1").status_code == 303
-    assert _stored(run_dir) == {"图片_2": []}
+    assert stored_shapes(run_dir) == {"图片_2": []}
     assert _send(client, run_dir, "", version="2").status_code == 303
-    assert _stored(run_dir) == {}
+    assert stored_shapes(run_dir) == {}
 
 
 def test_a_typo_never_gets_into_a_row_unseen(client: TestClient, run_dir: Path) -> None:
@@ -156,7 +147,7 @@ def test_a_typo_never_gets_into_a_row_unseen(client: TestClient, run_dir: Path) 
     other = {"图片_1": [{**BOX, "desc": "BBU设备/中心"}]}
     assert _send(client, run_dir, other, "?" + keep).status_code == 422
     assert _send(client, run_dir, shapes, "?" + keep).status_code == 303
-    kept = _stored(run_dir)["图片_1"]
+    kept = stored_shapes(run_dir)["图片_1"]
     assert [(item["desc"], item["kept"]) for item in kept] == [
         ("BBU设备/华力", True),
         ("电线/捆扎整齐", False),
@@ -187,7 +178,7 @@ def test_unknown_descs_and_faults_are_asked_about_one_after_the_other(
         assert "未拧紧" in answer.text
     despite = answer.json()["despite"].partition("?")[2]
     assert _send(client, run_dir, shapes, "?" + despite, choice=PASS).status_code == 200
-    assert _stored(run_dir)["图片_1"][0]["kept"] is True
+    assert stored_shapes(run_dir)["图片_1"][0]["kept"] is True
 
 
 def test_what_earlier_versions_stored_is_read_shown_and_learnt(
@@ -203,7 +194,7 @@ def test_what_earlier_versions_stored_is_read_shown_and_learnt(
     (learnt,) = _rows(make_export("captions.jsonl", Index(run_dir), PROMPTING))
     assert learnt["objects"] == [{"bbox_2d": [64, 51, 320, 205], "desc": "BBU设备/中兴"}]
     assert _send(client, run_dir, _field(page), version="1").status_code == 303
-    assert _stored(run_dir)["图片_1"][0]["desc"] == "BBU设备/中兴"
+    assert stored_shapes(run_dir)["图片_1"][0]["desc"] == "BBU设备/中兴"
 
 
 def test_a_typo_of_an_earlier_version_is_left_out_and_named(run_dir: Path) -> None:

@@ -12,7 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from shenhe.rows.decisions import Decisions
-from tests.review.runs import Group, Served, served, write_captions, write_run
+from tests.browsers import watched_page
+from tests.review.runs import Group, Served, served, stored_shapes, write_captions, write_run
 
 BOX = {"key": "object_1", "kind": "bbox_2d", "points": [[100, 100], [500, 400]]}
 WIRE = {"key": "object_2", "kind": "line", "points": [[10, 10], [700, 800]]}
@@ -42,13 +43,8 @@ def server(run_dir: Path) -> Iterator[Served]:
 def window(browser: Browser, server: Served) -> Iterator[Page]:
     size = ViewportSize(width=1280, height=900)
     context = browser.new_context(locale="zh-CN", base_url=server.url, viewport=size)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda m: problems.append(m.text) if "Content Security" in m.text else None)
-    yield page
-    context.close()
-    assert problems == []
+    with watched_page(context) as page:
+        yield page
 
 
 SETTLED = """async () => {
@@ -108,14 +104,6 @@ def _near(points: list[list[int]], expected: list[list[int]], by: int = 2) -> bo
     )
 
 
-def _stored(run_dir: Path) -> dict[str, Any]:
-    (decision, *_) = Decisions(run_dir).trail()
-    assert decision.opinion is not None
-    shapes = json.loads(decision.opinion.to_json())["shapes"]
-    assert isinstance(shapes, dict)
-    return shapes
-
-
 def test_a_corner_is_dragged_zoomed_in_and_turned_and_stored_exactly(
     window: Page, run_dir: Path
 ) -> None:
@@ -160,7 +148,7 @@ def test_a_corner_is_dragged_zoomed_in_and_turned_and_stored_exactly(
     expect(page.locator("#editor")).to_be_hidden()
     page.keyboard.press("2")
     page.wait_for_url("**/group/2")
-    assert _stored(run_dir) == sent
+    assert stored_shapes(run_dir) == sent
     # What was saved is shown, and the way back is a button.
     _begin(page, 1)
     assert _shapes(page) == sent
@@ -173,7 +161,7 @@ def test_a_corner_is_dragged_zoomed_in_and_turned_and_stored_exactly(
     page.click("#edit-done")
     page.keyboard.press("2")
     page.wait_for_url("**/group/2")
-    assert _stored(run_dir) == {}
+    assert stored_shapes(run_dir) == {}
 
 
 def test_objects_are_added_changed_and_deleted(window: Page, run_dir: Path) -> None:
@@ -238,7 +226,7 @@ def test_objects_are_added_changed_and_deleted(window: Page, run_dir: Path) -> N
     assert _shapes(page) == kept
     page.keyboard.press("2")
     page.wait_for_url("**/group/4")
-    assert _stored(run_dir) == {
+    assert stored_shapes(run_dir) == {
         "图片_3": [item | {"points": _in_order(item)} for item in kept["图片_3"]]
     }
 
@@ -291,7 +279,7 @@ def test_descs_are_chosen_level_by_level_and_a_typo_is_told_of(window: Page, run
     page.check("#edit-keep")
     page.click("button.fail")
     page.wait_for_url("**/group/6")
-    assert [(item["desc"], item["kept"]) for item in _stored(run_dir)["图片_1"]] == [
+    assert [(item["desc"], item["kept"]) for item in stored_shapes(run_dir)["图片_1"]] == [
         ("BBU设备/华力", True),
         ("电线/捆扎整齐", False),
     ]
@@ -311,14 +299,14 @@ def test_without_the_script_descs_are_read_and_corrections_stay(
     page.click("#edit-done")
     page.keyboard.press("2")
     page.wait_for_url("**/group/8")
-    stored = _stored(run_dir)
+    stored = stored_shapes(run_dir)
     context = browser.new_context(base_url=server.url, java_script_enabled=False)
     plain = context.new_page()
     plain.goto("/group/7")
     expect(plain.locator("#photo-1 .things li")).to_have_text(["BBU设备/华为"])
     plain.click("button.undecided")
     plain.wait_for_url("**/group/8")
-    assert _stored(run_dir) == stored == {"图片_1": [MODEL[0] | {"kept": False}]}
+    assert stored_shapes(run_dir) == stored == {"图片_1": [MODEL[0] | {"kept": False}]}
     context.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from shenhe.review.pictures import MAX_SIDES
 from shenhe.rows.decisions import Decisions
+from tests.browsers import watched_page
 from tests.review.runs import Served, served
 from tests.review.viewer_run import DESCS, write_viewer_run
 
@@ -33,24 +35,16 @@ def server(run_dir: Path) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def open_window(browser: Browser, server: Served) -> Iterator[Callable[..., Page]]:
     """Opens windows whose scripts must raise nothing and ask for nothing that is forbidden."""
-    problems: list[str] = []
-    contexts = []
+    with ExitStack() as stack:
 
-    def open_one(width: int, height: int, **options: Any) -> Page:
-        size: Any = {"width": width, "height": height}
-        context = browser.new_context(locale="zh-CN", base_url=server.url, viewport=size, **options)
-        contexts.append(context)
-        window = context.new_page()
-        window.on("pageerror", lambda error: problems.append(str(error)))
-        window.on(
-            "console", lambda m: problems.append(m.text) if "Content Security" in m.text else None
-        )
-        return window
+        def open_one(width: int, height: int, **options: Any) -> Page:
+            size: Any = {"width": width, "height": height}
+            context = browser.new_context(
+                locale="zh-CN", base_url=server.url, viewport=size, **options
+            )
+            return stack.enter_context(watched_page(context))
 
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert problems == []
+        yield open_one
 
 
 @pytest.fixture(scope="module")
