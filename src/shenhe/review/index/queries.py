@@ -22,6 +22,7 @@ from shenhe.review.index.filters import Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.moments import follow_once
 from shenhe.review.index.paging import Cursor, Pager
+from shenhe.review.index.pairs import read_acts
 from shenhe.review.index.seconds import SecondQueue
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
@@ -39,6 +40,7 @@ from shenhe.team import (
     SharedDecisions,
     open_database,
 )
+from shenhe.team.work import Act
 
 
 class Index:
@@ -92,6 +94,14 @@ class Index:
         """
         self.second = SecondQueue(self._connect, self.path, plan, opinions)
         self._answers.review_twice(plan.draws_decision)
+
+    def acts(self) -> list[Act]:
+        """List what people did, but for second opinions.
+
+        Raises: RunError if the decisions cannot be read.
+        """
+        with self._connect() as db:
+            return read_acts(db)
 
     @cached_property
     def database(self) -> Database:

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 from shenhe.errors import RunError
 from shenhe.review.index.audits import Connect
+from shenhe.review.index.pairs import TwoOpinions, read_pairs
 from shenhe.rows.decision_rows import DEFERRED
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.second_plans import SecondPlan
@@ -140,9 +141,13 @@ class SecondQueue:
             waiting += _state(row, standing, reviewer) in ("open", "deferred")
         return SecondProgress(groups, decided, waiting)
 
-    def is_drawn(self, key: str) -> bool:
-        """Whether decisions on a group are among those that are reviewed twice."""
-        return self.plan.draws(key)
+    def pairs(self, key: str | None = None) -> list[TwoOpinions]:
+        """List the groups that two people judged, or one of them, in the order of their keys."""
+        standing = self.opinions.all_standing()
+        if key is not None:
+            standing = {key: standing[key]} if key in standing else {}
+        with self._connect() as db:
+            return read_pairs(db, standing)
 
     def _entries(
         self, reviewer: str, bound: str, rank: int = 0, ticket: str = ""
