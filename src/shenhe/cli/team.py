@@ -21,7 +21,7 @@ PASSWORD = "SHENHE_TEAM_PASSWORD"
 ADDRESS = "http://127.0.0.1:8765"
 BY = "shenhe team"
 """Who changes accounts from the command line, as the trail has it; no account has this name."""
-ACTIONS = ("add", "change", "reset", "disable", "enable", "report")
+ACTIONS = ("add", "change", "reset", "disable", "enable", "assign", "report")
 
 
 @option_class
@@ -53,6 +53,11 @@ class TeamOptions:
         "when adding or resetting: ask for the password here, or take it from SHENHE_TEAM_PASSWORD,"
         " and write no link",
         default=False,
+    )
+    assign: Path | None = option(
+        "give groups to people, by missions, regions and shares (TOML)",
+        default=None,
+        metavar="FILE",
     )
     report: Path | None = option(
         "write work by day, agreement and the whole audit trail, then leave",
@@ -88,12 +93,18 @@ def team(options: TeamOptions) -> int:
     if not options.run_dir.is_dir():
         raise UsageError(f"{options.run_dir}: no such folder")
     from shenhe.team import People, open_database
+    from shenhe.team.assignments import AssignmentStore, load_assignments
 
     if options.report is not None:
         _report(options, options.report)
         return 0
-    people = People.of(open_database(options.run_dir, options.team.url))
-    if chosen:
+    database = open_database(options.run_dir, options.team.url)
+    people = People.of(database)
+    if options.assign is not None:
+        names = [account.name for account in people.accounts.list()]
+        AssignmentStore(database).write(load_assignments(options.assign, names), BY)
+        show(f"{options.assign}: in force", file=sys.stderr)
+    elif chosen:
         _change(people, options, chosen[0])
     else:
         _list(people)

@@ -1,6 +1,7 @@
 """The routes of the application, a module for each concern."""
 
 from shenhe.review.routes import (
+    assignments,
     audit,
     bulk,
     changes,
@@ -22,6 +23,7 @@ from shenhe.review.routes import (
 )
 
 ROUTERS = (
+    assignments.router,
     audit.router,
     bulk.router,
     changes.router,
