@@ -164,12 +164,12 @@ def test_no_other_key_decides(browser: Browser, server: Served, run_dir: Path) -
         printable = [chr(code) for code in range(33, 127) if chr(code) not in decides + GO]
         for key in (*NAMED, *printable):
             page.keyboard.press(key)
-            if not key.isdigit() and len(key) == 1:
+            if key in "?/" or (key.isalpha() and len(key) == 1):
                 page.keyboard.press("Escape")  # what the key has opened, or gone into
         assert page.url == server.url + path
         for key in GO:
-            page.goto(path, wait_until="domcontentloaded")
             if page.locator(f'[data-key="{key}"]').count():
+                page.goto(path, wait_until="domcontentloaded")
                 with page.expect_navigation(wait_until="domcontentloaded"):
                     page.keyboard.press(key)
     assert len(Decisions(run_dir).trail(count=1000)) == before
