@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import from_json
 
 from shenhe.row_types import Row, utc_now
@@ -47,6 +47,14 @@ class Opinion(Row):
     faults: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[CorrectedObject, ...]] = Field(default_factory=dict)
     adjudicates: Adjudicated | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Write the two opinions only where it decides between any: most rows name none."""
+        fields: dict[str, object] = write(self)
+        if self.adjudicates is None:
+            fields.pop("adjudicates", None)
+        return fields
 
     @property
     def corrected_captions(self) -> tuple[str, ...]:
