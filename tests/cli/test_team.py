@@ -9,7 +9,10 @@ import pytest
 
 from shenhe.cli.main import exit_code
 from shenhe.cli.team import PASSWORD
+from shenhe.review import Index
+from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.team import People, SignedIn, open_database
+from tests.review.runs import thirty, write_run
 
 
 def _run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -78,3 +81,25 @@ def test_a_password_comes_from_the_environment_alone(
     assert password not in "".join(
         path.read_bytes().decode("utf-8", "replace") for path in tmp_path.rglob("*.sqlite*")
     )
+
+
+def test_figures_of_a_team_as_files(
+    tmp_path: Path, demo_photos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "run", thirty()[:3], demo_photos[:1])
+    folder = tmp_path / "figures"
+    assert _run(capsys, str(run), "--add", "李工", "--role", "lead")[0] == 0
+    index = Index(run)
+    group = index.group(1)
+    assert group is not None
+    opinion = Opinion(choice="通过", comment="=1+1")
+    index.decisions.add(Decision.on(group.entry, opinion, "李工"))
+    code, out, _ = _run(capsys, str(run), "--report", str(folder), "--zone", "+08:00")
+    assert code == 0
+    assert out.count(" rows") == 7
+    assert "李工,1,0,0,0,0" in (folder / "work.csv").read_text("utf-8-sig")
+    trail = (folder / "trail.csv").read_text("utf-8-sig")
+    assert "'=1+1" in trail
+    assert "account_added" in trail
+    for words in (("--zone", "+08:00"), ("--report", str(folder), "--zone", "east")):
+        assert _run(capsys, str(run), *words)[0] == 2

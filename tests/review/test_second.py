@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +15,7 @@ from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.review import Index, Prompting, Review, create_app
-from shenhe.review.index import STATES
+from shenhe.review.index import STATES, SecondEntry
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.team import SecondOpinions
 from tests.review.runs import FAIL, PASS, TIME, Group, write_run
@@ -171,6 +174,114 @@ def _readable(status: int, headers: Mapping[str, str], text: str) -> str:
     headers = {name: value for name, value in headers.items() if name != "content-length"}
     numbers = r'(name="version" value="|data-live="|"(?:number|decision)":)\d+'
     return f"{status} {headers} " + re.sub(numbers, r"\1", text)
+
+
+def _disputed(index: Index, app: FastAPI, second: TestClient) -> int:
+    """Have two people differ on a group; give its number."""
+    for number in (1, 2, 4):
+        _decide(index, number)
+    for ticket, choice in zip(_tickets(second), (FAIL, PASS, "待定"), strict=True):
+        _give(second, ticket, choice, comment="看不清")
+    pairs = app.state.site.index.second.pairs()
+    (disputed,) = [p for p in pairs if p.is_disputed and p.second.opinion.choice == FAIL]
+    group = index.group_by_key(disputed.second.key)
+    assert group is not None
+    return group.entry.number
+
+
+def _adjudicate(client: TestClient, number: int, **fields: str) -> tuple[int, str]:
+    page = client.get(f"/group/{number}").text
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    form = {name: hidden[name] for name in ("key", "seen", "version", "adjudicates")}
+    answer = client.post(f"/group/{number}", data=form | {"choice": FAIL} | fields)
+    return answer.status_code, answer.headers.get("location", "")
+
+
+def test_a_lead_decides_between_two(index: Index, app: FastAPI, second: TestClient) -> None:
+    number = _disputed(index, app, second)
+    with _client(app, "主任") as lead:
+        page = lead.get("/team/disagreements").text
+        assert "有 2 组两人意见不一致" in page
+        for words in ("李工", "泄密", "王工", "看不清", f"/group/{number}"):
+            assert words in page
+        assert 'id="dispute"' in lead.get(f"/group/{number}").text
+        assert _adjudicate(lead, number, adjudicates="1 99")[0] == 409
+        status, location = _adjudicate(lead, number)
+        assert (status, location) == (303, "/team/disagreements?told=adjudicated")
+        assert "有 1 组两人意见不一致" in lead.get(location).text
+        group = index.group(number)
+        assert group is not None
+        current = index.decisions.current(group.entry.key)
+        assert current is not None
+        assert current.opinion is not None
+        assert (current.reviewer, current.opinion.choice) == ("主任", FAIL)
+        assert current.opinion.adjudicates is not None
+        assert current.opinion.adjudicates.reviewers == ("李工", "王工")
+        first = index.decisions.history(group.entry.key)[1]
+        assert current.opinion.adjudicates.first == first.number
+        assert "裁定" in lead.get(f"/group/{number}").text
+        assert "裁定" in lead.get("/trail").text
+        assert 'id="dispute"' not in lead.get(f"/group/{number}").text
+        # Whoever looks again later is asked nothing more.
+        assert number not in [entry.number for entry in _entries(app, "张工")]
+        rows = lead.get("/team/trail.jsonl").text.splitlines()
+        kinds = [json.loads(row)["kind"] for row in rows]
+        assert {"decision", "second_opinion", "signed_in", "account_added"} <= set(kinds)
+        assert "adjudicates" in lead.get("/trail/second").text + rows[-1] + "".join(rows)
+        for kind in ("csv", "xlsx"):
+            assert lead.get(f"/team/trail.{kind}").status_code == 200
+        assert lead.get("/team/trail.html").status_code == 404
+
+
+def _entries(app: FastAPI, name: str) -> list[SecondEntry]:
+    entries: list[SecondEntry] = app.state.site.index.second.page(name)
+    return entries
+
+
+def test_nobody_else_decides_between_two(index: Index, app: FastAPI, second: TestClient) -> None:
+    number = _disputed(index, app, second)
+    form = {"key": _key(index, number), "adjudicates": "1 1", "choice": FAIL} | V
+    with _client(app, "李工") as first:
+        assert first.post(f"/group/{number}", data=form | {"version": "1"}).status_code == 403
+        for page in ("disagreements", "agreement", "accounts", "trail.csv", "agreement.csv"):
+            assert first.get(f"/team/{page}").status_code == 403
+    assert "/second/" in second.post(f"/group/{number}", data=form).headers["location"]
+
+
+def test_figures_of_a_team(index: Index, app: FastAPI, second: TestClient) -> None:
+    _disputed(index, app, second)
+    with _client(app, "主任") as lead:
+        for language, none in (("zh", "所有结论都相同"), ("en", "all verdicts are the same")):
+            lead.cookies.set("language", language)
+            page = lead.get("/team/agreement").text
+            assert not re.search(r"\bnan\b|None", page, re.IGNORECASE)
+            assert "<td>2</td>" in page
+            assert none not in page.split("<tbody>")[0]
+            page = lead.get("/team/work?zone=%2B08:00").text
+            assert "UTC+08:00" in page
+            assert "李工" in page
+            assert "王工" in page
+        text = lead.get("/team/agreement.csv").content.decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text)))
+        assert (rows[0]["of"], rows[0]["pairs"], rows[0]["agreed"]) == ("all", "2", "1")
+        assert rows[0]["with_deferred"] == "1"
+        text = lead.get("/team/work.csv?zone=%2B08:00").content.decode("utf-8-sig")
+        work = {row["reviewer"]: row for row in csv.DictReader(io.StringIO(text))}
+        assert (work["李工"]["decisions"], work["王工"]["second_opinions"]) == ("3", "3")
+        assert lead.get("/team/work.xlsx").status_code == 200
+        for zone in ("nowhere", "%2B99:00"):
+            assert lead.get(f"/team/work?zone={zone}").status_code == 400
+    own = second.get("/team/work").text
+    assert "王工" in own
+    assert "李工" not in own
+    assert "李工" not in second.get("/team/work.csv").text
+
+
+def test_figures_of_nobody(index: Index, app: FastAPI) -> None:
+    with _client(app, "主任") as lead:
+        for page in ("disagreements", "agreement", "work", "accounts"):
+            assert lead.get(f"/team/{page}").status_code == 200
+        assert lead.get("/team/agreement.csv").status_code == 200
 
 
 def test_deciding_several_leaves_out_what_somebody_decided_meanwhile(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from shenhe.cli.databases import DatabaseOptions
+from shenhe.cli.databases import DatabaseOptions, follow_decisions
 from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.options import argument, option, option_class, section
 from shenhe.printable import show
@@ -21,7 +21,7 @@ PASSWORD = "SHENHE_TEAM_PASSWORD"
 ADDRESS = "http://127.0.0.1:8765"
 BY = "shenhe team"
 """Who changes accounts from the command line, as the trail has it; no account has this name."""
-ACTIONS = ("add", "change", "reset", "disable", "enable")
+ACTIONS = ("add", "change", "reset", "disable", "enable", "assign", "report")
 
 
 @option_class
@@ -54,6 +54,21 @@ class TeamOptions:
         " and write no link",
         default=False,
     )
+    assign: Path | None = option(
+        "give groups to people, by missions, regions and shares (TOML)",
+        default=None,
+        metavar="FILE",
+    )
+    report: Path | None = option(
+        "write work by day, agreement and the whole audit trail, then leave",
+        default=None,
+        metavar="DIR",
+    )
+    zone: str | None = option(
+        "whose days the work is counted by, as +08:00; default: that of this machine",
+        default=None,
+        metavar="OFFSET",
+    )
     team: DatabaseOptions = section(default=DatabaseOptions())
     address: str = option("of the review, which links begin with", default=ADDRESS, metavar="URL")
 
@@ -73,12 +88,23 @@ def team(options: TeamOptions) -> int:
         raise OptionError("role", options.role, f"give {spelled('add')} or {spelled('change')} too")
     if options.change is not None and options.role is None:
         raise OptionError("change", options.change, f"give {spelled('role')} too")
+    if options.zone is not None and options.report is None:
+        raise OptionError("zone", options.zone, f"give {spelled('report')} too")
     if not options.run_dir.is_dir():
         raise UsageError(f"{options.run_dir}: no such folder")
     from shenhe.team import People, open_database
+    from shenhe.team.assignments import AssignmentStore, load_assignments
 
-    people = People.of(open_database(options.run_dir, options.team.url))
-    if chosen:
+    if options.report is not None:
+        _report(options, options.report)
+        return 0
+    database = open_database(options.run_dir, options.team.url)
+    people = People.of(database)
+    if options.assign is not None:
+        names = [account.name for account in people.accounts.list()]
+        AssignmentStore(database).write(load_assignments(options.assign, names), BY)
+        show(f"{options.assign}: in force", file=sys.stderr)
+    elif chosen:
         _change(people, options, chosen[0])
     else:
         _list(people)
@@ -106,6 +132,25 @@ def _change(people: People, options: TeamOptions, action: str) -> None:
     account = accounts.find(name)
     if account is not None:
         show(f"{account.name}: {account.role}, {_state(account)}", file=sys.stderr)
+
+
+def _report(options: TeamOptions, folder: Path) -> None:
+    """Write the figures of a team as files.
+
+    Raises: OptionError for a zone that is none; RunError.
+    """
+    from shenhe.review import Index
+    from shenhe.review.figures import write_figures
+    from shenhe.team import open_database
+    from shenhe.team.work import local_zone, read_zone
+
+    zone = read_zone(options.zone) if options.zone else local_zone()
+    if zone is None:
+        raise OptionError("zone", options.zone, "give an offset from UTC, as +08:00")
+    follow_decisions([options.run_dir], options.team)
+    database = open_database(options.run_dir, options.team.url)
+    for path, rows in write_figures(folder, Index(options.run_dir), database, zone).items():
+        show(f"{path}: {rows} rows")
 
 
 def _list(people: People) -> None:

@@ -11,7 +11,7 @@ from fastapi import Depends, HTTPException, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
 from shenhe.review.index import ALL, QUEUES, SORTS, STATES, VERDICTS, Filters
-from shenhe.review.viewers import viewer_of
+from shenhe.review.viewers import scope_of_reader, viewer_of
 
 Form = Mapping[str, str]
 MAX_BODY = 4_000_000
@@ -130,9 +130,12 @@ def read_filters(request: Request) -> Filters:
         bool(query.get("marked")),
         query.get("sort", ""),
         viewer_of(request),
+        query.get("mine", ""),
+        None if query.get("mine") else scope_of_reader(request),
     )
     is_valid = filters.verdict in ("", *VERDICTS) and filters.state in ("", ALL, *STATES)
     is_valid &= filters.sort.removeprefix("-") in SORTS or not filters.sort
+    is_valid &= filters.mine in ("", ALL)
     if not is_valid or filters.queue not in QUEUES or len(filters.text) > MAX_SEARCH:
         raise HTTPException(400)
     return filters

@@ -28,7 +28,7 @@ from shenhe.templating import environment
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
     *("blind_decided", "blind_seen", "blind_end", "password_changed", "team_changed"),
-    *("second_closed", "second_end"),
+    *("second_closed", "second_end", "adjudicated", "assigned"),
 )
 """Words that a page shows where `told` in its address names them."""
 THEMES = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fastapi import Request
 
+from shenhe.review.index import Index
+from shenhe.review.index.scopes import Scope
 from shenhe.team import Account
 
 
@@ -22,3 +24,10 @@ def viewer_of(request: Request) -> str:
     """Give the name of an inspector; empty for a lead, and where there are no accounts."""
     account = account_of(request)
     return account.name if account and not account.is_lead else ""
+
+
+def scope_of_reader(request: Request) -> Scope | None:
+    """Give the groups that belong to an inspector; None for a lead, and where all belong to all."""
+    name = viewer_of(request)
+    index: Index = request.app.state.site.index
+    return index.scope_of(name) if name else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 from pydantic_core import from_json
 
 from shenhe.row_types import Row, utc_now
@@ -17,6 +17,16 @@ DEFERRED = "待定"
 DecisionChoice = Literal["通过", "不通过", "待定"]
 
 
+class Adjudicated(Row):
+    """Two opinions that a lead decided between: the number of the decision that there was, that of
+    the second opinion, and whose they are.
+    """
+
+    first: int
+    second: int
+    reviewers: tuple[str, str]
+
+
 class Opinion(Row):
     """The opinion of one person on a group: a choice, its reasons, and corrections of the model.
 
@@ -25,6 +35,7 @@ class Opinion(Row):
     `shapes` are all objects of the photos whose caption was corrected. `label_wrong` says that the
     label of the photo tree is wrong. `descs` is what earlier versions stored instead of `shapes`:
     descs by photo and object of a caption; None marks an object that is not on the photo.
+    `adjudicates` names the two opinions that it decides between, where it does.
     """
 
     choice: DecisionChoice
@@ -35,6 +46,15 @@ class Opinion(Row):
     label_wrong: bool = False
     faults: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[CorrectedObject, ...]] = Field(default_factory=dict)
+    adjudicates: Adjudicated | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, write: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Write the two opinions only where it decides between any: most rows name none."""
+        fields: dict[str, object] = write(self)
+        if self.adjudicates is None:
+            fields.pop("adjudicates", None)
+        return fields
 
     @property
     def corrected_captions(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from shenhe.review.index.comparison import CHANGES, Comparison, MissionCompariso
 from shenhe.review.index.filters import ALL, LABELS, QUEUES, SORTS, STATES, VERDICTS, Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.paging import Cursor
+from shenhe.review.index.pairs import TwoOpinions
 from shenhe.review.index.queries import Index
 from shenhe.review.index.seconds import SecondEntry, SecondQueue
 
@@ -33,4 +34,5 @@ __all__ = [
     "QueueEntry",
     "SecondEntry",
     "SecondQueue",
+    "TwoOpinions",
 ]

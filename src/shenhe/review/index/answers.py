@@ -106,6 +106,11 @@ class Answers:
         return (self._file, self._followed)
 
     @property
+    def file(self) -> tuple[int, int] | None:
+        """Identity of the index that was read last: its groups are the same as long as it is."""
+        return self._file
+
+    @property
     def followed(self) -> int:
         """Number of the last decision that was taken in."""
         return self._followed

@@ -33,6 +33,7 @@ class Counts:
         """Count over the connection of an index."""
         self._answers = answers
         self._kept: dict[tuple[object, Filters], Progress] = {}
+        self._totals: dict[tuple[object, Filters], int] = {}
 
     def progress(self, filters: Filters) -> Progress:
         """Count the groups that match the filters, whatever their state."""
@@ -85,8 +86,15 @@ class Counts:
         return [bool(against) for (against,) in rows]
 
     def _count(self, db: sqlite3.Connection, filters: Filters) -> Progress:
-        total = self._count_rows(db, filters)
-        return Progress(total, *self._count_answered(db, filters, QUEUES[filters.queue].answered))
+        # Once: of 200,000 groups, those of a person take longer to count than all else of a page.
+        whole = (self._answers.file, filters)
+        if whole not in self._totals:
+            if len(self._totals) >= KEPT_COUNTS:
+                self._totals.clear()
+            self._totals[whole] = self._count_rows(db, filters)
+        return Progress(
+            self._totals[whole], *self._count_answered(db, filters, QUEUES[filters.queue].answered)
+        )
 
     def _count_rows(self, db: sqlite3.Connection, filters: Filters) -> int:
         queue, values = QUEUES[filters.queue], values_of(filters)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from shenhe.review.index.scopes import Scope
 from shenhe.rows.decision_rows import DEFERRED
 from shenhe.values import PASS
 
@@ -74,7 +75,8 @@ class Filters:
     `QUEUES`: its states are about its question, and among labels in doubt those that are wrong are
     the overruled ones. `sort` is one of `SORTS`, or one with `-` before it. `viewer` is the person
     from whom decisions of others are kept that a second opinion may be asked on; it is in no
-    address.
+    address. `scope` are the groups that belong to a person, who sees them alone unless `mine` is
+    all.
 
         >>> Filters(state="open", text="未拧紧").to_query()
         {'state': 'open', 'text': '未拧紧'}
@@ -89,6 +91,8 @@ class Filters:
     marked: bool = False
     sort: str = ""
     viewer: str = ""
+    mine: str = ""
+    scope: Scope | None = None
 
     def to_query(self) -> dict[str, str]:
         """Give the fields of an address, without the empty ones."""
@@ -101,6 +105,7 @@ class Filters:
             "queue": self.queue,
             "marked": "1" if self.marked else "",
             "sort": self.sort,
+            "mine": self.mine,
         }
         return {name: value for name, value in fields.items() if value}
 
@@ -127,7 +132,7 @@ class Filters:
     @property
     def names_nothing_else(self) -> bool:
         """Whether no group is left out, but by its mission, its queue and its state."""
-        return not (self.verdict or self.against or self.text or self.marked)
+        return not (self.verdict or self.against or self.text or self.marked or self.scope)
 
 
 def answers_of(filters: Filters) -> str:
@@ -148,6 +153,8 @@ def condition_on_rows(filters: Filters) -> str:
         parts.append("g.against = 1")
     if filters.marked:
         parts.append("g.marked = 1")
+    if filters.scope:
+        parts.append(filters.scope.condition)
     return " AND ".join(parts)
 
 
@@ -164,4 +171,6 @@ def condition_on_answers(filters: Filters) -> str:
 
 def values_of(filters: Filters) -> dict[str, object]:
     """Give the parameters of the conditions."""
-    return {"mission": filters.mission, "verdict": filters.verdict, "viewer": filters.viewer}
+    own = dict(filters.scope.values) if filters.scope else {}
+    names = {"mission": filters.mission, "verdict": filters.verdict, "viewer": filters.viewer}
+    return {**names, **own}

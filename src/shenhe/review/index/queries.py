@@ -21,7 +21,10 @@ from shenhe.review.index.counts import Counts
 from shenhe.review.index.filters import Filters
 from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
 from shenhe.review.index.moments import follow_once
+from shenhe.review.index.owners import note_owners
 from shenhe.review.index.paging import Cursor, Pager
+from shenhe.review.index.pairs import read_acts
+from shenhe.review.index.scopes import Scope, scope_of
 from shenhe.review.index.seconds import SecondQueue
 from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
@@ -39,6 +42,8 @@ from shenhe.team import (
     SharedDecisions,
     open_database,
 )
+from shenhe.team.assignments import AssignmentStore
+from shenhe.team.work import Act
 
 
 class Index:
@@ -92,6 +97,30 @@ class Index:
         """
         self.second = SecondQueue(self._connect, self.path, plan, opinions)
         self._answers.review_twice(plan.draws_decision)
+
+    def acts(self) -> list[Act]:
+        """List what people did, but for second opinions.
+
+        Raises: RunError if the decisions cannot be read.
+        """
+        with self._connect() as db:
+            return read_acts(db)
+
+    def scope_of(self, name: str) -> Scope | None:
+        """Give the groups that belong to a person; None where nobody is assigned anything.
+
+        Raises: RunError if the assignments or the rows cannot be read.
+        """
+        rules = self.assignments.read()
+        if rules.is_empty:
+            return None
+        note_owners(self.path, self.run_dir, rules.region_field)
+        return scope_of(rules, name)
+
+    @cached_property
+    def assignments(self) -> AssignmentStore:
+        """Which groups belong to which people."""
+        return AssignmentStore(self.database)
 
     @cached_property
     def database(self) -> Database:

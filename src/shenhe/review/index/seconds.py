@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Literal, NamedTuple
 
 from shenhe.errors import RunError
 from shenhe.review.index.audits import Connect
+from shenhe.review.index.pairs import TwoOpinions, read_pairs
 from shenhe.rows.decision_rows import DEFERRED
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.second_plans import SecondPlan
@@ -17,6 +19,8 @@ from shenhe.team.second_opinions import SecondOpinion, SecondOpinions
 
 SecondState = Literal["open", "deferred", "decided", "closed", "own"]
 """Whether a group waits for a person: `own` ones wait for another one, `closed` ones for nobody."""
+QUICK_SECONDS = 0.05
+"""A count that takes no longer is made anew each time."""
 _TABLE = """
 CREATE TABLE seconds (
     rank INTEGER PRIMARY KEY, draw REAL, number INTEGER UNIQUE, ticket TEXT UNIQUE, seed TEXT
@@ -94,6 +98,7 @@ class SecondQueue:
         Raises: RunError if the index cannot be written.
         """
         self._connect, self.plan, self.opinions = connect, plan, opinions
+        self._counted: dict[str, tuple[float, SecondProgress | None]] = {}
         try:
             note_draw(path, plan)
         except sqlite3.Error as error:
@@ -132,17 +137,29 @@ class SecondQueue:
 
     def progress(self, reviewer: str) -> SecondProgress:
         """Count the groups that are reviewed twice."""
+        began, (until, kept) = monotonic(), self._counted.get(reviewer, (0.0, None))
+        if kept is not None and began < until:
+            return kept
         standing = self.opinions.all_standing()
         groups = decided = waiting = 0
         for row in self._rows(reviewer, "1", 0):
             groups += 1
             decided += bool(_beside(row, standing))
             waiting += _state(row, standing, reviewer) in ("open", "deferred")
-        return SecondProgress(groups, decided, waiting)
+        progress = SecondProgress(groups, decided, waiting)
+        took = monotonic() - began
+        # Counting many groups may take a twentieth of the time: what is shown is as old as that.
+        until = monotonic() + 20 * took if took > QUICK_SECONDS else 0.0
+        self._counted[reviewer] = (until, progress)
+        return progress
 
-    def is_drawn(self, key: str) -> bool:
-        """Whether decisions on a group are among those that are reviewed twice."""
-        return self.plan.draws(key)
+    def pairs(self, key: str | None = None) -> list[TwoOpinions]:
+        """List the groups that two people judged, or one of them, in the order of their keys."""
+        standing = self.opinions.all_standing()
+        if key is not None:
+            standing = {key: standing[key]} if key in standing else {}
+        with self._connect() as db:
+            return read_pairs(db, standing)
 
     def _entries(
         self, reviewer: str, bound: str, rank: int = 0, ticket: str = ""

@@ -1,11 +1,13 @@
 """The routes of the application, a module for each concern."""
 
 from shenhe.review.routes import (
+    assignments,
     audit,
     bulk,
     changes,
     compare,
     export,
+    figures,
     group,
     holding,
     people,
@@ -21,11 +23,13 @@ from shenhe.review.routes import (
 )
 
 ROUTERS = (
+    assignments.router,
     audit.router,
     bulk.router,
     changes.router,
     compare.router,
     export.router,
+    figures.router,
     group.router,
     holding.router,
     people.router,

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
 from shenhe.errors import ConflictError
+from shenhe.review.adjudication import find_dispute, name_dispute, read_adjudication
 from shenhe.review.blinding import second_address
 from shenhe.review.forms import (
     PathNumber,
@@ -70,12 +71,15 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         opinion = read_opinion(form, group)
         current = site.index.decisions.current(group.entry.key)
         opinion = answer_label(opinion, group, current, asked=_asks_label(filters, group))
+        between = read_adjudication(request, site, form, group.entry.key)
+        opinion = opinion.model_copy(update={"adjudicates": between})
     except ValidationError as error:
         raise HTTPException(400) from error
     opinion, unsaved = check_opinion(request, site, form, group, opinion)
     unsaved = unsaved or _store(site, Decision.on(group.entry, opinion, reviewer, version + 1))
     if unsaved is None:
         address = _next_address(site, filters, group.entry.number, reviewer)
+        address = "/team/disagreements?told=adjudicated" if between else address
         site.index.claims.release(group.entry.key, reviewer)
         return send_on(request, address)
     if address := second_address(request, site, group.entry.number):
@@ -148,6 +152,8 @@ def _render_group(
         history=history,
         unsaved=unsaved,
         held=held,
+        dispute=find_dispute(request, site, group.entry.key),
+        name_dispute=name_dispute,
         despite=address + confirming_query(filters.to_query() | kept_query(request), faults),
         keeping=address + keeping_query(filters.to_query(), unsaved.unknown if unsaved else ()),
         preceding=preceding.number if preceding else None,

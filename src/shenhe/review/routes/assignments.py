@@ -1,0 +1,82 @@
+"""Which groups belong to which people: a lead's page."""
+
+from __future__ import annotations
+
+import json
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
+
+from shenhe.review.forms import Form, SentForm
+from shenhe.review.identity import require_lead
+from shenhe.review.index.owners import list_regions, note_owners
+from shenhe.review.site import CurrentSite, Site
+from shenhe.team.assignments import REGION, Assignments
+
+MAX_FIELD = 200
+"""Length of the longest name of a field. Units: characters."""
+KINDS = ("missions", "regions", "share")
+router = APIRouter(prefix="/team/assignments")
+
+
+@router.get("")
+def show_assignments(request: Request, site: CurrentSite) -> Response:
+    """Show who has which missions, regions and shares."""
+    require_lead(request)
+    index, rules = site.index, site.index.assignments.read()
+    note_owners(index.path, index.run_dir, rules.region_field)
+    regions = dict(list_regions(index.path))
+    people = [each.name for each in site.identity.people.accounts.list() if each.is_active]
+    missions = {name: progress.groups for name, progress in index.counts.by_mission().items()}
+    return site.render(
+        request,
+        "assignments.html",
+        section="team",
+        rules=rules,
+        people=people,
+        rows=[
+            *(("missions", name, count) for name, count in missions.items()),
+            *(("regions", name, count) for name, count in regions.items()),
+            *(("regions", name, 0) for name in rules.regions if name not in regions),
+            ("share", "", 0),
+        ],
+        chosen={
+            ("missions", "regions", "share")[position]: each
+            for position, each in enumerate((rules.missions, rules.regions, {"": rules.share}))
+        },
+        field_name=lambda kind, value, name: json.dumps([kind, value, name], ensure_ascii=False),
+    )
+
+
+@router.post("")
+def set_assignments(request: Request, site: CurrentSite, form: SentForm) -> Response:
+    """Put other rules in force."""
+    lead = require_lead(request)
+    site.index.assignments.write(_read_rules(site, form), lead.name)
+    return RedirectResponse("/team/assignments?told=assigned", 303)
+
+
+def _read_rules(site: Site, form: Form) -> Assignments:
+    """Read rules from the boxes that are ticked.
+
+    Raises: HTTPException 400 for a box that no page has, or a field that is too long.
+    """
+    region_field = " ".join(form.get("region_field", REGION).split()) or REGION
+    if len(region_field) > MAX_FIELD:
+        raise HTTPException(400)
+    names = {account.name for account in site.identity.people.accounts.list()}
+    chosen: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
+    for box in form:
+        if not box.startswith("["):
+            continue
+        try:
+            kind, value, name = json.loads(box)
+        except ValueError as error:
+            raise HTTPException(400) from error
+        if kind not in KINDS or name not in names or not isinstance(value, str):
+            raise HTTPException(400)
+        chosen[kind].setdefault(value, []).append(name)
+    missions, regions = (
+        {value: tuple(people) for value, people in chosen[kind].items()} for kind in KINDS[:2]
+    )
+    return Assignments(region_field, missions, regions, tuple(chosen["share"].get("", ())))
