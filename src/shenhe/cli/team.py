@@ -37,7 +37,7 @@ class TeamOptions:
     change: str | None = option("give an account another role", default=None, metavar="NAME")
     role: Literal["inspector", "lead"] | None = option(
         "of the account that is added (default: inspector) or changed; a lead manages the team, and"
-        " sees what all people decided",
+        " decides between two opinions",
         default=None,
     )
     reset: str | None = option(

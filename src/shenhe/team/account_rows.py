@@ -52,7 +52,7 @@ class Account(NamedTuple):
 
     @property
     def is_lead(self) -> bool:
-        """Whether it may manage the team and see what all people decided."""
+        """Whether it may manage the team and decide between two opinions."""
         return self.role == "lead"
 
 
