@@ -1,0 +1,140 @@
+"""The processes of a service: HTTP on the main thread, the model and its jobs beside it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Final, Protocol
+
+import uvicorn
+
+from shenhe.config import Missions
+from shenhe.service.access import FindCaller
+from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError
+from shenhe.service.app import create_app
+from shenhe.service.bell import Bell, read_last_end
+from shenhe.service.fetching import PhotoFetcher
+from shenhe.service.inbox import Inbox
+from shenhe.service.limits import Limits
+from shenhe.service.parts import Service
+from shenhe.service.pressure import Pressure
+from shenhe.service.refusals import RefusedError
+from shenhe.service.store import JobStore
+from shenhe.service.submissions import Submissions
+
+GRACE_SECONDS: Final = 20
+"""How long requests under way have to end, and then jobs, before jobs are put back."""
+MAX_CONNECTIONS: Final = 1000
+
+
+class Worker(Protocol):
+    """What works jobs in this process."""
+
+    def start(self) -> None:
+        """Take up jobs from now on."""
+
+    def stop(self, seconds: float) -> None:
+        """Take up no more, end those in hand for so long, and put back the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What a service lets in, and where it may go itself.
+
+    Example:
+        Doors(Limits(photos=20), AllowedHosts(["photos.example.com"]), find_caller)
+
+    """
+
+    limits: Limits
+    hosts: AllowedHosts
+    find_caller: FindCaller
+
+
+def make_service(store: JobStore, data_dir: Path, missions: Missions, doors: Doors) -> Service:
+    """Put the parts of a service together.
+
+    Example:
+        app = create_app(make_service(store, Path("data"), load_missions(), doors), find_caller)
+
+    """
+    inbox = Inbox(data_dir / "photos")
+
+    def check_callback(url: str) -> None:
+        try:
+            doors.hosts.check(url)
+        except ForeignHostError as error:
+            raise RefusedError(400, "host_not_allowed", f"callback: {error}") from error
+
+    return Service(
+        store,
+        Submissions(store, inbox, missions, doors.limits, check_callback),
+        Pressure(doors.limits, store.waiting, inbox.free_bytes),
+        Bell(lambda: read_last_end(store)),
+        doors.limits,
+        PhotoFetcher(doors.hosts),
+    )
+
+
+def serve_http(service: Service, find_caller: FindCaller, listening: socket.socket) -> None:
+    """Answer over HTTP until SIGTERM or Ctrl-C; requests under way end first."""
+    config = uvicorn.Config(
+        create_app(service, find_caller),
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=20,
+        limit_concurrency=MAX_CONNECTIONS,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )
+    server = _Server(config, service.bell)
+    # Requests that the end cuts off are no errors: what was answered is on disk.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
+    server.run(sockets=[listening])
+
+
+@contextmanager
+def working(worker: Worker | None) -> Iterator[None]:
+    """Have jobs worked meanwhile; at the end those in hand end, or are put back."""
+    if worker is None:
+        yield
+        return
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop(GRACE_SECONDS)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM end what is inside as it ends by itself."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Server(uvicorn.Server):
+    """A server that lets go of whoever waits as soon as it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, bell: Bell) -> None:
+        super().__init__(config)
+        self._bell = bell
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the signal, and end streams and waits."""
+        super().handle_exit(sig, frame)
+        self._bell.is_closing = True
