@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,15 @@ from fastapi.testclient import TestClient
 
 from shenhe.config import load_missions
 from shenhe.row_types import RunMeta, SummaryRow, VerdictMeta, VerdictRow, utc_now
+from shenhe.service import server
 from shenhe.service.access import EVERYBODY, FindCaller
 from shenhe.service.allowed_hosts import AllowedHosts
 from shenhe.service.app import create_app
-from shenhe.service.bell import Bell, read_last_end
-from shenhe.service.fetching import PhotoFetcher
-from shenhe.service.inbox import Inbox
 from shenhe.service.jobs import Job, JobResult
 from shenhe.service.limits import Limits
 from shenhe.service.parts import Service
-from shenhe.service.pressure import Pressure
 from shenhe.service.store import JobStore, open_store
-from shenhe.service.submissions import Submissions
-from shenhe.values import photo_key
+from shenhe.values import Ruling, photo_key
 from tests.conftest import MISSION
 
 URL = "http://127.0.0.1:8770"
@@ -32,27 +28,24 @@ URL = "http://127.0.0.1:8770"
 def make_service(
     data_dir: Path, limits: Limits | None = None, allow: Sequence[str] = (), url: str = ""
 ) -> Service:
-    limits = limits or Limits(free_bytes=0)
-    hosts, store = AllowedHosts(allow), open_store(data_dir, url)
-    inbox = Inbox(data_dir / "photos")
-    return Service(
-        store,
-        Submissions(store, inbox, load_missions(), limits, lambda url: None),
-        Pressure(limits, store.waiting, inbox.free_bytes),
-        Bell(lambda: read_last_end(store)),
-        limits,
-        PhotoFetcher(hosts),
+    store, hosts = open_store(data_dir, url), AllowedHosts(allow)
+    return server.make_service(
+        store, data_dir, load_missions(), limits or Limits(free_bytes=0), hosts
     )
 
 
 @contextmanager
-def client_of(service: Service, find_caller: FindCaller = lambda key: EVERYBODY) -> Iterator[TestClient]:
+def client_of(
+    service: Service, find_caller: FindCaller = lambda key: EVERYBODY
+) -> Iterator[TestClient]:
     app = create_app(service, find_caller)
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as client:
         yield client
 
 
-def form(photos: Sequence[Path | tuple[str, bytes]], group_id: str = "QC-1", **fields: str) -> dict[str, Any]:
+def form(
+    photos: Sequence[Path | tuple[str, bytes]], group_id: str = "QC-1", **fields: str
+) -> dict[str, Any]:
     """Give the arguments of a multipart request."""
     files = [
         ("photos", (photo.name, photo.read_bytes()) if isinstance(photo, Path) else photo)
@@ -61,12 +54,16 @@ def form(photos: Sequence[Path | tuple[str, bytes]], group_id: str = "QC-1", **f
     return {"files": files, "data": {"mission": MISSION, "group_id": group_id, **fields}}
 
 
-def end(store: JobStore, verdict: str = "通过") -> Job:
+def end(store: JobStore, verdict: Ruling = "通过") -> Job:
     """End the next job as a worker would."""
     (claimed,) = store.claim("test", 1)
     job = claimed.job
-    common = {"group_id": job.new.group_id, "mission": job.new.mission, "label": None}
-    meta: Mapping[str, Any] = {"prompt_hash": "0" * 16, "checkpoint": "c" * 16, "answers": {}}
+    common: dict[str, Any] = {
+        "group_id": job.new.group_id,
+        "mission": job.new.mission,
+        "label": None,
+    }
+    meta: dict[str, Any] = {"prompt_hash": "0" * 16, "checkpoint": "c" * 16, "answers": {}}
     summary = SummaryRow(
         **common,
         images=[str(photo.location) for photo in job.new.photos],
@@ -75,8 +72,14 @@ def end(store: JobStore, verdict: str = "通过") -> Job:
         meta=RunMeta(**meta),
     )
     row = VerdictRow(
-        **common, verdict=verdict, reason="符合要求", p_pass=0.9, status="decided", raw="",
-        timestamp=utc_now(), meta=VerdictMeta(**meta),
+        **common,
+        verdict=verdict,
+        reason="符合要求",
+        p_pass=0.9,
+        status="decided",
+        raw="",
+        timestamp=utc_now(),
+        meta=VerdictMeta(**meta),
     )
     assert store.finish(claimed, JobResult(row, summary))
     ended = store.get(job.id)

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from shenhe.service.limits import Limits
 from shenhe.service.parts import Service
-from tests.conftest import MISSION
 from tests.service.apis import client_of, end, form, make_service
 
 

@@ -7,11 +7,11 @@ import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from socket import socket
+from socket import gethostname, socket
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
-from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, with_model_of_args
+from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
 from shenhe.errors import OptionError, spelled
@@ -20,8 +20,11 @@ from shenhe.printable import show, show_data
 from shenhe.web.addresses import is_loopback
 
 if TYPE_CHECKING:
+    from shenhe.config import Missions
     from shenhe.service.keys import KeyRing
     from shenhe.service.limits import Limits
+    from shenhe.service.pipeline import Pipeline
+    from shenhe.service.store import JobStore
 
 KEY = "SHENHE_API_KEY"
 KEY_ACTIONS = ("add_key", "remove_key", "list_keys")
@@ -47,7 +50,9 @@ class LimitOptions:
     )
     max_photo_pixels: Count = option("pixels of one photo", default=80_000_000, metavar="N")
     max_backlog: Count = option(
-        "groups that may wait; further ones are told to come again later", default=20_000, metavar="N"
+        "groups that may wait; further ones are told to come again later",
+        default=20_000,
+        metavar="N",
     )
     keep_free: ByteSize = option(
         "take in no photos while the disk has less than this free",
@@ -127,11 +132,19 @@ def serve(options: ServeOptions) -> int:
         problem = f"whoever reaches it could ask: set {KEY} first"
         raise OptionError("host", options.host, problem)
     if options.role != "api":
-        options = replace(options, load=with_model_of_args(options.load))
+        load = options.load
+        model = model_of_args(load.model, load.adapters)
+        options = replace(options, load=replace(load, model=model))
     from shenhe.config import load_missions
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
-    from shenhe.service.server import Doors, ended_by_signals, make_service, serve_http, working
+    from shenhe.service.server import (
+        ended_by_signals,
+        make_service,
+        serve_http,
+        wait_for_signal,
+        working,
+    )
     from shenhe.service.store import open_store
 
     missions = load_missions(options.load.config.missions)
@@ -141,16 +154,30 @@ def serve(options: ServeOptions) -> int:
         listening = _listen(options, stack)
         store = stack.enter_context(closing(open_store(options.data, options.team.url)))
         keys = KeyRing(store.database, admin_key, options.limits.rate)
-        stack.enter_context(working(_make_worker(options, store, missions)))
+        if options.role != "api":
+            stack.enter_context(working(_make_worker(options, store, missions)))
         if listening is None:
-            show(f"worker: jobs of {store.database.name}; Ctrl-C ends it", file=sys.stderr)
+            show(f"working the jobs of {store.database.name}", file=sys.stderr)
             wait_for_signal()
             return 0
-        doors = Doors(_limits(options.limits), hosts, keys.find_caller)
-        service = make_service(store, options.data, missions, doors)
+        service = make_service(store, options.data, missions, _limits(options.limits), hosts)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening)
     return 0
+
+
+def _make_worker(options: ServeOptions, store: JobStore, missions: Missions) -> Pipeline:
+    """Load the model that works the jobs of this process.
+
+    Raises: what loading a model raises.
+    """
+    from shenhe.cli.served_model import load_served_model
+    from shenhe.service.pipeline import Pipeline
+
+    model = load_served_model(
+        options.load, options.policy, options.teaching, missions, options.data
+    )
+    return Pipeline(store, model, f"{gethostname()}:{os.getpid()}")
 
 
 def _listen(options: ServeOptions, stack: ExitStack) -> socket | None:

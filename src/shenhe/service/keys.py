@@ -104,9 +104,7 @@ class KeyRing:
         """
         with self._database.reading() as connection:
             rows = connection.execute(select(KEYS).where(self._is_own()).order_by(KEYS.c.name))
-            return [
-                ApiKey(row.name, _scopes(row.scopes), row.rate, row.made_at) for row in rows
-            ]
+            return [ApiKey(row.name, _scopes(row.scopes), row.rate, row.made_at) for row in rows]
 
     def find_caller(self, secret: str) -> Caller | None:
         """Find who has a key; without any keys everybody may do everything.

@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
@@ -43,42 +42,30 @@ class Worker(Protocol):
         """Take up no more, end those in hand for so long, and put back the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What a service lets in, and where it may go itself.
-
-    Example:
-        Doors(Limits(photos=20), AllowedHosts(["photos.example.com"]), find_caller)
-
-    """
-
-    limits: Limits
-    hosts: AllowedHosts
-    find_caller: FindCaller
-
-
-def make_service(store: JobStore, data_dir: Path, missions: Missions, doors: Doors) -> Service:
+def make_service(
+    store: JobStore, data_dir: Path, missions: Missions, limits: Limits, hosts: AllowedHosts
+) -> Service:
     """Put the parts of a service together.
 
     Example:
-        app = create_app(make_service(store, Path("data"), load_missions(), doors), find_caller)
+        service = make_service(store, Path("data"), load_missions(), Limits(), AllowedHosts([]))
 
     """
     inbox = Inbox(data_dir / "photos")
 
     def check_callback(url: str) -> None:
         try:
-            doors.hosts.check(url)
+            hosts.check(url)
         except ForeignHostError as error:
             raise RefusedError(400, "host_not_allowed", f"callback: {error}") from error
 
     return Service(
         store,
-        Submissions(store, inbox, missions, doors.limits, check_callback),
-        Pressure(doors.limits, store.waiting, inbox.free_bytes),
+        Submissions(store, inbox, missions, limits, check_callback),
+        Pressure(limits, store.waiting, inbox.free_bytes),
         Bell(lambda: read_last_end(store)),
-        doors.limits,
-        PhotoFetcher(doors.hosts),
+        limits,
+        PhotoFetcher(hosts),
     )
 
 
@@ -111,6 +98,12 @@ def working(worker: Worker | None) -> Iterator[None]:
         yield
     finally:
         worker.stop(GRACE_SECONDS)
+
+
+def wait_for_signal() -> None:
+    """Wait until a signal ends the process."""
+    while True:
+        signal.pause()
 
 
 @contextmanager
