@@ -87,7 +87,7 @@ class KeyOptions:
         gathering="last",
     )
     key_rate: Annotated[int, Whole(0)] = option(
-        "requests a minute of the key; 0: those of --rate", default=0, metavar="N"
+        "requests a minute of that key; 0: as many as of the others", default=0, metavar="N"
     )
     remove_key: str | None = option("remove a key, and leave", default=None, metavar="NAME")
     list_keys: bool = option("list the keys, and leave", default=False)
@@ -236,7 +236,7 @@ def _change_keys(options: ServeOptions, chosen: list[str]) -> int:
 def _list_keys(ring: KeyRing) -> None:
     from shenhe.cli.tables import print_table
 
-    head = ("名称\nname", "权限\nscopes", "每分钟请求\nrequests a minute", "建立\nmade")
+    head = ("名称\nname", "权限\nscopes", "每分钟\na minute", "建立\nmade")
     rows = (
         (key.name, ", ".join(key.scopes), f"{key.rate:g}" if key.rate else "-", key.made_at)
         for key in ring.list()

@@ -98,8 +98,9 @@ class SubmissionParser:
         elif name in FIELDS and name not in self.fields:
             self._field = name
         else:
-            problem = "stands twice" if name in FIELDS else f"is none of {', '.join(FIELDS)}"
-            raise RefusedError(400, "unknown_field", f"field {name[:MAX_NAME]!r} {problem}, photos")
+            shown = name[:MAX_NAME]
+            problem = f"field {shown!r} stands twice, or is none of {', '.join(FIELDS)}, photos"
+            raise RefusedError(400, "unknown_field", problem)
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if not self._field:

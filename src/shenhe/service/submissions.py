@@ -113,10 +113,9 @@ class Submissions:
             return mission
         names = [mission.name for mission in self.missions]
         hint = closest(name, names)
-        advice = f"is {hint} meant?" if hint else f"there are {', '.join(names)}"
-        raise RefusedError(
-            400, "unknown_mission", f"mission: {name[:MAX_NAME]!r} is unknown: {advice}"
-        )
+        meant = hint or ", ".join(names)
+        problem = f"mission: {name[:MAX_NAME]!r} is unknown; there is: {meant}"
+        raise RefusedError(400, "unknown_mission", problem)
 
     def _look_at(self, photo: ReceivedPhoto) -> StoredPhoto:
         """Take the facts of a photo; one that cannot be read is told of, and costs the verdict.
@@ -127,20 +126,20 @@ class Submissions:
         try:
             size = read_stored_size(photo.path).stored
             if size.width * size.height > self.limits.photo_pixels:
-                problem = f"{size.width}x{size.height} is over the limit"
-                raise self._too_large(photo, problem)
+                raise self._too_large(photo)
             return replace(stored, facts=read_facts(photo.path))
         except PhotoError as error:
             problem = str(error).removeprefix(f"{photo.path}: ")
             if error.code == TOO_LARGE:
-                raise self._too_large(photo, problem) from error
+                raise self._too_large(photo) from error
             if error.code in NO_PHOTO:
                 raise RefusedError(415, "kind_not_read", f"{photo.name}: {problem}") from error
             return replace(stored, problem=f"{error.code}: {problem}")
 
-    def _too_large(self, photo: ReceivedPhoto, problem: str) -> RefusedError:
-        limit = f"{self.limits.photo_pixels:,} pixels"
-        return RefusedError(413, "photo_too_large", f"{photo.name}: {problem} of {limit}")
+    def _too_large(self, photo: ReceivedPhoto) -> RefusedError:
+        limit = self.limits.photo_pixels
+        problem = f"{photo.name}: over the limit of {limit:,} pixels"
+        return RefusedError(413, "photo_too_large", problem)
 
 
 def hash_contents(hashes: Iterable[str]) -> str:
