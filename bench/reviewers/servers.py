@@ -10,8 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from shenhe.database import identify_run
 from shenhe.team import People, open_database
-from shenhe.team.database import identify_run
 from tests.review.runs import Group, write_run
 from tests.servers.starting import free_port
 
