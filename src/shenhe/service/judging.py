@@ -127,7 +127,7 @@ def group_of_job(job: ServiceJob, mission: Mission) -> Group:
     A photo that came to the folder later was not looked at, and is left out.
     """
     photos = tuple(photo.location for photo in job.new.photos)
-    group = Group(job.new.group_id, mission.name, None, photos)
+    group = Group(job.new.group_id, mission.name, job.new.label, photos)
     if not photos:
         return group
     try:
