@@ -135,35 +135,36 @@ def serve(options: ServeOptions) -> int:
         load = options.load
         model = model_of_args(load.model, load.adapters)
         options = replace(options, load=replace(load, model=model))
+    from shenhe.service.server import ended_by_signals
+
+    with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
+        _serve(options, admin_key, stack)
+    return 0
+
+
+def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
+    """Open what the role of this process needs, and serve until a signal ends it."""
     from shenhe.config import load_missions
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
-    from shenhe.service.server import (
-        ended_by_signals,
-        make_service,
-        serve_http,
-        wait_for_signal,
-        working,
-    )
+    from shenhe.service.server import make_service, serve_http, wait_for_signal, working
     from shenhe.service.store import open_store
 
     missions = load_missions(options.load.config.missions)
-    hosts = AllowedHosts(options.limits.allow_host)
-    with ExitStack() as stack:
-        stack.enter_context(ended_by_signals())
-        listening = _listen(options, stack)
-        store = stack.enter_context(closing(open_store(options.data, options.team.url)))
-        keys = KeyRing(store.database, admin_key, options.limits.rate)
-        if options.role != "api":
-            stack.enter_context(working(_make_worker(options, store, missions)))
-        if listening is None:
-            show(f"working the jobs of {store.database.name}", file=sys.stderr)
-            wait_for_signal()
-            return 0
-        service = make_service(store, options.data, missions, _limits(options.limits), hosts)
+    hosts, limits = AllowedHosts(options.limits.allow_host), _limits(options.limits)
+    listening = _listen(options, stack)
+    store = stack.enter_context(closing(open_store(options.data, options.team.url)))
+    keys = KeyRing(store.database, admin_key, options.limits.rate)
+    if options.role != "api":
+        stack.enter_context(working(_make_worker(options, store, missions)))
+    if listening is None:
+        show(f"working the jobs of {store.database.name}", file=sys.stderr)
+        wait_for_signal()
+    else:
+        service = make_service(store, options.data, missions, limits, hosts)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening)
-    return 0
 
 
 def _make_worker(options: ServeOptions, store: JobStore, missions: Missions) -> Pipeline:
