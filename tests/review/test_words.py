@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts, load_vocabulary
-from shenhe.languages import Language
+from shenhe.languages import LANGUAGES, Language
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app, words
 from shenhe.review.export import EXPORTS
@@ -22,7 +22,7 @@ from shenhe.review.index import STATES
 from shenhe.review.reasons import FURTHER
 from shenhe.review.site import NOTICES
 from shenhe.review.views import CHOICES
-from shenhe.review.words import LANGUAGES, load_words
+from shenhe.review.words import load_words
 from shenhe.row_types import Evidence
 from shenhe.rows.audits import plan_audit
 from shenhe.rows.decisions import Decisions

@@ -25,7 +25,8 @@ from shenhe.report.sheet.words import sheet_words
 from shenhe.report.sheet.write import MAX_GROUPS, SheetForm, SheetRequest, write_sheet
 from shenhe.review.blinding import require_sight
 from shenhe.review.export import EXPORTS
-from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.site import CurrentSite, Site
+from shenhe.web.preferences import read_language
 
 Form = Literal[SheetForm, "html"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
