@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Final, Literal, NamedTuple, cast, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
@@ -106,7 +106,7 @@ def show_exports(
     problem: str = "",
 ) -> Response:
     """Show the list of files and the form of a sheet, with what was asked for and why not."""
-    language = cast(Language, read_language(request))
+    language = read_language(request)
     return site.render(
         request,
         "export.html",
