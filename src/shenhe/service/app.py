@@ -20,6 +20,7 @@ from shenhe.service.refusals import RefusedError, error_body
 from shenhe.service.routes import ROUTERS
 
 log = logging.getLogger("shenhe.service")
+BROKEN = "the service cannot do this now; its log says why"
 AWAY_SECONDS = 5
 CODES = {404: "unknown_path", 405: "wrong_method"}
 
@@ -91,11 +92,12 @@ def _tell_away(_: Request, error: Exception) -> JSONResponse:
 def _tell_error(_: Request, error: Exception) -> JSONResponse:
     """Say that something is wrong here; what exactly stands in the log."""
     log.error("a request failed: %s", error)
-    return _tell(500, "internal", "the service cannot do this now; its log says why")
+    return _tell(500, "internal", BROKEN)
 
 
 def _tell_bug(_: Request, error: Exception) -> JSONResponse:
-    return _tell(500, "internal", f"internal error: {type(error).__name__}")
+    log.error("internal error: %s", type(error).__name__)
+    return _tell(500, "internal", BROKEN)
 
 
 def _tell(
