@@ -69,9 +69,12 @@ def test_review_marks_photos_and_finds_their_groups(
 
 
 def test_the_report_counts_them(marked_run: Path) -> None:
-    assert exit_code(["report", str(marked_run)]) == 0
-    page = (marked_run / "report" / "index.html").read_text("utf-8")
-    for words in ("过暗", "dark", "早于工单日期", "taken before the order"):
-        assert words in page
+    for language, words in (
+        ("en", ("dark", "taken before the order")),
+        ("zh", ("过暗", "早于工单日期")),
+    ):
+        assert exit_code(["report", str(marked_run), "--lang", language]) == 0
+        page = (marked_run / "report" / "index.html").read_text("utf-8")
+        assert all(word in page for word in words), language
     assert page.count('data-mark="dark"') == page.count('data-mark="old"') == 1
     assert 'data-mark="blurred"' not in page
