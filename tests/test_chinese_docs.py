@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-WITHOUT_CHINESE = {"review.md"}
+WITHOUT_CHINESE: set[str] = set()
 """Pages that are still to be written in Chinese; a page that is leaves this list."""
 PAIRS = [
     (ROOT / "README.md", ROOT / "README.zh-CN.md"),

@@ -163,3 +163,22 @@ def test_forms_that_no_page_sends_decide_nothing(client: TestClient, index: Inde
     assert client.post("/bulk?queue=labels", data={**form, "choice": PASS}).status_code == 400
     assert client.post("/bulk", data={**form, "choice": PASS, "take-0": ""}).status_code == 303
     assert _choices(index) == {}
+
+
+def test_what_a_person_said_speaks_against_a_pass_and_stays(
+    client: TestClient, index: Index
+) -> None:
+    (entry,) = (e for e in index.page(Filters()) if e.group_id == "fine-0")
+    lines = {"图片_1": "BBU设备/华为,显示完整/1个"}
+    said = {"choice": FAIL, "faults": ["生锈"], "lines": lines}
+    index.decisions.add(Decision.on(entry, Opinion.model_validate(said), "王工"))
+    page, form = _look(client, index, "fine-0")
+    assert "生锈" in page
+    ticked = {**form, "take-0": "1", "choice": PASS}
+    assert client.post("/bulk", data=ticked).status_code == 409
+    assert _choices(index) == {"fine-0": FAIL}
+    (despite,) = re.findall(r'name="despite-0" value="([^"]+)"', page)
+    assert client.post("/bulk", data={**ticked, "despite-0": despite}).status_code == 303
+    opinion = index.decisions.history(entry.key)[0].opinion
+    assert opinion
+    assert (opinion.choice, dict(opinion.lines)) == (PASS, lines)

@@ -149,3 +149,16 @@ def test_another_process_builds_and_decides(run_dir: Path, demo_photos: list[Pat
     assert Index(run_dir).progress(Filters()).groups == before.groups + 1
     assert index.progress(Filters()).groups == before.groups + 1
     write_run(run_dir, GROUPS, demo_photos[:2])
+
+
+def test_decided_groups_come_before_the_open_ones_by_time(run_dir: Path) -> None:
+    index = Index(run_dir)
+    decided = index.progress(Filters()).decided
+    for sort in ("decided", "-decided"):
+        listed = index.page(Filters(state="all", sort=sort), count=200)
+        times = [entry.decision for entry in listed[:decided]]
+        assert times == sorted(times, reverse=sort.startswith("-"))
+        assert min(times) > 0
+        opened = [entry.number for entry in listed[decided:]]
+        assert opened == sorted(opened)
+        assert not any(entry.choice for entry in listed[decided:])

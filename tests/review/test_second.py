@@ -171,3 +171,26 @@ def _readable(status: int, headers: Mapping[str, str], text: str) -> str:
     headers = {name: value for name, value in headers.items() if name != "content-length"}
     numbers = r'(name="version" value="|data-live="|"(?:number|decision)":)\d+'
     return f"{status} {headers} " + re.sub(numbers, r"\1", text)
+
+
+def test_deciding_several_leaves_out_what_somebody_decided_meanwhile(
+    index: Index, second: TestClient
+) -> None:
+    page = second.get("/bulk?pick=1&pick=2").text
+    form = dict(re.findall(r'type="hidden" name="(\w+-\d)" value="([^"]*)"', page))
+    ticked = {**form, "take-0": "1", "take-1": "1", "choice": PASS}
+    _decide(index, 1, FAIL)
+    for _ in range(2):
+        answer = second.post("/bulk", data=ticked)
+        assert not SECRET.search(answer.text)
+        assert answer.status_code in (303, 409)
+    said = {n: index.decisions.history(_key(index, n))[0] for n in (1, 2)}
+    assert {n: (d.reviewer, d.version) for n, d in said.items()} == {1: ("李工", 1), 2: ("王工", 1)}
+
+
+def test_drafts_of_a_browser_are_of_whoever_has_signed_in(app: FastAPI) -> None:
+    names = []
+    for name in ("王工", "张工", "王工"):
+        with _client(app, name) as client:
+            names += re.findall(r'data-draft="(\w+) ', client.get("/group/1").text)
+    assert names[0] == names[2] != names[1]

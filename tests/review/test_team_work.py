@@ -155,6 +155,8 @@ def test_a_database_that_is_away(
         assert status == 503
         assert "现在连不上数据库" in one.text
         assert "松了&lt;b&gt;" in one.text
+        one.send("/sign-in", name="李", password="geheim-of-a-person")
+        assert "geheim-of-a-person" not in one.text
         assert "cannot be reached now" in one.open("/", "en")
         assert one.status == 503
         assert PASSWORD not in one.text + one.open("/")

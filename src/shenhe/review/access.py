@@ -9,14 +9,15 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from shenhe.errors import ShenheError
-from shenhe.review.forms import is_readable, read_host
+from shenhe.review.forms import is_readable, read_form, read_host
 from shenhe.review.identity import Identity
 from shenhe.review.index.moments import begin_moment
 from shenhe.review.viewers import needs_account
@@ -68,7 +69,7 @@ class Access:
         begin_moment()
         response = self._refuse_foreign(request)
         if response is None:
-            response = await run_in_threadpool(self._check, request)
+            response = await self._check(request)
         if response is None and not needs_account(request):
             response = self._refuse_unasked(request)
         response = response or await call_next(request)
@@ -85,11 +86,14 @@ class Access:
             token.encode("utf-8", "replace"), self._token.encode()
         )
 
-    def _check(self, request: Request) -> Response | None:
+    async def _check(self, request: Request) -> Response | None:
         try:
-            return self._identity.check(request)
+            return await run_in_threadpool(self._identity.check, request)
         except ShenheError as error:
-            return self._tell(request, error)
+            if request.method == "POST":
+                with suppress(HTTPException):  # the page shows what was typed into it
+                    await read_form(request)
+            return await run_in_threadpool(self._tell, request, error)
 
     def _is_own(self, request: Request, host: str) -> bool:
         """Whether a write comes from a page of this site, by the Origin that browsers send."""

@@ -17,8 +17,8 @@ from shenhe.team import People
 
 RETRY_SECONDS = "5"
 """When a browser or a proxy may ask again while the database is away."""
-UNTYPED = ("key", "seen", "inputs", "version", "shown", "choice", "fault", "ticket", "page")
-"""Fields of forms that people do not write in."""
+TYPED = ("comment", "line-", "desc-")
+"""Beginnings of the fields that people write in; passwords and tokens are shown nowhere."""
 
 
 def create_app(
@@ -86,7 +86,7 @@ def _tell_error(request: Request, error: Exception) -> Response:
 def _show_away(request: Request, error: Exception) -> Response:
     """Answer a request while the database is away; what was typed into its form is shown."""
     form = getattr(request.state, "form", {})
-    typed = {name: text for name, text in form.items() if text and name not in UNTYPED}
+    typed = {name: text for name, text in form.items() if text and name.startswith(TYPED)}
     page = site_of(request).render(
         request,
         "away.html",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from fastapi import HTTPException, Request
 
 from shenhe.review.site import Site
@@ -21,17 +19,6 @@ def second_address(request: Request, site: Site, number: int) -> str:
         return ""
     entry = queue.find_number(account.name, number)
     return f"/second/{entry.ticket}" if entry and entry.state != "own" else ""
-
-
-def require_open(request: Request, site: Site, keys: Iterable[str]) -> None:
-    """Refuse whoever may not decide one of some groups openly.
-
-    Raises: HTTPException 403.
-    """
-    for key in keys:
-        group = site.index.group_by_key(key)
-        if group and second_address(request, site, group.entry.number):
-            raise HTTPException(403)
 
 
 def require_sight_of_all(request: Request, site: Site) -> None:

@@ -16,7 +16,7 @@ from shenhe.review.views import CHOICES, answer_label
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.evidence_table import tabulate_evidence
 from shenhe.rows.words import FLAG_WORDS, words_of
-from shenhe.values import PASS, UNSURE
+from shenhe.values import FAIL, PASS, UNSURE
 
 MOST: Final = 50
 """How many groups may be decided at once: a page of the queue."""
@@ -60,6 +60,10 @@ def look_again(
     stands = current and current.opinion and current.stands_on(group.entry.inputs)
     opinion = Opinion(choice=PASS, comment=comment, lines=group.lines)
     against = list(find_faults(opinion, vocabulary))
+    if stands and current and current.opinion:
+        # What a person has said is not wiped out by a tick: neither the reasons nor the choice.
+        against += [FAIL] if current.opinion.choice == FAIL else []
+        against += find_faults(current.opinion, vocabulary)
     photos = list(group.lines)
     table = tabulate_evidence(group.verdict, photos)
     against += [
@@ -130,8 +134,13 @@ def _decide(
     if choice == PASS and look.against and fields["despite"] != look.digest:
         return "left_unconfirmed"
     opinion = Opinion.model_validate({"choice": choice, "comment": fields["comment"]})
-    current = index.decisions.current(key)
-    opinion = answer_label(opinion, group, current, asked=False)
+    if look.current and look.current.opinion:
+        # Corrections are of the photos: they hold whatever is decided.
+        kept = ("lines", "descs", "shapes")
+        opinion = opinion.model_copy(
+            update={name: getattr(look.current.opinion, name) for name in kept}
+        )
+    opinion = answer_label(opinion, group, look.current, asked=False)
     try:
         index.decisions.add(Decision.on(entry, opinion, reviewer, look.version + 1))
     except ConflictError:

@@ -112,7 +112,7 @@ class Site:
         self, request: Request, template: str, status: int = 200, **values: object
     ) -> Response:
         """Render a template in the reader's language."""
-        language = read_language(request)
+        language, account = read_language(request), account_of(request)
         path, query = request.url.path, request.url.query
         notice = request.query_params.get("told", "")
         if "reviewer" not in values:
@@ -125,9 +125,10 @@ class Site:
             theme=read_theme(request),
             other_language=next(name for name in LANGUAGES if name != language),
             run_name=self._run_name,
-            account=account_of(request),
-            signed_out=needs_account(request) and account_of(request) is None,
-            run_id=self._run_id,
+            account=account,
+            signed_out=needs_account(request) and account is None,
+            # Drafts are kept under it: whoever signs in at the same browser gets none of another.
+            run_id=photo_tag(f"{self._run_id} {account.key}") if account else self._run_id,
             other_name=self.other.name if self.other else "",
             # The answer to a form about a group is shown at the address of that group.
             address=f"{path}?{query}" if query else path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from shenhe.review.index.answers import Answers
@@ -69,6 +70,23 @@ class Pager:
 
         Keys in `without` are passed over.
         """
+        parts = _parts(filters)
+        at = len(parts) - 1 if cursor.number and not cursor.decision else 0
+        entries: list[QueueEntry] = []
+        for part in parts[at::-1] if backwards else parts[at:]:
+            start = cursor if part is parts[at] else Cursor()
+            listed = self._page(part, start, count - len(entries), backwards, without)
+            entries = listed + entries if backwards else entries + listed
+        return entries
+
+    def _page(
+        self,
+        filters: Filters,
+        cursor: Cursor,
+        count: int,
+        backwards: bool,
+        without: Collection[str],
+    ) -> list[QueueEntry]:
         with self._answers.reading() as db:
             column = _column(filters)
             is_down = filters.sort.startswith("-") != backwards
@@ -122,6 +140,14 @@ def to_entry(cells: Sequence[object]) -> QueueEntry:
         marked=bool(entry.marked),
         drawn=bool(entry.drawn),
     )
+
+
+def _parts(filters: Filters) -> list[Filters]:
+    """Give the parts of a list: by time, decided groups come before the open ones, by need."""
+    is_timed = filters.sort.removeprefix("-") == "decided"
+    if not is_timed or not filters.shows_all_states or filters.queue:
+        return [filters]
+    return [replace(filters, state="decided"), replace(filters, state="open", sort="")]
 
 
 def _is_by_answers(filters: Filters) -> bool:

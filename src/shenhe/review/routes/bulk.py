@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from shenhe.review.blinding import require_open, second_address
+from shenhe.review.blinding import second_address
 from shenhe.review.bulk import AGREE, MOST, BulkOutcome, decide_each, look_again
-from shenhe.review.forms import MAX_INTEGER, SentForm, query_suffix, read_filters
+from shenhe.review.forms import MAX_INTEGER, Form, SentForm, query_suffix, read_filters
 from shenhe.review.index import GroupRows
 from shenhe.review.pictures import photo_tag
 from shenhe.review.site import CurrentSite, Site, read_language
@@ -34,7 +34,7 @@ def show_second_look(request: Request, site: CurrentSite, pick: Picked = []) -> 
         query = filters.to_query() | {"told": "bulk_none"}
         return RedirectResponse("/?" + urlencode(query), 303)
     groups = [group for group in map(site.index.group, numbers) if group]
-    groups = [group for group in groups if not second_address(request, site, group.entry.number)]
+    groups = _seen(request, site, groups)
     if not groups:
         raise HTTPException(404)
     return _render(request, site, groups)
@@ -48,14 +48,33 @@ def decide_picked(request: Request, site: CurrentSite, form: SentForm) -> Respon
         raise HTTPException(400)
     if not reviewer:
         return RedirectResponse("/name", 303)
-    require_open(request, site, [text for name, text in form.items() if name.startswith("key-")])
+    # What somebody else has decided meanwhile, and is to be judged once more, is left out unseen.
+    form = _without_hidden(request, site, form)
     language = read_language(request)
     outcome = decide_each(site.index, form, reviewer, site.reasons.vocabulary, language)
     if not outcome.left:
         query = filters.to_query() | {"told": "bulk_decided", "about": str(outcome.decided)}
         return RedirectResponse("/?" + urlencode(query), 303)
     groups = [group for group in map(site.index.group_by_key, outcome.left) if group]
+    groups = _seen(request, site, groups)
     return _render(request, site, groups, outcome, form.get("comment", ""))
+
+
+def _seen(request: Request, site: Site, groups: Iterable[GroupRows]) -> list[GroupRows]:
+    """Leave out the groups whose decision the reader must not see."""
+    return [group for group in groups if not second_address(request, site, group.entry.number)]
+
+
+def _without_hidden(request: Request, site: Site, form: Form) -> Form:
+    """Untick the groups of a form that the reader may not decide openly."""
+    keys = {name: text for name, text in form.items() if name.startswith("key-")}
+    found = {name: site.index.group_by_key(key) for name, key in keys.items() if key}
+    hidden = {
+        name.replace("key-", "take-", 1)
+        for name, group in found.items()
+        if group and not _seen(request, site, [group])
+    }
+    return {name: text for name, text in form.items() if name not in hidden}
 
 
 def _render(

@@ -78,6 +78,8 @@ def decide(request: Request, site: CurrentSite, number: PathNumber, form: SentFo
         address = _next_address(site, filters, group.entry.number, reviewer)
         site.index.claims.release(group.entry.key, reviewer)
         return send_on(request, address)
+    if address := second_address(request, site, group.entry.number):
+        return send_on(request, address)  # somebody else has decided it at this moment
     if unsaved.faults and wants_json(request):
         query = confirming_query(filters.to_query() | kept_query(request), unsaved.faults)
         return ask_back(unsaved, f"/group/{group.entry.number}{query}")
