@@ -69,12 +69,9 @@ def test_review_marks_photos_and_finds_their_groups(
 
 
 def test_the_report_counts_them(marked_run: Path) -> None:
-    for language, words in (
-        ("en", ("dark", "taken before the order")),
-        ("zh", ("过暗", "早于工单日期")),
-    ):
-        assert exit_code(["report", str(marked_run), "--lang", language]) == 0
-        page = (marked_run / "report" / "index.html").read_text("utf-8")
-        assert all(word in page for word in words), language
+    assert exit_code(["report", str(marked_run)]) == 0
+    page = (marked_run / "report" / "index.html").read_text("utf-8")
+    for words in ("过暗", "早于工单日期"):
+        assert words in page
     assert page.count('data-mark="dark"') == page.count('data-mark="old"') == 1
     assert 'data-mark="blurred"' not in page

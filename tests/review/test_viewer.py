@@ -252,7 +252,7 @@ def test_pixels_come_when_they_are_looked_at(page: Page) -> None:
     photo = _rectangle(page)
     assert photo["width"] / photo["height"] == pytest.approx(2 / 3, abs=0.01)
     page.keyboard.press("ArrowRight")
-    expect(page.locator("#broken")).to_have_text("照片打不开: 4.jpg")
+    expect(page.locator("#broken")).to_have_text("照片无法打开: 4.jpg")
     expect(page.locator("#strip .unreadable")).to_have_count(1)
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#broken")).to_be_hidden()

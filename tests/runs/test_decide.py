@@ -19,6 +19,7 @@ from shenhe.cli.main import exit_code
 from shenhe.messages import RequestFailed
 from shenhe.rows.promise_fingerprints import fingerprint_of_run
 from shenhe.rows.promises import MissionPromise, Promise, write_promise
+from shenhe.rows.words import words_of
 from shenhe.runs import VerdictPolicy
 from shenhe.runs.decide.workers import MIN_LINES
 from shenhe.runs.fsck import check_run
@@ -454,7 +455,8 @@ def test_what_was_decided_is_a_run_to_every_other_command(run: Judged) -> None:
     assert [fault.what for fault in check_run(folder, MISSIONS, repair=False)] == ["is missing"]
     assert exit_code(["status", str(folder)]) == 1
     assert exit_code(["report", str(folder)]) == 0
-    assert "evidence_missing" in (folder / "report" / "index.html").read_text("utf-8")
+    page = (folder / "report" / "index.html").read_text("utf-8")
+    assert words_of("evidence_missing").zh in page
     assert exit_code(["evaluate", "verdicts", str(folder)]) in (0, 2)
     # And no run goes on from it.
     assert exit_code(["fsck", str(folder)]) == 0

@@ -96,7 +96,7 @@ def test_damage_inside_is_told_in_rows_report_review_and_doctor(tree: Path, tmp_
             engine, source, PROMPTS.verdict, out / "stage_b", engine_options={}, run=RunOptions()
         )
     page = write_report(out).read_text(encoding="utf-8")
-    assert page.count("damaged inside") == 2  # at the photo, and counted above
+    assert page.count("内部损坏") == 2  # at the photo, and counted above
     index = Index(out)
     groups = [index.group(entry.number) for entry in index.page(Filters())]
     views = [view for group in groups if group for view in lay_out_photos(group, Draft.of(None))]

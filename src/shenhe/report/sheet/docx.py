@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -30,6 +29,7 @@ from shenhe.report.sheet.document import (
     totals_columns,
     totals_row,
 )
+from shenhe.report.sheet.docx_pictures import Pictures
 from shenhe.report.sheet.paper import MARGIN, SHADE, SOFT, WIDTH, Colour
 from shenhe.report.sheet.pdf import (
     COLOURS,
@@ -64,8 +64,9 @@ def write_docx(document: SheetDocument, path: Path) -> None:
     file.core_properties.author = "shenhe"
     file.core_properties.language = "zh-CN" if say.language == "zh" else "en"
     _write_front(file, document)
+    pictures = Pictures(file)
     for number, group in enumerate(document.shown, 1):
-        _write_group(file, document, number, group)
+        _write_group(file, pictures, document, number, group)
     _write_signatures(file, document)
     file.save(str(path))
 
@@ -119,7 +120,7 @@ def _write_front(file: DocxDocument, document: SheetDocument) -> None:
 
 
 def _write_group(
-    file: DocxDocument, document: SheetDocument, number: int, group: SheetGroup
+    file: DocxDocument, pictures: Pictures, document: SheetDocument, number: int, group: SheetGroup
 ) -> None:
     say = document.say
     if number == 1:
@@ -135,11 +136,15 @@ def _write_group(
     _add(file.add_paragraph(), "", 4)
     photos = list(document.photos(group, side))
     if photos:
-        _add_photos(file, document, photos, side_by_side)
+        _add_photos(file, pictures, document, photos, side_by_side)
 
 
 def _add_photos(
-    file: DocxDocument, document: SheetDocument, photos: Sequence[ShownPhoto], side_by_side: int
+    file: DocxDocument,
+    pictures: Pictures,
+    document: SheetDocument,
+    photos: Sequence[ShownPhoto],
+    side_by_side: int,
 ) -> None:
     """Add photos as a table, each with its text in its cell, so that no page parts them."""
     width = (WIDTH - GAP * (side_by_side - 1)) / side_by_side
@@ -150,17 +155,22 @@ def _add_photos(
     for row in table.rows:
         _keep_whole(row)
     for cell, photo in zip(cells, photos, strict=False):
-        _fill_photo(cell, document, photo, width - 2, MAX_HEIGHTS[side_by_side])
+        _fill_photo(cell, pictures, document, photo, width - 2, MAX_HEIGHTS[side_by_side])
 
 
 def _fill_photo(
-    cell: _Cell, document: SheetDocument, photo: ShownPhoto, width: float, max_height: float
+    cell: _Cell,
+    pictures: Pictures,
+    document: SheetDocument,
+    photo: ShownPhoto,
+    width: float,
+    max_height: float,
 ) -> None:
     paragraph = cell.paragraphs[0]
     if photo.jpeg:
         wide, high = photo.size_wh
         scale = min(width / wide, max_height / high)
-        paragraph.add_run().add_picture(io.BytesIO(photo.jpeg), Mm(wide * scale), Mm(high * scale))
+        pictures.add(paragraph.add_run(), photo.jpeg, Mm(wide * scale), Mm(high * scale))
     else:
         _add(paragraph, describe_problem(document.say, photo), 9, COLOURS[FAIL])
     _add(cell.add_paragraph(), f"{photo.key} {photo.name}", 8, bold=True)
