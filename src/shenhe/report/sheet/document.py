@@ -192,7 +192,7 @@ def read_looks(
     Raises: RunError for rows of another form.
     """
     summaries = [group.summary for group in shown if group.summary is not None]
-    images = {image for summary in summaries for image in summary.images}
+    images = {image for group in shown for image in group.images}
     captions = read_shown_captions(reading.run_dir, images)
     return captions, mark_groups(reading.run_dir, summaries)
 
