@@ -11,7 +11,10 @@ MOST = 500
 
 
 class Change(NamedTuple):
-    """The last decision on a group; `choice` is None where it was taken back.
+    """What was done last with a group; `choice` is None where no decision is left.
+
+    `reviewer` and `at` are of whoever did it. After an undo `holder` is who decided what holds
+    again; empty otherwise.
 
     Example:
         for change in index.changes(after=120):
@@ -26,6 +29,7 @@ class Change(NamedTuple):
     at: str
     choice: str | None
     overrules: bool
+    holder: str
 
 
 def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change]:
@@ -38,10 +42,11 @@ def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change
         rows = db.execute(
             # The other columns are those of the row with the greatest number.
             "SELECT g.number, g.group_id, max(d.number), d.reviewer, d.at, c.choice,"
-            " ifnull(c.overrules, 0) FROM decided.decisions d JOIN groups g ON g.key = d.key"
+            " ifnull(c.overrules, 0), CASE WHEN d.undoes IS NULL THEN '' ELSE"
+            " ifnull(c.reviewer, '') END FROM decided.decisions d JOIN groups g ON g.key = d.key"
             " LEFT JOIN answers c ON c.number = g.number"
             " WHERE d.number > :bound AND (:viewer = '' OR c.number IS NULL OR NOT c.drawn"
             " OR c.reviewer = :viewer) GROUP BY g.number ORDER BY 3 DESC",
             {"bound": bound, "viewer": viewer},
         ).fetchall()
-    return [Change._make(cells)._replace(overrules=bool(cells[-1])) for cells in rows]
+    return [Change._make(cells)._replace(overrules=bool(cells[-2])) for cells in rows]
