@@ -377,9 +377,16 @@ def test_groups_whose_stage_a_failed_show_the_photos_of_their_folder(tmp_path: P
     write_captions(run, [photo])
     rows = run / "stage_a" / f"{MISSION}.jsonl"
     rows.write_text(rows.read_text("utf-8").splitlines(keepends=True)[0], encoding="utf-8")
-    names = {"group_id": "QC-7", "mission": MISSION, "label": None, "timestamp": TIME}
     failures = [
-        Failure(**names, item=item, code=code, message="m")
+        Failure(
+            item=item,
+            group_id="QC-7",
+            mission=MISSION,
+            label=None,
+            code=code,
+            message="m",
+            timestamp=TIME,
+        )
         for item, code in ((str(broken), "truncated"), ("QC-7", "left_out"))
     ]
     text = "".join(failure.to_json() + "\n" for failure in failures)

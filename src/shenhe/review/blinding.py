@@ -62,9 +62,9 @@ def _veil(
         elif row.undoes or row.number in undone or row.opinion is None:
             continue
         elif row.stands_on(inputs):
-            is_deferred = row.opinion.choice == DEFERRED
-            bare = Opinion(choice=DEFERRED) if is_deferred else row.opinion
-            seen.append(row.model_copy(update={"opinion": bare}))
+            choice = row.opinion.choice
+            opinion = Opinion(choice=choice) if choice == DEFERRED else row.opinion
+            seen.append(row.model_copy(update={"opinion": opinion}))
     return seen
 
 
