@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from shenhe.config import load_missions, load_vocabulary
+from starlette.testclient import TestClient
+
+from shenhe.config import load_missions, load_prompts, load_vocabulary
+from shenhe.review import Index, Prompting, Review, create_app
+from shenhe.review.index import Filters
 from shenhe.review.reasons import FURTHER, KEYS, Reasons
 from shenhe.review.rules import describe_rule
+from shenhe.rows.counts import RunCounts
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.manifest import Manifest
 from tests.conftest import MISSION
+from tests.review.runs import Group, write_run
+
+HERE = "http://127.0.0.1:8765"
 
 OWN = ("BBU设备 未按要求配备挡风板", "挡风板 安装方向错误")
 """What fails a group by the evidence rules of the mission."""
@@ -57,3 +67,28 @@ def test_rules_are_told_in_words() -> None:
     ]
     assert rule.faults[2].name == "电线 分布散乱"
     assert describe_rule(None) is None
+
+
+def test_the_rules_that_a_run_was_given_stand_beside_the_work(
+    tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    groups = [Group("QC-1"), Group("QC-2", mission="另一任务")]
+    run = write_run(tmp_path / "run", groups, demo_photos[:1])
+    texts = {"stage_a": "只看机柜内", "stage_b": "<b>先看</b>接地\n\n再看标签"}
+    for stage, text in texts.items():
+        path = run / stage / f"{MISSION}.jsonl"
+        Manifest(path, {}, text).write(RunCounts(), "ended")
+    review = Review("run", Index(run), Prompting(load_missions(), load_prompts()))
+    client = TestClient(create_app(review, reviewer="李工"), HERE)
+    numbers = {entry.group_id: entry.number for entry in review.index.page(Filters())}
+    page, other = (client.get(f"/group/{numbers[name]}").text for name in ("QC-1", "QC-2"))
+    panel = page[page.index('id="rule"') : page.index("</details>", page.index('id="rule"'))]
+    lines = re.findall("<p><bdi>(.*?)</bdi></p>", panel)
+    assert lines == ["只看机柜内", "&lt;b&gt;先看&lt;/b&gt;接地", "再看标签"]
+    assert 'class="guidance"' not in other
+    # Both stages with one text show it once; a manifest that is damaged hides no group.
+    Manifest(run / "stage_a" / f"{MISSION}.jsonl", {}, texts["stage_b"]).write(RunCounts(), "ended")
+    address = f"/group/{numbers['QC-1']}"
+    assert client.get(address).text.count("再看标签") == 1
+    (run / "stage_b" / f"{MISSION}.manifest.json").write_text("{", encoding="utf-8")
+    assert client.get(address).text.count("再看标签") == 1

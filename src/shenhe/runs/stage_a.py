@@ -106,7 +106,7 @@ class SummaryWork(Work[Group, str]):
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
         self.answers = AnswerFormats("summary", formats)
         self._formats, self._prompt_hash = formats, template.hash(backlog.mission)
-        self.title = f"Stage-A {backlog.mission.name}"
+        self.title, self.guidance = f"Stage-A {backlog.mission.name}", template.rules
 
     def decisive_options(self) -> dict[str, object]:
         """The tree, the mission, the prompt and the checkpoint."""
