@@ -15,8 +15,9 @@ from typing import Final
 
 from sqlalchemy import Column, Connection, String, Table, Text, delete, insert, select
 
+from shenhe.database import Database
 from shenhe.errors import ConfigError
-from shenhe.team.database import METADATA, Database
+from shenhe.team.database import METADATA
 from shenhe.team.events import Events
 
 REGION: Final = "region"

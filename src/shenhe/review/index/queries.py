@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from shenhe.database import Database
 from shenhe.errors import RunError
 from shenhe.intake import list_photos_beside
 from shenhe.locations import location_text
@@ -34,13 +35,7 @@ from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
 from shenhe.rows.second_plans import SecondPlan
-from shenhe.team import (
-    Claims,
-    Database,
-    SecondOpinions,
-    SharedDecisions,
-    open_database,
-)
+from shenhe.team import Claims, SecondOpinions, SharedDecisions, open_database
 from shenhe.team.assignments import AssignmentStore
 from shenhe.team.work import Act
 
