@@ -121,7 +121,8 @@ def list_photos(folder: Location, passed_over: Counter[str] | None = None) -> tu
 def list_photos_beside(item: str) -> tuple[Location, ...]:
     """List the photos in the folder of one, as a failure names it; none where it is gone.
 
-    list_photos_beside("/photos/挡风板安装检查/审核通过/QC-1/img-1.jpg")
+    >>> list_photos_beside("/gone/QC-1/img-1.jpg")
+    ()
     """
     if not is_photo(item):
         return ()
