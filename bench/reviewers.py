@@ -30,9 +30,9 @@ from playwright.async_api import Browser, Page, Response, async_playwright
 from playwright.async_api import Error as BrowserError
 from playwright.async_api import TimeoutError as PageTimeoutError
 
+from shenhe.database import identify_run
 from shenhe.rows.decision_rows import Decision
 from shenhe.team import SharedDecisions, open_database
-from shenhe.team.database import identify_run
 from tests.browsers import ARGUMENTS
 from tests.review.runs import Group, write_run
 from tests.servers.postgres import running_postgres

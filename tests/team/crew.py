@@ -5,8 +5,8 @@ from __future__ import annotations
 from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
+from shenhe.database import Database
 from shenhe.team import Passwords, People
-from shenhe.team.database import Database
 
 CHEAP = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 PASSWORD = "正确的 password 1"

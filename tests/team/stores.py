@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from shenhe.database import Database
 from shenhe.rows.decisions import Decisions
-from shenhe.team import Database, SharedDecisions, open_database
+from shenhe.team import SharedDecisions, open_database
 
 Open = Callable[[Path], Decisions]
 """Opens the decisions of a run folder, as a server does."""

@@ -10,8 +10,8 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
+from shenhe.database import Database
 from shenhe.team import AccountError, Passwords, People, Refusal, SignedIn, open_database
-from shenhe.team.database import Database
 from shenhe.team.lockout import OF_NAMES
 from shenhe.team.sessions import IDLE_SECONDS, WHOLE_SECONDS
 from tests.team.crew import PASSWORD, Clock, add, people_of

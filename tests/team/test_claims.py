@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from shenhe.database import Database
 from shenhe.review.holding import take_next
 from shenhe.rows.decisions import Decisions
-from shenhe.team import Claims, Database, open_database
+from shenhe.team import Claims, open_database
 
 Make = Callable[..., Claims]
 

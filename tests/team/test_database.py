@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from shenhe.database import identify_run
 from shenhe.errors import OptionError, RunError
 from shenhe.team import open_database
-from shenhe.team.database import identify_run
 
 
 def test_sqlite_is_beside_the_decisions(tmp_path: Path) -> None:

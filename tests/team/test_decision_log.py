@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, text
 
+from shenhe.database import Database, identify_run
 from shenhe.errors import ConflictError, DatabaseAwayError, RunError
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.runs.fsck.decisions import check_decisions
-from shenhe.team import Database, SharedDecisions, follow_run, open_database
-from shenhe.team.database import identify_run
+from shenhe.team import SharedDecisions, follow_run, open_database
 from shenhe.team.decision_log import DECISIONS
 from tests.runs.test_decisions import decision
 from tests.servers.postgres import PASSWORD, Postgres

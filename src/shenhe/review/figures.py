@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from pydantic_core import to_json
 
+from shenhe.database import Database
 from shenhe.files import whole_file
 from shenhe.review.export.contents import ExportFile
 from shenhe.review.export.sheets import make_csv
 from shenhe.review.index import Index, SecondQueue
 from shenhe.review.team_trail import TRAIL_COLUMNS, trail_cells, whole_trail
 from shenhe.rows.sheets import TextWorkbook, safe_cell
-from shenhe.team import Database, SecondOpinions
+from shenhe.team import SecondOpinions
 from shenhe.team.agreement import Agreement, Pair, agree, agree_by_mission, agree_by_people
 from shenhe.team.events import Events
 from shenhe.team.work import Act, DayOfWork, name_zone, work_by_day

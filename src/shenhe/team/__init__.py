@@ -3,7 +3,7 @@
 from shenhe.team.account_rows import Account, AccountError, clean_name, read_role
 from shenhe.team.accounts import Accounts
 from shenhe.team.claims import Claims
-from shenhe.team.database import METADATA, Database, open_database
+from shenhe.team.database import METADATA, open_database
 from shenhe.team.decision_log import SharedDecisions, follow_run
 from shenhe.team.passwords import Passwords
 from shenhe.team.people import People
@@ -16,7 +16,6 @@ __all__ = [
     "AccountError",
     "Accounts",
     "Claims",
-    "Database",
     "Drawn",
     "Passwords",
     "People",

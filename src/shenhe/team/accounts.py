@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from shenhe.database import Database
 from shenhe.row_types import utc_now
 from shenhe.team.account_rows import (
     ACCOUNTS,
@@ -24,7 +25,6 @@ from shenhe.team.account_rows import (
     fold_name,
     to_account,
 )
-from shenhe.team.database import Database
 from shenhe.team.events import EventKind, Events
 from shenhe.team.lockout import clear_name
 from shenhe.team.passwords import Passwords, Weakness, digest, find_weakness, new_secret

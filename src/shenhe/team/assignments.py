@@ -16,9 +16,10 @@ from typing import Final
 from sqlalchemy import Column, Connection, String, Table, Text, delete, insert, select
 
 from shenhe.config.missions import normalize_name
+from shenhe.database import Database
 from shenhe.errors import ConfigError
 from shenhe.team.account_rows import ACCOUNTS
-from shenhe.team.database import METADATA, Database
+from shenhe.team.database import METADATA
 from shenhe.team.events import Events
 
 REGION: Final = "region"

@@ -11,7 +11,8 @@ from typing import Final
 from sqlalchemy import Column, Double, String, Table, Text, case, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shenhe.team.database import METADATA, Database, SecondsNow
+from shenhe.database import Database, SecondsNow
+from shenhe.team.database import METADATA
 from shenhe.team.judgement_tables import digest_key
 
 HOLD_SECONDS = 180

@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 
+from shenhe.database import Database, identity_file
 from shenhe.errors import ConflictError, DatabaseAwayError, RunError
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_copies import Followed, mark_followed
@@ -32,7 +33,7 @@ from shenhe.rows.decision_queries import describe_conflict, insert_decision
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS, SELECT
 from shenhe.rows.decisions import BUSY_SECONDS, Decisions, decisions_file
-from shenhe.team.database import Database, identity_file, open_database
+from shenhe.team.database import open_database
 from shenhe.team.judgement_tables import digest_key, judgement_columns
 
 LOG: Final = MetaData()

@@ -9,8 +9,9 @@ from pydantic import Field
 from pydantic_core import from_json, to_json
 from sqlalchemy import BigInteger, Column, Connection, Integer, Table, Text, insert, or_, select
 
+from shenhe.database import Database
 from shenhe.row_types import Row, utc_now
-from shenhe.team.database import METADATA, Database
+from shenhe.team.database import METADATA
 
 EventKind = Literal[
     "account_added",

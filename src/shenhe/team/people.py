@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Self
 
+from shenhe.database import Database
 from shenhe.team.accounts import Accounts
-from shenhe.team.database import Database
 from shenhe.team.events import Events
 from shenhe.team.passwords import Passwords
 from shenhe.team.sessions import Sessions

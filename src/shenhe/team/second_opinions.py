@@ -28,11 +28,12 @@ from sqlalchemy import (
     select,
 )
 
+from shenhe.database import Database
 from shenhe.errors import ConflictError
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_rows import Decision, JudgedGroup, Judgement, Opinion
 from shenhe.rows.second_plans import SecondOf, SecondPlan
-from shenhe.team.database import METADATA, Database
+from shenhe.team.database import METADATA
 from shenhe.team.events import Events
 from shenhe.team.judgement_tables import digest_key, judgement_columns
 

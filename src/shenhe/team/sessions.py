@@ -7,9 +7,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Column, Float, Integer, Table, Text, delete, insert, select, update
 
+from shenhe.database import Database
 from shenhe.team.account_rows import ACCOUNTS, Account, clean_name, fold_name, to_account
 from shenhe.team.accounts import Accounts
-from shenhe.team.database import METADATA, Database
+from shenhe.team.database import METADATA
 from shenhe.team.lockout import (
     Allowance,
     begin_attempt,

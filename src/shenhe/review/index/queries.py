@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from shenhe.database import Database
 from shenhe.errors import IntakeError, RunError
 from shenhe.intake import list_photos
 from shenhe.locations import locate, location_text
@@ -35,13 +36,7 @@ from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
 from shenhe.rows.second_plans import SecondPlan
-from shenhe.team import (
-    Claims,
-    Database,
-    SecondOpinions,
-    SharedDecisions,
-    open_database,
-)
+from shenhe.team import Claims, SecondOpinions, SharedDecisions, open_database
 from shenhe.team.assignments import AssignmentStore
 from shenhe.team.work import Act
 

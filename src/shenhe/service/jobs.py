@@ -1,0 +1,88 @@
+"""A job: the photos of one group that a client handed in, and what became of them.
+
+A group with the same photos is one job, however often it is handed in; with other photos it is the
+next version. Of a group's versions the highest is current: its rows are those of the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shenhe.locations import Location
+from shenhe.messages import PhotoFacts
+from shenhe.row_types import Failure, SummaryRow, VerdictRow
+
+JobState = Literal["queued", "running", "done", "failed"]
+"""A job that is done may be undecided; one that failed could not be worked on at all."""
+Lane = Literal["interactive", "bulk"]
+"""Interactive jobs, which somebody waits for, are taken before bulk ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPhoto:
+    """A photo that was handed in, where it lies, and what is known of it before any model.
+
+    `name` is what the client called it. `problem` says why it cannot be read, empty if it can.
+    Units: `size` in bytes.
+    """
+
+    location: Location
+    name: str
+    content_hash: str
+    size: int
+    facts: PhotoFacts = field(default_factory=PhotoFacts)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A group that a client hands in; `contents` is the hash of its photos in their order.
+
+    `submitted_by` is the name of the key, empty without keys. `callback` is the URL that is told
+    of the end, empty for none.
+    """
+
+    mission: str
+    group_id: str
+    photos: tuple[StoredPhoto, ...]
+    contents: str
+    lane: Lane = "interactive"
+    submitted_by: str = ""
+    callback: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """The rows of a job, as a run would have written them.
+
+    `summary` is None where a photo has no line, and `failures` then say why; `verdict` is always
+    there, undecided where need be.
+    """
+
+    verdict: VerdictRow
+    summary: SummaryRow | None = None
+    failures: tuple[Failure, ...] = ()
+    """Failures of Stage-A, a photo each, then the one of Stage-B."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it is stored; `number` grows from job to job, `version` within a group.
+
+    `problem` says why it failed. `attempts` counts how often it was taken up. `is_current` says
+    that its group has no later version. Times are ISO 8601, in UTC; empty where it has not come to
+    that.
+    """
+
+    id: str
+    number: int
+    version: int
+    state: JobState
+    new: NewJob
+    submitted_at: str
+    finished_at: str = ""
+    result: JobResult | None = None
+    problem: str = ""
+    attempts: int = 0
+    is_current: bool = True
