@@ -22,11 +22,11 @@ PAGES = {
     "stranger": ("/login",),
     "主任": (
         *("/?state=all", "/?queue=labels", "/group/1", "/group/2?queue=labels", "/group/3"),
-        *("/bulk?pick=1&pick=2", "/compare", "/compare/2", "/audit", "blind", "/second", "/export"),
-        *("/trail", "/trail/second", "/trail/team", "/account", "/nothing", "/team/disagreements"),
+        *("/bulk?pick=1&pick=2", "/compare", "/compare/2", "/audit", "blind", "/export"),
+        *("/trail", "/trail/team", "/account", "/nothing", "/team/disagreements"),
         *("/team/agreement", "/team/work", "/team/assignments", "/team/accounts"),
     ),
-    "王工": ("/", "/second", "second", "/team/work", "/trail"),
+    "王工": ("/", "/second", "second", "/team/work"),
 }
 """Addresses by whoever opens them; without a slash: what the button of a queue leads to."""
 CHEAP: dict[str, object] = {"preload": False, "resultTypes": ["violations"]}
