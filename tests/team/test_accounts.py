@@ -202,6 +202,19 @@ def test_attempts_at_once_on_several_servers_are_counted(
     assert len(refused) == OF_NAMES.free + 1
 
 
+def test_people_who_come_at_once_are_let_in(
+    people: People, database: Database, clock: Clock
+) -> None:
+    """Whoever began a moment earlier, or at a server whose clock is behind, has nothing to wait."""
+    add(people, "李工", "王工", role="lead")
+    behind = Clock()
+    behind.now = clock.now - 2
+    _begin(people, "李工")
+    assert people.sessions.sign_in("李工", "wrong", HERE) == Refusal(0.0)
+    _begin(people_of(database, behind), "王工")
+    _begin(people_of(database, behind), "李工")
+
+
 def test_no_secret_is_stored(people: People, database: Database) -> None:
     link = people.accounts.add("李工", "lead", "test")
     people.accounts.use_link(link, PASSWORD)

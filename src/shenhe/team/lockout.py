@@ -108,7 +108,8 @@ def begin_attempt(connection: Connection, subjects: Mapping[str, Allowance], now
         if not counted.rowcount:
             return float(max(free_at - now, 0.001))
         wait = allowance.wait(count)
-        connection.execute(update(ATTEMPTS).where(row).values(free_at=now + wait))
+        # Free at any time where nothing waits: whoever comes at once may have begun earlier.
+        connection.execute(update(ATTEMPTS).where(row).values(free_at=now + wait if wait else 0.0))
     return 0.0
 
 
@@ -128,7 +129,7 @@ def clear_attempts(connection: Connection, subjects: Sequence[str], now: float) 
     connection.execute(
         update(ATTEMPTS)
         .where(ATTEMPTS.c.subject == address, ATTEMPTS.c.failures > 0)
-        .values(failures=ATTEMPTS.c.failures - 1, free_at=now)
+        .values(failures=ATTEMPTS.c.failures - 1, free_at=0.0)
     )
     connection.execute(delete(ATTEMPTS).where(ATTEMPTS.c.last < now - OF_NAMES.forgotten))
 

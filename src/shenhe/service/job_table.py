@@ -1,0 +1,120 @@
+"""The jobs of a service as they are read: by id, by group, by state, by photo, by their end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple, get_args
+
+from sqlalchemy import Column, ColumnElement, Connection, Select, Update, func, select, update
+
+from shenhe.database import Database
+from shenhe.service.job_rows import digest_group, read_job
+from shenhe.service.jobs import Job, JobState
+from shenhe.service.tables import JOBS, OPEN, PHOTOS
+
+PAGE: Final = 100
+"""How many jobs are listed at once."""
+ENDED: Final[tuple[JobState, ...]] = ("done", "failed")
+
+
+class Ended(NamedTuple):
+    """A job at its end; numbers grow in the order in which ends are on disk."""
+
+    number: int
+    job: Job
+
+
+class JobTable:
+    """The jobs of one service, to be read.
+
+    Every method raises DatabaseAwayError while the database does not answer, and RunError if it
+    cannot be read.
+
+    Example:
+        table = JobTable(database)
+        table.latest("挡风板安装检查", "QC-1")
+
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Read the jobs of a database."""
+        self.database = database
+        self._run = database.run
+
+    def get(self, job_id: str) -> Job | None:
+        """Give a job by its id."""
+        return next(iter(self._find(JOBS.c.id == job_id)), None)
+
+    def latest(self, mission: str, group_id: str) -> Job | None:
+        """Give the current version of a group."""
+        is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
+        return next(iter(self._find(is_of_group, JOBS.c.is_current)), None)
+
+    def with_photo(self, content_hash: str, limit: int = PAGE) -> Sequence[Job]:
+        """Give the jobs that have a photo with this content, the first first."""
+        holders = select(PHOTOS.c.number).where(
+            PHOTOS.c.run == self._run, PHOTOS.c.content_hash == content_hash
+        )
+        return self._find(JOBS.c.number.in_(holders), limit=limit)
+
+    def list(
+        self,
+        state: JobState | None = None,
+        mission: str | None = None,
+        after: int = 0,
+        limit: int = PAGE,
+    ) -> Sequence[Job]:
+        """List jobs in the order of their numbers, those behind a number."""
+        conditions = [JOBS.c.number > after]
+        conditions += [JOBS.c.state == state] if state else []
+        conditions += [JOBS.c.mission == mission] if mission else []
+        return self._find(*conditions, limit=limit)
+
+    def counts(self) -> Mapping[JobState, int]:
+        """Count the jobs in each state."""
+        query = select(JOBS.c.state, func.count()).where(JOBS.c.run == self._run)
+        with self.database.reading() as connection:
+            rows = connection.execute(query.group_by(JOBS.c.state)).all()
+        return dict.fromkeys(get_args(JobState), 0) | dict(map(tuple, rows))
+
+    def waiting(self) -> int:
+        """Count the jobs that are not at their end."""
+        return self._sum_open(func.count())
+
+    def backlog_bytes(self) -> int:
+        """Sum up the photos of the jobs that are not at their end. Units: bytes."""
+        return self._sum_open(func.sum(JOBS.c.size))
+
+    def finished_after(self, number: int, limit: int = PAGE) -> Sequence[Ended]:
+        """List what came to its end behind a number of that order, where 0 is before all."""
+        query = self._select(JOBS.c.finish_number > number, JOBS.c.state.in_(ENDED))
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(JOBS.c.finish_number).limit(limit)).all()
+        return [Ended(row.finish_number, read_job(row, self.database.name)) for row in rows]
+
+    def _find(self, *conditions: ColumnElement[bool], limit: int = 1) -> Sequence[Job]:
+        with self.database.reading() as connection:
+            return self._read(connection, *conditions, limit=limit)
+
+    def _read(
+        self, connection: Connection, *conditions: ColumnElement[bool], limit: int = 1
+    ) -> Sequence[Job]:
+        query = self._select(*conditions).order_by(JOBS.c.number).limit(limit)
+        return [read_job(row, self.database.name) for row in connection.execute(query)]
+
+    def _select(self, *conditions: ColumnElement[bool]) -> Select[Any]:
+        return select(JOBS).where(JOBS.c.run == self._run, *conditions)
+
+    def _update(self, *conditions: ColumnElement[bool]) -> Update:
+        return update(JOBS).where(JOBS.c.run == self._run, *conditions)
+
+    def _next(self, connection: Connection, column: Column[int]) -> int:
+        """Give the number that follows the highest; only for who writes alone."""
+        query = select(func.coalesce(func.max(column), 0)).where(JOBS.c.run == self._run)
+        return int(connection.execute(query).scalar_one()) + 1
+
+    def _sum_open(self, aggregate: ColumnElement[Any]) -> int:
+        query = select(func.coalesce(aggregate, 0))
+        query = query.where(JOBS.c.run == self._run, JOBS.c.state.in_(OPEN))
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
