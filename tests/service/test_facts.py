@@ -84,9 +84,11 @@ def test_a_disk_that_fills_up_refuses(
     reception.begin_photo("1.jpg")
     assert reception._writer is not None
     reception._writer._file.close()
-    with Path("/dev/full").open("wb", buffering=0) as reception._writer._file:
-        with pytest.raises(RefusedError, match="full") as refusal:
-            reception.write(demo_photos[0].read_bytes())
+    with (
+        Path("/dev/full").open("wb", buffering=0) as reception._writer._file,
+        pytest.raises(RefusedError, match="full") as refusal,
+    ):
+        reception.write(demo_photos[0].read_bytes())
     assert (refusal.value.status, refusal.value.code) == (429, "disk_full")
     reception.close()
     assert not reception.folder.exists()
