@@ -233,6 +233,24 @@ def test_a_lead_decides_between_two(index: Index, app: FastAPI, second: TestClie
         assert lead.get("/team/trail.html").status_code == 404
 
 
+def test_an_undo_leaves_two_opinions_to_those_who_gave_them(
+    index: Index, app: FastAPI, second: TestClient
+) -> None:
+    number = _disputed(index, app, second)
+    _decide(index, number, FAIL, "张工")
+    index.decisions.undo("张工")
+    (pair,) = app.state.site.index.second.pairs(_key(index, number))
+    assert pair.is_disputed
+    assert (pair.current.reviewer, pair.first.reviewer) == ("李工", "李工")
+    with _client(app, "主任") as lead:
+        assert _adjudicate(lead, number)[0] == 303
+    current = index.decisions.current(_key(index, number))
+    assert current is not None
+    assert current.opinion is not None
+    assert current.opinion.adjudicates is not None
+    assert current.opinion.adjudicates.reviewers == ("李工", "王工")
+
+
 def _entries(app: FastAPI, name: str) -> list[SecondEntry]:
     entries: list[SecondEntry] = app.state.site.index.second.page(name)
     return entries
