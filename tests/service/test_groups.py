@@ -47,3 +47,27 @@ def test_a_group_is_taken_in_judged_and_shown(
     assert (other["version"], other["current"]) == (2, True)
     assert client.get(shown["url"]).json()["current"] is False
     assert len([p for p in (service.submissions.inbox.folder).rglob("*") if p.is_file()]) == 4
+
+
+def test_names_of_clients_are_no_paths(
+    client: TestClient, service: Service, demo_photos: list[Path]
+) -> None:
+    data = demo_photos[0].read_bytes()
+    names = [
+        "../../../etc/passwd",
+        "/etc/cron.d/x",
+        "C:\\照片\\现场 1.JPG",
+        ".",
+        "a\u202eb.jpg",
+        "",
+        "n" * 500,
+    ]
+    shown = client.post("/v1/groups", **form([(name, data) for name in names], "QC-7")).json()
+    job = service.store.get(shown["id"])
+    assert job is not None
+    folder = service.submissions.inbox.folder
+    for number, stored in enumerate(job.new.photos, 1):
+        assert isinstance(stored.location, Path)
+        assert stored.location.name == f"{number:03}.jpg"
+        assert stored.location.is_relative_to(folder)
+    assert [photo["name"] for photo in shown["facts"].values()][:3] == ["passwd", "x", "现场 1.JPG"]

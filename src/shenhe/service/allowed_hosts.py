@@ -63,6 +63,8 @@ class AllowedHosts:
         """
         self._names: list[HostName] = []
         self._networks: list[Network] = []
+        self._of_names: list[Network] = []
+        """Addresses that stand as names, each with its port."""
         for entry in entries:
             self._add(entry)
 
@@ -95,7 +97,8 @@ class AllowedHosts:
     def accepts(self, address: Address) -> bool:
         """Whether an address that a name led to may be connected to."""
         mapped = getattr(address, "ipv4_mapped", None) or address
-        return self._is_named(mapped) or (mapped.is_global and not mapped.is_multicast)
+        is_named = self._is_named(mapped) or any(mapped in each for each in self._of_names)
+        return is_named or (mapped.is_global and not mapped.is_multicast)
 
     def _is_named(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
@@ -118,7 +121,7 @@ class AllowedHosts:
         self._names.append(HostName(host, port))
         address = _address(host)
         if address is not None:
-            self._networks.append(ipaddress.ip_network(address))
+            self._of_names.append(ipaddress.ip_network(address))
 
 
 class GuardedResolver(abc.AbstractResolver):

@@ -99,6 +99,11 @@ class GroupJudge:
             (*_failures(summarized), *_failures(judged)),
         )
 
+    def options_of(self, work: SummaryWork | VerdictWork) -> dict[str, object]:
+        """List the options that decide the rows of a stage, as manifests hold them."""
+        options = {**self.rules.engine_options, **work.decisive_options()}
+        return options | {"max_attempts": self.rules.max_attempts}
+
     def _record(self, work: Work[Item, Value], item: Item, engine: Answering) -> Record:
         """Ask for an item and make its record, as a run does."""
         (job,) = work.jobs(iter([item]))

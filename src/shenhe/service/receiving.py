@@ -25,6 +25,8 @@ MAX_JSON: Final = 1_000_000
 DRAIN_BYTES: Final = 16_000_000
 DRAIN_SECONDS: Final = 3.0
 """How much of a refused body is read on, so that its sender reads the answer."""
+QUIET_SECONDS: Final = 0.3
+"""A sender that is quiet for so long waits for the answer."""
 
 
 async def receive_photos(request: Request, reception: Reception) -> dict[str, str]:
@@ -58,13 +60,15 @@ async def receive_json(request: Request, limits: Limits) -> bytes:
 
 async def drain(request: Request) -> None:
     """Read on what is sent still, for a moment: many clients read no answer before that."""
-    with suppress(ClientDisconnect, TimeoutError, RuntimeError):
-        async with asyncio.timeout(DRAIN_SECONDS):
-            size = 0
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > DRAIN_BYTES:
-                    return
+    if "expect" in request.headers:  # nothing is sent before it is asked for
+        return
+    until, size = time.monotonic() + DRAIN_SECONDS, 0
+    stream = request.stream()
+    # A body that was read to its end cannot be read on: a RuntimeError of starlette.
+    with suppress(ClientDisconnect, TimeoutError, StopAsyncIteration, RuntimeError):
+        while size <= DRAIN_BYTES and time.monotonic() < until:
+            async with asyncio.timeout(QUIET_SECONDS):
+                size += len(await anext(stream))
 
 
 async def _batches(request: Request, limits: Limits, max_bytes: int) -> AsyncIterator[bytes]:
@@ -104,15 +108,12 @@ async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     except StopAsyncIteration:
         return
     except TimeoutError as error:
-        least = f"{limits.bytes_per_second:,} bytes/s"
-        problem = (
-            f"the body came too slowly: a pause of {limits.idle_seconds:g} s, or under {least}"
-        )
+        pause, least = limits.idle_seconds, limits.bytes_per_second
+        problem = f"the body comes too slowly: a pause of {pause:g} s, or under {least:,} bytes/s"
         raise RefusedError(408, "too_slow", problem) from error
     except ClientDisconnect as error:
-        raise RefusedError(
-            400, "cut_short", "the connection was lost in the middle of the body"
-        ) from error
+        problem = "the connection was lost in the middle of the body"
+        raise RefusedError(400, "cut_short", problem) from error
 
 
 def _declared_length(request: Request) -> int:

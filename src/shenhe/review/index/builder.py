@@ -13,6 +13,7 @@ from shenhe.review.index.sources import Sources, stamp_file
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
+from shenhe.rows.failures import is_of_photo
 from shenhe.rows.need import queue_position
 from shenhe.rows.outcomes import Outcome
 from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_of, write_uses
@@ -20,7 +21,7 @@ from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
 from shenhe.web.pictures import photo_tag
 
-LAYOUT = 5
+LAYOUT = 6
 
 
 def is_current(path: Path, sources: Sources, plan: AuditPlan | None) -> bool:
@@ -116,7 +117,7 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
 
 def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
     for path in sources.stage_a_failures:
-        for failure in read_failures(path):
+        for failure in filter(is_of_photo, read_failures(path)):
             db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", (failure.key, failure.item))
 
 
