@@ -36,6 +36,7 @@ JOBS: Final = Table(
     Column("id", String(32), nullable=False),
     Column("mission", Text, nullable=False),
     Column("group_id", Text, nullable=False),
+    Column("label", String(8)),
     # What an index holds has a limit, and the name of a group has none.
     Column("group_digest", String(64), nullable=False),
     Column("version", Integer, nullable=False),
