@@ -32,11 +32,15 @@ URL = "http://127.0.0.1:8770"
 
 
 def make_service(
-    data_dir: Path, limits: Limits | None = None, allow: Sequence[str] = (), url: str = ""
+    data_dir: Path,
+    limits: Limits | None = None,
+    allow: Sequence[str] = (),
+    url: str = "",
+    secret: bytes = b"",
 ) -> Service:
     store, hosts = open_store(data_dir, url), AllowedHosts(allow)
     return server.make_service(
-        store, data_dir, load_missions(), limits or Limits(free_bytes=0), hosts
+        store, data_dir, load_missions(), limits or Limits(free_bytes=0), hosts, secret
     )
 
 

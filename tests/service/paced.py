@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from shenhe.errors import EngineError
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Request, Served
 from tests.scripted import Script, ScriptedEngine
 
 
@@ -21,7 +21,7 @@ class PacedScript(ScriptedEngine):
         self.largest = 0
         self.is_closed = False
 
-    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
         source, ended = iter(requests), False
         batch: list[Request] = []
         while not ended or batch:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from socket import gethostname, socket
+from socket import socket
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
@@ -20,11 +21,8 @@ from shenhe.printable import show, show_data
 from shenhe.web.addresses import is_loopback
 
 if TYPE_CHECKING:
-    from shenhe.config import Missions
     from shenhe.service.keys import KeyRing
     from shenhe.service.limits import Limits
-    from shenhe.service.pipeline import Pipeline
-    from shenhe.service.store import JobStore
 
 KEY = "SHENHE_API_KEY"
 KEY_ACTIONS = ("add_key", "remove_key", "list_keys")
@@ -145,40 +143,34 @@ def serve(options: ServeOptions) -> int:
 
 def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     """Open what the role of this process needs, and serve until a signal ends it."""
+    from shenhe.cli.served_model import load_served_model
     from shenhe.config import load_missions
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
     from shenhe.service.server import make_service, serve_http, wait_for_signal, working
     from shenhe.service.store import open_store
+    from shenhe.service.webhooks import SECRET, read_secret
 
     missions = load_missions(options.load.config.missions)
     hosts, limits = AllowedHosts(options.limits.allow_host), _limits(options.limits)
+    given_secret = os.environ.get(SECRET, "").strip()
+    secret = read_secret(given_secret) if given_secret else b""
     listening = _listen(options, stack)
     store = stack.enter_context(closing(open_store(options.data, options.team.url)))
     keys = KeyRing(store.database, admin_key, options.limits.rate)
+    wake: Callable[[], object] = bool
     if options.role != "api":
-        stack.enter_context(working(_make_worker(options, store, missions)))
+        model = load_served_model(
+            options.load, options.policy, options.teaching, missions, options.data
+        )
+        wake = stack.enter_context(working(store, model, options.data)).wake
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)
         wait_for_signal()
     else:
-        service = make_service(store, options.data, missions, limits, hosts)
+        service = make_service(store, options.data, missions, limits, hosts, secret, wake)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening)
-
-
-def _make_worker(options: ServeOptions, store: JobStore, missions: Missions) -> Pipeline:
-    """Load the model that works the jobs of this process.
-
-    Raises: what loading a model raises.
-    """
-    from shenhe.cli.served_model import load_served_model
-    from shenhe.service.pipeline import Pipeline
-
-    model = load_served_model(
-        options.load, options.policy, options.teaching, missions, options.data
-    )
-    return Pipeline(store, model, f"{gethostname()}:{os.getpid()}")
 
 
 def _listen(options: ServeOptions, stack: ExitStack) -> socket | None:

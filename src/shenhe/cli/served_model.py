@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, engine_spec_of, quiet_transformers
@@ -13,6 +14,7 @@ from shenhe.cli.work import (
     teaching_of,
     verdict_policy,
 )
+from shenhe.engines.options import LocalOptions
 from shenhe.printable import show
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def load_served_model(
     one of other verdicts; CheckpointError, AdapterError or EngineError.
     """
     from shenhe.config import load_formats, load_prompts
-    from shenhe.engines.create import create_paced_engine
+    from shenhe.engines.create import create_engine
     from shenhe.runs.engine_options import with_budget
     from shenhe.runs.promised import fingerprint_of_running
     from shenhe.service.hub import ModelHub
@@ -49,10 +51,10 @@ def load_served_model(
     prompts = load_prompts(load.config.prompts, formats)
     teacher = teaching_of(teaching, missions, formats)
     standing = verdict_policy(policy, policy.votes)
-    spec = engine_spec_of(load)
+    spec = engine_spec_of(in_a_child(load))
     quiet_transformers()
     show(f"loading {load.model} ...", file=sys.stderr)
-    engines = [create_paced_engine(spec)]
+    engines = [create_engine(spec)]
     options = with_budget(decisive_options(load), engines[0])
     actual = {
         mission.name: fingerprint_of_running(
@@ -63,5 +65,25 @@ def load_served_model(
     check_promise(policy, standing, actual)
     rules = Rules(missions, prompts, teacher, standing, options, formats)
     # The hub makes another one only where this one dies.
-    hub = ModelHub(lambda: engines.pop() if engines else create_paced_engine(spec), BATCH_SIZE)
+    hub = ModelHub(lambda: engines.pop() if engines else create_engine(spec), BATCH_SIZE)
     return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir))
+
+
+def in_a_child(load: LoadOptions) -> LoadOptions:
+    """Have a local model run in a process of its own: HTTP answers meanwhile, also if it dies.
+
+    Example:
+        spec = engine_spec_of(in_a_child(load))
+
+    """
+    if load.engine != "local" or load.devices:
+        return load
+    device = load.local.device
+    if device == LocalOptions().device:
+        import torch  # it alone knows what it can use
+
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        return load
+    local = replace(load.local, device=LocalOptions().device)
+    return replace(load, devices=(device,), local=local)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from fastapi import FastAPI, Request, Response
@@ -61,8 +62,13 @@ def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
     service.submissions.inbox.sweep()
+    telling = asyncio.create_task(service.webhooks.run()) if service.webhooks else None
     yield
     service.bell.close()
+    if telling is not None:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
 
 
 def _answer(request: Request, refusal: RefusedError) -> Response:

@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from shenhe.engines.base import PacedEngine
+from shenhe.engines.base import ServingEngine
 from shenhe.errors import EngineError, ShenheError, item_wall
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Answer, Piece, Request, RequestFailed
 from shenhe.service.jobs import Lane
 
 log = logging.getLogger("shenhe.service")
@@ -52,13 +52,13 @@ class _Asked:
 class ModelHub:
     """A model that answers the requests of all threads of this process.
 
-    hub = ModelHub(lambda: create_paced_engine(spec), batch_size=32)
+    hub = ModelHub(lambda: create_engine(spec), batch_size=32)
     answer = hub.submit(request).result()
     """
 
     def __init__(
         self,
-        create: Callable[[], PacedEngine],
+        create: Callable[[], ServingEngine],
         batch_size: int,
         pauses: Sequence[float] = RESTART_SECONDS,
     ) -> None:
@@ -134,7 +134,9 @@ class ModelHub:
         """Answer until the hub is closed, and return None, or until the engine fails, and why."""
         try:
             with item_wall("engine", "the engine"):
-                for result in self._engine[0].answer(self._source()):
+                for result in self._engine[0].serve(self._source()):
+                    if isinstance(result, Piece):
+                        continue
                     self._resolve(result)
                     self._failed_starts = 0
         except ShenheError as error:
@@ -219,7 +221,7 @@ class ModelHub:
         with self._changed:
             return self._changed.wait_for(lambda: self._closing, seconds)
 
-    def _refuse_another_checkpoint(self, engine: PacedEngine) -> None:
+    def _refuse_another_checkpoint(self, engine: ServingEngine) -> None:
         if engine.fingerprint != self.fingerprint:
             raise EngineError(
                 "its checkpoint was replaced: start the service anew to use the other"

@@ -10,11 +10,12 @@ from shenhe.service.bell import Bell
 from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.jobs import Job
 from shenhe.service.limits import Limits
-from shenhe.service.photo_uses import find_uses
+from shenhe.service.photo_uses import show_with_uses
 from shenhe.service.pressure import Pressure
-from shenhe.service.shown import Shown, show_job
+from shenhe.service.shown import Shown
 from shenhe.service.store import JobStore
 from shenhe.service.submissions import Submissions
+from shenhe.service.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,14 @@ class Service:
     bell: Bell
     limits: Limits
     fetcher: PhotoFetcher
+    webhooks: Webhooks | None = None
 
     def show(self, job: Job) -> Shown:
         """Show a job, and which of its photos other groups have.
 
         Raises: DatabaseAwayError; RunError.
         """
-        return show_job(job, find_uses(self.store, job.new))
+        return show_with_uses(self.store, job)
 
 
 def service_of(request: Request) -> Service:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from shenhe.photos.reuse import MAX_USES
-from shenhe.service.jobs import NewJob
+from shenhe.service.jobs import Job, NewJob
+from shenhe.service.shown import Shown, show_job
 from shenhe.service.store import JobStore
 from shenhe.values import ReusedPhoto, photo_key
 
@@ -30,6 +31,14 @@ def find_uses(store: JobStore, new: NewJob) -> list[ReusedPhoto]:
     for index, photo in enumerate(new.photos):
         uses += list(dict.fromkeys(_uses_of(store, new, index, photo.content_hash)))[:MAX_USES]
     return uses
+
+
+def show_with_uses(store: JobStore, job: Job) -> Shown:
+    """Show a job, and which of its photos other groups have.
+
+    Raises: DatabaseAwayError; RunError.
+    """
+    return show_job(job, find_uses(store, job.new))
 
 
 def _uses_of(store: JobStore, new: NewJob, index: int, content: str) -> Iterator[ReusedPhoto]:

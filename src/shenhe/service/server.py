@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final, Protocol
+from typing import Final
 
 import uvicorn
 
@@ -18,34 +19,36 @@ from shenhe.service.access import FindCaller
 from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError
 from shenhe.service.app import create_app
 from shenhe.service.bell import Bell, read_last_end
+from shenhe.service.deliveries import Deliveries
 from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.inbox import Inbox
 from shenhe.service.limits import Limits
 from shenhe.service.parts import Service
+from shenhe.service.pipeline import Pipeline, ServedModel
 from shenhe.service.pressure import Pressure
 from shenhe.service.refusals import RefusedError
+from shenhe.service.rows import RowsFollower
 from shenhe.service.store import JobStore
 from shenhe.service.submissions import Submissions
+from shenhe.service.webhooks import SECRET, Webhooks
 
 GRACE_SECONDS: Final = 20
 """How long requests under way have to end, and then jobs, before jobs are put back."""
 MAX_CONNECTIONS: Final = 1000
 
 
-class Worker(Protocol):
-    """What works jobs in this process."""
-
-    def start(self) -> None:
-        """Take up jobs from now on."""
-
-    def stop(self, seconds: float) -> None:
-        """Take up no more, end those in hand for so long, and put back the others."""
-
-
 def make_service(
-    store: JobStore, data_dir: Path, missions: Missions, limits: Limits, hosts: AllowedHosts
+    store: JobStore,
+    data_dir: Path,
+    missions: Missions,
+    limits: Limits,
+    hosts: AllowedHosts,
+    secret: bytes = b"",
+    wake: Callable[[], object] = lambda: None,
 ) -> Service:
-    """Put the parts of a service together.
+    """Put the parts of a service together; without a secret nobody is told by webhooks.
+
+    `wake` is called when a job was handed in here.
 
     Example:
         service = make_service(store, Path("data"), load_missions(), Limits(), AllowedHosts([]))
@@ -54,6 +57,8 @@ def make_service(
     inbox = Inbox(data_dir / "photos")
 
     def check_callback(url: str) -> None:
+        if not secret:
+            raise RefusedError(400, "no_webhooks", f"callback: this service has no {SECRET}")
         try:
             hosts.check(url)
         except ForeignHostError as error:
@@ -61,11 +66,12 @@ def make_service(
 
     return Service(
         store,
-        Submissions(store, inbox, missions, limits, check_callback),
+        Submissions(store, inbox, missions, limits, check_callback, wake),
         Pressure(limits, store.waiting, inbox.free_bytes),
         Bell(lambda: read_last_end(store)),
         limits,
         PhotoFetcher(hosts),
+        Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
     )
 
 
@@ -88,16 +94,18 @@ def serve_http(service: Service, find_caller: FindCaller, listening: socket.sock
 
 
 @contextmanager
-def working(worker: Worker | None) -> Iterator[None]:
-    """Have jobs worked meanwhile; at the end those in hand end, or are put back."""
-    if worker is None:
-        yield
-        return
-    worker.start()
+def working(store: JobStore, model: ServedModel, data_dir: Path) -> Iterator[Pipeline]:
+    """Work jobs and write rows meanwhile; at the end jobs in hand end, or are put back."""
+    pipeline = Pipeline(store, model, f"{socket.gethostname()}:{os.getpid()}")
+    rows = RowsFollower(store, data_dir, lambda: pipeline.model.judge)
+    pipeline.start()
+    rows.start()
     try:
-        yield
+        yield pipeline
     finally:
-        worker.stop(GRACE_SECONDS)
+        pipeline.stop(GRACE_SECONDS)
+        rows.stop()
+        pipeline.model.hub.close()
 
 
 def wait_for_signal() -> None:

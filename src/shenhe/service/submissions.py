@@ -44,7 +44,8 @@ class Draft:
 class Submissions:
     """Makes jobs of what was received.
 
-    `check_callback` refuses a URL that may not be told of the end.
+    `check_callback` refuses a URL that may not be told of the end; `wake` is called when there is
+    a job.
 
     Example:
         job, is_new = submissions.accept(Draft(mission, group_id), reception)
@@ -56,6 +57,7 @@ class Submissions:
     missions: Missions
     limits: Limits
     check_callback: Callable[[str], None]
+    wake: Callable[[], object]
 
     def check(self, draft: Draft) -> NewJob:
         """Check what is said of a group; its photos are not there yet.
@@ -105,6 +107,7 @@ class Submissions:
         reception.is_kept = True
         job, is_new = self.store.submit(replace(new, photos=tuple(placed), contents=contents))
         reception.is_kept = is_new
+        self.wake()
         return job, is_new
 
     def _mission(self, name: str) -> Mission:
