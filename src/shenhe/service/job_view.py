@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shenhe.formats.verdict import photos_named
+from shenhe.languages import Words
 from shenhe.locations import location_text
 from shenhe.photos.flags import flag_photos
 from shenhe.printable import printable
 from shenhe.row_types import Failure, VerdictRow
 from shenhe.rows.photo_marks import PhotoMark, PhotoMarks
+from shenhe.rows.problem_words import PHOTO_WORDS, words_of_failure
 from shenhe.rows.reason_parts import ReasonPart, split_at_photos, split_code
 from shenhe.service.jobs import Job, StoredPhoto
 from shenhe.service.shown import is_over
@@ -28,7 +30,7 @@ class PhotoView(NamedTuple):
     line: str
     named: bool
     damaged_inside: str
-    problem: str
+    problem: Words | None
     is_unreadable: bool
     marks: Sequence[PhotoMark]
 
@@ -85,7 +87,7 @@ def _view_photo(
     photo: StoredPhoto,
     index: int,
     lines: Mapping[str, str],
-    problems: Mapping[str, str],
+    problems: Mapping[str, Words],
     named: Container[str],
     marks: PhotoMarks,
 ) -> PhotoView:
@@ -97,12 +99,19 @@ def _view_photo(
         lines.get(key, ""),
         key in named,
         photo.facts.damaged_inside or "",
-        photo.problem or problems.get(image, ""),
+        problems.get(image) or _words_of_problem(photo),
         bool(photo.problem),
         marks.of_photo(index),
     )
 
 
-def _problems_of(job: Job) -> dict[str, str]:
+def _problems_of(job: Job) -> dict[str, Words]:
     failures: Sequence[Failure] = job.result.failures if job.result else ()
-    return {failure.item: f"{failure.code}: {failure.message}" for failure in failures}
+    return {failure.item: words_of_failure(failure) for failure in failures}
+
+
+def _words_of_problem(photo: StoredPhoto) -> Words | None:
+    """Say what is wrong with a photo that came in; its problem begins with a code."""
+    if not photo.problem:
+        return None
+    return PHOTO_WORDS.get(photo.problem.partition(":")[0], PHOTO_WORDS["unreadable"])

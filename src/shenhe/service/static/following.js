@@ -38,8 +38,8 @@ export async function refresh(holder) {
 }
 function announce(job) {
   const line = document.getElementById("announced");
-  const name = job.querySelector(".about b")?.textContent;
-  if (line && name && "over" in job.dataset) line.textContent = `${name}: ${job.querySelector(".badge").textContent}`;
+  const name = job.querySelector(".about bdi")?.cloneNode(true);
+  if (line && name && "over" in job.dataset) line.replaceChildren(name, `: ${job.querySelector(".badge").textContent}`);
 }
 async function refreshOverview() {
   const shown = document.getElementById("overview");
