@@ -21,7 +21,7 @@ from recipes.demo_checkpoint.draw import draw
 from recipes.demo_checkpoint.lessons import photo_scene
 from shenhe.config import load_missions, load_prompts
 from shenhe.engines.base import Engine, EngineSpec, engine_spec
-from shenhe.engines.create import create_paced_engine
+from shenhe.engines.create import create_engine_here
 from shenhe.engines.devices import DevicesEngine
 from shenhe.engines.options import DevicesOptions, LocalOptions
 from shenhe.messages import Answer, Request
@@ -44,8 +44,8 @@ def main() -> None:
     several = engine_spec(spec, DevicesOptions(devices=(options.devices,), worker=worker))
     with tempfile.TemporaryDirectory() as folder:
         requests = _requests(Path(folder), options.photos)
-        with closing(DevicesEngine(several, create_paced_engine)) as over_devices:
-            one_process = create_paced_engine(spec)
+        with closing(DevicesEngine(several, create_engine_here)) as over_devices:
+            one_process = create_engine_here(spec)
             ways: dict[str, Engine] = {"one process": one_process, options.devices: over_devices}
             seconds, texts = _measure(ways, requests, options.rounds)
     (one_name, one), *_ = seconds.items()

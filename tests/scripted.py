@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 
+from shenhe.engines.base import IDLE_SECONDS, ServingEngine
 from shenhe.geometry import Size
-from shenhe.messages import Answer, ImagePart, PhotoSize, Request, RequestFailed
+from shenhe.messages import Answer, ImagePart, PhotoSize, Piece, Request, RequestFailed, Served
 from shenhe.values import FAIL, PASS
 
 Script = Callable[[Request], str | RequestFailed]
 
 
-class ScriptedEngine:
+class ScriptedEngine(ServingEngine):
     """Answers each request by a function, in batches, the later ones of a batch first."""
 
     def __init__(self, script: Script, batch_size: int = 4) -> None:
@@ -19,21 +21,28 @@ class ScriptedEngine:
         self.fingerprint = "scripted"
         self.asked: list[Request] = []
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
         batch: list[Request] = []
         for request in requests:
-            self.asked.append(request)
-            batch.append(request)
-            if len(batch) == self.batch_size:
-                yield from map(self._one, reversed(batch))
+            if request is not None:
+                self.asked.append(request)
+                batch.append(request)
+            elif not batch:
+                time.sleep(IDLE_SECONDS)
+            if request is None or len(batch) == self.batch_size:
+                yield from self._results(batch)
                 batch = []
-        yield from map(self._one, reversed(batch))
+        yield from self._results(batch)
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
-        answer = self._one(request)
-        assert isinstance(answer, Answer)
-        yield from answer.text
-        return answer
+    def cancel(self, key: str) -> None:
+        pass
+
+    def _results(self, batch: list[Request]) -> Iterator[Served]:
+        for request in reversed(batch):
+            result = self._one(request)
+            if request.streamed and isinstance(result, Answer):
+                yield from (Piece(request.key, character) for character in result.text)
+            yield result
 
     def _one(self, request: Request) -> Answer | RequestFailed:
         text = self.script(request)

@@ -51,7 +51,7 @@ class Request:
 
     `choices` asks for the log-probability of each as the opening of the answer. `grammar` is the
     form of the answer; an engine that does not constrain ignores it. `temperature` is the lowest
-    that the engine may use.
+    that the engine may use. Of a `streamed` one an engine that serves passes on each Piece.
     """
 
     key: str
@@ -61,6 +61,7 @@ class Request:
     attempt: int = 0
     grammar: Grammar | None = None
     temperature: float = 0.0
+    streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,14 @@ class PhotoSize:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """New text of an answer that is being written; the pieces join to the text of the answer."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to the request of the same key; `sizes` follow the order of its photos."""
 
@@ -125,3 +134,12 @@ class RequestFailed:
     def of(cls, request: Request, error: ItemError, message: str | None = None) -> Self:
         """Take key and attempt of a request, and code and text of an error."""
         return cls(request.key, error.code, message or str(error), request.attempt)
+
+    @classmethod
+    def of_answer(cls, answer: Answer, error: ItemError) -> Self:
+        """Take key and attempt of an answer that cannot be used, and code and text of an error."""
+        return cls(answer.key, error.code, str(error), answer.attempt)
+
+
+Served = Answer | RequestFailed | Piece
+"""What an engine that serves gives: results, and pieces of streamed answers before them."""

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -20,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shenhe.config import load_missions, load_prompts
-from shenhe.engines.base import RETRY_TEMPERATURES, Engine, EngineSpec, PacedEngine
+from shenhe.engines.base import CANCELLED, RETRY_TEMPERATURES, EngineSpec, ServingEngine
 from shenhe.engines.options import (
     DevicesOptions,
     LocalOptions,
@@ -28,8 +29,8 @@ from shenhe.engines.options import (
     ServerOptions,
     VllmOptions,
 )
-from shenhe.errors import EngineError, ItemError, PhotoError
-from shenhe.messages import Answer, Message, Request, RequestFailed
+from shenhe.errors import EngineError, ItemError
+from shenhe.messages import Answer, Message, Piece, Request, RequestFailed
 from shenhe.stages import summary, verdict
 from tests.servers.starting import scripted
 
@@ -39,6 +40,8 @@ PROMPTS = load_prompts()
 PHOTOS = sorted((DEMO / "photos" / MISSION.name).rglob("img-*.jpeg"))[:7]
 MAX_PREFETCH = 32
 """Requests that an engine may take before its first result, in batches of 4."""
+IDLE_SECONDS = 0.4
+"""How long a source has no requests."""
 MAX_LENGTH = 20_000
 """Characters of a prompt that the servers and vLLM take here at most."""
 
@@ -47,7 +50,7 @@ MAX_LENGTH = 20_000
 class Subject:
     """An engine, a prompt that it refuses, and a function that kills what it runs on."""
 
-    engine: Engine
+    engine: ServingEngine
     refused: str
     kill: Callable[[], None]
 
@@ -63,21 +66,23 @@ def line_requests() -> list[Request]:
     return [line_request(f"k{index}", photo) for index, photo in enumerate(PHOTOS)]
 
 
-def results_by_key(engine: Engine, requests: list[Request]) -> dict[str, Answer | RequestFailed]:
+def results_by_key(
+    engine: ServingEngine, requests: list[Request]
+) -> dict[str, Answer | RequestFailed]:
     """Answer requests; one result for each."""
     results = list(engine.answer(iter(requests)))
     assert sorted(result.key for result in results) == sorted(request.key for request in requests)
     return {result.key: result for result in results}
 
 
-def texts_by_key(engine: Engine, requests: list[Request]) -> dict[str, str]:
+def texts_by_key(engine: ServingEngine, requests: list[Request]) -> dict[str, str]:
     """Answer requests; an answer for each."""
     results = results_by_key(engine, requests)
     assert all(isinstance(result, Answer) for result in results.values()), results
     return {key: result.text for key, result in results.items() if isinstance(result, Answer)}
 
 
-def stream_all(engine: Engine, request: Request) -> tuple[list[str], Answer]:
+def stream_all(engine: ServingEngine, request: Request) -> tuple[list[str], Answer]:
     """Stream an answer to its end."""
     answers: list[Answer] = []
 
@@ -146,7 +151,7 @@ def an_unreadable_photo_fails_alone(subject: Subject) -> None:
         }
         assert codes == {"b": "not_a_photo", "d": "missing"}
         assert {result.attempt for result in results.values()} == {1}
-        assert_raises(PhotoError, lambda: stream_all(subject.engine, requests[1]))
+        assert_raises(ItemError, lambda: stream_all(subject.engine, requests[1]))
 
 
 def a_refused_prompt_fails_alone(subject: Subject) -> None:
@@ -180,6 +185,70 @@ def a_closed_stream_stops(subject: Subject) -> None:
     stream.close()
     assert next(stream, None) is None
     assert texts_by_key(subject.engine, [request]) == expected
+
+
+def requests_may_come_late(subject: Subject) -> None:
+    late, results = line_requests()[1:3], dict[str, Answer | RequestFailed]()
+
+    def source() -> Iterator[Request | None]:
+        yield line_request("k0", PHOTOS[0])
+        while "k0" not in results:
+            yield None
+        idle_since, busy_since = time.monotonic(), time.process_time()
+        while time.monotonic() - idle_since < IDLE_SECONDS:
+            yield None
+        assert time.process_time() - busy_since < IDLE_SECONDS / 2
+        yield from late
+
+    for result in subject.engine.serve(source()):
+        assert not isinstance(result, Piece)
+        assert result.key not in results
+        results[result.key] = result
+    expected = texts_by_key(subject.engine, line_requests()[:3])
+    assert {key: getattr(result, "text", None) for key, result in results.items()} == expected
+
+
+def pieces_come_out_of_the_batch(subject: Subject) -> None:
+    streamed = [replace(request, streamed=True) for request in line_requests()[:2]]
+    pieces, results = dict[str, list[str]](), dict[str, Answer]()
+    for result in subject.engine.serve([*streamed, *line_requests()[2:4]]):
+        assert result.key not in results
+        if isinstance(result, Piece):
+            pieces.setdefault(result.key, []).append(result.text)
+        else:
+            assert isinstance(result, Answer)
+            results[result.key] = result
+    assert pieces.keys() == {"k0", "k1"}
+    assert all(len(texts) > 1 for texts in pieces.values())
+    assert {key: "".join(texts) for key, texts in pieces.items()} == {
+        key: results[key].text for key in pieces
+    }
+    expected = texts_by_key(subject.engine, line_requests()[:4])
+    assert {key: answer.text for key, answer in results.items()} == expected
+
+
+def a_cancelled_request_ends(subject: Subject) -> None:
+    results = dict[str, Answer | RequestFailed]()
+
+    def source() -> Iterator[Request | None]:
+        yield replace(line_request("a", PHOTOS[0]), streamed=True)
+        yield line_request("b", PHOTOS[1])
+        while "a" not in results:
+            yield None
+        yield line_request("c", PHOTOS[2])
+
+    for result in subject.engine.serve(source()):
+        assert result.key not in results
+        if isinstance(result, Piece):
+            subject.engine.cancel("a")
+        else:
+            results[result.key] = result
+    assert results.keys() == {"a", "b", "c"}
+    assert isinstance(results["b"], Answer)
+    assert isinstance(results["c"], Answer)
+    # Its end may already be on the way.
+    assert isinstance(results["a"], Answer) or results["a"].code == CANCELLED
+    assert texts_by_key(subject.engine, [line_request("d", PHOTOS[0])])["d"]
 
 
 def a_closed_answer_stops(subject: Subject) -> None:
@@ -227,6 +296,9 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
         pieces_join_to_the_answer,
         a_closed_stream_stops,
         a_closed_answer_stops,
+        requests_may_come_late,
+        pieces_come_out_of_the_batch,
+        a_cancelled_request_ends,
         a_dead_engine_is_an_engine_error,  # the last: it leaves nothing behind
     )
 }
@@ -326,13 +398,13 @@ def ray(model: str) -> Iterator[Subject]:
 @contextmanager
 def devices(model: str) -> Iterator[Subject]:
     """Two workers on the CPU of this machine; they and all that replace them die."""
-    from shenhe.engines.create import create_paced_engine
+    from shenhe.engines.create import create_engine_here
     from shenhe.engines.devices import DevicesEngine
     from tests.engines.contract import _die  # by a name that workers can import
 
     options = DevicesOptions(devices=("cpu,cpu",), worker=LocalOptions(dtype="float32"))
     engine = DevicesEngine(
-        EngineSpec(model=model, batch_size=4, engine=options), create_paced_engine
+        EngineSpec(model=model, batch_size=4, engine=options), create_engine_here
     )
 
     def kill() -> None:
@@ -344,7 +416,7 @@ def devices(model: str) -> Iterator[Subject]:
         yield Subject(engine, "<|image_pad|>", kill)
 
 
-def _die(spec: object) -> PacedEngine:
+def _die(spec: object) -> ServingEngine:
     """End the process of a worker."""
     os._exit(1)
 

@@ -10,16 +10,16 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
-from shenhe.engines.base import EngineSpec
+from shenhe.engines.base import EngineSpec, ServingEngine
 from shenhe.engines.devices import DevicesEngine
 from shenhe.engines.options import DevicesOptions, EngineOptions, LocalOptions
 from shenhe.errors import AdapterError, EngineError, ItemError, OptionError
-from shenhe.messages import Answer, Message, Request, RequestFailed
+from shenhe.messages import Answer, Message, Piece, Request, Served
 
 BATCH_SIZE = 2
 
 
-class Obedient:
+class Obedient(ServingEngine):
     """Does what a request says, and answers with its process's id; keeps a batch of requests.
 
     `kill` kills the process, `crash` is a crash of native code, `memory` an error of torch,
@@ -29,19 +29,24 @@ class Obedient:
 
     fingerprint = "obedient"
 
-    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
         batch: list[Request] = []
         for request in requests:
             if request is not None:
                 batch.append(request)
             if batch and (request is None or len(batch) == BATCH_SIZE):
-                yield self.obey(batch.pop(0))
-        yield from map(self.obey, batch)
+                yield from self.results(batch.pop(0))
+        for request in batch:
+            yield from self.results(request)
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
+    def cancel(self, key: str) -> None:
+        pass
+
+    def results(self, request: Request) -> Iterator[Served]:
         answer = self.obey(request)
-        yield from (answer.text[:1], answer.text[1:])
-        return answer
+        if request.streamed:
+            yield from (Piece(request.key, part) for part in (answer.text[:1], answer.text[1:]))
+        yield answer
 
     def obey(self, request: Request) -> Answer:
         words = str(request.messages[0].parts[0]).split()

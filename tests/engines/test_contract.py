@@ -45,6 +45,8 @@ def test_contract(check: str, subject: Subject) -> None:
         contract.requests_are_taken_as_they_are_needed,
         contract.attempts_come_back,
         contract.pieces_join_to_the_answer,
+        contract.requests_may_come_late,
+        contract.pieces_come_out_of_the_batch,
     ],
 )
 def test_the_engine_of_other_tests_keeps_it_too(check: Callable[[Subject], None]) -> None:

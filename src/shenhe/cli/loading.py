@@ -27,7 +27,7 @@ from shenhe.printable import show
 from shenhe.secrecy import redact_url
 
 if TYPE_CHECKING:
-    from shenhe.engines.base import Engine, EngineSpec
+    from shenhe.engines.base import EngineSpec, ServingEngine
 
 MODEL_HELP = "a checkpoint folder; demo: the bundled one"
 INFERRED_MODEL_HELP = f"{MODEL_HELP}; default: the adapter's args.json names it"
@@ -107,7 +107,7 @@ def engine_spec_of(load: LoadOptions) -> EngineSpec[EngineOptions]:
     return engine_spec(load, engine)
 
 
-def make_engine(load: LoadOptions) -> Engine:
+def make_engine(load: LoadOptions) -> ServingEngine:
     """Make the engine that the options name; a model on this machine is loaded when it is needed.
 
     Raises: OptionError; CheckpointError, AdapterError or EngineError.
@@ -120,7 +120,7 @@ def make_engine(load: LoadOptions) -> Engine:
     return _create(load, spec)
 
 
-def _create(load: LoadOptions, spec: EngineSpec[EngineOptions]) -> Engine:
+def _create(load: LoadOptions, spec: EngineSpec[EngineOptions]) -> ServingEngine:
     from shenhe.engines.create import create_engine
 
     if load.engine == "server":

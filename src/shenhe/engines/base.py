@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import fields
+from contextlib import closing
+from dataclasses import fields, replace
 from typing import Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from shenhe.engines.options import EngineOptions, ModelOptions, OptionsType
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.errors import EngineError, ItemError
+from shenhe.messages import Answer, Piece, Request, RequestFailed, Served
 from shenhe.options import option_class
 
 Kind = TypeVar("Kind", bound=EngineOptions)
@@ -72,19 +75,66 @@ class Engine(Protocol):
         """Answer one request piece by piece; the pieces join to the text of the answer returned.
 
         Closing the generator, or an exception in it, stops the model.
-        Raises: EngineError; PhotoError for a photo that cannot be read; ItemError for an answer
-        that cannot be used.
+        Raises: EngineError; ItemError for a photo that cannot be read, and for an answer that
+        cannot be used.
         """
 
 
-class PacedEngine(Engine, Protocol):
-    """An engine whose source of requests may have none at the moment, and others later."""
+IDLE_SECONDS = 0.01
+"""How long an engine without work waits before it looks for some again."""
+CANCELLED = "cancelled"
+"""The code of a request that was given up because nobody waits for it."""
 
-    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests as Engine does; None: there are none now, so go on with those there are.
+
+class ServingEngine(ABC):
+    """An Engine whose requests may come one by one, and whose answers may leave as they grow.
+
+    Example:
+        for result in engine.serve(waiting_requests()): ...
+
+    """
+
+    fingerprint: str
+
+    @abstractmethod
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests as `answer` does, while others come; None: there is none at the moment.
+
+        The pieces of a streamed request come before its answer. All join one batch.
+        Raises: EngineError when the engine itself cannot go on.
+        """
+
+    @abstractmethod
+    def cancel(self, key: str) -> None:
+        """Stop a request that is served, from any thread, as nobody waits for it any more.
+
+        It has failed, by the code `cancelled`, unless it is answered already, or others wait for
+        the same answer. Where requests are cancelled, no key is used twice.
+        """
+
+    def answer(self, requests: Iterable[Request]) -> Generator[Answer | RequestFailed, None, None]:
+        """Answer requests, in any order, matched by key; see Engine.
 
         Raises: EngineError when the engine itself cannot go on.
         """
+        with closing(self.serve(requests)) as results:
+            for result in results:
+                if not isinstance(result, Piece):
+                    yield result
+
+    def stream(self, request: Request) -> Generator[str, None, Answer]:
+        """Yield the text of one answer while it is generated; see Engine.
+
+        Raises: EngineError; ItemError for a photo that cannot be read, and an unusable answer.
+        """
+        with closing(self.serve([replace(request, streamed=True)])) as results:
+            for result in results:
+                if isinstance(result, Answer):
+                    return result
+                if isinstance(result, RequestFailed):
+                    raise ItemError(result.code, result.message)
+                yield result.text
+        raise EngineError("the engine ended without an answer")
 
 
 @runtime_checkable

@@ -92,10 +92,11 @@ class BudgetWarning:
         for line in lines:
             log.warning("%s", line)
 
-    def noting(self, requests: Iterable[Request]) -> Iterator[Request]:
+    def noting(self, requests: Iterable[Request | None]) -> Iterator[Request | None]:
         """Pass requests on, each noted as it is taken."""
         for request in requests:
-            self.note(request)
+            if request is not None:
+                self.note(request)
             yield request
 
 

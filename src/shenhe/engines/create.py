@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shenhe.engines.base import Engine, EngineSpec, PacedEngine, is_for
+from shenhe.engines.base import EngineSpec, ServingEngine, is_for
 from shenhe.engines.options import (
     DevicesOptions,
     EngineOptions,
@@ -14,7 +14,7 @@ from shenhe.engines.options import (
 from shenhe.errors import needs, spelled
 
 
-def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
+def create_engine(spec: EngineSpec[EngineOptions]) -> ServingEngine:
     """Create the engine that a spec describes.
 
     Raises: UsageError for an engine that is not installed; CheckpointError or AdapterError.
@@ -31,11 +31,11 @@ def create_engine(spec: EngineSpec[EngineOptions]) -> Engine:
     if is_for(spec, DevicesOptions):
         from shenhe.engines.devices import DevicesEngine
 
-        return DevicesEngine(spec, create_paced_engine)
-    return create_paced_engine(spec)
+        return DevicesEngine(spec, create_engine_here)
+    return create_engine_here(spec)
 
 
-def create_paced_engine(spec: EngineSpec[EngineOptions]) -> PacedEngine:
+def create_engine_here(spec: EngineSpec[EngineOptions]) -> ServingEngine:
     """Create an engine that runs a model in this process.
 
     Raises: UsageError if it is not installed; CheckpointError or AdapterError.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint
-from shenhe.engines.base import Engine, EngineSpec
+from shenhe.engines.base import Engine, EngineSpec, ServingEngine
 from shenhe.engines.options import EngineOptions
 from shenhe.errors import EngineError
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Request, Served
 
 
-class DeferredEngine:
+class DeferredEngine(ServingEngine):
     """The engine of a checkpoint on this machine; its fingerprint is known before it is loaded."""
 
-    def __init__(self, spec: EngineSpec[EngineOptions], create: Callable[[], Engine]) -> None:
+    def __init__(
+        self, spec: EngineSpec[EngineOptions], create: Callable[[], ServingEngine]
+    ) -> None:
         """Find the checkpoint.
 
         Raises: CheckpointError, AdapterError.
@@ -22,9 +24,9 @@ class DeferredEngine:
         base, adapters = find_checkpoint(spec.model), map(find_adapter, spec.adapters)
         self.fingerprint = fingerprint(base, *adapters)
         self._model, self._create = spec.model, create
-        self._engine: Engine | None = None
+        self._engine: ServingEngine | None = None
 
-    def load(self) -> Engine:
+    def load(self) -> ServingEngine:
         """Load the model, unless it is loaded.
 
         Raises: what its engine raises; EngineError if its files were changed meanwhile.
@@ -36,19 +38,17 @@ class DeferredEngine:
                 raise EngineError(f"{self._model}: {problem}")
         return self._engine
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests; see Engine.
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests as they come; see ServingEngine.
 
         Raises: EngineError.
         """
-        yield from self.load().answer(requests)
+        yield from self.load().serve(requests)
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Answer one request piece by piece; see Engine.
-
-        Raises: EngineError; PhotoError or ItemError of the request.
-        """
-        return (yield from self.load().stream(request))
+    def cancel(self, key: str) -> None:
+        """Stop a request; see ServingEngine."""
+        if self._engine is not None:
+            self._engine.cancel(key)
 
 
 def load_now(engine: Engine) -> Engine:

@@ -11,14 +11,17 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from shenhe.engines.base import Engine, EngineSpec, engine_spec
+from shenhe.engines.base import IDLE_SECONDS, EngineSpec, ServingEngine, engine_spec
 from shenhe.engines.budget import BudgetWarning, PhotoBudget, budget_of
+from shenhe.engines.cancelling import Cancellations, cancelled
 from shenhe.engines.options import EngineOptions, LocalOptions, RayOptions
+from shenhe.engines.streaming import Streams
 from shenhe.engines.workers import MAX_FAILED_STARTS, RequestQueue, start_engine
 from shenhe.errors import (
     EngineError,
@@ -27,7 +30,7 @@ from shenhe.errors import (
     current_spelling,
     spelled,
 )
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Piece, Request, Served
 
 log = logging.getLogger("shenhe.ray")
 FIRST_BATCH, MAX_BATCH = 8, 512
@@ -37,7 +40,7 @@ QUEUED_BATCHES = 2
 """Batches per worker: one that it answers and one behind it, so that it never waits."""
 POLL_SECONDS = 5.0
 
-CreateEngine = Callable[[EngineSpec[EngineOptions]], Engine]
+CreateEngine = Callable[[EngineSpec[EngineOptions]], ServingEngine]
 
 
 class Worker:
@@ -55,14 +58,14 @@ class Worker:
         self._engine = start_engine(spec, create, spelling)
         return self._engine.fingerprint, budget_of(self._engine)
 
-    def answer(self, requests: list[Request]) -> Iterator[Answer | RequestFailed]:
+    def answer(self, requests: list[Request]) -> Iterator[Served]:
         """Answer a batch of requests, in any order."""
-        yield from self._engine.answer(requests)
+        with closing(self._engine.serve(requests)) as results:
+            yield from results
 
-    def stream(self, request: Request) -> Iterator[str | Answer]:
-        """Yield the pieces of one answer, and at last the answer."""
-        answer = yield from self._engine.stream(request)
-        yield answer
+    def cancel(self, key: str) -> None:
+        """Stop a request, as nobody waits for it."""
+        self._engine.cancel(key)
 
 
 @dataclass(slots=True, eq=False)
@@ -85,7 +88,7 @@ class _WorkerSlot:
     batch_size: int = FIRST_BATCH
 
 
-class RayEngine:
+class RayEngine(ServingEngine):
     """Workers over a cluster, behind the surface of one engine."""
 
     def __init__(self, spec: EngineSpec[RayOptions], create: CreateEngine) -> None:
@@ -112,7 +115,8 @@ class RayEngine:
                     f"{spelled('ray_address', str(address))}: no Ray cluster there: {error}"
                 ) from error
         self._failed_starts = 0
-        self._queue = RequestQueue()
+        self._queue, self._streams = RequestQueue(), Streams()
+        self._cancelled = Cancellations()
         count = spec.engine.ray_workers or _default_workers()
         self._slots = [self._start_worker() for _ in range(count)]
         self.fingerprint = ""
@@ -120,20 +124,26 @@ class RayEngine:
         self._wait_for_worker()
         self._warning = BudgetWarning(self.budget)
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests on all workers; those of a dead worker go to others; see Engine.
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests on all workers; those of a dead worker go to others; see ServingEngine.
 
         Raises: EngineError when no worker survives its start any more.
         """
-        self._queue = RequestQueue(self._warning.noting(requests))
+        self._queue, self._streams = RequestQueue(self._warning.noting(requests)), Streams()
+        paced = False
         try:
             while True:
-                self._dispatch()
+                yield from self._dispatch()
+                paced = paced or self._queue.paused
                 working = {s.batches[0].results: s for s in self._slots if s.batches}
                 if not working and self._queue.exhausted:
                     return
                 loading = {s.loading: s for s in self._slots if s.loading is not None}
-                ready, _ = ray.wait([*loading, *working], timeout=POLL_SECONDS)
+                if not (loading or working):
+                    time.sleep(IDLE_SECONDS)
+                    continue
+                seconds = IDLE_SECONDS if paced else POLL_SECONDS
+                ready, _ = ray.wait([*loading, *working], timeout=seconds)
                 for reference in ready:
                     if reference in loading:
                         self._finish_start(loading[reference])
@@ -142,23 +152,11 @@ class RayEngine:
         finally:
             self._cancel()
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while one worker generates it; see Engine.
-
-        Raises: EngineError if the worker dies; ItemError, PhotoError of the request.
-        """
-        self._warning.note(request)
-        slot = self._wait_for_worker()
-        try:
-            pieces = slot.actor.stream.options(num_returns="streaming").remote(request)
-            for reference in pieces:
-                piece = ray.get(reference)
-                if isinstance(piece, Answer):
-                    return piece
-                yield str(piece)
-        except RayError as error:
-            raise _map_error(error) from error
-        raise EngineError("the worker ended without an answer")
+    def cancel(self, key: str) -> None:
+        """Stop a request; see ServingEngine."""
+        self._cancelled.note(key)
+        for slot in self._slots:
+            slot.actor.cancel.options(concurrency_group="control").remote(key)
 
     def close(self) -> None:
         """Stop the workers."""
@@ -172,7 +170,8 @@ class RayEngine:
         gpus = 1 if ray.cluster_resources().get("GPU") and not on_cpu else 0
         # A whole CPU each would keep workers off nodes that declare few.
         options = {"num_gpus": gpus, "num_cpus": 0.5, "scheduling_strategy": "SPREAD"}
-        actor = ray.remote(Worker).options(**options, max_restarts=0).remote()
+        kind = ray.remote(concurrency_groups={"control": 1})(Worker)
+        actor = kind.options(**options, max_restarts=0).remote()
         return _WorkerSlot(
             actor, actor.ready.remote(self._worker_spec, self._create, current_spelling())
         )
@@ -212,22 +211,27 @@ class RayEngine:
             self.fingerprint = self.fingerprint or fingerprint
             self.budget = self.budget or budget
 
-    def _dispatch(self) -> None:
-        """Fill the queues of ready workers."""
+    def _dispatch(self) -> Iterator[Served]:
+        """Fill the queues of ready workers; yield the failures of cancelled requests."""
         for slot in self._slots:
             while slot.loading is None and len(slot.batches) < QUEUED_BATCHES:
-                requests = self._queue.take(slot.batch_size)
+                taken = self._queue.take(slot.batch_size)
+                requests = [request for request in taken if request.key not in self._cancelled]
+                for request in taken:
+                    if request.key in self._cancelled:
+                        self._cancelled.forget(request.key)
+                        yield from self._streams.end(cancelled(request))
                 if not requests:
                     return
                 results = slot.actor.answer.options(num_returns="streaming").remote(requests)
                 unanswered = {request.key: request for request in requests}
                 slot.batches.append(_Batch(unanswered, results, len(requests)))
 
-    def _receive(self, slot: _WorkerSlot) -> Iterator[Answer | RequestFailed]:
+    def _receive(self, slot: _WorkerSlot) -> Iterator[Served]:
         """Take one result of a worker, or note the end of its batch or its death."""
         batch = slot.batches[0]
         try:
-            result: Answer | RequestFailed = ray.get(next(batch.results))
+            result: Served = ray.get(next(batch.results))
         except StopIteration:
             self._end_batch(slot)
         except RayTaskError as error:
@@ -235,8 +239,12 @@ class RayEngine:
         except RayError as error:  # the worker, its node, or results on that node are gone
             self._replace(slot, error)
         else:
+            if isinstance(result, Piece):
+                yield from self._streams.add(result.key, result.text)
+                return
             del batch.unanswered[result.key]
-            yield result
+            self._cancelled.forget(result.key)
+            yield from self._streams.end(result)
 
     def _end_batch(self, slot: _WorkerSlot) -> None:
         """Drop an answered batch, and adapt the size of the next ones to the worker's speed."""
@@ -255,6 +263,7 @@ class RayEngine:
         )
         for batch in slot.batches:
             self._queue.requeue(batch.unanswered.values())
+            self._streams.restart(batch.unanswered)
         started = self._start_worker()
         slot.actor, slot.loading, slot.batch_size = started.actor, started.loading, FIRST_BATCH
         slot.batches.clear()

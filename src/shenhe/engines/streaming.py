@@ -1,6 +1,12 @@
-"""Streaming of a text that grows: each piece once, and only what continues the text so far."""
+"""Streaming of texts that grow: each piece once, and only what continues the text so far."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from shenhe.errors import ItemError
+from shenhe.messages import Answer, Piece, RequestFailed, Served
 
 
 class StreamedText:
@@ -21,3 +27,56 @@ class StreamedText:
         piece = text[len(self.text) :]
         self.text = text
         return piece
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One answer: what has been passed on of it, and its text in the latest try."""
+
+    sent: StreamedText = field(default_factory=StreamedText)
+    text: str = ""
+    tries: int = 1
+
+
+class Streams:
+    r"""The streamed answers of an engine: what one begins with again is not passed on again.
+
+    >>> streams = Streams()
+    >>> [piece.text for text in ("通", "过") for piece in streams.add("a", text)]
+    ['通', '过']
+    >>> streams.restart(["a"])
+    >>> [piece.text for text in ("通", "过\n理由") for piece in streams.add("a", text)]
+    ['\n理由']
+    """
+
+    def __init__(self) -> None:
+        self._streams: dict[str, _Stream] = {}
+
+    def add(self, key: str, text: str) -> Iterator[Piece]:
+        """Take text by which an answer has grown, and yield what is new of it, if anything is."""
+        stream = self._streams.setdefault(key, _Stream())
+        stream.text += text
+        if piece := stream.sent.extend(stream.text):
+            yield Piece(key, piece)
+
+    def restart(self, keys: Iterable[str]) -> None:
+        """Note that answers begin anew."""
+        for key in keys:
+            if key in self._streams:
+                stream = self._streams[key]
+                stream.text, stream.tries = "", stream.tries + 1
+
+    def end(self, result: Answer | RequestFailed, *, streamed: bool = False) -> Iterator[Served]:
+        """Yield the rest of the text of a `streamed` answer, and the result.
+
+        An answer that began anew, and now says what does not continue its pieces, has failed.
+        """
+        stream = self._streams.pop(result.key, _Stream() if streamed else None)
+        if isinstance(result, Answer) and stream is not None:
+            if stream.tries > 1 and not result.text.startswith(stream.sent.text):
+                problem = "it was interrupted, and its second try says something else"
+                yield RequestFailed.of_answer(result, ItemError("interrupted", problem))
+                return
+            if piece := stream.sent.extend(result.text):
+                yield Piece(result.key, piece)
+        yield result

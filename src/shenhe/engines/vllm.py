@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 from PIL import Image
 from transformers import AutoTokenizer
@@ -19,16 +20,18 @@ from shenhe.checkpoints.gate import admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.checkpoints.processor import read_budget
-from shenhe.engines.base import EngineSpec
-from shenhe.engines.logprobs import are_plausible, is_logprob
+from shenhe.engines.base import IDLE_SECONDS, EngineSpec, ServingEngine
+from shenhe.engines.cancelling import Cancellations, cancelled
 from shenhe.engines.options import VllmOptions
-from shenhe.engines.prompts import choice_tokens, load_photos, prompt_text
+from shenhe.engines.prompts import load_photos, prompt_text
 from shenhe.engines.sampling import seed_of
-from shenhe.engines.streaming import StreamedText
+from shenhe.engines.streaming import Streams
 from shenhe.engines.vllm_options import engine_options, read_vllm_options, require_plain_lora
+from shenhe.engines.vllm_outputs import VllmOutput, choice_logprobs
+from shenhe.engines.workers import RequestQueue
 from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall, spelled
 from shenhe.formats.closing import close_truncated
-from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed
+from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed, Served
 from shenhe.photos import PixelBudget
 
 TOP_LOGPROBS = 20
@@ -43,31 +46,15 @@ FATAL = (
 """Exceptions of vLLM after which the engine cannot go on."""
 
 
-class VllmLogprob(Protocol):
-    """vLLM's Logprob."""
+class _Running(NamedTuple):
+    """A request that vLLM works on, the sizes of its photos, and the characters passed on."""
 
-    logprob: float
-
-
-class VllmCompletion(Protocol):
-    """vLLM's CompletionOutput; `logprobs` are by token, for each position."""
-
-    text: str
-    token_ids: Sequence[int]
-    finish_reason: str | None
-    logprobs: Sequence[Mapping[int, VllmLogprob]] | None
+    request: Request
+    sizes: tuple[PhotoSize, ...]
+    length: int = 0
 
 
-class VllmOutput(Protocol):
-    """vLLM's RequestOutput."""
-
-    request_id: str
-    finished: bool
-    prompt_token_ids: Sequence[int]
-    outputs: Sequence[VllmCompletion]
-
-
-class VllmEngine:
+class VllmEngine(ServingEngine):
     """A checkpoint, or a base with one adapter, in vLLM."""
 
     def __init__(self, spec: EngineSpec[VllmOptions]) -> None:
@@ -98,59 +85,69 @@ class VllmEngine:
             self._engine = LLM(**(options | read_vllm_options(spec.engine.vllm_options))).llm_engine
         except FATAL as error:
             raise EngineError(f"vLLM cannot start: {error}") from error
-        self._count = 0
+        self._count, self._cancelled = 0, Cancellations()
         if self._lora is not None:
             self._require_effective_adapter()
 
-    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests in the order in which vLLM ends them; see PacedEngine."""
-        source, exhausted = iter(requests), False
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests in the order in which vLLM ends them; see ServingEngine."""
+        queue, streams = RequestQueue(requests), Streams()
         limit = self.spec.max_batch_size or self.spec.engine.usual_batch_size
-        running: dict[str, tuple[Request, tuple[PhotoSize, ...]]] = {}
+        running: dict[str, _Running] = {}
         try:
-            while not exhausted or running:
-                while not exhausted and len(running) < limit:
+            while not queue.exhausted or running:
+                while len(running) < limit and (taken := queue.take(1)):
+                    (request,) = taken
                     try:
-                        request = next(source)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    if request is None:
-                        break
-                    try:
-                        name, sizes = self._add(request)
+                        name, sizes = self._add(request, cumulative=request.streamed)
                     except ItemError as error:
                         yield RequestFailed.of(request, error)
                         continue
-                    running[name] = request, sizes
+                    running[name] = _Running(request, sizes)
+                yield from self._stop_cancelled(running)
+                if queue.paused and not running:
+                    time.sleep(IDLE_SECONDS)
                 for output in self._step() if running else ():
-                    if output.finished:
-                        request, sizes = running.pop(output.request_id)
-                        try:
-                            yield self._read(request, sizes, output)
-                        except ItemError as error:
-                            yield RequestFailed.of(request, error)
+                    yield from self._results(running, output, streams)
         finally:
             if running:
                 self._engine.abort_request(list(running))
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while it is generated; see Engine."""
-        name, sizes = self._add(request, cumulative=True)
-        streamed, output = StreamedText(), None
+    def cancel(self, key: str) -> None:
+        """Stop a request; see ServingEngine."""
+        self._cancelled.note(key)
+
+    def _stop_cancelled(self, running: dict[str, _Running]) -> Iterator[RequestFailed]:
+        """End the requests that nobody waits for."""
+        names = [name for name, r in running.items() if r.request.key in self._cancelled]
+        if names:
+            self._engine.abort_request(names)
+        for name in names:
+            request = running.pop(name).request
+            self._cancelled.forget(request.key)
+            yield cancelled(request)
+
+    def _results(
+        self, running: dict[str, _Running], output: VllmOutput, streams: Streams
+    ) -> Iterator[Served]:
+        """Yield what an output has that is new: a piece, or the result at the end."""
+        if output.request_id not in running:
+            return
+        request, sizes, length = running[output.request_id]
+        if not output.finished:
+            # U+FFFD stands for a character whose tokens are not complete yet.
+            text = output.outputs[0].text.rstrip("\ufffd")
+            running[output.request_id] = _Running(request, sizes, max(length, len(text)))
+            yield from streams.add(request.key, text[length:])
+            return
+        del running[output.request_id]
+        self._cancelled.forget(request.key)
         try:
-            while output is None or not output.finished:
-                for output in self._step():
-                    # U+FFFD stands for a character whose tokens are not complete yet.
-                    if piece := streamed.extend(output.outputs[0].text.rstrip("\ufffd")):
-                        yield piece
-        finally:
-            if output is None or not output.finished:
-                self._engine.abort_request([name])
-        answer = self._read(request, sizes, output)
-        if piece := streamed.extend(answer.text):
-            yield piece
-        return answer
+            answer = self._read(request, sizes, output)
+        except ItemError as error:
+            yield from streams.end(RequestFailed.of(request, error))
+        else:
+            yield from streams.end(answer, streamed=request.streamed)
 
     def close(self) -> None:
         """Stop the processes that vLLM has started."""
@@ -227,36 +224,9 @@ class VllmEngine:
             prompt_tokens=len(output.prompt_token_ids),
             new_tokens=len(completion.token_ids),
             sizes=sizes,
-            choice_logprobs=self._choice_logprobs(request.choices, completion),
+            choice_logprobs=choice_logprobs(request.choices, completion, self._tokenizer),
             attempt=request.attempt,
         )
-
-    def _choice_logprobs(
-        self, choices: Sequence[str], completion: VllmCompletion
-    ) -> dict[str, float]:
-        """Look up the log-probability of each choice; one without gets the lowest of the top.
-
-        Empty if the answer does not come to where the choices part, or any of the top values there
-        is no log-probability.
-        """
-        parting = choice_tokens(choices, self._tokenizer) if choices else None
-        position = len(parting.shared) if parting else 0
-        written = tuple(completion.token_ids[:position])
-        if parting is None or written != parting.shared:
-            return {}
-        positions = completion.logprobs or ()
-        top = positions[position] if len(positions) > position else {}
-        tokens = parting.first
-        values = {token: getattr(entry, "logprob", None) for token, entry in top.items()}
-        # What the grammar refuses is listed too where it allows few tokens.
-        values = {token: value for token, value in values.items() if value != -math.inf}
-        if not are_plausible(values.values()):
-            return {}
-        logprobs = {token: float(value) for token, value in values.items() if is_logprob(value)}
-        if not logprobs.keys() & tokens.values():
-            return {}
-        lowest = min(logprobs.values())
-        return {choice: logprobs.get(token, lowest) for choice, token in tokens.items()}
 
     def _require_effective_adapter(self) -> None:
         """Compare one photo with and without the adapter: vLLM has ignored adapters silently.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from itertools import islice
 from typing import Final, TypeVar
 
 from shenhe.engines.base import Engine, EngineSpec
@@ -33,14 +32,16 @@ def start_engine(
 class RequestQueue:
     """Requests to hand out: first those that dead workers have left, then those of a source.
 
+    `paused` says that the source had none when it was last asked, and may have others later.
+
     >>> queue = RequestQueue([Request("a", (), 8), Request("b", (), 8)])
     >>> queue.requeue(queue.take(1))
     >>> [request.key for request in queue.take(5)], queue.exhausted
     (['a', 'b'], True)
     """
 
-    def __init__(self, source: Iterable[Request] = ()) -> None:
-        self._source, self._source_ended = iter(source), False
+    def __init__(self, source: Iterable[Request | None] = ()) -> None:
+        self._source, self._source_ended, self.paused = iter(source), False, False
         self._requeued: deque[Request] = deque()
 
     @property
@@ -49,10 +50,19 @@ class RequestQueue:
         return self._source_ended and not self._requeued
 
     def take(self, count: int) -> list[Request]:
-        """Take at most so many requests, fewer only at the end."""
+        """Take at most so many requests, fewer only at the end and in a pause."""
         requests = [self._requeued.popleft() for _ in range(min(count, len(self._requeued)))]
-        requests += islice(self._source, count - len(requests))
-        self._source_ended = self._source_ended or len(requests) < count
+        self.paused = False
+        while len(requests) < count and not self._source_ended and not self.paused:
+            try:
+                request = next(self._source)
+            except StopIteration:
+                self._source_ended = True
+                break
+            if request is None:
+                self.paused = True
+            else:
+                requests.append(request)
         return requests
 
     def requeue(self, requests: Iterable[Request]) -> None:

@@ -12,6 +12,7 @@ from shenhe.messages import PhotoFacts
 from shenhe.photos.reuse import PhotoOwner
 from shenhe.row_types import EVIDENCE_OFF, Evidence, SummaryRow
 from shenhe.rows.photo_marks import describe_use, facts_of, owner_of
+from shenhe.rows.problem_words import NOT_LOOKED_AT
 from shenhe.rows.promises import MissionPromise, Promise
 from shenhe.rows.statements import INCOMPLETE, Statement
 from shenhe.runs.row_parts import describe_left_out
@@ -142,7 +143,7 @@ def left_out_doubts(ruling: Ruling | None, left_out: Sequence[LeftOut]) -> list[
     """List the doubt about a group that was not looked at whole, whatever was said of it."""
     if not left_out:
         return []
-    unread = f"未查看: {describe_left_out(left_out)}"
+    unread = f"{NOT_LOOKED_AT.zh}: {describe_left_out(left_out)}"
     return [Doubt(LEFT_OUT, f"{ruling}, 但{unread}" if ruling else unread)]
 
 

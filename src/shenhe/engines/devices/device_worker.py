@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from typing import Final
 
 from shenhe.engines.devices.process import WorkerProcess
-from shenhe.engines.devices.protocol import Failed, FromWorker, Start, ToWorker
+from shenhe.engines.devices.protocol import Failed, FromWorker, Start, Stop, ToWorker
 from shenhe.engines.workers import MAX_FAILED_STARTS
 from shenhe.messages import Request
 
@@ -27,6 +27,7 @@ class DeviceWorker:
         self.process: WorkerProcess | None = None
         self.ready = self.alone = False
         self.requests: dict[str, Request] = {}
+        self._stopped: set[str] = set()
         self.given_up = self._last_error = ""
         self._deaths = self._deaths_in_a_row = 0
 
@@ -53,9 +54,17 @@ class DeviceWorker:
             self._last_error = str(message.error)
         return message
 
+    def stop(self, keys: Container[str]) -> None:
+        """Tell the worker which of its requests are among these, that nobody waits for."""
+        for key in self.requests:
+            if key in keys and key not in self._stopped:
+                self._stopped.add(key)
+                self.send(Stop(key))
+
     def note_answer(self, key: str) -> None:
         """Note that a request is answered: the worker is alive."""
         self.requests.pop(key, None)
+        self._stopped.discard(key)
         self.alone = self.alone and bool(self.requests)
         self._deaths_in_a_row, self._last_error = 0, ""
 
@@ -78,6 +87,7 @@ class DeviceWorker:
     def forget(self) -> None:
         """Drop what the worker was asked: nobody waits for it."""
         self.requests.clear()
+        self._stopped.clear()
         self.alone = False
 
     def kill(self) -> None:

@@ -13,40 +13,41 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import wait
 
-from shenhe.engines.base import EngineSpec
+from shenhe.engines.base import IDLE_SECONDS, EngineSpec, ServingEngine
+from shenhe.engines.cancelling import Cancellations, cancelled
 from shenhe.engines.devices.blame import Suspects
 from shenhe.engines.devices.device_worker import DeviceWorker
 from shenhe.engines.devices.placement import find_devices, name_device, place_workers
 from shenhe.engines.devices.protocol import (
     Ask,
     Cancel,
-    CreatePacedEngine,
+    CreateEngineHere,
     Failed,
-    Piece,
     Ready,
     Result,
     Warned,
 )
 from shenhe.engines.options import DevicesOptions
+from shenhe.engines.streaming import Streams
 from shenhe.engines.workers import RequestQueue
 from shenhe.errors import EngineError, spelled
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Piece, Request, Served
 
 log = logging.getLogger("shenhe.devices")
 DEPTH = 2
 """Requests with a worker, in batches: while it answers one, the photos of the next are opened."""
 
 
-class DevicesEngine:
+class DevicesEngine(ServingEngine):
     """Workers on devices of this machine, behind the surface of one engine.
 
     Example:
         spec = EngineSpec("demo", engine=DevicesOptions(devices=("0,1",)))
-        answers = list(DevicesEngine(spec, create_paced_engine).answer(requests))
+        answers = list(DevicesEngine(spec, create_engine_here).answer(requests))
 
     """
 
-    def __init__(self, spec: EngineSpec[DevicesOptions], create: CreatePacedEngine) -> None:
+    def __init__(self, spec: EngineSpec[DevicesOptions], create: CreateEngineHere) -> None:
         """Load the model on every device at once.
 
         Raises: OptionError for a device that is not there; exceptions of the start of the worker's
@@ -57,52 +58,35 @@ class DevicesEngine:
         batch = spec.max_batch_size or spec.engine.worker.usual_batch_size
         self._depth, self._call = DEPTH * batch, 0
         self._warned: set[str] = set()
+        self._cancelled, self._streams = Cancellations(), Streams()
         self._workers = place_workers(self.devices, spec, create)
         self.close = weakref.finalize(self, _kill, self._workers)
         self.fingerprint = self._start_all()
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests on all devices; those of a dead worker go to others; see Engine.
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests on all devices; those of a dead worker go to others; see ServingEngine.
 
         Raises: EngineError when no worker is left, or one fails as every other would.
         """
-        self._call += 1
+        self._call, self._streams = self._call + 1, Streams()
         queue = RequestQueue(requests)
-        suspects = Suspects(queue)
+        suspects, paced = Suspects(queue), False
         with self._killed_by_ctrl_c():
             try:
                 while True:
                     self._start_absent()
-                    self._dispatch(queue, suspects)
+                    yield from self._dispatch(queue, suspects)
                     if queue.exhausted and not suspects and not self._are_working:
                         return
-                    for worker in self._wait():
+                    paced = paced or queue.paused
+                    for worker in self._wait(seconds=IDLE_SECONDS if paced else None):
                         yield from self._receive(worker, suspects)
             finally:
                 self._cancel()
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer as one device writes it, while others are idle; see Engine.
-
-        Raises: EngineError for a worker that dies; ItemError, PhotoError of the request.
-        """
-        self._call += 1
-        with self._killed_by_ctrl_c():
-            worker = self._ready_worker()
-            worker.send(Ask(self._call, request, streamed=True))
-            try:
-                while True:
-                    message = worker.receive()
-                    if message is None:
-                        reason = self._note_death(worker)
-                        raise EngineError(f"{spelled('devices', worker.device)}: {reason}")
-                    if isinstance(message, Piece) and message.call == self._call:
-                        yield message.text
-                    elif answer := self._result(worker, message):
-                        assert isinstance(answer, Answer)
-                        return answer
-            finally:
-                worker.send(Cancel(self._call))
+    def cancel(self, key: str) -> None:
+        """Stop a request; see ServingEngine."""
+        self._cancelled.note(key)
 
     def _start_all(self) -> str:
         """Start all workers, wait until they are ready, and return their fingerprint.
@@ -137,8 +121,12 @@ class DevicesEngine:
             if worker.process is None and not worker.given_up:
                 worker.start()
 
-    def _dispatch(self, queue: RequestQueue, suspects: Suspects) -> None:
-        """Hand out requests one by one, each to the ready worker that has the fewest."""
+    def _dispatch(self, queue: RequestQueue, suspects: Suspects) -> Iterator[Served]:
+        """Hand out requests one by one, each to the ready worker that has the fewest.
+
+        Yields the failures of those that were cancelled before.
+        """
+        self._stop_cancelled()
         while True:
             free = [
                 worker
@@ -154,11 +142,23 @@ class DevicesEngine:
                 (request,) = requests
             else:
                 return
+            if request.key in self._cancelled:
+                self._cancelled.forget(request.key)
+                yield from self._streams.end(cancelled(request))
+                continue
             worker.requests[request.key] = request
             worker.send(Ask(self._call, request))
 
-    def _wait(self, workers: list[DeviceWorker] | None = None) -> list[DeviceWorker]:
-        """Wait until a worker has something to say, or has died.
+    def _stop_cancelled(self) -> None:
+        """Tell workers of requests that nobody waits for."""
+        if self._cancelled:
+            for worker in self._workers:
+                worker.stop(self._cancelled)
+
+    def _wait(
+        self, workers: list[DeviceWorker] | None = None, seconds: float | None = None
+    ) -> list[DeviceWorker]:
+        """Wait until a worker has something to say, or has died, or the time is over.
 
         Raises: EngineError if there is no worker.
         """
@@ -170,23 +170,26 @@ class DevicesEngine:
         if not live:
             reasons = [f"{worker.device}: {worker.given_up}" for worker in self._workers]
             raise EngineError(f"no worker is left: {'; '.join(reasons)}")
-        heard = wait([*live])
+        heard = wait([*live], seconds)
         return [worker for connection, worker in live.items() if connection in heard]
 
-    def _receive(
-        self, worker: DeviceWorker, suspects: Suspects
-    ) -> Iterator[Answer | RequestFailed]:
+    def _receive(self, worker: DeviceWorker, suspects: Suspects) -> Iterator[Served]:
         """Take one message of a worker, or note its death.
 
         Raises: EngineError, where the worker failed as every other would.
         """
         message = worker.receive()
         if message is not None:
-            if result := self._result(worker, message):
+            result = self._result(worker, message)
+            if isinstance(result, Piece):
+                yield from self._streams.add(result.key, result.text)
+            elif result is not None:
                 suspects.note_answer(result.key)
-                yield result
+                self._cancelled.forget(result.key)
+                yield from self._streams.end(result)
             return
         requests = list(worker.requests.values())
+        self._streams.restart(worker.requests)
         blamed = suspects.note_death(requests, self._note_death(worker))
         if blamed:
             worker.forgive()
@@ -196,8 +199,8 @@ class DevicesEngine:
 
     def _result(
         self, worker: DeviceWorker, message: object, *, at_start: bool = False
-    ) -> Answer | RequestFailed | None:
-        """Return the result in a message; None for other messages and for abandoned calls.
+    ) -> Served | None:
+        """Return the result or piece in a message; None for other messages and for abandoned calls.
 
         Raises: the error of the call that is under way, or of the start.
         """
@@ -209,7 +212,8 @@ class DevicesEngine:
         elif isinstance(message, Failed) and (at_start or message.call == self._call):
             raise name_device(worker.device, message.error)
         elif isinstance(message, Result) and message.call == self._call:
-            worker.note_answer(message.result.key)
+            if not isinstance(message.result, Piece):
+                worker.note_answer(message.result.key)
             return message.result
         return None
 
@@ -220,22 +224,6 @@ class DevicesEngine:
         self.workers_died += 1
         log.warning("%s: the worker died (%s)", worker.device, reason)
         return f"the worker died: {reason}"
-
-    def _ready_worker(self) -> DeviceWorker:
-        """Wait until a worker is ready.
-
-        Raises: EngineError if none is left.
-        """
-        self._start_absent()
-        while not (ready := [worker for worker in self._workers if worker.ready]):
-            for worker in self._wait():
-                message = worker.receive()
-                if message is None:
-                    self._note_death(worker)
-                else:
-                    self._result(worker, message)
-            self._start_absent()
-        return ready[0]
 
     def _cancel(self) -> None:
         """Drop everything that is under way."""

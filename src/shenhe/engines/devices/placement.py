@@ -9,7 +9,7 @@ from dataclasses import replace
 from shenhe.engines.base import EngineSpec, engine_spec
 from shenhe.engines.device_names import ALL, device_in_worker, read_device_names, worker_environment
 from shenhe.engines.devices.device_worker import DeviceWorker
-from shenhe.engines.devices.protocol import CreatePacedEngine, Start
+from shenhe.engines.devices.protocol import CreateEngineHere, Start
 from shenhe.engines.options import DevicesOptions, LocalOptions
 from shenhe.errors import (
     CheckpointError,
@@ -39,7 +39,7 @@ def find_devices(written: Iterable[str]) -> tuple[str, ...]:
 
 
 def place_workers(
-    devices: tuple[str, ...], spec: EngineSpec[DevicesOptions], create: CreatePacedEngine
+    devices: tuple[str, ...], spec: EngineSpec[DevicesOptions], create: CreateEngineHere
 ) -> list[DeviceWorker]:
     """Make a worker for each device, without starting it.
 

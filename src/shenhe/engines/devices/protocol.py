@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shenhe.engines.base import EngineSpec, PacedEngine
+from shenhe.engines.base import EngineSpec, ServingEngine
 from shenhe.engines.options import EngineOptions
 from shenhe.errors import ShenheError, Spelling
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Request, Served
 
-CreatePacedEngine = Callable[[EngineSpec[EngineOptions]], PacedEngine]
+CreateEngineHere = Callable[[EngineSpec[EngineOptions]], ServingEngine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +18,23 @@ class Start:
     """To a worker, once: the engine to load."""
 
     spec: EngineSpec[EngineOptions]
-    create: CreatePacedEngine
+    create: CreateEngineHere
     spelling: Spelling
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """To a worker: a request of a call of `answer`, or of one of `stream`."""
+    """To a worker: a request of a call."""
 
     call: int
     request: Request
-    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """To a worker: nobody waits for the request of this key any more."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +53,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """From a worker: what became of a request; for a streamed one, behind its last piece."""
+    """From a worker: what became of a request, or for a streamed one a piece."""
 
     call: int
-    result: Answer | RequestFailed
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """From a worker: a piece of a streamed answer."""
-
-    call: int
-    text: str
+    result: Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +74,5 @@ class Warned:
     text: str
 
 
-ToWorker = Start | Ask | Cancel
-FromWorker = Ready | Result | Piece | Failed | Warned
+ToWorker = Start | Ask | Stop | Cancel
+FromWorker = Ready | Result | Failed | Warned

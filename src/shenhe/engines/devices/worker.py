@@ -9,27 +9,28 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from types import TracebackType
 
-from shenhe.engines.base import PacedEngine
+from shenhe.engines.base import ServingEngine
 from shenhe.engines.devices.protocol import (
     Ask,
     Cancel,
     Failed,
     FromWorker,
-    Piece,
     Ready,
     Result,
     Start,
+    Stop,
     ToWorker,
     Warned,
 )
 from shenhe.engines.workers import start_engine
 from shenhe.errors import EngineError, ShenheError
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Piece, Request
 
 
 def main(handle: int) -> None:
@@ -56,6 +57,7 @@ class Worker:
         self._starts: SimpleQueue[Start] = SimpleQueue()
         self._inbox: SimpleQueue[Ask] = SimpleQueue()
         self._next: Ask | None = None
+        self._engine: ServingEngine | None = None
         self._cancelled = self._unanswered = 0
         # The parent's end is noticed at once, also while the model runs.
         threading.Thread(target=self._listen, daemon=True).start()
@@ -66,7 +68,7 @@ class Worker:
         warnings.showwarning = lambda message, *_, **__: self._send(Warned(str(message)))
         start = self._starts.get()
         try:
-            engine = start_engine(start.spec, start.create, start.spelling)
+            engine = self._engine = start_engine(start.spec, start.create, start.spelling)
         except ShenheError as error:
             self._send(Failed(0, error))
             return
@@ -77,25 +79,24 @@ class Worker:
             if ask.call <= self._cancelled:
                 continue
             try:
-                self._stream(engine, ask) if ask.streamed else self._answer(engine, ask)
+                self._serve(engine, ask)
             except ShenheError as error:
                 if _may_pass(error):
                     raise  # the process ends, and another one takes its place
                 self._send(Failed(ask.call, error))
 
-    def _answer(self, engine: PacedEngine, first: Ask) -> None:
+    def _serve(self, engine: ServingEngine, first: Ask) -> None:
         """Answer requests of one call as they come, until none is left here.
 
         Raises: EngineError.
         """
         self._unanswered = 0
-        results = engine.answer(self._requests(first))
-        for result in results:
-            self._unanswered -= 1
-            if first.call <= self._cancelled:
-                _close(results)
-                return
-            self._send(Result(first.call, result))
+        with closing(engine.serve(self._requests(first))) as results:
+            for result in results:
+                self._unanswered -= not isinstance(result, Piece)
+                if first.call <= self._cancelled:
+                    return
+                self._send(Result(first.call, result))
         if self._unanswered:
             raise EngineError(f"the engine ended with {self._unanswered} requests unanswered")
 
@@ -108,7 +109,7 @@ class Worker:
         while ask is not None or self._unanswered:
             if ask is None:
                 yield None
-            elif ask.call != first.call or ask.streamed:
+            elif ask.call != first.call:
                 self._next = ask
                 return
             else:
@@ -118,21 +119,6 @@ class Worker:
                 ask = self._inbox.get_nowait()
             except Empty:
                 ask = None
-
-    def _stream(self, engine: PacedEngine, ask: Ask) -> None:
-        """Answer one request piece by piece.
-
-        Raises: EngineError, ItemError.
-        """
-        pieces = engine.stream(ask.request)
-        try:
-            while ask.call > self._cancelled:
-                self._send(Piece(ask.call, next(pieces)))
-        except StopIteration as end:
-            answer: Answer = end.value
-            self._send(Result(ask.call, answer))
-        finally:
-            pieces.close()
 
     def _send(self, message: FromWorker) -> None:
         with self._sending:
@@ -147,6 +133,9 @@ class Worker:
                     self._starts.put(message)
                 elif isinstance(message, Cancel):
                     self._cancelled = message.call
+                elif isinstance(message, Stop):
+                    if self._engine is not None:
+                        self._engine.cancel(message.key)
                 else:
                     self._inbox.put(message)
         finally:
@@ -166,8 +155,3 @@ def _may_pass(error: ShenheError) -> bool:
     if not isinstance(error, EngineError) or cause is None:
         return False
     return isinstance(cause, RuntimeError) or type(cause).__module__.startswith("vllm")
-
-
-def _close(results: Iterator[Answer | RequestFailed]) -> None:
-    if isinstance(results, Generator):
-        results.close()

@@ -47,7 +47,7 @@ class Deduplicator:
                 yield prepared
                 continue
             request = prepared.request
-            if self._spec.temperature_of(request):
+            if request.streamed or self._spec.temperature_of(request):
                 yield prepared
                 continue
             content = _Content(
@@ -64,6 +64,11 @@ class Deduplicator:
                 self._waiting[content] = []
                 self._running[request.key] = content
                 yield prepared
+
+    def is_shared(self, key: str) -> bool:
+        """Whether other requests wait for the answer to this one."""
+        content = self._running.get(key)
+        return content is not None and bool(self._waiting[content])
 
     def share(self, result: Answer | RequestFailed) -> Iterator[Answer | RequestFailed]:
         """Yield a result, and a copy for each request that waited for it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +11,8 @@ from peft import PeftModel
 
 from shenhe.checkpoints.interfaces import Tokenizer, VisionLanguageModel
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines.base import EngineSpec
+from shenhe.engines.base import EngineSpec, ServingEngine
+from shenhe.engines.cancelling import Cancellations
 from shenhe.engines.local.constraint import Grammars
 from shenhe.engines.local.deduplication import Deduplicator
 from shenhe.engines.local.detokenizer import Detokenizer
@@ -22,9 +23,8 @@ from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.engines.options import LocalOptions, attention_name
-from shenhe.engines.streaming import StreamedText
-from shenhe.errors import EngineError, ItemError, OptionError, item_wall
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.errors import EngineError, OptionError
+from shenhe.messages import Piece, Request, Served
 from shenhe.photos import PixelBudget
 
 PREFETCH = 16
@@ -45,7 +45,7 @@ class PreparedPrompt:
     grids: list[list[int]]
 
 
-class LocalEngine:
+class LocalEngine(ServingEngine):
     """An Engine over one loaded checkpoint.
 
     >>> engine = LocalEngine(EngineSpec("demo", ("demo",)))  # doctest: +SKIP
@@ -73,20 +73,26 @@ class LocalEngine:
         configured = self._model.generation_config.eos_token_id
         self._detokenizer = Detokenizer(self._tokenizer, _end_tokens(configured, self._tokenizer))
         self._prefix_cache, self._drafts = PrefixCache(), NgramDrafts()
-        self._slots = spec.max_batch_size
+        self._slots, self._cancelled = spec.max_batch_size, Cancellations()
         self.fingerprint = loaded.fingerprint
 
-    def answer(self, requests: Iterable[Request | None]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests by continuous batching, in the order in which they end; see PacedEngine.
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests by continuous batching, in the order in which they end.
 
         Without sampling, requests with equal prompts about equal pixels are answered once.
         Raises: EngineError if the model fails.
         """
-        scheduler = self._scheduler()
-        prepared = self._preprocessor.prefetch(iter(requests), PREFETCH)
         deduplicator = Deduplicator(self.spec, max_waiting=PREFETCH)
+        scheduler = self._scheduler(
+            lambda key: key in self._cancelled and not deduplicator.is_shared(key)
+        )
+        prepared = self._preprocessor.prefetch(iter(requests), PREFETCH)
         try:
             for result in scheduler.run(deduplicator.filter(prepared)):
+                if isinstance(result, Piece):
+                    yield result
+                    continue
+                self._cancelled.forget(result.key)
                 yield from deduplicator.share(result)
         except FATAL as error:
             raise EngineError(f"the model failed: {error}") from error
@@ -95,34 +101,9 @@ class LocalEngine:
             if scheduler.shrunk:
                 self._slots = scheduler.slots
 
-    def stream(self, request: Request) -> Generator[str, None, Answer]:
-        """Yield the text of one answer while it is generated; see Engine.
-
-        Raises: EngineError if the model fails; ItemError, PhotoError of the request.
-        """
-        scheduler = self._scheduler()
-        streamed = StreamedText()
-        try:
-            with item_wall("library_error", "the question"):
-                prepared = self._preprocessor.prepare(request)
-            sequence = scheduler.admit(prepared)
-            while not sequence.ended:
-                scheduler.advance()
-                piece = ""
-                with sequence.isolated():
-                    # U+FFFD stands for a character whose tokens are not complete yet.
-                    text = self._detokenizer.text(sequence.output).rstrip("\ufffd")
-                    piece = streamed.extend(text)
-                if piece:
-                    yield piece
-            answer = self._detokenizer.result(sequence)
-        except FATAL as error:
-            raise EngineError(f"the model failed while it wrote: {error}") from error
-        if isinstance(answer, RequestFailed):
-            raise ItemError(answer.code, answer.message)
-        if piece := streamed.extend(answer.text):
-            yield piece
-        return answer
+    def cancel(self, key: str) -> None:
+        """Stop a request; see ServingEngine."""
+        self._cancelled.note(key)
 
     def next_logits(self, request: Request) -> torch.Tensor:
         """Compute the logits of the first token of an answer, free of its grammar.
@@ -189,7 +170,7 @@ class LocalEngine:
         end_tokens = sorted(self._detokenizer.end_tokens)
         return Grammars(self._tokenizer, end_tokens, self._runner.vocabulary_size)
 
-    def _scheduler(self) -> Scheduler:
+    def _scheduler(self, is_cancelled: Callable[[str], bool] = lambda key: False) -> Scheduler:
         return Scheduler(
             self._runner,
             self.spec,
@@ -198,6 +179,7 @@ class LocalEngine:
             prefix_cache=self._prefix_cache,
             drafts=self._drafts,
             slots=self._slots,
+            is_cancelled=is_cancelled,
         )
 
 

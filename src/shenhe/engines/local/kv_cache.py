@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psutil
 import torch
 
+MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
+"""Share of the free memory that the cache may take when no batch size is given."""
 GROWTH = 256
 """Capacity is added in steps of this many tokens: growing copies the whole cache."""
+
+
+def memory_budget(device: torch.device) -> int:
+    """Return the share of a device's free memory for the cache. Units: bytes."""
+    share = MEMORY_SHARE.get(device.type, MEMORY_SHARE["cpu"])
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * share)
+    return int(psutil.virtual_memory().available * share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class Preprocessor:
     ) -> Generator[PreparedRequest | RequestFailed | None, None, None]:
         """Yield requests in order while the next `count` are prepared in threads.
 
-        None where there is none at the moment, as the source says by None.
+        None where there is none at the moment, as the source says by None, or none is prepared yet.
         Raises: EngineError for a chat template that fails.
         """
         futures: deque[Future[PreparedRequest | RequestFailed]] = deque()
@@ -74,7 +74,9 @@ class Preprocessor:
                         futures.append(pool.submit(self._prepare_or_fail, request))
                     if not futures and not paused:
                         return
-                    yield futures.popleft().result() if futures else None
+                    # While the source pauses, what is running does not wait for photos.
+                    ready = futures and (not paused or futures[0].done())
+                    yield futures.popleft().result() if ready else None
             finally:
                 for future in futures:
                     future.cancel()

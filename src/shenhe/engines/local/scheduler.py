@@ -6,18 +6,21 @@ of the others in one packed forward pass, samples, and yields the sequences that
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import psutil
 import torch
 
-from shenhe.engines.base import EngineSpec
+from shenhe.engines.base import IDLE_SECONDS, EngineSpec
+from shenhe.engines.cancelling import cancelled
 from shenhe.engines.local.constraint import Grammars
 from shenhe.engines.local.detokenizer import Detokenizer
+from shenhe.engines.local.kv_cache import memory_budget
 from shenhe.engines.local.model_runner import ModelRunner, Scores
 from shenhe.engines.local.ngram_drafts import NgramDrafts
+from shenhe.engines.local.pieces import Pieces
 from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.repetition import RepetitionPenalty
@@ -26,7 +29,7 @@ from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall, spelled
-from shenhe.messages import Answer, RequestFailed
+from shenhe.messages import Answer, RequestFailed, Served
 
 MAX_STEP_TOKENS = 8192
 """Prompts are prefilled together up to this many tokens."""
@@ -34,8 +37,6 @@ MAX_SPECULATING = {"cpu": 4, "cuda": 32}
 """Largest batch that speculates, by device. Drafts pay while a pass costs more by its being one
 than by its tokens; on a CPU that ends soon, with a large vocabulary above all: each draft token
 takes a row of the LM head."""
-MEMORY_SHARE = {"cuda": 0.8, "cpu": 0.25}
-"""Share of the free memory that the KV cache may take when no batch size is given."""
 MAX_RESULTS = 64
 """Results without a slot that are passed on before the next forward pass."""
 
@@ -57,19 +58,21 @@ class Scheduler:
         prefix_cache: PrefixCache,
         drafts: NgramDrafts,
         slots: int | None,
+        is_cancelled: Callable[[str], bool] = lambda key: False,
     ) -> None:
         """Run at most `slots` sequences at once; None: as many as memory allows."""
         self._runner, self._spec, self._grammars = runner, spec, grammars
         self._detokenizer, self._prefix_cache, self._drafts = detokenizer, prefix_cache, drafts
         self.cache = runner.new_cache()
         self.slots, self.shrunk = slots or spec.engine.usual_batch_size, False
-        self._budget_bytes = None if slots else _memory_budget(runner.device)
+        self._budget_bytes = None if slots else memory_budget(runner.device)
         self.running: list[Sequence] = []
         self._waiting: deque[PreparedRequest] = deque()
-        self._exhausted = False
+        self._pieces, self._is_cancelled = Pieces(detokenizer), is_cancelled
+        self._exhausted = self._paused = False
 
-    def run(self, source: Iterator[Entry]) -> Iterator[Result]:
-        """Yield results as sequences end.
+    def run(self, source: Iterator[Entry]) -> Iterator[Served]:
+        """Yield results as sequences end, and pieces of those that are streamed.
 
         Raises: exceptions of torch and transformers, except for memory that runs out: the running
         sequences are then restarted in half as many slots.
@@ -77,10 +80,13 @@ class Scheduler:
         while self.running or self._waiting or not self._exhausted:
             yield from self.step(source)
 
-    def step(self, source: Iterator[Entry]) -> Iterator[Result]:
+    def step(self, source: Iterator[Entry]) -> Iterator[Served]:
         """Schedule, prefill and decode, sample, postprocess; yield results as in `run`."""
+        yield from self._drop_cancelled()
         yield from self.schedule(source)
         if not self.running:
+            if self._paused:
+                time.sleep(IDLE_SECONDS)
             return
         try:
             self.advance()
@@ -94,6 +100,7 @@ class Scheduler:
         Returns the results that need no slot.
         """
         results: list[Result] = []
+        self._paused = False
         while self._has_room() and len(results) < MAX_RESULTS:
             try:
                 entry = self._waiting.popleft() if self._waiting else next(source)
@@ -101,10 +108,14 @@ class Scheduler:
                 self._exhausted = True
                 break
             if entry is None:
+                self._paused = True
                 break
             if not isinstance(entry, PreparedRequest):
                 results.append(entry)
                 continue
+            if self._is_cancelled(entry.request.key):
+                results.append(cancelled(entry.request))
+                break  # before another request waits for its answer
             if not self._fits(entry):
                 self._waiting.appendleft(entry)
                 break
@@ -163,12 +174,19 @@ class Scheduler:
         for sequence in self.running:
             self._sample(sequence, scores[sequence.slot])
 
-    def postprocess(self) -> Iterator[Result]:
-        """Yield the results of ended sequences, and free their slots."""
+    def postprocess(self) -> Iterator[Served]:
+        """Yield pieces, and the results of ended sequences, and free their slots."""
         for sequence in self.running:
-            if sequence.ended:
-                yield self._detokenizer.result(sequence)
+            yield from self._pieces.of(sequence)
         self.running = [sequence for sequence in self.running if not sequence.ended]
+
+    def _drop_cancelled(self) -> Iterator[Served]:
+        """End the sequences that nobody waits for."""
+        dropped = [s for s in self.running if self._is_cancelled(s.prepared.request.key)]
+        for sequence in dropped:
+            sequence.failure = cancelled(sequence.prepared.request)
+        if dropped:
+            yield from self.postprocess()
 
     def _speculate(self, decode: list[Sequence]) -> None:
         """Draft tokens by n-gram speculation, for greedy sequences of a small batch."""
@@ -258,6 +276,7 @@ class Scheduler:
 
         Yields the failure of a request that is too large alone.
         """
+        self._pieces.restart(self.running)
         preempted, self.running = [sequence.prepared for sequence in self.running], []
         self.cache.clear()
         self._prefix_cache.clear()
@@ -272,11 +291,3 @@ class Scheduler:
     def _shrink(self, slots: int) -> None:
         self.slots, self.shrunk = slots, True
         warnings.warn(f"out of memory: the batch size is now {slots}", stacklevel=4)
-
-
-def _memory_budget(device: torch.device) -> int:
-    """Return the share of a device's free memory for the KV cache. Units: bytes."""
-    share = MEMORY_SHARE.get(device.type, MEMORY_SHARE["cpu"])
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * share)
-    return int(psutil.virtual_memory().available * share)

@@ -26,7 +26,8 @@ class Sequence:
     prompt at first (prefill), later the last chosen token and those that the grammar forces behind
     it (decode). `draft` is a speculation on what comes behind them. `output` is the answer so far.
     `choices` are the tokens by which the request's choices part, and `choice_logprobs` those of
-    them, kept when the answer has come to where they do.
+    them, kept when the answer has come to where they do. `decoded` counts the tokens that have been
+    passed on as text.
     `failure` is set when a library raised over this sequence alone.
     """
 
@@ -41,6 +42,7 @@ class Sequence:
     draft: list[int] = field(default_factory=list)
     choices: ChoiceTokens | None = None
     choice_logprobs: dict[str, float] | None = None
+    decoded: int = 0
     finish: FinishReason | None = None
     failure: RequestFailed | None = None
 

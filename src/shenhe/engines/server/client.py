@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import ServerOptions
@@ -87,6 +88,34 @@ class Client:
             return RequestFailed.of(request, error, self.endpoint.describe(error))
         self._answered, self._failures, self._bad_requests = True, 0, 0
         return answer
+
+    async def answer_in_pieces(
+        self, request: Request, codec: Codec, emit: Callable[[str], object]
+    ) -> Answer | RequestFailed:
+        """Request an answer as a stream, and pass its pieces to `emit`.
+
+        What fails before its first piece is asked again as a whole, as `answer` does.
+        Raises: EngineError.
+        """
+        loop, pieces = asyncio.get_running_loop(), 0
+
+        def count(piece: str) -> None:
+            nonlocal pieces
+            pieces += bool(piece)
+            emit(piece)
+
+        try:
+            encode = partial(codec.encode, request, stream=True)
+            encoded = await loop.run_in_executor(self._photo_threads, encode)
+            await self._breaker.wait()
+            async with self.limit:
+                body = await self.stream(encoded, count)
+            return codec.decode(encoded, body)
+        except (ItemError, EngineError) as error:
+            if pieces:
+                failure = ItemError("bad_answer", self.endpoint.describe(error))
+                return RequestFailed.of(request, failure)
+        return await self.answer(request, codec)
 
     async def stream(self, encoded: EncodedRequest, emit: Callable[[str], object]) -> Body:
         """Request one answer as a stream, pass each piece to `emit`, and return the completion.

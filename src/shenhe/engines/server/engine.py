@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Generator, Iterable
+from concurrent.futures import CancelledError
 from queue import SimpleQueue
 from urllib.parse import urlsplit
 
 from shenhe.checkpoints.processor import read_processor
-from shenhe.engines.base import EngineSpec
+from shenhe.engines.base import EngineSpec, ServingEngine
 from shenhe.engines.budget import BudgetWarning, PhotoBudget
+from shenhe.engines.cancelling import Cancellations
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.background import BackgroundLoop
+from shenhe.engines.server.calls import Calls
 from shenhe.engines.server.client import Client
 from shenhe.engines.server.codec import Codec
 from shenhe.engines.server.dialect import Packing, find_dialect
@@ -22,14 +24,15 @@ from shenhe.engines.server.penalty import penalty_for
 from shenhe.engines.server.served_model import TOLD_AT, ServedModel, find_entries
 from shenhe.engines.server.transport import is_loopback
 from shenhe.engines.streaming import StreamedText
+from shenhe.engines.workers import RequestQueue
 from shenhe.errors import EngineError, ItemError, OptionError, UsageError, spelled
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Answer, Request, Served
 
 PREFETCH = 4
 """Requests that are encoded ahead of the concurrency limit."""
 
 
-class ServerEngine:
+class ServerEngine(ServingEngine):
     """A model behind an OpenAI-compatible server.
 
     Example:
@@ -46,7 +49,7 @@ class ServerEngine:
         """
         _check(spec)
         self.spec = spec
-        self._background = BackgroundLoop()
+        self._background, self._cancelled = BackgroundLoop(), Cancellations()
         try:
             self._client = self._background.run(_create_client(spec))
         except UsageError:
@@ -70,30 +73,23 @@ class ServerEngine:
             spec, model.name, self.dialect, self.budget.bounds, self._endpoint.secrets, penalty
         )
 
-    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
-        """Answer requests concurrently, in the order in which answers arrive; see Engine."""
-        source, exhausted = iter(requests), False
-        pending: set[Future[Answer | RequestFailed]] = set()
-        done: SimpleQueue[Future[Answer | RequestFailed]] = SimpleQueue()
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        """Answer requests concurrently, in the order in which answers arrive; see ServingEngine."""
+        queue = RequestQueue(self._warning.noting(requests))
+        calls = Calls(self._background, self._client, self._codec, self._cancelled)
         try:
             while True:
-                while not exhausted and len(pending) < self._client.limit.current + PREFETCH:
-                    request = next(source, None)
-                    if request is None:
-                        exhausted = True
-                        break
-                    self._warning.note(request)
-                    future = self._background.submit(self._client.answer(request, self._codec))
-                    pending.add(future)
-                    future.add_done_callback(done.put)
-                if not pending:
+                while calls.count < self._room and (taken := queue.take(1)):
+                    calls.start(*taken)
+                if queue.exhausted and not calls.count:
                     return
-                future = done.get()
-                pending.discard(future)
-                yield future.result()
+                yield from calls.wait(paced=queue.paused)
         finally:
-            for future in pending:
-                future.cancel()
+            calls.cancel()
+
+    def cancel(self, key: str) -> None:
+        """Stop a request; see ServingEngine."""
+        self._cancelled.note(key)
 
     def stream(self, request: Request) -> Generator[str, None, Answer]:
         """Yield the text of one answer while it is generated; see Engine.
@@ -122,6 +118,11 @@ class ServerEngine:
         if piece := streamed.extend(answer.text):
             yield piece
         return answer
+
+    @property
+    def _room(self) -> int:
+        """How many requests may be under way."""
+        return self._client.limit.current + PREFETCH
 
     @property
     def _base_url(self) -> str:
