@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 from shenhe.engines.base import ServingEngine
 from shenhe.errors import EngineError, ShenheError, item_wall
-from shenhe.messages import Answer, Piece, Request, RequestFailed
+from shenhe.messages import Answer, Piece, Request, RequestFailed, Served
 from shenhe.service.jobs import Lane
 
 log = logging.getLogger("shenhe.service")
@@ -47,6 +48,8 @@ class _Asked:
 
     request: Request
     future: Future[Result] = field(default_factory=Future)
+    pieces: SimpleQueue[Piece | None] = field(default_factory=SimpleQueue)
+    """What was written so far of a streamed answer; None at its end."""
 
 
 class ModelHub:
@@ -98,6 +101,35 @@ class ModelHub:
         has it costs nothing.
         Raises: EngineError if there is no model, or the hub was closed.
         """
+        return self._ask(request, lane).future
+
+    def stream(self, request: Request, lane: Lane = "interactive") -> Generator[Served, None, None]:
+        """Yield the pieces of an answer as it is written, and at last the answer, or the failure.
+
+        Closing the generator stops the model; so the key must be one that is never used again.
+        Raises: EngineError if there is no model, or it dies.
+        """
+        asked = self._ask(replace(request, streamed=True), lane)
+        asked.future.add_done_callback(lambda _: asked.pieces.put(None))
+        try:
+            while (piece := asked.pieces.get()) is not None:
+                yield piece
+            yield asked.future.result()
+        finally:
+            self.cancel(request.key)
+
+    def cancel(self, key: str) -> None:
+        """Give up a request that nobody waits for; its key must be one that is never used again."""
+        with self._changed:
+            waiting = (asked for lane in self._lanes.values() for asked in lane)
+            asked = next((asked for asked in waiting if asked.request.key == key), None)
+            if asked is not None:
+                asked.future.cancel()
+            elif key in self._in_flight:
+                for engine in self._engine:
+                    engine.cancel(key)
+
+    def _ask(self, request: Request, lane: Lane) -> _Asked:
         asked = _Asked(request)
         with self._changed:
             if self._closing:
@@ -106,7 +138,7 @@ class ModelHub:
                 raise EngineError(self._problem)
             self._lanes[lane].append(asked)
             self._changed.notify_all()
-        return asked.future
+        return asked
 
     def close(self) -> None:
         """Answer what was handed in, and end the engine."""
@@ -133,10 +165,11 @@ class ModelHub:
     def _answer(self) -> str | None:
         """Answer until the hub is closed, and return None, or until the engine fails, and why."""
         try:
-            with item_wall("engine", "the engine"):
-                for result in self._engine[0].serve(self._source()):
-                    if isinstance(result, Piece):
-                        continue
+            with (
+                item_wall("engine", "the engine"),
+                closing(self._engine[0].serve(self._source())) as results,
+            ):
+                for result in results:
                     self._resolve(result)
                     self._failed_starts = 0
         except ShenheError as error:
@@ -167,16 +200,21 @@ class ModelHub:
                     return asked
         return None
 
-    def _resolve(self, result: Result) -> None:
-        """Give a result to whoever asked.
+    def _resolve(self, result: Served) -> None:
+        """Give a result, or a piece of it, to whoever asked.
 
         Raises: EngineError for a key that was not asked.
         """
         with self._changed:
-            asked = self._in_flight.pop(result.key, None)
+            asked = self._in_flight.get(result.key)
+            if asked is not None and not isinstance(result, Piece):
+                del self._in_flight[result.key]
         if asked is None:
             raise EngineError(f"the engine answered {result.key!r}, which was not asked")
-        asked.future.set_result(result)
+        if isinstance(result, Piece):
+            asked.pieces.put(result)
+        else:
+            asked.future.set_result(result)
 
     def _take_in_flight(self) -> list[_Asked]:
         with self._changed:
