@@ -36,12 +36,7 @@ JOBS: Final = Table(
     Column("id", String(32), nullable=False),
     Column("mission", Text, nullable=False),
     Column("group_id", Text, nullable=False),
-<<<<<<< HEAD
     Column("label", String(16)),
-||||||| merged common ancestors
-=======
-    Column("label", String(8)),
->>>>>>> worker
     # What an index holds has a limit, and the name of a group has none.
     Column("group_digest", String(64), nullable=False),
     Column("version", Integer, nullable=False),
