@@ -175,7 +175,7 @@ class LocalEngine(ServingEngine):
             self._runner,
             self.spec,
             self._detokenizer,
-            grammars=self._grammars if self.spec.constrain else None,
+            grammars=lambda: self._grammars,
             prefix_cache=self._prefix_cache,
             drafts=self._drafts,
             slots=self._slots,

@@ -15,7 +15,7 @@ import torch
 
 from shenhe.engines.base import IDLE_SECONDS, EngineSpec
 from shenhe.engines.cancelling import cancelled
-from shenhe.engines.local.constraint import Grammars
+from shenhe.engines.local.constraint import Constraint, Grammars
 from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.kv_cache import memory_budget
 from shenhe.engines.local.model_runner import ModelRunner, Scores
@@ -27,9 +27,9 @@ from shenhe.engines.local.repetition import RepetitionPenalty
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
-from shenhe.engines.sampling import Sampler
+from shenhe.engines.sampling import Sampler, sampling_of
 from shenhe.errors import ItemError, item_wall, spelled
-from shenhe.messages import Answer, RequestFailed, Served
+from shenhe.messages import Answer, FreeGrammar, Request, RequestFailed, Served
 
 MAX_STEP_TOKENS = 8192
 """Prompts are prefilled together up to this many tokens."""
@@ -54,7 +54,7 @@ class Scheduler:
         spec: EngineSpec[LocalOptions],
         detokenizer: Detokenizer,
         *,
-        grammars: Grammars | None,
+        grammars: Callable[[], Grammars],
         prefix_cache: PrefixCache,
         drafts: NgramDrafts,
         slots: int | None,
@@ -138,12 +138,10 @@ class Scheduler:
         Raises: ItemError if its grammar cannot be started; torch.OutOfMemoryError.
         """
         slot, request = self._free_slots()[0], prepared.request
-        constraint, forced = None, list[int]()
-        if self._grammars is not None and request.grammar is not None:
-            with item_wall("library_error", f"the grammar of a {request.grammar.kind}"):
-                constraint = self._grammars.constraint(request.grammar)
-                # Tokens forced from the start are prefilled together with the prompt.
-                forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
+        constraint, forced = self._constraint(request), list[int]()
+        if constraint is not None:
+            # Tokens forced from the start are prefilled together with the prompt.
+            forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
         prompt = prepared.token_ids.tolist()
         self._reserve(slot, len(prompt) + len(forced) + 1)
         cached = self._prefix_cache.load(self.cache, slot, self._prefix(prepared))
@@ -239,6 +237,18 @@ class Scheduler:
                 verified, accepted = verified + 1, accepted + 1
             sequence.advance(verified)
 
+    def _constraint(self, request: Request) -> Constraint | None:
+        """Start the constraint of an answer, if it has one.
+
+        Raises: EngineError; ItemError for a foreign grammar that is of no use.
+        """
+        grammar = request.grammar
+        is_foreign = isinstance(grammar, FreeGrammar)
+        if grammar is None or not (self._spec.constrain or is_foreign):
+            return None
+        with item_wall("library_error", "the grammar"):
+            return self._grammars().constraint(grammar)
+
     def _has_room(self) -> bool:
         """Whether a slot is free, and the tokens of the next pass are not too many."""
         tokens = sum(len(sequence.pending) for sequence in self.running)
@@ -261,8 +271,10 @@ class Scheduler:
         self.cache.reserve(min(self.slots, 1 << slot.bit_length()), tokens)
 
     def _penalty(self, prepared: PreparedRequest) -> RepetitionPenalty | None:
-        penalty, size = self._spec.repetition_penalty, self._runner.vocabulary_size
-        return None if penalty == 1 else RepetitionPenalty(penalty, prepared.token_ids, size)
+        penalty = sampling_of(prepared.request, self._spec).repetition_penalty
+        if penalty == 1:
+            return None
+        return RepetitionPenalty(penalty, prepared.token_ids, self._runner.vocabulary_size)
 
     def _prefix(self, prepared: PreparedRequest) -> list[int]:
         """Return the prompt up to its first photo, without its last token, which is always run."""
