@@ -29,6 +29,7 @@ PROSE = re.compile(
 )
 SQL = re.compile(
     r"\b(SELECT|INSERT|DELETE|PRAGMA|CREATE|ALTER|ATTACH|WHERE|ORDER BY|AND|IS NULL)\b"
+    r"|^SET |^extract\("
 )
 HOLE = re.compile(r"%(?:\.\d+)?[sdrgf]\b|(?<=\s)\{\}(?=\s)")
 """Holes of log messages, and of texts that are filled later."""

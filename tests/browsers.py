@@ -29,12 +29,15 @@ def open_browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def watched_page(context: BrowserContext) -> Iterator[Page]:
-    """A window whose scripts raise nothing and ask for nothing that the policy forbids."""
+def watched_page(context: BrowserContext, *, close: bool = True) -> Iterator[Page]:
+    """A window whose scripts raise nothing and ask for nothing that the policy forbids.
+
+    Its context is closed after it, or left open for another window.
+    """
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda m: problems.append(m.text) if "Content Security" in m.text else None)
     yield page
-    context.close()
+    (context if close else page).close()
     assert problems == []

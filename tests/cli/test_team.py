@@ -103,3 +103,25 @@ def test_figures_of_a_team_as_files(
     assert "account_added" in trail
     for words in (("--zone", "+08:00"), ("--report", str(folder), "--zone", "east")):
         assert _run(capsys, str(run), *words)[0] == 2
+
+
+def test_assignments_and_figures_that_cannot_be(
+    tmp_path: Path, demo_photos: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, rules = tmp_path / "run", tmp_path / "rules.toml"
+    write_run(run, thirty()[:3], demo_photos[:1])
+    rules.write_text('[missions]\n"没有的任务" = ["李工"]', "utf-8")
+    code, _, err = _run(capsys, str(run), "--assign", str(rules))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "李工" in err
+    assert _run(capsys, str(run), "--add", "李工", "--role", "lead")[0] == 0
+    code, _, err = _run(capsys, str(run), "--assign", str(rules))
+    assert code == 0
+    assert "no groups of the mission yet: 没有的任务" in err
+    rules.write_text("region_field = 5", "utf-8")
+    code, _, err = _run(capsys, str(run), "--assign", str(rules))
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = _run(capsys, str(run), "--report", str(rules))
+    assert (code, err.count("\n")) == (2, 1)
+    assert _run(capsys, str(tmp_path), "--report", str(tmp_path / "figures"))[0] == 2
+    assert not (tmp_path / "figures").exists()

@@ -76,6 +76,19 @@ def test_everybody_has_his_own(index: Index) -> None:
     assert _own(index, "李工") == everything - _ids("无")
 
 
+def test_rules_may_be_many_and_name_people_who_have_gone(index: Index) -> None:
+    regions = {f"区{n}": ("王工",) for n in range(3000)} | {"东": ("王工", "张工")}
+    index.assignments.write(Assignments(regions=regions), "主任")
+    whole = _own(index, "王工") | _own(index, "张工")
+    assert whole == {group.group_id for group in GROUPS}
+    people = people_of(index.database)
+    people.accounts.set_active("张工", False, "主任")
+    assert _own(index, "王工") == whole
+    # What nobody is left for is anybody's.
+    people.accounts.set_active("王工", False, "主任")
+    assert _own(index, "李工") == whole
+
+
 def test_a_queue_holds_ones_own_unless_all_are_wanted(index: Index, app: FastAPI) -> None:
     index.assignments.write(Assignments(missions={OTHER: ("李工",)}, share=("王工",)), "主任")
     numbers = {entry.number for entry in index.page(Filters(mission=OTHER), count=99)}
@@ -110,10 +123,23 @@ def test_a_lead_assigns(index: Index, app: FastAPI) -> None:
         rules = index.assignments.read()
         assert rules == Assignments(regions={"东": ("王工",)}, share=("李工", "王工"))
         assert lead.get("/team/assignments?told=assigned").text.count(" checked") == 3
-        bad = ('["regions", "东", "nobody"]', '["x", "", "王工"]', "[", "[1, 2]", "[[], [], []]")
+        bad = (
+            *('["regions", "东", "nobody"]', '["x", "", "王工"]', "[", "[1, 2]", "[[], [], []]"),
+            *('["missions", "m", []]', '["missions", "\\ud800", "王工"]', "[" * 9000),
+            *('["share", "x", "王工"]', f'["regions", "{"x" * 201}", "王工"]'),
+        )
         for box in bad:
             assert lead.post("/team/assignments", data={box: "1"}).status_code == 400
+        evil = lead.post("/team/assignments", data={}, headers={"Origin": "http://evil.example"})
+        assert evil.status_code == 403
         assert index.assignments.read() == rules
+        # A mission that has no groups yet stays on the page, and so in force when it is saved.
+        later = Assignments(missions={"以后的任务": ("张工",)}, regions={"\u202e": ("张工",)})
+        index.assignments.write(later, "主任")
+        page = lead.get("/team/assignments").text
+        assert page.count(" checked") == 2
+        assert page.count("\u202e") == 1
+        index.assignments.write(rules, "主任")
         assert "更改分工" in lead.get("/trail/team").text
         lead.cookies.set("language", "en")
         assert "assignments changed" in lead.get("/trail/team").text

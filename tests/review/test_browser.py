@@ -7,10 +7,8 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from openpyxl import load_workbook
 from playwright.sync_api import Browser, Page, expect
 
@@ -194,45 +192,6 @@ def test_a_server_that_is_gone_is_told_of(page: Page, server: Served) -> None:
     page.click("button.fail")
     expect(page.locator("#not-saved")).to_be_visible()
     expect(page.locator("input[name=comment]")).to_have_value("很长的说明")
-
-
-SMALL = "text=QC-20261103"
-PATHS = (
-    *(f"/?state=all&{SMALL}", "/bulk?pick=1&pick=3", "/group/1", "/group/4", f"/?{SMALL}"),
-    *(f"/?queue=labels&{SMALL[:-1]}2", "/group/4?queue=labels", "/audit", "blind", "/trail"),
-    *("/export", "/name", "/nothing"),
-)
-NO_CONTRAST: dict[str, object] = {"rules": {"color-contrast": {"enabled": False}}}
-LOOKS: tuple[tuple[int, int, Literal["light", "dark"], dict[str, object]], ...] = (
-    (1280, 860, "light", {}),
-    (390, 844, "light", {}),
-    (844, 390, "light", NO_CONTRAST),
-    (1440, 900, "light", NO_CONTRAST),
-    (1280, 860, "dark", {"runOnly": ["color-contrast"]}),
-)
-"""A theme changes colours alone, and what is across or wide has the colours of the others."""
-SERIOUS = """async options => (await axe.run(document, options)).violations
-    .filter(fault => ["serious", "critical"].includes(fault.impact))
-    .map(fault => [fault.id, fault.nodes.map(node => node.target.join(" ")).join(", ")])"""
-
-
-def test_accessible(page: Page) -> None:
-    page.goto("/group/1")
-    page.keyboard.press("3")
-    page.wait_for_url("**/group/2")
-    page.goto("/audit")
-    blind = page.locator(".begin").get_attribute("href") or ""
-    axe, faults = Axe().axe_script, []
-    for path in PATHS:
-        page.goto(blind if path == "blind" else path)
-        page.evaluate(axe)
-        for width, height, theme, options in LOOKS:
-            page.set_viewport_size({"width": width, "height": height})
-            page.emulate_media(color_scheme=theme)
-            faults += [(path, width, theme, *fault) for fault in page.evaluate(SERIOUS, options)]
-            if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
-                faults.append((path, width, theme, "wider than the window"))
-    assert faults == []
 
 
 def test_what_models_and_files_say_stays_text(

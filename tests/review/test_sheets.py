@@ -19,7 +19,8 @@ from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.routes import sheets
 from shenhe.rows.decision_rows import Decision, Opinion
 from tests.review.runs import FAIL, PASS, Group, write_run
-from tests.review.test_words import HERE, NOT_WORDS, Words
+from tests.review.shown_words import NOT_WORDS, Words
+from tests.review.test_words import HERE
 
 
 @pytest.fixture

@@ -380,6 +380,8 @@ def test_the_photo_has_the_screen_of_a_phone(phone: Page, size: tuple[int, int])
     phone.locator("#photo-1 .line").scroll_into_view_if_needed()
     phone.click("#more-tools", force=True)
     phone.click("#contact")
+    tools, first = _rectangle(phone, "#leave"), _rectangle(phone, "#strip button >> nth=0")
+    assert first["top"] >= tools["bottom"]
     violations = Axe().run(phone).response["violations"]
     assert [v["id"] for v in violations if v["impact"] in ("serious", "critical")] == []
 

@@ -6,45 +6,29 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
-from shenhe.config import load_missions, load_prompts, load_vocabulary
+from shenhe.config import load_missions, load_prompts
 from shenhe.languages import Language
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app, words
 from shenhe.review.export import EXPORTS
 from shenhe.review.index import STATES
-from shenhe.review.reasons import FURTHER
 from shenhe.review.site import NOTICES
-from shenhe.review.views import CHOICES
 from shenhe.review.words import LANGUAGES, load_words
 from shenhe.row_types import Evidence
 from shenhe.rows.audits import plan_audit
 from shenhe.rows.decisions import Decisions
 from shenhe.values import EvidenceItem
 from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
+from tests.review.shown_words import LATIN, NOT_WORDS, Words, check_words
 
 WORDING = Path(words.__file__).with_name("wording")
 HERE = "http://127.0.0.1:8765"
-NOT_WORDS = re.compile(
-    r"<?built-in|<?bound method|<?function |\bobject at\b|0x[0-9a-f]{6,}"
-    r"|\bNone\b|\bTrue\b|\bFalse\b|\bundefined\b|\bUndefined|\bnull\b|\bNaN\b|\bnan\b|\binf\b|\[object|\{\{|\}\}|\{%|\{[a-z_]+\}"
-    r"|Traceback|Error:|namespace\("
-)
-FOREIGN = ("bdi", "q", "code", "kbd", "textarea", "mark", "option", "style", "script", "b", "title")
-"""Elements of ids, names, texts of models and people, file names and keys."""
-SHOWN = ("aria-label", "placeholder", "title", "alt", "data-broken")
-VOID = ("input", "img", "link", "meta", "br")
-LATIN = {"Excel", "Word", "PDF", "CSV", "JSONL", "English", "shenhe", "run", "BBU", "empty"} | {
-    *("Shift", "Ctrl", "Del", "Backspace", "Enter", "Esc"),
-    *("coordinates", "Stage", "img", "jpeg", "object", "special", "token", "QC", "UTC"),
-}
-"""Latin words that Chinese pages may have: names, and codes of errors."""
 GROUPS = [
     Group("QC-1", None, p_pass=None, reason="empty: the verdict is empty"),
     Group("QC-2", PASS, label="fail"),
@@ -74,37 +58,6 @@ GROUPS = [
     ),
     Group("\u202eQC-6\u202d", reason="\u202e通过", line="\u2067a\u202e"),
 ]
-
-
-class Words(HTMLParser):
-    """Collects all texts of a page, and its own ones, without foreign texts."""
-
-    def __init__(self, page: str, language: str) -> None:
-        super().__init__()
-        self.all: list[str] = []
-        self.own: list[str] = []
-        self._language, self._path = language, [("", False)]
-        self.feed(page)
-        self.close()
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        names = dict(attributes)
-        for name in SHOWN:
-            self.all.append(names.get(name) or "")
-        if names.get("type") not in ("hidden", "checkbox") and tag == "input":
-            self.all.append(names.get("value") or "")
-        if tag not in VOID:
-            foreign = names.get("lang", self._language) != self._language
-            self._path.append((tag, self._path[-1][1] or foreign or tag in FOREIGN))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._path.pop()[0] == tag
-
-    def handle_data(self, data: str) -> None:
-        if self._path[-1][0] not in ("style", "script"):
-            self.all.append(data)
-        if not self._path[-1][1]:
-            self.own.append(data)
 
 
 @pytest.fixture
@@ -207,30 +160,9 @@ def _pages_of_queues(client: TestClient, index: Index) -> Iterator[tuple[str, st
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_pages_say(client: TestClient, run_dir: Path, language: str) -> None:
     client.cookies.set("language", language)
-    chinese = {*CHOICES, *load_vocabulary().faults, *FURTHER, "中文", "审核"}
     for page, text in _pages(client, Index(run_dir)):
-        if not text:
-            continue  # sent on
-        assert f'<html lang="{language}">' in text, page
-        words = Words(text, language)
-        whole, own = " ".join(words.all), " ".join(words.own)
-        assert not (match := NOT_WORDS.search(whole)), (page, match)
-        if language == "zh":
-            left = [word for word in re.findall(r"[A-Za-z]{2,}", own) if word not in LATIN]
-        else:
-            left = [word for word in re.findall(r"[\u4e00-\u9fff]+", own) if word not in chinese]
-        assert set(left) <= {"图片", "通过概率"}, (page, left)
-        _has_no_bare_marks(text, page)
-
-
-def _has_no_bare_marks(text: str, page: str) -> None:
-    """Check that marks of direction occur only in elements and fields that isolate them."""
-    kept_in = re.sub(
-        r'data-draft="[^"]*"|<bdi>[^<]*</bdi>|<(textarea|option)[^>]*>[^<]*|<(input)[^>]*value="[^"]*"',
-        "",
-        text,
-    )
-    assert not re.search("[\u202a-\u202e\u2066-\u2069]", kept_in), page
+        if text:  # else sent on
+            check_words(page, text, language)
 
 
 def test_words_are_there_in_both_languages() -> None:

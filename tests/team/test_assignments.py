@@ -62,7 +62,24 @@ def test_rules_from_a_file(tmp_path: Path) -> None:
     assert load_assignments(path, names) == RULES
     with pytest.raises(ConfigError, match="张工: there is no such account"):
         load_assignments(path, names[:2])
-    for text in ("shares = []", 'share = "李工"', "{", '[missions]\nm = "李工"', "regions = 1"):
-        path.write_text(text, "utf-8")
-        with pytest.raises(ConfigError):
-            load_assignments(path, names)
+    path.write_text('region_field = " 区 域 "\n[missions]\n"检查(一)" = ["李工"]', "utf-8")
+    rules = load_assignments(path, names, ["检查（一）"])
+    assert rules == Assignments("区 域", {"检查（一）": ("李工",)})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("shares = []", 'share = "李工"', "{", '[missions]\nm = "李工"', "regions = 1"),
+        *("region_field = 5", "region_field = 1979-05-27", f'region_field = "{"x" * 201}"'),
+        *("missions = []", "[[missions]]", "share = [1979-05-27]", "share = [[[]]]"),
+        *("share = [nan]", "[missions.m]\nx = []", f"share = {'[' * 5000}", "#" * 1_000_001),
+        '[missions]\n"检查(一)" = ["李工"]\n"检查（一）" = ["王工"]',
+    ],
+)
+def test_rules_that_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "rules.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"^/.*: ") as caught:
+        load_assignments(path, ["李工", "王工"], ["检查（一）"])
+    assert len(str(caught.value)) < 600

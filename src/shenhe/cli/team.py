@@ -6,16 +6,18 @@ import getpass
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from shenhe.cli.databases import DatabaseOptions, follow_decisions
-from shenhe.errors import OptionError, UsageError, spelled
+from shenhe.errors import OptionError, RunError, UsageError, spelled
 from shenhe.options import argument, option, option_class, section
 from shenhe.printable import show
 
 if TYPE_CHECKING:
     from shenhe.team import Account, People
+    from shenhe.team.assignments import AssignmentStore
 
 PASSWORD = "SHENHE_TEAM_PASSWORD"
 ADDRESS = "http://127.0.0.1:8765"
@@ -93,7 +95,7 @@ def team(options: TeamOptions) -> int:
     if not options.run_dir.is_dir():
         raise UsageError(f"{options.run_dir}: no such folder")
     from shenhe.team import People, open_database
-    from shenhe.team.assignments import AssignmentStore, load_assignments
+    from shenhe.team.assignments import AssignmentStore
 
     if options.report is not None:
         _report(options, options.report)
@@ -101,9 +103,7 @@ def team(options: TeamOptions) -> int:
     database = open_database(options.run_dir, options.team.url)
     people = People.of(database)
     if options.assign is not None:
-        names = [account.name for account in people.accounts.list()]
-        AssignmentStore(database).write(load_assignments(options.assign, names), BY)
-        show(f"{options.assign}: in force", file=sys.stderr)
+        _assign(people, AssignmentStore(database), options.run_dir, options.assign)
     elif chosen:
         _change(people, options, chosen[0])
     else:
@@ -132,6 +132,26 @@ def _change(people: People, options: TeamOptions, action: str) -> None:
     account = accounts.find(name)
     if account is not None:
         show(f"{account.name}: {account.role}, {_state(account)}", file=sys.stderr)
+
+
+def _assign(people: People, store: AssignmentStore, run_dir: Path, path: Path) -> None:
+    """Put the rules of a file in force.
+
+    Raises: ConfigError for rules that cannot be; RunError.
+    """
+    from shenhe.review import Index
+    from shenhe.team.assignments import load_assignments
+
+    missions: list[str] = []
+    with suppress(RunError):  # there may be no verdicts yet
+        missions = Index(run_dir).missions()
+    names = [account.name for account in people.accounts.list()]
+    rules = load_assignments(path, names, missions)
+    store.write(rules, BY)
+    for name in rules.missions:
+        if name not in missions:
+            show(f"{path}: no groups of the mission yet: {name}", file=sys.stderr)
+    show(f"{path}: in force", file=sys.stderr)
 
 
 def _report(options: TeamOptions, folder: Path) -> None:

@@ -121,7 +121,8 @@ def agreement_cells(lines: Iterable[AgreementLine]) -> list[list[str]]:
     for line in lines:
         share, kappa = line.agreement.share, line.agreement.kappa
         low, high = kappa.interval or (None, None)
-        figures = [*share.interval(), kappa.value, low, high]
+        shares = share.interval() if share.total else (None, None)
+        figures = [*shares, kappa.value, low, high]
         counts = [str(share.total), str(share.count)]
         numbers = [_number(figure, 4) for figure in figures]
         rows.append(

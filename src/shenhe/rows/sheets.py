@@ -15,8 +15,10 @@ MAX_CELL: Final = 32_000
 """Characters that a cell of XLSX holds."""
 MAX_ROWS: Final = 1_000_000
 """Rows of a sheet, beside its header; the next ones go on in another sheet."""
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS: Final = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 """Characters with which a formula begins in a spreadsheet, or that it skips before one."""
+NUMBER: Final = re.compile(r"-[0-9]+(?:\.[0-9]+)?")
+"""A number below zero, which is no formula."""
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XLSX does not allow."""
 
@@ -24,7 +26,8 @@ UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe
 def safe_cell(value: object) -> str:
     """Write a value so that no spreadsheet takes it for a formula."""
     text = "" if value is None else UNPRINTABLE.sub("\ufffd", str(value))
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    is_formula = text.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 class TextWorkbook:

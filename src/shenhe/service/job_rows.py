@@ -110,10 +110,9 @@ def read_job(row: Cells[tuple[object, ...]], source: str) -> Job:
 
     Raises: RunError for a cell that is damaged.
     """
-    subject = f"{source}: job {row.id}"
     photos = tuple(
         StoredPhoto(locate(p.location), p.name, p.content_hash, p.size, p.facts, p.problem)
-        for p in _read(_PHOTOS, row.photos, subject)
+        for p in _read(_PHOTOS, row.photos, row.id, source)
     )
     new = NewJob(
         mission=row.mission,
@@ -124,7 +123,7 @@ def read_job(row: Cells[tuple[object, ...]], source: str) -> Job:
         submitted_by=row.submitted_by,
         callback=row.callback,
     )
-    result = _read(_RESULT, row.result, subject) if row.result is not None else None
+    result = _read(_RESULT, row.result, row.id, source) if row.result is not None else None
     return Job(
         id=row.id,
         number=row.number,
@@ -140,11 +139,11 @@ def read_job(row: Cells[tuple[object, ...]], source: str) -> Job:
     )
 
 
-def _read(kind: TypeAdapter[Value], cell: object, subject: str) -> Value:
+def _read(kind: TypeAdapter[Value], cell: object, job_id: str, source: str) -> Value:
     try:
         return kind.validate_json(str(cell))
     except ValidationError as error:
-        raise RunError(f"{subject} is damaged: {describe_invalid(error)}") from error
+        raise RunError(f"{source}: job {job_id} is damaged: {describe_invalid(error)}") from error
 
 
 def _as_utf8(text: str) -> str:

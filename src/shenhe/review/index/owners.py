@@ -13,6 +13,7 @@ from shenhe.review.index.sources import find_sources
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.foreign import extra_texts
 from shenhe.rows.readers import read_with_offsets
+from shenhe.team.assignments import MAX_REGION
 from shenhe.team.shares import bucket_of
 
 PART_OF_ID: Final = "group_id:"
@@ -72,15 +73,18 @@ def _noted(db: sqlite3.Connection) -> str | None:
 
 
 def _read_regions(run_dir: Path, field: str) -> Iterator[tuple[str, str]]:
-    """Yield the region of each group that has one; what verdicts say counts over lines."""
+    """Yield the region of each group that has one, which a long text is not.
+
+    What verdicts say counts over lines.
+    """
     sources, read = find_sources(run_dir, ()), _reader(field)
     for path in sources.stage_a:
         for _, line in read_with_offsets(path, SummaryRow):
-            if region := read(line):
+            if 0 < len(region := read(line)) <= MAX_REGION:
                 yield line.key, region
     for path in sources.stage_b:
         for _, verdict in read_with_offsets(path, VerdictRow):
-            if region := read(verdict):
+            if 0 < len(region := read(verdict)) <= MAX_REGION:
                 yield verdict.key, region
 
 

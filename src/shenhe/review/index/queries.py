@@ -106,7 +106,7 @@ class Index:
 
         Raises: RunError if the assignments or the rows cannot be read.
         """
-        rules = self.assignments.read()
+        rules = self.assignments.in_force()
         if rules.is_empty:
             return None
         note_owners(self.path, self.run_dir, rules.region_field)

@@ -46,13 +46,17 @@ def _rules(
     values: dict[str, str],
 ) -> list[str]:
     """Write the rules that name a person as conditions."""
-    parts = []
-    for number, (value, people) in enumerate(rules.items()):
+    shared_by: dict[tuple[str, ...], list[str]] = {}
+    for value, people in rules.items():
         if name in people:
-            parameter = f"own_{column[2:]}_{number}"
-            values[parameter] = value
-            shared = _shared(people, name, f"{parameter}_share", values)
-            parts.append(f"({beside} AND {column} = :{parameter}{shared})")
+            shared_by.setdefault(tuple(sorted(set(people))), []).append(value)
+    parts = []  # one for all that the same people share: SQLite's conditions are of a limited depth
+    for number, (people, own) in enumerate(shared_by.items()):
+        parameter = f"own_{column[2:]}_{number}"
+        values[parameter] = json.dumps(own)
+        listed = f"{column} IN (SELECT value FROM json_each(:{parameter}))"
+        shared = _shared(people, name, f"{parameter}_share", values)
+        parts.append(f"({beside} AND {listed}{shared})")
     return parts
 
 

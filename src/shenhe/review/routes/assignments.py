@@ -11,10 +11,8 @@ from shenhe.review.forms import Form, SentForm
 from shenhe.review.identity import require_lead
 from shenhe.review.index.owners import list_regions, note_owners
 from shenhe.review.site import CurrentSite, Site
-from shenhe.team.assignments import REGION, Assignments
+from shenhe.team.assignments import MAX_REGION, REGION, Assignments
 
-MAX_FIELD = 200
-"""Length of the longest name of a field. Units: characters."""
 KINDS = ("missions", "regions", "share")
 router = APIRouter(prefix="/team/assignments")
 
@@ -36,6 +34,7 @@ def show_assignments(request: Request, site: CurrentSite) -> Response:
         people=people,
         rows=[
             *(("missions", name, count) for name, count in missions.items()),
+            *(("missions", name, 0) for name in rules.missions if name not in missions),
             *(("regions", name, count) for name, count in regions.items()),
             *(("regions", name, 0) for name in rules.regions if name not in regions),
             ("share", "", 0),
@@ -44,7 +43,7 @@ def show_assignments(request: Request, site: CurrentSite) -> Response:
             ("missions", "regions", "share")[position]: each
             for position, each in enumerate((rules.missions, rules.regions, {"": rules.share}))
         },
-        field_name=lambda kind, value, name: json.dumps([kind, value, name], ensure_ascii=False),
+        field_name=lambda *box: json.dumps(box),
     )
 
 
@@ -62,21 +61,34 @@ def _read_rules(site: Site, form: Form) -> Assignments:
     Raises: HTTPException 400 for a box that no page has, or a field that is too long.
     """
     region_field = " ".join(form.get("region_field", REGION).split()) or REGION
-    if len(region_field) > MAX_FIELD:
+    if len(region_field) > MAX_REGION:
         raise HTTPException(400)
     names = {account.name for account in site.identity.people.accounts.list()}
     chosen: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
     for box in form:
         if not box.startswith("["):
             continue
-        try:
-            kind, value, name = json.loads(box)
-        except ValueError as error:
-            raise HTTPException(400) from error
-        if kind not in KINDS or name not in names or not isinstance(value, str):
+        kind, value, name = _read_box(box)
+        if kind not in KINDS or name not in names or (kind == "share") == bool(value):
             raise HTTPException(400)
         chosen[kind].setdefault(value, []).append(name)
     missions, regions = (
         {value: tuple(people) for value, people in chosen[kind].items()} for kind in KINDS[:2]
     )
     return Assignments(region_field, missions, regions, tuple(chosen["share"].get("", ())))
+
+
+def _read_box(box: str) -> tuple[str, str, str]:
+    """Read the name of a box: the kind of a rule, its mission or region, and a person.
+
+    Raises: HTTPException 400 for anything but three texts, or half a character.
+    """
+    try:
+        texts = json.loads(box)
+        "".join(texts).encode()
+        kind, value, name = texts
+    except (ValueError, TypeError, RecursionError) as error:
+        raise HTTPException(400) from error
+    if kind == "regions" and len(value) > MAX_REGION:
+        raise HTTPException(400)
+    return kind, value, name
