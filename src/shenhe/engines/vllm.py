@@ -217,7 +217,8 @@ class VllmEngine(ServingEngine):
     def _constraint(self, grammar: Grammar | FreeGrammar | None) -> StructuredOutputsParams | None:
         if isinstance(grammar, FreeGrammar):
             name = {"lark": "grammar", "json_schema": "json"}.get(grammar.language, "regex")
-            return StructuredOutputsParams(**{name: grammar.source})
+            # With any space allowed a small model may write nothing else.
+            return StructuredOutputsParams(**{name: grammar.source}, disable_any_whitespace=True)
         if grammar is None or not self.spec.constrain:
             return None
         return StructuredOutputsParams(grammar=grammar.lark)

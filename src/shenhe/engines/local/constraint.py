@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,10 +22,12 @@ MAX_NARROW = 256
 """Up to this many allowed tokens, only their scores are computed."""
 MAX_COMPILED = 256
 """Compiled grammars that are kept: clients may send any number."""
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""JSON on one line: where any space is allowed, a small model may write nothing else."""
 LARK_OF: dict[str, Callable[[str], str]] = {
     "lark": str,
     "regex": LLMatcher.grammar_from_regex,
-    "json_schema": LLMatcher.grammar_from_json_schema,
+    "json_schema": partial(LLMatcher.grammar_from_json_schema, defaults=JSON_STYLE),
 }
 """From each language of a free grammar to what llguidance takes."""
 
@@ -79,11 +82,11 @@ class Grammars:
 
         Raises: as `constraint`.
         """
-        if isinstance(grammar, FreeGrammar):
-            kind, written = grammar.language, LARK_OF[grammar.language](grammar.source)
+        if isinstance(grammar, Grammar):
+            kind, written = str(grammar.kind), grammar.lark
         else:
-            kind, written = grammar.kind, grammar.lark
-        matcher = LLMatcher(self._tokenizer, written)
+            kind, written = grammar.language, LARK_OF[grammar.language](grammar.source)
+        matcher = LLMatcher(self._tokenizer, written, log_level=0 if is_foreign(grammar) else 1)
         if not (problem := matcher.get_error()):
             return matcher
         if is_foreign(grammar):
@@ -158,13 +161,16 @@ class Constraint:
         Raises: EngineError if the grammar refuses the token, ItemError for a foreign one.
         """
         if not self._matcher.consume_token(token):
-            problem = f"the grammar refuses a token it allowed: {self._matcher.get_error()}"
-            raise ItemError("bad_grammar", problem) if self._is_foreign else EngineError(problem)
+            raise self._error()
         self._follow([token])
         return self.forced_tokens()
 
     def forced_tokens(self) -> list[int]:
-        """Take and return the tokens that the grammar forces next."""
+        """Take and return the tokens that the grammar forces next.
+
+        Raises: as `advance`.
+        """
+        self._check()
         if self._matcher.is_stopped():
             return []
         tokens: list[int] = self._matcher.compute_ff_tokens()
@@ -178,10 +184,23 @@ class Constraint:
         """Whether nothing but the end may follow."""
         return bool(self._matcher.is_stopped())
 
+    def _check(self) -> None:
+        """Check that the grammar has not become too large to go on.
+
+        Raises: as `advance`.
+        """
+        if self._matcher.is_error():
+            raise self._error()
+
+    def _error(self) -> Exception:
+        problem = f"the grammar cannot go on: {self._matcher.get_error()}"
+        return ItemError("bad_grammar", problem) if self._is_foreign else EngineError(problem)
+
     def _allowed_bits(self) -> NDArray[np.int32]:
         """Compute the allowed tokens, one bit each. Shape: (words,)."""
         bitmask = allocate_token_bitmask(1, self._grammars.vocabulary_size)
         fill_next_token_bitmask(self._matcher, bitmask)
+        self._check()  # or it would allow the end alone
         words: NDArray[np.int32] = bitmask[0]
         return words
 

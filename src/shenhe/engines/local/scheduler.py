@@ -15,7 +15,7 @@ import torch
 
 from shenhe.engines.base import IDLE_SECONDS, EngineSpec
 from shenhe.engines.cancelling import cancelled
-from shenhe.engines.local.constraint import Constraint, Grammars
+from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.kv_cache import memory_budget
 from shenhe.engines.local.model_runner import ModelRunner, Scores
@@ -29,7 +29,7 @@ from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler, sampling_of
 from shenhe.errors import ItemError, item_wall, spelled
-from shenhe.messages import Answer, FreeGrammar, Request, RequestFailed, Served
+from shenhe.messages import Answer, Request, RequestFailed, Served
 
 MAX_STEP_TOKENS = 8192
 """Prompts are prefilled together up to this many tokens."""
@@ -54,14 +54,14 @@ class Scheduler:
         spec: EngineSpec[LocalOptions],
         detokenizer: Detokenizer,
         *,
-        grammars: Callable[[], Grammars],
+        constrain: Callable[[Request], Constraint | None],
         prefix_cache: PrefixCache,
         drafts: NgramDrafts,
         slots: int | None,
         is_cancelled: Callable[[str], bool] = lambda key: False,
     ) -> None:
         """Run at most `slots` sequences at once; None: as many as memory allows."""
-        self._runner, self._spec, self._grammars = runner, spec, grammars
+        self._runner, self._spec, self._constrain = runner, spec, constrain
         self._detokenizer, self._prefix_cache, self._drafts = detokenizer, prefix_cache, drafts
         self.cache = runner.new_cache()
         self.slots, self.shrunk = slots or spec.engine.usual_batch_size, False
@@ -138,10 +138,11 @@ class Scheduler:
         Raises: ItemError if its grammar cannot be started; torch.OutOfMemoryError.
         """
         slot, request = self._free_slots()[0], prepared.request
-        constraint, forced = self._constraint(request), list[int]()
-        if constraint is not None:
-            # Tokens forced from the start are prefilled together with the prompt.
-            forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
+        forced: list[int] = []
+        with item_wall("library_error", "the grammar"):
+            if (constraint := self._constrain(request)) is not None:
+                # Tokens forced from the start are prefilled together with the prompt.
+                forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
         prompt = prepared.token_ids.tolist()
         self._reserve(slot, len(prompt) + len(forced) + 1)
         cached = self._prefix_cache.load(self.cache, slot, self._prefix(prepared))
@@ -236,18 +237,6 @@ class Scheduler:
             ):
                 verified, accepted = verified + 1, accepted + 1
             sequence.advance(verified)
-
-    def _constraint(self, request: Request) -> Constraint | None:
-        """Start the constraint of an answer, if it has one.
-
-        Raises: EngineError; ItemError for a foreign grammar that is of no use.
-        """
-        grammar = request.grammar
-        is_foreign = isinstance(grammar, FreeGrammar)
-        if grammar is None or not (self._spec.constrain or is_foreign):
-            return None
-        with item_wall("library_error", "the grammar"):
-            return self._grammars().constraint(grammar)
 
     def _has_room(self) -> bool:
         """Whether a slot is free, and the tokens of the next pass are not too many."""

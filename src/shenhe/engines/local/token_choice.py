@@ -47,11 +47,8 @@ def _logprobs(sequence: Sequence, scores: Scores, token: int) -> list[tuple[int,
     logprobs = values.log_softmax(-1)
     count = min(sequence.prepared.request.top_logprobs or 0, len(logprobs))
     best = logprobs.topk(count)
-    listed = zip(
-        [token, *best.indices.tolist()],
-        [logprobs[token].item(), *best.values.tolist()],
-        strict=True,
-    )
+    listed = [(token, logprobs[token].item())]
+    listed += zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [(index, value) for index, value in listed if value > -math.inf]
 
 

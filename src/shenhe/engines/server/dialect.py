@@ -46,6 +46,8 @@ FORMS: dict[str, Callable[[Grammar], Body]] = {
 }
 """Fields that constrain an answer to a grammar: vLLM, vLLM before 0.11, SGLang, LMDeploy,
 llama.cpp, `shenhe serve`."""
+VLLM_NAMES = {"lark": "grammar", "regex": "regex", "json_schema": "json"}
+"""vLLM's names for languages of grammars."""
 FREE_FORMS: dict[str, Callable[[FreeGrammar], Body]] = {
     "structured_outputs": lambda grammar: {
         "structured_outputs": {VLLM_NAMES[grammar.language]: grammar.source}
@@ -54,7 +56,6 @@ FREE_FORMS: dict[str, Callable[[FreeGrammar], Body]] = {
 }
 """Fields that constrain an answer to a grammar of a client's own, by the form for others."""
 FREE_FORMS["shenhe_grammar"] = FREE_FORMS["structured_outputs"]
-VLLM_NAMES = {"lark": "grammar", "regex": "regex", "json_schema": "json"}
 FIRST_FORMS = {LLAMA_CPP: "grammar", OF_SHENHE: "shenhe_grammar"}
 """The likeliest form by owner: a server that ignores one writes an answer."""
 EXTRAS: Body = {"skip_special_tokens": False, "repetition_penalty": 1.0}
