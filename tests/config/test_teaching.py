@@ -12,6 +12,7 @@ from shenhe.cli.main import main
 from shenhe.config import load_missions, load_prompts, load_teaching
 from shenhe.errors import ConfigError
 from shenhe.messages import ImagePart
+from shenhe.rows.manifest import guidance_of
 from shenhe.stages import summary, verdict
 from tests.conftest import DEMO, MISSION
 
@@ -126,6 +127,8 @@ def test_the_command_and_the_rows(
         assert row["meta"]["prompt_hash"] == expected
         for answer in row["meta"]["answers"].values():
             assert answer["original_wh"] == [640, 512]
+    # The rules are kept for people to read; the options know their hash alone.
+    assert guidance_of(out / f"{MISSION}.jsonl") == taught.rules[MISSION]
     # Without the rules it is another prompt: a run does not go on with it.
     with pytest.raises(SystemExit) as left:
         main(command)

@@ -21,7 +21,7 @@ from shenhe.evaluation import (
     write_evidence_page,
 )
 from shenhe.evaluation.evidence import EvidenceGroup, Kind
-from shenhe.evaluation.fail_reasons import LATER, FailReasons
+from shenhe.evaluation.fail_reasons import LATER, REVIEW_FIELD, FailReasons
 from shenhe.row_types import Failure
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
@@ -158,7 +158,7 @@ def test_the_field_of_reasons(
     reasons = FailReasons(wanted)
     assert reasons.add(extra, unobservable=False) == reason
     assert reasons.field == field
-    assert [each.reason for each in reasons.top()] == ([reason] if reason else [])
+    assert [each.reason for each in reasons.top()] == [each for each in reason.split("；") if each]
 
 
 def test_reasons_without_end_take_no_memory_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +227,22 @@ def test_what_people_decided_in_review(run: Path) -> None:
     assert survey.missions[GROUNDING].failed == {"missing": 1}
     assert survey.missions[GROUNDING].passed == {"complete": 1}
     assert [each.reason for each in survey.reasons.top()] == ["缺少地排"]
+
+
+def test_each_reason_of_a_group_is_counted() -> None:
+    reasons = FailReasons()
+    said = [["未拧紧", "生锈", ""], ["生锈", "右下角", "生锈"], ["未拧紧", ["其他"]]]
+    added = [
+        reasons.add({REVIEW_FIELD: each}, unobservable=number == 0)
+        for number, each in enumerate(said)
+    ]
+    assert added == ["未拧紧；生锈", "生锈；右下角；生锈", "未拧紧；其他"]
+    assert {(each.reason, each.unobservable, each.observable) for each in reasons.top()} == {
+        ("未拧紧", 1, 1),
+        ("生锈", 1, 1),  # twice of one group is once
+        ("右下角", 0, 1),
+        ("其他", 0, 1),
+    }
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,19 @@ from shenhe.errors import OptionError, RunError
 from shenhe.evaluation import read_outcomes, score_verdicts
 from shenhe.languages import LANGUAGES, Language
 from shenhe.report.choice import SheetChoice
+from shenhe.report.page import write_report
 from shenhe.report.sheet.words import sheet_words
 from shenhe.report.sheet.write import SheetForm, SheetRequest, write_sheet
 from shenhe.review import Index
-from shenhe.row_types import Evidence
+from shenhe.review.index import Filters
+from shenhe.row_types import Evidence, Failure
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.outcomes import Truth
 from shenhe.rows.promises import Fingerprint, MissionPromise, Promise, write_promise
 from shenhe.values import EvidenceItem
+from tests.conftest import MISSION
 from tests.report.recompute import recompute
-from tests.review.runs import FAIL, PASS, Group, write_captions, write_run
+from tests.review.runs import FAIL, PASS, TIME, Group, write_captions, write_run
 from tests.warm import SHENHE
 
 OTHER = "另一任务*"
@@ -360,3 +363,55 @@ def test_command_line(run_dir: Path, tmp_path: Path) -> None:
     assert "Acceptance sheet" in _docx_text(path)
     with pytest.raises(OptionError, match="--where 区域: write FIELD=VALUE"):
         choice_of(ReportOptions(run_dir=run_dir, fields=("区域",)))
+
+
+def test_groups_whose_stage_a_failed_show_the_photos_of_their_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "photos" / MISSION / "QC-7"
+    folder.mkdir(parents=True)
+    photo, broken = folder / "img-1.png", folder / "img-2.jpg"
+    Image.new("RGB", (64, 48), (90, 120, 150)).save(photo)
+    broken.write_bytes(b"\xff\xd8\xff")
+    reason = "阶段A未完成: img-2.jpg（照片不完整，后半部分缺失）"
+    group = Group("QC-7", None, p_pass=None, reason=reason, why=("stage_a_incomplete",))
+    run = write_run(tmp_path / "run", [Group("QC-1"), group], [photo])
+    write_captions(run, [photo])
+    rows = run / "stage_a" / f"{MISSION}.jsonl"
+    rows.write_text(rows.read_text("utf-8").splitlines(keepends=True)[0], encoding="utf-8")
+    failures = [
+        Failure(
+            item=item,
+            group_id="QC-7",
+            mission=MISSION,
+            label=None,
+            code=code,
+            message="m",
+            timestamp=TIME,
+        )
+        for item, code in ((str(broken), "truncated"), ("QC-7", "left_out"))
+    ]
+    text = "".join(failure.to_json() + "\n" for failure in failures)
+    rows.with_suffix(".failures.jsonl").write_text(text, encoding="utf-8")
+    told = "阶段A没有完成这一组，下面是它文件夹里的照片"
+    page = write_report(run, language="zh").read_text("utf-8")
+    shown = page[page.index("QC-7") :]
+    assert told in shown
+    assert shown.index("img-1.png") < shown.index("照片不完整，后半部分缺失", shown.index(told))
+    assert "电线/捆扎整齐" in shown  # its caption
+    write_sheet(SheetRequest(run, "docx", "zh"), tmp_path / "sheet.docx")
+    with zipfile.ZipFile(tmp_path / "sheet.docx") as file:
+        assert any(name.startswith("word/media/") for name in file.namelist())
+        text = re.sub("<[^>]*>", "", file.read("word/document.xml").decode())
+    assert text.index(told) < text.index("img-1.png") < text.rindex("img-2.jpg")
+    write_sheet(SheetRequest(run, "pdf", "zh"), tmp_path / "sheet.pdf")
+    assert "img-1.png" in _pdf_text(tmp_path / "sheet.pdf")
+    write_sheet(SheetRequest(run, "xlsx", "zh"), tmp_path / "sheet.xlsx")
+    listed = openpyxl.load_workbook(tmp_path / "sheet.xlsx")["组"]
+    head = [cell.value for cell in listed[1]]
+    assert [row[head.index("照片数")].value for row in listed.iter_rows(2)] == [1, 2]
+    (entry,) = (each for each in Index(run).page(Filters()) if each.group_id == "QC-7")
+    rows_of_group = Index(run).group(entry.number)
+    assert rows_of_group is not None
+    assert rows_of_group.images == [str(photo), str(broken)]
+    # A folder that is gone leaves what was said before.
+    shutil.rmtree(folder)
+    assert "所以没有照片可看" in write_report(run, language="zh").read_text("utf-8")

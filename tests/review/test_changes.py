@@ -56,6 +56,27 @@ def test_changes_are_told_once_and_as_they_are_now(client: TestClient, index: In
         assert client.get(f"/changes?{query}").status_code == 400, query
 
 
+def test_after_an_undo_it_is_told_whose_decision_holds(client: TestClient, index: Index) -> None:
+    (entry,) = index.page(Filters(), count=1)
+    first = index.decisions.add(Decision.on(entry, Opinion(choice=FAIL), "王工"))
+    index.decisions.add(Decision.on(entry, Opinion(choice=PASS), "张工", 2))
+    assert index.last_decision() == 2  # read already: the next one is followed
+    index.decisions.undo("张工")
+    (change,) = client.get("/changes?after=2").json()["changes"]
+    assert change["choice"] == FAIL
+    assert "张工\u2069 刚刚撤销了结论，现在是 \u2068王工\u2069 的结论：不通过" in change["told"]
+    for fresh in (index, Index(index.run_dir)):
+        (row,) = fresh.page(Filters(state="decided"))
+        assert (row.reviewer, row.at, row.choice) == ("王工", first.at, FAIL)
+    page = client.get("/?state=decided").text
+    assert page[page.index("data-by") :][:120].count("王工") == 1
+    index.decisions.undo("王工")
+    (change,) = client.get("/changes?after=3").json()["changes"]
+    assert "王工\u2069 刚刚撤销了结论" in change["told"]
+    assert change["choice"] == ""
+    assert index.page(Filters(state="decided")) == []
+
+
 def test_pages_that_hide_what_others_say_do_not_ask(client: TestClient, index: Index) -> None:
     assert index.audit is not None
     for address in ("/", "/?queue=labels", "/group/3"):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openpyxl import load_workbook
 
 from shenhe.config import load_missions, load_prompts
 from shenhe.formats import verdict
@@ -127,6 +130,40 @@ def test_lines_that_do_not_show_what_was_decided_on_teach_nothing(
         "left_out: the lines do not show what was decided on": 1,
         "duplicate_group: the lines do not show what was decided on": 1,
     }
+
+
+def test_sheets_say_which_captions_were_corrected(index: Index) -> None:
+    box = {"key": "object_1", "kind": "bbox_2d", "points": [[100, 100], [500, 400]]}
+    line = {"key": "object_2", "kind": "line", "points": [[10, 10], [700, 800]]}
+    added = {"key": "new_1", "kind": "bbox_2d", "points": [[1, 1], [9, 9]], "desc": "电线"}
+    renamed, same = box | {"desc": "BBU设备/中兴"}, line | {"desc": "电线/捆扎整齐", "kept": True}
+    shapes = {"图片_1": [renamed, same, added], "图片_2": [added]}
+    _say(index, "overruled", choice=FAIL, shapes=shapes)
+    _say(index, "agreed", choice=PASS, shapes={"图片_1": [same]})
+    # What the model had named on the second photo is not there any more.
+    _say(
+        index,
+        "silent",
+        choice=FAIL,
+        descs={"图片_1": {"object_2": None}, "图片_2": {"object_7": "x"}},
+    )
+    _say(index, "deferred", choice="待定", shapes={"图片_2": [renamed]})
+    _say(index, "lines", choice=FAIL, lines={"图片_1": BETTER})
+    text = make_export("decisions.csv", index, PROMPTING).content.decode("utf-8-sig")
+    names = ("group_id", "corrected_photos", "corrected_objects")
+    rows = [tuple(row[name] for name in names) for row in csv.DictReader(io.StringIO(text))]
+    assert rows == [
+        ("overruled", "图片_1; 图片_2", "3"),
+        ("agreed", "图片_1", "1"),
+        ("silent", "图片_1; 图片_2", "2"),
+        ("deferred", "图片_2", ""),
+        ("lines", "", "0"),
+    ]
+    book = load_workbook(io.BytesIO(make_export("decisions.xlsx", index, PROMPTING).content))
+    head, first, *_ = book.active.iter_rows(values_only=True)
+    cells = dict(zip(head, first, strict=True))
+    assert tuple(cells[name] for name in names) == rows[0]
+    assert head[-1] == "extra"
 
 
 def test_lines_that_stage_a_never_wrote(index: Index, demo_photos: list[Path]) -> None:

@@ -233,6 +233,24 @@ def test_a_lead_decides_between_two(index: Index, app: FastAPI, second: TestClie
         assert lead.get("/team/trail.html").status_code == 404
 
 
+def test_an_undo_leaves_two_opinions_to_those_who_gave_them(
+    index: Index, app: FastAPI, second: TestClient
+) -> None:
+    number = _disputed(index, app, second)
+    _decide(index, number, FAIL, "张工")
+    index.decisions.undo("张工")
+    (pair,) = app.state.site.index.second.pairs(_key(index, number))
+    assert pair.is_disputed
+    assert (pair.current.reviewer, pair.first.reviewer) == ("李工", "李工")
+    with _client(app, "主任") as lead:
+        assert _adjudicate(lead, number)[0] == 303
+    current = index.decisions.current(_key(index, number))
+    assert current is not None
+    assert current.opinion is not None
+    assert current.opinion.adjudicates is not None
+    assert current.opinion.adjudicates.reviewers == ("李工", "王工")
+
+
 def _entries(app: FastAPI, name: str) -> list[SecondEntry]:
     entries: list[SecondEntry] = app.state.site.index.second.page(name)
     return entries
@@ -345,3 +363,58 @@ def test_an_open_page_of_a_second_opinion_holds_its_group(
         assert second.post("/leave", data={"second": ticket, "page": "p"}).status_code == 204
         assert index.claims.held(but="") == {}
     assert second.post("/hold", data={"second": "0" * 32, "page": "p"}).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["王工", "李工", "主任"])
+def test_what_was_taken_back_is_seen_by_its_author_and_leads(
+    index: Index, app: FastAPI, name: str
+) -> None:
+    head = _decide(index, 1).number
+    index.decisions.undo("李工")
+    _decide(index, 2, "待定")
+    _decide(index, 3)
+    index.decisions.add(_outdated(index, 4))
+    with _client(app, name) as client:
+        pages = [client.get(f"/group/{number}").text for number in (1, 2, 4)]
+        changes = client.get(f"/changes?after={head}").json()["changes"]
+        bulk = client.get("/bulk?pick=1&pick=2&pick=4").text
+    taken_back, deferred, outdated = pages
+    told = ["泄密" in page and "过失" in page for page in pages]
+    numbers = {change["group"] for change in changes}
+    if name == "王工":
+        assert told == [False] * 3
+        assert not SECRET.search(taken_back + outdated + bulk)
+        assert "李工" in deferred  # that it waits, and who left it, everybody sees
+        assert "下过结论之后照片有变化" in outdated
+        assert (numbers & {1, 2, 3}) == {2}
+    else:
+        assert told == [True] * 3
+        assert "李工 判为" in re.sub("<[^>]*>", "", outdated)
+        assert (numbers & {1, 2, 3}) == {1, 2, 3}
+    versions = [re.findall(r'name="version" value="(\d+)"', page)[0] for page in pages]
+    assert versions == ["2", "1", "1"]
+
+
+def test_without_second_opinions_all_is_seen(tmp_path: Path, demo_photos: list[Path]) -> None:
+    index = Index(write_run(tmp_path / "run", GROUPS[:3], demo_photos[:1]))
+    people = people_of(index.database, Clock())
+    add(people, "主任", role="lead")
+    add(people, "李工", "王工")
+    app = create_app(
+        Review("run", index, Prompting(load_missions(), load_prompts())), people=people
+    )
+    _decide(index, 1)
+    index.decisions.undo("李工")
+    _decide(index, 2, "待定")
+    with _client(app, "王工") as client:
+        assert all("泄密" in client.get(f"/group/{number}").text for number in (1, 2))
+        assert len(client.get("/changes?after=1").json()["changes"]) == 2
+
+
+def _outdated(index: Index, number: int) -> Decision:
+    """Make a decision of 李工 on photos that have changed since."""
+    group = index.group(number)
+    assert group is not None
+    opinion = Opinion(choice=FAIL, comment="泄密", faults=("过失",))
+    entry = group.entry._replace(inputs="0" * 16)
+    return Decision.on(entry, opinion, "李工")

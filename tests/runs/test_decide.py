@@ -185,7 +185,7 @@ def test_without_lines_no_pass_of_a_mission_with_rules_stands(run: Judged) -> No
     assert _decide(run) == 1
     unchecked = dict.fromkeys(("g0", "g2", "g4"), "stage_a_incomplete")
     assert _states(_rows(run)) == STATES | unchecked
-    assert _rows(run)[0]["reason"].startswith("stage_a_incomplete: 第一阶段未完成: 没有一行")
+    assert _rows(run)[0]["reason"].startswith("stage_a_incomplete: 阶段A未完成: 没有一行")
     _decide(run, "--no-evidence")
     assert _states(_rows(run)) == STATES | {"g4": PASS}
     # What was undecided for want of lines is decided once nobody asks for them.

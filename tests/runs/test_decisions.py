@@ -272,3 +272,34 @@ def test_what_holds_again_is_signed_by_whoever_made_it(
     (standing,) = decisions.all_current()
     assert (standing.reviewer, standing.at, standing.opinion) == ("李工", first.at, first.opinion)
     assert standing.number == undone.number
+
+
+def test_a_decision_of_ones_own_is_taken_back_by_its_number(
+    tmp_path: Path, open_decisions: Open
+) -> None:
+    decisions = open_decisions(tmp_path)
+    for each in (decision("g1"), decision("g2"), decision("g3", who="王工"), decision("g1", 2)):
+        decisions.add(each)
+
+    def own() -> list[tuple[int, bool]]:
+        return [(each.decision.number, each.is_last) for each in decisions.last_of("李工", 10)]
+
+    assert own() == [(4, True), (2, True), (1, False)]
+    assert decisions.undo("李工", 3) is None  # somebody else's
+    assert decisions.undo("李工", 99) is None
+    with pytest.raises(ConflictError):
+        decisions.undo("李工", 1)
+    undone = decisions.undo("李工", 2)
+    assert undone is not None
+    assert (undone.key, undone.undoes, undone.opinion) == ("g2", 2, None)
+    assert decisions.undo("李工", 2) is None
+    assert own() == [(4, True), (1, False)]
+    decisions.add(decision("g1", 3, who="王工"))
+    assert own() == [(4, False), (1, False)]
+    with pytest.raises(ConflictError):
+        decisions.undo("李工", 4)
+    assert [each.number for each in decisions.last_on("挡风板安装检查", "2026-11-20T10", 2)] == [
+        6,
+        4,
+    ]
+    assert decisions.last_on("挡风板安装检查", "2026-11-20T09", 2) == []

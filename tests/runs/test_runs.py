@@ -175,7 +175,7 @@ def test_a_failed_photo_fails_its_group_until_it_is_mended(case: Case) -> None:
     undecided = [row for row in case.rows("b") if row["status"] == "undecided"]
     assert [row["group_id"] for row in undecided] == ["g1"]
     assert undecided[0]["verdict"] is None
-    assert undecided[0]["reason"] == "第一阶段未完成: img-2.jpg (truncated)"
+    assert undecided[0]["reason"] == "阶段A未完成: img-2.jpg（照片不完整，后半部分缺失）"
     assert [row["code"] for row in case.rows("b", ".failures")] == ["stage_a_incomplete"]
 
     case.summarize()  # it fails again: told once, not twice

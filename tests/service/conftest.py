@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shenhe.service.leases import LEASE_SECONDS
 from shenhe.service.store import JobStore, open_store
 
 Open = Callable[..., JobStore]
@@ -24,8 +25,8 @@ def open_jobs(tmp_path: Path, store_url: str) -> Iterator[Open]:
     """Opens the jobs of one service, as each of its processes does."""
     opened: list[JobStore] = []
 
-    def open_another() -> JobStore:
-        opened.append(open_store(tmp_path, store_url))
+    def open_another(lease_seconds: float = LEASE_SECONDS) -> JobStore:
+        opened.append(JobStore(open_store(tmp_path, store_url).database, lease_seconds))
         return opened[-1]
 
     yield open_another

@@ -45,12 +45,15 @@ class JobText(Strict):
 class Template(JobText):
     """The prompt of one job: its texts, and the worked examples before the question.
 
+    `rules` are the written rules of the mission, with which the system text ends.
+
     Example:
         load_prompts().summary.fill(load_missions().get("挡风板安装检查"))
 
     """
 
     examples: tuple[Example, ...] = ()
+    rules: str = ""
 
     def fill(self, mission: Mission | None = None, lines: str = "") -> str:
         """Fill the fields of the user text, once: a field in a value stays as it is."""

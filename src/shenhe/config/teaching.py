@@ -118,7 +118,7 @@ def _extend(template: Template, rules: str, examples: tuple[Example, ...]) -> Te
     system = template.system
     if rules:
         system = "\n\n".join(filter(None, (system, f"{RULES_HEAD}\n{rules}")))
-    return template.model_copy(update={"system": system, "examples": examples})
+    return template.model_copy(update={"system": system, "examples": examples, "rules": rules})
 
 
 def _by_mission(pairs: Iterable[tuple[str, Example]]) -> dict[str, tuple[Example, ...]]:

@@ -38,7 +38,10 @@ LATER: Final = "…"
 
 
 class ReasonCount(NamedTuple):
-    """A reason, and how many failed groups have it: those without anything to see, and others."""
+    """A reason, and how many failed groups have it: those without anything to see, and others.
+
+    A group with several reasons is counted for each of them.
+    """
 
     reason: str
     unobservable: int
@@ -69,10 +72,9 @@ class FailReasons:
         values = {self._names.setdefault(name, _fold_name(name)): extra[name] for name in extra}
         surest = ""
         for name in self._fields:
-            reason = read_reason(values.get(name))
-            if reason:
+            for reason in dict.fromkeys(_list_reasons(values.get(name))):
                 self._count(name, reason, unobservable=unobservable)
-                surest = surest or reason
+            surest = surest or read_reason(values.get(name))
         return surest
 
     def check(self) -> None:
@@ -124,11 +126,17 @@ def read_reason(value: object) -> str:
     >>> read_reason(["标签　不清", "", "线径不一致"])
     '标签 不清；线径不一致'
     """
+    return "；".join(_list_reasons(value))[:MAX_CHARACTERS]
+
+
+def _list_reasons(value: object) -> list[str]:
+    """List reasons, each on one line; what is no text is none."""
     if isinstance(value, list):
-        return "；".join(filter(None, map(read_reason, value)))[:MAX_CHARACTERS]
+        return [reason for each in value for reason in _list_reasons(each)]
     if not isinstance(value, str):
-        return ""
-    return " ".join(unicodedata.normalize("NFKC", value).split())[:MAX_CHARACTERS]
+        return []
+    reason = " ".join(unicodedata.normalize("NFKC", value).split())[:MAX_CHARACTERS]
+    return [reason] if reason else []
 
 
 def _fold_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from shenhe.config.label_folders import LABELS
 from shenhe.intake.annotations import read_annotations
 from shenhe.intake.choice import GroupChoice
-from shenhe.intake.folder import list_photos
+from shenhe.intake.folder import list_photos, list_photos_beside
 from shenhe.intake.layout import TreeLayout
 from shenhe.intake.lists import PhotoLists, Photos
 from shenhe.intake.name_pattern import GroupPattern
@@ -19,6 +19,7 @@ __all__ = [
     "Photos",
     "TreeLayout",
     "list_photos",
+    "list_photos_beside",
     "natural_key",
     "read_annotations",
 ]

@@ -19,7 +19,15 @@ from typing import NamedTuple
 from shenhe.errors import IntakeError, ItemError, item_wall
 from shenhe.intake.ordering import natural_key
 from shenhe.intake.spelling import escape_name, is_system_name
-from shenhe.locations import FolderEntry, Location, absolute, open_location, read_head, scan_folder
+from shenhe.locations import (
+    FolderEntry,
+    Location,
+    absolute,
+    locate,
+    open_location,
+    read_head,
+    scan_folder,
+)
 from shenhe.photos.kinds import HEAD_BYTES, SUFFIXES, is_photo, kind_of
 from shenhe.values import LeftOut
 
@@ -108,6 +116,20 @@ def list_photos(folder: Location, passed_over: Counter[str] | None = None) -> tu
     listing = list_folder(folder, Counter() if passed_over is None else passed_over)
     parent = absolute(folder)
     return tuple(parent / entry.name for entry in listing.photos)
+
+
+def list_photos_beside(item: str) -> tuple[Location, ...]:
+    """List the photos in the folder of one, as a failure names it; none where it is gone.
+
+    >>> list_photos_beside("/gone/QC-1/img-1.jpg")
+    ()
+    """
+    if not is_photo(item):
+        return ()
+    try:
+        return list_photos(locate(item).parent)
+    except IntakeError:
+        return ()
 
 
 def read_contents(folder: Location) -> Contents:

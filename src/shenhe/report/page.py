@@ -163,8 +163,7 @@ def _hash_script(script: str) -> str:
 
 def _read_captions(run_dir: Path, reading: RunReading) -> Captions:
     """Read the captions of the photos that are shown, each captioned alone."""
-    summaries = (group.summary for group in reading.shown)
-    images = {image for summary in summaries if summary for image in summary.images}
+    images = {image for group in reading.shown for image in group.images}
     return read_shown_captions(run_dir, images)
 
 
@@ -172,7 +171,7 @@ def _show_group(
     say: Speaker, group: SheetGroup, captions: Captions, marks: MarkReading
 ) -> ReportGroup:
     row, label, summary = group.row, group.label, group.summary
-    images = dict(zip(group.photo_keys, summary.images if summary else (), strict=False))
+    images = dict(zip(group.photo_keys, group.images, strict=False))
     photos = []
     # The pictures are plain: the page draws captions over them, to be turned off.
     for photo in show_photos(group, {}, marks.shown.get(row.key), THUMBNAIL_SIDE):

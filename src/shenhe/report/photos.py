@@ -101,11 +101,9 @@ def show_photos(
         pictures = [photo.jpeg for photo in show_photos(group, {}, None, 480)]
     """
     summary = group.summary
-    if summary is None:
-        return
     named = photos_named(group.row.reason)
-    locations = {photo_key(index): photo for index, photo in enumerate(summary.photos)}
-    images = {photo_key(index): image for index, image in enumerate(summary.images)}
+    locations = {photo_key(index): photo for index, photo in enumerate(group.photos)}
+    images = {photo_key(index): image for index, image in enumerate(group.images)}
 
     def render(key: str) -> _Picture:
         location = locations.get(key)
@@ -120,12 +118,12 @@ def show_photos(
         yield ShownPhoto(
             key,
             printable(location.name) if location is not None else "",
-            summary.per_image.get(key, ""),
+            summary.per_image.get(key, "") if summary else "",
             picture.jpeg,
             picture.size_wh,
             picture.problem,
             key in named,
-            summary.damaged_inside(key),
+            summary.damaged_inside(key) if summary else "",
             marks.of_photo(index) if marks and location is not None else (),
         )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,16 +16,20 @@ from pydantic import JsonValue
 from shenhe.errors import RunError
 from shenhe.evaluation import has_decisions
 from shenhe.evaluation.verdicts import VerdictScores
+from shenhe.intake import list_photos_beside
+from shenhe.locations import Location, location_text
 from shenhe.proportions import Share
 from shenhe.report.choice import WHOLE_RUN, ChoiceMatcher, SheetChoice
 from shenhe.report.times import local_zone, read_time
 from shenhe.row_types import SummaryRow, VerdictRow
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
+from shenhe.rows.failures import is_of_photo
 from shenhe.rows.foreign import extra_of
+from shenhe.rows.keys import failures_file
 from shenhe.rows.lookup import RowLookup
 from shenhe.rows.outcomes import corrected_label, decided_label, verdicts_folder
-from shenhe.rows.readers import read_verdicts
+from shenhe.rows.readers import read_failures, read_verdicts
 from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, FAIL, PASS, Label, Ruling, photo_key
 
@@ -38,11 +42,15 @@ UNSTATED: Final = ""
 
 
 class SheetGroup(NamedTuple):
-    """A group of a sheet: its verdict, its Stage-A row, and what people decided, if anybody did."""
+    """A group of a sheet: its verdict, its Stage-A row, and what people decided, if anybody did.
+
+    `unread` are the photos in its folder, where Stage-A failed and there is no row.
+    """
 
     row: VerdictRow
     summary: SummaryRow | None = None
     decision: Decision | None = None
+    unread: tuple[Location, ...] = ()
 
     @property
     def final(self) -> Ruling | None:
@@ -66,10 +74,18 @@ class SheetGroup(NamedTuple):
     @property
     def photo_keys(self) -> list[str]:
         """Keys of its photos, also of those of which only the line is known."""
-        if self.summary is None:
-            return []
-        keys = map(photo_key, range(len(self.summary.images)))
-        return list(dict.fromkeys((*keys, *self.summary.per_image)))
+        keys = map(photo_key, range(len(self.images)))
+        return list(dict.fromkeys((*keys, *(self.summary.per_image if self.summary else ()))))
+
+    @property
+    def photos(self) -> Sequence[Location]:
+        """Where its photos are."""
+        return self.summary.photos if self.summary else self.unread
+
+    @property
+    def images(self) -> Sequence[str]:
+        """The same as rows name them."""
+        return self.summary.images if self.summary else [*map(location_text, self.unread)]
 
 
 @dataclass(slots=True)
@@ -189,7 +205,8 @@ class SheetReading:
                 self._of(self.compared, row).compare(SheetGroup(row, None, decision))
                 if matcher.match(row, partial(stage_a.extra_of, row)):
                     summary = stage_a.find(row) if self._lines else None
-                    group = SheetGroup(row, summary, decision)
+                    unread = stage_a.unread(row) if self._lines and summary is None else ()
+                    group = SheetGroup(row, summary, decision, unread)
                     self._count(group)
                     yield group
         if not self.choice.is_whole:
@@ -244,6 +261,18 @@ class _StageA:
         for lookup in self._lookups:
             opened.callback(lookup.close)
         self._key, self._row = "", _NO_ROW
+        self._run_dir = run_dir
+
+    def unread(self, row: VerdictRow) -> tuple[Location, ...]:
+        """List the photos of a group that failed."""
+        return list_photos_beside(self._failed.get(row.key, ""))
+
+    @cached_property
+    def _failed(self) -> dict[str, str]:
+        """The photo of each group that failed last."""
+        paths = map(failures_file, list_rows_files(self._run_dir / "stage_a"))
+        failures = (failure for path in paths for failure in read_failures(path))
+        return {failure.key: failure.item for failure in filter(is_of_photo, failures)}
 
     def extra_of(self, row: VerdictRow) -> Mapping[str, JsonValue]:
         """Collect what another tool gave a group."""

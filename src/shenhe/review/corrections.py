@@ -13,7 +13,12 @@ from shenhe.formats.caption import from_grouped
 from shenhe.formats.text_formats import PolygonKey
 from shenhe.json_keys import refuse_repeated_keys
 from shenhe.review.index import GroupRows
-from shenhe.rows.corrected_objects import CorrectedObject, correct_descs, read_corrected
+from shenhe.rows.corrected_objects import (
+    ADDED,
+    CorrectedObject,
+    correct_descs,
+    read_corrected,
+)
 from shenhe.rows.decision_rows import Opinion
 from shenhe.values import photo_key
 
@@ -88,6 +93,22 @@ def corrections_of(
         if photo in named
     }
     return earlier | dict(opinion.shapes)
+
+
+def count_corrected(opinion: HoldsCorrections, named: Corrections) -> int | None:
+    """Count the objects that were added, taken away or changed, of all photos.
+
+    None where nobody can tell, as the caption that was corrected is not there any more.
+    """
+    count = sum(len(descs) for descs in opinion.descs.values())
+    for photo, objects in opinion.shapes.items():
+        if photo not in named and not all(item.key.startswith(ADDED) for item in objects):
+            return None
+        before, after = (
+            {item.key: item for item in _bare(each)} for each in (named.get(photo, ()), objects)
+        )
+        count += sum(before.get(key) != after.get(key) for key in before.keys() | after.keys())
+    return count
 
 
 def write_corrections(corrections: Corrections) -> str:

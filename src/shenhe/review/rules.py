@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.config import Mission
 from shenhe.config.evidence import read_pattern
+from shenhe.errors import RunError
+from shenhe.rows.keys import rows_file
+from shenhe.rows.manifest import guidance_of
 
 
 class RuleItem(NamedTuple):
@@ -28,6 +33,20 @@ class Rule(NamedTuple):
     passes: str
     needs: tuple[RuleItem, ...]
     faults: tuple[RuleItem, ...]
+
+
+def read_guidance(run_dir: Path, mission: str) -> tuple[str, ...]:
+    """Read the written rules that the model had of a mission in a run, each text once.
+
+    Example:
+        read_guidance(Path("out"), "BBU接地线检查")  # ("只看机柜内的接地线",)
+
+    """
+    texts = []
+    for stage in ("stage_a", "stage_b"):
+        with suppress(RunError):  # a damaged manifest keeps no group from being shown
+            texts.append(guidance_of(rows_file(run_dir / stage, mission)))
+    return tuple(dict.fromkeys(filter(None, texts)))
 
 
 def describe_rule(mission: Mission | None) -> Rule | None:

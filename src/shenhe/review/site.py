@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Annotated
 from urllib.parse import unquote
@@ -16,7 +17,7 @@ from shenhe.review.identity import Identity
 from shenhe.review.index import Comparison, Index
 from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.reasons import Reasons
-from shenhe.review.rules import describe_rule
+from shenhe.review.rules import describe_rule, read_guidance
 from shenhe.review.static_files import list_sheets, tag_files
 from shenhe.review.viewers import account_of, needs_account
 from shenhe.review.views import split_code
@@ -104,6 +105,7 @@ class Site:
             "sheets": list_sheets(),
             "largest": MAX_SIDES["large"],
             "rule_of": lambda mission: describe_rule(review.prompting.missions.find(mission)),
+            "guidance_of": partial(read_guidance, review.index.run_dir),
             "last_of": lambda reviewer: self.index.decisions.last_of(reviewer, LAST_OWN),
         }
         self._templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}

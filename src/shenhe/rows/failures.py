@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shenhe.errors import DamagedRowError, RunError
-from shenhe.row_types import CaptionFailure, Failure, utc_now
+from shenhe.photos import is_photo
+from shenhe.row_types import CaptionFailure, Failure, FailureReason, utc_now
 from shenhe.rows.fields import label_of, meta_of
 from shenhe.rows.ledger import Json, Ledger, parse_row, read_lines, read_rows, rewrite
 from shenhe.rows.responses import ResponseFailure
@@ -73,6 +74,11 @@ class Failures:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def is_of_photo(failure: FailureReason) -> bool:
+    """Whether a failure is that of a photo, in whose folder those of its group are."""
+    return isinstance(failure, Failure) and is_photo(failure.item)
 
 
 def read_sessions(path: Path, key_of: KeyOf) -> dict[str, str | None]:

@@ -52,11 +52,13 @@ class Manifest:
     """The manifest of an output under way; written whole, in one step.
 
     `session` is a random name of this run of the output: clocks may step. `of_engine` gives what
-    an engine tells of this session.
+    an engine tells of this session. `guidance` are the written rules of the mission, of which the
+    options hold no more than the hash of the prompt.
     """
 
-    def __init__(self, rows_path: Path, options: Mapping[str, object]) -> None:
+    def __init__(self, rows_path: Path, options: Mapping[str, object], guidance: str = "") -> None:
         """Describe an output by the options that decide its rows."""
+        self._guidance = guidance
         self._rows_path = rows_path
         self.path = manifest_file(rows_path)
         self.options = dict(options)
@@ -103,6 +105,7 @@ class Manifest:
             "schema": SCHEMA,
             "state": state,
             "options": self.options,
+            **({"guidance": self._guidance} if self._guidance else {}),
             "total": total,
             "counts": asdict(counts.kept()),
             "passed_over": dict(counts.passed_over),
@@ -132,6 +135,16 @@ class Manifest:
 def manifest_file(rows_path: Path) -> Path:
     """Name the manifest beside a rows file."""
     return rows_path.with_suffix(SUFFIX)
+
+
+def guidance_of(rows_path: Path) -> str:
+    """Give the written rules of a mission that an output was made with; empty for none.
+
+    Raises: RunError for a manifest that cannot be read.
+    """
+    path = manifest_file(rows_path)
+    guidance = read_manifest(path).json.get("guidance") if path.exists() else None
+    return guidance if isinstance(guidance, str) else ""
 
 
 def read_manifest(path: Path) -> ManifestContent:

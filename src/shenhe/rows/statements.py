@@ -28,8 +28,10 @@ from shenhe.values import (
 
 ROUNDED: Final = 0.01
 """Maximum difference of a probability that another tool has rounded."""
-INCOMPLETE: Final = "第一阶段未完成"
+INCOMPLETE: Final = "阶段A未完成"
 """Beginning of the reason of a group without one line a photo, which has no code before it."""
+_INCOMPLETE: Final = (INCOMPLETE, "第一阶段未完成")
+"""The same, also as earlier versions wrote it."""
 _CODED = re.compile(r"([a-z][a-z0-9_]*): (.*)", re.DOTALL)
 _NO_MAJORITY: Final = ": no majority"
 _FORMERLY_SAID: Final = frozenset((UNSURE, LEFT_OUT))
@@ -86,10 +88,12 @@ def split_reason(reason: str) -> tuple[str, str]:
 
     >>> split_reason("unsure: of 3 votes 1 通过: no majority")
     ('unsure', 'of 3 votes 1 通过: no majority')
+    >>> split_reason("第一阶段未完成: img-2.jpg (truncated)")[0]
+    'stage_a_incomplete'
     """
     if coded := _CODED.fullmatch(reason):
         return coded[1], coded[2]
-    if reason.startswith(INCOMPLETE):
+    if reason.startswith(_INCOMPLETE):
         return STAGE_A_INCOMPLETE, reason
     return (reason if reason in UNDECIDED_CODES else ""), reason
 

@@ -11,6 +11,7 @@ from shenhe.config.missions import normalize_name
 from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import EVIDENCE_OFF, Evidence, SummaryRow
 from shenhe.rows.photo_marks import describe_use, facts_of, owner_of
+from shenhe.rows.problem_words import NOT_LOOKED_AT
 from shenhe.rows.promises import MissionPromise, Promise
 from shenhe.rows.statements import INCOMPLETE, Statement
 from shenhe.runs.row_parts import describe_left_out
@@ -134,7 +135,7 @@ def left_out_doubts(ruling: Ruling | None, left_out: Sequence[LeftOut]) -> list[
     """List the doubt about a group that was not looked at whole, whatever was said of it."""
     if not left_out:
         return []
-    unread = f"未查看: {describe_left_out(left_out)}"
+    unread = f"{NOT_LOOKED_AT.zh}: {describe_left_out(left_out)}"
     return [Doubt(LEFT_OUT, f"{ruling}, 但{unread}" if ruling else unread)]
 
 

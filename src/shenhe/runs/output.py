@@ -111,6 +111,7 @@ def open_output(
     shard_bytes: int | None = None,
     convert: Callable[[Path], object] | None = None,
     prepare: Callable[[], object] | None = None,
+    guidance: str = "",
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 
@@ -120,7 +121,7 @@ def open_output(
     Raises: OutputBusyError, OptionsChangedError, DamagedRowError, RunError.
     """
     with OutputLock(rows_path):
-        manifest = Manifest(rows_path, decisive)
+        manifest = Manifest(rows_path, decisive, guidance)
         if not restart and manifest.path.exists():
             manifest.check()
         if prepare is not None:

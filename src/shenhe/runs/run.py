@@ -157,6 +157,7 @@ def _open(
         shard_bytes=options.shard_bytes,
         convert=options.parquet,
         prepare=prepare,
+        guidance=work.guidance,
     )
 
 

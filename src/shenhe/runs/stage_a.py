@@ -18,6 +18,7 @@ from shenhe.messages import Answer
 from shenhe.row_types import Failure, RunMeta, SummaryRow, utc_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
+from shenhe.rows.problem_words import NOT_LOOKED_AT
 from shenhe.rows.row_formats import formats_meta
 from shenhe.rows.row_index import RowIndex
 from shenhe.runs import photo_changes
@@ -105,7 +106,7 @@ class SummaryWork(Work[Group, str]):
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
         self.answers = AnswerFormats("summary", formats)
         self._formats, self._prompt_hash = formats, template.hash(backlog.mission)
-        self.title = f"Stage-A {backlog.mission.name}"
+        self.title, self.guidance = f"Stage-A {backlog.mission.name}", template.rules
 
     def decisive_options(self) -> dict[str, object]:
         """The tree, the mission, the prompt and the checkpoint."""
@@ -258,5 +259,5 @@ def _left_out_failures(group: Group) -> list[Failure]:
     """Make the failure of files in a group's folder that may be photos and are not read."""
     if not group.left_out:
         return []
-    message = f"not looked at: {describe_left_out(group.left_out)}"
+    message = f"{NOT_LOOKED_AT.en}: {describe_left_out(group.left_out)}"
     return [group_failure(group, group.group_id, Rejection(LEFT_OUT, message, 1))]

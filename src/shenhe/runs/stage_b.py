@@ -55,7 +55,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
         self._policy, self._max_new_tokens, self._formats = policy, max_new_tokens, formats
         self.answers = AnswerFormats("verdict", formats)
         self._records = VerdictRecords(template.hash(self._mission), checkpoint, policy, formats)
-        self.title = f"Stage-B {self._mission.name}"
+        self.title, self.guidance = f"Stage-B {self._mission.name}", template.rules
 
     def decisive_options(self) -> dict[str, object]:
         """The policy, the rows of Stage-A, the prompt and the checkpoint."""

@@ -18,6 +18,7 @@ from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
 from shenhe.rows.fields import group_of
 from shenhe.rows.keys import failures_file, key_of, mission_of_file
 from shenhe.rows.ledger import read_rows, rewrite
+from shenhe.rows.problem_words import describe_failed
 from shenhe.rows.readers import read_each, read_failures, read_keyed
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.torn import count_torn_bytes
@@ -182,9 +183,7 @@ class SummaryBacklog(Backlog[SummaryRow]):
             _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
             if failure.code == LEFT_OUT:
                 codes.append(LEFT_OUT)
-                items.append(failure.message)
-            else:
-                items.append(f"{Path(failure.item).name} ({failure.code})")
+            items.append(describe_failed(failure))
         for group, codes, items in failed.values():
             yield IncompleteGroup(group, codes, ", ".join(items))
 

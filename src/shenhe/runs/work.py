@@ -211,6 +211,8 @@ class Work(ABC, Generic[Item, Value]):
     answers: AnswerFormats | None = None
     """What its answers are, where they have a format that can be told from their text."""
     backlog: Backlog[Item]
+    guidance: str = ""
+    """Written rules of the mission in its prompt, which the manifest keeps for people to read."""
 
     @abstractmethod
     def decisive_options(self) -> dict[str, object]:

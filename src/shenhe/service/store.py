@@ -6,6 +6,7 @@ that of two who work the same job one decides. Jobs of workers that died go back
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,7 +70,8 @@ class JobStore(JobTable):
         """Work on the jobs of a database."""
         super().__init__(database)
         self._leases = Leases(database, lease_seconds)
-        self._looked_for_dead = -RENEW_SECONDS
+        self._look_seconds = min(RENEW_SECONDS, lease_seconds / 4)
+        self._looked_for_dead = -math.inf
         self._held: set[tuple[int, str]] = set()
         self._may_hold_unknown = False  # what was claimed may have been lost on its way
 
@@ -220,7 +222,7 @@ class JobStore(JobTable):
 
     def _take_back(self) -> None:
         """Queue the jobs of dead workers again; what has cost so many of them fails."""
-        if time.monotonic() - self._looked_for_dead < RENEW_SECONDS:
+        if time.monotonic() - self._looked_for_dead < self._look_seconds:
             return
         self._looked_for_dead = time.monotonic()
         dead = self._leases.find_dead()

@@ -22,6 +22,7 @@ from shenhe.report.sheet.head import HeadLine
 from shenhe.report.sheet.words import Speaker
 from shenhe.rows.foreign import extra_of, extra_texts
 from shenhe.rows.photo_marks import PhotoMarks
+from shenhe.rows.problem_words import PHOTO_WORDS
 
 MAX_PHOTOS: Final = 20_000
 """Maximum number of photos of a document: more take gigabytes of memory, and nobody prints them."""
@@ -140,8 +141,10 @@ def describe_problem(say: Speaker, photo: ShownPhoto) -> str:
     """Say in a sentence why there is no picture of a photo."""
     if photo.problem == NO_PATH:
         return say.words["no_photo_path"]
-    sentence = say.words.get(f"photo_{photo.problem}")
-    return sentence or say.words["photo_problem"].format(code=photo.problem)
+    words = PHOTO_WORDS.get(photo.problem)
+    if words is None:
+        return say.words["photo_problem"].format(code=photo.problem)
+    return str(getattr(words, say.language))
 
 
 def list_columns(say: Speaker) -> tuple[str, ...]:
@@ -189,7 +192,7 @@ def read_looks(
     Raises: RunError for rows of another form.
     """
     summaries = [group.summary for group in shown if group.summary is not None]
-    images = {image for summary in summaries for image in summary.images}
+    images = {image for group in shown for image in group.images}
     captions = read_shown_captions(reading.run_dir, images)
     return captions, mark_groups(reading.run_dir, summaries)
 

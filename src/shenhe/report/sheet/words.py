@@ -127,7 +127,7 @@ class Speaker:
     def problem(self, group: SheetGroup) -> str:
         """Say what is missing of a group; empty where nothing is."""
         if group.summary is None:
-            return self.words["no_lines"]
+            return self.words["no_lines_photos" if group.unread else "no_lines"]
         return "" if group.photo_keys else self.words["no_photos"]
 
 

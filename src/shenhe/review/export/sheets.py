@@ -7,10 +7,11 @@ import io
 import json
 from collections.abc import Iterable, Sequence
 
+from shenhe.review.corrections import count_corrected, list_model_objects
 from shenhe.review.export.contents import DecidedGroups, ExportFile
 from shenhe.review.index import GroupRows
 from shenhe.row_types import Row
-from shenhe.rows.decision_rows import Decision
+from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.sheets import TextWorkbook, safe_cell
 
 _COLUMN_WIDTHS = {
@@ -28,6 +29,8 @@ _COLUMN_WIDTHS = {
     "at": 28,
     "version": 8,
     "label_wrong": 12,
+    "corrected_photos": 18,
+    "corrected_objects": 10,
     "audit": 8,
     "extra": 40,
 }
@@ -84,7 +87,13 @@ def _cells(decision: Decision, group: GroupRows | None) -> list[str]:
         *(p_pass, row.reason if row else ""),
         *(opinion.choice, "yes" if decision.overrules else "no", opinion.fault),
         *(opinion.comment, decision.reviewer, decision.at, decision.version),
-        *("yes" if opinion.label_wrong else "no", decision.audit),
+        *("yes" if opinion.label_wrong else "no", *_corrections(opinion, group), decision.audit),
         "; ".join(f"{key}: {text}" for key, text in group.extra_texts) if group else "",
     )
     return list(map(safe_cell, values))
+
+
+def _corrections(opinion: Opinion, group: GroupRows | None) -> tuple[str, int | None]:
+    """Name the photos whose caption was corrected, and count the objects that differ."""
+    objects = count_corrected(opinion, list_model_objects(group) if group else {})
+    return "; ".join(opinion.corrected_captions), objects

@@ -16,6 +16,9 @@ from typing import Final
 
 from shenhe.errors import RunError
 from shenhe.review.index.moments import follow_once
+from shenhe.rows.decision_queries import sign_by_author
+from shenhe.rows.decision_rows import from_cells
+from shenhe.rows.decision_tables import SELECT
 from shenhe.rows.decisions import Decisions
 
 MIN_TRIGRAM_LENGTH: Final = 3
@@ -55,6 +58,10 @@ CROSS JOIN decided.decisions d ON d.number = c.number
 CROSS JOIN groups g ON g.key = n.key
 WHERE c.choice IS NOT NULL AND (d.inputs IS NULL OR d.inputs IS g.inputs)
 """
+_HOLDING_AGAIN: Final = (
+    f"SELECT a.number, d.* FROM answers a JOIN ({SELECT}) d ON d.number = a.decision"
+    " WHERE d.number > ? AND d.undoes IS NOT NULL"
+)
 
 
 class Answers:
@@ -156,6 +163,19 @@ class Answers:
             self._file = (status.st_ino, status.st_mtime_ns)
         return self._db
 
+    @staticmethod
+    def _sign(db: sqlite3.Connection, after: int) -> None:
+        """Sign what holds again after an undo by whoever decided it, as sheets and exports do.
+
+        Raises: sqlite3.Error.
+        """
+        for row in db.execute(_HOLDING_AGAIN, (after,)).fetchall():
+            number, *cells = row
+            with suppress(ValueError):  # a cell that no shenhe wrote is told where it is read
+                author = sign_by_author(db, from_cells(tuple(cells)))
+                values = (author.reviewer, author.at, number)
+                db.execute("UPDATE answers SET reviewer = ?, at = ? WHERE number = ?", values)
+
     def _follow(self, db: sqlite3.Connection) -> None:
         db.execute("BEGIN")
         (last,) = db.execute("SELECT ifnull(max(number), 0) FROM decided.decisions").fetchone()
@@ -165,6 +185,7 @@ class Answers:
         if last > self._followed:
             db.execute(_FORGET, (self._followed,))
             db.execute(_TAKE_IN, (self._followed,))
+            self._sign(db, self._followed)
         db.execute("COMMIT")
         self._followed = last
 

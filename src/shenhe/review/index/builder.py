@@ -14,13 +14,14 @@ from shenhe.review.pictures import photo_tag
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
+from shenhe.rows.failures import is_of_photo
 from shenhe.rows.need import queue_position
 from shenhe.rows.outcomes import Outcome
 from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_of, write_uses
 from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
 
-LAYOUT = 5
+LAYOUT = 6
 
 
 def is_current(path: Path, sources: Sources, plan: AuditPlan | None) -> bool:
@@ -116,7 +117,7 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
 
 def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
     for path in sources.stage_a_failures:
-        for failure in read_failures(path):
+        for failure in filter(is_of_photo, read_failures(path)):
             db.execute("INSERT OR REPLACE INTO failed VALUES (?, ?)", (failure.key, failure.item))
 
 

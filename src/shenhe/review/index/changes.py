@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from shenhe.review.index.answers import Answers
+from shenhe.values import PASS
 
 MOST = 500
 """How many of the last decisions are told of: a page that lacks more is out of date altogether."""
 
 
 class Change(NamedTuple):
-    """The last decision on a group; `choice` is None where it was taken back.
+    """What was done last with a group; `choice` is None where no decision is left.
+
+    `reviewer` and `at` are of whoever did it. After an undo `holder` is who decided what holds
+    again; empty otherwise.
 
     Example:
         for change in index.changes(after=120):
@@ -26,6 +30,7 @@ class Change(NamedTuple):
     at: str
     choice: str | None
     overrules: bool
+    holder: str
 
 
 def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change]:
@@ -38,10 +43,19 @@ def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change
         rows = db.execute(
             # The other columns are those of the row with the greatest number.
             "SELECT g.number, g.group_id, max(d.number), d.reviewer, d.at, c.choice,"
-            " ifnull(c.overrules, 0) FROM decided.decisions d JOIN groups g ON g.key = d.key"
+            " ifnull(c.overrules, 0), CASE WHEN d.undoes IS NULL THEN '' ELSE"
+            " ifnull(c.reviewer, '') END,"
+            " d.undoes IS NOT NULL AND :viewer <> '' AND d.reviewer <> :viewer"
+            f" AND drawn_twice(g.key, '{PASS}')"
+            " FROM decided.decisions d JOIN groups g ON g.key = d.key"
             " LEFT JOIN answers c ON c.number = g.number"
             " WHERE d.number > :bound AND (:viewer = '' OR c.number IS NULL OR NOT c.drawn"
             " OR c.reviewer = :viewer) GROUP BY g.number ORDER BY 3 DESC",
             {"bound": bound, "viewer": viewer},
         ).fetchall()
-    return [Change._make(cells)._replace(overrules=bool(cells[-1])) for cells in rows]
+    # What others took back is told to nobody who may be asked about the group later.
+    return [
+        Change._make(cells)._replace(overrules=bool(cells[-2]))
+        for *cells, is_hidden in rows
+        if not is_hidden
+    ]

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from shenhe.rows.decision_queries import sign_by_author
 from shenhe.rows.decision_rows import Decision, from_cells
 from shenhe.rows.decision_tables import SELECT
 from shenhe.team.second_opinions import SecondOpinion
@@ -82,8 +83,9 @@ def read_pairs(
 
 
 def _decisions_by(db: sqlite3.Connection, query: str, value: str) -> dict[int, Decision]:
+    """Give decisions by their numbers; one that holds again is that of whoever made it."""
     rows = map(from_cells, db.execute(query, (value,)).fetchall())
-    return {decision.number: decision for decision in rows}
+    return {decision.number: sign_by_author(db, decision) for decision in rows}
 
 
 def read_acts(db: sqlite3.Connection) -> list[Act]:

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from shenhe.database import Database
-from shenhe.errors import IntakeError, RunError
-from shenhe.intake import list_photos
-from shenhe.locations import locate, location_text
-from shenhe.photos import is_photo
+from shenhe.errors import RunError
+from shenhe.intake import list_photos_beside
+from shenhe.locations import location_text
 from shenhe.review.index.answers import Answers
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
@@ -277,9 +276,5 @@ class Index:
 def _find_failed_photos(db: sqlite3.Connection, key: str) -> list[str]:
     """List the photos of a group whose Stage-A failed; empty if they no longer exist."""
     cells = db.execute("SELECT item FROM failed WHERE key = ?", (key,)).fetchone()
-    if cells is None or not is_photo(cells[0]):
-        return []
-    try:
-        return [location_text(photo) for photo in list_photos(locate(cells[0]).parent)]
-    except IntakeError:
-        return []
+    photos = list_photos_beside(cells[0]) if cells else ()
+    return [location_text(photo) for photo in photos]

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from shenhe.review.blinding import second_address
+from shenhe.review.blinding import is_veiled, second_address
 from shenhe.review.bulk import AGREE, MOST, BulkOutcome, decide_each, look_again
 from shenhe.review.forms import MAX_INTEGER, Form, SentForm, query_suffix, read_filters
 from shenhe.review.index import GroupRows
@@ -62,7 +62,12 @@ def decide_picked(request: Request, site: CurrentSite, form: SentForm) -> Respon
 
 def _seen(request: Request, site: Site, groups: Iterable[GroupRows]) -> list[GroupRows]:
     """Leave out the groups whose decision the reader must not see."""
-    return [group for group in groups if not second_address(request, site, group.entry.number)]
+    return [
+        group
+        for group in groups
+        if not second_address(request, site, group.entry.number)
+        and not is_veiled(request, site, group)
+    ]
 
 
 def _without_hidden(request: Request, site: Site, form: Form) -> Form:

@@ -46,12 +46,13 @@ def list_changes(request: Request, site: CurrentSite, after: QueryNumber) -> Res
 
 def _describe(change: Change, words: Words) -> dict[str, object]:
     # Isolated as <bdi> does it: the script shows it as text.
-    reviewer = f"\u2068{change.reviewer}\u2069"
-    sentence = words["just_decided" if change.choice else "just_taken_back"]
+    reviewer, holder = (f"\u2068{name}\u2069" for name in (change.reviewer, change.holder))
+    again = "just_holds_again" if change.holder else "just_decided"
+    sentence = words[again if change.choice else "just_taken_back"]
     return {
         "group": change.number,
         "decision": change.decision,
         "choice": change.choice or "",
         "overrules": change.overrules,
-        "told": sentence.format(reviewer=reviewer, choice=change.choice),
+        "told": sentence.format(reviewer=reviewer, holder=holder, choice=change.choice),
     }

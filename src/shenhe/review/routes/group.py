@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shenhe.errors import ConflictError
 from shenhe.review.adjudication import find_dispute, name_dispute, read_adjudication
-from shenhe.review.blinding import second_address
+from shenhe.review.blinding import second_address, see_decisions
 from shenhe.review.forms import (
     PathNumber,
     SentForm,
@@ -131,11 +131,8 @@ def _render_group(
     filters, head = read_filters(request), index.last_decision()
     # Before looking at its decisions: whoever let go of it by deciding it has decided it by now.
     held = hold_page(index.claims, group.entry.key, site.reviewer(request))
-    history = index.decisions.history(group.entry.key)
-    current, outdated = history[0] if history else None, None
-    if current and current.opinion and not current.stands_on(group.entry.inputs):
-        outdated, current = current, None
-    draft = unsaved.draft if unsaved else Draft.of(current.opinion if current else None)
+    seen = see_decisions(request, site, group)
+    draft = unsaved.draft if unsaved else Draft.of(seen.opinion)
     preceding = index.preceding(filters, number)
     following = index.following(filters, number, without=held.of_others)
     address, faults = f"/group/{number}", unsaved.faults if unsaved else ()
@@ -147,9 +144,11 @@ def _render_group(
         asks_label=_asks_label(filters, group),
         section=filters.queue or "need",
         head=head,
-        current=current,
-        outdated=outdated,
-        history=history,
+        seen=seen,
+        current=seen.current,
+        outdated=seen.outdated,
+        history=seen.history,
+        version=seen.version,
         unsaved=unsaved,
         held=held,
         dispute=find_dispute(request, site, group.entry.key),

@@ -18,7 +18,7 @@ from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.first_row import first_row
 from shenhe.rows.keys import failures_file, mission_of_file
 from shenhe.rows.ledger import OutputLock
-from shenhe.rows.manifest import DECIDED_ANEW, Manifest
+from shenhe.rows.manifest import DECIDED_ANEW, Manifest, guidance_of
 from shenhe.rows.promise_fingerprints import (
     fingerprint_of_options,
     options_of_output,
@@ -128,7 +128,8 @@ def decide_file(
     """
     rows_path = folder.stage_b / file.path.name
     with OutputLock(rows_path), closing(Groups(folder.stage_a, missions, policy, reuse)) as groups:
-        manifest = Manifest(rows_path, file.decided_options(groups.policy(file.mission), formats))
+        options = file.decided_options(groups.policy(file.mission), formats)
+        manifest = Manifest(rows_path, options, guidance_of(file.path))
         counts = RunCounts()
         manifest.write(counts, "running")
         changes = _write_passes(file, groups, rows_path, file.reading(formats))

@@ -1,0 +1,55 @@
+"""What is wrong with a photo or with its line, in the words that people read instead of a code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from shenhe.languages import Words
+from shenhe.row_types import Failure
+from shenhe.values import LEFT_OUT
+
+PHOTO_WORDS: Final[Mapping[str, Words]] = {
+    "missing": Words("找不到照片文件", "the file of the photo is missing"),
+    "unreadable": Words("照片文件读不出来", "the file of the photo cannot be read"),
+    "empty": Words("照片文件是空的", "the file of the photo is empty"),
+    "not_a_photo": Words("这个文件不是照片", "this file is no photo"),
+    "unsupported": Words("不支持这种照片格式", "this kind of photo is not supported"),
+    "truncated": Words("照片不完整，后半部分缺失", "the photo is cut off: its end is missing"),
+    "too_large": Words("照片太大", "the photo is too large"),
+    "too_long": Words("照片过于狭长", "the photo is too long and thin"),
+    "out_of_memory": Words("内存不够，照片没有打开", "not enough memory to open the photo"),
+    "no_photos": Words("组里没有照片", "the group has no photo"),
+}
+"""Words of the codes of photos that cannot be opened."""
+LINE_WORDS: Final[Mapping[str, Words]] = {
+    "empty": Words("摘要是空的", "the line is empty"),
+    "loop": Words("摘要一直在重复", "the line repeats itself"),
+    "truncated": Words("摘要没有写完", "the line was cut off"),
+}
+"""Words of the codes of lines that the model wrote and that are none."""
+BAD_LINE: Final = Words("摘要不合格式", "the line breaks the format")
+NO_LINE: Final = Words("没有得到摘要", "no line was written")
+NOT_LOOKED_AT: Final = Words("未查看", "not looked at")
+"""Begins the message about files that were left out."""
+
+
+def words_of_failure(failure: Failure) -> Words:
+    """Say why a photo has no line; its code means another thing where the model wrote a text.
+
+    text = words_of_failure(failure).zh  # "照片不完整，后半部分缺失"
+    """
+    if failure.raw is not None:
+        return LINE_WORDS.get(failure.code, BAD_LINE)
+    return PHOTO_WORDS.get(failure.code, NO_LINE)
+
+
+def describe_failed(failure: Failure) -> str:
+    """Say in Chinese, as rows do, which item of a group has no line and why.
+
+    problem = describe_failed(failure)  # "img-2.jpg（照片打不开）"
+    """
+    if failure.code == LEFT_OUT:
+        return failure.message.replace(NOT_LOOKED_AT.en, NOT_LOOKED_AT.zh, 1)
+    return f"{Path(failure.item).name}（{words_of_failure(failure).zh}）"
