@@ -12,6 +12,7 @@ from typing import Literal
 from shenhe.locations import Location
 from shenhe.messages import PhotoFacts
 from shenhe.row_types import Failure, SummaryRow, VerdictRow
+from shenhe.values import Label
 
 JobState = Literal["queued", "running", "done", "failed"]
 """A job that is done may be undecided; one that failed could not be worked on at all."""
@@ -40,7 +41,7 @@ class NewJob:
     """A group that a client hands in; `contents` is the hash of its photos in their order.
 
     `submitted_by` is the name of the key, empty without keys. `callback` is the URL that is told
-    of the end, empty for none.
+    of the end, empty for none. `label` is that of the folder where a watched group lies.
     """
 
     mission: str
@@ -50,6 +51,7 @@ class NewJob:
     lane: Lane = "interactive"
     submitted_by: str = ""
     callback: str = ""
+    label: Label | None = None
 
 
 @dataclass(frozen=True, slots=True)
