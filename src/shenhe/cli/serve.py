@@ -143,7 +143,7 @@ def serve(options: ServeOptions) -> int:
 
 def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     """Open what the role of this process needs, and serve until a signal ends it."""
-    from shenhe.cli.served_model import load_served_model
+    from shenhe.cli.served_model import chat_model, load_served_model
     from shenhe.config import load_missions
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
@@ -159,16 +159,19 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     store = stack.enter_context(closing(open_store(options.data, options.team.url)))
     keys = KeyRing(store.database, admin_key, options.limits.rate)
     wake: Callable[[], object] = bool
+    chat = None
     if options.role != "api":
         model = load_served_model(
             options.load, options.policy, options.teaching, missions, options.data
         )
-        wake = stack.enter_context(working(store, model, options.data)).wake
+        pipeline = stack.enter_context(working(store, model, options.data))
+        wake = pipeline.wake
+        chat = chat_model(options.load, lambda: pipeline.model.hub)
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)
         wait_for_signal()
     else:
-        service = make_service(store, options.data, missions, limits, hosts, secret, wake)
+        service = make_service(store, options.data, missions, limits, hosts, secret, wake, chat)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening)
 

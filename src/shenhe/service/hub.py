@@ -27,6 +27,8 @@ RESTART_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Pauses before an engine is started anew; the last one repeats."""
 PUT_AWAY: Final = "the model is being put away: ask again"
 Result = Answer | RequestFailed
+Emit = Callable[[Piece], object]
+"""Takes a piece of an answer, at once and in the thread of the model."""
 
 
 class HubLoad(NamedTuple):
@@ -43,9 +45,10 @@ class HubLoad(NamedTuple):
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that was handed in."""
+    """A request that was handed in; `emit` takes the pieces of a streamed one."""
 
     request: Request
+    emit: Emit | None = None
     future: Future[Result] = field(default_factory=Future)
 
 
@@ -90,15 +93,19 @@ class ModelHub:
         with self._changed:
             return HubLoad(sum(map(len, self._lanes.values())), len(self._in_flight))
 
-    def submit(self, request: Request, lane: Lane = "interactive") -> Future[Result]:
+    def submit(
+        self, request: Request, lane: Lane = "interactive", emit: Emit | None = None
+    ) -> Future[Result]:
         """Hand in a request; interactive ones are answered before bulk ones.
+
+        The pieces of a streamed one go to `emit`, all before its future has its answer.
 
         Its key must be that of no other request that is under way: it seeds the sampling. The
         future fails with EngineError if the engine dies; one that is cancelled before the engine
         has it costs nothing.
         Raises: EngineError if there is no model, or the hub was closed.
         """
-        asked = _Asked(request)
+        asked = _Asked(request, emit)
         with self._changed:
             if self._closing:
                 raise EngineError(PUT_AWAY)
@@ -107,6 +114,18 @@ class ModelHub:
             self._lanes[lane].append(asked)
             self._changed.notify_all()
         return asked.future
+
+    def cancel(self, key: str) -> None:
+        """Give a request up, as nobody waits for it: one that waits costs nothing any more, one
+        that is being answered is stopped, and has failed by the code `cancelled`."""
+        with self._changed:
+            for lane in self._lanes.values():
+                for asked in lane:
+                    if asked.request.key == key:
+                        asked.future.cancel()
+            engine = self._engine[0] if key in self._in_flight and self._engine else None
+        if engine is not None:
+            engine.cancel(key)
 
     def close(self) -> None:
         """Answer what was handed in, and end the engine."""
@@ -136,6 +155,7 @@ class ModelHub:
             with item_wall("engine", "the engine"):
                 for result in self._engine[0].serve(self._source()):
                     if isinstance(result, Piece):
+                        self._pass_on(result)
                         continue
                     self._resolve(result)
                     self._failed_starts = 0
@@ -166,6 +186,13 @@ class ModelHub:
                     self._in_flight[asked.request.key] = asked
                     return asked
         return None
+
+    def _pass_on(self, piece: Piece) -> None:
+        """Give a piece to whoever asked for pieces."""
+        with self._changed:
+            asked = self._in_flight.get(piece.key)
+        if asked is not None and asked.emit is not None:
+            asked.emit(piece)
 
     def _resolve(self, result: Result) -> None:
         """Give a result to whoever asked.

@@ -89,7 +89,7 @@ def read_completion(body: Body, opening: bytes = b"") -> Completion:
     position, start = _position_behind(body, opening)
     return Completion(
         text,
-        FINISHES[name],
+        "loop" if choice.get("stop_reason") == "loop" else FINISHES[name],
         _token_count(counts.get("prompt_tokens")),
         _token_count(counts.get("completion_tokens")),
         tuple(top_tokens_at(body, position)),
