@@ -261,9 +261,7 @@ class ModelHub:
 
     def _refuse_another_checkpoint(self, engine: ServingEngine) -> None:
         if engine.fingerprint != self.fingerprint:
-            raise EngineError(
-                "its checkpoint was replaced: start the service anew to use the other"
-            )
+            raise EngineError("its checkpoint was replaced: start the service anew to use it")
 
     def _end_engine(self) -> None:
         """End the engine, and its processes if it has some; its memory is free before the next."""
