@@ -104,30 +104,37 @@ class ModelHub:
         return self._ask(request, lane).future
 
     def stream(self, request: Request, lane: Lane = "interactive") -> Generator[Served, None, None]:
-        """Yield the pieces of an answer as it is written, and at last the answer, or the failure.
+        """Hand in a request; yield the pieces of its answer, and at last the answer or failure.
 
         Closing the generator stops the model; so the key must be one that is never used again.
         Raises: EngineError if there is no model, or it dies.
         """
         asked = self._ask(replace(request, streamed=True), lane)
         asked.future.add_done_callback(lambda _: asked.pieces.put(None))
+        return self._stream(asked)
+
+    def _stream(self, asked: _Asked) -> Generator[Served, None, None]:
         try:
             while (piece := asked.pieces.get()) is not None:
                 yield piece
             yield asked.future.result()
         finally:
-            self.cancel(request.key)
+            self.cancel(asked.request.key)
 
     def cancel(self, key: str) -> None:
-        """Give up a request that nobody waits for; its key must be one that is never used again."""
+        """Give up a request that nobody waits for; its key must be one that is never used again.
+
+        One that waits costs nothing any more; one that is being answered is stopped, and fails by
+        the code `cancelled`.
+        """
         with self._changed:
-            waiting = (asked for lane in self._lanes.values() for asked in lane)
-            asked = next((asked for asked in waiting if asked.request.key == key), None)
-            if asked is not None:
-                asked.future.cancel()
-            elif key in self._in_flight:
-                for engine in self._engine:
-                    engine.cancel(key)
+            for lane in self._lanes.values():
+                for asked in lane:
+                    if asked.request.key == key:
+                        asked.future.cancel()
+            engines = list(self._engine) if key in self._in_flight else []
+        for engine in engines:
+            engine.cancel(key)
 
     def _ask(self, request: Request, lane: Lane) -> _Asked:
         asked = _Asked(request)
