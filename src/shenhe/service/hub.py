@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -277,26 +277,3 @@ class ModelHub:
             if close is not None:
                 with suppress(ShenheError):
                     close()
-
-
-class HubEngine:
-    """A hub as the engine of one job: its requests join those of all others."""
-
-    def __init__(self, hub: ModelHub, lane: Lane) -> None:
-        self._hub, self._lane = hub, lane
-        self.was_asked = False
-
-    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Answer requests in the order in which they end; see Engine.
-
-        Raises: EngineError.
-        """
-        waiting = {self._hub.submit(request, self._lane) for request in requests}
-        self.was_asked = True
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            for future in waiting:
-                future.cancel()
