@@ -64,9 +64,11 @@ def new_cells(new: NewJob) -> dict[str, object]:
     return {
         "mission": new.mission,
         "group_id": new.group_id,
+        "label": new.label,
         "group_digest": digest_group(new.mission, new.group_id),
         "contents": new.contents,
         "photos": write_photos(new.photos),
+        "has_photos": True,
         "size": sum(photo.size for photo in new.photos),
         "rank": RANKS[new.lane],
         "submitted_by": new.submitted_by,
@@ -122,6 +124,7 @@ def read_job(row: Cells[tuple[object, ...]], source: str) -> Job:
         lane=_LANES[row.rank],
         submitted_by=row.submitted_by,
         callback=row.callback,
+        label=row.label,
     )
     result = _read(_RESULT, row.result, row.id, source) if row.result is not None else None
     return Job(

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from shenhe.errors import EngineError, RunError, ShenheError, item_wall
-from shenhe.service.hub import HubEngine, ModelHub
+from shenhe.service.hub import ModelHub
+from shenhe.service.hub_engine import HubEngine
 from shenhe.service.jobs import JobResult
 from shenhe.service.judging import GroupJudge
 from shenhe.service.store import Claimed
@@ -31,8 +32,10 @@ POLL_SECONDS: Final = 0.1
 """How long an idle worker waits until it looks for jobs; whoever hands one in here wakes it."""
 RENEW_SECONDS: Final = 2.0
 """How often a worker tells that it lives."""
-MAX_ATTEMPTS: Final = 5
+MAX_DEATHS: Final = 5
 """How often a job is taken up over which the model dies."""
+SUSPECT_DEATHS: Final = 2
+"""After so many deaths a job is worked alone: the next one is told from those beside it."""
 
 
 class Jobs(Protocol):
@@ -91,6 +94,8 @@ class Pipeline:
         self.on_end: list[Callable[[], None]] = []
         """Called when a job has ended, in the thread that worked it."""
         self._works: set[_Work] = set()
+        self._active: set[_Work] = set()
+        self._alone: _Work | None = None
         self._changed = threading.Condition()
         self._woken = self._stopping = False
         self._photos_a_job, self._renewed = 3.0, -math.inf
@@ -196,14 +201,30 @@ class Pipeline:
 
     def _work(self, work: _Work) -> None:
         try:
+            self._begin(work)
             self._end(work, self._judge(work))
         finally:
             with self._changed:
                 self._works.discard(work)
+                self._active.discard(work)
+                self._alone = None if self._alone is work else self._alone
                 self._woken = True
                 self._changed.notify_all()
             for listener in self.on_end:
                 listener()
+
+    def _begin(self, work: _Work) -> None:
+        """Wait for a job that is worked alone; one over which the model died waits for all."""
+        is_suspect = self._deaths[work.claimed.job.id] >= SUSPECT_DEATHS
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._alone is None and not (is_suspect and self._active)
+            )
+            self._active.add(work)
+            self._alone = work if is_suspect else None
+            # What is refused while the model starts anew is no death of this job.
+            while work.model.hub.problem and not self._stopping:
+                self._changed.wait(POLL_SECONDS)
 
     def _judge(self, work: _Work) -> JobResult | str | None:
         """Make the result of a job, or say why there is none; None if it is to be done again."""
@@ -213,7 +234,7 @@ class Pipeline:
                 return work.model.judge.judge(job, work.engine)
         except EngineError as error:
             self._deaths[job.id] += 1
-            return str(error) if self._deaths[job.id] >= MAX_ATTEMPTS else None
+            return str(error) if self._deaths[job.id] >= MAX_DEATHS else None
         except ShenheError as error:
             return str(error)
 
