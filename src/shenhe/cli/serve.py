@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
 from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
-from shenhe.cli.served_model import check_checkpoint, load_served_model
+from shenhe.cli.served_model import chat_model, check_checkpoint, load_served_model
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
 from shenhe.errors import OptionError, spelled
@@ -160,16 +160,19 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     store = stack.enter_context(closing(open_store(options.data, options.team.url)))
     keys = KeyRing(store.database, admin_key, options.limits.rate)
     wake: Callable[[], object] = bool
+    chat = None
     if options.role != "api":
         model = load_served_model(
             options.load, options.policy, options.teaching, missions, options.data
         )
-        wake = stack.enter_context(working(store, model, options.data)).wake
+        pipeline = stack.enter_context(working(store, model, options.data))
+        wake = pipeline.wake
+        chat = chat_model(options.load, lambda: pipeline.model.hub)
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)
         wait_for_signal()
     else:
-        service = make_service(store, options.data, missions, limits, hosts, secret, wake)
+        service = make_service(store, options.data, missions, limits, hosts, secret, wake, chat)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening)
 

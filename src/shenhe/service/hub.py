@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -28,6 +28,8 @@ RESTART_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Pauses before an engine is started anew; the last one repeats."""
 PUT_AWAY: Final = "the model is being put away: ask again"
 Result = Answer | RequestFailed
+Emit = Callable[[Piece], object]
+"""Takes a piece of an answer, at once and in the thread of the model."""
 
 
 class HubLoad(NamedTuple):
@@ -44,12 +46,11 @@ class HubLoad(NamedTuple):
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that was handed in."""
+    """A request that was handed in; `emit` takes the pieces of a streamed one."""
 
     request: Request
+    emit: Emit | None = None
     future: Future[Result] = field(default_factory=Future)
-    pieces: SimpleQueue[Piece | None] = field(default_factory=SimpleQueue)
-    """What was written so far of a streamed answer; None at its end."""
 
 
 class ModelHub:
@@ -93,44 +94,58 @@ class ModelHub:
         with self._changed:
             return HubLoad(sum(map(len, self._lanes.values())), len(self._in_flight))
 
-    def submit(self, request: Request, lane: Lane = "interactive") -> Future[Result]:
+    def submit(
+        self, request: Request, lane: Lane = "interactive", emit: Emit | None = None
+    ) -> Future[Result]:
         """Hand in a request; interactive ones are answered before bulk ones.
+
+        The pieces of a streamed one go to `emit`, all before its future has its answer.
 
         Its key must be that of no other request that is under way: it seeds the sampling. The
         future fails with EngineError if the engine dies; one that is cancelled before the engine
         has it costs nothing.
         Raises: EngineError if there is no model, or the hub was closed.
         """
-        return self._ask(request, lane).future
+        return self._ask(request, lane, emit).future
 
     def stream(self, request: Request, lane: Lane = "interactive") -> Generator[Served, None, None]:
-        """Yield the pieces of an answer as it is written, and at last the answer, or the failure.
+        """Hand in a request; yield the pieces of its answer, and at last the answer or failure.
 
         Closing the generator stops the model; so the key must be one that is never used again.
         Raises: EngineError if there is no model, or it dies.
         """
-        asked = self._ask(replace(request, streamed=True), lane)
-        asked.future.add_done_callback(lambda _: asked.pieces.put(None))
+        pieces: SimpleQueue[Piece | None] = SimpleQueue()
+        asked = self._ask(replace(request, streamed=True), lane, pieces.put)
+        asked.future.add_done_callback(lambda _: pieces.put(None))
+        return self._stream(asked, pieces)
+
+    def _stream(
+        self, asked: _Asked, pieces: SimpleQueue[Piece | None]
+    ) -> Generator[Served, None, None]:
         try:
-            while (piece := asked.pieces.get()) is not None:
+            while (piece := pieces.get()) is not None:
                 yield piece
             yield asked.future.result()
         finally:
-            self.cancel(request.key)
+            self.cancel(asked.request.key)
 
     def cancel(self, key: str) -> None:
-        """Give up a request that nobody waits for; its key must be one that is never used again."""
-        with self._changed:
-            waiting = (asked for lane in self._lanes.values() for asked in lane)
-            asked = next((asked for asked in waiting if asked.request.key == key), None)
-            if asked is not None:
-                asked.future.cancel()
-            elif key in self._in_flight:
-                for engine in self._engine:
-                    engine.cancel(key)
+        """Give up a request that nobody waits for; its key must be one that is never used again.
 
-    def _ask(self, request: Request, lane: Lane) -> _Asked:
-        asked = _Asked(request)
+        One that waits costs nothing any more; one that is being answered is stopped, and fails by
+        the code `cancelled`.
+        """
+        with self._changed:
+            for lane in self._lanes.values():
+                for asked in lane:
+                    if asked.request.key == key:
+                        asked.future.cancel()
+            engines = list(self._engine) if key in self._in_flight else []
+        for engine in engines:
+            engine.cancel(key)
+
+    def _ask(self, request: Request, lane: Lane, emit: Emit | None) -> _Asked:
+        asked = _Asked(request, emit)
         with self._changed:
             if self._closing:
                 raise EngineError(PUT_AWAY)
@@ -211,10 +226,10 @@ class ModelHub:
                 del self._in_flight[result.key]
         if asked is None:
             raise EngineError(f"the engine answered {result.key!r}, which was not asked")
-        if isinstance(result, Piece):
-            asked.pieces.put(result)
-        else:
+        if not isinstance(result, Piece):
             asked.future.set_result(result)
+        elif asked.emit is not None:
+            asked.emit(result)
 
     def _take_in_flight(self) -> list[_Asked]:
         with self._changed:
@@ -261,9 +276,7 @@ class ModelHub:
 
     def _refuse_another_checkpoint(self, engine: ServingEngine) -> None:
         if engine.fingerprint != self.fingerprint:
-            raise EngineError(
-                "its checkpoint was replaced: start the service anew to use the other"
-            )
+            raise EngineError("its checkpoint was replaced: start the service anew to use it")
 
     def _end_engine(self) -> None:
         """End the engine, and its processes if it has some; its memory is free before the next."""
@@ -272,26 +285,3 @@ class ModelHub:
             if close is not None:
                 with suppress(ShenheError):
                     close()
-
-
-class HubEngine:
-    """A hub as the engine of one job: its requests join those of all others."""
-
-    def __init__(self, hub: ModelHub, lane: Lane) -> None:
-        self._hub, self._lane = hub, lane
-        self.was_asked = False
-
-    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Answer requests in the order in which they end; see Engine.
-
-        Raises: EngineError.
-        """
-        waiting = {self._hub.submit(request, self._lane) for request in requests}
-        self.was_asked = True
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            for future in waiting:
-                future.cancel()
