@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import wait
+from concurrent.futures import CancelledError, wait
 
 import pytest
 
 from shenhe.errors import EngineError
-from shenhe.messages import Answer, Message, Request, RequestFailed
-from shenhe.service.hub import HubEngine, ModelHub
+from shenhe.messages import Answer, Message, Piece, Request, RequestFailed
+from shenhe.service.hub import ModelHub
+from shenhe.service.hub_engine import HubEngine
 from tests.service.paced import PacedScript
 
 
@@ -111,7 +113,7 @@ def test_a_model_that_does_not_come_back_is_told() -> None:
         starts += 1
         engine = PacedScript(lambda request: RequestFailed(request.key, "no", "no"))
         if starts == 1:
-            engine.script = lambda request: str(1 / 0)
+            engine.scripted.script = lambda request: str(1 / 0)
         elif starts == 2:
             raise EngineError("no GPU is there")
         else:
@@ -136,6 +138,39 @@ def test_a_closed_hub_answers_what_it_has_and_nothing_more(
     assert engine.is_closed
     with pytest.raises(EngineError, match="put away"):
         hub.submit(_request("late"))
+
+
+def test_a_streamed_answer_leaves_as_it_grows(hub: ModelHub, engine: PacedScript) -> None:
+    *pieces, answer = hub.stream(_request("a"))
+    assert isinstance(answer, Answer)
+    assert [piece.text for piece in pieces if isinstance(piece, Piece)] == list("answer to a")
+    assert answer.text == "answer to a"
+    engine.scripted.script = lambda request: RequestFailed(request.key, "too_long", "too long")
+    assert [type(result) for result in hub.stream(_request("b"))] == [RequestFailed]
+
+
+def test_whoever_leaves_a_stream_stops_the_model(hub: ModelHub, engine: PacedScript) -> None:
+    engine.scripted.script = lambda request: "x" * 100_000
+    stream = hub.stream(_request("long"))
+    assert isinstance(next(stream), Piece)
+    stream.close()
+    assert engine.cancelled == ["long"]
+    _until(lambda: not hub.load.total)
+    engine.gate.clear()
+    waiting = [hub.submit(_request(f"{number}")) for number in range(5)]
+    stream = hub.stream(_request("never asked"))
+    threading.Timer(0.05, lambda: hub.cancel("never asked")).start()
+    with pytest.raises(CancelledError):
+        next(stream)
+    engine.gate.set()
+    wait(waiting, 5)
+    assert "never asked" not in [request.key for request in engine.asked]
+
+
+def test_a_stream_fails_with_the_engine(engine: PacedScript, hub: ModelHub) -> None:
+    engine.scripted.script = lambda request: str(1 / 0)
+    with pytest.raises(EngineError, match="ZeroDivisionError"):
+        list(hub.stream(_request("a")))
 
 
 def test_a_job_takes_its_answers_as_they_end(hub: ModelHub) -> None:

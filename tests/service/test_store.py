@@ -26,6 +26,7 @@ def finish_all(store: JobStore, limit: int = 100) -> list[str]:
 
 def test_a_group_goes_in_and_comes_out_as_it_was(jobs: JobStore) -> None:
     new = handed_in("QC-1", lane="interactive", folder=Path("/data/照片"))
+    new = replace(new, label="fail")
     job, is_new = jobs.submit(new)
     assert is_new
     assert (job.number, job.version, job.state, job.new) == (1, 1, "queued", new)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.row_types import Failure
+from shenhe.rows.problem_words import describe_failed
 from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group
 
 
@@ -26,8 +26,6 @@ def gather_incomplete(failures: Iterable[Failure]) -> Iterator[IncompleteGroup]:
         _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
         if failure.code == LEFT_OUT:
             codes.append(LEFT_OUT)
-            items.append(failure.message)
-        else:
-            items.append(f"{Path(failure.item).name} ({failure.code})")
+        items.append(describe_failed(failure))
     for group, codes, items in failed.values():
         yield IncompleteGroup(group, codes, ", ".join(items))

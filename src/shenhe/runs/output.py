@@ -111,8 +111,8 @@ def open_output(
     shard_bytes: int | None = None,
     convert: Callable[[Path], object] | None = None,
     prepare: Callable[[], object] | None = None,
-    guidance: str = "",
     ended: str = "ended",
+    guidance: str = "",
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 

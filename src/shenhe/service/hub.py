@@ -9,15 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from queue import SimpleQueue
 from typing import Final, NamedTuple
 
 from shenhe.engines.base import ServingEngine
 from shenhe.errors import EngineError, ShenheError, item_wall
-from shenhe.messages import Answer, Piece, Request, RequestFailed
+from shenhe.messages import Answer, Piece, Request, RequestFailed, Served
 from shenhe.service.jobs import Lane
 
 log = logging.getLogger("shenhe.service")
@@ -27,6 +28,8 @@ RESTART_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Pauses before an engine is started anew; the last one repeats."""
 PUT_AWAY: Final = "the model is being put away: ask again"
 Result = Answer | RequestFailed
+Emit = Callable[[Piece], object]
+"""Takes a piece of an answer, at once and in the thread of the model."""
 
 
 class HubLoad(NamedTuple):
@@ -43,9 +46,10 @@ class HubLoad(NamedTuple):
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that was handed in."""
+    """A request that was handed in; `emit` takes the pieces of a streamed one."""
 
     request: Request
+    emit: Emit | None = None
     future: Future[Result] = field(default_factory=Future)
 
 
@@ -90,15 +94,58 @@ class ModelHub:
         with self._changed:
             return HubLoad(sum(map(len, self._lanes.values())), len(self._in_flight))
 
-    def submit(self, request: Request, lane: Lane = "interactive") -> Future[Result]:
+    def submit(
+        self, request: Request, lane: Lane = "interactive", emit: Emit | None = None
+    ) -> Future[Result]:
         """Hand in a request; interactive ones are answered before bulk ones.
+
+        The pieces of a streamed one go to `emit`, all before its future has its answer.
 
         Its key must be that of no other request that is under way: it seeds the sampling. The
         future fails with EngineError if the engine dies; one that is cancelled before the engine
         has it costs nothing.
         Raises: EngineError if there is no model, or the hub was closed.
         """
-        asked = _Asked(request)
+        return self._ask(request, lane, emit).future
+
+    def stream(self, request: Request, lane: Lane = "interactive") -> Generator[Served, None, None]:
+        """Hand in a request; yield the pieces of its answer, and at last the answer or failure.
+
+        Closing the generator stops the model; so the key must be one that is never used again.
+        Raises: EngineError if there is no model, or it dies.
+        """
+        pieces: SimpleQueue[Piece | None] = SimpleQueue()
+        asked = self._ask(replace(request, streamed=True), lane, pieces.put)
+        asked.future.add_done_callback(lambda _: pieces.put(None))
+        return self._stream(asked, pieces)
+
+    def _stream(
+        self, asked: _Asked, pieces: SimpleQueue[Piece | None]
+    ) -> Generator[Served, None, None]:
+        try:
+            while (piece := pieces.get()) is not None:
+                yield piece
+            yield asked.future.result()
+        finally:
+            self.cancel(asked.request.key)
+
+    def cancel(self, key: str) -> None:
+        """Give up a request that nobody waits for; its key must be one that is never used again.
+
+        One that waits costs nothing any more; one that is being answered is stopped, and fails by
+        the code `cancelled`.
+        """
+        with self._changed:
+            for lane in self._lanes.values():
+                for asked in lane:
+                    if asked.request.key == key:
+                        asked.future.cancel()
+            engines = list(self._engine) if key in self._in_flight else []
+        for engine in engines:
+            engine.cancel(key)
+
+    def _ask(self, request: Request, lane: Lane, emit: Emit | None) -> _Asked:
+        asked = _Asked(request, emit)
         with self._changed:
             if self._closing:
                 raise EngineError(PUT_AWAY)
@@ -106,7 +153,7 @@ class ModelHub:
                 raise EngineError(self._problem)
             self._lanes[lane].append(asked)
             self._changed.notify_all()
-        return asked.future
+        return asked
 
     def close(self) -> None:
         """Answer what was handed in, and end the engine."""
@@ -133,10 +180,11 @@ class ModelHub:
     def _answer(self) -> str | None:
         """Answer until the hub is closed, and return None, or until the engine fails, and why."""
         try:
-            with item_wall("engine", "the engine"):
-                for result in self._engine[0].serve(self._source()):
-                    if isinstance(result, Piece):
-                        continue
+            with (
+                item_wall("engine", "the engine"),
+                closing(self._engine[0].serve(self._source())) as results,
+            ):
+                for result in results:
                     self._resolve(result)
                     self._failed_starts = 0
         except ShenheError as error:
@@ -167,16 +215,21 @@ class ModelHub:
                     return asked
         return None
 
-    def _resolve(self, result: Result) -> None:
-        """Give a result to whoever asked.
+    def _resolve(self, result: Served) -> None:
+        """Give a result, or a piece of it, to whoever asked.
 
         Raises: EngineError for a key that was not asked.
         """
         with self._changed:
-            asked = self._in_flight.pop(result.key, None)
+            asked = self._in_flight.get(result.key)
+            if asked is not None and not isinstance(result, Piece):
+                del self._in_flight[result.key]
         if asked is None:
             raise EngineError(f"the engine answered {result.key!r}, which was not asked")
-        asked.future.set_result(result)
+        if not isinstance(result, Piece):
+            asked.future.set_result(result)
+        elif asked.emit is not None:
+            asked.emit(result)
 
     def _take_in_flight(self) -> list[_Asked]:
         with self._changed:
@@ -223,9 +276,7 @@ class ModelHub:
 
     def _refuse_another_checkpoint(self, engine: ServingEngine) -> None:
         if engine.fingerprint != self.fingerprint:
-            raise EngineError(
-                "its checkpoint was replaced: start the service anew to use the other"
-            )
+            raise EngineError("its checkpoint was replaced: start the service anew to use it")
 
     def _end_engine(self) -> None:
         """End the engine, and its processes if it has some; its memory is free before the next."""
@@ -234,26 +285,3 @@ class ModelHub:
             if close is not None:
                 with suppress(ShenheError):
                     close()
-
-
-class HubEngine:
-    """A hub as the engine of one job: its requests join those of all others."""
-
-    def __init__(self, hub: ModelHub, lane: Lane) -> None:
-        self._hub, self._lane = hub, lane
-        self.was_asked = False
-
-    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Answer requests in the order in which they end; see Engine.
-
-        Raises: EngineError.
-        """
-        waiting = {self._hub.submit(request, self._lane) for request in requests}
-        self.was_asked = True
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -68,6 +68,7 @@ def new_cells(new: NewJob) -> dict[str, object]:
         "group_digest": digest_group(new.mission, new.group_id),
         "contents": new.contents,
         "photos": write_photos(new.photos),
+        "has_photos": True,
         "size": sum(photo.size for photo in new.photos),
         "rank": RANKS[new.lane],
         "submitted_by": new.submitted_by,

@@ -87,9 +87,21 @@ class JobTable:
 
     def finished_after(self, number: int, limit: int = PAGE) -> Sequence[Ended]:
         """List what came to its end behind a number of that order, where 0 is before all."""
-        query = self._select(JOBS.c.finish_number > number, JOBS.c.state.in_(ENDED))
+        is_behind = JOBS.c.finish_number > number
+        return self._ended(is_behind, JOBS.c.state.in_(ENDED), limit=limit)
+
+    def with_photos_before(self, moment: str, number: int, limit: int = PAGE) -> Sequence[Ended]:
+        """List jobs that were done before a moment and still have photos, behind a number."""
+        return self._ended(
+            *(JOBS.c.finish_number > number, JOBS.c.state == "done"),
+            *(JOBS.c.has_photos, JOBS.c.finished_at < moment),
+            limit=limit,
+        )
+
+    def _ended(self, *conditions: ColumnElement[bool], limit: int) -> Sequence[Ended]:
+        query = self._select(*conditions).order_by(JOBS.c.finish_number).limit(limit)
         with self.database.reading() as connection:
-            rows = connection.execute(query.order_by(JOBS.c.finish_number).limit(limit)).all()
+            rows = connection.execute(query).all()
         return [Ended(row.finish_number, read_job(row, self.database.name)) for row in rows]
 
     def _find(self, *conditions: ColumnElement[bool], limit: int = 1) -> Sequence[Job]:

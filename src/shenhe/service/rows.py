@@ -160,11 +160,14 @@ class RowsFollower:
     def _files_of(self, works: MissionWorks) -> list[RowsFile]:
         """Give the files of both stages, with the options of now."""
         judge, files = self._judge(), []
-        by_stage = (judge.options_of(works.summaries), judge.options_of(works.verdicts))
-        for stage, options in zip(STAGES, by_stage, strict=True):
+        summaries, verdicts = works.summaries, works.verdicts
+        for stage, options, guidance in (
+            (STAGES[0], judge.options_of(summaries), summaries.guidance),
+            (STAGES[1], judge.options_of(verdicts), verdicts.guidance),
+        ):
             path = rows_file(self._data_dir / stage, works.mission.name)
             file = self._files.setdefault(path, RowsFile(path, options))
-            file.options = options
+            file.options, file.guidance = options, guidance
             files.append(file)
         return files
 

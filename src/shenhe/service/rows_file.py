@@ -67,9 +67,9 @@ class RowsFile:
     file.write([GroupRecord("挡风板安装检查", "QC-1", record)])
     """
 
-    def __init__(self, path: Path, options: dict[str, object]) -> None:
-        """Name the file, and the options that decide its rows from now on."""
-        self.path, self.options = path, options
+    def __init__(self, path: Path, options: dict[str, object], guidance: str = "") -> None:
+        """Name the file, the options that decide its rows from now on, and the written rules."""
+        self.path, self.options, self.guidance = path, options, guidance
         self._written = Written()
 
     def write(self, records: Sequence[GroupRecord], state: str = "running") -> None:
@@ -87,7 +87,10 @@ class RowsFile:
                 rewrite(failures_file(self.path), lambda row: key_of(row) not in moved)
             return {key for each in records for key in each.keys if key in done}
 
-        with open_output(self.path, self.options, counts, find_stale, ended=state) as output:
+        opened = open_output(
+            self.path, self.options, counts, find_stale, ended=state, guidance=self.guidance
+        )
+        with opened as output:
             for each in records:
                 if each.record.row is not None or each.record.failures:
                     output.write(each.record)
@@ -99,7 +102,7 @@ class RowsFile:
         if not self.path.exists() and not manifest_file(self.path).exists():
             return
         with OutputLock(self.path):
-            manifest = Manifest(self.path, self.options)
+            manifest = Manifest(self.path, self.options, self.guidance)
             changed = manifest.changed_options()
             if not changed:
                 return

@@ -19,6 +19,7 @@ from shenhe.service.access import FindCaller
 from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError
 from shenhe.service.app import create_app
 from shenhe.service.bell import Bell, read_last_end
+from shenhe.service.chat.served import ChatModel
 from shenhe.service.deliveries import Deliveries
 from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.inbox import Inbox
@@ -45,10 +46,11 @@ def make_service(
     hosts: AllowedHosts,
     secret: bytes = b"",
     wake: Callable[[], object] = lambda: None,
+    chat: ChatModel | None = None,
 ) -> Service:
     """Put the parts of a service together; without a secret nobody is told by webhooks.
 
-    `wake` is called when a job was handed in here.
+    `wake` is called when a job was handed in here. Without a model for chat there is none.
 
     Example:
         service = make_service(store, Path("data"), load_missions(), Limits(), AllowedHosts([]))
@@ -72,6 +74,7 @@ def make_service(
         limits,
         PhotoFetcher(hosts),
         Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
+        chat,
     )
 
 

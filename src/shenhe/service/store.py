@@ -201,6 +201,11 @@ class JobStore(JobTable):
             connection.execute(self._update(is_held).values(**_LET_GO))
         self._held.discard((claimed.job.number, claimed.token))
 
+    def note_photos_deleted(self, numbers: Sequence[int]) -> None:
+        """Note that the photos of these jobs are no longer there."""
+        with self._writing() as connection:
+            connection.execute(self._update(JOBS.c.number.in_(numbers)).values(has_photos=False))
+
     def _end(self, claimed: Claimed, **cells: object) -> bool:
         is_ended = _twice(lambda: self._write_end(claimed, cells))
         self._held.discard((claimed.job.number, claimed.token))

@@ -36,13 +36,14 @@ JOBS: Final = Table(
     Column("id", String(32), nullable=False),
     Column("mission", Text, nullable=False),
     Column("group_id", Text, nullable=False),
-    Column("label", String(8)),
+    Column("label", String(16)),
     # What an index holds has a limit, and the name of a group has none.
     Column("group_digest", String(64), nullable=False),
     Column("version", Integer, nullable=False),
     Column("is_current", Boolean, nullable=False),
     Column("contents", String(128), nullable=False),
     Column("photos", Text, nullable=False),
+    Column("has_photos", Boolean, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("rank", Integer, nullable=False),
     Column("submitted_by", Text, nullable=False),
@@ -60,10 +61,17 @@ JOBS: Final = Table(
     UniqueConstraint("run", "group_digest", "version"),
     UniqueConstraint("run", "group_digest", "contents"),
     UniqueConstraint("run", "finish_number"),
-    Index("service_jobs_by_state", "run", "state", "rank", "number"),
+)
+Index("service_jobs_by_state", JOBS.c.run, JOBS.c.state, JOBS.c.rank, JOBS.c.number)
+Index(
+    "service_jobs_with_photos",
+    JOBS.c.run,
+    JOBS.c.finish_number,
+    postgresql_where=JOBS.c.has_photos,
+    sqlite_where=JOBS.c.has_photos,
 )
 """`finish_number` grows in the order in which ends are committed, `token` is that of the last
-claim, and `size` counts the bytes of the photos."""
+claim. `size` counts the bytes of the photos, and `has_photos` turns false when they are deleted."""
 
 PHOTOS: Final = Table(
     "service_photos",
