@@ -60,7 +60,7 @@ def _check(page: Page, name: str, language: str) -> None:
     check_words(name, page.content().replace(' class="scripted"', ""), language)
     page.evaluate(Axe().axe_script)
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=theme)
         assert page.evaluate(SERIOUS, CHEAP) == [], (name, theme)
 
 
