@@ -69,8 +69,24 @@ class Manifest:
     def check(self) -> None:
         """Compare with the options that an earlier run of the output had, if there was one.
 
-        Without a manifest, or with a rebuilt one, the rows themselves say what they were made with.
         Raises: OptionsChangedError that names every difference; RunError if it cannot be read.
+        """
+        changed = self.changed_options()
+        if not changed:
+            return
+        ways_out = f"another {spelled('output_dir')}, or {spelled('restart', True)}"
+        if DECIDED_ANEW.issuperset(changed):
+            ways_out += "; `shenhe decide` decides these rows anew, without a model"
+        raise OptionsChangedError(
+            f"{self.path.parent}: begun with other options: {'; '.join(changed.values())}."
+            f" Use the same ones, {ways_out}"
+        )
+
+    def changed_options(self) -> dict[str, str]:
+        """Describe by its name each option that an earlier run of the output had otherwise.
+
+        Without a manifest, or with a rebuilt one, the rows themselves say what they were made with.
+        Raises: RunError if it cannot be read.
         """
         if self.path.exists():
             content = read_manifest(self.path)
@@ -82,18 +98,11 @@ class Manifest:
         names = names - {BUDGET_FROM} if BUDGET in before else names - {BUDGET, BUDGET_FROM}
         names |= {"formats"} if before else set()  # plain ones are not named
         changed = sorted(name for name in names if before.get(name) != self.options.get(name))
-        differences = [
-            f"{name} was {_show(name, before.get(name))}, now {_show(name, self.options.get(name))}"
+        return {
+            name: f"{name} was {_show(name, before.get(name))},"
+            f" now {_show(name, self.options.get(name))}"
             for name in changed
-        ]
-        if differences:
-            ways_out = f"another {spelled('output_dir')}, or {spelled('restart', True)}"
-            if DECIDED_ANEW.issuperset(changed):
-                ways_out += "; `shenhe decide` decides these rows anew, without a model"
-            raise OptionsChangedError(
-                f"{self.path.parent}: begun with other options: {'; '.join(differences)}."
-                f" Use the same ones, {ways_out}"
-            )
+        }
 
     def write(self, counts: RunCounts, state: str, total: int | None = None) -> None:
         """Write the manifest; `total` is what the output will hold when all is done.
@@ -187,6 +196,14 @@ def rebuild_manifest(rows_path: Path, counts: KeptCounts) -> None:
         "this_session": session | {"items": 0},
     }
     _write(manifest_file(rows_path), content)
+
+
+def replace_options(path: Path, options: Mapping[str, object]) -> None:
+    """Write other options into a manifest: further rows are made by these.
+
+    Raises: RunError.
+    """
+    _write(path, {**read_manifest(path).json, "options": dict(options)})
 
 
 def correct_counts(path: Path, counts: KeptCounts) -> None:

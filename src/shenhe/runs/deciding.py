@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from shenhe.config.evidence import EvidenceRules
 from shenhe.config.missions import normalize_name
-from shenhe.photos.reuse import ReuseIndex
+from shenhe.messages import PhotoFacts
+from shenhe.photos.reuse import PhotoOwner
 from shenhe.row_types import EVIDENCE_OFF, Evidence, SummaryRow
 from shenhe.rows.photo_marks import describe_use, facts_of, owner_of
 from shenhe.rows.problem_words import NOT_LOOKED_AT
@@ -34,6 +35,13 @@ from shenhe.values import (
 )
 
 
+class FindsReuse(Protocol):
+    """The photos of all groups, as `photos.reuse.ReuseIndex` has them."""
+
+    def find(self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None]) -> list[ReusedPhoto]:
+        """List the uses of a group's photos elsewhere."""
+
+
 class Doubt(NamedTuple):
     """One code for which a group is undecided, and what a person can do about it.
 
@@ -57,7 +65,7 @@ class MissionPolicy:
     rules: EvidenceRules | None
     rules_hash: str
     promised: MissionPromise | None
-    reuse: ReuseIndex | None = None
+    reuse: FindsReuse | None = None
 
     @property
     def decisive_options(self) -> dict[str, object]:
@@ -116,7 +124,7 @@ def policy_of_mission(
     policy: VerdictPolicy,
     name: str,
     rules: EvidenceRules | None,
-    reuse: ReuseIndex | None = None,
+    reuse: FindsReuse | None = None,
 ) -> MissionPolicy:
     """Make the policy of one mission."""
     kept = rules if policy.evidence else None

@@ -6,9 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Generic
+from typing import Generic, Protocol
 
-from shenhe.engines.base import Engine
 from shenhe.errors import EngineError, ItemError, item_wall
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.work import FinishedJob, Item, Job, Outcome, Rejection, Success, Value
@@ -16,6 +15,13 @@ from shenhe.runs.work import FinishedJob, Item, Job, Outcome, Rejection, Success
 MAX_ATTEMPTS = 3
 MAX_REORDERED = 4096
 """Maximum number of finished jobs that wait for an earlier one; then no job starts."""
+
+
+class Answering(Protocol):
+    """What jobs take of an engine."""
+
+    def answer(self, requests: Iterable[Request]) -> Iterator[Answer | RequestFailed]:
+        """Answer requests as Engine does."""
 
 
 @dataclass(slots=True)
@@ -108,7 +114,7 @@ class JobQueue(Generic[Item, Value]):
 
 
 def drive(
-    engine: Engine,
+    engine: Answering,
     jobs: Iterable[Job[Item]],
     read: Callable[[Answer], Value],
     max_attempts: int = MAX_ATTEMPTS,

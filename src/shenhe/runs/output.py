@@ -111,13 +111,15 @@ def open_output(
     shard_bytes: int | None = None,
     convert: Callable[[Path], object] | None = None,
     prepare: Callable[[], object] | None = None,
+    ended: str = "ended",
     guidance: str = "",
 ) -> Iterator[Output]:
     """Open an output to go on with it: check its options, drop a torn end and stale rows.
 
-    The manifest is written and failures are tidied also after an error. Lines that a power cut left
-    as zeros are set aside and their items done again; undecided rows get a failure each. `convert`
-    is called with the rows once they are complete, `prepare` before anything is changed.
+    The manifest is written, with the state `ended`, and failures are tidied also after an error.
+    Lines that a power cut left as zeros are set aside and their items done again; undecided rows
+    get a failure each. `convert` is called with the rows once they are complete, `prepare` before
+    anything is changed.
     Raises: OutputBusyError, OptionsChangedError, DamagedRowError, RunError.
     """
     with OutputLock(rows_path):
@@ -134,7 +136,7 @@ def open_output(
         state = "interrupted"
         try:
             yield output
-            state = "ended"
+            state = ended
         finally:
             output.close(state)
         if convert is not None:

@@ -28,9 +28,9 @@ from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.work import (
     AnswerFormats,
-    Backlog,
     FinishedJob,
     Job,
+    MissionBacklog,
     Record,
     Rejection,
     StaleRows,
@@ -40,7 +40,7 @@ from shenhe.stages import summary
 from shenhe.values import LEFT_OUT, Group, photo_key
 
 
-class GroupBacklog(Backlog[Group]):
+class GroupBacklog(MissionBacklog[Group]):
     """The chosen groups of one mission in a photo tree."""
 
     def __init__(
@@ -51,6 +51,15 @@ class GroupBacklog(Backlog[Group]):
         self.tree, self.mission = tree, mission
         self.choice = choice or GroupChoice()
         self._chosen: Container[str] | None = None
+
+    @property
+    def decisive_options(self) -> dict[str, object]:
+        """The tree, its layout, and the choice."""
+        return {
+            "data_root": location_text(absolute(self.tree.data_root)),
+            **self.tree.layout.decisive_options,
+            **self.choice.decisive_options,
+        }
 
     def pending(self, done: Container[str]) -> Iterator[Group]:
         """Yield the groups whose key is not in `done`; their photos are listed."""
@@ -95,13 +104,13 @@ class SummaryWork(Work[Group, str]):
 
     def __init__(
         self,
-        backlog: GroupBacklog,
+        backlog: MissionBacklog[Group],
         template: Template,
         max_new_tokens: int,
         checkpoint: str,
         formats: TextFormats = PLAIN,
     ) -> None:
-        self.backlog: GroupBacklog = backlog
+        self.backlog: MissionBacklog[Group] = backlog
         self._mission, self._template = backlog.mission, template
         self._max_new_tokens, self._checkpoint = max_new_tokens, checkpoint
         self.answers = AnswerFormats("summary", formats)
@@ -109,13 +118,11 @@ class SummaryWork(Work[Group, str]):
         self.title, self.guidance = f"Stage-A {backlog.mission.name}", template.rules
 
     def decisive_options(self) -> dict[str, object]:
-        """The tree, the mission, the prompt and the checkpoint."""
+        """Where the groups come from, the mission, the prompt and the checkpoint."""
         return {
             "stage": "summarize",
-            "data_root": location_text(absolute(self.backlog.tree.data_root)),
             "mission": self._mission.name,
-            **self.backlog.tree.layout.decisive_options,
-            **self.backlog.choice.decisive_options,
+            **self.backlog.decisive_options,
             **options_of_summaries(
                 self._prompt_hash, self._checkpoint, self._max_new_tokens, self._formats
             ),

@@ -11,7 +11,6 @@ from shenhe.engines.base import Engine
 from shenhe.errors import FormatError
 from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake.choice import GroupChoice
-from shenhe.locations import location_text
 from shenhe.messages import Answer
 from shenhe.photos.reuse import ReuseIndex
 from shenhe.row_types import SummaryRow
@@ -27,6 +26,8 @@ from shenhe.runs.deciding import (
     policy_of_mission,
 )
 from shenhe.runs.engine_options import with_budget
+from shenhe.runs.incomplete import IncompleteGroup
+from shenhe.runs.lines_backlog import LinesBacklog
 from shenhe.runs.run import OutputSpec, RunOptions, RunPlan, check, plan
 from shenhe.runs.run import run as run_work
 from shenhe.runs.stage_a_source import StageASource
@@ -43,27 +44,26 @@ class VerdictWork(Work[SummaryRow, Judgement]):
 
     def __init__(
         self,
-        backlog: SummaryBacklog,
+        backlog: LinesBacklog,
         template: Template,
         policy: MissionPolicy,
         max_new_tokens: int,
         checkpoint: str,
         formats: TextFormats = PLAIN,
     ) -> None:
-        self.backlog: SummaryBacklog = backlog
-        self._mission, self._template = backlog.source.mission, template
+        self.backlog: LinesBacklog = backlog
+        self._mission, self._template = backlog.mission, template
         self._policy, self._max_new_tokens, self._formats = policy, max_new_tokens, formats
         self.answers = AnswerFormats("verdict", formats)
         self._records = VerdictRecords(template.hash(self._mission), checkpoint, policy, formats)
         self.title, self.guidance = f"Stage-B {self._mission.name}", template.rules
 
     def decisive_options(self) -> dict[str, object]:
-        """The policy, the rows of Stage-A, the prompt and the checkpoint."""
+        """The policy, where the lines come from, the prompt and the checkpoint."""
         return {
             "stage": "judge",
-            "stage_a": location_text(self.backlog.source.path.absolute()),
             "mission": self._mission.name,
-            **self.backlog.choice.decisive_options,
+            **self.backlog.decisive_options,
             **options_of_verdicts(
                 self._policy,
                 self._records.prompt_hash,
@@ -91,11 +91,15 @@ class VerdictWork(Work[SummaryRow, Judgement]):
 
     def closing_records(self, done: RowIndex) -> Iterator[Record]:
         """Yield the groups without lines, which are undecided."""
-        for group, codes, failed_items in self.backlog.incomplete_groups(done):
-            doubts = [incomplete_doubt(failed_items)]
-            doubts += [Doubt(code, "") for code in codes if code != STAGE_A_INCOMPLETE]
-            yield self._records.unanswerable(group, doubts)
+        yield from map(self.record_incomplete, self.backlog.incomplete_groups(done))
         yield from self.backlog.bad_rows(done)
+
+    def record_incomplete(self, incomplete: IncompleteGroup) -> Record:
+        """Make the verdict of a group without lines, which is undecided."""
+        group, codes, failed_items = incomplete
+        doubts = [incomplete_doubt(failed_items)]
+        doubts += [Doubt(code, "") for code in codes if code != STAGE_A_INCOMPLETE]
+        return self._records.unanswerable(group, doubts)
 
     def _repeat(self, row: SummaryRow) -> Record | None:
         """Refuse a group whose rows have different lines."""

@@ -13,24 +13,26 @@ from typing import Final, NamedTuple
 from shenhe.errors import RowError
 from shenhe.intake.choice import Chosen, GroupChoice
 from shenhe.intake.tree import GroupId, take_turns
+from shenhe.locations import location_text
 from shenhe.row_types import Failure, SummaryRow
 from shenhe.rows.duplicates import DuplicateFinder, DuplicateRows
 from shenhe.rows.fields import group_of
 from shenhe.rows.keys import failures_file, key_of, mission_of_file
 from shenhe.rows.ledger import read_rows, rewrite
-from shenhe.rows.problem_words import describe_failed
 from shenhe.rows.readers import read_each, read_failures, read_keyed
 from shenhe.rows.row_index import RowIndex
 from shenhe.rows.torn import count_torn_bytes
 from shenhe.rows.verdict_inputs import hash_inputs
 from shenhe.runs.choosing import EXCLUDED
+from shenhe.runs.incomplete import IncompleteGroup, gather_incomplete
+from shenhe.runs.lines_backlog import LinesBacklog
 from shenhe.runs.photo_changes import ALL_LABELS
 from shenhe.runs.reuse_changes import USED_OTHERWISE, FindReuse, find_used_otherwise
 from shenhe.runs.row_parts import NO_ROW, bad_row_failure
 from shenhe.runs.stage_a_source import FINISH_STAGE_A, StageASource
 from shenhe.runs.verdict_policy import VerdictPolicy
-from shenhe.runs.work import Backlog, CurrentKeys, Record, StaleRows
-from shenhe.values import LEFT_OUT, STAGE_A_INCOMPLETE, Group, Label, group_key
+from shenhe.runs.work import CurrentKeys, Record, StaleRows
+from shenhe.values import Label, group_key
 
 UNSURE_BEFORE: Final = "not as sure as is asked, which an older version let stand"
 
@@ -49,15 +51,7 @@ class Comparison(NamedTuple):
     without_lines: set[str]
 
 
-class IncompleteGroup(NamedTuple):
-    """A group without lines, why, and the items that failed."""
-
-    group: Group
-    codes: list[str]
-    items: str
-
-
-class SummaryBacklog(Backlog[SummaryRow]):
+class SummaryBacklog(LinesBacklog):
     """The groups of a Stage-A source that need a verdict."""
 
     def __init__(
@@ -69,14 +63,20 @@ class SummaryBacklog(Backlog[SummaryRow]):
     ) -> None:
         super().__init__()
         self._find_reuse = find_reuse
-        self.source, self.policy, self.choice = source, policy, choice or GroupChoice()
+        self.mission, self.source, self.policy = source.mission, source, policy
+        self.choice = choice or GroupChoice()
         self.chosen: Chosen | None = None
-        self.repeated: Mapping[str, DuplicateRows] = {}
         self._without_lines: set[str] = set()
         self._has_bad_rows, self._bad_lines = False, 0
         if count_torn_bytes(source.path):
             fault = f"{source.path}: ends in the middle of a row: {FINISH_STAGE_A}"
             self.faults.append(fault)
+
+    @property
+    def decisive_options(self) -> dict[str, object]:
+        """The rows of Stage-A, and the choice."""
+        path = location_text(self.source.path.absolute())
+        return {"stage_a": path, **self.choice.decisive_options}
 
     def find_stale(self, rows_path: Path, done: RowIndex) -> StaleRows:
         """Find the verdicts on other lines than Stage-A has, and those that miss a threshold."""
@@ -173,19 +173,13 @@ class SummaryBacklog(Backlog[SummaryRow]):
 
     def incomplete_groups(self, done: RowIndex) -> Iterator[IncompleteGroup]:
         """Yield the groups that Stage-A could not complete and that have no verdict row."""
-        failed: dict[str, tuple[Group, list[str], list[str]]] = {}
-        for failure in read_failures(failures_file(self.source.path)):
-            if failure.key in done or not isinstance(failure, Failure):
-                continue
-            if not self._is_chosen(failure.key):
-                continue
-            group = Group(failure.group_id, failure.mission, failure.label, ())
-            _, codes, items = failed.setdefault(group.key, (group, [STAGE_A_INCOMPLETE], []))
-            if failure.code == LEFT_OUT:
-                codes.append(LEFT_OUT)
-            items.append(describe_failed(failure))
-        for group, codes, items in failed.values():
-            yield IncompleteGroup(group, codes, ", ".join(items))
+        return gather_incomplete(
+            failure
+            for failure in read_failures(failures_file(self.source.path))
+            if isinstance(failure, Failure)
+            and failure.key not in done
+            and self._is_chosen(failure.key)
+        )
 
     def choose(self, done: RowIndex) -> Chosen:
         """Choose of the groups of Stage-A, those without lines among them.

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from shenhe.config import Mission
 from shenhe.formats.recognition import AnswerKind
 from shenhe.formats.text_formats import TextFormats
 from shenhe.messages import Answer, PhotoSize, Request
@@ -188,6 +189,17 @@ class Backlog(ABC, Generic[Item]):
             count += 1
             total_size += self.size(item)
         return count, total_size
+
+
+class MissionBacklog(Backlog[Item]):
+    """The items of one mission, wherever they come from."""
+
+    mission: Mission
+
+    @property
+    @abstractmethod
+    def decisive_options(self) -> dict[str, object]:
+        """Where the items come from, and which of them are chosen, as manifests hold it."""
 
 
 @dataclass(frozen=True, slots=True)
