@@ -11,7 +11,8 @@ import pytest
 
 from shenhe.errors import EngineError
 from shenhe.messages import Answer, Message, Piece, Request, RequestFailed
-from shenhe.service.hub import HubEngine, ModelHub
+from shenhe.service.hub import ModelHub
+from shenhe.service.hub_engine import HubEngine
 from tests.service.paced import PacedScript
 
 

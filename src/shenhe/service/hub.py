@@ -10,7 +10,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
@@ -104,30 +104,37 @@ class ModelHub:
         return self._ask(request, lane).future
 
     def stream(self, request: Request, lane: Lane = "interactive") -> Generator[Served, None, None]:
-        """Yield the pieces of an answer as it is written, and at last the answer, or the failure.
+        """Hand in a request; yield the pieces of its answer, and at last the answer or failure.
 
         Closing the generator stops the model; so the key must be one that is never used again.
         Raises: EngineError if there is no model, or it dies.
         """
         asked = self._ask(replace(request, streamed=True), lane)
         asked.future.add_done_callback(lambda _: asked.pieces.put(None))
+        return self._stream(asked)
+
+    def _stream(self, asked: _Asked) -> Generator[Served, None, None]:
         try:
             while (piece := asked.pieces.get()) is not None:
                 yield piece
             yield asked.future.result()
         finally:
-            self.cancel(request.key)
+            self.cancel(asked.request.key)
 
     def cancel(self, key: str) -> None:
-        """Give up a request that nobody waits for; its key must be one that is never used again."""
+        """Give up a request that nobody waits for; its key must be one that is never used again.
+
+        One that waits costs nothing any more; one that is being answered is stopped, and fails by
+        the code `cancelled`.
+        """
         with self._changed:
-            waiting = (asked for lane in self._lanes.values() for asked in lane)
-            asked = next((asked for asked in waiting if asked.request.key == key), None)
-            if asked is not None:
-                asked.future.cancel()
-            elif key in self._in_flight:
-                for engine in self._engine:
-                    engine.cancel(key)
+            for lane in self._lanes.values():
+                for asked in lane:
+                    if asked.request.key == key:
+                        asked.future.cancel()
+            engines = list(self._engine) if key in self._in_flight else []
+        for engine in engines:
+            engine.cancel(key)
 
     def _ask(self, request: Request, lane: Lane) -> _Asked:
         asked = _Asked(request)
@@ -261,9 +268,7 @@ class ModelHub:
 
     def _refuse_another_checkpoint(self, engine: ServingEngine) -> None:
         if engine.fingerprint != self.fingerprint:
-            raise EngineError(
-                "its checkpoint was replaced: start the service anew to use the other"
-            )
+            raise EngineError("its checkpoint was replaced: start the service anew to use it")
 
     def _end_engine(self) -> None:
         """End the engine, and its processes if it has some; its memory is free before the next."""
@@ -272,26 +277,3 @@ class ModelHub:
             if close is not None:
                 with suppress(ShenheError):
                     close()
-
-
-class HubEngine:
-    """A hub as the engine of one job: its requests join those of all others."""
-
-    def __init__(self, hub: ModelHub, lane: Lane) -> None:
-        self._hub, self._lane = hub, lane
-        self.was_asked = False
-
-    def answer(self, requests: Iterable[Request]) -> Iterator[Result]:
-        """Answer requests in the order in which they end; see Engine.
-
-        Raises: EngineError.
-        """
-        waiting = {self._hub.submit(request, self._lane) for request in requests}
-        self.was_asked = True
-        try:
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        finally:
-            for future in waiting:
-                future.cancel()

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from shenhe.errors import EngineError, RunError, ShenheError, item_wall
-from shenhe.service.hub import HubEngine, ModelHub
+from shenhe.service.hub import ModelHub
+from shenhe.service.hub_engine import HubEngine
 from shenhe.service.jobs import JobResult
 from shenhe.service.judging import GroupJudge
 from shenhe.service.store import Claimed

@@ -177,7 +177,7 @@ def new_job_of(group: Group, lane: Lane, readers: ThreadPoolExecutor | None = No
     Raises: OSError if a photo cannot be read at all.
     """
     photos = tuple((readers.map if readers else map)(_read, group.photos))
-    label = [f"label {group.label}"] if group.label else []
+    label = [f"label={group.label}"] if group.label else []
     hashes = [*(photo.content_hash for photo in photos), *label]
     contents = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     return NewJob(group.mission, group.group_id, photos, contents, lane, label=group.label)
