@@ -45,7 +45,7 @@ FOR_PROGRAMMERS = {
 }
 PASSED_OVER = HELP | BOTH_LANGUAGES | FOR_PROGRAMMERS
 """What is called with texts that are no messages."""
-PAGES = ("report/", "review/", "team/")
+PAGES = ("report/", "review/", "team/", "service/routes/", "web/headers.py")
 """Where pages are made, which have words of their own: only what is raised there is a message."""
 EXPORTS = "review/export/"
 """What is left out of an export is told on the terminal."""

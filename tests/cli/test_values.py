@@ -53,6 +53,7 @@ WHOLE = {
     "fsck": "missing",
     "report": "missing",
     "review": "missing",
+    "serve": "--model nosuch --data out",
     "team": "missing",
     "decide": "missing --output-dir out",
     "photos": "missing --output photos.jsonl",

@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 import pytest
 
 from shenhe.cli.main import main
-from shenhe.review.access import read_public_url
 from shenhe.review.index import Filters, Index
 from shenhe.rows.decisions import Decisions
+from shenhe.web.addresses import read_public_url
 from tests.review.runs import TIME, thirty, write_run
 from tests.servers.nginx import NAME, Proxy, proxy_ports, running_nginx
 from tests.servers.starting import free_port

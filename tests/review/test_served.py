@@ -14,11 +14,11 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 
 from shenhe.cli.main import main
-from shenhe.review.access import is_loopback
 from shenhe.review.index import Filters, Index
 from shenhe.review.static_files import tag_files
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.sheets import safe_cell
+from shenhe.web.addresses import is_loopback
 from tests.review.runs import TIME, Group, served, thirty, write_run
 
 HTML = {"Accept": "text/html"}

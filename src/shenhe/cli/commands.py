@@ -88,6 +88,11 @@ COMMANDS: Final = {
         "shenhe review out --port 8765",
         "review",
     ),
+    "serve": Command(
+        "a service: photos in over HTTP, verdicts out",
+        "shenhe serve --model base --adapters lora --data service --port 8770",
+        "serve",
+    ),
     "team": Command(
         "the people of a review: accounts, roles, passwords",
         "shenhe team out --add 李工 --role lead",

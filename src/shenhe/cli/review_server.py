@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import uvicorn
 
-from shenhe.errors import OptionError, UsageError, spelled
+from shenhe.errors import OptionError
 from shenhe.printable import show
 from shenhe.review import Review, create_app, default_reviewer
-from shenhe.review.access import is_loopback, read_public_url
 from shenhe.secrecy import redact_url
 from shenhe.team import People
+from shenhe.web.addresses import is_loopback, read_public_url
+from shenhe.web.listening import listen_on
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
 GRACE_SECONDS = 1
@@ -62,7 +63,7 @@ def serve(review: Review, reviewer: str | None, address: Address) -> None:
     server = uvicorn.Server(config)
     # Requests that Ctrl-C cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
-    with _listen(address.host, address.port) as listening:
+    with listen_on(address.host, address.port) as listening:
         _print_address(listening, public_url, None if people.accounts.exist() else token)
         server.run(sockets=[listening])
 
@@ -79,18 +80,3 @@ def _print_address(listening: socket.socket, public_url: str, token: str | None)
         show("whoever has this address may read and decide:", file=sys.stderr)
     show(f"review: {address}")
     show("Ctrl-C ends it; what was decided is on disk", file=sys.stderr)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(128)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        problem = error.strerror if isinstance(error, OSError) else str(error)
-        address = f"{spelled('host', host)} {spelled('port', port)}"
-        raise UsageError(f"{address}: {problem}; name another") from error
-    return listening

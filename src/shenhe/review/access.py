@@ -6,7 +6,6 @@ from pages of that address, and its cookies travel over TLS alone.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -17,39 +16,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from shenhe.errors import ShenheError
-from shenhe.review.forms import is_readable, read_form, read_host
+from shenhe.review.forms import read_form
 from shenhe.review.identity import Identity
 from shenhe.review.index.moments import begin_moment
 from shenhe.review.viewers import needs_account
+from shenhe.web.addresses import is_loopback, is_of_host, is_readable, read_host
+from shenhe.web.headers import HEADERS
 
 TOKEN_COOKIE = "shenhe_token"
 OPEN_PATHS = ("/login", "/static/", "/language", "/theme")
 """Paths that are answered without a token."""
-POLICY = (
-    "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self';"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-DEFAULT_PORTS = {"http": 80, "https": 443}
 Next = Callable[[Request], Awaitable[Response]]
 Tell = Callable[[Request, Exception, bool], Response]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address is that of this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class Access:
@@ -115,7 +93,7 @@ class Access:
         origin = request.headers.get("origin")
         if self._public:
             return origin == self._public
-        return origin is not None and bool(read_host(origin)) and urlsplit(origin).netloc == host
+        return is_of_host(origin, host)
 
     def _refuse_foreign(self, request: Request) -> Response | None:
         """Refuse what no browser sends from a page of this site, and what nobody can read."""
@@ -145,22 +123,3 @@ def secure_cookies(response: Response) -> None:
     for place, (name, value) in enumerate(response.raw_headers):
         if name.lower() == b"set-cookie" and b"; secure" not in value.lower():
             response.raw_headers[place] = (name, value + b"; Secure")
-
-
-def read_public_url(address: str) -> str:
-    """Give the address of a site as browsers send it in Origin; empty where it is none.
-
-    >>> read_public_url("https://Review.example:443/"), read_public_url("review.example/x")
-    ('https://review.example', '')
-    """
-    try:
-        parts = urlsplit(address)
-        port, host = parts.port, parts.hostname or ""
-    except ValueError:
-        return ""
-    beside = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
-    if parts.scheme not in DEFAULT_PORTS or not host or any(beside):
-        return ""
-    host = f"[{host}]" if ":" in host else host
-    is_default = port in (None, DEFAULT_PORTS[parts.scheme])
-    return f"{parts.scheme}://{host}" + ("" if is_default else f":{port}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, HTTPException, Path, Query, Request
 from starlette.requests import ClientDisconnect
@@ -20,33 +20,12 @@ MAX_VALUE = 10_000
 """Maximum length of one field. Units: characters."""
 SHAPES = "shapes"
 """The field of corrected captions, which is longer: `corrections.read_corrections` limits it."""
-MAX_ADDRESS = 16_000
-"""Maximum length of a path or a query; the longest key of a group is far below. Units: bytes."""
 MAX_SEARCH = 1000
 MAX_INTEGER = 2**63 - 1
 """Largest integer that SQLite stores."""
 PathNumber = Annotated[int, Path(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 QueryNumber = Annotated[int, Query(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 _NUMBER = re.compile(r"[0-9]{1,18}")
-
-
-def is_readable(request: Request) -> bool:
-    """Whether an address is UTF-8 without NUL and not too long."""
-    query = request.scope["query_string"].decode("latin-1")
-    path = request.scope.get("raw_path") or request.scope["path"].encode("utf-8", "replace")
-    try:
-        text = unquote(path.decode("ascii"), errors="strict") + unquote(query, errors="strict")
-    except UnicodeDecodeError:
-        return False
-    return "\0" not in text and max(len(path), len(query)) <= MAX_ADDRESS
-
-
-def read_host(address: str) -> str | None:
-    """Give the host of an address without its port, in lower case; None for an invalid address."""
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:  # "[", or characters that Unicode normalises to delimiters
-        return None
 
 
 async def read_form(request: Request) -> Form:

@@ -1,0 +1,251 @@
+"""`shenhe serve`: photos in over the network, verdicts out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from socket import socket
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from shenhe.cli.databases import DatabaseOptions
+from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
+from shenhe.cli.served_model import check_checkpoint, load_served_model
+from shenhe.cli.values import ByteSize
+from shenhe.cli.work import PolicyOptions, TeachingOptions
+from shenhe.errors import OptionError, spelled
+from shenhe.options import Count, Name, Whole, option, option_class, section
+from shenhe.printable import show, show_data
+from shenhe.web.addresses import is_loopback
+
+if TYPE_CHECKING:
+    from shenhe.service.access import KeyScope
+    from shenhe.service.keys import KeyRing
+    from shenhe.service.limits import Limits
+
+KEY = "SHENHE_API_KEY"
+KEY_ACTIONS = ("add_key", "remove_key", "list_keys")
+
+
+@option_class
+class ServedLoadOptions(LoadOptions):
+    """Options of a model that a process with the role api does without."""
+
+    model: Name = option(
+        f"{INFERRED_MODEL_HELP}; not needed with --role api", default="", metavar="PATH"
+    )
+
+
+@option_class
+class LimitOptions:
+    """What a client may hand in."""
+
+    max_photos: Count = option("photos of one group", default=60, metavar="N")
+    max_photo_size: ByteSize = option("of one photo", default=40_000_000, metavar="SIZE")
+    max_group_size: ByteSize = option(
+        "of all photos of one group", default=400_000_000, metavar="SIZE"
+    )
+    max_photo_pixels: Count = option("pixels of one photo", default=80_000_000, metavar="N")
+    max_backlog: Count = option(
+        "groups that may wait; further ones are told to come again later",
+        default=20_000,
+        metavar="N",
+    )
+    keep_free: ByteSize = option(
+        "take in no photos while the disk has less than this free",
+        default=1_000_000_000,
+        metavar="SIZE",
+    )
+    rate: Annotated[int, Whole(0)] = option(
+        "requests a minute of each key that has no rate of its own; 0: any number",
+        default=0,
+        metavar="N",
+    )
+    allow_host: tuple[str, ...] = option(
+        "fetch photos from, and tell results to: a host, host:port or .domain; also the address or"
+        " network of those that are not on the open internet",
+        default=(),
+        metavar="HOST",
+        gathering="each",
+    )
+
+
+@option_class
+class KeyOptions:
+    """Keys of clients, which are changed by commands of their own."""
+
+    add_key: str | None = option(
+        "make a key of this name, print it once, and leave", default=None, metavar="NAME"
+    )
+    scopes: str = option(
+        "what the key may do: submit: hand in groups; read: read results; admin: everything",
+        default="submit,read",
+        metavar="LIST",
+    )
+    key_rate: Annotated[int, Whole(0)] = option(
+        "requests a minute of that key; 0: as many as of the others", default=0, metavar="N"
+    )
+    remove_key: str | None = option("remove a key, and leave", default=None, metavar="NAME")
+    list_keys: bool = option("list the keys, and leave", default=False)
+
+
+@option_class
+class ServeOptions:
+    """Options of the service."""
+
+    load: ServedLoadOptions = section("model", default=ServedLoadOptions())
+    data: Path = option("where jobs, photos and rows go", metavar="DIR")
+    port: Annotated[int, Whole(0)] = option("0: any that is free", default=8770, metavar="N")
+    host: str = option(
+        "other than this machine's own: whoever asks needs a key, as that of SHENHE_API_KEY, which"
+        " may do everything",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+    )
+    role: Literal["all", "api", "worker"] = option(
+        "api: only HTTP, without a model; worker: only the model; several of each may share"
+        " --database and --data",
+        default="all",
+    )
+    team: DatabaseOptions = section(default=DatabaseOptions())
+    limits: LimitOptions = section("limits", default=LimitOptions())
+    keys: KeyOptions = section("keys", default=KeyOptions())
+    policy: PolicyOptions = section("deciding", default=PolicyOptions())
+    teaching: TeachingOptions = section(default=TeachingOptions())
+
+
+def serve(options: ServeOptions) -> int:
+    """Serve until SIGTERM or Ctrl-C, or change the keys.
+
+    Raises: OptionError for an address that needs a key; UsageError; RunError; CheckpointError;
+    EngineError.
+    """
+    chosen = [name for name in KEY_ACTIONS if getattr(options.keys, name)]
+    if chosen:
+        return _change_keys(options, chosen)
+    admin_key = os.environ.get(KEY, "").strip()
+    if not is_loopback(options.host) and not admin_key:
+        problem = f"whoever reaches it could ask: set {KEY} first"
+        raise OptionError("host", options.host, problem)
+    if options.role != "api":
+        load = options.load
+        model = model_of_args(load.model, load.adapters)
+        options = replace(options, load=replace(load, model=model))
+        check_checkpoint(options.load)
+    from shenhe.service.server import ended_by_signals
+
+    with ExitStack() as stack:
+        stack.enter_context(ended_by_signals())
+        _serve(options, admin_key, stack)
+    return 0
+
+
+def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
+    """Open what the role of this process needs, and serve until a signal ends it."""
+    from shenhe.config import load_missions
+    from shenhe.service.allowed_hosts import AllowedHosts
+    from shenhe.service.keys import KeyRing
+    from shenhe.service.server import make_service, serve_http, wait_for_signal, working
+    from shenhe.service.store import open_store
+    from shenhe.service.webhooks import SECRET, read_secret
+
+    missions = load_missions(options.load.config.missions)
+    hosts, limits = AllowedHosts(options.limits.allow_host), _limits(options.limits)
+    given_secret = os.environ.get(SECRET, "").strip()
+    secret = read_secret(given_secret) if given_secret else b""
+    listening = _listen(options, stack)
+    store = stack.enter_context(closing(open_store(options.data, options.team.url)))
+    keys = KeyRing(store.database, admin_key, options.limits.rate)
+    wake: Callable[[], object] = bool
+    if options.role != "api":
+        model = load_served_model(
+            options.load, options.policy, options.teaching, missions, options.data
+        )
+        wake = stack.enter_context(working(store, model, options.data)).wake
+    if listening is None:
+        show(f"working the jobs of {store.database.name}", file=sys.stderr)
+        wait_for_signal()
+    else:
+        service = make_service(store, options.data, missions, limits, hosts, secret, wake)
+        _print_address(listening)
+        serve_http(service, keys.find_caller, listening)
+
+
+def _listen(options: ServeOptions, stack: ExitStack) -> socket | None:
+    """Listen before anything slow is begun; a worker does not."""
+    from shenhe.web.listening import listen_on
+
+    if options.role == "worker":
+        return None
+    return stack.enter_context(listen_on(options.host, options.port))
+
+
+def _print_address(listening: socket) -> None:
+    host, port = listening.getsockname()[:2]
+    show(f"service: http://{f'[{host}]' if ':' in host else host}:{port}/")
+    show("Ctrl-C ends it; what was accepted is on disk", file=sys.stderr)
+
+
+def _limits(options: LimitOptions) -> Limits:
+    from shenhe.service.limits import Limits
+
+    return Limits(
+        options.max_photos,
+        options.max_photo_size,
+        options.max_group_size,
+        options.max_photo_pixels,
+        options.max_backlog,
+        options.keep_free,
+    )
+
+
+def _change_keys(options: ServeOptions, chosen: list[str]) -> int:
+    """Make, remove or list keys.
+
+    Raises: OptionError for two of these at once; UsageError; RunError.
+    """
+    if len(chosen) > 1:
+        problem = f"give it in a command of its own, without {spelled(chosen[0])}"
+        raise OptionError(chosen[1], getattr(options.keys, chosen[1]), problem)
+    from shenhe.service.keys import KeyRing
+    from shenhe.service.store import open_store
+
+    with closing(open_store(options.data, options.team.url)) as store:
+        ring, keys = KeyRing(store.database), options.keys
+        if keys.add_key is not None:
+            secret = ring.add(keys.add_key, _read_scopes(keys.scopes), keys.key_rate)
+            show("whoever has this key may use the service; it is shown only now:", file=sys.stderr)
+            show_data(secret)
+        elif keys.remove_key is not None:
+            ring.remove(keys.remove_key)
+            show(f"{keys.remove_key}: removed", file=sys.stderr)
+        else:
+            _list_keys(ring)
+    return 0
+
+
+def _read_scopes(text: str) -> list[KeyScope]:
+    """Read scopes, which stand between commas.
+
+    Raises: OptionError for one that there is not.
+    """
+    from shenhe.service.access import SCOPES
+
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in SCOPES]:
+        raise OptionError("scopes", text, f"{unknown[0]!r} is none of {', '.join(SCOPES)}")
+    return [scope for scope in SCOPES if scope in names]
+
+
+def _list_keys(ring: KeyRing) -> None:
+    from shenhe.cli.tables import print_table
+
+    head = ("名称\nname", "权限\nscopes", "每分钟\na minute", "建立\nmade")
+    rows = (
+        (key.name, ", ".join(key.scopes), f"{key.rate:g}" if key.rate else "-", key.made_at)
+        for key in ring.list()
+    )
+    print_table(head, rows, left=2)

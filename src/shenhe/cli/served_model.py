@@ -1,0 +1,107 @@
+"""The model of a service, and the rules by which it makes rows: from the options of `serve`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shenhe.cli.loading import LoadOptions, decisive_options, engine_spec_of, quiet_transformers
+from shenhe.cli.work import (
+    PolicyOptions,
+    TeachingOptions,
+    check_promise,
+    teaching_of,
+    verdict_policy,
+)
+from shenhe.engines.options import LocalOptions
+from shenhe.printable import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shenhe.config import Missions
+    from shenhe.service.pipeline import ServedModel
+
+BATCH_SIZE = 64
+"""Requests that keep an engine busy which does not say how many it takes at once."""
+
+
+def load_served_model(
+    load: LoadOptions,
+    policy: PolicyOptions,
+    teaching: TeachingOptions,
+    missions: Missions,
+    data_dir: Path,
+) -> ServedModel:
+    """Load the model and its rules, and refuse a promise that was made for other verdicts.
+
+    Raises: ConfigError; OptionError; RunError for a promise that cannot be read, UsageError for
+    one of other verdicts; CheckpointError, AdapterError or EngineError.
+    """
+    from shenhe.config import load_formats, load_prompts
+    from shenhe.engines.create import create_engine
+    from shenhe.runs.engine_options import with_budget
+    from shenhe.runs.promised import fingerprint_of_running
+    from shenhe.service.hub import ModelHub
+    from shenhe.service.judging import GroupJudge, Rules
+    from shenhe.service.pipeline import ServedModel
+
+    formats = load_formats(load.config.formats)
+    prompts = load_prompts(load.config.prompts, formats)
+    teacher = teaching_of(teaching, missions, formats)
+    standing = verdict_policy(policy, policy.votes)
+    spec = engine_spec_of(in_a_child(load))
+    quiet_transformers()
+    show(f"loading {load.model} ...", file=sys.stderr)
+    engines = [create_engine(spec)]
+    options = with_budget(decisive_options(load), engines[0])
+    actual = {
+        mission.name: fingerprint_of_running(
+            mission, teacher.apply(prompts, mission), standing, engines[0], options, formats
+        )
+        for mission in missions
+    }
+    check_promise(policy, standing, actual)
+    rules = Rules(missions, prompts, teacher, standing, options, formats)
+    # The hub makes another one only where this one dies.
+    hub = ModelHub(lambda: engines.pop() if engines else create_engine(spec), BATCH_SIZE)
+    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir))
+
+
+def check_checkpoint(load: LoadOptions) -> None:
+    """Look for the files of a model on this machine before anything slow is begun.
+
+    Raises: CheckpointError; AdapterError.
+
+    Example:
+        check_checkpoint(options.load)
+
+    """
+    if load.engine not in ("local", "vllm"):
+        return
+    from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
+
+    find_checkpoint(load.model)
+    for name in load.adapters:
+        find_adapter(name)
+
+
+def in_a_child(load: LoadOptions) -> LoadOptions:
+    """Have a local model run in a process of its own: HTTP answers meanwhile, also if it dies.
+
+    Example:
+        spec = engine_spec_of(in_a_child(load))
+
+    """
+    if load.engine != "local" or load.devices:
+        return load
+    device = load.local.device
+    if device == LocalOptions().device:
+        import torch  # it alone knows what it can use
+
+        device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        return load
+    local = replace(load.local, device=LocalOptions().device)
+    return replace(load, devices=(device,), local=local)

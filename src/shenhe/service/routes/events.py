@@ -1,0 +1,117 @@
+"""Server-sent events: results as they come, for one group or for all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from shenhe.errors import DatabaseAwayError
+from shenhe.service.access import Caller, needs
+from shenhe.service.bell import read_last_end
+from shenhe.service.parts import Service, service_of
+from shenhe.service.routes.groups import JobId, Number, find_job
+from shenhe.service.shown import is_over
+
+router = APIRouter(prefix="/v1", tags=["events"])
+QUIET_SECONDS: Final = 10.0
+"""How often a stream says that it lives; also how soon it notices that its reader is gone."""
+STATE_SECONDS: Final = 0.5
+"""How often the state of one group is looked at beside its end."""
+PAGE: Final = 50
+STREAM: Final = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+
+
+class EventStream(StreamingResponse):
+    """A response of server-sent events, which no proxy is to hold back."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[str]) -> None:
+        super().__init__(events, headers={"X-Accel-Buffering": "no"})
+
+
+@router.get(
+    "/groups/{job_id}/events",
+    summary="The states of a group",
+    response_class=EventStream,
+    responses={200: STREAM},
+)
+async def follow_group(
+    request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId
+) -> EventStream:
+    """Send the group whenever its state changes, each time whole; ends with its end."""
+    service = service_of(request)
+    await find_job(service, job_id)
+    return EventStream(_states(service, job_id))
+
+
+@router.get(
+    "/events",
+    summary="All results as they come",
+    response_class=EventStream,
+    responses={200: STREAM},
+)
+async def follow_results(
+    request: Request,
+    caller: Annotated[Caller, needs("read")],
+    after: Number | None = None,
+    last_event_id: Annotated[str, Header(max_length=40)] = "",
+) -> EventStream:
+    """Send each group at its end, in the order of ends, from `after` on, else from now on.
+
+    A reader that was cut off goes on behind the `id` that it had last (`Last-Event-ID`).
+    """
+    service = service_of(request)
+    if last_event_id.isascii() and last_event_id.isdigit():
+        after = int(last_event_id)
+    if after is None:
+        after = await run_in_threadpool(read_last_end, service.store)
+    return EventStream(_results(service, after))
+
+
+async def _states(service: Service, job_id: str) -> AsyncIterator[str]:
+    shown_state, quiet = "", 0.0
+    async with service.bell.listening() as number:
+        while not service.bell.is_closing:
+            job = await find_job(service, job_id)
+            if job.state != shown_state:
+                shown_state, quiet = job.state, 0.0
+                yield _event(job.state, await run_in_threadpool(service.show, job))
+            if is_over(job):
+                return
+            number = await service.bell.wait(number, STATE_SECONDS)
+            quiet += STATE_SECONDS
+            if quiet >= QUIET_SECONDS:
+                quiet = 0.0
+                yield ": \n\n"
+
+
+async def _results(service: Service, after: int) -> AsyncIterator[str]:
+    async with service.bell.listening() as number:
+        yield ": \n\n"
+        while not service.bell.is_closing:
+            try:
+                ended = await run_in_threadpool(service.store.finished_after, after, PAGE)
+            except DatabaseAwayError:
+                return  # the reader comes again, and goes on where it was
+            for end in ended:
+                after = end.number
+                shown = await run_in_threadpool(service.show, end.job)
+                yield _event(end.job.state, shown, end.number)
+            if len(ended) < PAGE:
+                last = number
+                number = await service.bell.wait(max(number, after), QUIET_SECONDS)
+                if number == last:
+                    yield ": \n\n"
+
+
+def _event(name: str, content: Mapping[str, object], number: int | None = None) -> str:
+    lines = [f"event: {name}", f"data: {json.dumps(content, ensure_ascii=False)}"]
+    if number is not None:
+        lines.insert(0, f"id: {number}")
+    return "\n".join(lines) + "\n\n"

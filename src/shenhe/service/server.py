@@ -1,0 +1,141 @@
+"""The processes of a service: HTTP on the main thread, the model and its jobs beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from shenhe.config import Missions
+from shenhe.service.access import FindCaller
+from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError
+from shenhe.service.app import create_app
+from shenhe.service.bell import Bell, read_last_end
+from shenhe.service.deliveries import Deliveries
+from shenhe.service.fetching import PhotoFetcher
+from shenhe.service.inbox import Inbox
+from shenhe.service.limits import Limits
+from shenhe.service.parts import Service
+from shenhe.service.pipeline import Pipeline, ServedModel
+from shenhe.service.pressure import Pressure
+from shenhe.service.refusals import RefusedError
+from shenhe.service.rows import RowsFollower
+from shenhe.service.store import JobStore
+from shenhe.service.submissions import Submissions
+from shenhe.service.webhooks import SECRET, Webhooks
+
+GRACE_SECONDS: Final = 20
+"""How long requests under way have to end, and then jobs, before jobs are put back."""
+MAX_CONNECTIONS: Final = 1000
+
+
+def make_service(
+    store: JobStore,
+    data_dir: Path,
+    missions: Missions,
+    limits: Limits,
+    hosts: AllowedHosts,
+    secret: bytes = b"",
+    wake: Callable[[], object] = lambda: None,
+) -> Service:
+    """Put the parts of a service together; without a secret nobody is told by webhooks.
+
+    `wake` is called when a job was handed in here.
+
+    Example:
+        service = make_service(store, Path("data"), load_missions(), Limits(), AllowedHosts([]))
+
+    """
+    inbox = Inbox(data_dir / "photos")
+
+    def check_callback(url: str) -> None:
+        if not secret:
+            raise RefusedError(400, "no_webhooks", f"callback: this service has no {SECRET}")
+        try:
+            hosts.check(url)
+        except ForeignHostError as error:
+            raise RefusedError(400, "host_not_allowed", f"callback: {error}") from error
+
+    return Service(
+        store,
+        Submissions(store, inbox, missions, limits, check_callback, wake),
+        Pressure(limits, store.waiting, inbox.free_bytes),
+        Bell(lambda: read_last_end(store)),
+        limits,
+        PhotoFetcher(hosts),
+        Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
+    )
+
+
+def serve_http(service: Service, find_caller: FindCaller, listening: socket.socket) -> None:
+    """Answer over HTTP until SIGTERM or Ctrl-C; requests under way end first."""
+    config = uvicorn.Config(
+        create_app(service, find_caller),
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=20,
+        limit_concurrency=MAX_CONNECTIONS,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+    )
+    server = _Server(config, service.bell)
+    # Requests that the end cuts off are no errors: what was answered is on disk.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
+    server.run(sockets=[listening])
+
+
+@contextmanager
+def working(store: JobStore, model: ServedModel, data_dir: Path) -> Iterator[Pipeline]:
+    """Work jobs and write rows meanwhile; at the end jobs in hand end, or are put back."""
+    pipeline = Pipeline(store, model, f"{socket.gethostname()}:{os.getpid()}")
+    rows = RowsFollower(store, data_dir, lambda: pipeline.model.judge)
+    pipeline.start()
+    rows.start()
+    try:
+        yield pipeline
+    finally:
+        pipeline.stop(GRACE_SECONDS)
+        rows.stop()
+        pipeline.model.hub.close()
+
+
+def wait_for_signal() -> None:
+    """Wait until a signal ends the process."""
+    while True:
+        signal.pause()
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM end what is inside as it ends by itself."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Server(uvicorn.Server):
+    """A server that lets go of whoever waits as soon as it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, bell: Bell) -> None:
+        super().__init__(config)
+        self._bell = bell
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the signal, and end streams and waits."""
+        super().handle_exit(sig, frame)
+        self._bell.is_closing = True

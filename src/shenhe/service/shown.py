@@ -1,0 +1,99 @@
+"""A job as its clients see it: the JSON of the contract, from the same rows as those of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TypeAlias
+
+from pydantic import JsonValue
+
+from shenhe.photos.flags import flag_photos
+from shenhe.row_types import VerdictRow
+from shenhe.service.jobs import Job, StoredPhoto
+from shenhe.values import ReusedPhoto, photo_key
+
+Shown: TypeAlias = dict[str, JsonValue]
+
+
+def show_job(job: Job, reused: Sequence[ReusedPhoto] = ()) -> Shown:
+    """Show a job, with what is known of its photos before and beside the model.
+
+    `per_image`, `verdict`, `reason`, `p_pass`, `status` and `why` are null until it is done; a
+    group that cannot be judged is done too, and undecided.
+
+    Example:
+        show_job(store.get(job_id))["verdict"]
+
+    """
+    verdict = job.result.verdict if job.result else None
+    summary = job.result.summary if job.result else None
+    return {
+        "id": job.id,
+        "group_id": job.new.group_id,
+        "mission": job.new.mission,
+        "state": job.state,
+        "per_image": dict(summary.per_image) if summary else None,
+        **_show_verdict(verdict),
+        "facts": show_facts(job, reused),
+        "failures": [
+            {"code": failure.code, "message": failure.message}
+            for failure in (job.result.failures if job.result else ())
+        ],
+        "version": job.version,
+        "current": job.is_current,
+        "submitted_at": job.submitted_at,
+        "finished_at": job.finished_at or None,
+        "problem": job.problem or None,
+        "url": url_of(job),
+    }
+
+
+def url_of(job: Job) -> str:
+    """Give the address of a job, without its host."""
+    return f"/v1/groups/{job.id}"
+
+
+def is_over(job: Job) -> bool:
+    """Whether nothing more will become of a job."""
+    return job.state in ("done", "failed")
+
+
+def show_facts(job: Job, reused: Sequence[ReusedPhoto]) -> dict[str, JsonValue]:
+    """Show what is known of each photo by itself, and of all of them together: flags, uses."""
+    photos = job.new.photos
+    flags = flag_photos(job.new.group_id, [photo.facts for photo in photos], reused)
+    return {
+        photo_key(index): _show_photo(photo, flags[index], photo_key(index), reused)
+        for index, photo in enumerate(photos)
+    }
+
+
+def _show_photo(
+    photo: StoredPhoto, flags: Sequence[str], key: str, reused: Sequence[ReusedPhoto]
+) -> dict[str, JsonValue]:
+    facts: dict[str, JsonValue] = asdict(photo.facts) | {"content_hash": photo.content_hash}
+    return {
+        "name": photo.name,
+        "size": photo.size,
+        "problem": photo.problem or None,
+        "flags": list(flags),
+        "reused": [
+            {"group_id": use.group_id, "mission": use.mission, "same_content": use.same_content}
+            for use in reused
+            if use.photo == key
+        ],
+        **facts,
+    }
+
+
+def _show_verdict(row: VerdictRow | None) -> dict[str, JsonValue]:
+    if row is None:
+        return dict.fromkeys(("verdict", "reason", "p_pass", "status", "why"))
+    return {
+        "verdict": row.verdict,
+        "reason": row.reason,
+        "p_pass": row.p_pass,
+        "status": row.status,
+        "why": list(row.meta.why),
+    }

@@ -1,0 +1,1 @@
+"""What the web apps share: which addresses are theirs, headers of safety, the socket."""

@@ -1,0 +1,30 @@
+"""The socket that a server listens on, bound before anything slow is begun."""
+
+from __future__ import annotations
+
+import socket
+
+from shenhe.errors import UsageError, spelled
+
+
+def listen_on(host: str, port: int) -> socket.socket:
+    """Listen at an address; port 0 is any that is free.
+
+    Raises: UsageError for an address that cannot be listened on.
+
+    Example:
+        listening = listen_on("127.0.0.1", 8770)
+
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        problem = error.strerror if isinstance(error, OSError) else str(error)
+        address = f"{spelled('host', host)} {spelled('port', port)}"
+        raise UsageError(f"{address}: {problem}; name another") from error
+    return listening
