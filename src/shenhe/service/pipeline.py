@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -198,19 +198,22 @@ class Pipeline:
 
     def _work(self, work: _Work) -> None:
         result: JobResult | str | None = None
-        try:
+        with ExitStack() as at_the_end:
+            at_the_end.callback(self._let_go, work)
+            # Whatever went wrong, the job is put back.
+            at_the_end.callback(lambda: self._end(work, result))
             self._begin(work)
             result = self._judge(work)
-        finally:
-            self._end(work, result)
-            with self._changed:
-                self._works.discard(work)
-                self._active.discard(work)
-                self._alone = None if self._alone is work else self._alone
-                self._woken = True
-                self._changed.notify_all()
-            for listener in self.on_end:
-                listener()
+
+    def _let_go(self, work: _Work) -> None:
+        with self._changed:
+            self._works.discard(work)
+            self._active.discard(work)
+            self._alone = None if self._alone is work else self._alone
+            self._woken = True
+            self._changed.notify_all()
+        for listener in self.on_end:
+            listener()
 
     def _begin(self, work: _Work) -> None:
         """Wait for a job that is worked alone; one over which the model died waits for all."""
