@@ -1,4 +1,4 @@
-"""Chat completions: OpenAI's own client, token by token with the local engine behind the service."""
+"""Chat completions: OpenAI's own client, token by token with the local engine behind it."""
 
 from __future__ import annotations
 

@@ -112,6 +112,7 @@ def test_a_database_that_is_away_is_told_with_503(
             assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_away")
             assert answer.headers["retry-after"] == "5"
             assert PASSWORD not in answer.text
+    service.store.database.close()
 
 
 def test_what_was_left_half_received_is_swept(tmp_path: Path) -> None:

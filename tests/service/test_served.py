@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,10 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.conftest import DEMO, MISSION
-from tests.service.apis import multipart
-from tests.warm import SHENHE
+import psutil
+import pytest
 
+from tests.conftest import DEMO, MISSION
+from tests.servers.starting import scripted
+from tests.service.apis import multipart
+
+COMMAND = (sys.executable, "-m", "shenhe")
 GROUP = sorted((DEMO / "photos" / MISSION).rglob("img-001*"))[0].parent
 
 
@@ -42,7 +47,7 @@ class Served(NamedTuple):
 
 @contextmanager
 def serving(data: Path, *options: str, **environment: str) -> Iterator[Served]:
-    command = [*SHENHE, "serve", "--data", str(data), "--port", "0", *options]
+    command = [*COMMAND, "serve", "--data", str(data), "--port", "0", *options]
     env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
@@ -56,9 +61,16 @@ def serving(data: Path, *options: str, **environment: str) -> Iterator[Served]:
             process.kill()
 
 
-def test_photos_come_in_and_a_verdict_goes_out(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def engine() -> Iterator[tuple[str, ...]]:
+    """Options of a model that answers at once."""
+    with scripted("--form", "structured_outputs") as server:
+        yield "--engine", "server", "--base-url", server.url, "--model", "scripted"
+
+
+def test_photos_come_in_and_a_verdict_goes_out(tmp_path: Path, engine: tuple[str, ...]) -> None:
     photos = sorted(GROUP.iterdir())
-    with serving(tmp_path, "--model", "demo", "--adapters", "demo") as served:
+    with serving(tmp_path, *engine) as served:
         status, shown = served.submit("QC-20261113-0000002", photos, "?wait=60")
         assert (status, shown["state"]) == (200, "done")
         assert len(shown["per_image"]) == len(photos)
@@ -69,3 +81,69 @@ def test_photos_come_in_and_a_verdict_goes_out(tmp_path: Path) -> None:
     for stage in ("stage_a", "stage_b"):
         (line,) = (tmp_path / stage / f"{MISSION}.jsonl").read_text("utf-8").splitlines()
         assert json.loads(line)["group_id"] == "QC-20261113-0000002"
+
+
+def test_what_was_accepted_survives_kill_9_and_is_judged_by_another(
+    tmp_path: Path, engine: tuple[str, ...]
+) -> None:
+    photos = sorted(GROUP.iterdir())
+    with serving(tmp_path, "--role", "api") as served:
+        accepted = [served.submit(f"QC-{n}", photos[n : n + 1])[1] for n in range(3)]
+        assert {job["state"] for job in accepted} == {"queued"}
+        served.process.kill()
+    with serving(tmp_path, *engine) as served:
+        for job in accepted:
+            status, shown = served.ask(f"{job['url']}?wait=30")
+            assert (status, shown["state"], shown["group_id"]) == (200, "done", job["group_id"])
+
+
+def test_elsewhere_than_on_loopback_it_needs_a_key(tmp_path: Path) -> None:
+    command = [*COMMAND, "serve", "--data", str(tmp_path), "--role", "api", "--host", "0.0.0.0"]
+    env = {name: value for name, value in os.environ.items() if name != "SHENHE_API_KEY"}
+    run = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert "SHENHE_API_KEY" in run.stderr
+    options = ("--role", "api", "--host", "0.0.0.0")
+    with serving(tmp_path, *options, SHENHE_API_KEY="geheim-77aa") as served:
+        port = served.url.rpartition(":")[2]
+        other = served._replace(url=f"http://127.0.0.1:{port}")
+        assert other.ask("/v1/groups")[0] == 401
+        assert other.ask("/v1/groups", Authorization="Bearer geheim-77aa")[0] == 200
+        assert other.ask("/v1/groups", Host="shenhe.example", X_API_Key="geheim-77aa")[0] == 200
+
+
+def test_keys_are_made_and_removed_by_commands(tmp_path: Path) -> None:
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [*COMMAND, "serve", "--data", str(tmp_path), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    made = run("--add-key", "工单系统", "--scopes", "submit,read", "--key-rate", "600")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("shk_")
+    listed = run("--list-keys").stdout
+    assert "工单系统" in listed
+    assert "submit, read" in listed
+    assert made.stdout.strip() not in listed
+    assert run("--remove-key", "工单系统").returncode == 0
+    assert run("--remove-key", "工单系统").returncode == 2
+    assert run("--add-key", "x", "--list-keys").returncode == 2
+    refused = run("--add-key", "x", "--scopes", "everything")
+    assert refused.returncode == 2
+    assert "submit, read, admin" in refused.stderr
+
+
+def test_memory_is_flat_whatever_is_sent(tmp_path: Path) -> None:
+    body = multipart(
+        ('name="photos"; filename="1.jpg"', GROUP.joinpath("img-001.jpeg").read_bytes())
+    )
+    with serving(tmp_path, "--role", "api", "--max-group-size", "200MB") as served:
+        kind = "multipart/form-data; boundary=x"
+        served.ask("/v1/groups", body, Content_Type=kind)
+        memory = psutil.Process(served.process.pid)
+        before = memory.memory_info().rss
+        head = body[: body.index(b"\xff\xd8")]
+        sent = head + b"\xff\xd8\xff" + bytes(39_000_000)
+        for _ in range(3):
+            status, _ = served.ask("/v1/groups", sent, Content_Type=kind)
+            assert status == 400
+        assert memory.memory_info().rss - before < 30_000_000

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
 from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
+from shenhe.cli.served_model import chat_model, check_checkpoint, load_served_model
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
 from shenhe.errors import OptionError, spelled
@@ -21,6 +22,7 @@ from shenhe.printable import show, show_data
 from shenhe.web.addresses import is_loopback
 
 if TYPE_CHECKING:
+    from shenhe.service.access import KeyScope
     from shenhe.service.keys import KeyRing
     from shenhe.service.limits import Limits
 
@@ -78,11 +80,10 @@ class KeyOptions:
     add_key: str | None = option(
         "make a key of this name, print it once, and leave", default=None, metavar="NAME"
     )
-    scopes: tuple[Literal["submit", "read", "admin"], ...] = option(
-        "what the key may do: hand in groups, read results, everything",
-        default=("submit", "read"),
+    scopes: str = option(
+        "what the key may do: submit: hand in groups; read: read results; admin: everything",
+        default="submit,read",
         metavar="LIST",
-        gathering="last",
     )
     key_rate: Annotated[int, Whole(0)] = option(
         "requests a minute of that key; 0: as many as of the others", default=0, metavar="N"
@@ -133,6 +134,7 @@ def serve(options: ServeOptions) -> int:
         load = options.load
         model = model_of_args(load.model, load.adapters)
         options = replace(options, load=replace(load, model=model))
+        check_checkpoint(options.load)
     from shenhe.service.server import ended_by_signals
 
     with ExitStack() as stack:
@@ -143,7 +145,6 @@ def serve(options: ServeOptions) -> int:
 
 def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     """Open what the role of this process needs, and serve until a signal ends it."""
-    from shenhe.cli.served_model import chat_model, load_served_model
     from shenhe.config import load_missions
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
@@ -218,7 +219,7 @@ def _change_keys(options: ServeOptions, chosen: list[str]) -> int:
     with closing(open_store(options.data, options.team.url)) as store:
         ring, keys = KeyRing(store.database), options.keys
         if keys.add_key is not None:
-            secret = ring.add(keys.add_key, keys.scopes, keys.key_rate)
+            secret = ring.add(keys.add_key, _read_scopes(keys.scopes), keys.key_rate)
             show("whoever has this key may use the service; it is shown only now:", file=sys.stderr)
             show_data(secret)
         elif keys.remove_key is not None:
@@ -227,6 +228,19 @@ def _change_keys(options: ServeOptions, chosen: list[str]) -> int:
         else:
             _list_keys(ring)
     return 0
+
+
+def _read_scopes(text: str) -> list[KeyScope]:
+    """Read scopes, which stand between commas.
+
+    Raises: OptionError for one that there is not.
+    """
+    from shenhe.service.access import SCOPES
+
+    names = [name.strip() for name in text.split(",")]
+    if unknown := [name for name in names if name not in SCOPES]:
+        raise OptionError("scopes", text, f"{unknown[0]!r} is none of {', '.join(SCOPES)}")
+    return [scope for scope in SCOPES if scope in names]
 
 
 def _list_keys(ring: KeyRing) -> None:

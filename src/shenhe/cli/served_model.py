@@ -91,6 +91,24 @@ def chat_model(load: LoadOptions, find_hub: Callable[[], ModelHub]) -> ChatModel
     return ChatModel(Path(load.model).name, find_hub, sampling, budget)
 
 
+def check_checkpoint(load: LoadOptions) -> None:
+    """Look for the files of a model on this machine before anything slow is begun.
+
+    Raises: CheckpointError; AdapterError.
+
+    Example:
+        check_checkpoint(options.load)
+
+    """
+    if load.engine not in ("local", "vllm"):
+        return
+    from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
+
+    find_checkpoint(load.model)
+    for name in load.adapters:
+        find_adapter(name)
+
+
 def in_a_child(load: LoadOptions) -> LoadOptions:
     """Have a local model run in a process of its own: HTTP answers meanwhile, also if it dies.
 

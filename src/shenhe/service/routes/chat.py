@@ -93,7 +93,8 @@ async def complete_chat(request: Request, caller: Annotated[Caller, needs("submi
             keeps_special=chat.skip_special_tokens is False,
             usage=bool(chat.stream_options and chat.stream_options.include_usage),
         )
-        asked = await stack.enter_async_context(AskedModel(hub, asked_request))
+        asked = AskedModel(hub, asked_request)
+        stack.callback(asked.leave)
         first = await asked.next_piece(request.is_disconnected)
         if first is None:  # the answer is there, or its failure, or the client is gone
             answer = asked.answer()

@@ -39,6 +39,7 @@ class EventStream(StreamingResponse):
     "/groups/{job_id}/events",
     summary="The states of a group",
     response_class=EventStream,
+    status_code=200,
     responses={200: STREAM},
 )
 async def follow_group(
@@ -54,6 +55,7 @@ async def follow_group(
     "/events",
     summary="All results as they come",
     response_class=EventStream,
+    status_code=200,
     responses={200: STREAM},
 )
 async def follow_results(
