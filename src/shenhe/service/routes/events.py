@@ -40,6 +40,7 @@ class EventStream(StreamingResponse):
     status_code=200,
     summary="The states of a group",
     response_class=EventStream,
+    status_code=200,
     responses={200: STREAM},
 )
 async def follow_group(
@@ -56,6 +57,7 @@ async def follow_group(
     status_code=200,
     summary="All results as they come",
     response_class=EventStream,
+    status_code=200,
     responses={200: STREAM},
 )
 async def follow_results(
