@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,11 +16,15 @@ from starlette.exceptions import HTTPException
 from shenhe import __version__
 from shenhe.errors import DatabaseAwayError, ShenheError
 from shenhe.service.access import Access, FindCaller
+from shenhe.service.observing import Observing, RequestLog, RequestObserver
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
 from shenhe.service.refusal_pages import answer_refusal
 from shenhe.service.refusals import RefusedError
 from shenhe.service.routes import ROUTERS
+
+if TYPE_CHECKING:
+    from shenhe.service.metrics import Metrics
 
 log = logging.getLogger("shenhe.service")
 BROKEN = "the service cannot do this now; its log says why"
@@ -27,8 +32,12 @@ AWAY_SECONDS = 5
 CODES = {404: "unknown_path", 405: "wrong_method"}
 
 
-def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
+def create_app(
+    service: Service, find_caller: FindCaller, observers: Sequence[RequestObserver] = ()
+) -> FastAPI:
     """Create the application of a service; `find_caller` says who has which key.
+
+    `observers` are told of each request, beside the log and the metrics.
 
     Example:
         app = create_app(service, lambda key: EVERYBODY)
@@ -46,6 +55,8 @@ def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
     )
     tell = partial(answer_refusal, limits=service.limits)
     app.add_middleware(Access, find_caller=find_caller, take=Rates().take, tell=tell)
+    app.state.metrics = metrics = make_metrics(service)
+    app.add_middleware(Observing, observers=[RequestLog(), *filter(None, [metrics]), *observers])
     app.state.service, app.state.find_caller = service, find_caller
     app.exception_handler(RefusedError)(_tell_refusal)
     app.exception_handler(HTTPException)(_tell_http)
@@ -56,6 +67,15 @@ def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def make_metrics(service: Service) -> Metrics | None:
+    """Make the figures for Prometheus; None where its library is not installed."""
+    try:
+        from shenhe.service.metrics import Metrics
+    except ModuleNotFoundError:
+        return None
+    return Metrics(service)
 
 
 @asynccontextmanager

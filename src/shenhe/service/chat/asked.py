@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from shenhe.engines.base import CANCELLED
 from shenhe.errors import EngineError
@@ -23,24 +22,22 @@ STATUS_OF: Final = {"out_of_memory": 503, "engine_crash": 500, "interrupted": 50
 
 
 class AskedModel:
-    """One request with a hub; leaving the context before its end gives it up.
+    """One request that a hub has; `leave` gives it up if it has not ended.
 
     Example:
-        async with AskedModel(hub, request) as asked: ...
+        asked = AskedModel(hub, request)
+        while (piece := await asked.next_piece()) is not None: ...
+        answer = asked.answer()
 
     """
 
     def __init__(self, hub: ModelHub, request: Request) -> None:
-        """Hand nothing in yet."""
-        self._hub, self._request = hub, request
-        self._arrived: asyncio.Queue[Piece | None] = asyncio.Queue()
-        self._future: Future[Answer | RequestFailed] | None = None
-
-    async def __aenter__(self) -> Self:
-        """Hand the request in.
+        """Hand the request in, from the event loop that its answer is awaited in.
 
         Raises: RefusedError where there is no model.
         """
+        self._hub, self._request = hub, request
+        self._arrived: asyncio.Queue[Piece | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
         def arrive(piece: Piece | None) -> None:
@@ -48,20 +45,14 @@ class AskedModel:
                 loop.call_soon_threadsafe(self._arrived.put_nowait, piece)
 
         try:
-            self._future = self._hub.submit(self._request, emit=arrive)
+            self._future = hub.submit(request, emit=arrive)
         except EngineError as error:
             raise RefusedError(503, "no_model", str(error), AGAIN_SECONDS) from error
         self._future.add_done_callback(lambda _: arrive(None))
-        return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def leave(self) -> None:
         """Give the request up if it has not ended."""
-        if self._future is not None and not self._future.done():
+        if not self._future.done():
             self._hub.cancel(self._request.key)
 
     async def next_piece(
@@ -81,7 +72,6 @@ class AskedModel:
 
         Raises: RefusedError if it failed, or nobody has waited for it.
         """
-        assert self._future is not None
         if not self._future.done():
             raise RefusedError(499, CANCELLED, "the client has gone")
         try:

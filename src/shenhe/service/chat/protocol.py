@@ -189,3 +189,25 @@ def read_chat(body: bytes) -> ChatRequest:
         raise RefusedError(400, "malformed_body", describe_invalid(error)) from error
     chat.check_fields()
     return chat
+
+
+def request_schema() -> dict[str, Any]:
+    """Give the schema of a request in one piece: a part of an OpenAPI document has no `$defs`.
+
+    >>> sorted(request_schema()["properties"]["messages"]["items"]["properties"])
+    ['content', 'role']
+    """
+    schema = ChatRequest.model_json_schema()
+    definitions = schema.pop("$defs")
+
+    def inline(value: Any) -> Any:
+        if isinstance(value, list):
+            return [inline(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return inline(definitions[value["$ref"].rpartition("/")[2]])
+        return {name: inline(item) for name, item in value.items()}
+
+    inlined: dict[str, Any] = inline(schema)
+    return inlined

@@ -20,7 +20,7 @@ from shenhe.service.access import Caller, needs
 from shenhe.service.chat.answers import ChatAnswer
 from shenhe.service.chat.asked import AskedModel
 from shenhe.service.chat.asking import conversation_of, make_request, receive_conversation
-from shenhe.service.chat.protocol import ChatRequest, read_chat
+from shenhe.service.chat.protocol import ChatRequest, read_chat, request_schema
 from shenhe.service.chat.served import BUSY_SECONDS, ChatModel
 from shenhe.service.parts import Service, service_of
 from shenhe.service.receiving import declared_length, receive_json
@@ -32,7 +32,7 @@ DONE: Final = "data: [DONE]\n\n"
 BODY: Final = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": ChatRequest.model_json_schema()}},
+        "content": {"application/json": {"schema": request_schema()}},
     }
 }
 
@@ -67,7 +67,12 @@ class ChatStream(EventStream):
             await super().__call__(scope, receive, send)
 
 
-@router.post("/chat/completions", openapi_extra=BODY, summary="An answer of the model itself")
+@router.post(
+    "/chat/completions",
+    openapi_extra=BODY,
+    summary="An answer of the model itself",
+    response_class=JSONResponse,
+)
 async def complete_chat(request: Request, caller: Annotated[Caller, needs("submit")]) -> Response:
     """Answer a conversation as OpenAI's API does, at once or as a stream of events.
 
@@ -88,7 +93,8 @@ async def complete_chat(request: Request, caller: Annotated[Caller, needs("submi
             keeps_special=chat.skip_special_tokens is False,
             usage=bool(chat.stream_options and chat.stream_options.include_usage),
         )
-        asked = await stack.enter_async_context(AskedModel(hub, asked_request))
+        asked = AskedModel(hub, asked_request)
+        stack.callback(asked.leave)
         first = await asked.next_piece(request.is_disconnected)
         if first is None:  # the answer is there, or its failure, or the client is gone
             answer = asked.answer()
