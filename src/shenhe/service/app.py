@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -15,10 +16,14 @@ from starlette.exceptions import HTTPException
 from shenhe import __version__
 from shenhe.errors import DatabaseAwayError, ShenheError
 from shenhe.service.access import Access, FindCaller
+from shenhe.service.observing import Observing, RequestLog, RequestObserver
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
 from shenhe.service.refusals import RefusedError, error_body
 from shenhe.service.routes import ROUTERS
+
+if TYPE_CHECKING:
+    from shenhe.service.metrics import Metrics
 
 log = logging.getLogger("shenhe.service")
 BROKEN = "the service cannot do this now; its log says why"
@@ -26,8 +31,12 @@ AWAY_SECONDS = 5
 CODES = {404: "unknown_path", 405: "wrong_method"}
 
 
-def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
+def create_app(
+    service: Service, find_caller: FindCaller, observers: Sequence[RequestObserver] = ()
+) -> FastAPI:
     """Create the application of a service; `find_caller` says who has which key.
+
+    `observers` are told of each request, beside the log and the metrics.
 
     Example:
         app = create_app(service, lambda key: EVERYBODY)
@@ -44,6 +53,8 @@ def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
         lifespan=_lifespan,
     )
     app.add_middleware(Access, find_caller=find_caller, take=Rates().take)
+    app.state.metrics = metrics = make_metrics(service)
+    app.add_middleware(Observing, observers=[RequestLog(), *filter(None, [metrics]), *observers])
     app.state.service = service
     app.exception_handler(RefusedError)(_tell_refusal)
     app.exception_handler(HTTPException)(_tell_http)
@@ -54,6 +65,15 @@ def create_app(service: Service, find_caller: FindCaller) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     return app
+
+
+def make_metrics(service: Service) -> Metrics | None:
+    """Make the figures for Prometheus; None where its library is not installed."""
+    try:
+        from shenhe.service.metrics import Metrics
+    except ModuleNotFoundError:
+        return None
+    return Metrics(service)
 
 
 @asynccontextmanager

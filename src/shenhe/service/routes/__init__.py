@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shenhe.service.routes import events, groups, health
+from shenhe.service.routes import chat, events, groups, health
 
-ROUTERS = (groups.router, events.router, health.router)
+ROUTERS = (groups.router, events.router, chat.router, health.router)

@@ -37,8 +37,10 @@ class EventStream(StreamingResponse):
 
 @router.get(
     "/groups/{job_id}/events",
+    status_code=200,
     summary="The states of a group",
     response_class=EventStream,
+    status_code=200,
     responses={200: STREAM},
 )
 async def follow_group(
@@ -52,8 +54,10 @@ async def follow_group(
 
 @router.get(
     "/events",
+    status_code=200,
     summary="All results as they come",
     response_class=EventStream,
+    status_code=200,
     responses={200: STREAM},
 )
 async def follow_results(
