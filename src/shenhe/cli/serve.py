@@ -115,11 +115,11 @@ class ServeOptions:
         " --database and --data",
         default="all",
     )
-    traces: bool = option(
-        "send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says", default=False
-    )
     log_file: Path | None = option(
         "append a log to it, one JSON object a line", default=None, metavar="FILE"
+    )
+    traces: bool = option(
+        "send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says", default=False
     )
     team: DatabaseOptions = section(default=DatabaseOptions())
     limits: LimitOptions = section("limits", default=LimitOptions())

@@ -40,7 +40,6 @@ class EventStream(StreamingResponse):
     status_code=200,
     summary="The states of a group",
     response_class=EventStream,
-    status_code=200,
     responses={200: STREAM},
 )
 async def follow_group(
@@ -57,7 +56,6 @@ async def follow_group(
     status_code=200,
     summary="All results as they come",
     response_class=EventStream,
-    status_code=200,
     responses={200: STREAM},
 )
 async def follow_results(
