@@ -110,7 +110,10 @@ def test_the_unit_of_the_service(tmp_path: Path) -> None:
     there = tmp_path / unit.name
     text = unit.read_text(encoding="utf-8").replace(command, "/usr/bin/true")
     there.write_text(text, encoding="utf-8")
-    checks = (["verify", "--man=no", there], ["security", "--offline=yes", "--threshold=25", there])
+    checks: tuple[list[str | Path], ...] = (
+        ["verify", "--man=no", there],
+        ["security", "--offline=yes", "--threshold=25", there],
+    )
     for check in checks:
         run = subprocess.run(
             ["systemd-analyze", *check], capture_output=True, text=True, check=False
