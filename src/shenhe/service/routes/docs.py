@@ -63,7 +63,8 @@ def list_operations(request: Request) -> list[Documented]:
 @router.get("/docs")
 def show_docs(request: Request) -> Response:
     """Show the page."""
-    refusals = fill_refusals(words_for(request), service_of(request).limits)
+    refusals = dict(fill_refusals(words_for(request), service_of(request).limits))
+    del refusals["other"]  # no code, but what stands for those without words
     return render(
         request,
         "docs.html",
