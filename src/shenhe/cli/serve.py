@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
 from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
+from shenhe.cli.serve_upkeep import UpkeepOptions, keep_photos, maintain
 from shenhe.cli.served_model import chat_model, check_checkpoint, load_served_model
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
@@ -113,12 +114,13 @@ class ServeOptions:
     team: DatabaseOptions = section(default=DatabaseOptions())
     limits: LimitOptions = section("limits", default=LimitOptions())
     keys: KeyOptions = section("keys", default=KeyOptions())
+    upkeep: UpkeepOptions = section("upkeep", default=UpkeepOptions())
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
 
 
 def serve(options: ServeOptions) -> int:
-    """Serve until SIGTERM or Ctrl-C, or change the keys.
+    """Serve until SIGTERM or Ctrl-C, or change the keys, or back up or restore a service.
 
     Raises: OptionError for an address that needs a key; UsageError; RunError; CheckpointError;
     EngineError.
@@ -126,6 +128,8 @@ def serve(options: ServeOptions) -> int:
     chosen = [name for name in KEY_ACTIONS if getattr(options.keys, name)]
     if chosen:
         return _change_keys(options, chosen)
+    if options.upkeep.is_a_command:
+        return maintain(options.upkeep, options.data, options.team.url)
     admin_key = os.environ.get(KEY, "").strip()
     if not is_loopback(options.host) and not admin_key:
         problem = f"whoever reaches it could ask: set {KEY} first"
@@ -158,6 +162,7 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     secret = read_secret(given_secret) if given_secret else b""
     listening = _listen(options, stack)
     store = stack.enter_context(closing(open_store(options.data, options.team.url)))
+    stack.enter_context(keep_photos(options.upkeep, store, options.data))
     keys = KeyRing(store.database, admin_key, options.limits.rate)
     wake: Callable[[], object] = bool
     chat = None

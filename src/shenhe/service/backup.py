@@ -77,9 +77,7 @@ def write_backup(data_dir: Path, url: str, path: Path) -> Backup:
         write_backup(Path("data"), "", Path("2026-11-26.backup"))
 
     """
-    if url:
-        problem = "jobs are in PostgreSQL: back that up by pg_dump, and DIR by a copy of its files"
-        raise OptionError("backup", path, problem)
+    _refuse_postgres("backup", path, url)
     if not (data_dir / JOBS).exists():
         raise RunError(f"{data_dir / JOBS}: there is no service to back up")
     with whole_file(path) as temporary:
@@ -108,16 +106,17 @@ def _write(data_dir: Path, file: zipfile.ZipFile, scratch: Path) -> Backup:
     return Backup(count, photos, missing)
 
 
-def restore_backup(path: Path, data_dir: Path) -> Backup:
+def restore_backup(path: Path, data_dir: Path, url: str = "") -> Backup:
     """Put a service back that is lost; what people have decided since is kept.
 
-    Raises: RunError if DIR holds the jobs of a service, or the file is no backup, or a file cannot
-    be written.
+    Raises: OptionError where jobs lie in PostgreSQL; RunError if DIR holds the jobs of a service,
+    or the file is no backup, or a file cannot be written.
 
     Example:
         restore_backup(Path("2026-11-26.backup"), Path("data"))
 
     """
+    _refuse_postgres("restore", path, url)
     for suffix in ("", "-wal", "-shm"):
         present = data_dir / f"{JOBS}{suffix}"
         if present.exists():
@@ -136,6 +135,12 @@ def restore_backup(path: Path, data_dir: Path) -> Backup:
                 photos += 1
                 missing += _is_missing(ListedPhoto.model_validate_json(line).path)
     return Backup(manifest.jobs, photos, missing)
+
+
+def _refuse_postgres(option: str, path: Path, url: str) -> None:
+    if url:
+        problem = "jobs lie in PostgreSQL: use pg_dump and pg_restore, and copy the files of DIR"
+        raise OptionError(option, path, problem)
 
 
 def _put_identity(data_dir: Path, run: str) -> None:
