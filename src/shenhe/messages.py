@@ -35,7 +35,8 @@ class Message:
 class Grammar:
     """The form of an answer, as Lark, and as a regular expression, which is less strict.
 
-    `photos` is the number of photos of a caption, `highest` its largest coordinate.
+    `photos` is the number of photos of a caption, `highest` its largest coordinate. One that a
+    client sent is foreign: it may be of no use, which is that request's failure alone.
     """
 
     kind: Literal["caption", "summary", "verdict"]
@@ -43,6 +44,33 @@ class Grammar:
     regex: str
     photos: int = 0
     highest: int = 0
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FreeGrammar:
+    """The form of an answer that a client asks for, which no format of this package has.
+
+    `source` is a Lark grammar, a regular expression, or a JSON schema as text.
+    """
+
+    language: Literal["lark", "regex", "json_schema"]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn, as a client asks for it; temperature 0 takes the best.
+
+    `top_k` 0 and `min_p` 0 leave all tokens. Without a `seed` it is made of the request's key.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +80,9 @@ class Request:
     `choices` asks for the log-probability of each as the opening of the answer. `grammar` is the
     form of the answer; an engine that does not constrain ignores it. `temperature` is the lowest
     that the engine may use. Of a `streamed` one an engine that serves passes on each Piece.
+    `sampling` replaces what the engine's options, `temperature` and `attempt` say of it. The answer
+    ends before the first of the texts in `stop`. `top_logprobs` asks for the log-probability of
+    each token, and those of so many of the likeliest.
     """
 
     key: str
@@ -59,9 +90,12 @@ class Request:
     max_new_tokens: int
     choices: tuple[str, ...] = ()
     attempt: int = 0
-    grammar: Grammar | None = None
+    grammar: Grammar | FreeGrammar | None = None
     temperature: float = 0.0
     streamed: bool = False
+    sampling: Sampling | None = None
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +134,26 @@ class PhotoSize:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token of an answer, its bytes, and its log-probability, natural, with that of others.
+
+    The distribution is the model's own over the tokens that the grammar allows there, before
+    temperature and penalties, as in vLLM. `text` holds U+FFFD for incomplete characters.
+    """
+
+    text: str
+    raw: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
     """New text of an answer that is being written; the pieces join to the text of the answer."""
 
     key: str
     text: str
+    token_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +168,7 @@ class Answer:
     sizes: tuple[PhotoSize, ...] = ()
     choice_logprobs: Mapping[str, float] = field(default_factory=dict)
     attempt: int = 0
+    token_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

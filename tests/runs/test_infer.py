@@ -13,7 +13,7 @@ from pyarrow.parquet import read_table
 from shenhe.config import load_prompts
 from shenhe.errors import OptionsChangedError, RunError
 from shenhe.intake.datasets import Dataset
-from shenhe.messages import ImagePart, Request, RequestFailed
+from shenhe.messages import Grammar, ImagePart, Request, RequestFailed
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.parquet import write_parquet
 from shenhe.rows.readers import read_failures
@@ -189,7 +189,7 @@ def test_a_row_of_photos_alone_asks_for_its_caption(tmp_path: Path) -> None:
     )
     _, engine = _run(dataset, tmp_path / "a.jsonl")
     (request,) = engine.asked
-    assert request.grammar is not None
+    assert isinstance(request.grammar, Grammar)
     assert request.grammar.kind == "caption"
     (row,) = _rows(tmp_path / "a.jsonl")
     assert row["messages"][-2]["content"].startswith("图片_1: <image>\n")

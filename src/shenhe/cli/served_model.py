@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, engine_spec_of, quiet_transformers
@@ -18,9 +19,11 @@ from shenhe.engines.options import LocalOptions
 from shenhe.printable import show
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from shenhe.config import Missions
+    from shenhe.service.chat.served import ChatModel
+    from shenhe.service.hub import ModelHub
     from shenhe.service.pipeline import ServedModel
 
 BATCH_SIZE = 64
@@ -85,6 +88,25 @@ def check_checkpoint(load: LoadOptions) -> None:
     find_checkpoint(load.model)
     for name in load.adapters:
         find_adapter(name)
+
+
+def chat_model(load: LoadOptions, find_hub: Callable[[], ModelHub]) -> ChatModel:
+    """Describe the model for clients of chat, by the name of its folder.
+
+    Raises: CheckpointError.
+    """
+    from shenhe.checkpoints.inspect import find_checkpoint
+    from shenhe.checkpoints.processor import read_budget
+    from shenhe.messages import Sampling
+    from shenhe.photos import PixelBudget
+    from shenhe.service.chat.served import ChatModel
+
+    budget = None
+    if load.engine in ("local", "vllm"):
+        own = read_budget(find_checkpoint(load.model))
+        budget = PixelBudget(own.min_pixels, load.max_pixels or own.max_pixels)
+    sampling = Sampling(load.temperature, load.top_p, repetition_penalty=load.repetition_penalty)
+    return ChatModel(Path(load.model).name, find_hub, sampling, budget)
 
 
 def in_a_child(load: LoadOptions) -> LoadOptions:

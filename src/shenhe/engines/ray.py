@@ -240,7 +240,7 @@ class RayEngine(ServingEngine):
             self._replace(slot, error)
         else:
             if isinstance(result, Piece):
-                yield from self._streams.add(result.key, result.text)
+                yield from self._streams.add(result)
                 return
             del batch.unanswered[result.key]
             self._cancelled.forget(result.key)

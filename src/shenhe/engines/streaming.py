@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from shenhe.errors import ItemError
 from shenhe.messages import Answer, Piece, RequestFailed, Served
@@ -34,6 +34,7 @@ class _Stream:
     """One answer: what has been passed on of it, and its text in the latest try."""
 
     sent: StreamedText = field(default_factory=StreamedText)
+    scored: int = 0
     text: str = ""
     tries: int = 1
 
@@ -42,22 +43,26 @@ class Streams:
     r"""The streamed answers of an engine: what one begins with again is not passed on again.
 
     >>> streams = Streams()
-    >>> [piece.text for text in ("通", "过") for piece in streams.add("a", text)]
+    >>> [piece.text for text in ("通", "过") for piece in streams.add(Piece("a", text))]
     ['通', '过']
     >>> streams.restart(["a"])
-    >>> [piece.text for text in ("通", "过\n理由") for piece in streams.add("a", text)]
+    >>> [piece.text for text in ("通", "过\n理由") for piece in streams.add(Piece("a", text))]
     ['\n理由']
     """
 
     def __init__(self) -> None:
         self._streams: dict[str, _Stream] = {}
 
-    def add(self, key: str, text: str) -> Iterator[Piece]:
-        """Take text by which an answer has grown, and yield what is new of it, if anything is."""
-        stream = self._streams.setdefault(key, _Stream())
-        stream.text += text
-        if piece := stream.sent.extend(stream.text):
-            yield Piece(key, piece)
+    def add(self, piece: Piece) -> Iterator[Piece]:
+        """Take a piece of an answer's latest try, and yield what is new of it, if anything is."""
+        stream = self._streams.setdefault(piece.key, _Stream())
+        stream.text += piece.text
+        text = stream.sent.extend(stream.text)
+        # After an interruption only the end of the answer can say which were passed on.
+        logprobs = piece.token_logprobs if stream.tries == 1 else ()
+        stream.scored += len(logprobs)
+        if text or logprobs:
+            yield replace(piece, text=text, token_logprobs=logprobs)
 
     def restart(self, keys: Iterable[str]) -> None:
         """Note that answers begin anew."""
@@ -77,6 +82,7 @@ class Streams:
                 problem = "it was interrupted, and its second try says something else"
                 yield RequestFailed.of_answer(result, ItemError("interrupted", problem))
                 return
-            if piece := stream.sent.extend(result.text):
-                yield Piece(result.key, piece)
+            text, logprobs = stream.sent.extend(result.text), result.token_logprobs[stream.scored :]
+            if text or logprobs:
+                yield Piece(result.key, text, logprobs)
         yield result

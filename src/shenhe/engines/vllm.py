@@ -24,14 +24,25 @@ from shenhe.engines.base import IDLE_SECONDS, EngineSpec, ServingEngine
 from shenhe.engines.cancelling import Cancellations, cancelled
 from shenhe.engines.options import VllmOptions
 from shenhe.engines.prompts import load_photos, prompt_text
-from shenhe.engines.sampling import seed_of
+from shenhe.engines.sampling import sampling_of, seed_of
 from shenhe.engines.streaming import Streams
 from shenhe.engines.vllm_options import engine_options, read_vllm_options, require_plain_lora
-from shenhe.engines.vllm_outputs import VllmOutput, choice_logprobs
+from shenhe.engines.vllm_outputs import VllmOutput, choice_logprobs, token_logprobs
 from shenhe.engines.workers import RequestQueue
 from shenhe.errors import AdapterError, EngineError, ItemError, OptionError, item_wall, spelled
 from shenhe.formats.closing import close_truncated
-from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request, RequestFailed, Served
+from shenhe.messages import (
+    Answer,
+    FreeGrammar,
+    Grammar,
+    ImagePart,
+    Message,
+    PhotoSize,
+    Piece,
+    Request,
+    RequestFailed,
+    Served,
+)
 from shenhe.photos import PixelBudget
 
 TOP_LOGPROBS = 20
@@ -138,7 +149,7 @@ class VllmEngine(ServingEngine):
             # U+FFFD stands for a character whose tokens are not complete yet.
             text = output.outputs[0].text.rstrip("\ufffd")
             running[output.request_id] = _Running(request, sizes, max(length, len(text)))
-            yield from streams.add(request.key, text[length:])
+            yield from streams.add(Piece(request.key, text[length:]))
             return
         del running[output.request_id]
         self._cancelled.forget(request.key)
@@ -183,21 +194,34 @@ class VllmEngine(ServingEngine):
         return name, tuple(photo.sizes for photo in loaded)
 
     def _sampling_params(self, request: Request, kind: RequestOutputKind) -> SamplingParams:
-        temperature = self.spec.temperature_of(request)
-        constraint = None
-        if self.spec.constrain and request.grammar is not None:
-            constraint = StructuredOutputsParams(grammar=request.grammar.lark)
+        sampling = sampling_of(request, self.spec)
+        drawn: dict[str, object] = {}
+        if sampling.temperature:
+            seed = seed_of(self.spec.seed, request) if sampling.seed is None else sampling.seed
+            drawn = {"top_p": sampling.top_p, "top_k": sampling.top_k, "min_p": sampling.min_p}
+            drawn["seed"] = seed
+        top = [TOP_LOGPROBS] * bool(request.choices)
+        top += [request.top_logprobs] if request.top_logprobs is not None else []
         return SamplingParams(
-            temperature=temperature,
-            top_p=self.spec.top_p if temperature else 1.0,
-            repetition_penalty=self.spec.repetition_penalty,
-            seed=seed_of(self.spec.seed, request) if temperature else None,
+            temperature=sampling.temperature,
+            repetition_penalty=sampling.repetition_penalty,
             max_tokens=request.max_new_tokens,
+            stop=list(request.stop),
             skip_special_tokens=False,
-            logprobs=TOP_LOGPROBS if request.choices else None,
-            structured_outputs=constraint,
+            logprobs=max(top, default=None),
+            structured_outputs=self._constraint(request.grammar),
             output_kind=kind,
+            **drawn,
         )
+
+    def _constraint(self, grammar: Grammar | FreeGrammar | None) -> StructuredOutputsParams | None:
+        if isinstance(grammar, FreeGrammar):
+            name = {"lark": "grammar", "json_schema": "json"}.get(grammar.language, "regex")
+            # With any space allowed a small model may write nothing else.
+            return StructuredOutputsParams(**{name: grammar.source}, disable_any_whitespace=True)
+        if grammar is None or not self.spec.constrain:
+            return None
+        return StructuredOutputsParams(grammar=grammar.lark)
 
     def _step(self) -> list[VllmOutput]:
         try:
@@ -215,8 +239,9 @@ class VllmEngine(ServingEngine):
         if completion.finish_reason not in ("stop", "length"):
             raise ItemError("bad_answer", f"vLLM ended the answer by {completion.finish_reason}")
         text = completion.text.removesuffix(self._tokenizer.eos_token or "")
-        if completion.finish_reason == "length" and self.spec.constrain and request.grammar:
-            text = close_truncated(text, request.grammar)
+        grammar = request.grammar if self.spec.constrain else None
+        if completion.finish_reason == "length" and isinstance(grammar, Grammar):
+            text = close_truncated(text, grammar)
         return Answer(
             key=request.key,
             text=text,
@@ -226,6 +251,7 @@ class VllmEngine(ServingEngine):
             sizes=sizes,
             choice_logprobs=choice_logprobs(request.choices, completion, self._tokenizer),
             attempt=request.attempt,
+            token_logprobs=token_logprobs(request.top_logprobs, completion, self._tokenizer),
         )
 
     def _require_effective_adapter(self) -> None:

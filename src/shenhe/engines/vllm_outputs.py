@@ -9,6 +9,8 @@ from typing import Protocol
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.prompts import choice_tokens
+from shenhe.engines.token_texts import TokenTexts
+from shenhe.messages import TokenLogprob
 
 
 class VllmLogprob(Protocol):
@@ -61,3 +63,23 @@ def choice_logprobs(
         return {}
     lowest = min(logprobs.values())
     return {choice: logprobs.get(token, lowest) for choice, token in tokens.items()}
+
+
+def token_logprobs(
+    count: int | None, completion: VllmCompletion, tokenizer: Tokenizer
+) -> tuple[TokenLogprob, ...]:
+    """Read the log-probabilities of an answer's tokens, with so many of the likeliest at each.
+
+    Empty where none were asked for; its end token has none.
+    """
+    if count is None or not completion.logprobs:
+        return ()
+    texts, logprobs = TokenTexts(tokenizer), []
+    for token, entries in zip(completion.token_ids, completion.logprobs, strict=False):
+        if token == tokenizer.eos_token_id or token not in entries:
+            continue
+        values = {index: entry.logprob for index, entry in entries.items()}
+        listed = {index: value for index, value in values.items() if is_logprob(value)}
+        best = sorted(listed.items(), key=lambda entry: -entry[1])[:count]
+        logprobs.append(texts.logprob([(token, values[token]), *best]))
+    return tuple(logprobs)

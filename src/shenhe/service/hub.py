@@ -28,6 +28,8 @@ RESTART_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Pauses before an engine is started anew; the last one repeats."""
 PUT_AWAY: Final = "the model is being put away: ask again"
 Result = Answer | RequestFailed
+Emit = Callable[[Piece], object]
+"""Takes a piece of an answer, at once and in the thread of the model."""
 
 
 class HubLoad(NamedTuple):
@@ -44,12 +46,11 @@ class HubLoad(NamedTuple):
 
 @dataclass(slots=True)
 class _Asked:
-    """A request that was handed in."""
+    """A request that was handed in; `emit` takes the pieces of a streamed one."""
 
     request: Request
+    emit: Emit | None = None
     future: Future[Result] = field(default_factory=Future)
-    pieces: SimpleQueue[Piece | None] = field(default_factory=SimpleQueue)
-    """What was written so far of a streamed answer; None at its end."""
 
 
 class ModelHub:
@@ -93,15 +94,19 @@ class ModelHub:
         with self._changed:
             return HubLoad(sum(map(len, self._lanes.values())), len(self._in_flight))
 
-    def submit(self, request: Request, lane: Lane = "interactive") -> Future[Result]:
+    def submit(
+        self, request: Request, lane: Lane = "interactive", emit: Emit | None = None
+    ) -> Future[Result]:
         """Hand in a request; interactive ones are answered before bulk ones.
+
+        The pieces of a streamed one go to `emit`, all before its future has its answer.
 
         Its key must be that of no other request that is under way: it seeds the sampling. The
         future fails with EngineError if the engine dies; one that is cancelled before the engine
         has it costs nothing.
         Raises: EngineError if there is no model, or the hub was closed.
         """
-        return self._ask(request, lane).future
+        return self._ask(request, lane, emit).future
 
     def stream(self, request: Request, lane: Lane = "interactive") -> Generator[Served, None, None]:
         """Hand in a request; yield the pieces of its answer, and at last the answer or failure.
@@ -109,13 +114,16 @@ class ModelHub:
         Closing the generator stops the model; so the key must be one that is never used again.
         Raises: EngineError if there is no model, or it dies.
         """
-        asked = self._ask(replace(request, streamed=True), lane)
-        asked.future.add_done_callback(lambda _: asked.pieces.put(None))
-        return self._stream(asked)
+        pieces: SimpleQueue[Piece | None] = SimpleQueue()
+        asked = self._ask(replace(request, streamed=True), lane, pieces.put)
+        asked.future.add_done_callback(lambda _: pieces.put(None))
+        return self._stream(asked, pieces)
 
-    def _stream(self, asked: _Asked) -> Generator[Served, None, None]:
+    def _stream(
+        self, asked: _Asked, pieces: SimpleQueue[Piece | None]
+    ) -> Generator[Served, None, None]:
         try:
-            while (piece := asked.pieces.get()) is not None:
+            while (piece := pieces.get()) is not None:
                 yield piece
             yield asked.future.result()
         finally:
@@ -136,8 +144,8 @@ class ModelHub:
         for engine in engines:
             engine.cancel(key)
 
-    def _ask(self, request: Request, lane: Lane) -> _Asked:
-        asked = _Asked(request)
+    def _ask(self, request: Request, lane: Lane, emit: Emit | None) -> _Asked:
+        asked = _Asked(request, emit)
         with self._changed:
             if self._closing:
                 raise EngineError(PUT_AWAY)
@@ -218,10 +226,10 @@ class ModelHub:
                 del self._in_flight[result.key]
         if asked is None:
             raise EngineError(f"the engine answered {result.key!r}, which was not asked")
-        if isinstance(result, Piece):
-            asked.pieces.put(result)
-        else:
+        if not isinstance(result, Piece):
             asked.future.set_result(result)
+        elif asked.emit is not None:
+            asked.emit(result)
 
     def _take_in_flight(self) -> list[_Asked]:
         with self._changed:

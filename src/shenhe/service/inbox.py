@@ -74,14 +74,15 @@ class PhotoWriter:
         self._hash.update(data)
         self._file.write(data)
 
-    def finish(self) -> ReceivedPhoto:
-        """Sync the photo to disk, and close it.
+    def finish(self, *, is_durable: bool = True) -> ReceivedPhoto:
+        """Sync the photo to disk if it must outlive a crash, and close it.
 
         Raises: RefusedError for an empty file, or one of a kind that is not read.
         """
         kind = self._check_kind()
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if is_durable:
+            os.fsync(self._file.fileno())
         self._file.close()
         path = self.path.with_suffix(SUFFIXES.get(kind, f".{kind.lower()}"))
         self.path.rename(path)
@@ -106,7 +107,8 @@ class PhotoWriter:
 class Reception:
     """The photos of one submission while they come in, in a folder of their own.
 
-    `is_kept` says that a job has them, or may have them.
+    `is_kept` says that a job has them, or may have them; what is not durable may be lost in a
+    crash.
     """
 
     folder: Path
@@ -114,6 +116,7 @@ class Reception:
     photos: list[ReceivedPhoto] = field(default_factory=list)
     size: int = 0
     is_kept: bool = False
+    is_durable: bool = True
     _writer: PhotoWriter | None = None
 
     def begin_photo(self, name: str) -> None:
@@ -150,7 +153,7 @@ class Reception:
         """
         assert self._writer is not None
         try:
-            self.photos.append(self._writer.finish())
+            self.photos.append(self._writer.finish(is_durable=self.is_durable))
         except OSError as error:
             raise _disk_refusal(self.folder, error) from error
         self._writer = None
@@ -177,7 +180,7 @@ class Inbox:
         self.folder = folder
         self._incoming = folder / "incoming"
 
-    def receive(self, limits: Limits) -> Reception:
+    def receive(self, limits: Limits, *, is_durable: bool = True) -> Reception:
         """Begin a submission.
 
         Raises: RefusedError where the disk is full; RunError where the folder cannot be written.
@@ -187,7 +190,7 @@ class Inbox:
             folder.mkdir(parents=True)
         except OSError as error:
             raise _disk_refusal(folder, error) from error
-        return Reception(folder, limits)
+        return Reception(folder, limits, is_durable=is_durable)
 
     def place(self, reception: Reception) -> list[Path]:
         """Put all photos of a submission in their place; on return they are on disk there.

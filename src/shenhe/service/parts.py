@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from shenhe.service.bell import Bell
+from shenhe.service.chat.served import ChatModel
 from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.jobs import Job
 from shenhe.service.limits import Limits
@@ -34,6 +35,7 @@ class Service:
     limits: Limits
     fetcher: PhotoFetcher
     webhooks: Webhooks | None = None
+    chat: ChatModel | None = None
 
     def show(self, job: Job) -> Shown:
         """Show a job, and which of its photos other groups have.

@@ -47,13 +47,13 @@ async def receive_photos(request: Request, reception: Reception) -> dict[str, st
     return parser.fields
 
 
-async def receive_json(request: Request, limits: Limits) -> bytes:
+async def receive_json(request: Request, limits: Limits, max_bytes: int = MAX_JSON) -> bytes:
     """Receive a body of JSON.
 
     Raises: RefusedError for one that is cut short, too slow or too long.
     """
     body = bytearray()
-    async for batch in _batches(request, limits, MAX_JSON):
+    async for batch in _batches(request, limits, max_bytes):
         body += batch
     return bytes(body)
 
@@ -76,7 +76,7 @@ async def _batches(request: Request, limits: Limits, max_bytes: int) -> AsyncIte
 
     Raises: RefusedError.
     """
-    if _declared_length(request) > max_bytes:
+    if declared_length(request) > max_bytes:
         raise _too_long(max_bytes)
     batch, size = bytearray(), 0
     async for chunk in _chunks(request, limits):
@@ -116,7 +116,8 @@ async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
         raise RefusedError(400, "cut_short", problem) from error
 
 
-def _declared_length(request: Request) -> int:
+def declared_length(request: Request) -> int:
+    """Give the length of a body as its sender says it, 0 if it does not. Units: bytes."""
     text = request.headers.get("content-length", "0")
     return int(text) if text.isascii() and text.isdigit() else 0
 

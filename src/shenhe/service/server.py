@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,10 +19,12 @@ from shenhe.service.access import FindCaller
 from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError
 from shenhe.service.app import create_app
 from shenhe.service.bell import Bell, read_last_end
+from shenhe.service.chat.served import ChatModel
 from shenhe.service.deliveries import Deliveries
 from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.inbox import Inbox
 from shenhe.service.limits import Limits
+from shenhe.service.observing import RequestObserver
 from shenhe.service.parts import Service
 from shenhe.service.pipeline import Pipeline, ServedModel
 from shenhe.service.pressure import Pressure
@@ -45,10 +47,11 @@ def make_service(
     hosts: AllowedHosts,
     secret: bytes = b"",
     wake: Callable[[], object] = lambda: None,
+    chat: ChatModel | None = None,
 ) -> Service:
     """Put the parts of a service together; without a secret nobody is told by webhooks.
 
-    `wake` is called when a job was handed in here.
+    `wake` is called when a job was handed in here. Without a model for chat there is none.
 
     Example:
         service = make_service(store, Path("data"), load_missions(), Limits(), AllowedHosts([]))
@@ -72,13 +75,19 @@ def make_service(
         limits,
         PhotoFetcher(hosts),
         Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
+        chat,
     )
 
 
-def serve_http(service: Service, find_caller: FindCaller, listening: socket.socket) -> None:
+def serve_http(
+    service: Service,
+    find_caller: FindCaller,
+    listening: socket.socket,
+    observers: Sequence[RequestObserver] = (),
+) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; requests under way end first."""
     config = uvicorn.Config(
-        create_app(service, find_caller),
+        create_app(service, find_caller, observers),
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=20,

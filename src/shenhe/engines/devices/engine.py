@@ -182,7 +182,7 @@ class DevicesEngine(ServingEngine):
         if message is not None:
             result = self._result(worker, message)
             if isinstance(result, Piece):
-                yield from self._streams.add(result.key, result.text)
+                yield from self._streams.add(result)
             elif result is not None:
                 suspects.note_answer(result.key)
                 self._cancelled.forget(result.key)

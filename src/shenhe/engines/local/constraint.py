@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,11 +15,26 @@ from numpy.typing import NDArray
 
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.local.corners import Corners
-from shenhe.errors import EngineError, spelled
-from shenhe.messages import Grammar
+from shenhe.errors import EngineError, ItemError, spelled
+from shenhe.messages import FreeGrammar, Grammar
 
 MAX_NARROW = 256
 """Up to this many allowed tokens, only their scores are computed."""
+MAX_COMPILED = 256
+"""Compiled grammars that are kept: clients may send any number."""
+JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""JSON on one line: where any space is allowed, a small model may write nothing else."""
+LARK_OF: dict[str, Callable[[str], str]] = {
+    "lark": str,
+    "regex": LLMatcher.grammar_from_regex,
+    "json_schema": partial(LLMatcher.grammar_from_json_schema, defaults=JSON_STYLE),
+}
+"""From each language of a free grammar to what llguidance takes."""
+
+
+def is_foreign(grammar: Grammar | FreeGrammar) -> bool:
+    """Whether a grammar came from a client, and may be of no use."""
+    return isinstance(grammar, FreeGrammar) or grammar.is_foreign
 
 
 class Grammars:
@@ -41,22 +58,40 @@ class Grammars:
             ) from error
         self.end_tokens, self.vocabulary_size = frozenset(end_tokens), vocabulary_size
         self._decode = tokenizer.decode
-        self._compiled: dict[Grammar, LLMatcher] = {}
+        self._compiled: OrderedDict[Grammar | FreeGrammar, LLMatcher] = OrderedDict()
         self._texts: dict[int, str] = {}
 
-    def constraint(self, grammar: Grammar) -> Constraint:
+    def constraint(self, grammar: Grammar | FreeGrammar) -> Constraint:
         """Start the constraint of one answer.
 
-        Raises: EngineError for a grammar that llguidance does not take.
+        Raises: EngineError for a grammar that llguidance does not take, ItemError for a foreign
+        one.
         """
         if grammar not in self._compiled:
-            matcher = LLMatcher(self._tokenizer, grammar.lark)
-            if problem := matcher.get_error():
-                raise EngineError(f"the grammar of a {grammar.kind} cannot be used: {problem}")
-            self._compiled[grammar] = matcher
-        matcher = self._compiled[grammar].deep_copy()
-        corners = Corners(grammar.highest) if grammar.kind == "caption" else None
-        return Constraint(matcher, self, corners)
+            self._compiled[grammar] = self._compile(grammar)
+            if len(self._compiled) > MAX_COMPILED:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end(grammar)
+        matcher, corners = self._compiled[grammar].deep_copy(), None
+        if isinstance(grammar, Grammar) and grammar.kind == "caption":
+            corners = Corners(grammar.highest)
+        return Constraint(matcher, self, corners, is_foreign=is_foreign(grammar))
+
+    def _compile(self, grammar: Grammar | FreeGrammar) -> LLMatcher:
+        """Compile a grammar, which takes a moment.
+
+        Raises: as `constraint`.
+        """
+        if isinstance(grammar, Grammar):
+            kind, written = str(grammar.kind), grammar.lark
+        else:
+            kind, written = grammar.language, LARK_OF[grammar.language](grammar.source)
+        matcher = LLMatcher(self._tokenizer, written, log_level=0 if is_foreign(grammar) else 1)
+        if not (problem := matcher.get_error()):
+            return matcher
+        if is_foreign(grammar):
+            raise ItemError("bad_grammar", f"this grammar cannot be used: {problem}")
+        raise EngineError(f"the grammar of a {kind} cannot be used: {problem}")
 
     def text(self, token: int) -> str:
         """Decode a single token; incomplete characters become U+FFFD."""
@@ -68,8 +103,16 @@ class Grammars:
 class Constraint:
     """The state of one answer in its grammar."""
 
-    def __init__(self, matcher: LLMatcher, grammars: Grammars, corners: Corners | None) -> None:
+    def __init__(
+        self,
+        matcher: LLMatcher,
+        grammars: Grammars,
+        corners: Corners | None,
+        *,
+        is_foreign: bool = False,
+    ) -> None:
         self._matcher, self._grammars, self._corners = matcher, grammars, corners
+        self._is_foreign = is_foreign
 
     def allows(self, token: int) -> bool:
         """Whether a token may come next."""
@@ -115,17 +158,19 @@ class Constraint:
     def advance(self, token: int) -> list[int]:
         """Take an allowed token, and return the tokens that the grammar forces behind it.
 
-        Raises: EngineError if the grammar refuses the token.
+        Raises: EngineError if the grammar refuses the token, ItemError for a foreign one.
         """
         if not self._matcher.consume_token(token):
-            raise EngineError(
-                f"the grammar refuses a token it allowed: {self._matcher.get_error()}"
-            )
+            raise self._error()
         self._follow([token])
         return self.forced_tokens()
 
     def forced_tokens(self) -> list[int]:
-        """Take and return the tokens that the grammar forces next."""
+        """Take and return the tokens that the grammar forces next.
+
+        Raises: as `advance`.
+        """
+        self._check()
         if self._matcher.is_stopped():
             return []
         tokens: list[int] = self._matcher.compute_ff_tokens()
@@ -139,10 +184,23 @@ class Constraint:
         """Whether nothing but the end may follow."""
         return bool(self._matcher.is_stopped())
 
+    def _check(self) -> None:
+        """Check that the grammar has not become too large to go on.
+
+        Raises: as `advance`.
+        """
+        if self._matcher.is_error():
+            raise self._error()
+
+    def _error(self) -> Exception:
+        problem = f"the grammar cannot go on: {self._matcher.get_error()}"
+        return ItemError("bad_grammar", problem) if self._is_foreign else EngineError(problem)
+
     def _allowed_bits(self) -> NDArray[np.int32]:
         """Compute the allowed tokens, one bit each. Shape: (words,)."""
         bitmask = allocate_token_bitmask(1, self._grammars.vocabulary_size)
         fill_next_token_bitmask(self._matcher, bitmask)
+        self._check()  # or it would allow the end alone
         words: NDArray[np.int32] = bitmask[0]
         return words
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.options import LocalOptions
-from shenhe.messages import Answer, Grammar, Request, RequestFailed
+from shenhe.engines.sampling import sampling_of
+from shenhe.messages import Answer, FreeGrammar, Grammar, Request, RequestFailed
 
 MAX_ANSWERS = 4096
 """Answers that are kept for later requests."""
@@ -22,7 +23,10 @@ class _Content(NamedTuple):
     digest: bytes
     max_new_tokens: int
     choices: tuple[str, ...]
-    grammar: Grammar | None
+    grammar: Grammar | FreeGrammar | None
+    repetition_penalty: float
+    stop: tuple[str, ...]
+    top_logprobs: int | None
 
 
 class Deduplicator:
@@ -47,12 +51,10 @@ class Deduplicator:
                 yield prepared
                 continue
             request = prepared.request
-            if request.streamed or self._spec.temperature_of(request):
+            if request.streamed or sampling_of(request, self._spec).temperature:
                 yield prepared
                 continue
-            content = _Content(
-                prepared.digest, request.max_new_tokens, request.choices, request.grammar
-            )
+            content = self._content(prepared)
             if content in self._answers:
                 self._answers.move_to_end(content)
                 yield _result_for(request, self._answers[content])
@@ -64,6 +66,18 @@ class Deduplicator:
                 self._waiting[content] = []
                 self._running[request.key] = content
                 yield prepared
+
+    def _content(self, prepared: PreparedRequest) -> _Content:
+        request = prepared.request
+        return _Content(
+            prepared.digest,
+            request.max_new_tokens,
+            request.choices,
+            request.grammar,
+            sampling_of(request, self._spec).repetition_penalty,
+            request.stop,
+            request.top_logprobs,
+        )
 
     def is_shared(self, key: str) -> bool:
         """Whether other requests wait for the answer to this one."""

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from shenhe.checkpoints.interfaces import Tokenizer
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.prompts import ChoiceTokens, choice_tokens
+from shenhe.engines.token_texts import TokenTexts
 from shenhe.formats.closing import close_truncated
 from shenhe.formats.repetition import is_repeating
-from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.messages import Answer, Grammar, Request, RequestFailed, TokenLogprob
 
 
 class Detokenizer:
@@ -19,6 +20,7 @@ class Detokenizer:
     def __init__(self, tokenizer: Tokenizer, end_tokens: Iterable[int]) -> None:
         self._tokenizer, self.end_tokens = tokenizer, frozenset(end_tokens)
         self._closes_item: dict[int, bool] = {}
+        self._token_texts = TokenTexts(tokenizer)
 
     def append(self, sequence: Sequence, token: int) -> None:
         """Append a chosen token and those that the grammar forces, and check for the end."""
@@ -32,7 +34,9 @@ class Detokenizer:
         room = limit - len(sequence.output)
         sequence.pending = tokens[:room]
         sequence.output += sequence.pending
-        if len(tokens) > room:
+        if sequence.prepared.request.stop and self._has_stop(sequence, len(tokens)):
+            sequence.finish = "stop"
+        elif len(tokens) > room:
             sequence.finish = "length"
         elif sequence.constraint is not None and sequence.constraint.complete:
             sequence.finish = "stop"
@@ -51,15 +55,30 @@ class Detokenizer:
         assert result is not None
         return result
 
+    def logprobs(self, sequence: Sequence, first: int = 0) -> tuple[TokenLogprob, ...]:
+        """Give the log-probabilities of the tokens from the first on; empty if not asked for.
+
+        What the grammar forces has a probability of 1.
+        """
+        top = sequence.prepared.request.top_logprobs
+        if top is None:
+            return ()
+        return tuple(
+            self._token_texts.logprob(
+                sequence.scored.get(place) or [(token, 0.0)] * (2 if top else 1)
+            )
+            for place, token in enumerate(sequence.output[first:], first)
+        )
+
     def text(self, tokens: list[int]) -> str:
         """Decode tokens, special ones included: some checkpoints write boxes with them."""
         return self._tokenizer.decode(tokens, skip_special_tokens=False)
 
     def _answer(self, sequence: Sequence) -> Answer:
         request, finish = sequence.prepared.request, sequence.finish or "length"
-        text = self.text(sequence.output)
-        if finish != "stop" and sequence.constraint is not None and request.grammar is not None:
-            text = close_truncated(text, request.grammar)
+        text, grammar = before_stop(self.text(sequence.output), request.stop), request.grammar
+        if finish != "stop" and sequence.constraint is not None and isinstance(grammar, Grammar):
+            text = close_truncated(text, grammar)
         return Answer(
             key=request.key,
             text=text,
@@ -69,6 +88,7 @@ class Detokenizer:
             sizes=sequence.prepared.sizes,
             choice_logprobs=sequence.choice_logprobs or {},
             attempt=request.attempt,
+            token_logprobs=self.logprobs(sequence),
         )
 
     def choice_tokens(self, request: Request) -> ChoiceTokens | None:
@@ -86,4 +106,24 @@ class Detokenizer:
 
     def _repeats(self, sequence: Sequence) -> bool:
         grammar = sequence.prepared.request.grammar
-        return grammar is not None and is_repeating(self.text(sequence.output), grammar)
+        if not isinstance(grammar, Grammar):
+            return False
+        return is_repeating(self.text(sequence.output), grammar)
+
+    def _has_stop(self, sequence: Sequence, count: int) -> bool:
+        """Whether one of the texts that end an answer stands in its last tokens."""
+        stop = sequence.prepared.request.stop
+        # A token is a byte at least, also of an incomplete character.
+        reach = count + max(len(text.encode()) for text in stop)
+        end = self.text(sequence.output[-reach:])
+        return any(text in end for text in stop)
+
+
+def before_stop(text: str, stop: Iterable[str]) -> str:
+    r"""Cut an answer before the first of the texts that end it.
+
+    >>> before_stop("通过\n理由: 螺丝", ["理由", "\n"])
+    '通过'
+    """
+    places = [place for end in stop if (place := text.find(end)) >= 0]
+    return text[: min(places)] if places else text

@@ -13,7 +13,7 @@ from shenhe.checkpoints.interfaces import Tokenizer, VisionLanguageModel
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.base import EngineSpec, ServingEngine
 from shenhe.engines.cancelling import Cancellations
-from shenhe.engines.local.constraint import Grammars
+from shenhe.engines.local.constraint import Constraint, Grammars
 from shenhe.engines.local.deduplication import Deduplicator
 from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.model_runner import ModelRunner
@@ -24,7 +24,7 @@ from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.engines.options import LocalOptions, attention_name
 from shenhe.errors import EngineError, OptionError
-from shenhe.messages import Piece, Request, Served
+from shenhe.messages import FreeGrammar, Piece, Request, Served
 from shenhe.photos import PixelBudget
 
 PREFETCH = 16
@@ -170,12 +170,22 @@ class LocalEngine(ServingEngine):
         end_tokens = sorted(self._detokenizer.end_tokens)
         return Grammars(self._tokenizer, end_tokens, self._runner.vocabulary_size)
 
+    def _constraint(self, request: Request) -> Constraint | None:
+        """Start the constraint of an answer, if it has one.
+
+        Raises: EngineError; ItemError for a foreign grammar that is of no use.
+        """
+        grammar = request.grammar
+        if grammar is None or not (self.spec.constrain or isinstance(grammar, FreeGrammar)):
+            return None
+        return self._grammars.constraint(grammar)
+
     def _scheduler(self, is_cancelled: Callable[[str], bool] = lambda key: False) -> Scheduler:
         return Scheduler(
             self._runner,
             self.spec,
             self._detokenizer,
-            grammars=self._grammars if self.spec.constrain else None,
+            constrain=self._constraint,
             prefix_cache=self._prefix_cache,
             drafts=self._drafts,
             slots=self._slots,

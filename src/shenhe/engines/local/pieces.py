@@ -29,10 +29,27 @@ class Pieces:
         self._streams.restart(sequence.prepared.request.key for sequence in sequences)
 
     def _new_text(self, sequence: Sequence) -> Iterator[Piece]:
-        text = ""
+        request, text = sequence.prepared.request, ""
         with sequence.isolated():
             text = self._detokenizer.text(sequence.output[sequence.decoded :])
         # U+FFFD stands for a character whose tokens are not complete yet.
-        if text and not text.endswith("\ufffd"):
-            sequence.decoded = len(sequence.output)
-            yield from self._streams.add(sequence.prepared.request.key, text)
+        if not text or text.endswith("\ufffd"):
+            return
+        first, sequence.decoded = sequence.decoded, len(sequence.output)
+        text = sequence.held + text
+        shown = len(text) - length_of_beginning(text, request.stop)
+        sequence.held = text[shown:]
+        logprobs = self._detokenizer.logprobs(sequence, first)
+        yield from self._streams.add(Piece(request.key, text[:shown], logprobs))
+
+
+def length_of_beginning(text: str, stop: Iterable[str]) -> int:
+    r"""Count the characters at the end of a text with which one of others may begin.
+
+    >>> length_of_beginning("螺丝\n理", ["\n理由", "不"])
+    2
+    """
+    lengths = (
+        length for end in stop for length in range(1, len(end)) if text.endswith(end[:length])
+    )
+    return max(lengths, default=0)

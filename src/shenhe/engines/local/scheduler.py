@@ -15,7 +15,7 @@ import torch
 
 from shenhe.engines.base import IDLE_SECONDS, EngineSpec
 from shenhe.engines.cancelling import cancelled
-from shenhe.engines.local.constraint import Grammars
+from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.kv_cache import memory_budget
 from shenhe.engines.local.model_runner import ModelRunner, Scores
@@ -27,9 +27,9 @@ from shenhe.engines.local.repetition import RepetitionPenalty
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
-from shenhe.engines.sampling import Sampler
+from shenhe.engines.sampling import Sampler, sampling_of
 from shenhe.errors import ItemError, item_wall, spelled
-from shenhe.messages import Answer, RequestFailed, Served
+from shenhe.messages import Answer, Request, RequestFailed, Served
 
 MAX_STEP_TOKENS = 8192
 """Prompts are prefilled together up to this many tokens."""
@@ -54,14 +54,14 @@ class Scheduler:
         spec: EngineSpec[LocalOptions],
         detokenizer: Detokenizer,
         *,
-        grammars: Grammars | None,
+        constrain: Callable[[Request], Constraint | None],
         prefix_cache: PrefixCache,
         drafts: NgramDrafts,
         slots: int | None,
         is_cancelled: Callable[[str], bool] = lambda key: False,
     ) -> None:
         """Run at most `slots` sequences at once; None: as many as memory allows."""
-        self._runner, self._spec, self._grammars = runner, spec, grammars
+        self._runner, self._spec, self._constrain = runner, spec, constrain
         self._detokenizer, self._prefix_cache, self._drafts = detokenizer, prefix_cache, drafts
         self.cache = runner.new_cache()
         self.slots, self.shrunk = slots or spec.engine.usual_batch_size, False
@@ -138,10 +138,9 @@ class Scheduler:
         Raises: ItemError if its grammar cannot be started; torch.OutOfMemoryError.
         """
         slot, request = self._free_slots()[0], prepared.request
-        constraint, forced = None, list[int]()
-        if self._grammars is not None and request.grammar is not None:
-            with item_wall("library_error", f"the grammar of a {request.grammar.kind}"):
-                constraint = self._grammars.constraint(request.grammar)
+        forced: list[int] = []
+        with item_wall("library_error", "the grammar"):
+            if (constraint := self._constrain(request)) is not None:
                 # Tokens forced from the start are prefilled together with the prompt.
                 forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
         prompt = prepared.token_ids.tolist()
@@ -261,8 +260,10 @@ class Scheduler:
         self.cache.reserve(min(self.slots, 1 << slot.bit_length()), tokens)
 
     def _penalty(self, prepared: PreparedRequest) -> RepetitionPenalty | None:
-        penalty, size = self._spec.repetition_penalty, self._runner.vocabulary_size
-        return None if penalty == 1 else RepetitionPenalty(penalty, prepared.token_ids, size)
+        penalty = sampling_of(prepared.request, self._spec).repetition_penalty
+        if penalty == 1:
+            return None
+        return RepetitionPenalty(penalty, prepared.token_ids, self._runner.vocabulary_size)
 
     def _prefix(self, prepared: PreparedRequest) -> list[int]:
         """Return the prompt up to its first photo, without its last token, which is always run."""

@@ -27,7 +27,8 @@ class Sequence:
     it (decode). `draft` is a speculation on what comes behind them. `output` is the answer so far.
     `choices` are the tokens by which the request's choices part, and `choice_logprobs` those of
     them, kept when the answer has come to where they do. `decoded` counts the tokens that have been
-    passed on as text.
+    passed on as text, but for `held`, which may be the beginning of a text that ends the answer.
+    `scored` holds log-probabilities by place in the answer: of its token there, then of the best.
     `failure` is set when a library raised over this sequence alone.
     """
 
@@ -43,6 +44,8 @@ class Sequence:
     choices: ChoiceTokens | None = None
     choice_logprobs: dict[str, float] | None = None
     decoded: int = 0
+    held: str = ""
+    scored: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     finish: FinishReason | None = None
     failure: RequestFailed | None = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from shenhe.engines.local.constraint import Constraint
@@ -16,7 +18,7 @@ def allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
     grammar is unknown.
     """
     rows = 1 + len(sequence.draft)
-    if sequence.constraint is None or rows > 1 or sequence.at_choice:
+    if sequence.constraint is None or rows > 1 or sequence.at_choice or _wants_logprobs(sequence):
         return [None] * rows
     tokens = None
     with sequence.isolated():
@@ -25,7 +27,32 @@ def allowed_tokens(sequence: Sequence) -> list[list[int] | None]:
 
 
 def choose_token(sequence: Sequence, scores: Scores) -> int:
-    """Choose the best allowed token, or draw one of the allowed."""
+    """Choose the best allowed token, or draw one of the allowed; keep its score where asked."""
+    token = _choose(sequence, scores)
+    if _wants_logprobs(sequence):
+        sequence.scored[len(sequence.output)] = _logprobs(sequence, scores, token)
+    return token
+
+
+def _wants_logprobs(sequence: Sequence) -> bool:
+    return sequence.prepared.request.top_logprobs is not None
+
+
+def _logprobs(sequence: Sequence, scores: Scores, token: int) -> list[tuple[int, float]]:
+    """List the log-probability of a token, then the highest ones, among allowed tokens."""
+    values = scores.values.float()
+    if sequence.constraint is not None:
+        refused = sequence.constraint.refused_mask().to(values.device)
+        values = values.masked_fill(refused, -torch.inf)
+    logprobs = values.log_softmax(-1)
+    count = min(sequence.prepared.request.top_logprobs or 0, len(logprobs))
+    best = logprobs.topk(count)
+    listed = [(token, logprobs[token].item())]
+    listed += zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [(index, value) for index, value in listed if value > -math.inf]
+
+
+def _choose(sequence: Sequence, scores: Scores) -> int:
     scores = _penalized(sequence, scores)
     values, constraint = scores.values, sequence.constraint
     # The best token is nearly always allowed: only otherwise a mask is worth its time.

@@ -14,7 +14,7 @@ from shenhe.engines.server.background import BackgroundLoop
 from shenhe.engines.server.client import Client
 from shenhe.engines.server.codec import Codec
 from shenhe.engines.streaming import Streams
-from shenhe.messages import Answer, Request, RequestFailed, Served
+from shenhe.messages import Answer, Piece, Request, RequestFailed, Served
 
 Result = Answer | RequestFailed
 
@@ -72,7 +72,7 @@ class Calls:
 
     def _read(self, request: Request, arrival: str | Future[Result]) -> Iterator[Served]:
         if isinstance(arrival, str):
-            yield from self._streams.add(request.key, arrival)
+            yield from self._streams.add(Piece(request.key, arrival))
             return
         del self._pending[request.key]
         self._cancelled.forget(request.key)

@@ -12,18 +12,20 @@ from pydantic_core import to_json
 from shenhe import photos
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import ServerOptions
-from shenhe.engines.sampling import seed_of
-from shenhe.engines.server.completions import Body, read_completion
-from shenhe.engines.server.dialect import Dialect, data_url
+from shenhe.engines.sampling import sampling_of, seed_of
+from shenhe.engines.server.completions import Body, read_completion, token_logprobs
+from shenhe.engines.server.dialect import OF_SHENHE, Dialect, data_url
 from shenhe.engines.server.penalty import NO_PENALTY, Penalty
 from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
-from shenhe.messages import Answer, ImagePart, Message, PhotoSize, Request
+from shenhe.messages import Answer, Grammar, ImagePart, Message, PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.secrecy import MIN_LENGTH_IN_ANSWERS, Secrets
 
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 """Tokens that servers leave at the end of an answer when told to keep special tokens."""
+USUAL: Body = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""Values that leave sampling as it is, and that some servers do not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +62,47 @@ class Codec:
         """
         sizes: list[PhotoSize] = []
         messages = [self._encode_message(message, sizes) for message in request.messages]
-        temperature = self._spec.temperature_of(request)
         body: Body = {
             "model": self._model,
             "messages": messages,
             "max_tokens": request.max_new_tokens,
-            "temperature": temperature,
         }
-        if temperature:
-            # Seeds have 63 bits; some servers take 31.
-            body |= {"top_p": self._spec.top_p, "seed": seed_of(self._spec.seed, request) % 2**31}
-        body |= self._dialect.sampling
-        body |= self._penalty.fields
-        has_logprobs = self._dialect.top_logprobs and not self._penalty.changes_logprobs
-        if request.choices and has_logprobs:
-            body |= {"logprobs": True, "top_logprobs": self._dialect.top_logprobs}
+        body |= self._sampling(request) | self._logprobs(request)
+        if request.stop:
+            body["stop"] = list(request.stop)
         if stream:
             body["stream"] = True
         constraint = self._dialect.constrain(request.grammar)
         with item_wall("not_sent", "the question", ItemError):
             encoded = to_json(body | constraint)
         return EncodedRequest(request, encoded, tuple(sizes), bool(constraint))
+
+    def _sampling(self, request: Request) -> Body:
+        sampling = sampling_of(request, self._spec)
+        body: Body = {"temperature": sampling.temperature}
+        if sampling.temperature:
+            seed = seed_of(self._spec.seed, request) if sampling.seed is None else sampling.seed
+            # Seeds have 63 bits; some servers take 31.
+            seed = seed if self._dialect.owner == OF_SHENHE else seed % 2**31
+            body |= {"top_p": sampling.top_p, "seed": seed}
+        body |= self._dialect.sampling | self._penalty.fields
+        if request.sampling is not None:
+            asked: Body = {
+                "top_k": sampling.top_k,
+                "min_p": sampling.min_p,
+                "repetition_penalty": sampling.repetition_penalty,
+            }
+            body |= {name: value for name, value in asked.items() if value != USUAL[name]}
+        return body
+
+    def _logprobs(self, request: Request) -> Body:
+        highest = self._dialect.top_logprobs
+        if request.top_logprobs is not None:
+            count = max(request.top_logprobs, highest if request.choices else 0)
+            return {"logprobs": True, "top_logprobs": min(count, highest)}
+        if request.choices and highest and not self._penalty.changes_logprobs:
+            return {"logprobs": True, "top_logprobs": highest}
+        return {}
 
     def decode(self, encoded: EncodedRequest, body: Body) -> Answer:
         """Decode a completion.
@@ -92,8 +114,9 @@ class Codec:
         text = self._secrets.hide(completion.text)
         for token in END_TOKENS:
             text = text.removesuffix(token)
-        if completion.finish == "length" and encoded.constrained and request.grammar:
-            text = close_truncated(text, request.grammar)
+        grammar = request.grammar if encoded.constrained else None
+        if completion.finish == "length" and isinstance(grammar, Grammar):
+            text = close_truncated(text, grammar)
         return Answer(
             key=request.key,
             text=text,
@@ -105,6 +128,7 @@ class Codec:
                 request.choices, completion.top_tokens, completion.top_tokens_start
             ),
             attempt=request.attempt,
+            token_logprobs=tuple(token_logprobs(body, request.top_logprobs)),
         )
 
     def _encode_message(self, message: Message, sizes: list[PhotoSize]) -> Body:

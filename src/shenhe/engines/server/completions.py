@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shenhe.engines.logprobs import are_plausible, is_logprob
 from shenhe.engines.server.faults import UselessAnswerError, torn_answer
-from shenhe.messages import FinishReason
+from shenhe.messages import FinishReason, TokenLogprob
 
 Body = dict[str, object]
 """A JSON object to or from a server; its values are checked where they are read."""
@@ -89,7 +89,7 @@ def read_completion(body: Body, opening: bytes = b"") -> Completion:
     position, start = _position_behind(body, opening)
     return Completion(
         text,
-        FINISHES[name],
+        "loop" if choice.get("stop_reason") == "loop" else FINISHES[name],
         _token_count(counts.get("prompt_tokens")),
         _token_count(counts.get("completion_tokens")),
         tuple(top_tokens_at(body, position)),
@@ -155,6 +155,27 @@ def top_tokens_at(body: Body, position: int = 0) -> Iterator[tuple[bytes, float]
         top_tokens[token, logprob] = None
     if are_plausible(logprob for _, logprob in top_tokens):
         yield from ((token, float(logprob)) for token, logprob in top_tokens)
+
+
+def token_logprobs(body: Body, count: int | None) -> Iterator[TokenLogprob]:
+    """Yield the log-probabilities of an answer's tokens, with so many of the likeliest at each.
+
+    Nothing if none were asked for; an entry that cannot be read ends them.
+    """
+    for entry in _token_entries(body) if count is not None else ():
+        token = _token_logprob(entry)
+        listed = entry.get("top_logprobs") if isinstance(entry, dict) else None
+        if token is None:
+            return
+        top = map(_token_logprob, listed if isinstance(listed, list) else ())
+        yield replace(token, top=tuple(other for other in top if other is not None)[:count])
+
+
+def _token_logprob(entry: object) -> TokenLogprob | None:
+    raw = _token_bytes(entry) if isinstance(entry, dict) else None
+    if raw is None or not isinstance(entry, dict) or not is_logprob(entry.get("logprob")):
+        return None
+    return TokenLogprob(str(entry.get("token")), raw, float(entry["logprob"]))
 
 
 def _position_behind(body: Body, opening: bytes) -> tuple[int, int]:

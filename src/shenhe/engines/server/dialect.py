@@ -6,7 +6,7 @@ import base64
 import io
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from PIL import Image
@@ -18,14 +18,16 @@ from shenhe.engines.server.completions import (
     plain_text,
     top_tokens_at,
 )
-from shenhe.errors import UsageError, spelled
+from shenhe.errors import ItemError, UsageError, spelled
 from shenhe.formats.gbnf import to_gbnf
 from shenhe.formats.regex_to_gbnf import NotConvertibleError
-from shenhe.messages import Grammar
+from shenhe.messages import FreeGrammar, Grammar
 
 log = logging.getLogger("shenhe.server")
 LLAMA_CPP = "llamacpp"
 """The owner of models in llama.cpp's list."""
+OF_SHENHE = "shenhe"
+"""The owner of models in the list of `shenhe serve`."""
 Probe = Callable[[Body], Body | None]
 """Requests a completion; None if the server refuses the request."""
 
@@ -40,9 +42,22 @@ FORMS: dict[str, Callable[[Grammar], Body]] = {
         "response_format": {"type": "regex_schema", "regex_schema": grammar.regex}
     },
     "grammar": lambda grammar: {"grammar": to_gbnf(grammar.lark)},
+    "shenhe_grammar": lambda grammar: {"shenhe_grammar": asdict(grammar)},
 }
 """Fields that constrain an answer to a grammar: vLLM, vLLM before 0.11, SGLang, LMDeploy,
-llama.cpp."""
+llama.cpp, `shenhe serve`."""
+VLLM_NAMES = {"lark": "grammar", "regex": "regex", "json_schema": "json"}
+"""vLLM's names for languages of grammars."""
+FREE_FORMS: dict[str, Callable[[FreeGrammar], Body]] = {
+    "structured_outputs": lambda grammar: {
+        "structured_outputs": {VLLM_NAMES[grammar.language]: grammar.source}
+    },
+    "guided_regex": lambda grammar: {f"guided_{VLLM_NAMES[grammar.language]}": grammar.source},
+}
+"""Fields that constrain an answer to a grammar of a client's own, by the form for others."""
+FREE_FORMS["shenhe_grammar"] = FREE_FORMS["structured_outputs"]
+FIRST_FORMS = {LLAMA_CPP: "grammar", OF_SHENHE: "shenhe_grammar"}
+"""The likeliest form by owner: a server that ignores one writes an answer."""
 EXTRAS: Body = {"skip_special_tokens": False, "repetition_penalty": 1.0}
 """Box tokens are part of an answer, and greedy decoding ignores the checkpoint's own generation
 settings."""
@@ -70,11 +85,17 @@ class Dialect:
         """The fields that put the server's own settings of sampling aside."""
         return (EXTRAS if self.extras else {}) | (OF_LLAMA_CPP if self.owner == LLAMA_CPP else {})
 
-    def constrain(self, grammar: Grammar | None) -> Body:
+    def constrain(self, grammar: Grammar | FreeGrammar | None) -> Body:
         """Return the fields that constrain an answer, as far as the server can.
 
-        Raises: UsageError for a grammar that the server's language cannot say.
+        Raises: UsageError for a grammar that the server's language cannot say; ItemError for one of
+        a client that it takes none of.
         """
+        if isinstance(grammar, FreeGrammar):
+            if self.form not in FREE_FORMS:
+                problem = "the server behind this one holds no answer to a grammar of one's own"
+                raise ItemError("bad_grammar", problem)
+            return FREE_FORMS[self.form](grammar)
         if self.form is None or grammar is None:
             return {}
         try:
@@ -124,9 +145,9 @@ def _find_top_logprobs(short: Body, probe: Probe) -> int:
 
 
 def _forms_of(owner: str) -> tuple[str, ...]:
-    """Name the forms to try, the likeliest first: a server that ignores one writes an answer."""
+    """Name the forms to try, the likeliest first."""
     names = tuple(FORMS)
-    return ("grammar", *names) if owner == LLAMA_CPP else names
+    return (FIRST_FORMS[owner], *names) if owner in FIRST_FORMS else names
 
 
 def _find_form(plain: Body, probe: Probe, names: Iterable[str]) -> str | None:

@@ -32,13 +32,14 @@ def _repeat_penalty(penalty: float) -> Body:
 LAST_TOKENS: Final = 65_536
 """Longer than a prompt here; newer llama.cpp refuses -1, which meant all. Units: tokens."""
 NO_PENALTY: Final = Penalty({})
-RAW: Final = frozenset({"vllm", "llamacpp"})
+RAW: Final = frozenset({"vllm", "llamacpp", "shenhe"})
 """Servers whose log-probabilities are those of the model without the penalty."""
 FIELDS: Final[dict[str, Callable[[float], Body]]] = {
     "vllm": _repetition_penalty,
     "sglang": _repetition_penalty,
     "lmdeploy": _repetition_penalty,
     "swift": _repetition_penalty,
+    "shenhe": _repetition_penalty,
     "llamacpp": _repeat_penalty,
 }
 """Servers by the name under which they list their models (`owned_by`)."""

@@ -14,10 +14,11 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server.completions import Body
-from shenhe.engines.server.dialect import LLAMA_CPP
+from shenhe.engines.server.dialect import LLAMA_CPP, OF_SHENHE
 from shenhe.engines.server.faults import to_one_line
 from shenhe.engines.server.transport import is_loopback
 from shenhe.errors import CheckpointError, OptionError, UsageError, spelled
+from shenhe.photos import PixelBudget
 from shenhe.photos.sizing import FACTOR
 from shenhe.secrecy import Secrets
 
@@ -53,6 +54,8 @@ class ServedModel:
 
         Raises: CheckpointError, AdapterError.
         """
+        if self.owner == OF_SHENHE and isinstance(self.entry.get("fingerprint"), str):
+            return str(self.entry["fingerprint"])
         folders = self._folders()
         if folders is None:
             return f"server:{spec.adapters[0] if spec.adapters else spec.model}"
@@ -75,6 +78,8 @@ class ServedModel:
 
     def _told_budget(self, address: str) -> PhotoBudget:
         """Read the budget beside what a server on this machine has loaded, if that lies here."""
+        if self.owner == OF_SHENHE:
+            return _budget_of_entry(self.entry)
         path = self.told.get("model_path")
         if not isinstance(path, str) or not path.isprintable() or not Path(path).is_absolute():
             return PhotoBudget()
@@ -117,6 +122,14 @@ class ServedModel:
             return None if checkpoint is None else [checkpoint]
         adapter = _local_folder(self.entry, find_adapter)
         return None if adapter is None else [checkpoint, adapter]
+
+
+def _budget_of_entry(entry: Body) -> PhotoBudget:
+    """Read the budget that `shenhe serve` tells in its list of models."""
+    least, largest = entry.get("min_pixels"), entry.get("max_pixels")
+    if not isinstance(least, int) or not isinstance(largest, int) or not 0 < least <= largest:
+        return PhotoBudget()
+    return PhotoBudget(PixelBudget(least, largest), "as the service says")
 
 
 def find_entries(

@@ -44,6 +44,7 @@ class StreamedCompletion:
     def __init__(self) -> None:
         self._pieces: list[str] = []
         self._finish: object = None
+        self._stop_reason: object = None
         self._usage: object = None
         self._reasoned = self._ended = False
 
@@ -65,6 +66,7 @@ class StreamedCompletion:
         if choice is None or choice.get("index", 0) not in (0, "0", None):
             return ""
         self._finish = choice.get("finish_reason") or self._finish
+        self._stop_reason = choice.get("stop_reason") or self._stop_reason
         delta = choice.get("delta")
         if not isinstance(delta, dict) and not any(self._pieces):
             delta = choice.get("message")  # the whole answer in one event
@@ -87,7 +89,11 @@ class StreamedCompletion:
         message = {"content": join_surrogates("".join(self._pieces))}
         if self._reasoned:
             message[REASONING[0]] = "..."
-        choice = {"message": message, "finish_reason": self._finish}
+        choice = {
+            "message": message,
+            "finish_reason": self._finish,
+            "stop_reason": self._stop_reason,
+        }
         return {"choices": [choice], "usage": self._usage}
 
 

@@ -37,6 +37,7 @@ class EventStream(StreamingResponse):
 
 @router.get(
     "/groups/{job_id}/events",
+    status_code=200,
     summary="The states of a group",
     response_class=EventStream,
     responses={200: STREAM},
@@ -52,6 +53,7 @@ async def follow_group(
 
 @router.get(
     "/events",
+    status_code=200,
     summary="All results as they come",
     response_class=EventStream,
     responses={200: STREAM},
