@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,24 @@ from typing import Any
 import openai
 import pytest
 
-from shenhe.engines.base import ServingEngine
+from shenhe.checkpoints.inspect import find_checkpoint
+from shenhe.checkpoints.processor import read_budget
+from shenhe.config import load_missions, load_prompts
+from shenhe.engines.base import EngineSpec, ServingEngine
 from shenhe.engines.cancelling import cancelled
 from shenhe.engines.local.engine import LocalEngine
+from shenhe.engines.options import ServerOptions
+from shenhe.engines.server import ServerEngine
 from shenhe.messages import Answer, ImagePart, Message, Piece, Request, Sampling, Served
 from shenhe.service.chat.served import ChatLimits, ChatModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.limits import Limits
+from shenhe.stages import caption, summary, verdict
+from shenhe.values import FAIL, PASS
 from tests.service.apis import Running, client_of, left_behind, make_service, running
 
+MISSION = load_missions().get("挡风板安装检查")
+PROMPTS = load_prompts()
 ASK = "描述这张图片"
 Body = dict[str, Any]
 
@@ -34,7 +43,8 @@ def chatting(
     """Answer chat with an engine, over a port of this machine."""
     hub = ModelHub(lambda: engine, 4)
     service = make_service(data_dir, Limits(free_bytes=0, photos=4))
-    chat = ChatModel("demo", lambda: hub, limits=limits or ChatLimits())
+    budget = read_budget(find_checkpoint("demo"))
+    chat = ChatModel("demo", lambda: hub, budget=budget, limits=limits or ChatLimits())
     try:
         with running(replace(service, chat=chat)) as served:
             yield served
@@ -266,6 +276,54 @@ PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAAD
 def photo(url: object) -> Body:
     part = {"type": "image_url", "image_url": {"url": url}}
     return {"messages": [{"role": "user", "content": [part]}], "max_tokens": 4}
+
+
+@pytest.fixture(scope="module")
+def client_engine(served: Running) -> Iterator[ServerEngine]:
+    options = ServerOptions(base_url=f"{served.url}/v1")
+    with closing(ServerEngine(EngineSpec(model="demo", batch_size=4, engine=options))) as engine:
+        yield engine
+
+
+def test_shenhes_own_client_gives_the_answers_of_the_local_engine(
+    client_engine: ServerEngine, engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    """Greedy and drawn, lines, verdicts and captions, and what a promise is bound to."""
+    assert client_engine.fingerprint == engine.fingerprint
+    assert client_engine.dialect.form == "shenhe_grammar"
+    assert client_engine.budget is not None
+    assert client_engine.budget.warnings == []
+    lines = {"图片_1": "BBU设备/华为/显示完整/无需安装×1", "图片_2": "标签/可以识别×1"}
+    requests = [
+        summary.request(f"s{n}", photo, MISSION, PROMPTS.summary, 96)
+        for n, photo in enumerate(demo_photos[:5])
+    ]
+    requests.append(verdict.request("v", lines, MISSION, PROMPTS.verdict))
+    requests.append(caption.request("c", demo_photos[:2], PROMPTS.caption, 160))
+    requests += [replace(request, key=f"{request.key}r", attempt=2) for request in requests]
+    told = {a.key: a for a in client_engine.answer(requests) if isinstance(a, Answer)}
+    for answer in engine.answer(requests):
+        assert isinstance(answer, Answer)
+        served = told[answer.key]
+        assert served.text == answer.text
+        for name in ("finish_reason", "prompt_tokens", "new_tokens", "attempt"):
+            assert getattr(served, name) == getattr(answer, name), name
+        assert [s.resized_wh for s in served.sizes] == [s.resized_wh for s in answer.sizes]
+        if answer.choice_logprobs:
+            odds = [a.choice_logprobs[PASS] - a.choice_logprobs[FAIL] for a in (served, answer)]
+            assert odds[0] == pytest.approx(odds[1], abs=1e-4)
+    assert told["s0r"].text != told["s0"].text or told["cr"].text != told["c"].text
+
+
+def test_shenhes_own_client_streams(
+    client_engine: ServerEngine, engine: LocalEngine, demo_photos: list[Path]
+) -> None:
+    request = summary.request("a", demo_photos[0], MISSION, PROMPTS.summary, 96)
+    (expected,) = engine.answer([request])
+    pieces = list(client_engine.stream(request))
+    assert isinstance(expected, Answer)
+    assert "".join(pieces) == expected.text
+    assert len(pieces) > 3
 
 
 @pytest.mark.parametrize(
