@@ -25,6 +25,8 @@ from shenhe.service.jobs import Job, JobResult, NewJob
 from shenhe.service.leases import LEASE_SECONDS, RENEW_SECONDS, Leases
 from shenhe.service.tables import JOBS, OPEN, PHOTOS, TABLES, WORKERS
 
+CONNECTIONS: Final = 12
+"""How many connections of PostgreSQL a process of a service uses at most: there may be many."""
 MAX_ATTEMPTS: Final = 5
 """How often a job is taken up whose workers die over it."""
 SUSPECT_ATTEMPTS: Final = 2
@@ -51,7 +53,8 @@ def open_store(data_dir: Path, url: str = "") -> JobStore:
         store = open_store(Path("data"), "postgresql://reviewers@db.example/shenhe")
 
     """
-    return JobStore(open_at(data_dir, url, data_dir / "service" / "jobs.sqlite", TABLES))
+    file = data_dir / "service" / "jobs.sqlite"
+    return JobStore(open_at(data_dir, url, file, TABLES, CONNECTIONS))
 
 
 class JobStore(JobTable):
