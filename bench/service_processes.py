@@ -19,6 +19,9 @@ from tests.servers.postgres import Postgres
 from tests.servers.starting import free_port
 
 AWAY_SECONDS = 1.0
+START_SECONDS = 120
+STARTED = "--- started ---"
+UP = re.compile(r"^service: http|^working the jobs", re.MULTILINE)
 
 
 class ServeProcess:
@@ -40,6 +43,8 @@ class ServeProcess:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
+            log.write(f"{STARTED}\n".encode())
+            log.flush()
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, env=self._environment
             )
@@ -72,8 +77,13 @@ class ServeProcess:
             self.start()
 
     def stop(self) -> int:
-        """End it as an operator does; give its exit code."""
+        """End it as an operator does, once it serves; give its exit code."""
         assert self._process is not None
+        until = time.monotonic() + START_SECONDS
+        while not UP.search(self._log.read_text("utf-8", "replace").rpartition(STARTED)[2]):
+            time.sleep(0.2)
+            if self._process.poll() is not None or time.monotonic() > until:
+                break
         self._process.terminate()
         return self._process.wait(60)
 

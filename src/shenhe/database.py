@@ -53,6 +53,8 @@ PATIENCE = {
     "tcp_user_timeout": 15_000,
 }
 """How long PostgreSQL may be silent until it counts as away, in libpq's words."""
+MAX_CONNECTIONS = 40
+"""How many connections of PostgreSQL a process uses at most, which takes 100 in all by default."""
 SESSION = (
     "SET statement_timeout = '20s'",
     "SET lock_timeout = '15s'",
@@ -176,8 +178,12 @@ class Database:
             raise RunError(f"{self.name}: {problem}; nothing is lost") from error
 
 
-def open_at(run_dir: Path, url: str, file: Path, tables: MetaData) -> Database:
+def open_at(
+    run_dir: Path, url: str, file: Path, tables: MetaData, connections: int = MAX_CONNECTIONS
+) -> Database:
     """Open the database of a URL, or else this file of SQLite, and create missing tables.
+
+    `connections` is how many of PostgreSQL's this process may use at once.
 
     Raises: OptionError for another kind of URL; RunError if it cannot be reached or written.
 
@@ -192,7 +198,7 @@ def open_at(run_dir: Path, url: str, file: Path, tables: MetaData) -> Database:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{file.parent}: cannot be written: {error.strerror}") from error
-    database = Database(_engine_of(address), run, name)
+    database = Database(_engine_of(address, connections), run, name)
     # Whoever lets go of it need not close it.
     weakref.finalize(database, database.engine.dispose)
     database.create(tables)
@@ -247,7 +253,7 @@ def _read_url(url: str) -> URL:
     return address.set(drivername="postgresql+psycopg")
 
 
-def _engine_of(address: URL) -> Engine:
+def _engine_of(address: URL, connections: int) -> Engine:
     if address.get_backend_name() == "sqlite":
         options = {"timeout": BUSY_SECONDS}
         engine = create_engine(address, connect_args=options)
@@ -259,8 +265,8 @@ def _engine_of(address: URL) -> Engine:
             # Prepared statements would not survive a pooler between here and the database.
             connect_args=PATIENCE | {"prepare_threshold": None},
             pool_pre_ping=True,
-            pool_size=10,
-            max_overflow=30,
+            pool_size=min(10, connections),
+            max_overflow=max(0, connections - 10),
             pool_timeout=10,
         )
     event.listen(engine, "connect", _prepare_postgresql)

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
 from shenhe.languages import current_language, page_language
 from shenhe.printable import printable
 
 
-def environment(package: str) -> Environment:
-    r"""Open the templates of a package, escaped, with filters for foreign text.
+def environment(*packages: str) -> Environment:
+    r"""Open the templates of packages, escaped, with filters for foreign text.
 
     Printing anything but text and finite numbers (a method, None, NaN) raises TypeError, and a
     missing name `jinja2.UndefinedError`: neither becomes a word of a page.
@@ -30,7 +30,7 @@ def environment(package: str) -> Environment:
         '<bdi>a\u202eb</bdi>'
     """
     templates = Environment(
-        loader=PackageLoader(package, "templates"),
+        loader=ChoiceLoader([PackageLoader(package, "templates") for package in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=require_text_or_number,

@@ -16,11 +16,11 @@ from starlette.testclient import TestClient
 from shenhe.config import Vocabulary, load_missions, load_prompts, load_vocabulary
 from shenhe.config.desc_choices import DescChoices
 from shenhe.formats.text_formats import CaptionFormat, TextFormats
+from shenhe.languages import LANGUAGES
 from shenhe.review import Index, Prompting, Review, create_app
 from shenhe.review.corrections import MAX_OBJECTS, MAX_TEXT
 from shenhe.review.export import ExportFile, make_export
 from shenhe.review.index import Filters
-from shenhe.review.words import LANGUAGES
 from shenhe.rows.corrected_objects import CorrectedObject
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions

@@ -10,8 +10,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts
+from shenhe.languages import LANGUAGES
 from shenhe.review import Index, Prompting, Review, create_app
-from shenhe.review.words import LANGUAGES, load_words
+from shenhe.review.words import load_words
 from tests.review.runs import Group, write_run
 from tests.team.crew import Clock, add, people_of, sign_in
 

@@ -15,10 +15,10 @@ import pytest
 
 from shenhe.cli.main import main
 from shenhe.review.index import Filters, Index
-from shenhe.review.static_files import tag_files
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.sheets import safe_cell
 from shenhe.web.addresses import is_loopback
+from shenhe.web.static_files import tag_files
 from tests.review.runs import TIME, Group, served, thirty, write_run
 
 HTML = {"Accept": "text/html"}
@@ -94,7 +94,7 @@ def test_headers_and_what_is_not_there(run_dir: Path) -> None:
             "/group/1",
             "/photo/1/1/small.jpg",
             "/nothing",
-            f"/static/{tag_files()}/app.js",
+            f"/static/{tag_files('shenhe.review')}/app.js",
         ):
             _, headers, _ = client.send("GET", path)
             policy = headers["content-security-policy"]

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from shenhe.review.words import LANGUAGES
+from shenhe.languages import LANGUAGES
 from tests.review.shown_words import check_words
 from tests.review.team_site import lone_site, team_site
 from tests.review.test_words import HERE

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from shenhe.review.static_files import read_files
+from shenhe.web.static_files import read_files
 
 COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}\b|\b(?:rgb|hsl|oklch|color)a?\(|: *(?:white|black)\b")
 ROOT = re.compile(r":root \{([^}]*)\}")
 
 
 def test_every_colour_is_a_variable_with_a_dark_twin() -> None:
-    sheets = {n: c.decode() for n, c in read_files().items() if n.endswith(".css")}
+    sheets = {n: c.decode() for n, c in read_files("shenhe.review").items() if n.endswith(".css")}
     declared = {}
     for name in ("pages.css", "dark.css"):
         (root,) = ROOT.findall(sheets[name])

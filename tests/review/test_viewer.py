@@ -12,8 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from shenhe.review.pictures import MAX_SIDES
 from shenhe.rows.decisions import Decisions
+from shenhe.web.pictures import MAX_SIDES
 from tests.browsers import watched_page
 from tests.review.runs import Served, served
 from tests.review.viewer_run import DESCS, write_viewer_run

@@ -13,13 +13,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts
-from shenhe.languages import Language
+from shenhe.languages import LANGUAGES, Language
 from shenhe.report import write_report
 from shenhe.review import Index, Prompting, Review, create_app, words
 from shenhe.review.export import EXPORTS
 from shenhe.review.index import STATES
 from shenhe.review.site import NOTICES
-from shenhe.review.words import LANGUAGES, load_words
+from shenhe.review.words import load_words
 from shenhe.row_types import Evidence
 from shenhe.rows.audits import plan_audit
 from shenhe.rows.decisions import Decisions

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from shenhe.cli.main import exit_code
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import scripted
 from tests.service.apis import multipart
@@ -112,24 +113,25 @@ def test_elsewhere_than_on_loopback_it_needs_a_key(tmp_path: Path) -> None:
         assert other.ask("/v1/groups", Host="shenhe.example", X_API_Key="geheim-77aa")[0] == 200
 
 
-def test_keys_are_made_and_removed_by_commands(tmp_path: Path) -> None:
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [*COMMAND, "serve", "--data", str(tmp_path), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+def test_keys_are_made_and_removed_by_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> int:
+        return exit_code(["serve", "--data", str(tmp_path), *words])
 
-    made = run("--add-key", "工单系统", "--scopes", "submit,read", "--key-rate", "600")
-    assert made.returncode == 0, made.stderr
-    assert made.stdout.startswith("shk_")
-    listed = run("--list-keys").stdout
+    assert run("--add-key", "工单系统", "--scopes", "submit,read", "--key-rate", "600") == 0
+    secret = capsys.readouterr().out.strip()
+    assert secret.startswith("shk_")
+    assert run("--list-keys") == 0
+    listed = capsys.readouterr().out
     assert "工单系统" in listed
     assert "submit, read" in listed
-    assert made.stdout.strip() not in listed
-    assert run("--remove-key", "工单系统").returncode == 0
-    assert run("--remove-key", "工单系统").returncode == 2
-    assert run("--add-key", "x", "--list-keys").returncode == 2
-    refused = run("--add-key", "x", "--scopes", "everything")
-    assert refused.returncode == 2
-    assert "submit, read, admin" in refused.stderr
+    assert secret not in listed
+    assert [run("--remove-key", "工单系统"), run("--remove-key", "工单系统")] == [0, 2]
+    assert run("--add-key", "x", "--list-keys") == 2
+    capsys.readouterr()
+    assert run("--add-key", "x", "--scopes", "everything") == 2
+    assert "submit, read, admin" in capsys.readouterr().err
 
 
 def test_memory_is_flat_whatever_is_sent(tmp_path: Path) -> None:

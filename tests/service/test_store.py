@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text, update
 
 from shenhe.errors import RunError, UsageError
-from shenhe.service.store import Claimed, JobStore
+from shenhe.service.store import CONNECTIONS, Claimed, JobStore, open_store
+from shenhe.service.tables import JOBS
 from tests.service.conftest import Open
 from tests.service.handed_in import MISSION, handed_in, judged
 
@@ -162,9 +164,6 @@ def test_a_name_that_no_database_holds_is_refused(jobs: JobStore) -> None:
 
 
 def test_a_damaged_job_is_told_by_its_id(jobs: JobStore) -> None:
-    from sqlalchemy import update
-
-    from shenhe.service.tables import JOBS
 
     job, _ = jobs.submit(handed_in("QC-1"))
     with jobs.database.transaction() as connection:
@@ -172,3 +171,14 @@ def test_a_damaged_job_is_told_by_its_id(jobs: JobStore) -> None:
         connection.execute(update(JOBS).where(is_it).values(photos="[{"))
     with pytest.raises(RunError, match=f"job {job.id} is damaged"):
         jobs.get(job.id)
+
+
+def test_a_process_takes_a_share_of_the_connections(tmp_path: Path, database_url: str) -> None:
+    store = open_store(tmp_path, database_url)
+    with ThreadPoolExecutor(40) as pool:
+        jobs = list(pool.map(lambda n: store.submit(handed_in(f"QC-{n}"))[0], range(80)))
+    assert sorted(job.number for job in jobs) == list(range(1, 81))
+    counting = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+    with store.database.reading() as connection:
+        assert connection.execute(counting).scalar_one() <= CONNECTIONS
+    store.close()

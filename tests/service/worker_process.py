@@ -1,8 +1,8 @@
-"""Workers that are killed (-9) with a job in hand, each a process of its own.
+"""Workers that are killed (-9) with jobs in hand, each a process of its own.
 
-    python -m tests.service.worker_process DIR URL|- N
+    python -m tests.service.worker_process DIR URL|- LIMIT N
 
-N workers, one after the other, take the next job, tell its number, and are killed over it.
+N workers, one after the other, take so many jobs, tell their numbers, and are killed over them.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from shenhe.service.store import open_store
 
 
 def main() -> None:
-    folder, url, deaths = sys.argv[1:]
+    folder, url, limit, deaths = sys.argv[1:]
     for _ in range(int(deaths)):
         # A fork of a process that has no connection yet takes no time to start.
         child = os.fork()
         if child == 0:
-            _die_over_a_job(Path(folder), "" if url == "-" else url)
+            _die_over_jobs(Path(folder), "" if url == "-" else url, int(limit))
         os.waitpid(child, 0)
 
 
-def _die_over_a_job(folder: Path, url: str) -> None:
+def _die_over_jobs(folder: Path, url: str, limit: int) -> None:
     store = open_store(folder, url)
-    while not (claims := store.claim("killed", 1)):
+    while not (claims := store.claim("killed", limit)):
         time.sleep(0.01)
-    print(claims[0].job.number, flush=True)
+    print(*(claimed.job.number for claimed in claims), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -17,7 +17,7 @@ from shenhe.cli.serve_upkeep import UpkeepOptions, keep_photos, maintain
 from shenhe.cli.served_model import chat_model, check_checkpoint, load_served_model
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
-from shenhe.errors import OptionError, spelled
+from shenhe.errors import OptionError, needs, spelled
 from shenhe.options import Count, Name, Whole, option, option_class, section
 from shenhe.printable import show, show_data
 from shenhe.web.addresses import is_loopback
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from shenhe.service.access import KeyScope
     from shenhe.service.keys import KeyRing
     from shenhe.service.limits import Limits
+    from shenhe.service.observing import RequestObserver
 
 KEY = "SHENHE_API_KEY"
 KEY_ACTIONS = ("add_key", "remove_key", "list_keys")
@@ -111,6 +112,12 @@ class ServeOptions:
         " --database and --data",
         default="all",
     )
+    log_file: Path | None = option(
+        "append a log to it, one JSON object a line", default=None, metavar="FILE"
+    )
+    traces: bool = option(
+        "send OpenTelemetry traces to where OTEL_EXPORTER_OTLP_ENDPOINT says", default=False
+    )
     team: DatabaseOptions = section(default=DatabaseOptions())
     limits: LimitOptions = section("limits", default=LimitOptions())
     keys: KeyOptions = section("keys", default=KeyOptions())
@@ -150,6 +157,7 @@ def serve(options: ServeOptions) -> int:
 def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     """Open what the role of this process needs, and serve until a signal ends it."""
     from shenhe.config import load_missions
+    from shenhe.runs.observers.json_log import JsonLog
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
     from shenhe.service.server import make_service, serve_http, wait_for_signal, working
@@ -160,6 +168,8 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     hosts, limits = AllowedHosts(options.limits.allow_host), _limits(options.limits)
     given_secret = os.environ.get(SECRET, "").strip()
     secret = read_secret(given_secret) if given_secret else b""
+    if options.log_file is not None:
+        stack.enter_context(closing(JsonLog(options.log_file)))
     listening = _listen(options, stack)
     store = stack.enter_context(closing(open_store(options.data, options.team.url)))
     stack.enter_context(keep_photos(options.upkeep, store, options.data))
@@ -179,7 +189,20 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     else:
         service = make_service(store, options.data, missions, limits, hosts, secret, wake, chat)
         _print_address(listening)
-        serve_http(service, keys.find_caller, listening)
+        serve_http(service, keys.find_caller, listening, _observers(options, stack))
+
+
+def _observers(options: ServeOptions, stack: ExitStack) -> list[RequestObserver]:
+    """Make the observers; their libraries are imported only when an option needs them.
+
+    Raises: UsageError for one that cannot be started.
+    """
+    observers: list[RequestObserver] = []
+    if options.traces:
+        with needs("metrics"):
+            from shenhe.service.tracing import RequestTracing
+        observers.append(stack.enter_context(closing(RequestTracing())))
+    return observers
 
 
 def _listen(options: ServeOptions, stack: ExitStack) -> socket | None:

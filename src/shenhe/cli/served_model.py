@@ -72,6 +72,24 @@ def load_served_model(
     return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir))
 
 
+def check_checkpoint(load: LoadOptions) -> None:
+    """Look for the files of a model on this machine before anything slow is begun.
+
+    Raises: CheckpointError; AdapterError.
+
+    Example:
+        check_checkpoint(options.load)
+
+    """
+    if load.engine not in ("local", "vllm"):
+        return
+    from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
+
+    find_checkpoint(load.model)
+    for name in load.adapters:
+        find_adapter(name)
+
+
 def chat_model(load: LoadOptions, find_hub: Callable[[], ModelHub]) -> ChatModel:
     """Describe the model for clients of chat, by the name of its folder.
 
@@ -89,24 +107,6 @@ def chat_model(load: LoadOptions, find_hub: Callable[[], ModelHub]) -> ChatModel
         budget = PixelBudget(own.min_pixels, load.max_pixels or own.max_pixels)
     sampling = Sampling(load.temperature, load.top_p, repetition_penalty=load.repetition_penalty)
     return ChatModel(Path(load.model).name, find_hub, sampling, budget)
-
-
-def check_checkpoint(load: LoadOptions) -> None:
-    """Look for the files of a model on this machine before anything slow is begun.
-
-    Raises: CheckpointError; AdapterError.
-
-    Example:
-        check_checkpoint(options.load)
-
-    """
-    if load.engine not in ("local", "vllm"):
-        return
-    from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
-
-    find_checkpoint(load.model)
-    for name in load.adapters:
-        find_adapter(name)
 
 
 def in_a_child(load: LoadOptions) -> LoadOptions:

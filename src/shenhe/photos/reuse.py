@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json, to_json
 
 from shenhe.messages import PhotoFacts
-from shenhe.photos.near_duplicates import NEAR, HashIndex
+from shenhe.photos.near_duplicates import NEAR, HashIndex, count_bits
 from shenhe.values import ReusedPhoto, photo_key
 
 MAX_USES: Final = 5
@@ -71,7 +72,7 @@ class PhotoRegister:
             self._owner_of.append(number)
 
     def finish(self) -> ReuseIndex:
-        """Sort the photos; nothing more is to be added."""
+        """Sort the photos that are there; what is added later is in the next index."""
         self._owners.flush()
         contents, looks = (
             np.frombuffer(column, np.uint64) for column in (self._contents, self._looks)
@@ -104,21 +105,8 @@ class _Column(NamedTuple):
         return self.owners[start:end]
 
 
-class ReuseIndex:
+class PhotoUses(ABC):
     """Finds the groups that use a photo, or one that looks nearly the same."""
-
-    def __init__(
-        self,
-        contents: _Column,
-        looks: _Column,
-        owners_file: int,
-        ends: Sequence[int],
-        without_facts: int,
-    ) -> None:
-        self.without_facts = without_facts
-        self._contents, self._looks = contents, looks
-        self._owners_file, self._ends = owners_file, ends
-        self._near = HashIndex(np.unique(looks.values))
 
     def find(self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None]) -> list[ReusedPhoto]:
         """List the uses of a group's photos elsewhere, those of another work order first.
@@ -133,6 +121,8 @@ class ReuseIndex:
         return found
 
     def _uses(self, owner: PhotoOwner, key: str, facts: PhotoFacts) -> Iterator[ReusedPhoto]:
+        if facts.content_hash is None:
+            return
         seen = {owner}
         for number, same_content in islice(self._owners_of(facts), MAX_LOOKED_AT):
             other = self._owner(number)
@@ -148,10 +138,33 @@ class ReuseIndex:
                 same_order=other.group_id == owner.group_id,
             )
 
+    @abstractmethod
     def _owners_of(self, facts: PhotoFacts) -> Iterator[tuple[int, bool]]:
         """Yield numbers of groups that have the photo, each once, then of those with a near one."""
-        if facts.content_hash is None:
-            return
+
+    @abstractmethod
+    def _owner(self, number: int) -> PhotoOwner:
+        """Give the group of a number."""
+
+
+class ReuseIndex(PhotoUses):
+    """Finds the uses of photos among those that a register had when it was finished."""
+
+    def __init__(
+        self,
+        contents: _Column,
+        looks: _Column,
+        owners_file: int,
+        ends: Sequence[int],
+        without_facts: int,
+    ) -> None:
+        self.without_facts = without_facts
+        self._contents, self._looks = contents, looks
+        self._owners_file, self._ends = owners_file, ends
+        self._near = HashIndex(np.unique(looks.values))
+
+    def _owners_of(self, facts: PhotoFacts) -> Iterator[tuple[int, bool]]:
+        assert facts.content_hash is not None
         for number in np.unique(self._contents.owners_of(_number(facts.content_hash))):
             yield int(number), True
         if facts.perceptual_hash is None:
@@ -163,6 +176,52 @@ class ReuseIndex:
     def _owner(self, number: int) -> PhotoOwner:
         start, end = self._ends[number], self._ends[number + 1]
         return PhotoOwner(*from_json(os.pread(self._owners_file, end - start, start)))
+
+
+class RecentPhotos(PhotoUses):
+    """The photos of a few thousand groups, to which others come; each search looks at all.
+
+    >>> photos = RecentPhotos()
+    >>> photos.add(PhotoOwner("", "挡风板安装检查", "", "QC-1"), [PhotoFacts(content_hash="ab")])
+    >>> owner = PhotoOwner("", "挡风板安装检查", "", "QC-2")
+    >>> [use.group_id for use in photos.find(owner, [PhotoFacts(content_hash="ab")])]
+    ['QC-1']
+    """
+
+    def __init__(self) -> None:
+        self.groups: list[tuple[PhotoOwner, Sequence[PhotoFacts | None]]] = []
+        self._contents: dict[int, list[int]] = {}
+        self._looks, self._owner_of = array("Q"), array("I")
+
+    def __len__(self) -> int:
+        """Number of photos that can be compared by their looks."""
+        return len(self._looks)
+
+    def add(self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None]) -> None:
+        """Add a group with the facts of its photos."""
+        number = len(self.groups)
+        self.groups.append((owner, photos))
+        for facts in photos:
+            if facts is None or facts.content_hash is None:
+                continue
+            self._contents.setdefault(_number(facts.content_hash), []).append(number)
+            if facts.perceptual_hash is not None:
+                self._looks.append(_number(facts.perceptual_hash))
+                self._owner_of.append(number)
+
+    def _owners_of(self, facts: PhotoFacts) -> Iterator[tuple[int, bool]]:
+        assert facts.content_hash is not None
+        for number in dict.fromkeys(self._contents.get(_number(facts.content_hash), ())):
+            yield number, True
+        if facts.perceptual_hash is None:
+            return
+        looks = np.array(self._looks, np.uint64)  # a view would keep others from coming
+        differing = looks ^ np.uint64(_number(facts.perceptual_hash))
+        for position in np.flatnonzero(count_bits(differing) <= NEAR):
+            yield self._owner_of[int(position)], False
+
+    def _owner(self, number: int) -> PhotoOwner:
+        return self.groups[number][0]
 
 
 def _number(digits: str) -> int:

@@ -11,9 +11,9 @@ from shenhe.overlays import DrawnObject, draw_objects
 from shenhe.printable import printable
 from shenhe.review.differences import TextPart, mark_differences
 from shenhe.review.index import GroupRows
-from shenhe.review.pictures import photo_tag
 from shenhe.row_types import CaptionRow
 from shenhe.values import photo_key
+from shenhe.web.pictures import photo_tag
 
 
 class ComparedPhoto(NamedTuple):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from fastapi import Depends, HTTPException, Path, Query, Request
-from starlette.requests import ClientDisconnect
 
 from shenhe.review.index import ALL, QUEUES, SORTS, STATES, VERDICTS, Filters
 from shenhe.review.viewers import scope_of_reader, viewer_of
+from shenhe.web import forms
 
-Form = Mapping[str, str]
+Form = forms.Form
 MAX_BODY = 4_000_000
 """Maximum size of a form of comments, lines and corrected captions. Units: bytes."""
-MAX_VALUE = 10_000
-"""Maximum length of one field. Units: characters."""
 SHAPES = "shapes"
 """The field of corrected captions, which is longer: `corrections.read_corrections` limits it."""
 MAX_SEARCH = 1000
@@ -31,28 +28,9 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 async def read_form(request: Request) -> Form:
     """Read a form in which no field is repeated.
 
-    Raises: HTTPException 413 for a body over MAX_BODY; 400 for invalid UTF-8, a NUL, a repeated
-    field, a value over MAX_VALUE, an incomplete body.
+    Raises: HTTPException 413 for a body over MAX_BODY; 400 for what no page sends.
     """
-    body = b""
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise HTTPException(413)
-    except ClientDisconnect as error:
-        raise HTTPException(400) from error
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict")
-    except ValueError as error:
-        raise HTTPException(400) from error
-    form = dict(pairs)
-    is_valid = len(form) == len(pairs) and all(
-        "\0" not in name + text and (name == SHAPES or max(len(name), len(text)) <= MAX_VALUE)
-        for name, text in pairs
-    )
-    if not is_valid:
-        raise HTTPException(400)
+    form = await forms.read_form(request, MAX_BODY, (SHAPES,))
     request.state.form = form  # a page that tells of a failure shows what was typed
     return form
 

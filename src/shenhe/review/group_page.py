@@ -15,14 +15,13 @@ from shenhe.review.corrections import (
 )
 from shenhe.review.forms import SHAPES, Form
 from shenhe.review.index import GroupRows
-from shenhe.review.pictures import photo_tag
 from shenhe.review.shape_data import (
     colours_of,
     lay_out_editor,
     lay_out_shapes,
     list_corrections,
 )
-from shenhe.review.site import Site, read_language
+from shenhe.review.site import Site
 from shenhe.review.unsaved import (
     UnsavedDecision,
     confirm_descs,
@@ -34,15 +33,16 @@ from shenhe.review.views import (
     Draft,
     lay_out_photos,
     name_missing_evidence,
-    split_code,
-    split_reason,
 )
 from shenhe.review.words import load_words, select_words
 from shenhe.rows.decision_rows import Opinion
 from shenhe.rows.evidence_table import CELLS, tabulate_evidence
 from shenhe.rows.outcomes import Outcome
+from shenhe.rows.reason_parts import split_at_photos, split_code
 from shenhe.templating import fill_sentence
 from shenhe.values import UNDECIDED_CODES
+from shenhe.web.pictures import photo_tag
+from shenhe.web.preferences import read_language
 
 
 def describe_group(
@@ -56,7 +56,7 @@ def describe_group(
         "group": group,
         "ruling": Outcome.of(verdict).ruling,
         "code": split_code(verdict.verdict, verdict.reason)[0],
-        "reason": split_reason(verdict, len(photos)),
+        "reason": split_at_photos(verdict, len(photos)),
         "evidence": tabulate_evidence(verdict, [photo.key for photo in photos]),
         "no_evidence": name_missing_evidence(verdict.meta.evidence),
         "cells": CELLS,

@@ -91,19 +91,6 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def is_local_path(address: str) -> bool:
-    r"""Whether an address leads to a page of this site.
-
-    A browser reads `//elsewhere` and `/\elsewhere` as addresses of another one, and drops tabs and
-    newlines before it does.
-
-        >>> is_local_path("/group/5?state=open"), is_local_path("//elsewhere")
-        (True, False)
-    """
-    is_path = address.startswith("/") and address[1:2] not in ("/", "\\")
-    return is_path and address.isprintable()
-
-
 def _query_of(request: Request) -> str:
     """Give the query that leads back to a page after signing in."""
     path, query = request.url.path, request.url.query

@@ -11,20 +11,22 @@ from urllib.parse import unquote
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse
 
+from shenhe.languages import LANGUAGES
 from shenhe.review.access import Access
 from shenhe.review.export import Prompting
 from shenhe.review.identity import Identity
 from shenhe.review.index import Comparison, Index
-from shenhe.review.pictures import MAX_SIDES, photo_tag
 from shenhe.review.reasons import Reasons
 from shenhe.review.rules import describe_rule, read_guidance
-from shenhe.review.static_files import list_sheets, tag_files
 from shenhe.review.viewers import account_of, needs_account
-from shenhe.review.views import split_code
-from shenhe.review.words import LANGUAGES, choose_language, load_words
+from shenhe.review.words import PACKAGE, load_words
+from shenhe.rows.reason_parts import split_code
 from shenhe.rows.words import words_of
 from shenhe.team import SecondOpinions, clean_name
 from shenhe.templating import environment
+from shenhe.web.pictures import MAX_SIDES, photo_tag
+from shenhe.web.preferences import THEMES, read_language, read_theme
+from shenhe.web.static_files import SHARED, list_sheets, tag_files
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
@@ -32,16 +34,8 @@ NOTICES = (
     *("second_closed", "second_end", "adjudicated", "assigned"),
 )
 """Words that a page shows where `told` in its address names them."""
-THEMES = {
-    "system": "screen and (prefers-color-scheme: dark)",
-    "light": "not all",
-    "dark": "screen",
-}
-"""The media for which the dark colours hold, by the theme that a reader chose."""
 LAST_OWN = 10
 """How many of the reader's last decisions a page lists."""
-YEAR = 365 * 24 * 3600
-"""How long a browser keeps a cookie. Units: seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +91,12 @@ class Site:
         self.reasons = Reasons(missions, review.index.decisions, words)
         self._run_name, self._default_reviewer = review.run_name, reviewer
         self._run_id = photo_tag(str(review.index.path.resolve()))
-        self._templates = environment("shenhe.review")
+        self._templates = environment(PACKAGE, SHARED)
         self._templates.globals |= {
             "split_code": split_code,
             "words_of": words_of,
-            "static_tag": tag_files(),
-            "sheets": list_sheets(),
+            "static_tag": tag_files(PACKAGE),
+            "sheets": list_sheets(PACKAGE),
             "largest": MAX_SIDES["large"],
             "rule_of": lambda mission: describe_rule(review.prompting.missions.find(mission)),
             "guidance_of": partial(read_guidance, review.index.run_dir),
@@ -164,20 +158,3 @@ async def _current_site(request: Request) -> Site:
 
 
 CurrentSite = Annotated[Site, Depends(_current_site)]
-
-
-def read_language(request: Request) -> str:
-    """Give the language of a browser."""
-    accepted = request.headers.get("accept-language", "")
-    return choose_language(request.cookies.get("language"), accepted)
-
-
-def read_theme(request: Request) -> str:
-    """Give the theme that a browser's reader chose; else that of the system."""
-    theme = request.cookies.get("theme", "")
-    return theme if theme in THEMES else "system"
-
-
-def set_cookie(response: Response, name: str, value: str) -> None:
-    """Store a cookie that no script reads and no other site sends."""
-    response.set_cookie(name, value, max_age=YEAR, httponly=True, samesite="lax")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self, get_args
@@ -13,21 +12,14 @@ from shenhe.printable import printable
 from shenhe.review.corrections import Corrections, corrections_of, list_model_objects
 from shenhe.review.forms import read_faults
 from shenhe.review.index import GroupRows
-from shenhe.review.pictures import photo_tag
-from shenhe.row_types import EVIDENCE_OFF, Evidence, VerdictRow
+from shenhe.row_types import EVIDENCE_OFF, Evidence
 from shenhe.rows.corrected_objects import CorrectedObject
 from shenhe.rows.decision_rows import Decision, DecisionChoice, Opinion
 from shenhe.rows.photo_marks import PhotoMark
-from shenhe.values import PASS, UNDECIDED_CODES, Ruling, photo_key
+from shenhe.values import PASS, photo_key
+from shenhe.web.pictures import photo_tag
 
 CHOICES: tuple[DecisionChoice, ...] = get_args(DecisionChoice)
-
-
-class ReasonPart(NamedTuple):
-    """A part of a reason: the name of a photo with its number from 1 on, or other text with 0."""
-
-    text: str
-    photo: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +116,6 @@ def lay_out_blind_photos(group: GroupRows) -> list[BlindPhoto]:
     ]
 
 
-def split_code(verdict: Ruling | None, reason: str) -> tuple[str, str]:
-    """Split the reason of an undecided group at its code; empty for a reason of the model.
-
-    >>> split_code(None, "evidence_missing: 缺少: 电线")
-    ('evidence_missing', '缺少: 电线')
-    """
-    code, _, message = reason.partition(": ")
-    return (code, message) if verdict is None and code in UNDECIDED_CODES else ("", reason)
-
-
 def name_missing_evidence(evidence: Evidence | None) -> str:
     """Name the sentence of the pages that says why a group has no table of evidence.
 
@@ -145,15 +127,6 @@ def name_missing_evidence(evidence: Evidence | None) -> str:
     if evidence.rules in ("", EVIDENCE_OFF):
         return "evidence_off" if evidence.rules else "evidence_no_rules"
     return "evidence_nothing"
-
-
-def split_reason(row: VerdictRow, photos: int) -> list[ReasonPart]:
-    """Split a reason, without its code, at the names of photos that the group has."""
-    parts = []
-    for text in re.split(r"(图片_\d+)", split_code(row.verdict, row.reason)[1]):
-        number = int(text[3:]) if re.fullmatch(r"图片_\d{1,6}", text) else 0
-        parts.append(ReasonPart(text, number if number <= photos else 0))
-    return [part for part in parts if part.text]
 
 
 def read_opinion(form: Mapping[str, str], group: GroupRows) -> Opinion:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Final
 
-from shenhe import templating
+from shenhe.web import words
 
-LANGUAGES = ("zh", "en")
-Words = Mapping[str, str]
+PACKAGE: Final = "shenhe.review"
+Words = words.Words
 
 
 def load_words(language: str) -> Words:
     """Load the words of a language. A word stands in one file: `tests/review/test_words.py`."""
-    return templating.load_words("shenhe.review", language)
+    return words.load_words(PACKAGE, language)
 
 
 def select_words(language: str, beginning: str) -> Words:
     """Give the words that a script shows: those whose names begin in this way."""
-    words = load_words(language)
-    return {name: word for name, word in words.items() if name.startswith(beginning)}
-
-
-def choose_language(cookie: str | None, accepted: str) -> str:
-    """Choose the language of the cookie, else the first supported one that the browser accepts."""
-    if cookie in LANGUAGES:
-        return cookie
-    codes = (part.strip()[:2].casefold() for part in accepted.split(","))
-    return next((language for language in codes if language in LANGUAGES), LANGUAGES[0])
+    chosen = load_words(language)
+    return {name: word for name, word in chosen.items() if name.startswith(beginning)}

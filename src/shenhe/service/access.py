@@ -5,26 +5,27 @@ It looks at headers only, so that a body that is refused is never read.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shenhe.errors import DatabaseAwayError, RunError
 from shenhe.service.refusals import RefusedError
+from shenhe.service.session import read_cookie
 from shenhe.web.addresses import is_loopback, is_of_host, is_readable, read_host
 from shenhe.web.headers import HEADERS
 
 KeyScope = Literal["submit", "read", "admin"]
 SCOPES: Final[tuple[KeyScope, ...]] = ("submit", "read", "admin")
 SAFE: Final = ("GET", "HEAD", "OPTIONS")
-OPEN_PATHS: Final = ("/healthz", "/readyz")
+OPEN_PATHS: Final = ("/healthz", "/readyz", "/sign-in", "/sign-out", "/language", "/theme")
 """Paths that are answered without a key: they tell nothing of groups."""
+STATIC: Final = "/static/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ FindCaller = Callable[[str], Caller | None]
 """Finds who has a key, which may be empty; None: nobody."""
 
 
+TellRefusal = Callable[[Request, RefusedError], Response]
 CountRequest = Callable[[Caller], float]
 """Counts a request of a caller; gives how long it has to wait. Units: seconds."""
 
@@ -55,9 +57,12 @@ CountRequest = Callable[[Caller], float]
 class Access:
     """An ASGI middleware that holds the rules, and adds the headers of safety."""
 
-    def __init__(self, app: ASGIApp, find_caller: FindCaller, take: CountRequest) -> None:
+    def __init__(
+        self, app: ASGIApp, find_caller: FindCaller, take: CountRequest, tell: TellRefusal
+    ) -> None:
         """Answer whoever `find_caller` knows; the empty key is that of those who send none."""
-        self._app, self._find_caller, self._take = app, find_caller, take
+        self._app, self._find_caller = app, find_caller
+        self._take, self._tell = take, tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a forbidden request."""
@@ -73,10 +78,13 @@ class Access:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        request = Request(scope)
         try:
-            await self._check(Request(scope))
+            await self._check(request)
         except RefusedError as refusal:
-            await _answer(refusal, send_safely)
+            answer = self._tell(request, refusal)
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, send_safely)
             return
         await self._app(scope, receive, send_safely)
 
@@ -103,9 +111,11 @@ class Access:
             raise RefusedError(
                 421, "unknown_host", "this service answers to names of its machine alone"
             )
-        if caller is None and request.scope["path"] not in OPEN_PATHS:
+        path: str = request.scope["path"]
+        is_open = path in OPEN_PATHS or path.startswith(STATIC)
+        if caller is None and not is_open:
             raise RefusedError(401, "bad_key", "give a key: Authorization: Bearer KEY")
-        if caller is not None and (seconds := self._take(caller)):
+        if caller is not None and not is_open and (seconds := self._take(caller)):
             problem = f"this key may send {caller.rate:g} requests a minute"
             raise RefusedError(429, "rate_exceeded", problem, seconds)
         request.scope["state"] = request.scope.get("state", {}) | {"caller": caller}
@@ -131,13 +141,10 @@ def needs(scope: KeyScope) -> object:
 
 def _key_of(request: Request) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "")
-
-
-async def _answer(refusal: RefusedError, send: Send) -> None:
-    body = json.dumps(refusal.body, ensure_ascii=False).encode()
-    headers = {"Content-Type": "application/json", "Connection": "close"} | refusal.headers
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    raw.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": refusal.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
+    if scheme.lower() == "bearer":
+        return key.strip()
+    named = request.headers.get("x-api-key", "")
+    # A cookie is sent by the browser alone: with what changes something, a page of ours must be
+    # behind it, and says so by its Origin, which was compared.
+    is_own = request.method in SAFE or "origin" in request.headers
+    return named or (read_cookie(request) if is_own else "")

@@ -12,11 +12,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from shenhe.errors import EngineError, RunError, ShenheError, item_wall
+from shenhe.errors import DatabaseAwayError, EngineError, RunError, ShenheError, item_wall
 from shenhe.service.hub import ModelHub
 from shenhe.service.hub_engine import HubEngine
 from shenhe.service.jobs import JobResult
@@ -98,7 +98,7 @@ class Pipeline:
         self._alone: _Work | None = None
         self._changed = threading.Condition()
         self._woken = self._stopping = False
-        self._photos_a_job, self._renewed = 3.0, -math.inf
+        self._photos_a_job = 3.0
         self._deaths: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(MAX_JOBS, "job")
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
@@ -116,6 +116,7 @@ class Pipeline:
     def start(self) -> None:
         """Take up jobs from now on."""
         self._thread.start()
+        threading.Thread(target=self._renew, name="leases", daemon=True).start()
 
     def wake(self) -> None:
         """Look for jobs at once: one was handed in."""
@@ -152,7 +153,6 @@ class Pipeline:
         while not self._stopping:
             took = False
             try:
-                self._renew()
                 took = self._claim()
             except RunError as error:
                 log.warning("the queue does not answer: %s", error)
@@ -161,19 +161,16 @@ class Pipeline:
                 with self._changed:
                     self._changed.wait_for(lambda: self._woken or self._stopping, POLL_SECONDS)
                     self._woken = False
-        # Jobs in hand stay this worker's until they have ended.
-        threading.Thread(target=self._renew_to_the_end, name="leases", daemon=True).start()
-
-    def _renew_to_the_end(self) -> None:
-        while self._works:
-            with suppress(RunError):
-                self._renew()
-            time.sleep(POLL_SECONDS)
 
     def _renew(self) -> None:
-        if time.monotonic() - self._renewed >= RENEW_SECONDS:
-            self._jobs.renew(self._worker)
-            self._renewed = time.monotonic()
+        """Tell that this worker lives, until it has ended its last job."""
+        while not self._stopping or self._works:
+            try:
+                self._jobs.renew(self._worker)
+            except RunError as error:
+                log.warning("the queue does not answer: %s", error)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping and not self._works, RENEW_SECONDS)
 
     def _claim(self) -> bool:
         """Take up as many jobs as keep the model busy; tell whether there were any."""
@@ -200,18 +197,23 @@ class Pipeline:
         return DEPTH * hub.batch_size - hub.load.total - to_come
 
     def _work(self, work: _Work) -> None:
-        try:
+        result: JobResult | str | None = None
+        with ExitStack() as at_the_end:
+            at_the_end.callback(self._let_go, work)
+            # Whatever went wrong, the job is put back.
+            at_the_end.callback(lambda: self._end(work, result))
             self._begin(work)
-            self._end(work, self._judge(work))
-        finally:
-            with self._changed:
-                self._works.discard(work)
-                self._active.discard(work)
-                self._alone = None if self._alone is work else self._alone
-                self._woken = True
-                self._changed.notify_all()
-            for listener in self.on_end:
-                listener()
+            result = self._judge(work)
+
+    def _let_go(self, work: _Work) -> None:
+        with self._changed:
+            self._works.discard(work)
+            self._active.discard(work)
+            self._alone = None if self._alone is work else self._alone
+            self._woken = True
+            self._changed.notify_all()
+        for listener in self.on_end:
+            listener()
 
     def _begin(self, work: _Work) -> None:
         """Wait for a job that is worked alone; one over which the model died waits for all."""
@@ -235,6 +237,9 @@ class Pipeline:
         except EngineError as error:
             self._deaths[job.id] += 1
             return str(error) if self._deaths[job.id] >= MAX_DEATHS else None
+        except DatabaseAwayError as error:
+            log.warning("the queue does not answer: %s", error)
+            return None
         except ShenheError as error:
             return str(error)
 

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,6 +24,7 @@ from shenhe.service.deliveries import Deliveries
 from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.inbox import Inbox
 from shenhe.service.limits import Limits
+from shenhe.service.observing import RequestObserver
 from shenhe.service.parts import Service
 from shenhe.service.pipeline import Pipeline, ServedModel
 from shenhe.service.pressure import Pressure
@@ -78,10 +79,15 @@ def make_service(
     )
 
 
-def serve_http(service: Service, find_caller: FindCaller, listening: socket.socket) -> None:
+def serve_http(
+    service: Service,
+    find_caller: FindCaller,
+    listening: socket.socket,
+    observers: Sequence[RequestObserver] = (),
+) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; requests under way end first."""
     config = uvicorn.Config(
-        create_app(service, find_caller),
+        create_app(service, find_caller, observers),
         log_level="warning",
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=20,

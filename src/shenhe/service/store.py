@@ -25,8 +25,12 @@ from shenhe.service.jobs import Job, JobResult, NewJob
 from shenhe.service.leases import LEASE_SECONDS, RENEW_SECONDS, Leases
 from shenhe.service.tables import JOBS, OPEN, PHOTOS, TABLES, WORKERS
 
+CONNECTIONS: Final = 12
+"""How many connections of PostgreSQL a process of a service uses at most: there may be many."""
 MAX_ATTEMPTS: Final = 5
 """How often a job is taken up whose workers die over it."""
+SUSPECT_ATTEMPTS: Final = 2
+"""A job that was taken up so often, and is not at its end, is worked beside fresh ones alone."""
 WORN: Final = f"its worker died {MAX_ATTEMPTS} times"
 Value = TypeVar("Value")
 _EARLIER: Final = JOBS.alias("earlier")
@@ -49,7 +53,8 @@ def open_store(data_dir: Path, url: str = "") -> JobStore:
         store = open_store(Path("data"), "postgresql://reviewers@db.example/shenhe")
 
     """
-    return JobStore(open_at(data_dir, url, data_dir / "service" / "jobs.sqlite", TABLES))
+    file = data_dir / "service" / "jobs.sqlite"
+    return JobStore(open_at(data_dir, url, file, TABLES, CONNECTIONS))
 
 
 class JobStore(JobTable):
@@ -169,13 +174,16 @@ class JobStore(JobTable):
             .where(JOBS.c.run == self._run, JOBS.c.state == "queued")
             .where(~exists().where(is_earlier_open))
             .order_by(JOBS.c.rank, JOBS.c.number)
-            .limit(limit)
             .with_for_update(skip_locked=True, of=JOBS)
         )
+        is_suspect = JOBS.c.attempts >= SUSPECT_ATTEMPTS
         taken = {"state": "running", "worker": self._leases.worker, "token": token}
         is_mine = (JOBS.c.worker == self._leases.worker) & (JOBS.c.state == "running")
         with self._writing() as connection:
-            numbers = connection.execute(free).scalars().all()
+            suspects = min(1, limit) if self._holds_no_suspect(connection) else 0
+            numbers = [*connection.scalars(free.where(is_suspect).limit(suspects))]
+            fresh = free.where(~is_suspect).limit(limit - len(numbers))
+            numbers += connection.scalars(fresh)
             taking = self._update(JOBS.c.number.in_(numbers))
             connection.execute(taking.values(**taken, attempts=JOBS.c.attempts + 1))
             query = self._select(is_mine if self._may_hold_unknown else JOBS.c.token == token)
@@ -185,6 +193,16 @@ class JobStore(JobTable):
             for row in rows
             if (row.number, row.token) not in self._held
         ]
+
+    def _holds_no_suspect(self, connection: Connection) -> bool:
+        """Whether this worker has no job in hand over which others may have died.
+
+        Of two such jobs that die together nobody could tell which one it was.
+        """
+        is_held = (JOBS.c.worker == self._leases.worker) & (JOBS.c.state == "running")
+        # It has been counted once more since.
+        query = self._select(is_held, JOBS.c.attempts > SUSPECT_ATTEMPTS)
+        return connection.execute(query.limit(1)).first() is None
 
     def finish(self, claimed: Claimed, result: JobResult) -> bool:
         """Write the result of a job; False if somebody else has it now, who decides instead."""

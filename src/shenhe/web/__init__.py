@@ -1,1 +1,1 @@
-"""What the web apps share: which addresses are theirs, headers of safety, the socket."""
+"""What the web apps share: addresses, headers of safety, the socket, looks, words, pictures."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from shenhe.files import put_in_place
 from shenhe.photos.reuse import ReuseIndex
 from shenhe.review.index.sources import Sources, stamp_file
-from shenhe.review.pictures import photo_tag
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
@@ -20,6 +19,7 @@ from shenhe.rows.outcomes import Outcome
 from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_of, write_uses
 from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
+from shenhe.web.pictures import photo_tag
 
 LAYOUT = 6
 

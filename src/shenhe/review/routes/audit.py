@@ -15,7 +15,6 @@ from shenhe.errors import ConflictError
 from shenhe.review.forms import PathNumber, QueryNumber, SentForm, read_faults, wants_json
 from shenhe.review.holding import hold_page, take_next
 from shenhe.review.index import AuditEntry, AuditQueue, GroupRows
-from shenhe.review.pictures import PictureSize, photo_tag
 from shenhe.review.routes.photos import send_picture
 from shenhe.review.site import CurrentSite, Site
 from shenhe.review.unsaved import (
@@ -32,6 +31,7 @@ from shenhe.review.views import (
     lay_out_blind_photos,
 )
 from shenhe.rows.decision_rows import Decision, Opinion
+from shenhe.web.pictures import PictureSize, photo_tag
 
 PAGE_SIZE = 50
 CLOSED = ("decided", "seen")

@@ -13,9 +13,10 @@ from shenhe.review.blinding import is_veiled, second_address
 from shenhe.review.bulk import AGREE, MOST, BulkOutcome, decide_each, look_again
 from shenhe.review.forms import MAX_INTEGER, Form, SentForm, query_suffix, read_filters
 from shenhe.review.index import GroupRows
-from shenhe.review.pictures import photo_tag
-from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.site import CurrentSite, Site
 from shenhe.review.views import CHOICES
+from shenhe.web.pictures import photo_tag
+from shenhe.web.preferences import read_language
 
 SHOWN_PHOTOS = 12
 """How many photos of a group the second look shows."""

@@ -8,8 +8,9 @@ from fastapi.responses import JSONResponse
 from shenhe.review.forms import QueryNumber, read_filters
 from shenhe.review.index import LABELS, Filters
 from shenhe.review.index.changes import Change
-from shenhe.review.site import CurrentSite, read_language
+from shenhe.review.site import CurrentSite
 from shenhe.review.words import Words, load_words
+from shenhe.web.preferences import read_language
 
 router = APIRouter()
 

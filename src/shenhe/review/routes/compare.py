@@ -12,9 +12,10 @@ from shenhe.review.compared import compare_photos
 from shenhe.review.differences import mark_differences
 from shenhe.review.forms import PathNumber, QueryNumber
 from shenhe.review.index import CHANGES, GroupRows, PairedGroup
-from shenhe.review.pictures import PictureSize
-from shenhe.review.routes.photos import show_picture
+from shenhe.review.routes.photos import find_photo
 from shenhe.review.site import CurrentSite, OtherRun, Site, site_of
+from shenhe.web.pictures import PictureSize
+from shenhe.web.sent_pictures import show_picture
 
 PAGE_SIZE = 50
 
@@ -89,7 +90,7 @@ def show_photo_before(
 ) -> Response:
     """Show a photo that only the other run has, by its position, from 1 on."""
     _, before, _ = _find(site, _other_run(site), number)
-    return show_picture(request, before, position, size)
+    return show_picture(request, find_photo(request, before, position), size)
 
 
 def _other_run(site: Site) -> OtherRun:

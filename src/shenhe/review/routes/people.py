@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from shenhe.languages import LANGUAGES
 from shenhe.review.access import TOKEN_COOKIE
-from shenhe.review.forms import Form, SentForm
-from shenhe.review.identity import is_local_path
-from shenhe.review.site import THEMES, CurrentSite, Site, set_cookie
+from shenhe.review.forms import SentForm
+from shenhe.review.site import CurrentSite, Site
 from shenhe.review.viewers import needs_account
-from shenhe.review.words import LANGUAGES
 from shenhe.team import clean_name
+from shenhe.web.preferences import THEMES, remember, set_cookie
 
 router = APIRouter()
 
@@ -55,13 +54,13 @@ def set_name(request: Request, form: SentForm) -> Response:
 @router.post("/language")
 def set_language(form: SentForm) -> Response:
     """Remember a language, and go back to the page."""
-    return _remember(form, "language", LANGUAGES)
+    return remember(form, "language", LANGUAGES)
 
 
 @router.post("/theme")
 def set_theme(form: SentForm) -> Response:
     """Remember a theme, and go back to the page."""
-    return _remember(form, "theme", THEMES)
+    return remember(form, "theme", THEMES)
 
 
 def _log_in(request: Request, site: Site, token: str) -> Response:
@@ -70,12 +69,4 @@ def _log_in(request: Request, site: Site, token: str) -> Response:
         return site.render(request, "login.html", status=403)
     response = RedirectResponse("/", 303)
     set_cookie(response, TOKEN_COOKIE, token)
-    return response
-
-
-def _remember(form: Form, name: str, values: Container[str]) -> Response:
-    address = form.get("here", "/")
-    response = RedirectResponse(address if is_local_path(address) else "/", 303)
-    if form.get(name) in values:
-        set_cookie(response, name, form[name])
     return response

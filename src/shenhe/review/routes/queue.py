@@ -8,7 +8,8 @@ from fastapi.responses import RedirectResponse
 from shenhe.review.forms import QueryNumber, query_suffix, read_filters
 from shenhe.review.index import ALL, STATES, Filters
 from shenhe.review.listing import explain_entry, read_page, sort_links
-from shenhe.review.site import CurrentSite, read_language
+from shenhe.review.site import CurrentSite
+from shenhe.web.preferences import read_language
 
 LAST_ANSWERS = 20
 """How many labels are looked at before the page says whether more of them are likely wrong."""

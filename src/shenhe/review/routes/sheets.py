@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Final, Literal, NamedTuple, cast, get_args
+from typing import Final, Literal, NamedTuple, get_args
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import FileResponse
@@ -25,7 +25,8 @@ from shenhe.report.sheet.words import sheet_words
 from shenhe.report.sheet.write import MAX_GROUPS, SheetForm, SheetRequest, write_sheet
 from shenhe.review.blinding import require_sight
 from shenhe.review.export import EXPORTS
-from shenhe.review.site import CurrentSite, Site, read_language
+from shenhe.review.site import CurrentSite, Site
+from shenhe.web.preferences import read_language
 
 Form = Literal[SheetForm, "html"]
 FORMS: Final[tuple[Form, ...]] = get_args(Form)
@@ -105,7 +106,7 @@ def show_exports(
     problem: str = "",
 ) -> Response:
     """Show the list of files and the form of a sheet, with what was asked for and why not."""
-    language = cast(Language, read_language(request))
+    language = read_language(request)
     return site.render(
         request,
         "export.html",

@@ -8,10 +8,11 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from shenhe.review.forms import Form, SentForm
-from shenhe.review.identity import Identity, address_of, is_local_path
+from shenhe.review.identity import Identity, address_of
 from shenhe.review.site import CurrentSite, Site
 from shenhe.review.viewers import account_of
 from shenhe.team import Account, AccountError, Refusal
+from shenhe.web.preferences import is_local_path
 
 router = APIRouter()
 

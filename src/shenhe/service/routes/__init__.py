@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
-from shenhe.service.routes import chat, events, groups, health
+from shenhe.service.routes import chat, events, groups, health, home, sign_in
+from shenhe.web.static_files import static_routes
 
-ROUTERS = (groups.router, events.router, chat.router, health.router)
+ROUTERS = (
+    groups.router,
+    events.router,
+    chat.router,
+    health.router,
+    home.router,
+    sign_in.router,
+    static_routes("shenhe.service"),
+)

@@ -37,9 +37,9 @@ class EventStream(StreamingResponse):
 
 @router.get(
     "/groups/{job_id}/events",
+    status_code=200,
     summary="The states of a group",
     response_class=EventStream,
-    status_code=200,
     responses={200: STREAM},
 )
 async def follow_group(
@@ -53,9 +53,9 @@ async def follow_group(
 
 @router.get(
     "/events",
+    status_code=200,
     summary="All results as they come",
     response_class=EventStream,
-    status_code=200,
     responses={200: STREAM},
 )
 async def follow_results(

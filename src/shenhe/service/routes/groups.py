@@ -76,7 +76,7 @@ async def submit_group(
     are one job; other photos are its next version.
     """
     service = service_of(request)
-    job = await _take_in(service, request, caller)
+    job = await take_in(service, request, caller)
     job = await _wait_for(service, job, wait)
     return await _answer(service, job, 200 if is_over(job) else 202)
 
@@ -119,8 +119,11 @@ async def find_job(service: Service, job_id: str) -> Job:
     return job
 
 
-async def _take_in(service: Service, request: Request, caller: Caller) -> Job:
-    """Receive a submission and make its job; what is refused leaves nothing behind."""
+async def take_in(service: Service, request: Request, caller: Caller) -> Job:
+    """Receive a submission and make its job; what is refused leaves nothing behind.
+
+    Raises: RefusedError; DatabaseAwayError; RunError.
+    """
     try:
         await run_in_threadpool(service.pressure.enter)
     except RefusedError:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from shenhe.errors import RunError
+from shenhe.service.access import Caller, needs
 from shenhe.service.parts import Service, service_of
+from shenhe.service.refusals import RefusedError
 
 router = APIRouter(tags=["operations"])
 
@@ -25,7 +29,23 @@ def show_readiness(service: Service = Depends(service_of)) -> JSONResponse:  # n
         service.store.counts()
     except RunError:
         missing["database"] = "does not answer"
+    if service.chat is not None and (problem := service.chat.find_hub().problem):
+        missing["model"] = problem
     if service.bell.is_closing:
         missing["service"] = "is ending"
     state = "not_ready" if missing else "ready"
     return JSONResponse({"status": state, "missing": missing}, 503 if missing else 200)
+
+
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {}}}},
+)
+def show_metrics(request: Request, caller: Annotated[Caller, needs("read")]) -> Response:
+    """Write the figures of this process, and of the jobs of all."""
+    metrics = request.app.state.metrics
+    if metrics is None:
+        raise RefusedError(404, "no_metrics", "pip install 'shenhe[metrics]' on the server first")
+    return Response(metrics.write(), media_type="text/plain; version=0.0.4")

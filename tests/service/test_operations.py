@@ -1,0 +1,80 @@
+"""What operators look at: health, figures, logs; none of them tells of groups or secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from shenhe.runs.observers.json_log import JsonLog
+from shenhe.service.keys import KeyRing
+from tests.service.apis import client_of, end, form, make_service
+
+KEY = "geheim-3c4d-admin"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    service = make_service(tmp_path / "data")
+    ring = KeyRing(service.store.database, KEY)
+    with client_of(service, ring.find_caller) as client:
+        yield client
+
+
+def _figures(client: TestClient) -> dict[str, float]:
+    answer = client.get("/metrics", headers=HEADERS)
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_figures_follow_what_happens(client: TestClient, demo_photos: list[Path]) -> None:
+    client.post("/v1/groups", **form(demo_photos[:1]), headers=HEADERS)
+    client.post("/v1/groups", **form(demo_photos[1:2], "QC-2"), headers=HEADERS)
+    end(client.app.state.service.store)  # type: ignore[attr-defined]
+    client.get("/wp-login.php?x=1")
+    client.get("/v1/groups/nosuch", headers=HEADERS)
+    figures = _figures(client)
+    assert figures["shenhe_requests_total POST /v1/groups 202"] == 2
+    assert figures["shenhe_requests_total GET none 401"] == 1
+    assert figures["shenhe_requests_total GET /v1/groups/{job_id} 404"] == 1
+    assert figures["shenhe_jobs queued"] == figures["shenhe_jobs done"] == 1
+    assert figures["shenhe_backlog_bytes"] == demo_photos[1].stat().st_size
+    assert figures["shenhe_uploads"] == 0
+    assert "wp-login" not in str(figures)
+    assert _figures(client)["shenhe_requests_total GET /metrics 200"] == 1
+
+
+def test_figures_need_a_key_and_health_does_not(client: TestClient) -> None:
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready", "missing": {}}
+
+
+def test_a_log_tells_of_requests_and_not_of_what_they_hold(
+    client: TestClient, tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    path = tmp_path / "service.log"
+    with closing(JsonLog(path)):
+        body = form(demo_photos[:1], "QC-geheim")
+        shown = client.post("/v1/groups?wait=0", **body, headers=HEADERS).json()
+        client.get(f"{shown['url']}?token=geheim", headers=HEADERS)
+        client.get("/v1/groups/geheim%0ageheim", headers={"X-API-Key": "geheim-wrong"})
+    text = path.read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["method"], line["route"], line["status"], line["key"]) for line in lines] == [
+        ("POST", "/v1/groups", 202, "admin"),
+        ("GET", "/v1/groups/{job_id}", 200, "admin"),
+        ("GET", "none", 401, ""),
+    ]
+    assert all(line["seconds"] >= 0 for line in lines)
+    assert "geheim" not in text
