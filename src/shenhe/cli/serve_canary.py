@@ -146,15 +146,16 @@ def _is_gone(outcome: CanaryOutcome) -> bool:
 
 def _print(outcome: CanaryOutcome) -> None:
     from shenhe.cli.tables import print_table
-    from shenhe.rows.words import UNDECIDED
+    from shenhe.rows.words import GROUPS, UNDECIDED, Words
 
+    now, other = Words("现有模型", "this checkpoint"), Words("新模型", "the other one")
     undecided = UNDECIDED.spoken()
     rows = [
         (before or undecided, after or undecided, f"{count:,}")
         for before, after, count in sorted(outcome.pairs, key=str)
     ]
     if rows:
-        print_table(("现在\nnow", "新模型\nthe other one", "组\ngroups"), rows, left=2)
+        print_table([words.spoken() for words in (now, other, GROUPS)], rows, left=2)
     for group in outcome.newly_passed:
         show(on_one_line(f"不通过 -> 通过: {group}"))
     if outcome.state == "taken_over":
