@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from shenhe.config import Missions
     from shenhe.engines.base import Engine
+    from shenhe.rows.promises import Fingerprint
     from shenhe.runs.deciding import FindsReuse
     from shenhe.service.chat.served import ChatModel
     from shenhe.service.hub import ModelHub
@@ -64,20 +65,17 @@ def load_served_model(
     engines = [create_engine(spec)]
     options = with_budget(decisive_options(load), engines[0])
     rules = Rules(missions, prompts, teacher, standing, options, formats)
-    _check_promise(policy, rules, engines[0])
+    check_promise(policy, standing, _fingerprints(rules, engines[0]))
     # The hub makes another one only where this one dies.
     hub = ModelHub(lambda: engines.pop() if engines else create_engine(spec), BATCH_SIZE)
     return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir, photos))
 
 
-def _check_promise(policy: PolicyOptions, rules: Rules, engine: Engine) -> None:
-    """Refuse a promise that was made for other verdicts.
-
-    Raises: RunError for one that cannot be read; UsageError that names every difference.
-    """
+def _fingerprints(rules: Rules, engine: Engine) -> dict[str, Fingerprint]:
+    """Give the fingerprint of the verdicts of each mission."""
     from shenhe.runs.promised import fingerprint_of_running
 
-    actual = {
+    return {
         mission.name: fingerprint_of_running(
             mission,
             rules.teaching.apply(rules.prompts, mission),
@@ -88,7 +86,6 @@ def _check_promise(policy: PolicyOptions, rules: Rules, engine: Engine) -> None:
         )
         for mission in rules.missions
     }
-    check_promise(policy, rules.policy, actual)
 
 
 def check_checkpoint(load: LoadOptions) -> None:
