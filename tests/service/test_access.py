@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from shenhe.errors import UsageError
+from shenhe.errors import DatabaseAwayError, UsageError
 from shenhe.service import keys
 from shenhe.service.access import Caller
 from shenhe.service.keys import KeyRing
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
+from tests.servers.postgres import Postgres
 from tests.service.apis import client_of, form, left_behind, make_service
 
 ADMIN_KEY = "geheim-9d1c"
@@ -153,3 +154,19 @@ def test_keys_are_hashed_and_removed_ones_are_refused(
     ring.remove("工单系统")
     with pytest.raises(UsageError, match="no key"):
         ring.remove("工单系统")
+
+
+def test_keys_that_were_read_count_while_the_database_is_away(
+    tmp_path: Path, postgres: Postgres, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = make_service(tmp_path, url=database_url).store.database
+    ring = KeyRing(database)
+    secret = ring.add("工单系统", ["read"])
+    assert ring.find_caller(secret) is not None
+    monkeypatch.setattr(keys, "FRESH_SECONDS", 0)
+    with postgres.closed(database_url):
+        assert ring.find_caller(secret) is not None
+        assert ring.find_caller("") is None
+        with pytest.raises(DatabaseAwayError):
+            KeyRing(database)
+    database.close()

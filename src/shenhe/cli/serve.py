@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
 from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
+from shenhe.cli.serve_canary import CanaryOptions, try_checkpoint
 from shenhe.cli.serve_upkeep import UpkeepOptions, keep_photos, maintain
-from shenhe.cli.served_model import chat_model, check_checkpoint, load_served_model
+from shenhe.cli.serve_watched import WatchedOptions, watching
+from shenhe.cli.serve_work import model_at_work
+from shenhe.cli.served_model import chat_model, check_checkpoint
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
 from shenhe.errors import OptionError, needs, spelled
@@ -122,6 +125,8 @@ class ServeOptions:
     limits: LimitOptions = section("limits", default=LimitOptions())
     keys: KeyOptions = section("keys", default=KeyOptions())
     upkeep: UpkeepOptions = section("upkeep", default=UpkeepOptions())
+    watched: WatchedOptions = section("watched photos", default=WatchedOptions())
+    canary: CanaryOptions = section("another checkpoint", default=CanaryOptions())
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
 
@@ -137,6 +142,8 @@ def serve(options: ServeOptions) -> int:
         return _change_keys(options, chosen)
     if options.upkeep.is_a_command:
         return maintain(options.upkeep, options.data, options.team.url)
+    if options.canary.canary:
+        return try_checkpoint(options.canary, options.load, options.policy, options.data)
     admin_key = os.environ.get(KEY, "").strip()
     if not is_loopback(options.host) and not admin_key:
         problem = f"whoever reaches it could ask: set {KEY} first"
@@ -146,6 +153,7 @@ def serve(options: ServeOptions) -> int:
         model = model_of_args(load.model, load.adapters)
         options = replace(options, load=replace(load, model=model))
         check_checkpoint(options.load)
+    options.watched.check()
     from shenhe.service.server import ended_by_signals
 
     with ExitStack() as stack:
@@ -160,7 +168,7 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     from shenhe.runs.observers.json_log import JsonLog
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
-    from shenhe.service.server import make_service, serve_http, wait_for_signal, working
+    from shenhe.service.server import make_service, serve_http, wait_for_signal
     from shenhe.service.store import open_store
     from shenhe.service.webhooks import SECRET, read_secret
 
@@ -177,12 +185,14 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     wake: Callable[[], object] = bool
     chat = None
     if options.role != "api":
-        model = load_served_model(
-            options.load, options.policy, options.teaching, missions, options.data
+        pipeline = stack.enter_context(
+            model_at_work(
+                options.load, options.policy, options.teaching, missions, options.data, store
+            )
         )
-        pipeline = stack.enter_context(working(store, model, options.data))
         wake = pipeline.wake
         chat = chat_model(options.load, lambda: pipeline.model.hub)
+    stack.enter_context(watching(options.watched, store, missions, wake))
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)
         wait_for_signal()

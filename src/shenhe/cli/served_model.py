@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shenhe.config import Missions
+    from shenhe.runs.deciding import FindsReuse
     from shenhe.service.chat.served import ChatModel
     from shenhe.service.hub import ModelHub
     from shenhe.service.pipeline import ServedModel
@@ -36,9 +37,11 @@ def load_served_model(
     teaching: TeachingOptions,
     missions: Missions,
     data_dir: Path,
+    photos: FindsReuse | None = None,
 ) -> ServedModel:
     """Load the model and its rules, and refuse a promise that was made for other verdicts.
 
+    `photos` are those of all groups, where a policy holds a group back for a used one.
     Raises: ConfigError; OptionError; RunError for a promise that cannot be read, UsageError for
     one of other verdicts; CheckpointError, AdapterError or EngineError.
     """
@@ -69,7 +72,7 @@ def load_served_model(
     rules = Rules(missions, prompts, teacher, standing, options, formats)
     # The hub makes another one only where this one dies.
     hub = ModelHub(lambda: engines.pop() if engines else create_engine(spec), BATCH_SIZE)
-    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir))
+    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir, photos))
 
 
 def check_checkpoint(load: LoadOptions) -> None:

@@ -26,6 +26,8 @@ SAFE: Final = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/sign-in", "/sign-out", "/language", "/theme")
 """Paths that are answered without a key: they tell nothing of groups."""
 STATIC: Final = "/static/"
+ALIVE: Final = "/healthz"
+"""Asks of the process alone, by whatever name, and of no database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ class Access:
             await send(message)
 
         request = Request(scope)
+        if scope["path"] == ALIVE:  # whatever else is away
+            await self._app(scope, receive, send_safely)
+            return
         try:
             await self._check(request)
         except RefusedError as refusal:
