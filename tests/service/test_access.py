@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from shenhe.cli.message_catalogue import in_chinese
 from shenhe.errors import DatabaseAwayError, UsageError
+from shenhe.printable import wording
 from shenhe.service import keys
 from shenhe.service.access import Caller
+from shenhe.service.client_language import for_clients
 from shenhe.service.keys import KeyRing
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
@@ -170,3 +173,19 @@ def test_keys_that_were_read_count_while_the_database_is_away(
         with pytest.raises(DatabaseAwayError):
             KeyRing(database)
     database.close()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "message"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "没有编号为 nosuch 的组"),
+        ("en-GB,zh", "no group has the id nosuch"),
+        ("*", "no group has the id nosuch"),
+    ],
+)
+def test_refusals_are_in_the_language_of_the_client(
+    open_client: TestClient, accepted: str, message: str
+) -> None:
+    with wording(for_clients(in_chinese)):
+        answer = open_client.get("/v1/groups/nosuch", headers={"Accept-Language": accepted})
+    assert answer.json()["error"]["message"] == message
