@@ -176,6 +176,7 @@ def test_what_is_refused_or_lost_is_told_and_can_be_sent_again(
         page.click("#send")
         problem = page.locator(".sending .problem")
         expect(problem).to_contain_text("不是能读的照片")
+        expect(page.locator(".sending")).to_contain_text("img-1.jpg：")  # in the page's language
         _check(page, "refused", "zh")
         page.click(".sending button")
         expect(problem).to_contain_text("不是能读的照片")

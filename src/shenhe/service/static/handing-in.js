@@ -54,8 +54,8 @@ function showProblem({ made }, problem, again) {
   const button = element("button", { type: "button", textContent: fill("again") });
   const told = element("p", { className: "problem", textContent: text });
   told.setAttribute("role", "alert");
-  // What the service says names the photo and the limit, in its own language.
-  const detail = element("bdi", { className: "soft", lang: "en", textContent: problem.message ?? "" });
+  // What the service says names the photo and the limit.
+  const detail = element("bdi", { className: "soft", textContent: problem.message ?? "" });
   made.replaceChildren(element("bdi", { textContent: again.group.id }), button, told, detail);
   button.onclick = () => {
     made.remove();
