@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -23,12 +25,14 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine
 from shenhe.messages import Answer, ImagePart, Message, Piece, Request, Sampling, Served
+from shenhe.service.chat.protocol import SentPart
 from shenhe.service.chat.served import ChatLimits, ChatModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.limits import Limits
 from shenhe.stages import caption, summary, verdict
 from shenhe.values import FAIL, PASS
 from tests.service.apis import Running, client_of, left_behind, make_service, running
+from tests.service.paced import PacedScript
 
 MISSION = load_missions().get("挡风板安装检查")
 PROMPTS = load_prompts()
@@ -373,6 +377,61 @@ def test_what_cannot_be_answered_is_told(
     answered, told = post(served, body)
     assert (answered, told["error"]["code"]) == (status, code), told
     assert left_behind(served.service) == []
+
+
+DOUBLING = "".join(f'r{n}: r{n + 1} r{n + 1} | "y"\n' for n in range(3000))
+EITHER = [
+    {"anyOf": [{"type": "string", "pattern": f"a{n}.*"}, {"type": "integer"}]} for n in range(300)
+]
+BOMBS: dict[str, Body] = {
+    "memory": {"guided_json": {"allOf": EITHER}},
+    "stack": {"guided_grammar": f'start: r0\n{DOUBLING}r3000: "x"'},
+    "own": {
+        "shenhe_grammar": {
+            "kind": "verdict",
+            "regex": "x",
+            "lark": f'start: r0\n{DOUBLING}r3000: "x"',
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_form_that_would_end_the_model_does_not_reach_it(tmp_path: Path, name: str) -> None:
+    engine = PacedScript(lambda request: "通过")
+    with chatting(tmp_path, engine) as served:
+        status, told = post(served, QUESTION | BOMBS[name])
+        assert (status, told["error"]["code"]) == (400, "bad_grammar"), told
+        assert engine.asked == []
+        assert post(served, QUESTION | {"guided_regex": "通过"})[0] == 200
+
+
+def test_what_was_sent_is_let_go_of_while_the_model_answers(
+    tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    engine = PacedScript(lambda request: "通过")
+    engine.gate.clear()
+    with chatting(tmp_path, engine) as served:
+        body = {"messages": [user("照片", demo_photos[0])]}
+        asking = threading.Thread(target=post, args=(served, body))
+        asking.start()
+        until = time.monotonic() + 10
+        while not engine.asked and time.monotonic() < until:
+            time.sleep(0.01)
+        held = [each for each in gc.get_objects() if isinstance(each, SentPart)]
+        engine.gate.set()
+        asking.join()
+        assert engine.asked
+        assert held == []
+
+
+def test_photos_of_chats_leave_the_disk_free(tmp_path: Path, demo_photos: list[Path]) -> None:
+    chat = ChatModel("demo", lambda: hub)
+    hub = ModelHub(lambda: PacedScript(lambda request: "通过"), 4)
+    service = replace(make_service(tmp_path, Limits(free_bytes=2**62)), chat=chat)
+    with closing(hub), client_of(service) as client:
+        answer = client.post("/v1/chat/completions", json={"messages": [user(demo_photos[0])]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "disk_full")
 
 
 def test_too_many_photos_are_refused(served: Running, demo_photos: list[Path]) -> None:
