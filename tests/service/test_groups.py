@@ -71,3 +71,9 @@ def test_names_of_clients_are_no_paths(
         assert stored.location.name == f"{number:03}.jpg"
         assert stored.location.is_relative_to(folder)
     assert [photo["name"] for photo in shown["facts"].values()][:3] == ["passwd", "x", "现场 1.JPG"]
+
+
+def test_an_empty_filter_filters_nothing(client: TestClient, demo_photos: list[Path]) -> None:
+    assert client.post("/v1/groups", **form(demo_photos[:1])).status_code == 202
+    answer = client.get("/v1/groups?state=&mission=")
+    assert len(answer.json()["groups"]) == len(client.get("/v1/groups").json()["groups"]) > 0
