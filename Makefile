@@ -20,9 +20,12 @@ check: .venv/installed-dev
 
 # Not for CI: each parser of what others wrote, for FUZZ_SECONDS. Without a wheel of atheris for this
 # Python it goes on without looking at what is covered. One parser: make fuzz PARSERS=caption
+# Before that API_EXAMPLES requests for each operation of the service.
 FUZZ_SECONDS ?= 600
+API_EXAMPLES ?= 2000
 fuzz: .venv/installed-dev
 	-$(PIP) install 'atheris>=3,<4'
+	API_EXAMPLES=$(API_EXAMPLES) $(BIN)/python -m pytest tests/service/test_openapi.py
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(PARSERS)
 
 test-peers: .venv/installed-dev

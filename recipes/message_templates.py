@@ -47,7 +47,7 @@ PASSED_OVER = HELP | BOTH_LANGUAGES | FOR_PROGRAMMERS
 """What is called with texts that are no messages."""
 OPERATIONS = ("service/metrics.py", "service/tracing.py")
 """Where figures get their names, which programs read: nothing there is a message."""
-PAGES = ("report/", "review/", "team/", "service/routes/", "web/headers.py", *OPERATIONS)
+PAGES = ("report/", "review/", "team/", "service/routes/", "web/", *OPERATIONS)
 """Where pages are made, which have words of their own: only what is raised there is a message."""
 EXPORTS = "review/export/"
 """What is left out of an export is told on the terminal."""

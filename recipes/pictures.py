@@ -1,10 +1,10 @@
 """The pictures of the README and the docs, of real pages in a real browser.
 
-    python -m recipes.pictures    # docs/: report, review*, sheet_*, team, verdicts
+    python -m recipes.pictures    # docs/: report, review*, serve-*, sheet_*, team, verdicts
 
-Runs the demo, captions its photos, and photographs its report and the review app. The curves are of
-a simulated run, which the docs say; the earlier run beside the demo is made from it. Chromium,
-LibreOffice Calc and pdftoppm must be installed.
+Runs the demo, captions its photos, and photographs its report, the review app and the service. The
+curves are of a simulated run, which the docs say; the earlier run beside the demo is made from it.
+Chromium, LibreOffice Calc and pdftoppm must be installed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from PIL import Image, ImageChops, ImageFilter
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from recipes.service_pictures import show_service
 from shenhe.row_types import Evidence
 from shenhe.values import EvidenceItem
 from tests.browsers import ARGUMENTS
@@ -75,6 +76,7 @@ def show(browser: Browser, run_dir: Path) -> None:
     _show_sheets(run_dir, folder)
     _show_queues(browser, folder)
     _show_team(browser, folder / "team")
+    show_service(browser, PHOTOS, folder / "service", _page, _save)
     browser.close()
 
 

@@ -61,6 +61,19 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         return self.url(name)
 
+    @contextmanager
+    def closed(self, url: str) -> Iterator[None]:
+        """Cut all connections to a database meanwhile, and let nobody connect to it."""
+        import psycopg
+
+        name = url.rpartition("/")[2]
+        cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            connection.execute(cut, [name])
+            yield
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         assert self._process is None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from shenhe.config import load_missions, load_prompts, load_teaching
 from shenhe.messages import Request, RequestFailed
 from shenhe.runs import VerdictPolicy
 from shenhe.service.jobs import Job, NewJob, StoredPhoto
 from shenhe.service.judging import GroupJudge, Rules
-from shenhe.service.store import JobStore
+from shenhe.service.store import Claimed, JobStore
 from shenhe.values import Label
 from tests.scripted import ScriptedEngine
 
@@ -46,13 +45,20 @@ class EndedJobs:
         (claimed,) = self.claim(group_id, text, None, MISSION)
         assert self.store.fail(claimed, problem)
 
-    def claim(self, group_id: str, text: str, label: Label | None, mission: str) -> list[Any]:
+    def claim(self, group_id: str, text: str, label: Label | None, mission: str) -> list[Claimed]:
+        """Hand in a group, and take its job."""
+        self.store.submit(self.new(group_id, text, label, mission))
+        return list(self.store.claim("tests", 1))
+
+    def new(
+        self, group_id: str, text: str, label: Label | None = None, mission: str = MISSION
+    ) -> NewJob:
+        """Make a job that is not handed in yet."""
         folder = self.folder / "photos" / f"{group_id}-{text}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "1.jpg").write_text(text, encoding="utf-8")
         photo = StoredPhoto(folder / "1.jpg", "1.jpg", f"hash of {group_id} {text}", len(text))
-        self.store.submit(NewJob(mission, group_id, (photo,), text, label=label))
-        return list(self.store.claim("tests", 1))
+        return NewJob(mission, group_id, (photo,), text, label=label)
 
 
 def _answerer(text: str) -> Callable[[Request], str | RequestFailed]:

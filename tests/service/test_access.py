@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from shenhe.errors import UsageError
+from shenhe.cli.message_catalogue import in_chinese
+from shenhe.errors import DatabaseAwayError, UsageError
+from shenhe.printable import wording
 from shenhe.service import keys
 from shenhe.service.access import Caller
+from shenhe.service.client_language import for_clients
 from shenhe.service.keys import KeyRing
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
+from tests.servers.postgres import Postgres
 from tests.service.apis import client_of, form, left_behind, make_service
 
 ADMIN_KEY = "geheim-9d1c"
@@ -153,3 +157,35 @@ def test_keys_are_hashed_and_removed_ones_are_refused(
     ring.remove("工单系统")
     with pytest.raises(UsageError, match="no key"):
         ring.remove("工单系统")
+
+
+def test_keys_that_were_read_count_while_the_database_is_away(
+    tmp_path: Path, postgres: Postgres, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = make_service(tmp_path, url=database_url).store.database
+    ring = KeyRing(database)
+    secret = ring.add("工单系统", ["read"])
+    assert ring.find_caller(secret) is not None
+    monkeypatch.setattr(keys, "FRESH_SECONDS", 0)
+    with postgres.closed(database_url):
+        assert ring.find_caller(secret) is not None
+        assert ring.find_caller("") is None
+        with pytest.raises(DatabaseAwayError):
+            KeyRing(database)
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("accepted", "message"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "没有编号为 nosuch 的组"),
+        ("en-GB,zh", "no group has the id nosuch"),
+        ("*", "no group has the id nosuch"),
+    ],
+)
+def test_refusals_are_in_the_language_of_the_client(
+    open_client: TestClient, accepted: str, message: str
+) -> None:
+    with wording(for_clients(in_chinese)):
+        answer = open_client.get("/v1/groups/nosuch", headers={"Accept-Language": accepted})
+    assert answer.json()["error"]["message"] == message

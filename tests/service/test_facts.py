@@ -7,10 +7,8 @@ import os
 import time
 from pathlib import Path
 
-import psycopg
 import pytest
 from PIL import Image, ImageFilter
-from sqlalchemy.engine import make_url
 
 from shenhe.service.inbox import Inbox
 from shenhe.service.limits import Limits
@@ -98,20 +96,19 @@ def test_a_database_that_is_away_is_told_with_503(
     tmp_path: Path, postgres: Postgres, database_url: str
 ) -> None:
     service = make_service(tmp_path, url=database_url)
-    name = make_url(database_url).database
     with client_of(service) as client:
         assert client.get("/readyz").json() == {"status": "ready", "missing": {}}
-        with psycopg.connect(postgres.url(), autocommit=True) as connection:
-            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name]
-            )
-        answer = client.get("/readyz")
-        assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
-        for answer in (client.get("/v1/groups"), client.post("/v1/groups", json={})):
-            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "database_away")
-            assert answer.headers["retry-after"] == "5"
-            assert PASSWORD not in answer.text
+        with postgres.closed(database_url):
+            answer = client.get("/readyz")
+            assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
+            assert client.get("/healthz").status_code == 200
+            for answer in (client.get("/v1/groups"), client.post("/v1/groups", json={})):
+                assert (answer.status_code, answer.json()["error"]["code"]) == (
+                    503,
+                    "database_away",
+                )
+                assert answer.headers["retry-after"] == "5"
+                assert PASSWORD not in answer.text
     service.store.database.close()
 
 

@@ -84,6 +84,28 @@ def test_a_job_that_kills_its_workers_fails_and_no_other_one(
     assert ended.job.problem == "its worker died 5 times"
 
 
+def test_what_workers_died_over_is_worked_by_itself(jobs: JobStore) -> None:
+    for number in range(1, 7):
+        jobs.submit(handed_in(f"QC-{number}"))
+    with jobs.database.transaction() as connection:
+        is_own = JOBS.c.run == jobs.database.run
+        for number, deaths in ((2, 3), (3, 3), (5, 2), (6, 2)):
+            dying = update(JOBS).where(is_own, JOBS.c.number == number).values(attempts=deaths)
+            connection.execute(dying)
+
+    def claim() -> list[Claimed]:
+        claims = list(jobs.claim("worker", 10))
+        taken.append([claimed.job.number for claimed in claims])
+        return claims
+
+    taken: list[list[int]] = []
+    for _ in range(4):
+        claims = claim()
+        assert jobs.claim("worker", 10) == []  # beside those in hand
+        finish(jobs, *claims)
+    assert taken == [[2], [3], [1, 4, 5], [6]]
+
+
 def test_a_worker_that_hangs_loses_its_jobs_and_one_that_lives_does_not(
     open_jobs: Open,
 ) -> None:

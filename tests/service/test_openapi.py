@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from schemathesis.core.result import Ok
 from shenhe.service.limits import Limits
 from tests.service.apis import Running, make_service, running
 
-EXAMPLES = int(os.environ.get("API_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("API_EXAMPLES", "25"))
 """How many requests are made for each operation; `make fuzz` makes many."""
 ENDLESS = "/v1/events"
 OF_A_MODEL = re.compile("/v1/(chat|models)")
@@ -65,3 +66,17 @@ def test_no_request_is_answered_with_an_error_of_ours(server: Running) -> None:
             case.call_and_validate(base_url=server.url, checks=[not_a_server_error])
 
         answered()
+
+
+@pytest.mark.parametrize(("language", "title"), [("zh", "接口说明"), ("en", "The API")])
+def test_the_page_of_the_api_shows_every_operation(
+    server: Running, language: str, title: str
+) -> None:
+    request = urllib.request.Request(f"{server.url}/docs", headers={"Accept-Language": language})
+    with urllib.request.urlopen(request) as answer:
+        page = answer.read().decode()
+    assert f"<h1>{title}</h1>" in page
+    for operation in _operations(server):
+        assert f"<code>{operation.label}</code>" in page
+    assert "too_many_photos" in page
+    assert f"{server.url}/v1/groups?wait=30" in page

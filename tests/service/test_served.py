@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,22 +71,7 @@ def engine() -> Iterator[tuple[str, ...]]:
         yield "--engine", "server", "--base-url", server.url, "--model", "scripted"
 
 
-def test_photos_come_in_and_a_verdict_goes_out(tmp_path: Path, engine: tuple[str, ...]) -> None:
-    photos = sorted(GROUP.iterdir())
-    with serving(tmp_path, *engine) as served:
-        status, shown = served.submit("QC-20261113-0000002", photos, "?wait=60")
-        assert (status, shown["state"]) == (200, "done")
-        assert len(shown["per_image"]) == len(photos)
-        assert shown["verdict"] in ("通过", "不通过", None)
-        assert served.ask("/readyz") == (200, {"status": "ready", "missing": {}})
-        served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(30) == 0
-    for stage in ("stage_a", "stage_b"):
-        (line,) = (tmp_path / stage / f"{MISSION}.jsonl").read_text("utf-8").splitlines()
-        assert json.loads(line)["group_id"] == "QC-20261113-0000002"
-
-
-def test_what_was_accepted_survives_kill_9_and_is_judged_by_another(
+def test_photos_come_in_and_verdicts_go_out_also_after_kill_9(
     tmp_path: Path, engine: tuple[str, ...]
 ) -> None:
     photos = sorted(GROUP.iterdir())
@@ -96,6 +83,17 @@ def test_what_was_accepted_survives_kill_9_and_is_judged_by_another(
         for job in accepted:
             status, shown = served.ask(f"{job['url']}?wait=30")
             assert (status, shown["state"], shown["group_id"]) == (200, "done", job["group_id"])
+        status, shown = served.submit("QC-3", photos, "?wait=60")
+        assert (status, shown["state"]) == (200, "done")
+        assert len(shown["per_image"]) == len(photos)
+        assert shown["verdict"] in ("通过", "不通过", None)
+        assert served.ask("/readyz") == (200, {"status": "ready", "missing": {}})
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(30) == 0
+    for stage in ("stage_a", "stage_b"):
+        lines = (tmp_path / stage / f"{MISSION}.jsonl").read_text("utf-8").splitlines()
+        groups = sorted(json.loads(line)["group_id"] for line in lines)
+        assert groups == ["QC-0", "QC-1", "QC-2", "QC-3"]
 
 
 def test_elsewhere_than_on_loopback_it_needs_a_key(tmp_path: Path) -> None:
@@ -149,3 +147,18 @@ def test_memory_is_flat_whatever_is_sent(tmp_path: Path) -> None:
             status, _ = served.ask("/v1/groups", sent, Content_Type=kind)
             assert status == 400
         assert memory.memory_info().rss - before < 30_000_000
+
+
+def test_whoever_waits_is_answered_before_the_service_ends(tmp_path: Path) -> None:
+    photos = sorted(GROUP.iterdir())[:1]
+    with serving(tmp_path, "--role", "api") as served, ThreadPoolExecutor() as threads:
+        answer = threads.submit(served.submit, "QC-1", photos, "?wait=60")
+        until = time.monotonic() + 20
+        while not served.ask("/v1/groups")[1]["groups"] and time.monotonic() < until:
+            time.sleep(0.05)
+        served.process.send_signal(signal.SIGTERM)
+        status, shown = answer.result(20)
+        assert (status, shown["state"]) == (202, "queued")
+        assert served.process.wait(20) == 0
+        assert served.process.stderr is not None
+        assert "Traceback" not in served.process.stderr.read()

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from shenhe.cli.databases import DatabaseOptions
 from shenhe.cli.loading import INFERRED_MODEL_HELP, LoadOptions, model_of_args
+from shenhe.cli.serve_canary import CanaryOptions, try_checkpoint
+from shenhe.cli.serve_keys import KeyOptions, change_keys, chosen_actions
 from shenhe.cli.serve_upkeep import UpkeepOptions, keep_photos, maintain
-from shenhe.cli.served_model import chat_model, check_checkpoint, load_served_model
+from shenhe.cli.serve_watched import WatchedOptions, watching
+from shenhe.cli.serve_work import model_at_work
+from shenhe.cli.served_model import chat_model, check_checkpoint
 from shenhe.cli.values import ByteSize
 from shenhe.cli.work import PolicyOptions, TeachingOptions
-from shenhe.errors import OptionError, needs, spelled
+from shenhe.errors import OptionError, needs
 from shenhe.options import Count, Name, Whole, option, option_class, section
-from shenhe.printable import show, show_data
+from shenhe.printable import show, wording
 from shenhe.web.addresses import is_loopback
 
 if TYPE_CHECKING:
-    from shenhe.service.access import KeyScope
-    from shenhe.service.keys import KeyRing
     from shenhe.service.limits import Limits
     from shenhe.service.observing import RequestObserver
 
 KEY = "SHENHE_API_KEY"
-KEY_ACTIONS = ("add_key", "remove_key", "list_keys")
 
 
 @option_class
@@ -76,25 +77,6 @@ class LimitOptions:
 
 
 @option_class
-class KeyOptions:
-    """Keys of clients, which are changed by commands of their own."""
-
-    add_key: str | None = option(
-        "make a key of this name, print it once, and leave", default=None, metavar="NAME"
-    )
-    scopes: str = option(
-        "what the key may do: submit: hand in groups; read: read results; admin: everything",
-        default="submit,read",
-        metavar="LIST",
-    )
-    key_rate: Annotated[int, Whole(0)] = option(
-        "requests a minute of that key; 0: as many as of the others", default=0, metavar="N"
-    )
-    remove_key: str | None = option("remove a key, and leave", default=None, metavar="NAME")
-    list_keys: bool = option("list the keys, and leave", default=False)
-
-
-@option_class
 class ServeOptions:
     """Options of the service."""
 
@@ -122,6 +104,8 @@ class ServeOptions:
     limits: LimitOptions = section("limits", default=LimitOptions())
     keys: KeyOptions = section("keys", default=KeyOptions())
     upkeep: UpkeepOptions = section("upkeep", default=UpkeepOptions())
+    watched: WatchedOptions = section("watched photos", default=WatchedOptions())
+    canary: CanaryOptions = section("another checkpoint", default=CanaryOptions())
     policy: PolicyOptions = section("deciding", default=PolicyOptions())
     teaching: TeachingOptions = section(default=TeachingOptions())
 
@@ -132,11 +116,12 @@ def serve(options: ServeOptions) -> int:
     Raises: OptionError for an address that needs a key; UsageError; RunError; CheckpointError;
     EngineError.
     """
-    chosen = [name for name in KEY_ACTIONS if getattr(options.keys, name)]
-    if chosen:
-        return _change_keys(options, chosen)
+    if chosen_actions(options.keys):
+        return change_keys(options.keys, options.data, options.team.url)
     if options.upkeep.is_a_command:
         return maintain(options.upkeep, options.data, options.team.url)
+    if options.canary.canary:
+        return try_checkpoint(options.canary, options.load, options.policy, options.data)
     admin_key = os.environ.get(KEY, "").strip()
     if not is_loopback(options.host) and not admin_key:
         problem = f"whoever reaches it could ask: set {KEY} first"
@@ -146,6 +131,7 @@ def serve(options: ServeOptions) -> int:
         model = model_of_args(load.model, load.adapters)
         options = replace(options, load=replace(load, model=model))
         check_checkpoint(options.load)
+    options.watched.check()
     from shenhe.service.server import ended_by_signals
 
     with ExitStack() as stack:
@@ -157,10 +143,9 @@ def serve(options: ServeOptions) -> int:
 def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     """Open what the role of this process needs, and serve until a signal ends it."""
     from shenhe.config import load_missions
-    from shenhe.runs.observers.json_log import JsonLog
     from shenhe.service.allowed_hosts import AllowedHosts
     from shenhe.service.keys import KeyRing
-    from shenhe.service.server import make_service, serve_http, wait_for_signal, working
+    from shenhe.service.server import make_service, serve_http, wait_for_signal
     from shenhe.service.store import open_store
     from shenhe.service.webhooks import SECRET, read_secret
 
@@ -168,8 +153,7 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     hosts, limits = AllowedHosts(options.limits.allow_host), _limits(options.limits)
     given_secret = os.environ.get(SECRET, "").strip()
     secret = read_secret(given_secret) if given_secret else b""
-    if options.log_file is not None:
-        stack.enter_context(closing(JsonLog(options.log_file)))
+    _speak(options, stack)
     listening = _listen(options, stack)
     store = stack.enter_context(closing(open_store(options.data, options.team.url)))
     stack.enter_context(keep_photos(options.upkeep, store, options.data))
@@ -177,12 +161,14 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
     wake: Callable[[], object] = bool
     chat = None
     if options.role != "api":
-        model = load_served_model(
-            options.load, options.policy, options.teaching, missions, options.data
+        pipeline = stack.enter_context(
+            model_at_work(
+                options.load, options.policy, options.teaching, missions, options.data, store
+            )
         )
-        pipeline = stack.enter_context(working(store, model, options.data))
         wake = pipeline.wake
         chat = chat_model(options.load, lambda: pipeline.model.hub)
+    stack.enter_context(watching(options.watched, store, missions, wake))
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)
         wait_for_signal()
@@ -190,6 +176,20 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
         service = make_service(store, options.data, missions, limits, hosts, secret, wake, chat)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening, _observers(options, stack))
+
+
+def _speak(options: ServeOptions, stack: ExitStack) -> None:
+    """Write messages in the language of each client, and the log where an option says.
+
+    Raises: OptionError for a file that cannot be written.
+    """
+    from shenhe.cli.message_catalogue import in_chinese
+    from shenhe.runs.observers.json_log import JsonLog
+    from shenhe.service.client_language import for_clients
+
+    stack.enter_context(wording(for_clients(in_chinese)))
+    if options.log_file is not None:
+        stack.enter_context(closing(JsonLog(options.log_file)))
 
 
 def _observers(options: ServeOptions, stack: ExitStack) -> list[RequestObserver]:
@@ -231,52 +231,3 @@ def _limits(options: LimitOptions) -> Limits:
         options.max_backlog,
         options.keep_free,
     )
-
-
-def _change_keys(options: ServeOptions, chosen: list[str]) -> int:
-    """Make, remove or list keys.
-
-    Raises: OptionError for two of these at once; UsageError; RunError.
-    """
-    if len(chosen) > 1:
-        problem = f"give it in a command of its own, without {spelled(chosen[0])}"
-        raise OptionError(chosen[1], getattr(options.keys, chosen[1]), problem)
-    from shenhe.service.keys import KeyRing
-    from shenhe.service.store import open_store
-
-    with closing(open_store(options.data, options.team.url)) as store:
-        ring, keys = KeyRing(store.database), options.keys
-        if keys.add_key is not None:
-            secret = ring.add(keys.add_key, _read_scopes(keys.scopes), keys.key_rate)
-            show("whoever has this key may use the service; it is shown only now:", file=sys.stderr)
-            show_data(secret)
-        elif keys.remove_key is not None:
-            ring.remove(keys.remove_key)
-            show(f"{keys.remove_key}: removed", file=sys.stderr)
-        else:
-            _list_keys(ring)
-    return 0
-
-
-def _read_scopes(text: str) -> list[KeyScope]:
-    """Read scopes, which stand between commas.
-
-    Raises: OptionError for one that there is not.
-    """
-    from shenhe.service.access import SCOPES
-
-    names = [name.strip() for name in text.split(",")]
-    if unknown := [name for name in names if name not in SCOPES]:
-        raise OptionError("scopes", text, f"{unknown[0]!r} is none of {', '.join(SCOPES)}")
-    return [scope for scope in SCOPES if scope in names]
-
-
-def _list_keys(ring: KeyRing) -> None:
-    from shenhe.cli.tables import print_table
-
-    head = ("名称\nname", "权限\nscopes", "每分钟\na minute", "建立\nmade")
-    rows = (
-        (key.name, ", ".join(key.scopes), f"{key.rate:g}" if key.rate else "-", key.made_at)
-        for key in ring.list()
-    )
-    print_table(head, rows, left=2)

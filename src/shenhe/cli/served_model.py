@@ -22,8 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shenhe.config import Missions
+    from shenhe.engines.base import Engine
+    from shenhe.rows.promises import Fingerprint
+    from shenhe.runs.deciding import FindsReuse
     from shenhe.service.chat.served import ChatModel
     from shenhe.service.hub import ModelHub
+    from shenhe.service.judging import Rules
     from shenhe.service.pipeline import ServedModel
 
 BATCH_SIZE = 64
@@ -36,16 +40,16 @@ def load_served_model(
     teaching: TeachingOptions,
     missions: Missions,
     data_dir: Path,
+    photos: FindsReuse | None = None,
 ) -> ServedModel:
-    """Load the model and its rules, and refuse a promise that was made for other verdicts.
+    """Load the model and its rules; `photos` are those of all groups, to find used ones.
 
-    Raises: ConfigError; OptionError; RunError for a promise that cannot be read, UsageError for
-    one of other verdicts; CheckpointError, AdapterError or EngineError.
+    Raises: ConfigError; OptionError; RunError or UsageError for a promise that cannot be read or is
+    of other verdicts; CheckpointError, AdapterError or EngineError.
     """
     from shenhe.config import load_formats, load_prompts
     from shenhe.engines.create import create_engine
     from shenhe.runs.engine_options import with_budget
-    from shenhe.runs.promised import fingerprint_of_running
     from shenhe.service.hub import ModelHub
     from shenhe.service.judging import GroupJudge, Rules
     from shenhe.service.pipeline import ServedModel
@@ -59,17 +63,28 @@ def load_served_model(
     show(f"loading {load.model} ...", file=sys.stderr)
     engines = [create_engine(spec)]
     options = with_budget(decisive_options(load), engines[0])
-    actual = {
-        mission.name: fingerprint_of_running(
-            mission, teacher.apply(prompts, mission), standing, engines[0], options, formats
-        )
-        for mission in missions
-    }
-    check_promise(policy, standing, actual)
     rules = Rules(missions, prompts, teacher, standing, options, formats)
+    check_promise(policy, standing, _fingerprints(rules, engines[0]))
     # The hub makes another one only where this one dies.
     hub = ModelHub(lambda: engines.pop() if engines else create_engine(spec), BATCH_SIZE)
-    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir))
+    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir, photos))
+
+
+def _fingerprints(rules: Rules, engine: Engine) -> dict[str, Fingerprint]:
+    """Give the fingerprint of the verdicts of each mission."""
+    from shenhe.runs.promised import fingerprint_of_running
+
+    return {
+        mission.name: fingerprint_of_running(
+            mission,
+            rules.teaching.apply(rules.prompts, mission),
+            rules.policy,
+            engine,
+            rules.engine_options,
+            rules.formats,
+        )
+        for mission in rules.missions
+    }
 
 
 def check_checkpoint(load: LoadOptions) -> None:

@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shenhe.errors import DatabaseAwayError, RunError
+from shenhe.service.client_language import note_language
 from shenhe.service.refusals import RefusedError
 from shenhe.service.session import read_cookie
 from shenhe.web.addresses import is_loopback, is_of_host, is_readable, read_host
@@ -26,6 +27,8 @@ SAFE: Final = ("GET", "HEAD", "OPTIONS")
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/sign-in", "/sign-out", "/language", "/theme")
 """Paths that are answered without a key: they tell nothing of groups."""
 STATIC: Final = "/static/"
+ALIVE: Final = "/healthz"
+"""Asks of the process alone, by whatever name, and of no database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ class Access:
             await send(message)
 
         request = Request(scope)
+        note_language(request.headers.get("accept-language", ""))
+        if scope["path"] == ALIVE:  # whatever else is away
+            await self._app(scope, receive, send_safely)
+            return
         try:
             await self._check(request)
         except RefusedError as refusal:

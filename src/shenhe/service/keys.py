@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Column, ColumnElement, Double, MetaData, Table, Text, delete, insert, select
 
 from shenhe.database import Database
-from shenhe.errors import UsageError
+from shenhe.errors import DatabaseAwayError, UsageError
 from shenhe.row_types import utc_now
 from shenhe.service.access import EVERYBODY, SCOPES, Caller, KeyScope
 from shenhe.team.passwords import digest
@@ -68,6 +68,7 @@ class KeyRing:
         self._admin = digest(admin_key) if admin_key else ""
         self._lock, self._read_at = threading.Lock(), -FRESH_SECONDS
         self._callers: dict[str, Caller] = {}
+        self._was_read = False
         database.create(METADATA)
 
     def add(self, name: str, scopes: Sequence[KeyScope], rate: float = 0.0) -> str:
@@ -115,11 +116,23 @@ class KeyRing:
             return None
         with self._lock:
             if time.monotonic() - self._read_at >= FRESH_SECONDS:
-                self._callers, self._read_at = self._read(), time.monotonic()
+                self._read_anew()
             if not self._callers:
                 return EVERYBODY
             # Digests of random keys: how long a comparison takes tells nothing of the keys.
             return self._callers.get(digest(secret))
+
+    def _read_anew(self) -> None:
+        """Read the keys; while the database is away those that were read last count.
+
+        Raises: DatabaseAwayError where none were read yet; RunError.
+        """
+        try:
+            self._callers = self._read()
+        except DatabaseAwayError:
+            if not self._was_read:
+                raise
+        self._was_read, self._read_at = True, time.monotonic()
 
     def _read(self) -> dict[str, Caller]:
         with self._database.reading() as connection:

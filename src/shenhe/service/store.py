@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, exists, insert, select
 from shenhe.database import Database, open_at
 from shenhe.errors import DatabaseAwayError, RunError
 from shenhe.row_types import utc_now
+from shenhe.service.choosing import choose_free
 from shenhe.service.job_rows import check_texts, new_cells, photo_cells, read_job, write_result
 from shenhe.service.job_table import JobTable
 from shenhe.service.jobs import Job, JobResult, NewJob
@@ -29,11 +30,8 @@ CONNECTIONS: Final = 12
 """How many connections of PostgreSQL a process of a service uses at most: there may be many."""
 MAX_ATTEMPTS: Final = 5
 """How often a job is taken up whose workers die over it."""
-SUSPECT_ATTEMPTS: Final = 2
-"""A job that was taken up so often, and is not at its end, is worked beside fresh ones alone."""
 WORN: Final = f"its worker died {MAX_ATTEMPTS} times"
 Value = TypeVar("Value")
-_EARLIER: Final = JOBS.alias("earlier")
 _LET_GO: Final = {"state": "queued", "attempts": JOBS.c.attempts - 1, "worker": None, "token": None}
 
 
@@ -163,27 +161,11 @@ class JobStore(JobTable):
 
     def _claim(self, limit: int) -> list[Claimed]:
         token = uuid.uuid4().hex
-        is_earlier_open = (
-            (_EARLIER.c.run == JOBS.c.run)
-            & (_EARLIER.c.group_digest == JOBS.c.group_digest)
-            & (_EARLIER.c.version < JOBS.c.version)
-            & _EARLIER.c.state.in_(OPEN)
-        )
-        free = (
-            select(JOBS.c.number)
-            .where(JOBS.c.run == self._run, JOBS.c.state == "queued")
-            .where(~exists().where(is_earlier_open))
-            .order_by(JOBS.c.rank, JOBS.c.number)
-            .with_for_update(skip_locked=True, of=JOBS)
-        )
-        is_suspect = JOBS.c.attempts >= SUSPECT_ATTEMPTS
         taken = {"state": "running", "worker": self._leases.worker, "token": token}
         is_mine = (JOBS.c.worker == self._leases.worker) & (JOBS.c.state == "running")
         with self._writing() as connection:
-            suspects = min(1, limit) if self._holds_no_suspect(connection) else 0
-            numbers = [*connection.scalars(free.where(is_suspect).limit(suspects))]
-            fresh = free.where(~is_suspect).limit(limit - len(numbers))
-            numbers += connection.scalars(fresh)
+            held = connection.scalars(self._select(is_mine).with_only_columns(JOBS.c.attempts))
+            numbers = choose_free(connection, self._run, held.all(), limit)
             taking = self._update(JOBS.c.number.in_(numbers))
             connection.execute(taking.values(**taken, attempts=JOBS.c.attempts + 1))
             query = self._select(is_mine if self._may_hold_unknown else JOBS.c.token == token)
@@ -193,16 +175,6 @@ class JobStore(JobTable):
             for row in rows
             if (row.number, row.token) not in self._held
         ]
-
-    def _holds_no_suspect(self, connection: Connection) -> bool:
-        """Whether this worker has no job in hand over which others may have died.
-
-        Of two such jobs that die together nobody could tell which one it was.
-        """
-        is_held = (JOBS.c.worker == self._leases.worker) & (JOBS.c.state == "running")
-        # It has been counted once more since.
-        query = self._select(is_held, JOBS.c.attempts > SUSPECT_ATTEMPTS)
-        return connection.execute(query.limit(1)).first() is None
 
     def finish(self, claimed: Claimed, result: JobResult) -> bool:
         """Write the result of a job; False if somebody else has it now, who decides instead."""

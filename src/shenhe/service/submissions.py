@@ -98,7 +98,7 @@ class Submissions:
             raise RefusedError(400, "no_photos", "photos: give at least one")
         contents = hash_contents(photo.content_hash for photo in reception.photos)
         current = self.store.latest(new.mission, new.group_id)
-        if current is not None and current.new.contents == contents:
+        if current and current.new.contents == contents and current.state != "failed":
             return current, False
         photos = [self._look_at(photo) for photo in reception.photos]
         paths = self.inbox.place(reception)

@@ -50,10 +50,13 @@ class ChatAnswer:
         return self._chunk({"content": self._text(piece.text)}, piece.token_logprobs)
 
     def last_chunks(self, answer: Answer) -> Iterator[Body]:
-        """Write what a stream ends with: why the answer ended, and what it took if asked for."""
-        yield self._chunk({}, end=ending(answer))
+        """Write what a stream ends with: why the answer ended, and what it took."""
+        last, usage = self._chunk({}, end=ending(answer)), {"usage": usage_of(answer)}
         if self.usage:
-            yield self._body("chat.completion.chunk", []) | {"usage": usage_of(answer)}
+            yield last
+            yield self._body("chat.completion.chunk", []) | usage
+        else:
+            yield last | usage  # where ms-swift's client looks for it
 
     def _chunk(
         self, delta: Body, logprobs: Sequence[TokenLogprob] = (), end: Body | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
@@ -77,6 +78,13 @@ async def follow_results(
 
 
 async def _states(service: Service, job_id: str) -> AsyncIterator[str]:
+    """Yield a group at each change; where the database is away the reader comes again."""
+    with suppress(DatabaseAwayError):
+        async for event in _changes(service, job_id):
+            yield event
+
+
+async def _changes(service: Service, job_id: str) -> AsyncIterator[str]:
     shown_state, quiet = "", 0.0
     async with service.bell.listening() as number:
         while not service.bell.is_closing:

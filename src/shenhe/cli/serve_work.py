@@ -1,0 +1,49 @@
+"""The model of `shenhe serve` at work: its jobs, its rows, and other checkpoints to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shenhe.cli.loading import LoadOptions
+from shenhe.cli.serve_canary import heeding_canaries
+from shenhe.cli.served_model import load_served_model
+from shenhe.cli.work import PolicyOptions, TeachingOptions
+
+if TYPE_CHECKING:
+    from shenhe.config import Missions
+    from shenhe.service.pipeline import Pipeline, ServedModel
+    from shenhe.service.store import JobStore
+
+
+@contextmanager
+def model_at_work(
+    load: LoadOptions,
+    policy: PolicyOptions,
+    teaching: TeachingOptions,
+    missions: Missions,
+    data_dir: Path,
+    store: JobStore,
+) -> Iterator[Pipeline]:
+    """Load the model, and have it work the jobs of a store meanwhile.
+
+    Raises: ConfigError; OptionError; RunError; UsageError; CheckpointError, AdapterError or
+    EngineError.
+    """
+    from shenhe.service.photo_reuse import PhotosOfJobs
+    from shenhe.service.server import working
+
+    holds_reused = policy.reused == "undecided"
+    opened = PhotosOfJobs(store.database, policy.earlier) if holds_reused else None
+    with closing(opened) if opened else nullcontext() as photos:
+
+        def load_model(load: LoadOptions, policy: PolicyOptions) -> ServedModel:
+            return load_served_model(load, policy, teaching, missions, data_dir, photos)
+
+        with (
+            working(store, load_model(load, policy), data_dir) as pipeline,
+            heeding_canaries(data_dir, pipeline, store, load, policy, load_model),
+        ):
+            yield pipeline
