@@ -102,3 +102,9 @@ def test_photos_are_found_from_any_working_folder(
     service.store.close()
     monkeypatch.chdir("/")
     assert Path(str(claimed.job.new.photos[0].location)).exists()
+
+
+def test_an_empty_filter_filters_nothing(client: TestClient, demo_photos: list[Path]) -> None:
+    assert client.post("/v1/groups", **form(demo_photos[:1])).status_code == 202
+    answer = client.get("/v1/groups?state=&mission=")
+    assert len(answer.json()["groups"]) == len(client.get("/v1/groups").json()["groups"]) > 0

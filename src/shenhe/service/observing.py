@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shenhe.service.access import Caller
@@ -20,6 +21,8 @@ NO_ROUTE = "none"
 """Stands for the route of what is asked for in vain: addresses of strangers are no labels."""
 CUT_OFF = 499
 """The status of a request whose client was gone before it was answered."""
+BROKEN = 500
+"""The status of a request that ended by an error of the service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,11 @@ class Observing:
 
         try:
             await self._app(scope, receive, note_status)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            status = BROKEN  # answered further out, where no exception passes
+            raise
         finally:
             seconds = time.monotonic() - began
             self._tell(scope, status, seconds, began_ns)

@@ -130,12 +130,16 @@ async def _read_request(
         chat = await run_in_threadpool(read_chat, body)
         del body
         model.check_name(chat.model)
-        conversation = conversation_of(chat)
+        conversation = await run_in_threadpool(conversation_of, chat)
+        await run_in_threadpool(service.pressure.check_disk)
         inbox = service.submissions.inbox
         reception = await run_in_threadpool(inbox.receive, service.limits, is_durable=False)
         stack.callback(reception.close)
         messages = await receive_conversation(conversation, reception, service.fetcher)
-    return chat, make_request(chat, f"chatcmpl-{uuid.uuid4().hex}", messages, model)
+    key = f"chatcmpl-{uuid.uuid4().hex}"
+    made = await run_in_threadpool(make_request, chat, key, messages, model)
+    await model.trials.check(made.grammar)
+    return chat.without_content(), made
 
 
 async def _events(asked: AskedModel, shown: ChatAnswer, piece: Piece | None) -> AsyncIterator[str]:
