@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -74,20 +75,20 @@ class Observing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, began, began_ns = CUT_OFF, time.monotonic(), time.time_ns()
+        # Any other end than those below is answered further out, where no exception passes.
+        status, sent, began, began_ns = BROKEN, CUT_OFF, time.monotonic(), time.time_ns()
 
         async def note_status(message: Message) -> None:
-            nonlocal status
+            nonlocal sent
             if message["type"] == "http.response.start":
-                status = message["status"]
+                sent = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive, note_status)
-        except ClientDisconnect:
-            raise
-        except Exception:
-            status = BROKEN  # answered further out, where no exception passes
+            status = sent
+        except (ClientDisconnect, CancelledError):
+            status = sent
             raise
         finally:
             seconds = time.monotonic() - began
