@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,6 +111,29 @@ def test_elsewhere_than_on_loopback_it_needs_a_key(tmp_path: Path) -> None:
         assert other.ask("/v1/groups")[0] == 401
         assert other.ask("/v1/groups", Authorization="Bearer geheim-77aa")[0] == 200
         assert other.ask("/v1/groups", Host="shenhe.example", X_API_Key="geheim-77aa")[0] == 200
+
+
+def test_the_key_of_the_service_goes_to_no_other_server(tmp_path: Path) -> None:
+    heard: list[str | None] = []
+
+    class Model(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers["Authorization"])
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/v1"
+        options = ["--engine", "server", "--base-url", address, "--model", "m", "--port", "0"]
+        command = [*COMMAND, "serve", "--data", str(tmp_path), *options]
+        env = os.environ | {"SHENHE_API_KEY": "geheim-77aa", "OPENAI_API_KEY": "theirs-11bb"}
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+        server.shutdown()
+    assert run.returncode == 2, run.stderr
+    assert set(heard) == {"Bearer theirs-11bb"}
 
 
 def test_keys_are_made_and_removed_by_commands(

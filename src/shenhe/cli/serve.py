@@ -122,8 +122,9 @@ def serve(options: ServeOptions) -> int:
         return maintain(options.upkeep, options.data, options.team.url)
     if options.canary.canary:
         return try_checkpoint(options.canary, options.load, options.policy, options.data)
-    admin_key = os.environ.get(KEY, "").strip()
-    if not is_loopback(options.host) and not admin_key:
+    # Whoever answers for the model must not get the key of this service, nor a child inherit it.
+    admin_key = "" if options.role == "worker" else os.environ.pop(KEY, "").strip()
+    if options.role != "worker" and not is_loopback(options.host) and not admin_key:
         problem = f"whoever reaches it could ask: set {KEY} first"
         raise OptionError("host", options.host, problem)
     if options.role != "api":
