@@ -44,7 +44,6 @@ class Service:
         stack.callback(self.store.close)
         self.ended = EndedJobs(self.store, folder)
         self.pipeline = Pipeline(self.store, self.model("scripted", lambda _: FAIL_TEXT), "w")
-        self.pipeline.start()
         stack.callback(lambda: self.pipeline.model.hub.close())
         stack.callback(self.pipeline.stop, 5)
 
@@ -83,6 +82,7 @@ def test_one_that_agrees_takes_over(service: Service) -> None:
     assert (outcome.state, outcome.reason, outcome.done) == ("taken_over", "", 4)
     assert outcome.pairs == (("不通过", "不通过", 4),)
     assert service.pipeline.model is another
+    service.pipeline.start()
     job = service.store.submit(service.ended.new("QC-9", "good"))[0]
     _until(lambda: _state(service.store, job.id) == "done")
     ended = service.store.get(job.id)

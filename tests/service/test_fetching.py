@@ -178,6 +178,12 @@ def test_a_name_that_leads_into_a_private_network_is_not_followed(
         assert _post(client, by_name)[0] == 202
 
 
+def test_a_name_that_cannot_be_looked_up_is_told(tmp_path: Path) -> None:
+    with client_of(make_service(tmp_path, allow=[".example.com"])) as client:
+        status, shown = _post(client, f"https://{'照' * 60}.example.com/1.jpg")
+    assert (status, shown["error"]["code"]) == (422, "not_fetched")
+
+
 @pytest.mark.parametrize(
     ("entry", "url", "is_allowed"),
     [
@@ -213,11 +219,34 @@ def test_hosts_are_those_that_are_named(entry: str, url: str, is_allowed: bool) 
         "::ffff:10.0.0.1",
         "224.0.0.1",
         "0.0.0.0",
+        "::7f00:1",
+        "::ffff:0:7f00:1",
+        "2002:7f00:1::",  # 6to4
+        "64:ff9b::a00:1",  # NAT64
+        "64:ff9b:1::a00:1",
+        "fec0::1",
     ],
 )
 def test_private_addresses_are_named_themselves(address: str) -> None:
     assert not AllowedHosts(["photos.example.com"]).accepts(ipaddress.ip_address(address))
-    assert AllowedHosts(["photos.example.com"]).accepts(ipaddress.ip_address("93.184.216.34"))
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "64:ff9b::5db8:d822", "2606:2800:220:1::1"])
+def test_addresses_of_the_open_internet_are_not(address: str) -> None:
+    assert AllowedHosts(["photos.example.com"]).accepts(ipaddress.ip_address(address))
+
+
+def test_an_address_that_is_named_with_a_port_is_that_port_alone() -> None:
+    hosts, address = AllowedHosts(["127.0.0.1:9000"]), ipaddress.ip_address("127.0.0.1")
+    assert [hosts.accepts(address, port) for port in (9000, 80)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "host", ["a..example.com", f"{'a' * 70}.example.com", "[::1%25.example.com]"]
+)
+def test_a_name_that_cannot_be_is_no_host(host: str) -> None:
+    with pytest.raises(ForeignHostError):
+        AllowedHosts([".example.com"]).check(f"https://{host}/1.jpg")
 
 
 @pytest.mark.parametrize("entry", ["", "http://x", "x/y", "a@b", "[", "x:99999", "1.2.3.4/33"])

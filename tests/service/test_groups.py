@@ -9,7 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from shenhe.service.parts import Service
+from tests.servers.postgres import Postgres
 from tests.service.apis import client_of, end, form, make_service
+from tests.service.cutting import CutWay
 
 
 @pytest.fixture
@@ -71,3 +73,38 @@ def test_names_of_clients_are_no_paths(
         assert stored.location.name == f"{number:03}.jpg"
         assert stored.location.is_relative_to(folder)
     assert [photo["name"] for photo in shown["facts"].values()][:3] == ["passwd", "x", "现场 1.JPG"]
+
+
+def test_photos_stay_where_the_commit_of_their_job_was_told_late(
+    tmp_path: Path, postgres: Postgres, shared_url: str, demo_photos: list[Path]
+) -> None:
+    way = CutWay(postgres.port)
+    service = make_service(tmp_path, url=shared_url.replace(str(postgres.port), str(way.port)))
+    with client_of(service) as client:
+        way.cut_next = True
+        answer = client.post("/v1/groups", **form(demo_photos[:2]))
+        assert (answer.status_code, way.cut_next) == (202, False)
+        job = service.store.get(answer.json()["id"])
+        assert job is not None
+        assert [Path(str(photo.location)).exists() for photo in job.new.photos] == [True, True]
+    service.store.close()
+    way.close()
+
+
+def test_photos_are_found_from_any_working_folder(
+    tmp_path: Path, demo_photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    service = make_service(Path("data"))
+    with client_of(service) as client:
+        client.post("/v1/groups", **form(demo_photos[:1]))
+    (claimed,) = service.store.claim("worker", 1)
+    service.store.close()
+    monkeypatch.chdir("/")
+    assert Path(str(claimed.job.new.photos[0].location)).exists()
+
+
+def test_an_empty_filter_filters_nothing(client: TestClient, demo_photos: list[Path]) -> None:
+    assert client.post("/v1/groups", **form(demo_photos[:1])).status_code == 202
+    answer = client.get("/v1/groups?state=&mission=")
+    assert len(answer.json()["groups"]) == len(client.get("/v1/groups").json()["groups"]) > 0

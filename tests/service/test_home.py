@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -85,6 +86,8 @@ def test_what_pages_say(
     service.store.fail(claimed, "its worker died 5 times")
     for job in service.store.list():
         texts[f"group {job.number}"] = client.get(f"/groups/{job.id}").text
+    shutil.rmtree(service.submissions.inbox.folder)
+    texts["photos deleted"] = client.get(address).text
     texts["full"] = client.get("/?mission=nothing").text + client.get("/").text
     for problem in ({"mission": "x"}, {"group_id": " a"}, {"lane": "fast"}):
         texts[str(problem)] = client.post("/groups", **form(demo_photos[:1], **problem)).text
@@ -93,6 +96,8 @@ def test_what_pages_say(
     for page, text in texts.items():
         for one in text.split("<!doctype html>")[1:] or [f'<html lang="{language}">{text}']:
             check_words(page, one, language)
+    gone = {"zh": "照片已按保留期限删除", "en": "deleted when its time was over"}[language]
+    assert gone in texts["photos deleted"]
     limit = {"zh": "每组最多 3 张", "en": "at most 3 a group"}[language]
     assert limit in texts["too many"]
     reason = {"zh": "缺少必要内容", "en": "evidence missing"}[language]

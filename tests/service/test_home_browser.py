@@ -50,7 +50,7 @@ def _drop(page: Page, *paths: Path) -> None:
     assert box is not None
     session = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    at = {"x": box["x"] + 20, "y": box["y"] + 20, "data": data}
+    at = {"x": box["x"] + 20, "y": box["y"] - 5, "data": data}  # beside the frame, as it happens
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, **at})
 
@@ -176,6 +176,7 @@ def test_what_is_refused_or_lost_is_told_and_can_be_sent_again(
         page.click("#send")
         problem = page.locator(".sending .problem")
         expect(problem).to_contain_text("不是能读的照片")
+        expect(page.locator(".sending")).to_contain_text("img-1.jpg：")  # in the page's language
         _check(page, "refused", "zh")
         page.click(".sending button")
         expect(problem).to_contain_text("不是能读的照片")
@@ -186,6 +187,18 @@ def test_what_is_refused_or_lost_is_told_and_can_be_sent_again(
         expect(page.locator(".told-of").first).to_contain_text("连接中断")
         page.context.set_offline(False)
         expect(page.locator(".holder .verdict")).to_be_visible(timeout=VERDICT_MS)
+
+
+def test_the_page_of_a_group_follows_it_also_without_events(
+    browser: Browser, served: Served
+) -> None:
+    _, shown = served.submit("QC-直接打开", sorted(GROUP.iterdir())[:2])
+    with _window(browser, served, **DESK) as page:
+        page.route("**/v1/events", lambda route: route.abort())
+        page.goto(shown["url"].removeprefix("/v1"))
+        expect(page.locator("main > .job .verdict")).to_be_visible(timeout=VERDICT_MS)
+        assert page.locator("figure .line").count() == 2
+        assert page.locator("h1").inner_text() == "QC-直接打开"
 
 
 def test_it_works_without_a_script(browser: Browser, served: Served) -> None:

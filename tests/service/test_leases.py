@@ -133,6 +133,22 @@ def test_a_worker_that_comes_back_before_anybody_took_its_job_decides(open_jobs:
     assert second.claim("waits", 5) == []
 
 
+def test_a_worker_that_was_given_up_and_lives_keeps_what_it_takes_later(open_jobs: Open) -> None:
+    first, second = open_jobs(lease_seconds=0.2), open_jobs(lease_seconds=0.2)
+    first.submit(handed_in("QC-1"))
+    first.claim("hangs", 5)
+    while first.counts()["running"]:
+        time.sleep(0.05)
+        second.claim("only looks", 0)
+    first.renew("hangs no longer")
+    (claimed,) = first.claim("hangs no longer", 5)
+    for _ in range(4):
+        first.renew("hangs no longer")
+        time.sleep(0.06)
+        assert second.claim("waits", 5) == []
+    assert finish(first, claimed) == [True]
+
+
 def test_a_service_that_stops_gives_its_jobs_back(open_jobs: Open) -> None:
     first, second = open_jobs(), open_jobs()
     first.submit(handed_in("QC-1"))

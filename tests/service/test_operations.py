@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
 
 from shenhe.runs.observers.json_log import JsonLog
 from shenhe.service.keys import KeyRing
+from shenhe.service.tables import JOBS
 from tests.service.apis import client_of, end, form, make_service
 
 KEY = "geheim-3c4d-admin"
@@ -78,3 +80,16 @@ def test_a_log_tells_of_requests_and_not_of_what_they_hold(
     ]
     assert all(line["seconds"] >= 0 for line in lines)
     assert "geheim" not in text
+
+
+def test_an_error_of_the_service_is_counted_as_one(
+    client: TestClient, demo_photos: list[Path]
+) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    shown = client.post("/v1/groups", **form(demo_photos[:1]), headers=HEADERS).json()
+    # A cell that no version has written: the row is damaged.
+    with service.store.database.transaction() as connection:
+        connection.execute(update(JOBS).values(state="lost"))
+    answer = client.get(f"{shown['url']}/part".replace("/v1", ""), headers=HEADERS)
+    assert answer.status_code == 500
+    assert _figures(client)["shenhe_requests_total GET /groups/{job_id}/part 500"] == 1

@@ -164,6 +164,34 @@ def test_a_job_over_which_the_model_dies_again_and_again_fails(
     assert [jobs[0].state, jobs[2].state] == ["done", "done"]
 
 
+def test_a_job_that_is_worked_alone_is_not_put_off_by_others(
+    store: JobStore, tmp_path: Path
+) -> None:
+    news = jobs_of(copy_unlabelled(tmp_path / "tree", groups=3))
+    deaths = iter(range(2))
+
+    def script(request: Request) -> str | RequestFailed:
+        if news[0].group_id in request.key and next(deaths, None) is not None:
+            raise EngineError("the GPU fell off")
+        time.sleep(0.005)
+        return _script(request)
+
+    pipeline = _serve(store, tmp_path / "data", PacedScript(script))
+    first, _ = store.submit(news[0])
+    number, end = 0, time.monotonic() + 10
+    while _state(store, first) != "done":
+        assert time.monotonic() < end
+        if store.waiting() < 20:
+            number += 1
+            store.submit(replace(news[1], contents=f"{number}", group_id=f"other-{number}"))
+    _stop(pipeline, 0)
+
+
+def _state(store: JobStore, job: Job) -> str:
+    found = store.get(job.id)
+    return found.state if found else ""
+
+
 def test_a_mission_that_is_not_known_fails_with_the_reason(store: JobStore, tmp_path: Path) -> None:
     (new,) = jobs_of(copy_unlabelled(tmp_path / "tree", groups=1))
     pipeline = _serve(store, tmp_path / "data", PacedScript(_script))

@@ -156,3 +156,12 @@ def test_pages_of_groups_follow_each_other(service: Service, demo_photos: list[P
         ):
             assert client.get(f"/v1/groups?{query}").status_code == 400
         assert client.get("/v1/groups/nosuch").json()["error"]["code"] == "unknown_group"
+
+
+def test_an_id_that_was_never_given_is_that_of_the_last(
+    service: Service, server: Running, demo_photos: list[Path]
+) -> None:
+    with _open(server, "/v1/events", **{"Last-Event-ID": "9" * 40}) as response:
+        job_id = _hand_in(service, demo_photos[0], "QC-1")
+        _later(service, 0.1)
+        assert next(_events(response))["data"]["id"] == job_id

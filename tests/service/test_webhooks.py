@@ -150,6 +150,22 @@ def test_what_a_killed_process_had_in_hand_is_told_by_another(
         _wait_until(service, {"told": 1})
 
 
+def test_a_host_that_cannot_be_looked_up_costs_its_own_delivery_alone(
+    tmp_path: Path, hook: Hook, demo_photos: list[Path]
+) -> None:
+    allowed = [".example.com", f"127.0.0.1:{hook.server_port}"]
+    service = make_service(tmp_path, allow=allowed, secret=SECRET)
+    with client_of(service) as client:
+        for number, url in enumerate([f"https://{'照' * 60}.example.com/?token=1", hook.url()]):
+            photos = demo_photos[number : number + 1]
+            answer = client.post("/v1/groups", **form(photos, f"QC-{number}", callback=url))
+            assert answer.status_code == 202
+            end(service.store)
+            time.sleep(0.6 * (1 - number))  # the first one is tried before the other is there
+        assert len(hook.wait_for(1)) == 1
+        _wait_until(service, {"pending": 1, "told": 1})
+
+
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://evil.example/", "x", "file:///x"])
 def test_others_are_never_told(service: Service, url: str, demo_photos: list[Path]) -> None:
     with client_of(service) as client:

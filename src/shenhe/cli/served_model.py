@@ -42,11 +42,10 @@ def load_served_model(
     data_dir: Path,
     photos: FindsReuse | None = None,
 ) -> ServedModel:
-    """Load the model and its rules, and refuse a promise that was made for other verdicts.
+    """Load the model and its rules; `photos` are those of all groups, to find used ones.
 
-    `photos` are those of all groups, where a policy holds a group back for a used one.
-    Raises: ConfigError; OptionError; RunError for a promise that cannot be read, UsageError for
-    one of other verdicts; CheckpointError, AdapterError or EngineError.
+    Raises: ConfigError; OptionError; RunError or UsageError for a promise that cannot be read or is
+    of other verdicts; CheckpointError, AdapterError or EngineError.
     """
     from shenhe.config import load_formats, load_prompts
     from shenhe.engines.create import create_engine

@@ -82,7 +82,8 @@ class Access:
             await send(message)
 
         request = Request(scope)
-        note_language(request.headers.get("accept-language", ""))
+        chosen = request.cookies.get("language", "")  # by the switch of the pages
+        note_language(f"{chosen},{request.headers.get('accept-language', '')}")
         if scope["path"] == ALIVE:  # whatever else is away
             await self._app(scope, receive, send_safely)
             return

@@ -7,9 +7,10 @@ moment later. So addresses are checked as they are connected to.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import abc
@@ -20,6 +21,9 @@ from shenhe.web.addresses import DEFAULT_PORTS
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+MAX_LABEL: Final = 63
+"""Length of a part of a name, between dots."""
 
 
 class ForeignHostError(ValueError):
@@ -41,7 +45,7 @@ class HostName(NamedTuple):
         """Whether a host and port are those that the name allows."""
         is_name = host == self.name
         if self.name.startswith("."):
-            is_name = host.endswith(self.name)
+            is_name = host.endswith(self.name) and _is_name(host)
         return is_name and port == (self.port or DEFAULT_PORTS[scheme])
 
 
@@ -63,7 +67,7 @@ class AllowedHosts:
         """
         self._names: list[HostName] = []
         self._networks: list[Network] = []
-        self._of_names: list[Network] = []
+        self._of_names: list[tuple[Address, int]] = []
         """Addresses that stand as names, each with its port."""
         for entry in entries:
             self._add(entry)
@@ -94,11 +98,13 @@ class AllowedHosts:
         if address is None or not self._is_named(address):
             raise ForeignHostError(f"{host[:200]} is not among the hosts that may be reached")
 
-    def accepts(self, address: Address) -> bool:
-        """Whether an address that a name led to may be connected to."""
-        mapped = getattr(address, "ipv4_mapped", None) or address
-        is_named = self._is_named(mapped) or any(mapped in each for each in self._of_names)
-        return is_named or (mapped.is_global and not mapped.is_multicast)
+    def accepts(self, address: Address, port: int = 0) -> bool:
+        """Whether an address that a name led to may be connected to at a port."""
+        meant = _meant(address)
+        is_named = self._is_named(meant) or (meant, port) in self._of_names
+        is_reserved = meant.is_reserved or getattr(meant, "is_site_local", False)
+        is_open = meant.is_global and not meant.is_multicast and not is_reserved
+        return is_named or is_open
 
     def _is_named(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
@@ -121,7 +127,7 @@ class AllowedHosts:
         self._names.append(HostName(host, port))
         address = _address(host)
         if address is not None:
-            self._of_names.append(ipaddress.ip_network(address))
+            self._of_names.append((address, port))
 
 
 class GuardedResolver(abc.AbstractResolver):
@@ -137,11 +143,15 @@ class GuardedResolver(abc.AbstractResolver):
 
         Raises: OSError where none of its addresses may be connected to.
         """
-        results = await self._resolver.resolve(host, port, family)
+        try:
+            results = await self._resolver.resolve(host, port, family)
+        except UnicodeError as error:  # a part of the name that is too long
+            raise OSError(f"{host} is no name that can be looked up") from error
         allowed = [
             result
             for result in results
-            if (address := _address(result["host"])) is not None and self._hosts.accepts(address)
+            if (address := _address(result["host"])) is not None
+            and self._hosts.accepts(address, port)
         ]
         if not allowed:
             raise OSError(f"{host} leads to an address that is not named itself")
@@ -150,6 +160,22 @@ class GuardedResolver(abc.AbstractResolver):
     async def close(self) -> None:
         """Close the resolver."""
         await self._resolver.close()
+
+
+def _is_name(host: str) -> bool:
+    """Whether a resolver can be asked for a name; of others it raises what nobody expects."""
+    labels = host.split(".")
+    is_plain = re.fullmatch(r"[^\s:%\\\[\]]+", host) is not None
+    return is_plain and all(0 < len(label) <= MAX_LABEL for label in labels)
+
+
+def _meant(address: Address) -> Address:
+    """Give the IPv4 address that one of IPv6 stands for, where it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _address(host: str) -> Address | None:

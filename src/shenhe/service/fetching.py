@@ -68,5 +68,6 @@ class PhotoFetcher:
                     await run_in_threadpool(reception.write, chunk)
             await run_in_threadpool(reception.end_photo)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            problem = f"photos: {shown}: {str(error) or 'no answer in time'}"
+            told = str(error).replace(url, shown)
+            problem = f"photos: {shown}: {told or 'no answer in time'}"
             raise RefusedError(422, "not_fetched", problem) from error

@@ -177,8 +177,9 @@ class Inbox:
 
     def __init__(self, folder: Path) -> None:
         """Use a folder, which is made when the first photo comes."""
-        self.folder = folder
-        self._incoming = folder / "incoming"
+        # Jobs name photos by their paths, and are worked by processes that were begun elsewhere.
+        self.folder = folder.absolute()
+        self._incoming = self.folder / "incoming"
 
     def receive(self, limits: Limits, *, is_durable: bool = True) -> Reception:
         """Begin a submission.

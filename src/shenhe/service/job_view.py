@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.formats.verdict import photos_named
@@ -32,6 +34,7 @@ class PhotoView(NamedTuple):
     damaged_inside: str
     problem: Words | None
     is_unreadable: bool
+    is_gone: bool
     marks: Sequence[PhotoMark]
 
 
@@ -101,6 +104,7 @@ def _view_photo(
         photo.facts.damaged_inside or "",
         problems.get(image) or _words_of_problem(photo),
         bool(photo.problem),
+        isinstance(photo.location, Path) and not os.path.exists(photo.location),
         marks.of_photo(index),
     )
 

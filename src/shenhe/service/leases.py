@@ -135,6 +135,8 @@ class Leases:
             WORKERS.c.beats == self._beats[worker].beats,
         )
         is_struck = connection.execute(striking).rowcount == 1
+        # One that lives after all counts from the start, and is looked at anew.
+        self._beats.pop(worker, None)
         if is_struck and not self._database.is_shared:
             with suppress(OSError):
                 self._lock_file(worker).unlink(missing_ok=True)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shenhe.service.access import Caller
@@ -20,6 +22,8 @@ NO_ROUTE = "none"
 """Stands for the route of what is asked for in vain: addresses of strangers are no labels."""
 CUT_OFF = 499
 """The status of a request whose client was gone before it was answered."""
+BROKEN = 500
+"""The status of a request that ended by an error of the service's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +75,21 @@ class Observing:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status, began, began_ns = CUT_OFF, time.monotonic(), time.time_ns()
+        # Any other end than those below is answered further out, where no exception passes.
+        status, sent, began, began_ns = BROKEN, CUT_OFF, time.monotonic(), time.time_ns()
 
         async def note_status(message: Message) -> None:
-            nonlocal status
+            nonlocal sent
             if message["type"] == "http.response.start":
-                status = message["status"]
+                sent = message["status"]
             await send(message)
 
         try:
             await self._app(scope, receive, note_status)
+            status = sent
+        except (ClientDisconnect, CancelledError):
+            status = sent
+            raise
         finally:
             seconds = time.monotonic() - began
             self._tell(scope, status, seconds, began_ns)

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment
 
 from shenhe.languages import LANGUAGES
+from shenhe.printable import worded
 from shenhe.rows.words import words_of
 from shenhe.service.access import EVERYBODY, Caller
 from shenhe.templating import environment
@@ -85,6 +86,7 @@ def _templates() -> Environment:
     templates = environment(PACKAGE, SHARED)
     templates.globals |= {
         "words_of": words_of,
+        "worded": worded,
         "kinds": KINDS,
         "static_tag": tag_files(PACKAGE),
         "sheets": list_sheets(PACKAGE),

@@ -16,7 +16,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from shenhe.errors import DatabaseAwayError, EngineError, RunError, ShenheError, item_wall
+from shenhe.errors import (
+    DatabaseAwayError,
+    EngineError,
+    ItemError,
+    RunError,
+    ShenheError,
+    item_wall,
+)
 from shenhe.service.hub import ModelHub
 from shenhe.service.hub_engine import HubEngine
 from shenhe.service.jobs import JobResult
@@ -219,11 +226,12 @@ class Pipeline:
         """Wait for a job that is worked alone; one over which the model died waits for all."""
         is_suspect = self._deaths[work.claimed.job.id] >= SUSPECT_DEATHS
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._alone is None and not (is_suspect and self._active)
-            )
+            self._changed.wait_for(lambda: self._alone is None)
+            if is_suspect:
+                # From now on no other one begins: else one would always be active.
+                self._alone = work
+                self._changed.wait_for(lambda: not self._active)
             self._active.add(work)
-            self._alone = work if is_suspect else None
             # What is refused while the model starts anew is no death of this job.
             while work.model.hub.problem and not self._stopping:
                 self._changed.wait(POLL_SECONDS)
@@ -243,18 +251,28 @@ class Pipeline:
         except ShenheError as error:
             return str(error)
 
+    def _tell_end(self, claimed: Claimed, result: JobResult | str | None) -> None:
+        if isinstance(result, JobResult):
+            self._jobs.finish(claimed, result)
+        elif result is None:
+            self._jobs.release(claimed)
+        else:
+            log.warning("job %s failed: %s", claimed.job.id, result)
+            self._jobs.fail(claimed, result)
+        if result is not None:
+            self._deaths.pop(claimed.job.id, None)
+
     def _end(self, work: _Work, result: JobResult | str | None) -> None:
         """Tell the queue how a job ended; as long as that does not answer, again and again."""
         pause = POLL_SECONDS
         while True:
             try:
-                if isinstance(result, JobResult):
-                    self._jobs.finish(work.claimed, result)
-                elif result is None:
-                    self._jobs.release(work.claimed)
-                else:
-                    log.warning("job %s failed: %s", work.claimed.job.id, result)
-                    self._jobs.fail(work.claimed, result)
+                with item_wall("library_error", "the rows of the job"):
+                    self._tell_end(work.claimed, result)
+            except ItemError as error:
+                if isinstance(result, str):
+                    raise
+                result = str(error)  # rows that cannot be stored: as a failed job it is told
             except RunError as error:
                 log.warning("the end of a job cannot be stored yet: %s", error)
                 with self._changed:

@@ -48,6 +48,15 @@ class Pressure:
             self._check()
             self.uploads += 1
 
+    def check_disk(self) -> None:
+        """Refuse what is no submission, but is written to the same disk for a while.
+
+        Raises: RefusedError where too little is free; DatabaseAwayError; RunError.
+        """
+        with self._lock:
+            self._look()
+            self._check_disk()
+
     def leave(self) -> None:
         """Count a submission as no longer under way."""
         with self._lock:
@@ -64,9 +73,12 @@ class Pressure:
         if self._waiting_now >= limits.backlog:
             problem = f"{self._waiting_now} groups wait, of {limits.backlog} at most"
             raise RefusedError(429, "backlog_full", problem, BACKLOG_SECONDS)
-        if self._free_now < limits.free_bytes:
-            problem = f"the disk of the service has less than {limits.free_bytes:,} bytes free"
-            raise RefusedError(429, "disk_full", problem, DISK_SECONDS)
+        self._check_disk()
         if self.uploads >= limits.uploads:
             problem = f"{limits.uploads} groups are being received at present"
             raise RefusedError(429, "too_many_uploads", problem, UPLOAD_SECONDS)
+
+    def _check_disk(self) -> None:
+        if self._free_now < (least := self._limits.free_bytes):
+            problem = f"the disk of the service has less than {least:,} bytes free"
+            raise RefusedError(429, "disk_full", problem, DISK_SECONDS)

@@ -118,6 +118,8 @@ async def _chunks(request: Request, limits: Limits) -> AsyncIterator[bytes]:
 
 def declared_length(request: Request) -> int:
     """Give the length of a body as its sender says it, 0 if it does not. Units: bytes."""
+    if "transfer-encoding" in request.headers:  # which counts, whatever length stands beside it
+        return 0
     text = request.headers.get("content-length", "0")
     return int(text) if text.isascii() and text.isdigit() else 0
 

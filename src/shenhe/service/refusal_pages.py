@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
+from shenhe.printable import worded
 from shenhe.service.limits import Limits
 from shenhe.service.pages import is_page, render, words_for
 from shenhe.service.refusals import RefusedError
 from shenhe.web.words import Words
 
 PREFIX: Final = "refused_"
-OTHER: Final = "refused_other"
 MEGA: Final = 1_000_000
 
 
@@ -64,7 +64,7 @@ def answer_refusal(request: Request, refusal: RefusedError, limits: Limits) -> R
         wanted = urlencode({"next": f"{path}?{query}" if query else path})
         return RedirectResponse(f"/sign-in?{wanted}", 303)
     sentence = describe_refusal(request, refusal, limits)
-    # The message is for whoever knows the service, and as long as there is none in words.
-    page = render(request, "message.html", refusal.status, sentence=sentence, detail=str(refusal))
+    detail = worded(str(refusal))  # it names the thing
+    page = render(request, "message.html", refusal.status, sentence=sentence, detail=detail)
     page.headers.update(refusal.headers)
     return page

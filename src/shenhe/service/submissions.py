@@ -106,7 +106,9 @@ class Submissions:
         # From here on the photos stay: a commit may be done though its answer never came.
         reception.is_kept = True
         job, is_new = self.store.submit(replace(new, photos=tuple(placed), contents=contents))
-        reception.is_kept = is_new
+        # Its own photos also where the job is known: the answer to its commit was lost, and it was
+        # written twice.
+        reception.is_kept = job.new.photos[0].location in paths
         self.wake()
         return job, is_new
 

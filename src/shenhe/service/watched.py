@@ -149,7 +149,12 @@ class Watcher:
             except OSError as error:  # a photo went away; the next look sees how it is then
                 self._tell(f"group {group.group_id}: {error.strerror}")
                 return False
-            _, is_new = self._jobs.submit(new)
+            job, is_new = self._jobs.submit(new)
+            latest = None if job.is_current else self._jobs.latest(group.mission, group.group_id)
+            if latest is not None:
+                # The folder is what it was before its last version: a version of its own again.
+                again = hashlib.sha256(f"{new.contents}\n{latest.id}".encode()).hexdigest()
+                _, is_new = self._jobs.submit(replace(new, contents=again))
             if is_new:
                 self._on_submit()
         self._handed_in[group.key] = group.inputs
@@ -178,7 +183,9 @@ def new_job_of(group: Group, lane: Lane, readers: ThreadPoolExecutor | None = No
     """
     photos = tuple((readers.map if readers else map)(_read, group.photos))
     label = [f"label={group.label}"] if group.label else []
-    hashes = [*(photo.content_hash for photo in photos), *label]
+    # What is left out costs a group its verdict as its photos may: with it, it is another group.
+    left_out = [f"left_out={file.path}" for file in group.left_out]
+    hashes = [*(photo.content_hash for photo in photos), *label, *left_out]
     contents = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     return NewJob(group.mission, group.group_id, photos, contents, lane, label=group.label)
 

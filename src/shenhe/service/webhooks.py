@@ -19,8 +19,9 @@ from typing import Final
 import aiohttp
 from fastapi.concurrency import run_in_threadpool
 
-from shenhe.errors import ConfigError, RunError
+from shenhe.errors import ConfigError, ItemError, RunError, item_wall
 from shenhe.row_types import utc_now
+from shenhe.secrecy import redact_url
 from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError, GuardedResolver
 from shenhe.service.deliveries import PAGE, Deliveries, Delivery
 from shenhe.service.jobs import Job
@@ -114,7 +115,12 @@ class Webhooks:
         job = await run_in_threadpool(self._store.get, delivery.job_id)
         answer, status = "gone", GONE
         if job is not None:
-            answer, status = await self._send(session, delivery, job)
+            try:
+                # Whatever a URL brings about is the failure of its own delivery: the others go on.
+                with item_wall("webhook", "webhook"):
+                    answer, status = await self._send(session, delivery, job)
+            except ItemError as error:
+                answer, status = str(error), 0
         is_told = 200 <= status < 300
         if not is_told:
             log.warning("webhook of job %s was not taken: %s", delivery.job_id, answer)
@@ -146,4 +152,5 @@ class Webhooks:
         except ForeignHostError as error:
             return str(error), 0
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return str(error) or type(error).__name__, 0
+            told = str(error).replace(delivery.url, redact_url(delivery.url))
+            return told or type(error).__name__, 0

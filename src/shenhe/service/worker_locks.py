@@ -41,11 +41,13 @@ class FileWorkerLock:
     def hold(self) -> None:
         """Take the lock, which is lost with its process alone.
 
+        Whoever took a hanging worker for dead has removed the file: it is made and locked anew.
         Raises: RunError if it cannot be made.
         """
-        if self._lock.is_locked:
+        if self._lock.is_locked and self._path.exists():
             return
         try:
+            self._lock.release()
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except (OSError, Timeout) as error:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
 from shenhe.checkpoints.interfaces import Tokenizer
+from shenhe.engines.free_forms import LARK_OF
 from shenhe.engines.local.corners import Corners
 from shenhe.errors import EngineError, ItemError, spelled
 from shenhe.messages import FreeGrammar, Grammar
@@ -22,14 +22,6 @@ MAX_NARROW = 256
 """Up to this many allowed tokens, only their scores are computed."""
 MAX_COMPILED = 256
 """Compiled grammars that are kept: clients may send any number."""
-JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-"""JSON on one line: where any space is allowed, a small model may write nothing else."""
-LARK_OF: dict[str, Callable[[str], str]] = {
-    "lark": str,
-    "regex": LLMatcher.grammar_from_regex,
-    "json_schema": partial(LLMatcher.grammar_from_json_schema, defaults=JSON_STYLE),
-}
-"""From each language of a free grammar to what llguidance takes."""
 
 
 def is_foreign(grammar: Grammar | FreeGrammar) -> bool:

@@ -28,15 +28,23 @@ def form_of(chat: ChatRequest, longest: int) -> Form | None:
     >>> form_of(chat, 1000)
     FreeGrammar(language='regex', source='通过|不通过')
     """
+    written = chat.structured_outputs.grammar if chat.structured_outputs else None
+    for grammar in (chat.guided_grammar, written):
+        if len(grammar or "") > longest:  # before it is read, which takes long
+            raise _too_long(longest)
     forms = [form for form in _forms(chat) if form is not None]
     if len(forms) > 1:
         raise RefusedError(400, "bad_field", "give one form of the answer, not several")
     for form in forms:
         size = len(form.source) if isinstance(form, FreeGrammar) else len(form.lark)
         if size > longest:
-            problem = f"the form of the answer is over {longest:,} characters"
-            raise RefusedError(413, "grammar_too_long", problem)
+            raise _too_long(longest)
     return forms[0] if forms else None
+
+
+def _too_long(longest: int) -> RefusedError:
+    problem = f"the form of the answer is over {longest:,} characters"
+    return RefusedError(413, "grammar_too_long", problem)
 
 
 def _forms(chat: ChatRequest) -> list[Form | None]:

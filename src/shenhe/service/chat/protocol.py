@@ -158,6 +158,17 @@ class ChatRequest(BaseModel):
     guided_grammar: str | None = None
     shenhe_grammar: SentGrammar | None = None
 
+    def without_content(self) -> ChatRequest:
+        """Give what says how the answer is written: the photos are large, and the answer is long.
+
+        >>> chat = ChatRequest.model_validate({"messages": [{"role": "user"}], "stream": True})
+        >>> chat.without_content().stream, chat.without_content().messages
+        (True, [])
+        """
+        names = ("stream", "stream_options", "logprobs", "skip_special_tokens")
+        kept = {name: getattr(self, name) for name in names}
+        return ChatRequest.model_construct(messages=[], **kept)
+
     def check_fields(self) -> None:
         """Refuse fields that ask for what is not done here, and those that nobody knows.
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from shenhe.messages import Sampling
 from shenhe.photos import PixelBudget
+from shenhe.service.chat.trials import FormTrials
 from shenhe.service.hub import ModelHub
 from shenhe.service.refusals import RefusedError
 
@@ -88,6 +89,7 @@ class ChatModel:
     limits: ChatLimits = field(default_factory=ChatLimits)
     began: int = field(default_factory=lambda: int(time.time()))
     room: BodyRoom = field(init=False)
+    trials: FormTrials = field(default_factory=FormTrials)
 
     def __post_init__(self) -> None:
         """Make room for bodies."""

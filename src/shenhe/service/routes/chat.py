@@ -23,7 +23,7 @@ from shenhe.service.chat.asking import conversation_of, make_request, receive_co
 from shenhe.service.chat.protocol import ChatRequest, read_chat, request_schema
 from shenhe.service.chat.served import BUSY_SECONDS, ChatModel
 from shenhe.service.parts import Service, service_of
-from shenhe.service.receiving import declared_length, receive_json
+from shenhe.service.receiving import declared_length, drain, receive_json
 from shenhe.service.refusals import RefusedError
 from shenhe.service.routes.events import EventStream
 
@@ -79,7 +79,18 @@ async def complete_chat(request: Request, caller: Annotated[Caller, needs("submi
     Photos come as data: URLs, or from hosts that may be reached. All requests join the batch of the
     groups. An answer whose client goes away is given up.
     """
-    service = service_of(request)
+    try:
+        return await _answer(request, service_of(request))
+    except RefusedError as refusal:
+        await drain(request)
+        return JSONResponse(_error(refusal), refusal.status, refusal.headers)
+
+
+async def _answer(request: Request, service: Service) -> Response:
+    """Answer a request.
+
+    Raises: RefusedError; RunError.
+    """
     model = _model_of(service)
     async with AsyncExitStack() as stack:
         chat, asked_request = await _read_request(request, service, model, stack)
@@ -119,12 +130,16 @@ async def _read_request(
         chat = await run_in_threadpool(read_chat, body)
         del body
         model.check_name(chat.model)
-        conversation = conversation_of(chat)
+        conversation = await run_in_threadpool(conversation_of, chat)
+        await run_in_threadpool(service.pressure.check_disk)
         inbox = service.submissions.inbox
         reception = await run_in_threadpool(inbox.receive, service.limits, is_durable=False)
         stack.callback(reception.close)
         messages = await receive_conversation(conversation, reception, service.fetcher)
-    return chat, make_request(chat, f"chatcmpl-{uuid.uuid4().hex}", messages, model)
+    key = f"chatcmpl-{uuid.uuid4().hex}"
+    made = await run_in_threadpool(make_request, chat, key, messages, model)
+    await model.trials.check(made.grammar)
+    return chat.without_content(), made
 
 
 async def _events(asked: AskedModel, shown: ChatAnswer, piece: Piece | None) -> AsyncIterator[str]:
@@ -136,8 +151,14 @@ async def _events(asked: AskedModel, shown: ChatAnswer, piece: Piece | None) -> 
         for chunk in shown.last_chunks(asked.answer()):
             yield _event(chunk)
     except RefusedError as refusal:
-        yield _event(refusal.body)
+        yield _event(_error(refusal))
     yield DONE
+
+
+def _error(refusal: RefusedError) -> dict[str, object]:
+    """Write a refusal as OpenAI does, with what ms-swift's client looks for beside it."""
+    message = refusal.body["error"]["message"]
+    return {"object": "error", "message": message, **refusal.body}
 
 
 def _model_of(service: Service) -> ChatModel:

@@ -72,9 +72,9 @@ async def follow_results(
     service = service_of(request)
     if last_event_id.isascii() and last_event_id.isdigit():
         after = int(last_event_id)
-    if after is None:
-        after = await run_in_threadpool(read_last_end, service.store)
-    return EventStream(_results(service, after))
+    # An id that was never given: of a database that was restored since, or of no number at all.
+    last = await run_in_threadpool(read_last_end, service.store)
+    return EventStream(_results(service, last if after is None else min(after, last)))
 
 
 async def _states(service: Service, job_id: str) -> AsyncIterator[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shenhe.config.missions import normalize_name
 from shenhe.row_types import describe_invalid
@@ -30,6 +30,10 @@ MULTIPART: Final = "multipart/form-data"
 JobId = Annotated[str, Path(pattern=JOB_ID)]
 WaitSeconds = Annotated[float, Query(ge=0, le=86_400, allow_inf_nan=False)]
 Number = Annotated[int, Query(ge=0, le=MAX_NUMBER)]
+
+
+def _none_if_empty(value: str) -> str | None:
+    return value or None
 
 
 class SentGroup(BaseModel):
@@ -95,14 +99,17 @@ async def show_group(
 def list_groups(
     request: Request,
     caller: Annotated[Caller, needs("read")],
-    state: JobState | None = None,
-    mission: Annotated[str | None, Query(max_length=MAX_NAME)] = None,
+    state: Annotated[JobState | None, BeforeValidator(_none_if_empty)] = None,
+    mission: Annotated[str, Query(max_length=MAX_NAME)] = "",
     after: Number = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> dict[str, object]:
-    """List jobs by their number; `next` is the `after` of the next page, null on the last one."""
+    """List jobs by their number, of any state or mission where it is left empty.
+
+    `next` is the `after` of the next page, null on the last one.
+    """
     service = service_of(request)
-    named = None if mission is None else _name_of(service, mission)
+    named = _name_of(service, mission) if mission else None
     jobs = service.store.list(state, named, after, limit)
     next_number = jobs[-1].number if len(jobs) == limit else None
     return {"groups": [service.show(job) for job in jobs], "next": next_number}

@@ -54,8 +54,8 @@ function showProblem({ made }, problem, again) {
   const button = element("button", { type: "button", textContent: fill("again") });
   const told = element("p", { className: "problem", textContent: text });
   told.setAttribute("role", "alert");
-  // What the service says names the photo and the limit, in its own language.
-  const detail = element("bdi", { className: "soft", lang: "en", textContent: problem.message ?? "" });
+  // What the service says names the photo and the limit.
+  const detail = element("bdi", { className: "soft", textContent: problem.message ?? "" });
   made.replaceChildren(element("bdi", { textContent: again.group.id }), button, told, detail);
   button.onclick = () => {
     made.remove();
@@ -75,12 +75,17 @@ function begin() {
       input.value = ""; // the same photos can be chosen once more
     };
   }
-  for (const name of ["dragenter", "dragover"]) drop.addEventListener(name, (event) => {
+  // Beside the frame too: a browser would leave the page and show the photo.
+  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragover", (event) => {
+    if (!hasFiles(event)) return;
     event.preventDefault();
     drop.classList.add("is-over");
   });
-  for (const name of ["dragleave", "drop"]) drop.addEventListener(name, () => drop.classList.remove("is-over"));
-  drop.addEventListener("drop", async (event) => {
+  addEventListener("dragleave", (event) => drop.classList.toggle("is-over", event.relatedTarget !== null));
+  addEventListener("drop", async (event) => {
+    drop.classList.remove("is-over");
+    if (!hasFiles(event)) return;
     event.preventDefault();
     add(await readDrop(event.dataTransfer));
   });
