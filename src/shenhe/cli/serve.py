@@ -132,9 +132,10 @@ def serve(options: ServeOptions) -> int:
         options = replace(options, load=replace(load, model=model))
         check_checkpoint(options.load)
     options.watched.check()
-    from shenhe.service.server import ended_by_signals
+    from shenhe.service.server import ended_by_broken_parts, ended_by_signals
 
     with ExitStack() as stack:
+        stack.enter_context(ended_by_broken_parts())
         stack.enter_context(ended_by_signals())
         _serve(options, admin_key, stack)
     return 0

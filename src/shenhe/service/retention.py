@@ -114,12 +114,16 @@ class Retention:
 
 
 @contextmanager
-def keeping(retention: Retention) -> Iterator[None]:
-    """Have photos that are too old deleted meanwhile."""
+def keeping(retention: Retention, pause: float = LOOK_SECONDS) -> Iterator[None]:
+    """Have photos that are too old deleted meanwhile, for the first time after a pause.
+
+    A machine that has just started may show any time until somebody sets its clock right.
+    Units: `pause` in seconds.
+    """
     stopping = threading.Event()
 
     def run() -> None:
-        while not stopping.is_set():
+        while not stopping.wait(pause):
             try:
                 count = retention.sweep()
             except RunError as error:
@@ -127,7 +131,6 @@ def keeping(retention: Retention) -> Iterator[None]:
             else:
                 if count:
                     log.info("%d photos deleted that were too old", count)
-            stopping.wait(LOOK_SECONDS)
 
     thread = threading.Thread(target=run, name="retention", daemon=True)
     thread.start()

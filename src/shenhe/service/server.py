@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 import uvicorn
 
 from shenhe.config import Missions
+from shenhe.errors import RunError
 from shenhe.service.access import FindCaller
 from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError
 from shenhe.service.app import create_app
@@ -37,6 +39,9 @@ from shenhe.service.webhooks import SECRET, Webhooks
 GRACE_SECONDS: Final = 20
 """How long requests under way have to end, and then jobs, before jobs are put back."""
 MAX_CONNECTIONS: Final = 1000
+PARTS: Final = ("model", "pipeline", "leases", "rows", "watch", "retention")
+"""Names of the threads without any of which a service only seems to work."""
+log = logging.getLogger("shenhe.service")
 
 
 def make_service(
@@ -135,6 +140,37 @@ def ended_by_signals() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def ended_by_broken_parts() -> Iterator[None]:
+    """Have an unexpected error in a thread of the service end the process, as SIGTERM does.
+
+    Who started it starts it again; a service without one of its parts would take in jobs for ever.
+    Raises: RunError that names the part and the error.
+    """
+    broken: list[str] = []
+
+    def note(error: threading.ExceptHookArgs) -> None:
+        name = error.thread.name if error.thread else ""
+        if name not in PARTS:
+            before(error)
+            return
+        log.critical("%s: an unexpected error", name, exc_info=error.exc_value)
+        broken.append(f"{name}: {error.exc_type.__name__}: {error.exc_value}")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before, threading.excepthook = threading.excepthook, note
+    try:
+        yield
+    except SystemExit:
+        if not broken:
+            raise
+    finally:
+        threading.excepthook = before
+    if broken:
+        problem = "start the service again; nothing that was accepted is lost"
+        raise RunError(f"a part of the service failed: {broken[0]}; {problem}")
 
 
 class _Server(uvicorn.Server):
