@@ -10,7 +10,7 @@ import os
 import uuid
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,11 +281,14 @@ def _prepare_sqlite(connection: DBAPIConnection, _: object) -> None:
 
 
 def _prepare_postgresql(connection: DBAPIConnection, _: object) -> None:
-    cursor = connection.cursor()
-    for statement in SESSION:
-        cursor.execute(statement)
-    cursor.close()
-    connection.commit()
+    with ExitStack() as stack:
+        stack.callback(connection.close)  # the pool knows nothing of it yet
+        cursor = connection.cursor()
+        for statement in SESSION:
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
+        stack.pop_all()
 
 
 def _is_away(error: SQLAlchemyError) -> bool:
