@@ -204,6 +204,7 @@ def _rewrite(path: Path, change: Callable[[str], str]) -> None:
     path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
+@pytest.mark.peers
 def test_two_checkpoints_that_answer_differently(subject: Subject, tmp_path: Path) -> None:
     loaded = replace(subject, load=True)
 

@@ -54,6 +54,7 @@ def _texts(engine: LocalEngine, requests: list[Request]) -> dict[str, Answer]:
     return {a.key: a for a in engine.answer(requests) if isinstance(a, Answer)}
 
 
+@pytest.mark.peers
 def test_the_same_text_in_fewer_passes(free: LocalEngine, demo_photos: list[Path]) -> None:
     spec = replace(free.spec, constrain=True)
     constrained, requests = LocalEngine(spec), _captions(demo_photos[:16])

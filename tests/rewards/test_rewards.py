@@ -66,6 +66,7 @@ def test_a_reason_stands_on_the_lines(text: str, worth: float) -> None:
     assert rewards.reason_grounded([text] * 4, forms) == [worth] * 4
 
 
+@pytest.mark.peers
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::ResourceWarning")
 def test_grpo_with_trl_writes_more_verdicts_that_are_well_formed(tmp_path: Path) -> None:
