@@ -151,10 +151,8 @@ def _print_limit(
 
 
 def _print_engines(results: dict[str, dict[str, Any]], limit: float) -> None:
-    print(
-        "| engine | load, s | first token, s | whole, s | limit / whole | peak MB | held MB | of it mapped |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ("load, s", "first token, s", "whole, s", "limit / whole", "peak MB", "held MB")
+    print(f"| engine | {' | '.join(columns)} | of it mapped |\n|---|{'---|' * 7}")
     print(f"| the limit of the machine, bfloat16 | | | {limit:.1f} | 1.00 | | | |")
     for way, result in results.items():
         print(
