@@ -26,7 +26,7 @@ from shenhe.team import SecondOpinions, clean_name
 from shenhe.templating import environment
 from shenhe.web.pictures import MAX_SIDES, photo_tag
 from shenhe.web.preferences import THEMES, read_language, read_theme
-from shenhe.web.static_files import SHARED, list_sheets, tag_files
+from shenhe.web.static_files import SHARED, list_modules, tag_files
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
@@ -96,7 +96,7 @@ class Site:
             "split_code": split_code,
             "words_of": words_of,
             "static_tag": tag_files(PACKAGE),
-            "sheets": list_sheets(PACKAGE),
+            "modules": list_modules(PACKAGE, "app.js"),
             "largest": MAX_SIDES["large"],
             "rule_of": lambda mission: describe_rule(review.prompting.missions.find(mission)),
             "guidance_of": partial(read_guidance, review.index.run_dir),
