@@ -40,7 +40,7 @@ def _random(*shape: int, seed: int = 1) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(0.05)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3, 8, 16, 17, 32, 64, 128, 200, 256])
+@pytest.mark.parametrize("rank", [1, 3, 8, 16, 17, 64, 200])
 def test_products_of_all_ranks_and_widths_have_torchs_bits(rank: int) -> None:
     for width in (*HIDDEN, *INNER):
         lora_a, lora_b = _random(rank, width), _random(45, rank, seed=2)
