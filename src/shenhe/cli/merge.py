@@ -13,6 +13,7 @@ from shenhe.cli.loading import (
     MODEL_HELP,
     dtype_option,
     model_of_args,
+    one_thread_of_numpy,
     quiet_transformers,
 )
 from shenhe.cli.values import ByteSize
@@ -104,6 +105,7 @@ def export(options: ExportOptions) -> int:
 
 def _merge(options: MergeOptions, model: str, output_dir: Path) -> int:
     quiet_transformers()
+    one_thread_of_numpy()
     from shenhe.checkpoints.merge import merge_adapters
     from shenhe.cli.bytes_written import BytesWritten
 
