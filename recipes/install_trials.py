@@ -93,7 +93,7 @@ def try_thin(environment: Environment) -> None:
         environment.shenhe("caption", photos, "--output", captions, *server, codes=(0, 1))
         environment.shenhe("doctor", *server, "--no-load")
     environment.shenhe("convert", captions, "--format", "coco", "--output", out / "coco.json")
-    environment.shenhe("photos", photos.parent, "--output", out / "photos.xlsx")
+    environment.shenhe("photos", photos.parent, "--output", out / "photos.xlsx", codes=(0, 1))
     environment.shenhe("decide", run_dir, "--output-dir", out / "anew", codes=(0, 1))
     environment.shenhe("status", run_dir)
     environment.shenhe("watch", run_dir, codes=(0, 1))
