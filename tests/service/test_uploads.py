@@ -134,7 +134,7 @@ def test_what_is_refused_is_told_in_one_error(client: TestClient, name: str) -> 
     answer = client.post("/v1/groups", content=body, headers=headers)
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
-    assert set(error) == {"message", "type", "code"}
+    assert set(error) == {"message", "type", "param", "code"}
     assert error["code"] == name.split()[0]
     assert "\n" not in error["message"]
 

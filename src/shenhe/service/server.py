@@ -29,6 +29,7 @@ from shenhe.service.limits import Limits
 from shenhe.service.observing import RequestObserver
 from shenhe.service.parts import Service
 from shenhe.service.pipeline import Pipeline, ServedModel
+from shenhe.service.places import Places
 from shenhe.service.pressure import Pressure
 from shenhe.service.refusals import RefusedError
 from shenhe.service.rows import RowsFollower
@@ -79,6 +80,7 @@ def make_service(
         Bell(lambda: read_last_end(store)),
         limits,
         PhotoFetcher(hosts),
+        Places(limits),
         Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
         chat,
     )

@@ -132,7 +132,7 @@ class Webhooks:
         self, session: aiohttp.ClientSession, delivery: Delivery, job: Job
     ) -> tuple[str, int]:
         """Send a message; gives what came of it, and the status of the answer, 0 without one."""
-        shown = await run_in_threadpool(show_with_uses, self._store, job)
+        (shown,) = await run_in_threadpool(show_with_uses, self._store, [job])
         message = {"type": f"group.{job.state}", "timestamp": utc_now(), "data": shown}
         body = json.dumps(message, ensure_ascii=False).encode()
         timestamp = int(time.time())

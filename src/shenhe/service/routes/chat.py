@@ -12,7 +12,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
 
 from shenhe.messages import Piece
 from shenhe.messages import Request as ModelRequest
@@ -51,20 +50,6 @@ def show_model(
     model = _model_of(service_of(request))
     model.check_name(name)
     return model.listed
-
-
-class ChatStream(EventStream):
-    """A stream of an answer; what the answer needs is let go of at its end, however it comes."""
-
-    def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack) -> None:
-        """Send events; close the stack behind the last one, or as soon as the client is gone."""
-        super().__init__(events)
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
-        async with self._stack:
-            await super().__call__(scope, receive, send)
 
 
 @router.post(
@@ -111,7 +96,7 @@ async def _answer(request: Request, service: Service) -> Response:
             answer = asked.answer()
             if not chat.stream:
                 return JSONResponse(shown.completion(answer))
-        return ChatStream(_events(asked, shown, first), stack.pop_all())
+        return EventStream(_events(asked, shown, first), stack.pop_all())
 
 
 async def _read_request(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from shenhe.errors import DatabaseAwayError
 from shenhe.service.access import Caller, needs
@@ -32,8 +33,15 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[str]) -> None:
+    def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack) -> None:
+        """Send events; close the stack behind the last one, or as soon as the client is gone."""
         super().__init__(events, headers={"X-Accel-Buffering": "no"})
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        async with self._stack:
+            await super().__call__(scope, receive, send)
 
 
 @router.get(
@@ -49,7 +57,9 @@ async def follow_group(
     """Send the group whenever its state changes, each time whole; ends with its end."""
     service = service_of(request)
     await find_job(service, job_id)
-    return EventStream(_states(service, job_id))
+    async with AsyncExitStack() as stack:
+        stack.enter_context(service.places.taken("streams", request))
+        return EventStream(_states(service, job_id), stack.pop_all())
 
 
 @router.get(
@@ -74,7 +84,10 @@ async def follow_results(
         after = int(last_event_id)
     # An id that was never given: of a database that was restored since, or of no number at all.
     last = await run_in_threadpool(read_last_end, service.store)
-    return EventStream(_results(service, last if after is None else min(after, last)))
+    after = last if after is None else min(after, last)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(service.places.taken("streams", request))
+        return EventStream(_results(service, after), stack.pop_all())
 
 
 async def _states(service: Service, job_id: str) -> AsyncIterator[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from shenhe.errors import RunError
 from shenhe.service.access import Caller, needs
-from shenhe.service.parts import Service, service_of
+from shenhe.service.pages import may
+from shenhe.service.parts import service_of
 from shenhe.service.refusals import RefusedError
 
 router = APIRouter(tags=["operations"])
@@ -22,15 +23,16 @@ async def show_health() -> dict[str, str]:
 
 
 @router.get("/readyz", summary="Can it take and judge groups")
-def show_readiness(service: Service = Depends(service_of)) -> JSONResponse:  # noqa: B008
-    """Say what is missing, with 503, until nothing is."""
+def show_readiness(request: Request) -> JSONResponse:
+    """Say what is missing, with 503, until nothing is; why it is missing to `admin` alone."""
+    service = service_of(request)
     missing = {}
     try:
         service.store.counts()
     except RunError:
         missing["database"] = "does not answer"
     if service.chat is not None and (problem := service.chat.find_hub().problem):
-        missing["model"] = problem
+        missing["model"] = problem if may(request) else "does not answer"
     if service.bell.is_closing:
         missing["service"] = "is ending"
     state = "not_ready" if missing else "ready"
