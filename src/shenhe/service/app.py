@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 
 from shenhe import __version__
 from shenhe.errors import DatabaseAwayError, ShenheError
-from shenhe.service.access import Access, FindCaller
+from shenhe.service.access import OPEN_PATHS, Access, FindCaller
 from shenhe.service.key_guard import KeyGuard
 from shenhe.service.observing import Observing, RequestLog, RequestObserver
+from shenhe.service.openapi import describe
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
 from shenhe.service.refusal_pages import answer_refusal
@@ -69,6 +70,7 @@ def create_app(
     app.exception_handler(Exception)(_tell_bug)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = describe(app, OPEN_PATHS)  # type: ignore[method-assign]
     return app
 
 

@@ -21,6 +21,7 @@ from shenhe.service.chat.asked import AskedModel
 from shenhe.service.chat.asking import conversation_of, make_request, receive_conversation
 from shenhe.service.chat.protocol import ChatRequest, read_chat, request_schema
 from shenhe.service.chat.served import BUSY_SECONDS, ChatModel
+from shenhe.service.openapi import EVENTS, JSON, answers, refusals
 from shenhe.service.parts import Service, service_of
 from shenhe.service.receiving import declared_length, drain, receive_json
 from shenhe.service.refusals import RefusedError
@@ -36,13 +37,13 @@ BODY: Final = {
 }
 
 
-@router.get("/models", summary="The model that answers")
+@router.get("/models", summary="The model that answers", responses=refusals())
 def list_models(request: Request, caller: Annotated[Caller, needs("submit")]) -> dict[str, object]:
     """List the one model, by the name that requests give."""
     return {"object": "list", "data": [_model_of(service_of(request)).listed]}
 
 
-@router.get("/models/{name:path}", summary="A model by its name")
+@router.get("/models/{name:path}", summary="A model by its name", responses=refusals(404))
 def show_model(
     request: Request, caller: Annotated[Caller, needs("submit")], name: str
 ) -> dict[str, object]:
@@ -57,6 +58,10 @@ def show_model(
     openapi_extra=BODY,
     summary="An answer of the model itself",
     response_class=JSONResponse,
+    responses={
+        200: answers("The answer, or its pieces", JSON, EVENTS),
+        **refusals(404, 408, 413, 415),
+    },
 )
 async def complete_chat(request: Request, caller: Annotated[Caller, needs("submit")]) -> Response:
     """Answer a conversation as OpenAI's API does, at once or as a stream of events.

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from shenhe.errors import DatabaseAwayError
 from shenhe.service.access import Caller, needs
 from shenhe.service.bell import read_last_end
+from shenhe.service.openapi import EVENTS, answers, refusals
 from shenhe.service.parts import Service, service_of
 from shenhe.service.routes.groups import JobId, Number, find_job
 from shenhe.service.shown import is_over
@@ -25,13 +26,13 @@ QUIET_SECONDS: Final = 10.0
 STATE_SECONDS: Final = 0.5
 """How often the state of one group is looked at beside its end."""
 PAGE: Final = 50
-STREAM: Final = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+STREAM: Final = answers("Events as they come", EVENTS)
 
 
 class EventStream(StreamingResponse):
     """A response of server-sent events, which no proxy is to hold back."""
 
-    media_type = "text/event-stream"
+    media_type = EVENTS
 
     def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack) -> None:
         """Send events; close the stack behind the last one, or as soon as the client is gone."""
@@ -49,7 +50,7 @@ class EventStream(StreamingResponse):
     status_code=200,
     summary="The states of a group",
     response_class=EventStream,
-    responses={200: STREAM},
+    responses={200: STREAM, **refusals(404)},
 )
 async def follow_group(
     request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId
@@ -67,7 +68,7 @@ async def follow_group(
     status_code=200,
     summary="All results as they come",
     response_class=EventStream,
-    responses={200: STREAM},
+    responses={200: STREAM, **refusals()},
 )
 async def follow_results(
     request: Request,

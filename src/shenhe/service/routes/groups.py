@@ -17,6 +17,7 @@ from shenhe.service.access import Caller, needs
 from shenhe.service.inbox import Reception
 from shenhe.service.jobs import Job, JobState
 from shenhe.service.limits import MAX_NAME
+from shenhe.service.openapi import JSON, answers, refusals
 from shenhe.service.pages import may
 from shenhe.service.parts import Service, service_of
 from shenhe.service.photo_uses import show_with_uses
@@ -73,7 +74,17 @@ BODY: Final = {
 }
 
 
-@router.post("", status_code=202, openapi_extra=BODY, summary="Hand in a group")
+@router.post(
+    "",
+    status_code=202,
+    openapi_extra=BODY,
+    summary="Hand in a group",
+    responses={
+        200: answers("Its verdict is there", JSON, located=True),
+        202: answers("It is on disk", JSON, located=True),
+        **refusals(408, 413, 415),
+    },
+)
 async def submit_group(
     request: Request, caller: Annotated[Caller, needs("submit")], wait: WaitSeconds = 0
 ) -> JSONResponse:
@@ -90,7 +101,11 @@ async def submit_group(
     return await _answer(service, job, 200 if is_over(job) else 202, names_uses=names_uses)
 
 
-@router.get("/{job_id}", summary="A group, and what became of it")
+@router.get(
+    "/{job_id}",
+    summary="A group, and what became of it",
+    responses={200: answers("The group", JSON, located=True), **refusals(404)},
+)
 async def show_group(
     request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId, wait: WaitSeconds = 0
 ) -> JSONResponse:
@@ -102,7 +117,7 @@ async def show_group(
     return await _answer(service, job, 200)
 
 
-@router.get("", summary="Groups, by state and mission")
+@router.get("", summary="Groups, by state and mission", responses=refusals())
 def list_groups(
     request: Request,
     caller: Annotated[Caller, needs("read")],

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from shenhe.errors import RunError
 from shenhe.service.access import Caller, needs
+from shenhe.service.openapi import JSON, answers, refusals
 from shenhe.service.pages import may
 from shenhe.service.parts import service_of
 from shenhe.service.refusals import RefusedError
@@ -22,7 +23,15 @@ async def show_health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Can it take and judge groups")
+@router.get(
+    "/readyz",
+    summary="Can it take and judge groups",
+    responses={
+        **refusals(usual=(400, 403, 421, 429)),
+        200: answers("It can", JSON),
+        503: answers("It cannot, and why", JSON),
+    },
+)
 def show_readiness(request: Request) -> JSONResponse:
     """Say what is missing, with 503, until nothing is; why it is missing to `admin` alone."""
     service = service_of(request)
@@ -43,7 +52,7 @@ def show_readiness(request: Request) -> JSONResponse:
     "/metrics",
     summary="Figures for Prometheus",
     response_class=PlainTextResponse,
-    responses={200: {"content": {"text/plain": {}}}},
+    responses={200: answers("The figures", "text/plain"), **refusals(404)},
 )
 def show_metrics(request: Request, caller: Annotated[Caller, needs("read")]) -> Response:
     """Write the figures of this process, and of the jobs of all."""
