@@ -16,7 +16,7 @@ def begin_peak() -> Callable[[], int]:
     """Begin to watch; gives what tells how much more there was at most. Units: bytes."""
     gc.collect()
     (PROCESS / "clear_refs").write_text("5")  # forgets the peak of before
-    before = psutil.Process().memory_info().rss
+    before = int(psutil.Process().memory_info().rss)
 
     def peak() -> int:
         (kilobytes,) = re.findall(r"VmHWM:\s+(\d+)", (PROCESS / "status").read_text())
