@@ -97,6 +97,8 @@ def _complete(written: dict[str, Any], open_paths: tuple[str, ...]) -> None:
     written["security"] = [{name: []} for name in SCHEMES] + [{}]  # none on loopback
     for path, operations in written["paths"].items():
         for operation in operations.values():
-            operation["responses"].pop("422", None)
+            invalid = operation["responses"].get("422")
+            if invalid and invalid["description"] == "Validation Error":
+                del operation["responses"]["422"]
             if path in open_paths:
                 operation["security"] = []

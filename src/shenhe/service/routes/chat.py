@@ -60,7 +60,7 @@ def show_model(
     response_class=JSONResponse,
     responses={
         200: answers("The answer, or its pieces", JSON, EVENTS),
-        **refusals(404, 408, 413, 415),
+        **refusals(404, 408, 413, 415, 422),
     },
 )
 async def complete_chat(request: Request, caller: Annotated[Caller, needs("submit")]) -> Response:

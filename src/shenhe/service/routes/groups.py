@@ -82,7 +82,7 @@ BODY: Final = {
     responses={
         200: answers("Its verdict is there", JSON, located=True),
         202: answers("It is on disk", JSON, located=True),
-        **refusals(408, 413, 415),
+        **refusals(408, 413, 415, 422),
     },
 )
 async def submit_group(
