@@ -17,6 +17,7 @@ from shenhe.service.access import Caller, needs
 from shenhe.service.bell import read_last_end
 from shenhe.service.openapi import EVENTS, answers, refusals
 from shenhe.service.parts import Service, service_of
+from shenhe.service.photo_uses import show_with_uses
 from shenhe.service.routes.groups import JobId, Number, find_job
 from shenhe.service.shown import is_over
 
@@ -121,12 +122,13 @@ async def _results(service: Service, after: int) -> AsyncIterator[str]:
         while not service.bell.is_closing:
             try:
                 ended = await run_in_threadpool(service.store.finished_after, after, PAGE)
+                jobs = [end.job for end in ended]
+                shown = await run_in_threadpool(show_with_uses, service.store, jobs)
             except DatabaseAwayError:
                 return  # the reader comes again, and goes on where it was
-            for end in ended:
+            for end, group in zip(ended, shown, strict=True):
                 after = end.number
-                shown = await run_in_threadpool(service.show, end.job)
-                yield _event(end.job.state, shown, end.number)
+                yield _event(end.job.state, group, end.number)
             if len(ended) < PAGE:
                 last = number
                 number = await service.bell.wait(max(number, after), QUIET_SECONDS)
