@@ -33,6 +33,8 @@ SCHEMES: Final = {
 }
 USUAL: Final = (400, 401, 403, 421, 429, 500, 503)
 """What whatever needs a key may answer beside what it is asked for."""
+FOREIGN: Final = ("HTTPValidationError", "ValidationError")
+"""Schemas that FastAPI adds of what is never answered."""
 HEADERS: Final = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
@@ -90,15 +92,14 @@ def describe(app: FastAPI, open_paths: tuple[str, ...]) -> Callable[[], dict[str
 def _complete(written: dict[str, Any], open_paths: tuple[str, ...]) -> None:
     components = written.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    for name in ("HTTPValidationError", "ValidationError"):  # of FastAPI, and never answered
+    for name in FOREIGN:
         schemas.pop(name, None)
     schemas["Error"] = ERROR
     components["securitySchemes"] = SCHEMES
     written["security"] = [{name: []} for name in SCHEMES] + [{}]  # none on loopback
     for path, operations in written["paths"].items():
         for operation in operations.values():
-            invalid = operation["responses"].get("422")
-            if invalid and invalid["description"] == "Validation Error":
+            if FOREIGN[0] in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
             if path in open_paths:
                 operation["security"] = []
