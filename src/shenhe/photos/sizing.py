@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 from PIL import Image
 
 from shenhe.geometry import Size
+from shenhe.photos.raster import Raster
 
 FACTOR: Final = 32
 """Patch size x merge size of Qwen3-VL: sides are multiples of this."""
@@ -65,7 +65,7 @@ def draft_size(stored: Size, target: Size) -> Size:
     return stored
 
 
-def resize(image: Image.Image, size: Size) -> Image.Image:
+def resize(photo: Image.Image | Raster, size: Size) -> Image.Image:
     """Resize as in training: bicubic with antialiasing, in integers.
 
     torch takes an eighth of Pillow's time and differs from it in one value of two hundred, by one
@@ -73,11 +73,12 @@ def resize(image: Image.Image, size: Size) -> Image.Image:
 
         resize(image, Size(640, 512)).size == (640, 512)
     """
-    if image.size == size:
-        return image
+    raster = photo if isinstance(photo, Raster) else Raster(photo)
+    if raster.size == size:
+        return raster.image
     import torch  # slow to import, and only models need photos of another size
     from torch.nn.functional import interpolate
 
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(raster.array).permute(2, 0, 1)[None]
     pixels = interpolate(pixels, size=(size.height, size.width), mode="bicubic", antialias=True)
     return Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
