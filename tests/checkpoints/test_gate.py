@@ -20,7 +20,7 @@ from shenhe.checkpoints.merge import merge_adapters
 from shenhe.checkpoints.torch_tensors import read_tensor
 from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Subject
-from shenhe.doctor.diagnose import CHECKS
+from shenhe.doctor.local_checks import LOCAL_CHECKS
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import AdapterError
@@ -243,7 +243,7 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
     subject = Subject(spec, load_prompts(), load_missions(), (), 100, load=False)
     for name, findings in (
         ("verify", list(check_adapters(base, [str(adapter)]))),
-        ("doctor", list(CHECKS["adapters"](subject))),
+        ("doctor", list(LOCAL_CHECKS["adapters"](subject))),
     ):
         refused = [
             f"refused: {finding.message}" for finding in findings if finding.level == "error"

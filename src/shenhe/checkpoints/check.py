@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from shenhe.checkpoints.companions import CONFIG, EXPECTED_FILES, INDEX, PROVENANCE
+from shenhe.checkpoints.findings import Finding, Level
 from shenhe.checkpoints.gate import (
     AdmittedAdapter,
     admit_adapters,
@@ -25,17 +24,7 @@ from shenhe.checkpoints.merge_plan import LM_HEAD
 from shenhe.checkpoints.tensors import StoredTensor, read_table, read_tables
 from shenhe.errors import AdapterError, CheckpointError
 
-Level = Literal["ok", "warning", "error"]
 VIDEO = "video_preprocessor_config.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check, and the remedy if it failed."""
-
-    level: Level
-    message: str
-    remedy: str = ""
 
 
 def check_files(
