@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
 from sqlalchemy import Column, ColumnElement, Connection, Select, Update, func, select, update
 
 from shenhe.database import Database
-from shenhe.service.job_rows import digest_group, read_job
+from shenhe.service.job_rows import JobCells, digest_group
 from shenhe.service.jobs import Job, JobState
 from shenhe.service.tables import JOBS, OPEN, PHOTOS
 
@@ -36,9 +37,9 @@ class JobTable:
 
     """
 
-    def __init__(self, database: Database) -> None:
-        """Read the jobs of a database."""
-        self.database = database
+    def __init__(self, database: Database, data_dir: Path | None = None) -> None:
+        """Read the jobs of a database; photos in DIR/photos are named relative to DIR."""
+        self.database, self.cells = database, JobCells(database.name, data_dir)
         self._run = database.run
 
     def get(self, job_id: str) -> Job | None:
@@ -102,7 +103,7 @@ class JobTable:
         query = self._select(*conditions).order_by(JOBS.c.finish_number).limit(limit)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return [Ended(row.finish_number, read_job(row, self.database.name)) for row in rows]
+        return [Ended(row.finish_number, self.cells.read(row)) for row in rows]
 
     def _find(self, *conditions: ColumnElement[bool], limit: int = 1) -> Sequence[Job]:
         with self.database.reading() as connection:
@@ -112,7 +113,7 @@ class JobTable:
         self, connection: Connection, *conditions: ColumnElement[bool], limit: int = 1
     ) -> Sequence[Job]:
         query = self._select(*conditions).order_by(JOBS.c.number).limit(limit)
-        return [read_job(row, self.database.name) for row in connection.execute(query)]
+        return [self.cells.read(row) for row in connection.execute(query)]
 
     def _select(self, *conditions: ColumnElement[bool]) -> Select[Any]:
         return select(JOBS).where(JOBS.c.run == self._run, *conditions)

@@ -6,13 +6,14 @@ next version. Of a group's versions the highest is current: its rows are those o
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Literal
 
 from shenhe.locations import Location
 from shenhe.messages import PhotoFacts
 from shenhe.row_types import Failure, SummaryRow, VerdictRow
-from shenhe.values import Label
+from shenhe.values import Label, LeftOut
 
 JobState = Literal["queued", "running", "done", "failed"]
 """A job that is done may be undecided; one that failed could not be worked on at all."""
@@ -37,11 +38,21 @@ class StoredPhoto:
 
 
 @dataclass(frozen=True, slots=True)
+class EmptyFolder:
+    """Why a watched group has no photo: the code and the words of a run, and files left out."""
+
+    code: str
+    problem: str
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A group that a client hands in; `contents` is the hash of its photos in their order.
 
     `submitted_by` is the name of the key, empty without keys. `callback` is the URL that is told
-    of the end, empty for none. `label` is that of the folder where a watched group lies.
+    of the end, empty for none. `label` is that of the folder of a watched group; `empty` says why
+    it has no photos.
     """
 
     mission: str
@@ -52,6 +63,7 @@ class NewJob:
     submitted_by: str = ""
     callback: str = ""
     label: Label | None = None
+    empty: EmptyFolder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +85,8 @@ class Job:
     """A job as it is stored; `number` grows from job to job, `version` within a group.
 
     `problem` says why it failed. `attempts` counts how often it was taken up. `is_current` says
-    that its group has no later version. Times are ISO 8601, in UTC; empty where it has not come to
-    that.
+    that its group has no later version, `is_damaged` that its record cannot be read whole. Times
+    are ISO 8601, in UTC; empty where it has not come to that.
     """
 
     id: str
@@ -88,3 +100,12 @@ class Job:
     problem: str = ""
     attempts: int = 0
     is_current: bool = True
+    is_damaged: bool = False
+
+
+def repeat_contents(contents: str, version: int) -> str:
+    """Give what stands for photos that are a version once more, with others or a verdict between.
+
+    Whoever makes that version makes the same one.
+    """
+    return hashlib.sha256(f"{contents}\nversion {version}".encode()).hexdigest()
