@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import threading
 from contextlib import closing
@@ -84,6 +85,26 @@ def test_only_what_was_seen_is_decided(run_dir: Path, demo_photos: list[Path]) -
         assert client.decide(9, key) == 200
         (decision,) = Decisions(run_dir).trail()
         assert decision.key == key
+
+
+def test_a_page_names_each_file_that_it_needs_once(run_dir: Path) -> None:
+    """A module that only another names is fetched after it: the head names all."""
+    with served(run_dir) as running:
+        client = Client(running.url)
+        page = client.send("GET", "/group/1")[2].decode()
+        sheets = re.findall(r'<link rel="stylesheet"[^>]* href="([^"]+)"', page)
+        assert [Path(sheet).name for sheet in sheets] == ["sheets.css", "dark.css"]
+        joined = client.send("GET", sheets[0])[2]
+        assert b".viewer" in joined
+        assert b".verdict" in joined
+        modules = set(re.findall(r'<link rel="modulepreload" href="([^"]+)"', page))
+        (script,) = re.findall(r'<script type="module" src="([^"]+)"', page)
+        imported = {
+            f"{Path(module).parent}/{name}"
+            for module in (script, *modules)
+            for name in re.findall(r'import .*"\./([^"]+)"', client.send("GET", module)[2].decode())
+        }
+        assert imported == modules
 
 
 def test_headers_and_what_is_not_there(run_dir: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_browser_signs_in_with_a_key(service: Service, demo_photos: list[Path]
         )
         assert client.get("/v1/groups", headers=PAGES).status_code == 401
         assert client.get("/sign-in").status_code == 200
-        (style,) = re.findall(r'href="(/static/\w+/pages.css)"', client.get("/sign-in").text)
+        (style,) = re.findall(r'href="(/static/\w+/sheets.css)"', client.get("/sign-in").text)
         assert client.get(style).status_code == 200
         for wrong in ("", "x" * 300, keys["read"] + "x"):
             answer = client.post("/sign-in", data={"key": wrong}, headers=BROWSER)

@@ -20,13 +20,14 @@ from shenhe.review.reasons import Reasons
 from shenhe.review.rules import describe_rule, read_guidance
 from shenhe.review.viewers import account_of, needs_account
 from shenhe.review.words import PACKAGE, load_words
+from shenhe.rows.problem_words import words_of_kind
 from shenhe.rows.reason_parts import split_code
 from shenhe.rows.words import words_of
 from shenhe.team import SecondOpinions, clean_name
 from shenhe.templating import environment
 from shenhe.web.pictures import MAX_SIDES, photo_tag
 from shenhe.web.preferences import THEMES, read_language, read_theme
-from shenhe.web.static_files import SHARED, list_sheets, tag_files
+from shenhe.web.static_files import SHARED, list_modules, tag_files
 
 NOTICES = (
     *("undone", "not_undone", "nothing_to_undo", "end", "end_held", "bulk_none", "bulk_decided"),
@@ -95,8 +96,9 @@ class Site:
         self._templates.globals |= {
             "split_code": split_code,
             "words_of": words_of,
+            "words_of_kind": words_of_kind,
             "static_tag": tag_files(PACKAGE),
-            "sheets": list_sheets(PACKAGE),
+            "modules": list_modules(PACKAGE, "app.js"),
             "largest": MAX_SIDES["large"],
             "rule_of": lambda mission: describe_rule(review.prompting.missions.find(mission)),
             "guidance_of": partial(read_guidance, review.index.run_dir),

@@ -17,7 +17,7 @@ from shenhe.rows.words import words_of
 from shenhe.service.access import EVERYBODY, Caller
 from shenhe.templating import environment
 from shenhe.web.preferences import THEMES, read_language, read_theme
-from shenhe.web.static_files import SHARED, list_sheets, tag_files
+from shenhe.web.static_files import SHARED, list_modules, tag_files
 from shenhe.web.words import Words, load_words
 
 PACKAGE: Final = "shenhe.service"
@@ -89,7 +89,7 @@ def _templates() -> Environment:
         "worded": worded,
         "kinds": KINDS,
         "static_tag": tag_files(PACKAGE),
-        "sheets": list_sheets(PACKAGE),
+        "modules": list_modules(PACKAGE, "service.js"),
     }
     templates.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     return templates

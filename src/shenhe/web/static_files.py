@@ -6,6 +6,7 @@ Their addresses hold a tag of their contents, so that browsers keep them and nev
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -16,6 +17,9 @@ from fastapi import APIRouter, HTTPException, Response
 SHARED: Final = "shenhe.web"
 FIRST: Final = "pages.css"
 DARK: Final = "dark.css"
+JOINED: Final = "sheets.css"
+"""The name of the one sheet that pages read."""
+IMPORT: Final = re.compile(r'^import (?:[^"]+ from )?"\./([\w-]+\.js)"', re.MULTILINE)
 MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 
@@ -43,16 +47,35 @@ def tag_files(package: str) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def list_sheets(package: str) -> list[str]:
-    """List the style sheets in the order in which pages read them: that of all pages first.
+@cache
+def join_sheets(package: str) -> bytes:
+    """Join the style sheets, that of all pages first: one file takes a browser less time than ten.
 
-    The dark theme is no sheet of its own: it changes the colours of the others.
+    The dark theme stays a sheet of its own: it changes the colours of the others.
 
-    >>> list_sheets("shenhe.review")[0]
-    'pages.css'
+    >>> join_sheets("shenhe.review").startswith(read_files("shenhe.review")["pages.css"])
+    True
     """
-    names = sorted(name for name in read_files(package) if name.endswith(".css"))
-    return [FIRST, *(name for name in names if name not in (FIRST, DARK))]
+    sheets = {name: sheet for name, sheet in read_files(package).items() if name.endswith(".css")}
+    rest = (sheets[name] for name in sorted(sheets) if name not in (FIRST, DARK))
+    return b"\n".join((sheets[FIRST], *rest))
+
+
+@cache
+def list_modules(package: str, script: str) -> tuple[str, ...]:
+    """List the modules that a script imports, directly or not, for a browser to fetch at once.
+
+    >>> list_modules("shenhe.review", "theme.js")
+    ()
+    """
+    modules: dict[str, None] = {}
+    pending = [script]
+    while pending:
+        for match in IMPORT.finditer(read_files(package)[pending.pop()].decode()):
+            if match[1] not in modules:
+                modules[match[1]] = None
+                pending.append(match[1])
+    return tuple(modules)
 
 
 def static_routes(package: str) -> APIRouter:
@@ -67,7 +90,7 @@ def static_routes(package: str) -> APIRouter:
     @router.get("/static/{tag}/{name}", include_in_schema=False)
     def send_file(tag: str, name: str) -> Response:
         """Send a file."""
-        content = read_files(package).get(name)
+        content = join_sheets(package) if name == JOINED else read_files(package).get(name)
         if tag != tag_files(package) or content is None:
             raise HTTPException(404)
         media_type = MEDIA_TYPES[PurePosixPath(name).suffix]

@@ -65,11 +65,13 @@ if (stage) {
     const { left, top, width } = bar.getBoundingClientRect();
     const isRail = width < innerWidth / 2;
     const isFixed = width > 0 && getComputedStyle(bar).position === "fixed";
+    const above = viewer.getBoundingClientRect().top + scrollY;
+    const isInFlow = getComputedStyle(viewer).position !== "fixed";
+    // All is read before anything is set: each reading after a setting lays the page out once more.
     const style = document.documentElement.style;
     style.setProperty("--bar", `${isFixed && !isRail ? innerHeight - top : 0}px`);
     style.setProperty("--rail", `${isFixed && isRail ? innerWidth - left : 0}px`);
-    const above = viewer.getBoundingClientRect().top + scrollY;
-    if (getComputedStyle(viewer).position !== "fixed") style.setProperty("--above", `${Math.min(260, above)}px`);
+    if (isInFlow) style.setProperty("--above", `${Math.min(260, above)}px`);
   };
   new ResizeObserver(measure).observe(bar);
   addEventListener("resize", measure);

@@ -7,6 +7,7 @@ export class View {
   at = [0, 0]; // middle of the photo, from the middle of the stage
   turn = 0; // degrees
   fitted = true;
+  room = [0, 0]; // size of the stage, in CSS pixels, when the photo was placed
   #stage;
   #layer;
   #changed;
@@ -97,11 +98,8 @@ export class View {
     return [room[0] / 2 + this.at[0] + dx * cosine - dy * sine, room[1] / 2 + this.at[1] + dx * sine + dy * cosine];
   }
 
-  get room() {
-    return [this.#stage.clientWidth, this.#stage.clientHeight];
-  }
-
   place() {
+    this.room = [this.#stage.clientWidth, this.#stage.clientHeight];
     if (this.fitted) [this.scale, this.at] = [this.whole, [0, 0]];
     const size = this.size;
     const seen = this.turn % 180 ? [size[1], size[0]] : size;
