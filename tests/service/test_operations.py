@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,15 @@ def test_figures_need_a_key_and_health_does_not(client: TestClient) -> None:
     assert client.get("/metrics").status_code == 401
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready", "missing": {}}
+
+
+def test_a_watched_tree_that_is_away_is_told_without_its_name(tmp_path: Path) -> None:
+    service = replace(make_service(tmp_path / "data"), find_problem=lambda: "/mnt/geheim: gone")
+    with client_of(service) as client:
+        answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert list(answer.json()["missing"]) == ["watched tree"]
+    assert "geheim" not in answer.text
 
 
 def test_a_log_tells_of_requests_and_not_of_what_they_hold(

@@ -142,8 +142,8 @@ def restore_backup(path: Path, data_dir: Path, url: str = "") -> Backup:
         with file.open(PHOTOS) as listing:
             for line in listing:
                 photos += 1
-                path = ListedPhoto.model_validate_json(line).path
-                missing += _is_missing(data_dir, _shorten_path(path))
+                photo = ListedPhoto.model_validate_json(line)
+                missing += _is_missing(data_dir, _shorten_path(photo.path))
     return Backup(manifest.jobs, photos, missing)
 
 
@@ -203,7 +203,7 @@ def _shorten_path(path: str) -> str:
     return match[1] if match else path
 
 
-def _shorten_quoted(text: object) -> object:
+def _shorten_quoted(text: str | None) -> str | None:
     return QUOTED_PATH.sub(r'"\1"', text) if isinstance(text, str) else text
 
 

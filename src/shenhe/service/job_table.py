@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Update, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from shenhe.database import Database
 from shenhe.service.job_rows import JobCells, digest_group
@@ -51,12 +61,24 @@ class JobTable:
         is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
         return next(iter(self._find(is_of_group, JOBS.c.is_current)), None)
 
+    def versions(self, mission: str, group_id: str, before: int) -> Sequence[Job]:
+        """Give the versions of a group whose numbers are below one, the first first."""
+        is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
+        return self._find(is_of_group, JOBS.c.number < before, limit=PAGE)
+
     def with_photo(self, content_hash: str, limit: int = PAGE) -> Sequence[Job]:
         """Give the jobs that have a photo with this content, the first first."""
         holders = select(PHOTOS.c.number).where(
             PHOTOS.c.run == self._run, PHOTOS.c.content_hash == content_hash
         )
         return self._find(JOBS.c.number.in_(holders), limit=limit)
+
+    def has_photos_below(self, folder: str) -> bool:
+        """Whether any job has a photo below a folder, which ends with a slash."""
+        is_below = PHOTOS.c.path.startswith(folder, autoescape=True)
+        query = select(exists().where(PHOTOS.c.run == self._run, is_below))
+        with self.database.reading() as connection:
+            return bool(connection.execute(query).scalar_one())
 
     def list(
         self,
@@ -77,6 +99,14 @@ class JobTable:
         with self.database.reading() as connection:
             rows = connection.execute(query.group_by(JOBS.c.state)).all()
         return dict.fromkeys(get_args(JobState), 0) | dict(map(tuple, rows))
+
+    def waiting_by_mission(self) -> Mapping[str, int]:
+        """Count the jobs of each mission that are not at their end."""
+        query = select(JOBS.c.mission, func.count()).where(
+            JOBS.c.run == self._run, JOBS.c.state.in_(OPEN)
+        )
+        with self.database.reading() as connection:
+            return dict(map(tuple, connection.execute(query.group_by(JOBS.c.mission))))
 
     def waiting(self) -> int:
         """Count the jobs that are not at their end."""

@@ -108,4 +108,4 @@ def repeat_contents(contents: str, version: int) -> str:
 
     Whoever makes that version makes the same one.
     """
-    return hashlib.sha256(f"{contents}\nversion {version}".encode()).hexdigest()
+    return hashlib.sha256("\n".join((contents, "version", str(version))).encode()).hexdigest()

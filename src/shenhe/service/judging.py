@@ -70,6 +70,10 @@ class GroupJudge:
         self._data_dir, self._reuse = data_dir, reuse
         self._works: dict[str, MissionWorks] = {}
 
+    def knows(self, mission: str) -> bool:
+        """Whether a mission is configured."""
+        return self.rules.missions.find(mission) is not None
+
     def works_of(self, name: str) -> MissionWorks:
         """Give both stages of a mission.
 
@@ -133,6 +137,11 @@ def group_of_job(job: ServiceJob, mission: Mission) -> Group:
     """
     photos = tuple(photo.location for photo in job.new.photos)
     group = Group(job.new.group_id, mission.name, job.new.label, photos)
+    if job.new.empty is not None:
+        empty = job.new.empty
+        return replace(
+            group, problem=empty.problem, code=empty.code, left_out=tuple(empty.left_out)
+        )
     if not photos:
         return group
     try:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -106,16 +106,20 @@ class JobStore(JobIntake):
         """Tell that this process lives and goes on with its jobs; every RENEW_SECONDS will do."""
         self._leases.renew(worker)
 
-    def claim(self, worker: str, limit: int) -> Sequence[Claimed]:
-        """Take up jobs, interactive ones first, of each group the oldest open version alone."""
+    def claim(self, worker: str, limit: int, without: Collection[str] = ()) -> Sequence[Claimed]:
+        """Take up jobs, interactive ones first, of each group the oldest open version alone.
+
+        Jobs of the missions in `without` are left to others.
+        """
         self._leases.renew_if_due(worker)
         self._take_back()
-        has_queued = select(self._select(JOBS.c.state == "queued").exists())
+        is_free = (JOBS.c.state == "queued") & JOBS.c.mission.not_in(without)
+        has_queued = select(self._select(is_free).exists())
         with self.database.reading() as connection:
             if not self._may_hold_unknown and not connection.execute(has_queued).scalar_one():
                 return []
         try:
-            claimed = self._claim(limit)
+            claimed = self._claim(limit, without)
         except RunError:
             self._may_hold_unknown = True
             raise
@@ -126,13 +130,13 @@ class JobStore(JobIntake):
                 self.fail(each, each.job.problem)
         return [each for each in claimed if not each.job.is_damaged]
 
-    def _claim(self, limit: int) -> list[Claimed]:
+    def _claim(self, limit: int, without: Collection[str]) -> list[Claimed]:
         token = uuid.uuid4().hex
         taken = {"state": "running", "worker": self._leases.worker, "token": token}
         is_mine = (JOBS.c.worker == self._leases.worker) & (JOBS.c.state == "running")
         with self._writing() as connection:
             held = connection.scalars(self._select(is_mine).with_only_columns(JOBS.c.attempts))
-            numbers = choose_free(connection, self._run, held.all(), limit)
+            numbers = choose_free(connection, self._run, held.all(), limit, without)
             taking = self._update(JOBS.c.number.in_(numbers))
             connection.execute(taking.values(**taken, attempts=JOBS.c.attempts + 1))
             query = self._select(is_mine if self._may_hold_unknown else JOBS.c.token == token)

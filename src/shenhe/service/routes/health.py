@@ -31,6 +31,8 @@ def show_readiness(service: Service = Depends(service_of)) -> JSONResponse:  # n
         missing["database"] = "does not answer"
     if service.chat is not None and (problem := service.chat.find_hub().problem):
         missing["model"] = problem
+    if service.find_problem():
+        missing["watched tree"] = "cannot be looked at; the log says why"
     if service.bell.is_closing:
         missing["service"] = "is ending"
     state = "not_ready" if missing else "ready"
