@@ -7,6 +7,7 @@ carry its `run`, so that one PostgreSQL database serves any number of runs.
 from __future__ import annotations
 
 import os
+import sqlite3
 import uuid
 import weakref
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ PATIENCE = {
 """How long PostgreSQL may be silent until it counts as away, in libpq's words."""
 MAX_CONNECTIONS = 40
 """How many connections of PostgreSQL a process uses at most, which takes 100 in all by default."""
+STUCK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+"""Errors of SQLite that end by themselves, or when somebody makes room."""
 SESSION = (
     "SET statement_timeout = '20s'",
     "SET lock_timeout = '15s'",
@@ -173,7 +176,7 @@ class Database:
             yield
         except SQLAlchemyError as error:
             problem = describe_problem(error)
-            if self.is_shared and _is_away(error):
+            if _is_away(error) if self.is_shared else _is_stuck(error):
                 raise DatabaseAwayError(f"{self.name}: {problem}; nothing is lost") from error
             raise RunError(f"{self.name}: {problem}; nothing is lost") from error
 
@@ -289,6 +292,12 @@ def _prepare_postgresql(connection: DBAPIConnection, _: object) -> None:
         cursor.close()
         connection.commit()
         stack.pop_all()
+
+
+def _is_stuck(error: SQLAlchemyError) -> bool:
+    """Whether SQLite can do the same later: its disk is full or fails, or a lock is held."""
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF in STUCK
 
 
 def _is_away(error: SQLAlchemyError) -> bool:

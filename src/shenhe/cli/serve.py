@@ -169,7 +169,7 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
             )
         )
         wake = pipeline.wake
-        chat = chat_model(options.load, lambda: pipeline.model.hub)
+        chat = chat_model(options.load, lambda: pipeline.model)
     find_problem = stack.enter_context(watching(options.watched, store, missions, wake))
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)

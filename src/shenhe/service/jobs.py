@@ -7,14 +7,18 @@ next version. Of a group's versions the highest is current: its rows are those o
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
-from shenhe.locations import Location
+from shenhe.locations import Location, location_text
 from shenhe.messages import PhotoFacts
+from shenhe.printable import printable
 from shenhe.row_types import Failure, SummaryRow, VerdictRow
-from shenhe.values import Label, LeftOut
+from shenhe.values import Label, LeftOut, photo_key
 
+MAX_NAME: Final = 100
+"""Characters of a photo's name that reasons tell."""
 JobState = Literal["queued", "running", "done", "failed"]
 """A job that is done may be undecided; one that failed could not be worked on at all."""
 Lane = Literal["interactive", "bulk"]
@@ -101,6 +105,23 @@ class Job:
     attempts: int = 0
     is_current: bool = True
     is_damaged: bool = False
+
+
+def names_of_photos(new: NewJob) -> dict[str, str]:
+    """Map where the photos of a job lie to what its client calls them, without folders.
+
+    A name that stands twice is told by its photo: 图片_2 IMG_1.jpg.
+    """
+    names = [
+        printable(re.split(r"[/\\]", photo.name.rstrip("/\\"))[-1])[:MAX_NAME] or photo_key(index)
+        for index, photo in enumerate(new.photos)
+    ]
+    return {
+        location_text(photo.location): name
+        if names.count(name) == 1
+        else f"{photo_key(index)} {name}"
+        for index, (photo, name) in enumerate(zip(new.photos, names, strict=True))
+    }
 
 
 def repeat_contents(contents: str, version: int) -> str:

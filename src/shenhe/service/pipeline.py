@@ -24,6 +24,7 @@ from shenhe.errors import (
     ShenheError,
     item_wall,
 )
+from shenhe.service.chat.served import NamedModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.hub_engine import HubEngine
 from shenhe.service.job_queue import JobQueue
@@ -47,10 +48,11 @@ SUSPECT_DEATHS: Final = 2
 
 
 class ServedModel(NamedTuple):
-    """A model, and what makes rows of its answers."""
+    """A model, what makes rows of its answers, and what its checkpoint is called."""
 
     hub: ModelHub
     judge: GroupJudge
+    named: NamedModel | None = None
 
 
 @dataclass(slots=True, eq=False)
