@@ -114,9 +114,8 @@ def test_a_folder_that_cannot_be_looked_at_costs_the_verdict(
     """A name that is no text: a problem that root has, too."""
     watcher.look()
     _work(store)
-    shutil.copy(
-        tree / GROUND / "QC-1" / "1.jpg", os.fsencode(tree / GROUND / "QC-1") + b"/\xb2.jpg"
-    )
+    folder = tree / GROUND / "QC-1"
+    shutil.copy(folder / "1.jpg", folder / os.fsdecode(b"\xb2.jpg"))
     assert watcher.look() == 1
     _work(store)
     assert _outcome(store, "QC-1") == (2, None, ["bad_name", "stage_a_incomplete"])

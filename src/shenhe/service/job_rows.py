@@ -110,7 +110,7 @@ class JobCells:
     def of_photo(self, photo: StoredPhoto) -> dict[str, object]:
         """Write a photo as cells of its own, by which it is looked up."""
         return {
-            "path": self._shorten(location_text(photo.location)),
+            "path": self.shorten(location_text(photo.location)),
             "content_hash": photo.content_hash,
             "look": photo.facts.perceptual_hash,
         }
@@ -118,7 +118,7 @@ class JobCells:
     def of_result(self, result: JobResult) -> str:
         """Write the rows of a job as JSON."""
         cell = ResultCell(verdict=result.verdict, summary=result.summary, failures=result.failures)
-        return _with_paths(cell, self._shorten).to_json()
+        return _with_paths(cell, self.shorten).to_json()
 
     def read(self, row: Cells[tuple[object, ...]]) -> Job:
         """Read a job from the cells of its row; one with a damaged cell is one that failed."""
@@ -165,7 +165,7 @@ class JobCells:
             ).to_json()
         cells = [
             PhotoCell(
-                location=self._shorten(location_text(photo.location)),
+                location=self.shorten(location_text(photo.location)),
                 name=_as_utf8(photo.name),
                 content_hash=photo.content_hash,
                 size=photo.size,
@@ -176,7 +176,7 @@ class JobCells:
         ]
         return _PHOTOS.dump_json(cells, exclude_defaults=True).decode()
 
-    def _shorten(self, path: str) -> str:
+    def shorten(self, path: str) -> str:
         """Name a photo in DIR/photos relative to DIR; any other one as it is."""
         is_own = self._root and path.startswith(f"{self._root}{PHOTOS_FOLDER}/")
         return path.removeprefix(self._root) if is_own else path

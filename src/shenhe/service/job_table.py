@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
@@ -14,7 +14,9 @@ from sqlalchemy import (
     Update,
     exists,
     func,
+    or_,
     select,
+    tuple_,
     update,
 )
 
@@ -25,6 +27,9 @@ from shenhe.service.tables import JOBS, OPEN, PHOTOS
 
 PAGE: Final = 100
 """How many jobs are listed at once."""
+PATHS: Final = 10_000
+"""How many paths of photos are read at once."""
+MAX_NUMBER: Final = 2**31 - 1
 ENDED: Final[tuple[JobState, ...]] = ("done", "failed")
 
 
@@ -61,10 +66,13 @@ class JobTable:
         is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
         return next(iter(self._find(is_of_group, JOBS.c.is_current)), None)
 
-    def versions(self, mission: str, group_id: str, before: int) -> Sequence[Job]:
-        """Give the versions of a group whose numbers are below one, the first first."""
+    def versions(
+        self, mission: str, group_id: str, after: int = 0, before: int = MAX_NUMBER
+    ) -> Sequence[Job]:
+        """Give the versions of a group whose numbers lie between two, the first first."""
         is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
-        return self._find(is_of_group, JOBS.c.number < before, limit=PAGE)
+        is_between = (JOBS.c.number > after) & (JOBS.c.number < before)
+        return self._find(is_of_group, is_between, limit=PAGE)
 
     def with_photo(self, content_hash: str, limit: int = PAGE) -> Sequence[Job]:
         """Give the jobs that have a photo with this content, the first first."""
@@ -75,10 +83,32 @@ class JobTable:
 
     def has_photos_below(self, folder: str) -> bool:
         """Whether any job has a photo below a folder, which ends with a slash."""
-        is_below = PHOTOS.c.path.startswith(folder, autoescape=True)
+        names = {folder, self.cells.shorten(folder)}
+        is_below = or_(*(PHOTOS.c.path.startswith(name, autoescape=True) for name in names))
         query = select(exists().where(PHOTOS.c.run == self._run, is_below))
         with self.database.reading() as connection:
             return bool(connection.execute(query).scalar_one())
+
+    def last_number(self) -> int:
+        """Give the number of the last job that was taken in; 0 before the first."""
+        query = select(func.coalesce(func.max(JOBS.c.number), 0)).where(JOBS.c.run == self._run)
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def photo_paths(self, after: int) -> Iterator[str]:
+        """Yield where the photos lie of the jobs behind a number, as the database names them."""
+        number, position = after, MAX_NUMBER
+        key = tuple_(PHOTOS.c.number, PHOTOS.c.position)
+        while True:
+            query = select(PHOTOS.c.number, PHOTOS.c.position, PHOTOS.c.path).where(
+                PHOTOS.c.run == self._run, key > tuple_(number, position)
+            )
+            with self.database.reading() as connection:
+                rows = connection.execute(query.order_by(*key.clauses).limit(PATHS)).all()
+            yield from (row.path for row in rows)
+            if len(rows) < PATHS:
+                return
+            number, position = rows[-1].number, rows[-1].position
 
     def list(
         self,
