@@ -44,10 +44,6 @@ OWN_PATH: Final = re.compile(rf".*/({_OWN})", re.DOTALL)
 """The whole path of a photo that a client has handed in."""
 QUOTED_PATH: Final = re.compile(rf'"(?:[^"\\]|\\.)*?/({_OWN})"', re.DOTALL)
 """The same as a string of JSON."""
-SHORTEN: Final = (
-    "UPDATE service_jobs SET photos = shorten(photos), result = shorten(result)",
-    "UPDATE service_photos SET path = shorten_path(path)",
-)
 
 
 class Backup(NamedTuple):
@@ -193,8 +189,15 @@ def _shorten_paths(jobs: Path) -> None:
             connection.text_factory = os.fsdecode
             connection.create_function("shorten", 1, _shorten_quoted)
             connection.create_function("shorten_path", 1, _shorten_path)
-            for statement in SHORTEN:
-                connection.execute(statement)
+            connection.execute(
+                "UPDATE service_jobs SET photos = shorten(photos) WHERE photos LIKE '%/photos/%'"
+            )
+            connection.execute(
+                "UPDATE service_jobs SET result = shorten(result) WHERE result LIKE '%/photos/%'"
+            )
+            connection.execute(
+                "UPDATE service_photos SET path = shorten_path(path) WHERE path LIKE '%/photos/%'"
+            )
             connection.commit()
     except sqlite3.Error as error:
         raise RunError(f"{jobs}: cannot be written: {error}") from error
