@@ -37,7 +37,7 @@ def test_decisions_and_new_rows_do_not_disturb_each_other(store: JobStore, tmp_p
     follower.start()
     _until(lambda: len(list((data / "stage_b").glob("*检查.jsonl"))) == 1)
     index = Index(data)
-    app = create_app(Review("live", index, Prompting(load_missions(), load_prompts())))
+    app = create_app(Review("live", index, Prompting(load_missions(), load_prompts())), None, "李工")
     over = threading.Event()
 
     def go_on() -> None:
@@ -50,15 +50,6 @@ def test_decisions_and_new_rows_do_not_disturb_each_other(store: JobStore, tmp_p
     thread.start()
     try:
         with TestClient(app, HERE, headers={"Origin": HERE}) as client:
-            _until(
-                lambda: (
-                    (
-                        client.get("/").status_code == 200
-                        and print(client.get("/").status_code, len(index.page(Filters())))
-                    )
-                    or len(index.page(Filters())) > 4
-                )
-            )
             decided = set()
             for entry in index.page(Filters())[:3]:
                 group = index.group(entry.number)
@@ -80,6 +71,10 @@ def test_decisions_and_new_rows_do_not_disturb_each_other(store: JobStore, tmp_p
         thread.join()
         follower.stop()
     assert {decision.key for decision in Decisions(data).trail()} == decided
+    assert len(index.page(Filters())) == 4  # those of the moment when it was opened
+    later = {entry.key: entry.choice for entry in Index(data).page(Filters())}
+    assert len(later) > 4
+    assert {key for key, choice in later.items() if choice == "不通过"} == decided
 
 
 def _until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
