@@ -37,7 +37,9 @@ def test_decisions_and_new_rows_do_not_disturb_each_other(store: JobStore, tmp_p
     follower.start()
     _until(lambda: len(list((data / "stage_b").glob("*检查.jsonl"))) == 1)
     index = Index(data)
-    app = create_app(Review("live", index, Prompting(load_missions(), load_prompts())), None, "李工")
+    app = create_app(
+        Review("live", index, Prompting(load_missions(), load_prompts())), None, "李工"
+    )
     over = threading.Event()
 
     def go_on() -> None:
