@@ -10,8 +10,6 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser")
-"""The first one is the same engine without the window around it: a third less to do."""
 ARGUMENTS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -19,7 +17,7 @@ ARGUMENTS = [
 
 
 def open_browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if path is None:
         if os.environ.get("SHENHE_TESTS_NEED_CHROMIUM"):
             pytest.fail("chromium is not installed")
