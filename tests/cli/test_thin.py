@@ -83,7 +83,6 @@ def outcomes(served: Served, photos: Path) -> dict[str, Outcome]:
         "watch": ["watch", run_dir],
         "photos": ["photos", photos, "--output", out / "photos.xlsx"],
         "team": ["team", run_dir],
-        "merge": ["merge", *model, "--output-dir", out / "merged"],
         "doctor": ["doctor", *server, "--json", "--no-load"],
         "promise": ["promise", run_dir, "--max-false-pass", "0.05", "--output", out / "promise"],
         "local demo": ["demo", "--output-dir", mine / "demo"],
@@ -93,6 +92,7 @@ def outcomes(served: Served, photos: Path) -> dict[str, Outcome]:
         "local chat": ["chat", *model, "--prompt", "你好"],
         "local serve": ["serve", *model, "--data", mine / "service", "--port", "0"],
         "local doctor": ["doctor", *model],
+        "merge": ["merge", *model, "--output-dir", mine / "merged"],
         "local verify": ["verify", "demo"],
     }
     commands |= {f"pixels {path}": ["pixels", path] for path in sorted(photos.rglob("*.*"))}

@@ -5,7 +5,6 @@ Reads are plain reads, not a memory map, so that what was read does not count as
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -16,11 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from shenhe.checkpoints.headers import DAMAGES, read_header
 from shenhe.errors import CheckpointError
-from shenhe.json_keys import refuse_repeated_keys
-
-MAX_HEADER_BYTES = 100_000_000
-LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,34 +144,22 @@ def read_table(path: Path) -> dict[str, StoredTensor]:
     """Read the header of a file: its tensors in the order of their bytes, checked for gaps.
 
     Raises: CheckpointError that names the fault of the file.
-    Source: the safetensors format.
     """
+    header = read_header(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise CheckpointError(
-                    f"{path}: a pointer of Git LFS, not the weights: git lfs pull"
-                )
-            file.seek(0)
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
-                raise CheckpointError(f"{path}: no safetensors file, or cut off in its header")
-            header = json.loads(file.read(length), object_pairs_hook=refuse_repeated_keys)
-            entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
-            tensors = [_parse_entry(path, 8 + length, name, entry) for name, entry in entries]
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        tensors = [
+            _parse_entry(path, header.end, name, entry) for name, entry in header.entries.items()
+        ]
+    except DAMAGES as error:
         raise CheckpointError(f"{path}: its header is damaged: {error}") from error
     tensors.sort(key=lambda tensor: tensor.start)
-    end = 8 + length
+    end = header.end
     for tensor in tensors:
         if tensor.start != end:
             raise CheckpointError(f"{path}: {tensor.name} does not begin where the last one ends")
         end += tensor.nbytes
-    if end != size:
-        raise CheckpointError(f"{path}: has {size:,} bytes, its header tells of {end:,}")
+    if end != header.size:
+        raise CheckpointError(f"{path}: has {header.size:,} bytes, its header tells of {end:,}")
     return {tensor.name: tensor for tensor in tensors}
 
 
