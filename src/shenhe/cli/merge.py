@@ -110,7 +110,7 @@ def _merge(options: MergeOptions, model: str, output_dir: Path) -> int:
     from shenhe.cli.bytes_written import BytesWritten
 
     start = time.monotonic()
-    with needs("local"), BytesWritten() as progress:
+    with BytesWritten() as progress:
         report = merge_adapters(
             model,
             options.adapters,
