@@ -14,6 +14,7 @@ from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
+from shenhe.engines.local.tower_attention import photo_stops, use_tower_attention
 from shenhe.errors import EngineError, spelled
 
 
@@ -49,6 +50,7 @@ class ModelRunner:
         base.model.language_model.config._attn_implementation = packed_attention.NAME
         use_skinny_linear(base.model.language_model.modules())
         use_skinny_linear(base.lm_head.modules())
+        self._has_own_tower_attention = use_tower_attention(base.model.visual.modules())
         self.base, self._patches = base, patches
         self.device = base.device
         self.image_token = int(base.config.image_token_id)
@@ -174,8 +176,12 @@ class ModelRunner:
         patches = torch.cat(
             [request.patches for request in prepared if request.patches is not None]
         )
+        stops = {"photo_stops": photo_stops(grids)} if self._has_own_tower_attention else {}
         features = self.base.model.get_image_features(
-            self._patches.floats(patches.to(self.device)), grids.to(self.device), return_dict=True
+            self._patches.floats(patches.to(self.device)),
+            grids.to(self.device),
+            return_dict=True,
+            **stops,
         )
         mask = torch.cat([self._image_mask(sequence) for sequence in sequences])[None]
         mask = mask.to(self.device)
