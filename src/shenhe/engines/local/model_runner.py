@@ -77,6 +77,8 @@ class ModelRunner:
         packing = packed_attention.pack(cache, [sequence.span for sequence in sequences])
         ids = torch.tensor([token for sequence in sequences for token in sequence.next_tokens])
         positions = torch.cat([sequence.positions() for sequence in sequences], dim=1)
+        # A copy to a device waits for what the device does: it is made before the pass.
+        sampled_tokens = _sampled_tokens(sequences).to(self.device)
         with torch.inference_mode():
             embedded = self.base.get_input_embeddings()(ids[None].to(self.device))
             vision = self._embed_photos(sequences, embedded)
@@ -88,7 +90,7 @@ class ModelRunner:
                 visual_pos_masks=vision.mask,
                 deepstack_visual_embeds=vision.deepstack,
             ).last_hidden_state[0]
-            sampled = hidden[_sampled_tokens(sequences).to(self.device)]
+            sampled = hidden[sampled_tokens]
         self.forward_passes += 1
         return sampled
 
