@@ -90,11 +90,11 @@ def _loss(
 ) -> torch.Tensor:
     """Cross entropy of the answer to one photo. Shape: answer (tokens,)."""
     ids = torch.cat([request.token_ids, answer])[None]
-    assert request.patches is not None
+    (photo,) = request.photos
     output = model(
         input_ids=ids,
-        pixel_values=preprocessor.patches.floats(request.patches),
-        image_grid_thw=request.grids,
+        pixel_values=preprocessor.patches.floats(photo.patches),
+        image_grid_thw=photo.grid[None],
         mm_token_type_ids=(ids == model.config.image_token_id).int(),
     )
     logits = output.logits[0, len(request.token_ids) - 1 : -1]

@@ -121,7 +121,7 @@ class Model:
             model.chat([{"role": "user", "content": "你好"}], max_new_tokens=64).text
 
         """
-        request = Request("chat", _messages(messages), max_new_tokens)
+        request = Request("chat", tuple(map(_message, messages)), max_new_tokens)
         answer = self._ask([request], lambda answer: answer, 1)[0].answer
         return Reply(answer.text, answer.finish_reason, answer.new_tokens)
 
@@ -132,7 +132,7 @@ class Model:
 
         Raises: as `chat` does.
         """
-        return self.engine.stream(Request("chat", _messages(messages), max_new_tokens))
+        return self.engine.stream(Request("chat", tuple(map(_message, messages)), max_new_tokens))
 
     def caption(self, photos: Sequence[PhotoPath], max_new_tokens: int = 2048) -> Caption:
         """Write the dense caption of photos seen together; a warning lists its repairs.
@@ -253,6 +253,7 @@ def load(
     device: str = "auto",
     devices: Sequence[str] = (),
     speculate: bool = False,
+    reuse_memory: int | None = None,
     base_url: str | None = None,
     request_timeout: float = 600.0,
     server_patience: float = 1800.0,
@@ -286,6 +287,7 @@ def load(
             quantize=quantize,
             device=device,
             speculate=speculate,
+            reuse_memory=reuse_memory,
         ),
         ServerOptions(
             base_url=base_url,
@@ -329,10 +331,6 @@ def _several(name: str, values: Sequence[Value]) -> Sequence[Value]:
     if isinstance(values, str | Path | Remote):
         raise OptionError(name, str(values), f"give a list, as [{str(values)!r}]")
     return values
-
-
-def _messages(messages: Sequence[Mapping[str, object]]) -> tuple[Message, ...]:
-    return tuple(_message(message) for message in messages)
 
 
 def _message(message: Mapping[str, object]) -> Message:

@@ -231,10 +231,9 @@ def test_the_prefix_of_a_prompt_is_computed_once(engine: LocalEngine) -> None:
         verdict_stage.request(f"v{n}", {"图片_1": f"标签/可以识别×{n}"}, MISSION, PROMPTS.verdict)
         for n in range(1, 9)
     ]
-    engine._prefix_cache.clear()
+    engine._kept.clear()
     expected = {r.key: next(iter(engine.answer([r]))) for r in requests[::-1]}
-    assert len(engine._prefix_cache) == 1
-    assert engine._prefix_cache.longest > 40
+    assert engine._kept.prefixes.count(engine._preprocessor.prepare(requests[0]).units) > 40
     answers = _texts(engine, requests)
     assert len(answers) == 8
     for key, answer in expected.items():

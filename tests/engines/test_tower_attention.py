@@ -10,7 +10,11 @@ from transformers import Qwen3VLConfig, Qwen3VLMoeConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionAttention
 from transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe import Qwen3VLMoeVisionAttention
 
-from shenhe.engines.local.tower_attention import TowerAttention, photo_stops, use_tower_attention
+from shenhe.engines.local.tower_attention import (
+    TowerAttention,
+    stops_for_attention,
+    use_tower_attention,
+)
 
 GRIDS = torch.tensor([[1, 8, 12], [1, 2, 2], [1, 10, 14]])
 WIDTH, HEADS = 64, 4
@@ -25,9 +29,9 @@ def test_the_result_equals_transformers_own(is_moe: bool, dtype: torch.dtype) ->
     torch.manual_seed(5)
     theirs = (Qwen3VLMoeVisionAttention if is_moe else Qwen3VLVisionAttention)(config).to(dtype)
     ours = copy.deepcopy(theirs)
-    assert use_tower_attention([ours])
+    use_tower_attention([ours])
     assert type(ours) is TowerAttention
-    stops = photo_stops(GRIDS)
+    stops = stops_for_attention(ours, GRIDS)["photo_stops"]
     assert stops == [96, 100, 240]
     bounds = torch.tensor([0, *stops])
     patches = torch.randn(stops[-1], WIDTH, dtype=dtype)
@@ -44,5 +48,6 @@ def test_other_attention_stays_as_it_is() -> None:
     config.hidden_size, config.num_heads = WIDTH, HEADS
     config._attn_implementation = "eager"
     attention = Qwen3VLVisionAttention(config)
-    assert not use_tower_attention([attention])
+    use_tower_attention([attention])
     assert type(attention) is Qwen3VLVisionAttention
+    assert stops_for_attention(attention, GRIDS) == {}

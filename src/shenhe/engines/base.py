@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import fields, replace
-from typing import Generic, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import Generic, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from shenhe.engines.options import EngineOptions, ModelOptions, OptionsType
 from shenhe.errors import EngineError, ItemError
@@ -135,6 +135,31 @@ class ServingEngine(ABC):
                     raise ItemError(result.code, result.message)
                 yield result.text
         raise EngineError("the engine ended without an answer")
+
+
+class Reuse(NamedTuple):
+    """What requests needed of an engine, and what of it was computed for earlier ones.
+
+    `photos` count what came to the vision tower. Units: photos, tokens.
+    """
+
+    photos: int
+    reused_photos: int
+    prompt_tokens: int
+    reused_tokens: int
+
+    def since(self, before: Reuse) -> Reuse:
+        """Take off what was counted before."""
+        return Reuse(*(now - then for now, then in zip(self, before, strict=True)))
+
+
+@runtime_checkable
+class ReusingEngine(Protocol):
+    """An engine that tells what it did not compute twice."""
+
+    @property
+    def reuse(self) -> Reuse:
+        """What requests needed so far, and what of it was computed for earlier ones."""
 
 
 @runtime_checkable

@@ -80,12 +80,16 @@ def _choose_worker(
     if name == "server":
         server.check()
         owner = f"is the server's to choose, with {spelled('engine', 'server')}"
-        _refuse_changes(local, ("dtype", "attn_impl", "device", "quantize", "speculate"), owner)
+        _refuse_changes(
+            local, ("dtype", "attn_impl", "device", "quantize", "speculate", "reuse_memory"), owner
+        )
         return server
     if name == "vllm":
         vllm_option = spelled("vllm_options", "NAME=VALUE")
         owner = f"is vLLM's to choose; pass options of its own by {vllm_option}"
-        _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
+        _refuse_changes(
+            local, ("attn_impl", "device", "quantize", "speculate", "reuse_memory"), owner
+        )
         _refuse_processor(server)
         return vllm
     names = get_args(EngineName if option_name == "engine" else WorkerName)

@@ -123,6 +123,13 @@ class LocalOptions(WeightsOptions):
         default=False,
         after="constrain",
     )
+    reuse_memory: Annotated[int, Whole(0)] | None = option(
+        "memory for what was computed of photos and prompts, for requests that need it again; 0:"
+        " nothing is kept (default: an eighth of the free memory)",
+        default=None,
+        metavar="MB",
+        after="speculate",
+    )
 
     def check(self) -> None:
         """Refuse values that the engine cannot honour.
@@ -131,6 +138,8 @@ class LocalOptions(WeightsOptions):
         """
         if self.quantize not in (None, "int8"):
             raise OptionError("quantize", self.quantize, "use int8")
+        if self.reuse_memory is not None and self.reuse_memory < 0:
+            raise OptionError("reuse_memory", self.reuse_memory, "must be 0 or more")
 
 
 @option_class

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from shenhe.engines.base import Engine, EngineOverDevices
+from shenhe.engines.base import Engine, EngineOverDevices, ReusingEngine
 from shenhe.engines.deferred import load_now
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import key_of
@@ -111,8 +111,7 @@ def run(
             observer.began(info)
             stack.callback(observer.ended, info)
         loaded = load_now(engine)
-        if isinstance(loaded, EngineOverDevices):
-            rows.tell_of_engine(_facts_of(loaded))
+        rows.tell_of_engine(_facts_of(loaded))
         rows.expect(info.total)
         jobs = _jobs(work, rows, options.limit)
         for job in drive(loaded, jobs, work.read, options.max_attempts, ordered=options.ordered):
@@ -185,13 +184,15 @@ def _describe(work: Work[Item, Value], counts: RunCounts, limit: int | None) -> 
     return RunInfo(work.title, counts, total, goal, work.rate_unit, work.item_unit)
 
 
-def _facts_of(engine: EngineOverDevices) -> Callable[[], dict[str, object]]:
-    """What a manifest holds of an engine over devices; deaths count from now on."""
-    before = engine.workers_died
-    return lambda: {
-        "devices": list(engine.devices),
-        "workers_died": engine.workers_died - before,
-    }
+def _facts_of(engine: Engine) -> Callable[[], dict[str, object]]:
+    """What a manifest holds of an engine; deaths of workers and what is reused count from now."""
+    if isinstance(engine, EngineOverDevices):
+        died, over = engine.workers_died, engine
+        return lambda: {"devices": list(over.devices), "workers_died": over.workers_died - died}
+    if isinstance(engine, ReusingEngine):
+        before, reusing = engine.reuse, engine
+        return lambda: {"reuse": reusing.reuse.since(before)._asdict()}
+    return dict
 
 
 def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:

@@ -11,14 +11,14 @@ from peft import PeftModel
 
 from shenhe.checkpoints.interfaces import Tokenizer, VisionLanguageModel
 from shenhe.checkpoints.load import load_checkpoint
-from shenhe.engines.base import EngineSpec, ServingEngine
+from shenhe.engines.base import EngineSpec, Reuse, ServingEngine
 from shenhe.engines.cancelling import Cancellations
 from shenhe.engines.local.constraint import Constraint, Grammars
 from shenhe.engines.local.deduplication import Deduplicator
 from shenhe.engines.local.detokenizer import Detokenizer
+from shenhe.engines.local.kept_work import KeptWork
 from shenhe.engines.local.model_runner import ModelRunner
 from shenhe.engines.local.ngram_drafts import NgramDrafts
-from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
@@ -69,11 +69,12 @@ class LocalEngine(ServingEngine):
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
         budget = _pixel_budget(loaded.budget, spec.max_pixels)
         self._preprocessor = Preprocessor(loaded.processor, self._base, budget)
-        self._runner = ModelRunner(self._base, self._preprocessor.patches)
+        self._kept = KeptWork(spec.engine.reuse_memory, self._base.device)
+        self._runner = ModelRunner(self._base, self._preprocessor.patches, self._kept.towers)
         configured = self._model.generation_config.eos_token_id
         self._detokenizer = Detokenizer(self._tokenizer, _end_tokens(configured, self._tokenizer))
-        self._prefix_cache, self._drafts = PrefixCache(), NgramDrafts()
         self._slots, self._cancelled = spec.max_batch_size, Cancellations()
+        self._drafts = NgramDrafts()
         self.fingerprint = loaded.fingerprint
 
     def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
@@ -126,12 +127,11 @@ class LocalEngine(ServingEngine):
         Raises: PhotoError.
         """
         prepared = self._preprocessor.prepare(request)
+        floats = [self._preprocessor.patches.floats(photo.patches) for photo in prepared.photos]
         return PreparedPrompt(
             prepared.token_ids.tolist(),
-            torch.empty(0)
-            if prepared.patches is None
-            else self._preprocessor.patches.floats(prepared.patches),
-            [] if prepared.grids is None else prepared.grids.tolist(),
+            torch.cat(floats) if floats else torch.empty(0),
+            [photo.grid.tolist() for photo in prepared.photos],
         )
 
     def token_names(self, token_ids: Sequence[int]) -> list[str]:
@@ -149,7 +149,12 @@ class LocalEngine(ServingEngine):
         if isinstance(self._model, PeftModel):
             self._model = self._model.merge_and_unload()
             self._runner.base = self._model
-            self._prefix_cache.clear()
+            self._kept.clear()
+
+    @property
+    def reuse(self) -> Reuse:
+        """What requests needed so far, and what of it was computed for earlier ones."""
+        return self._kept.reuse
 
     @property
     def forward_passes(self) -> int:
@@ -186,7 +191,7 @@ class LocalEngine(ServingEngine):
             self.spec,
             self._detokenizer,
             constrain=self._constraint,
-            prefix_cache=self._prefix_cache,
+            kept=self._kept,
             drafts=self._drafts,
             slots=self._slots,
             is_cancelled=is_cancelled,

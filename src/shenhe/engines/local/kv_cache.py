@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import psutil
 import torch
 
@@ -13,24 +11,16 @@ GROWTH = 256
 """Capacity is added in steps of this many tokens: growing copies the whole cache."""
 
 
+def free_memory(device: torch.device) -> int:
+    """Return the free memory of a device. Units: bytes."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
 def memory_budget(device: torch.device) -> int:
     """Return the share of a device's free memory for the cache. Units: bytes."""
-    share = MEMORY_SHARE.get(device.type, MEMORY_SHARE["cpu"])
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * share)
-    return int(psutil.virtual_memory().available * share)
-
-
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """Keys and values of the first tokens of a prompt.
-
-    Shape: keys, values: per layer (tokens, heads, size).
-    """
-
-    tokens: tuple[int, ...]
-    keys: tuple[torch.Tensor, ...]
-    values: tuple[torch.Tensor, ...]
+    return int(free_memory(device) * MEMORY_SHARE.get(device.type, MEMORY_SHARE["cpu"]))
 
 
 class KVCache:
@@ -76,17 +66,16 @@ class KVCache:
             for layer, old in enumerate(tensors):
                 tensors[layer] = old.new_empty(0, 0, self.heads, self.size)
 
-    def copy_prefix(self, slot: int, tokens: tuple[int, ...]) -> Prefix:
-        """Copy the entries of a slot's first tokens."""
-        count = len(tokens)
-        return Prefix(
-            tokens,
-            tuple(key[slot, :count].clone() for key in self.keys),
-            tuple(value[slot, :count].clone() for value in self.values),
-        )
+    def copy(self, slot: int, start: int, stop: int) -> torch.Tensor:
+        """Copy the entries of some tokens of a slot.
 
-    def load_prefix(self, slot: int, prefix: Prefix, count: int) -> None:
-        """Fill the start of a slot with the first `count` tokens of a prefix."""
-        for tensors, parts in ((self.keys, prefix.keys), (self.values, prefix.values)):
-            for layer, part in enumerate(parts):
-                tensors[layer][slot, :count] = part[:count]
+        Shape: (2 x layers, tokens, heads, size), the keys of all layers before the values.
+        Raises: torch.OutOfMemoryError.
+        """
+        return torch.stack([tensor[slot, start:stop] for tensor in (*self.keys, *self.values)])
+
+    def load(self, slot: int, start: int, entries: torch.Tensor) -> None:
+        """Put copied entries into a slot, from the token at `start` on. Shape: as of `copy`."""
+        stop = start + entries.shape[1]
+        for tensor, part in zip((*self.keys, *self.values), entries, strict=True):
+            tensor[slot, start:stop] = part

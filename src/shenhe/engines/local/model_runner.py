@@ -12,9 +12,11 @@ from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.engines.local import packed_attention
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
+from shenhe.engines.local.photo_embedding import embed_photos
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
-from shenhe.engines.local.tower_attention import photo_stops, use_tower_attention
+from shenhe.engines.local.tower_attention import use_tower_attention
+from shenhe.engines.local.tower_cache import TowerCache
 from shenhe.errors import EngineError, spelled
 
 
@@ -31,29 +33,19 @@ class Scores(NamedTuple):
     tokens: list[int] | None
 
 
-class _VisionInputs(NamedTuple):
-    """Image embeddings put into a pass.
-
-    Shape: embedded (1, tokens, hidden), mask (1, tokens), deepstack (image tokens, hidden) each.
-    """
-
-    embedded: torch.Tensor
-    mask: torch.Tensor | None
-    deepstack: list[torch.Tensor] | None
-
-
 class ModelRunner:
     """A Qwen3-VL model with packed attention and skinny linear layers."""
 
-    def __init__(self, base: VisionLanguageModel, patches: Patches) -> None:
+    def __init__(
+        self, base: VisionLanguageModel, patches: Patches, tower_cache: TowerCache
+    ) -> None:
         """Switch the language model of `base` to packed attention, in place."""
         base.model.language_model.config._attn_implementation = packed_attention.NAME
         use_skinny_linear(base.model.language_model.modules())
         use_skinny_linear(base.lm_head.modules())
-        self._has_own_tower_attention = use_tower_attention(base.model.visual.modules())
-        self.base, self._patches = base, patches
+        use_tower_attention(base.model.visual.modules())
+        self.base, self._patches, self._tower_cache = base, patches, tower_cache
         self.device = base.device
-        self.image_token = int(base.config.image_token_id)
         self.vocabulary_size = int(base.config.text_config.vocab_size)
         self.forward_passes = 0
 
@@ -81,7 +73,7 @@ class ModelRunner:
         sampled_tokens = _sampled_tokens(sequences).to(self.device)
         with torch.inference_mode():
             embedded = self.base.get_input_embeddings()(ids[None].to(self.device))
-            vision = self._embed_photos(sequences, embedded)
+            vision = embed_photos(self.base, self._patches, self._tower_cache, sequences, embedded)
             hidden = self.base.model.language_model(
                 inputs_embeds=vision.embedded,
                 position_ids=positions[:, None].to(self.device),
@@ -154,6 +146,7 @@ class ModelRunner:
         # Minimum and maximum are NaN if any value is.
         if bool(torch.stack(tuple(logits.aminmax())).isfinite().all()):
             return
+        self._tower_cache.clear()  # it may be where they come from
         dtype = str(self.base.dtype).removeprefix("torch.")
         remedy = "a weight of the checkpoint or of an adapter is damaged, see shenhe verify"
         if self.base.dtype == torch.float16:
@@ -162,43 +155,6 @@ class ModelRunner:
         raise EngineError(
             f"the model's scores are no numbers (NaN or infinite, in {dtype}): {remedy}"
         )
-
-    def _embed_photos(
-        self, sequences: abc.Sequence[Sequence], embedded: torch.Tensor
-    ) -> _VisionInputs:
-        """Run the vision tower over new photos, and put its output at their image tokens."""
-        prepared = [
-            sequence.prepared
-            for sequence in sequences
-            if sequence.in_prefill and sequence.prepared.patches is not None
-        ]
-        if not prepared:
-            return _VisionInputs(embedded, None, None)
-        grids = torch.cat([request.grids for request in prepared if request.grids is not None])
-        patches = torch.cat(
-            [request.patches for request in prepared if request.patches is not None]
-        )
-        stops = {"photo_stops": photo_stops(grids)} if self._has_own_tower_attention else {}
-        features = self.base.model.get_image_features(
-            self._patches.floats(patches.to(self.device)),
-            grids.to(self.device),
-            return_dict=True,
-            **stops,
-        )
-        mask = torch.cat([self._image_mask(sequence) for sequence in sequences])[None]
-        mask = mask.to(self.device)
-        values = torch.cat(list(features.pooler_output)).to(embedded.dtype)
-        embedded = embedded.masked_scatter(mask[..., None], values)
-        deepstack = [torch.cat(list(parts)) for parts in features.deepstack_features]
-        return _VisionInputs(embedded, mask, deepstack)
-
-    def _image_mask(self, sequence: Sequence) -> torch.Tensor:
-        """Mark the image tokens among a sequence's next tokens. Shape: (tokens,)."""
-        mask = torch.zeros(len(sequence.next_tokens), dtype=torch.bool)
-        if sequence.in_prefill:
-            prompt = sequence.prepared.token_ids[sequence.cached :]
-            mask[: len(prompt)] = prompt == self.image_token
-        return mask
 
 
 def _sampled_tokens(sequences: abc.Sequence[Sequence]) -> torch.Tensor:

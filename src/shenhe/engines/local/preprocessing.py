@@ -20,21 +20,35 @@ from shenhe.photos import LoadedPhoto, PixelBudget
 
 
 @dataclass(frozen=True, slots=True)
+class PreparedPhoto:
+    """A photo of a prompt: its patches, and where its image tokens begin.
+
+    `digest` is equal for equal pixels of equal size, whatever file they come from.
+    Shape: patches (patches, channels, size, size) as bytes, grid (3,) for frames, rows and columns.
+    """
+
+    digest: bytes
+    patches: torch.Tensor
+    grid: torch.Tensor
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedRequest:
     """A request as the model takes it.
 
-    `position_offset` plus the index of an answer token gives its position id. `digest` is equal for
-    equal prompts about equal photos. `patches` and `grids` are None without photos.
-    Shape: token_ids (tokens,), positions (3, tokens) for time, rows and columns, patches (patches,
-    channels, size, size) as bytes, grids (photos, 3).
+    `position_offset` plus the index of an answer token gives its position id. `units` are the token
+    ids, but for image tokens, of which each is its photo's: prompts with equal beginnings of them
+    have equal keys and values there. `digest` is equal for equal prompts about equal photos.
+    Shape: token_ids (tokens,), positions (3, tokens) for time, rows and columns.
     """
 
     request: Request
     token_ids: torch.Tensor
     positions: torch.Tensor
     position_offset: int
-    patches: torch.Tensor | None
-    grids: torch.Tensor | None
+    photos: tuple[PreparedPhoto, ...]
+    units: tuple[int, ...]
     sizes: tuple[PhotoSize, ...]
     digest: bytes
 
@@ -90,31 +104,40 @@ class Preprocessor:
         text = prompt_text(request, self._tokenizer)
         cut = [self.patches.cut(photo.image) for photo in loaded]
         grids = torch.tensor([grid for _, grid in cut]) if cut else None
-        text = self._expand_image_tokens(text, [rows * columns for _, (_, rows, columns) in cut])
+        counts = [rows * columns // self.patches.merge**2 for _, (_, rows, columns) in cut]
+        text = self._expand_image_tokens(text, counts)
         ids = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        token_types = (ids == self._base.config.image_token_id).int()
-        positions, offset = self._base.model.get_rope_index(ids, token_types, image_grid_thw=grids)
+        is_image = ids == self._base.config.image_token_id
+        positions, offset = self._base.model.get_rope_index(
+            ids, is_image.int(), image_grid_thw=grids
+        )
+        places = is_image[0].nonzero()[:, 0].tolist()
+        starts = [places[sum(counts[:index])] for index in range(len(counts))]
+        photos = tuple(
+            PreparedPhoto(_digest_of_photo(patches, grid), patches, torch.tensor(grid), start)
+            for (patches, grid), start in zip(cut, starts, strict=True)
+        )
+        units = tuple(_units(ids[0].tolist(), photos, counts))
         return PreparedRequest(
             request,
             ids[0],
             positions[:, 0],
             int(offset),
-            torch.cat([patches for patches, _ in cut]) if cut else None,
-            grids,
+            photos,
+            units,
             tuple(photo.sizes for photo in loaded),
-            _digest(text, loaded),
+            _digest(text, photos, loaded),
         )
 
-    def _expand_image_tokens(self, text: str, patch_counts: list[int]) -> str:
+    def _expand_image_tokens(self, text: str, counts: list[int]) -> str:
         """Repeat each photo's token as often as the model has embeddings for the photo.
 
         Raises: ValueError if a prompt has another number of image tokens than of photos.
         """
         parts = text.split(self._image_token)
-        if len(parts) != len(patch_counts) + 1:
-            raise ValueError(f"{len(patch_counts)} photos, and {len(parts) - 1} places for them")
-        merged = self.patches.merge**2
-        expanded = [self._image_token * (count // merged) for count in patch_counts]
+        if len(parts) != len(counts) + 1:
+            raise ValueError(f"{len(counts)} photos, and {len(parts) - 1} places for them")
+        expanded = [self._image_token * count for count in counts]
         return parts[0] + "".join(
             tokens + part for tokens, part in zip(expanded, parts[1:], strict=True)
         )
@@ -127,11 +150,26 @@ class Preprocessor:
             return RequestFailed.of(request, error)
 
 
-def _digest(text: str, loaded: list[LoadedPhoto]) -> bytes:
+def _digest_of_photo(patches: torch.Tensor, grid: tuple[int, int, int]) -> bytes:
+    digest = hashlib.blake2b(repr(grid).encode(), digest_size=16)
+    digest.update(patches.numpy().tobytes())
+    return digest.digest()
+
+
+def _units(ids: list[int], photos: tuple[PreparedPhoto, ...], counts: list[int]) -> list[int]:
+    """Put a number of the photo, which no token has, in place of each of its image tokens."""
+    units = list(ids)
+    for photo, count in zip(photos, counts, strict=True):
+        number = -1 - int.from_bytes(photo.digest)
+        units[photo.start : photo.start + count] = [number] * count
+    return units
+
+
+def _digest(text: str, photos: tuple[PreparedPhoto, ...], loaded: list[LoadedPhoto]) -> bytes:
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16)
-    for photo in loaded:
-        sizes = photo.sizes
-        # Equal files of equal sizes have equal pixels, which take longer to hash.
-        parts = (sizes.original_wh, sizes.resized_wh, sizes.facts.content_hash)
+    for photo, origin in zip(photos, loaded, strict=True):
+        # An answer tells facts of the file too.
+        sizes = origin.sizes
+        parts = (photo.digest, sizes.original_wh, sizes.resized_wh, sizes.facts.content_hash)
         digest.update(repr(parts).encode())
     return digest.digest()

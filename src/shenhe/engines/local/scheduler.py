@@ -17,14 +17,15 @@ from shenhe.engines.base import IDLE_SECONDS, EngineSpec
 from shenhe.engines.cancelling import cancelled
 from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.detokenizer import Detokenizer
+from shenhe.engines.local.kept_work import KeptWork
 from shenhe.engines.local.kv_cache import memory_budget
 from shenhe.engines.local.model_runner import ModelRunner, Scores
 from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.local.pieces import Pieces
-from shenhe.engines.local.prefix_cache import PrefixCache
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.repetition import RepetitionPenalty
 from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.local.shared_beginnings import SharedBeginnings
 from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
 from shenhe.engines.sampling import Sampler, sampling_of
@@ -55,14 +56,14 @@ class Scheduler:
         detokenizer: Detokenizer,
         *,
         constrain: Callable[[Request], Constraint | None],
-        prefix_cache: PrefixCache,
+        kept: KeptWork,
         drafts: NgramDrafts,
         slots: int | None,
         is_cancelled: Callable[[str], bool] = lambda key: False,
     ) -> None:
         """Run at most `slots` sequences at once; None: as many as memory allows."""
         self._runner, self._spec, self._constrain = runner, spec, constrain
-        self._detokenizer, self._prefix_cache, self._drafts = detokenizer, prefix_cache, drafts
+        self._detokenizer, self._kept, self._drafts = detokenizer, kept, drafts
         self.cache = runner.new_cache()
         self.slots, self.shrunk = slots or spec.engine.usual_batch_size, False
         self._budget_bytes = None if slots else memory_budget(runner.device)
@@ -101,14 +102,10 @@ class Scheduler:
         """
         results: list[Result] = []
         self._paused = False
-        while self._has_room() and len(results) < MAX_RESULTS:
-            try:
-                entry = self._waiting.popleft() if self._waiting else next(source)
-            except StopIteration:
-                self._exhausted = True
-                break
+        shared = SharedBeginnings(self._kept.prefixes, self.cache.bytes_per_token)
+        while self._has_room() and not shared.is_full and len(results) < MAX_RESULTS:
+            entry = self._take(source)
             if entry is None:
-                self._paused = True
                 break
             if not isinstance(entry, PreparedRequest):
                 results.append(entry)
@@ -116,11 +113,14 @@ class Scheduler:
             if self._is_cancelled(entry.request.key):
                 results.append(cancelled(entry.request))
                 break  # before another request waits for its answer
+            if shared.defer(entry):
+                continue
             if not self._fits(entry):
                 self._waiting.appendleft(entry)
                 break
             try:
                 self.admit(entry)
+                shared.start(entry)
             except ItemError as error:
                 results.append(RequestFailed.of(entry.request, error))
             except torch.OutOfMemoryError:
@@ -129,8 +129,19 @@ class Scheduler:
                 self._waiting.appendleft(entry)
                 self._shrink(len(self.running))
                 break
+        self._waiting.extendleft(reversed(shared.waiting))
         self.running.sort(key=lambda sequence: sequence.slot)
         return results
+
+    def _take(self, source: Iterator[Entry]) -> Entry:
+        """Take what waits, else what comes next; None, and a note why, where nothing does."""
+        try:
+            entry = self._waiting.popleft() if self._waiting else next(source)
+        except StopIteration:
+            self._exhausted = True
+            return None
+        self._paused = entry is None
+        return entry
 
     def admit(self, prepared: PreparedRequest) -> Sequence:
         """Start a sequence in the first free slot, from the cached prefix of its prompt.
@@ -145,7 +156,7 @@ class Scheduler:
                 forced = constraint.forced_tokens()[: request.max_new_tokens - 1]
         prompt = prepared.token_ids.tolist()
         self._reserve(slot, len(prompt) + len(forced) + 1)
-        cached = self._prefix_cache.load(self.cache, slot, self._prefix(prepared))
+        cached = self._kept.prefixes.load(self.cache, slot, prepared.units)
         sequence = Sequence(
             prepared,
             Sampler(request, self._spec),
@@ -169,7 +180,7 @@ class Scheduler:
         for sequence in self.running:
             sequence.advance(len(sequence.pending))
         for sequence in prefill:
-            self._prefix_cache.store(self.cache, sequence.slot, self._prefix(sequence.prepared))
+            self._kept.prefixes.store(self.cache, sequence.slot, sequence.prepared.units)
         for sequence in self.running:
             self._sample(sequence, scores[sequence.slot])
 
@@ -265,13 +276,6 @@ class Scheduler:
             return None
         return RepetitionPenalty(penalty, prepared.token_ids, self._runner.vocabulary_size)
 
-    def _prefix(self, prepared: PreparedRequest) -> list[int]:
-        """Return the prompt up to its first photo, without its last token, which is always run."""
-        images = (prepared.token_ids == self._runner.image_token).nonzero()
-        stop = int(images[0]) if len(images) else len(prepared.token_ids) - 1
-        tokens: list[int] = prepared.token_ids[:stop].tolist()
-        return tokens
-
     def _preempt(self, error: torch.OutOfMemoryError) -> Iterator[RequestFailed]:
         """Put the running sequences back in the queue and halve the slots.
 
@@ -280,7 +284,7 @@ class Scheduler:
         self._pieces.restart(self.running)
         preempted, self.running = [sequence.prepared for sequence in self.running], []
         self.cache.clear()
-        self._prefix_cache.clear()
+        self._kept.clear()
         torch.cuda.empty_cache()
         if len(preempted) > 1:
             self._waiting.extendleft(reversed(preempted))

@@ -10,7 +10,7 @@ import torch
 
 from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.packed_attention import Span
-from shenhe.engines.local.preprocessing import PreparedRequest
+from shenhe.engines.local.preprocessing import PreparedPhoto, PreparedRequest
 from shenhe.engines.local.repetition import RepetitionPenalty
 from shenhe.engines.prompts import ChoiceTokens
 from shenhe.engines.sampling import Sampler
@@ -80,6 +80,11 @@ class Sequence:
     def next_tokens(self) -> list[int]:
         """Tokens of the next forward pass."""
         return self.pending + self.draft
+
+    @property
+    def next_photos(self) -> list[PreparedPhoto]:
+        """Photos of which the image tokens are among the next tokens."""
+        return [photo for photo in self.prepared.photos if photo.start >= self.cached]
 
     @property
     def span(self) -> Span:

@@ -61,21 +61,23 @@ class TowerAttention(nn.Module):
         return projected
 
 
-def use_tower_attention(modules: Iterable[nn.Module]) -> bool:
+def use_tower_attention(modules: Iterable[nn.Module]) -> None:
     """Let the attention of a tower's blocks be ours, in place, where it is torch's."""
     for module in modules:
         if type(module) not in (Qwen3VLVisionAttention, Qwen3VLMoeVisionAttention):
             continue
-        if module.config._attn_implementation != "sdpa":
-            return False
-        module.__class__ = TowerAttention
-    return True
+        if module.config._attn_implementation == "sdpa":
+            module.__class__ = TowerAttention
 
 
-def photo_stops(grids: torch.Tensor) -> list[int]:
-    """Return where each photo's patches end. Shape: grids (photos, 3), on the CPU."""
-    stops: list[int] = grids.prod(-1).cumsum(0).tolist()
-    return stops
+def stops_for_attention(tower: nn.Module, grids: torch.Tensor) -> dict[str, list[int]]:
+    """Return where each photo's patches end, as an argument for a tower with our attention.
+
+    Shape: grids (photos, 3), on the CPU.
+    """
+    if not any(isinstance(module, TowerAttention) for module in tower.modules()):
+        return {}
+    return {"photo_stops": grids.prod(-1).cumsum(0).tolist()}
 
 
 def turn(heads: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,37 @@
+"""What an engine keeps of the work on requests, for others that need the same."""
+
+from __future__ import annotations
+
+import torch
+
+from shenhe.engines.base import Reuse
+from shenhe.engines.local.kv_cache import free_memory
+from shenhe.engines.local.prefix_cache import PrefixCache
+from shenhe.engines.local.tower_cache import TowerCache
+
+SHARE = 8
+"""By default this part of the free memory is kept."""
+
+
+class KeptWork:
+    """Features of photos, and keys and values of prompts: half of the memory each."""
+
+    def __init__(self, megabytes: int | None, device: torch.device) -> None:
+        """Keep at most so much; None: a part of what is free now. Units: MB."""
+        total = free_memory(device) // SHARE if megabytes is None else megabytes * 1_000_000
+        self.towers, self.prefixes = TowerCache(total // 2), PrefixCache(total // 2)
+
+    @property
+    def reuse(self) -> Reuse:
+        """What was needed so far, and what of it was here."""
+        return Reuse(
+            self.towers.photos,
+            self.towers.reused_photos,
+            self.prefixes.prompt_tokens,
+            self.prefixes.reused_tokens,
+        )
+
+    def clear(self) -> None:
+        """Drop everything and free its memory: the weights have changed, or memory runs out."""
+        self.towers.clear()
+        self.prefixes.clear()

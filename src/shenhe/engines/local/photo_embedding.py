@@ -1,0 +1,89 @@
+"""Photos put into a forward pass: the vision tower's output in place of image tokens."""
+
+from __future__ import annotations
+
+from collections import abc
+from typing import NamedTuple
+
+import torch
+
+from shenhe.checkpoints.interfaces import VisionLanguageModel
+from shenhe.engines.local.patches import Patches
+from shenhe.engines.local.preprocessing import PreparedPhoto
+from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.local.tower_attention import stops_for_attention
+from shenhe.engines.local.tower_cache import PhotoFeatures, TowerCache
+
+
+class VisionInputs(NamedTuple):
+    """Image embeddings put into a pass.
+
+    Shape: embedded (1, tokens, hidden), mask (1, tokens), deepstack (image tokens, hidden) each.
+    """
+
+    embedded: torch.Tensor
+    mask: torch.Tensor | None
+    deepstack: list[torch.Tensor] | None
+
+
+def embed_photos(
+    base: VisionLanguageModel,
+    patches: Patches,
+    cache: TowerCache,
+    sequences: abc.Sequence[Sequence],
+    embedded: torch.Tensor,
+) -> VisionInputs:
+    """Put the photos among the next tokens of sequences into a pass.
+
+    The vision tower runs over those that are not in its cache, each once.
+    Shape: embedded (1, tokens, hidden).
+    """
+    photos = [photo for sequence in sequences for photo in sequence.next_photos]
+    if not photos:
+        return VisionInputs(embedded, None, None)
+    features = _features(base, patches, cache, photos)
+    parts = [features[photo.digest] for photo in photos]
+    mask = torch.cat([_image_mask(sequence, base) for sequence in sequences])[None]
+    mask = mask.to(embedded.device)
+    values = torch.cat([part.embedded for part in parts]).to(embedded.dtype)
+    embedded = embedded.masked_scatter(mask[..., None], values)
+    deepstack = [torch.cat(layer) for layer in zip(*(p.deepstack for p in parts), strict=True)]
+    return VisionInputs(embedded, mask, deepstack)
+
+
+def _features(
+    base: VisionLanguageModel, patches: Patches, cache: TowerCache, photos: list[PreparedPhoto]
+) -> dict[bytes, PhotoFeatures]:
+    """Compute or look up the features of photos, by their digests."""
+    features: dict[bytes, PhotoFeatures] = {}
+    new: dict[bytes, PreparedPhoto] = {}
+    for photo in photos:
+        if photo.digest not in features and photo.digest not in new:
+            kept = cache.get(photo.digest)
+            if kept is None:
+                new[photo.digest] = photo
+            else:
+                features[photo.digest] = kept
+    if not new:
+        return features
+    grids = torch.stack([photo.grid for photo in new.values()])
+    output = base.model.get_image_features(
+        patches.floats(torch.cat([photo.patches for photo in new.values()]).to(base.device)),
+        grids.to(base.device),
+        return_dict=True,
+        **stops_for_attention(base.model.visual, grids),
+    )
+    by_photo = zip(output.pooler_output, *output.deepstack_features, strict=True)
+    for digest, (embedded, *deepstack) in zip(new, by_photo, strict=True):
+        features[digest] = PhotoFeatures(embedded, tuple(deepstack))
+        cache.put(digest, features[digest])
+    return features
+
+
+def _image_mask(sequence: Sequence, base: VisionLanguageModel) -> torch.Tensor:
+    """Mark the image tokens among a sequence's next tokens. Shape: (tokens,)."""
+    mask = torch.zeros(len(sequence.next_tokens), dtype=torch.bool)
+    if sequence.in_prefill:
+        prompt = sequence.prepared.token_ids[sequence.cached :]
+        mask[: len(prompt)] = prompt == base.config.image_token_id
+    return mask
