@@ -14,6 +14,8 @@ LM_HEAD_ROWS = 65_536
 """A matrix with this many output features is treated as an LM head."""
 INT8_PARTS = ("qdata", "scale")
 """What a weight of torchao's int8 consists of."""
+INT8_BLOCK = 64
+"""The width of such a weight is a multiple of this."""
 MIN_WEIGHTS = 1 << 18
 """Smaller matrices stay in the processor's cache, where the order makes no difference."""
 
@@ -73,12 +75,22 @@ def use_skinny_linear(modules: Iterable[nn.Module]) -> None:
             continue
         weight = module.weight
         if is_quantized(weight):
-            if weight.device.type == "cpu" and all(hasattr(weight, part) for part in INT8_PARTS):
+            if _is_int8(module):
                 module.__class__ = SkinnyInt8Linear
             continue
         plain = weight.dtype in SKINNY_DTYPES and weight.device.type == "cpu"
         if plain and weight.numel() >= MIN_WEIGHTS:
             module.__class__ = SkinnyLinear
+
+
+def _is_int8(module: nn.Linear) -> bool:
+    """Whether torch has a product for the weights of a quantised layer."""
+    return (
+        module.weight.device.type == "cpu"
+        and all(hasattr(module.weight, part) for part in INT8_PARTS)
+        and module.in_features % INT8_BLOCK == 0
+        and hasattr(torch, "_weight_int8pack_mm")  # not promised to stay
+    )
 
 
 def is_quantized(weight: torch.Tensor) -> bool:

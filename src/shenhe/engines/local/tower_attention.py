@@ -42,7 +42,7 @@ class TowerAttention(nn.Module):
         Shape: (patches, width) in and out, cu_seqlens (photos + 1,).
         """
         count = len(hidden_states)
-        joined = self.qkv(hidden_states).view(count, 3, self.num_heads, -1)
+        joined = self.qkv(hidden_states).reshape(count, 3, self.num_heads, -1)
         query, key = (turn(joined[:, part], *position_embeddings) for part in (0, 1))
         value = joined[:, 2].transpose(0, 1)
         output = torch.empty_like(joined[:, 0], memory_format=torch.contiguous_format)
