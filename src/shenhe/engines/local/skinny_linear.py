@@ -61,7 +61,9 @@ class SkinnyInt8Linear(nn.Linear):
         if len(rows) > MAX_ROWS:
             return super().forward(input)
         integers, scale = (getattr(self.weight, name) for name in INT8_PARTS)
-        output = torch._weight_int8pack_mm(rows, integers, scale.flatten().to(rows.dtype))
+        output = torch._weight_int8pack_mm(
+            rows.contiguous(), integers, scale.flatten().to(rows.dtype)
+        )
         if self.bias is not None:
             output = output + self.bias
         return output.reshape(*input.shape[:-1], self.out_features)
