@@ -33,7 +33,7 @@ def quantize_int8(model: VisionLanguageModel) -> VisionLanguageModel:
     return plain
 
 
-def _leave_file(model: nn.Module) -> None:
+def _leave_file(model: VisionLanguageModel) -> None:
     """Copy the weights that stay as they are: on a CPU they lie in the mapped checkpoint.
 
     The last of them would keep all of it mapped, what has been rounded as well.

@@ -66,7 +66,7 @@ def use_tower_attention(modules: Iterable[nn.Module]) -> None:
     for module in modules:
         if type(module) not in (Qwen3VLVisionAttention, Qwen3VLMoeVisionAttention):
             continue
-        if module.config._attn_implementation == "sdpa":
+        if getattr(module.config, "_attn_implementation", None) == "sdpa":
             module.__class__ = TowerAttention
 
 
