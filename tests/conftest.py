@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,14 +14,12 @@ from hypothesis import settings
 from PIL import Image
 
 from shenhe.cli.flags import on_the_command_line
-from shenhe.engines.base import EngineSpec
-from shenhe.engines.local.engine import LocalEngine
-from shenhe.engines.options import LocalOptions
 from shenhe.errors import spelling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from shenhe.engines.local.engine import LocalEngine
     from tests.servers.postgres import Postgres
 
 # Messages are those that nobody has asked a language for, whatever the machine speaks.
@@ -33,6 +32,30 @@ settings.load_profile("without_times")
 DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"
 
+LONGEST = (
+    *("review/test_deciding.py", "review/test_hand.py", "review/test_browser.py"),
+    *("runs/test_server_runs.py", "cli/test_commands.py", "service/test_home_browser.py"),
+    *("review/test_accessible.py", "review/test_viewer.py", "engines/test_server.py"),
+    *("engines/test_constrained.py", "service/test_chat.py", "cli/test_captions.py"),
+    *("review/test_geometry.py", "cli/test_verifying.py", "test_switch.py", "runs/test_kill.py"),
+    *("promise/test_watch_page.py", "engines/test_contract.py", "review/test_evidence.py"),
+    *("promise/test_bound.py", "review/test_audit.py", "review/test_served.py"),
+    *("service/test_served.py", "cli/test_servers.py", "review/test_team_work.py"),
+)
+"""Files of tests that take more than ten seconds, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files run first, so that all processes end at about the same time."""
+    order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what modules hold out of further collections of garbage: each took a second."""
+    gc.collect()
+    gc.freeze()
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _as_on_the_command_line() -> Iterator[None]:
@@ -44,6 +67,11 @@ def _as_on_the_command_line() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def engine() -> LocalEngine:
     """The bundled base and adapter in float32, which is exact enough to compare texts."""
+    # The process that hands tests out to others loads this file too, and needs no torch.
+    from shenhe.engines.base import EngineSpec
+    from shenhe.engines.local.engine import LocalEngine
+    from shenhe.engines.options import LocalOptions
+
     return LocalEngine(
         EngineSpec(
             model="demo", adapters=("demo",), batch_size=4, engine=LocalOptions(dtype="float32")

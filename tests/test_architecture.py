@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,10 @@ def _imports(path: Path) -> set[str]:
     return found - {""}
 
 
-GRAPH = {name: _imports(path) for name, path in MODULES.items()}
+@cache
+def _graph() -> dict[str, set[str]]:
+    """Read what each module imports; not while tests are collected: each process does that."""
+    return {name: _imports(path) for name, path in MODULES.items()}
 
 
 def test_every_module_has_a_layer() -> None:
@@ -60,7 +64,7 @@ def test_every_module_has_a_layer() -> None:
 @pytest.mark.parametrize("name", sorted(set(MODULES) - TOP))
 def test_imports_go_upwards_only(name: str) -> None:
     own = name.split(".")[0]
-    for imported in GRAPH[name]:
+    for imported in _graph()[name]:
         other = imported.split(".")[0]
         if other == own or other in TOP:
             continue
@@ -68,14 +72,14 @@ def test_imports_go_upwards_only(name: str) -> None:
 
 
 def test_stages_and_engines_never_meet() -> None:
-    for name, imported in GRAPH.items():
+    for name, imported in _graph().items():
         if name.startswith(("stages", "engines")):
             other = "engines" if name.startswith("stages") else "stages"
             assert not any(module.startswith(other) for module in imported), name
 
 
 def test_rooms_that_read_rows_never_run() -> None:
-    for name, imported in GRAPH.items():
+    for name, imported in _graph().items():
         if name.split(".")[0] in ("doctor", "evaluation", "report", "review"):
             assert not any(module.split(".")[0] == "runs" for module in imported), name
 
@@ -87,7 +91,7 @@ def test_no_cycles() -> None:
         assert name not in path, f"cycle: {' -> '.join((*path, name))}"
         if name in done:
             return
-        for imported in GRAPH.get(name, ()):
+        for imported in _graph().get(name, ()):
             if imported != name:
                 visit(imported, (*path, name))
         done.add(name)

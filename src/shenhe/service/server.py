@@ -28,17 +28,20 @@ from shenhe.service.inbox import Inbox
 from shenhe.service.limits import Limits
 from shenhe.service.observing import RequestObserver
 from shenhe.service.parts import Service
+from shenhe.service.photo_reuse import PhotosOfJobs
 from shenhe.service.pipeline import Pipeline, ServedModel
+from shenhe.service.places import Places
 from shenhe.service.pressure import Pressure
 from shenhe.service.refusals import RefusedError
+from shenhe.service.reopening import Reopening
 from shenhe.service.rows import RowsFollower
 from shenhe.service.store import JobStore
 from shenhe.service.submissions import Submissions
 from shenhe.service.webhooks import SECRET, Webhooks
+from shenhe.web.connections import configure
 
 GRACE_SECONDS: Final = 20
 """How long requests under way have to end, and then jobs, before jobs are put back."""
-MAX_CONNECTIONS: Final = 1000
 PARTS: Final = ("model", "pipeline", "leases", "rows", "watch", "retention")
 """Names of the threads without any of which a service only seems to work."""
 log = logging.getLogger("shenhe.service")
@@ -79,6 +82,7 @@ def make_service(
         Bell(lambda: read_last_end(store)),
         limits,
         PhotoFetcher(hosts),
+        Places(limits),
         Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
         chat,
     )
@@ -91,16 +95,7 @@ def serve_http(
     observers: Sequence[RequestObserver] = (),
 ) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; requests under way end first."""
-    config = uvicorn.Config(
-        create_app(service, find_caller, observers),
-        log_level="warning",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=20,
-        limit_concurrency=MAX_CONNECTIONS,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
+    config = configure(create_app(service, find_caller, observers), GRACE_SECONDS)
     server = _Server(config, service.bell)
     # Requests that the end cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
@@ -108,9 +103,16 @@ def serve_http(
 
 
 @contextmanager
-def working(store: JobStore, model: ServedModel, data_dir: Path) -> Iterator[Pipeline]:
-    """Work jobs and write rows meanwhile; at the end jobs in hand end, or are put back."""
-    pipeline = Pipeline(store, model, f"{socket.gethostname()}:{os.getpid()}")
+def working(
+    store: JobStore, model: ServedModel, data_dir: Path, photos: PhotosOfJobs | None = None
+) -> Iterator[Pipeline]:
+    """Work jobs and write rows meanwhile; at the end jobs in hand end, or are put back.
+
+    With the `photos` of all groups those are judged anew whose photos a later one has too.
+    """
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    on_begin = Reopening(store, photos).reopen_users if photos else bool
+    pipeline = Pipeline(store, model, worker, on_begin)
     rows = RowsFollower(store, data_dir, lambda: pipeline.model.judge)
     pipeline.start()
     rows.start()
