@@ -3,10 +3,11 @@
     python -m bench.merge --folder SOMEWHERE [--sizes 2B 4B 8B] [--with-peft 2B 4B] [--swift SWIFT]
         [--old SRC]
 
-Needs three times the size of the largest checkpoint on disk. Every command is a process, its peak
-memory the kernel's figure. `cp -r` is timed with a `sync`, since a merge does one as well. Three
-interleaved rounds, but one of PEFT and ms-swift: median, minimum and maximum. `--old SRC` times the
-merge of another source tree as well. Prints a table in Markdown.
+Needs twice the size of the largest checkpoint on disk (4.3, 8.9 and 17.5 GB); a size without that
+room is left out, in words. Every command is a process, its peak memory the kernel's figure. `cp -r`
+is timed with a `sync`, since a merge does one as well. Three interleaved rounds, but one of PEFT
+and ms-swift: median, minimum and maximum. `--old SRC` times the merge of another source tree as
+well. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "4B": {"text": (2560, 9728, 36, 32), "tower": SMALL_TOWER, "deep": [5, 11, 17], "tied": True},
     "8B": {"text": (4096, 12288, 36, 32), "tower": LARGE_TOWER, "deep": [8, 16, 24], "tied": False},
 }
+ROOM = {"2B": 10, "4B": 19, "8B": 37}
+"""GB for a base and its merge or copy."""
 BY_PEFT = """
 import sys
 import torch
@@ -46,13 +49,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--sizes", nargs="+", choices=SHAPES, default=["2B", "4B", "8B"])
-    parser.add_argument("--with-peft", nargs="*", choices=SHAPES, default=["2B", "4B"])
+    parser.add_argument("--with-peft", nargs="*", choices=SHAPES, default=[])
     parser.add_argument("--swift", help="ms-swift's command, timed where PEFT is")
     parser.add_argument("--old", type=Path, help="src/ of another version")
     options = parser.parse_args()
     print("| shape | GB | what | seconds | times `cp` | GB/s | peak MB |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for size in options.sizes:
+        free = shutil.disk_usage(options.folder).free / 1e9
+        if free < ROOM[size]:
+            print(f"| {size} | | left out: needs {ROOM[size]} GB, {free:.0f} are free | | | | |")
+            continue
         base, adapter = options.folder / f"base-{size}", options.folder / f"lora-{size}"
         if not (base / "config.json").exists():
             # In a separate process: the memory of this one would count in its children's peak.
@@ -128,14 +135,15 @@ def _run(command: list[str]) -> tuple[float, float]:
 
 def make(size: str, base: Path, adapter: Path) -> None:
     """Write a random checkpoint of a shape, and an adapter on all its linear layers."""
+    import numpy as np
     import torch
     from peft import LoraConfig
     from safetensors.torch import save_file
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     from shenhe.checkpoints.inspect import DEMO_FOLDER
-    from shenhe.checkpoints.shards import ShardWriter, plan_shards
-    from shenhe.checkpoints.tensors import TensorSpec
+    from shenhe.checkpoints.shards import SEGMENT_BYTES, ShardWriter, plan_shards
+    from shenhe.checkpoints.tensors import BFLOAT16, TensorSpec
 
     shape = SHAPES[size]
     hidden, intermediate, layers, heads = shape["text"]
@@ -163,14 +171,18 @@ def make(size: str, base: Path, adapter: Path) -> None:
         if not (shape["tied"] and name == "lm_head.weight")
     }
     base.mkdir(parents=True)
-    planned = [TensorSpec(name, torch.bfloat16, side) for name, side in weights.items()]
+    planned = [TensorSpec(name, BFLOAT16, side) for name, side in weights.items()]
     shards = plan_shards(planned, 5_000_000_000)
-    noise = (torch.randn(1 << 24) * 0.02).to(torch.bfloat16)
+    values = (torch.randn(1 << 25) * 0.02).to(torch.bfloat16)
+    noise = values.view(torch.int16).numpy().view(np.uint8)
+
+    def fill(offset: int, target: memoryview) -> None:
+        start = offset % (len(noise) - SEGMENT_BYTES)
+        target[:] = noise.data[start : start + len(target)]
+
     for file_name, shard in shards.items():
         with ShardWriter(base / file_name, shard) as writer:
-            for tensor in shard:
-                count = tensor.nbytes // 2
-                writer.write(noise.repeat(count // len(noise) + 1)[:count])
+            writer.write({tensor.name: fill for tensor in shard}, lambda nbytes: None)
     if len(shards) > 1:
         weight_map = {tensor.name: name for name, shard in shards.items() for tensor in shard}
         index = {"metadata": {}, "weight_map": weight_map}

@@ -1,37 +1,80 @@
-"""Does what resolves work? The demo on the lowest versions that are allowed, and on the newest.
+"""Does what is installed work? Every way to install, each in an environment of its own.
 
-    python -m recipes.installs lowest    # .installs/lowest, some 6 GB
-    python -m recipes.installs newest
+    python -m recipes.installs                # all of them, and a Markdown table at the end
+    python -m recipes.installs thin local     # those whose names begin with one of these
 
-Both are asked of one interpreter, the one that runs this. Run by `make test-install`; not in CI, as
-each downloads gigabytes.
+A wheel and an sdist are built first; what is installed from them runs in another folder. An
+environment is removed when its case is done: at most 7 GB lie on the disk at once, in TMPDIR. A
+Python that is not on the machine is named in the table. Run by `make test-install`; not in CI.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
 import tomllib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from recipes.install_trials import Environment, TrialError, try_all, try_local, try_thin
+
 ROOT = Path(__file__).parent.parent
-EXTRAS = ("int8", "metrics", "parquet", "s3", "ray")
+EXTRAS = ("local", "int8", "metrics", "parquet", "s3", "ray")
 """All that go into one environment; vLLM wants a torch of its own."""
-MISSION = "挡风板安装检查"
+PYTHONS = ("3.11", "3.12", "3.13")
+GIGABYTE = 1e9
 _FLOOR = re.compile(r"([\w.-]+)(?:\[[\w,-]+\])?>=([\w.]+)")
+_OWN = re.compile(r"shenhe\[([\w,]+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One way to install: the interpreter, where the package comes from, its extras, its versions.
+
+    `then` are extras that are added to an environment that has done its work without them.
+    """
+
+    name: str
+    python: str
+    source: str = "wheel"
+    extras: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
+    versions: str = "newest"
+
+
+def cases() -> Iterator[Case]:
+    """List every case, the quick ones first."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    yield Case("thin sdist", own, source="sdist")
+    yield Case("thin lowest", own, versions="lowest")
+    yield Case("thin tested", own, versions="tested")
+    for python in PYTHONS:
+        yield Case(f"thin {python}", python)
+    for python in PYTHONS:
+        yield Case(f"local {python}", python, then=("local",), versions="tested")
+    yield Case("all lowest", own, source="folder", extras=EXTRAS, versions="lowest")
+    yield Case("all newest", own, source="folder", extras=EXTRAS)
 
 
 def requirements(extras: Iterable[str]) -> list[str]:
-    """List what the package asks for, with some of its extras."""
+    """List what the package asks for, with some of its extras and those that they imply."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = project["optional-dependencies"]
-    return [*project["dependencies"], *(one for extra in extras for one in optional[extra])]
+    optional: dict[str, list[str]] = project["optional-dependencies"]
+    wanted = [requirement for extra in extras for requirement in optional[extra]]
+    needed: list[str] = list(project["dependencies"])
+    while wanted:
+        requirement = wanted.pop(0)
+        if own := _OWN.fullmatch(requirement):
+            wanted = [one for extra in own[1].split(",") for one in optional[extra]] + wanted
+        elif requirement not in needed:
+            needed.append(requirement)
+    return needed
 
 
 def floors(needed: Iterable[str]) -> list[str]:
@@ -50,87 +93,98 @@ def floors(needed: Iterable[str]) -> list[str]:
     return pinned
 
 
-def main(which: str) -> None:
-    """Make an environment and run the demo and each extra in it; the first failure ends it."""
-    folder = ROOT / ".installs" / which
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pins = floors(requirements(EXTRAS)) if which == "lowest" else []
-    constraints = folder / "constraints.txt"
-    constraints.write_text("".join(f"{pin}\n" for pin in pins), encoding="utf-8")
-    pip = [str(folder / "bin" / "pip"), "install", "-q", "--disable-pip-version-check"]
-    subprocess.run([*pip, "-c", str(constraints), f"{ROOT}[{','.join(EXTRAS)}]"], check=True)
-    try_out(folder)
-    print(f"{which} of Python {sys.version.split()[0]}: all done", flush=True)
+def find_python(version: str) -> str | None:
+    """Find an interpreter by its version: on the path, or among those of pyenv."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    chosen = [sys.executable] if sys.version.startswith(f"{version}.") else []
+    on_path = shutil.which(f"python{version}")
+    chosen += [on_path] if on_path else []
+    chosen += [str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python"))]
+    for python in chosen:
+        shown = subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False)
+        if shown.returncode == 0:
+            return python
+    return None
 
 
-def try_out(folder: Path) -> None:
-    """Run the demo, and what each extra brings, in an environment."""
-    run_dir, out = folder / "demo", folder / "out"
-    model = ["--model", "demo", "--adapters", "demo", "--dtype", "float32"]
-    photos = _site_packages(folder) / "shenhe" / "demo" / "photos" / MISSION
-    _shenhe(folder, "demo", "--output-dir", run_dir)
-    verdicts = [
-        json.loads(line)
-        for path in sorted((run_dir / "stage_b").glob("*.jsonl"))
-        if not path.name.endswith(".failures.jsonl")
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    false_passes = sum(v["verdict"] == "通过" and v["label"] == "fail" for v in verdicts)
-    undecided = sum(v["status"] == "undecided" for v in verdicts)
-    if (len(verdicts), undecided, false_passes) != (24, 1, 0):
-        raise SystemExit(f"{len(verdicts)} verdicts, {undecided} undecided, {false_passes} wrong")
-    captions = ["caption", photos, *model, "--parquet", "--metrics-port", "9479", "--traces"]
-    _shenhe(folder, *captions, "--quantize", "int8", "--output", out / "int8.jsonl")
-    _shenhe(folder, *captions, "--engine", "ray", "--ray-workers", 1, "--output", out / "ray.jsonl")
-    _shenhe(folder, "convert", out / "ray.jsonl", "--format", "coco", "--output", out / "coco.json")
-    _shenhe(
-        folder, "merge", "--model", "demo", "--adapters", "demo", "--output-dir", out / "merged"
+def main(names: Iterable[str]) -> int:
+    """Go through the cases and print their table; 1 where one of them failed."""
+    beginnings = tuple(names) or ("",)
+    rows, is_bad = [], False
+    with tempfile.TemporaryDirectory(prefix="installs-") as scratch:
+        built = _build(Path(scratch))
+        for case in cases():
+            if case.name.startswith(beginnings):
+                row, is_done = _row(case, built, Path(scratch))
+                rows.append(row)
+                is_bad |= not is_done
+                print(row, flush=True)
+    print(
+        "\n| case | Python | from | versions | done | size | time |\n|---|---|---|---|---|---|---|"
     )
-    _shenhe(folder, "review", run_dir, "--export", out / "review")
-    _shenhe(folder, "evaluate", "verdicts", run_dir, "--html", out / "verdicts.html")
-    with _server(folder) as address:
-        server = ["--engine", "server", "--base-url", address, "--model", "scripted"]
-        rows = run_dir / "stage_a" / f"{MISSION}.jsonl"
-        _shenhe(folder, "judge", *server, "--stage-a", rows, "--output-dir", out / "asked")
-    # Nobody listens there: what counts is that the file system loads, and says so in one line.
-    told = _shenhe(
-        folder, *captions[:1], "s3://b/p.jpg", *model, "--output", out / "s3.jsonl", code=2
-    )
-    if "internal error" in told or "Traceback" in told:
-        raise SystemExit(told)
+    print("\n".join(rows))
+    return int(is_bad)
 
 
-def _shenhe(folder: Path, *words: object, code: int = 0) -> str:
-    """Run a command and give what it said on stderr; another exit code ends it all."""
-    command = [str(folder / "bin" / "shenhe"), *map(str, words)]
-    print("shenhe", *command[1:], flush=True)
-    nobody = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
-    nobody |= {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
-    nobody |= {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    run = subprocess.run(command, env=os.environ | nobody, stderr=subprocess.PIPE, text=True)
-    if run.returncode != code:
-        raise SystemExit(f"{run.stderr}exit code {run.returncode}, expected {code}")
-    return run.stderr
-
-
-def _site_packages(folder: Path) -> Path:
-    (found,) = folder.glob("lib/python*/site-packages")
-    return found
-
-
-@contextmanager
-def _server(folder: Path) -> Iterator[str]:
-    """Start the tests' server without a model; gives its address."""
-    command = [str(folder / "bin" / "python"), "-m", "tests.servers.scripted"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def _row(case: Case, built: dict[str, str], scratch: Path) -> tuple[str, bool]:
+    """Do a case; gives its row of the table, and whether all was done."""
+    python = find_python(case.python)
+    extras = "+".join((*case.extras, *case.then)) or "thin"
+    head = f"| {extras} | {case.python} | {case.source} | {case.versions} |"
+    if python is None:
+        return f"{head} no such Python here | - | - |", True
+    folder, start = scratch / case.name.replace(" ", "-"), time.monotonic()
     try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"
+        environment, done = _do(case, python, built, folder), "all"
+        size = f"{environment.size / GIGABYTE:.2f} GB"
+    except (TrialError, subprocess.CalledProcessError) as error:
+        done, size = " ".join(str(error).split())[:300].replace("|", "/"), "-"
     finally:
-        process.terminate()
-        process.communicate()
+        shutil.rmtree(folder, ignore_errors=True)
+    return f"{head} {done} | {size} | {time.monotonic() - start:.0f} s |", done == "all"
+
+
+def _do(case: Case, python: str, built: dict[str, str], folder: Path) -> Environment:
+    """Install and try.
+
+    Raises: TrialError; CalledProcessError for an installation that fails.
+    """
+    subprocess.run([python, "-m", "venv", folder / "env"], check=True)
+    constraints = folder / "constraints.txt"
+    lines: list[str] = []
+    if case.versions == "lowest":
+        lines = floors(requirements(case.extras))
+    elif case.versions == "tested":
+        lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    constraints.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    environment = Environment(folder / "env", folder / "elsewhere", ROOT)
+    environment.work.mkdir()
+    package = built[case.source]
+    environment.install(constraints, _with_extras(package, case.extras))
+    if not case.extras:
+        try_thin(environment)
+    if case.then:
+        environment.install(constraints, _with_extras(package, case.then))
+        try_local(environment)
+    if case.extras:
+        try_all(environment)
+    return environment
+
+
+def _with_extras(package: str, extras: tuple[str, ...]) -> str:
+    return f"{package}[{','.join(extras)}]" if extras else package
+
+
+def _build(scratch: Path) -> dict[str, str]:
+    """Build wheel and sdist; gives what pip installs, by the name of its source."""
+    folder = scratch / "build"
+    subprocess.run([sys.executable, "-m", "venv", folder / "env"], check=True)
+    python = folder / "env" / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "-q", "hatchling>=1.27"], check=True)
+    subprocess.run([python, "-m", "hatchling", "build", "-d", folder], cwd=ROOT, check=True)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return {"wheel": str(wheel), "sdist": str(sdist), "folder": str(ROOT)}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,14 +14,12 @@ from hypothesis import settings
 from PIL import Image
 
 from shenhe.cli.flags import on_the_command_line
-from shenhe.engines.base import EngineSpec
-from shenhe.engines.local.engine import LocalEngine
-from shenhe.engines.options import LocalOptions
 from shenhe.errors import spelling
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from shenhe.engines.local.engine import LocalEngine
     from tests.servers.postgres import Postgres
 
 # Messages are those that nobody has asked a language for, whatever the machine speaks.
@@ -34,6 +33,12 @@ DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"
 
 
+def pytest_collection_finish() -> None:
+    """Leave what modules hold out of further collections of garbage: each took a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _as_on_the_command_line() -> Iterator[None]:
     """Messages write options as the command line does, also those of modules below it."""
@@ -44,6 +49,11 @@ def _as_on_the_command_line() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def engine() -> LocalEngine:
     """The bundled base and adapter in float32, which is exact enough to compare texts."""
+    # The process that hands tests out to others loads this file too, and needs no torch.
+    from shenhe.engines.base import EngineSpec
+    from shenhe.engines.local.engine import LocalEngine
+    from shenhe.engines.options import LocalOptions
+
     return LocalEngine(
         EngineSpec(
             model="demo", adapters=("demo",), batch_size=4, engine=LocalOptions(dtype="float32")

@@ -7,6 +7,8 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,10 @@ def _imports(path: Path) -> set[str]:
     return found - {""}
 
 
-GRAPH = {name: _imports(path) for name, path in MODULES.items()}
+@cache
+def _graph() -> dict[str, set[str]]:
+    """Read what each module imports; not while tests are collected: each process does that."""
+    return {name: _imports(path) for name, path in MODULES.items()}
 
 
 def test_every_module_has_a_layer() -> None:
@@ -59,7 +64,7 @@ def test_every_module_has_a_layer() -> None:
 @pytest.mark.parametrize("name", sorted(set(MODULES) - TOP))
 def test_imports_go_upwards_only(name: str) -> None:
     own = name.split(".")[0]
-    for imported in GRAPH[name]:
+    for imported in _graph()[name]:
         other = imported.split(".")[0]
         if other == own or other in TOP:
             continue
@@ -67,14 +72,14 @@ def test_imports_go_upwards_only(name: str) -> None:
 
 
 def test_stages_and_engines_never_meet() -> None:
-    for name, imported in GRAPH.items():
+    for name, imported in _graph().items():
         if name.startswith(("stages", "engines")):
             other = "engines" if name.startswith("stages") else "stages"
             assert not any(module.startswith(other) for module in imported), name
 
 
 def test_rooms_that_read_rows_never_run() -> None:
-    for name, imported in GRAPH.items():
+    for name, imported in _graph().items():
         if name.split(".")[0] in ("doctor", "evaluation", "report", "review"):
             assert not any(module.split(".")[0] == "runs" for module in imported), name
 
@@ -86,7 +91,7 @@ def test_no_cycles() -> None:
         assert name not in path, f"cycle: {' -> '.join((*path, name))}"
         if name in done:
             return
-        for imported in GRAPH.get(name, ()):
+        for imported in _graph().get(name, ()):
             if imported != name:
                 visit(imported, (*path, name))
         done.add(name)
@@ -105,6 +110,57 @@ def test_help_imports_no_torch() -> None:
     imported = {line.rsplit("|", 1)[1].strip() for line in run.stderr.splitlines() if "|" in line}
     assert not {"torch", "transformers", "pydantic", "PIL", "numpy"} & imported
     assert "Stage-A" in run.stdout
+
+
+LOCAL_LIBRARIES = {"torch", "transformers", "peft", "torchao", "safetensors", "accelerate"}
+"""What the extra `local` brings."""
+LOCAL = re.search(r"`local` \(torch, transformers, PEFT\): (.*?)\.", CONTRIBUTING, re.DOTALL)
+assert LOCAL, "CONTRIBUTING.md does not say what imports torch"
+LOCAL_MODULES = tuple(re.findall(r"`([\w/]+)`", LOCAL[1].replace("/`", "`")))
+
+
+def _at_import(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Every module that is imported when a file is, and not only when a function runs."""
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from _at_import(ast.iter_child_nodes(node))
+
+
+def test_what_needs_no_model_here_imports_no_torch() -> None:
+    graph = {
+        name: {
+            module.removeprefix("shenhe.")
+            for module in _at_import([ast.parse(path.read_text(encoding="utf-8"))])
+        }
+        for name, path in MODULES.items()
+    }
+    ways: dict[str, tuple[str, ...]] = {}
+
+    def way_to_torch(name: str) -> tuple[str, ...]:
+        """The imports by which a module comes to one of the libraries; empty if it does not."""
+        if name not in ways:
+            ways[name] = ()
+            parents = {name.rpartition(".")[0]} & graph.keys()
+            for module in graph[name] | parents:
+                if module.split(".")[0] in LOCAL_LIBRARIES:
+                    ways[name] = (name, module)
+                elif module in graph and (rest := way_to_torch(module)):
+                    ways[name] = (name, *rest)
+        return ways[name]
+
+    allowed = tuple(module.replace("/", ".") for module in LOCAL_MODULES)
+    for name in graph:
+        assert name.startswith(allowed) or not way_to_torch(name), way_to_torch(name)
+    for module in allowed:  # and each of them has its reason
+        assert any(way_to_torch(name) for name in graph if name.startswith(module)), module
 
 
 def test_public_names_are_whole() -> None:

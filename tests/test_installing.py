@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
+import tarfile
 import tomllib
 import zipfile
 from collections.abc import Iterable
+from email import message_from_bytes
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from recipes.installs import EXTRAS, floors, requirements
+from recipes.installs import EXTRAS, cases, floors, requirements
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -92,13 +95,20 @@ def test_every_floor_is_one_and_below_what_is_tested() -> None:
             pins[canonicalize_name(name)] = Version(version)
     # Those two are tried with versions of their own: recipes/installs, tests/peers.
     tested = EVERY_EXTRA - {"vllm", "ray"}
-    for pin in floors(one for one in requirements(tested) if not one.startswith("shenhe[")):
+    for pin in floors(requirements(tested)):
         name, _, version = pin.partition("==")
         assert Version(version) <= pins[canonicalize_name(name)], pin
     assert set(EXTRAS) < set(PROJECT["optional-dependencies"])
     with pytest.raises(ValueError, match="no lowest version"):
         floors(["pillow"])
     assert floors(["openai[aiohttp]>=3.50", "peft>=0.19,<0.22"]) == ["openai==3.50", "peft==0.19"]
+
+
+def test_extras_bring_what_they_imply() -> None:
+    assert _declared([]) & {"torch", "transformers", "peft", "safetensors"} == set()
+    for extra in ("int8", "ray", "vllm", "dev"):
+        assert _declared(["local"]) <= _declared([extra]), extra
+    assert len(list(cases())) == len({case.name for case in cases()})
 
 
 def test_the_wheel_holds_types_and_every_file_of_the_package(
@@ -109,6 +119,11 @@ def test_the_wheel_holds_types_and_every_file_of_the_package(
     monkeypatch.chdir(ROOT)
     with zipfile.ZipFile(tmp_path / build_wheel(str(tmp_path))) as wheel:
         shipped = {name for name in wheel.namelist() if name.startswith("shenhe/")}
+        (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+        told = message_from_bytes(wheel.read(metadata))
+    assert told["License-Expression"] == "Apache-2.0 AND OFL-1.1"
+    licences = told.get_all("License-File") or []
+    assert sorted(licences) == ["LICENSE", "src/shenhe/overlays/OFL.txt"]
     package = ROOT / "src" / "shenhe"
     there = {
         f"shenhe/{path.relative_to(package).as_posix()}"
@@ -117,3 +132,17 @@ def test_the_wheel_holds_types_and_every_file_of_the_package(
     }
     assert "shenhe/py.typed" in shipped
     assert shipped == there
+
+
+def test_the_sdist_holds_every_picture_of_the_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hatchling.build import build_sdist
+
+    monkeypatch.chdir(ROOT)
+    with tarfile.open(tmp_path / build_sdist(str(tmp_path))) as sdist:
+        shipped = {name.partition("/")[2] for name in sdist.getnames()}
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"!\[[^\]]*\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            picture = (page.parent / target).resolve().relative_to(ROOT)
+            assert picture.as_posix() in shipped, f"{page.name}: {target}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import DEMO, MISSION
+from tests.warm import SHENHE
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "stage_a_infer.sh"
 WHOLE = ["checkpoint=c", "input_dir=d", "mission=m", "output_dir=o"]
@@ -53,7 +53,7 @@ def _words(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_a_launch_of_older_form_does_what_options_do(tmp_path: Path) -> None:
     command = tmp_path / "shenhe"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m shenhe "$@"\n', encoding="utf-8")
+    command.write_text(f'#!/bin/sh\nexec {" ".join(SHENHE)} "$@"\n', encoding="utf-8")
     command.chmod(0o755)
     variables = {
         "checkpoint": "demo",

@@ -11,6 +11,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from recipes.llama_cpp.gguf_file import BLOCK, FILE_TYPES, Tensor, TensorType, w
 from shenhe.checkpoints.inspect import CheckpointFiles, find_checkpoint, read_object
 from shenhe.checkpoints.processor import PREPROCESSOR
 from shenhe.checkpoints.tensors import StoredTensor, read_tables
+from shenhe.checkpoints.torch_tensors import read_tensor
 from shenhe.errors import CheckpointError
 
 MODEL, TOWER = "model.gguf", "mmproj.gguf"
@@ -239,7 +241,7 @@ def _patch_tensors(stored: StoredTensor, kind: TensorType) -> Iterator[Tensor]:
     for frame, suffix in enumerate(("", ".1")):
 
         def read(frame: int = frame) -> torch.Tensor:
-            return stored.read()[:, :, frame]
+            return read_tensor(stored)[:, :, frame]
 
         shape = stored.shape[:2] + stored.shape[3:]
         yield Tensor(f"v.patch_embd.weight{suffix}", shape, kind, read)
@@ -251,4 +253,4 @@ def _tensor(name: str, stored: StoredTensor, kind: TensorType) -> Tensor:
         kind = "f32"
     elif kind == "q8_0" and stored.shape[-1] % BLOCK:
         kind = "f16"
-    return Tensor(name, stored.shape, kind, stored.read)
+    return Tensor(name, stored.shape, kind, partial(read_tensor, stored))

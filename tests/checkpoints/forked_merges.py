@@ -14,15 +14,12 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
 from shenhe.checkpoints.inspect import find_checkpoint
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.errors import CheckpointError
 
 
 def main(output: Path, kills: int) -> None:
-    torch.set_num_threads(1)  # threads do not survive a fork
     began = time.monotonic()
     os.waitpid(_start(output), 0)
     whole = time.monotonic() - began

@@ -17,9 +17,10 @@ from shenhe.checkpoints.adapter import PREFIX
 from shenhe.checkpoints.check import check_adapters
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.checkpoints.merge import merge_adapters
+from shenhe.checkpoints.torch_tensors import read_tensor
 from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Subject
-from shenhe.doctor.diagnose import CHECKS
+from shenhe.doctor.local_checks import LOCAL_CHECKS
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import LocalOptions
 from shenhe.errors import AdapterError
@@ -59,7 +60,9 @@ def _twice(tensors: dict[str, torch.Tensor]) -> None:
 
 
 def _whole(name: str) -> Change:
-    return rewrite(lambda tensors: tensors.update({f"{PREFIX}{name}": base_tables()[name].read()}))
+    return rewrite(
+        lambda tensors: tensors.update({f"{PREFIX}{name}": read_tensor(base_tables()[name])})
+    )
 
 
 def _header_twice(folder: Path) -> None:
@@ -240,7 +243,7 @@ def _verdicts(adapter: Path, output: Path, base: str = "demo") -> dict[str, str]
     subject = Subject(spec, load_prompts(), load_missions(), (), 100, load=False)
     for name, findings in (
         ("verify", list(check_adapters(base, [str(adapter)]))),
-        ("doctor", list(CHECKS["adapters"](subject))),
+        ("doctor", list(LOCAL_CHECKS["adapters"](subject))),
     ):
         refused = [
             f"refused: {finding.message}" for finding in findings if finding.level == "error"
@@ -393,7 +396,7 @@ def test_old_names_of_the_tower_in_a_target(tmp_path: Path) -> None:
 def test_a_tower_that_was_trained_whole_is_read(tmp_path: Path) -> None:
     """ms-swift's recipe keeps it in vit.safetensors beside the adapter (ms-swift#9187)."""
     adapter, plain = small_adapter(tmp_path / "adapter"), small_adapter(tmp_path / "plain")
-    tower = {k: v.read() * 1.1 for k, v in base_tables().items() if ".visual." in k}
+    tower = {k: read_tensor(v) * 1.1 for k, v in base_tables().items() if ".visual." in k}
     save_file(
         {f"{PREFIX}{key}": value for key, value in tower.items()}, adapter / "vit.safetensors"
     )

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -86,19 +85,23 @@ def test_summarize_judge_and_report_make_the_same_rows_as_run(
 
 
 def test_the_older_script(tmp_path: Path) -> None:
+    command = tmp_path / "bin" / "shenhe"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {" ".join(SHENHE)} "$@"\n')
+    command.chmod(0o755)
     done = subprocess.run(
         [
             *(ROOT / "scripts" / "stage_a_infer.sh", "--model", "demo"),
             *("--data_root", DEMO / "photos", "--mission", MISSION),
-            *("--output_dir", tmp_path, "--batch_size", "4"),
+            *("--output_dir", tmp_path / "out", "--batch_size", "4"),
         ],
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=os.environ | {"PATH": f"{command.parent}:{os.environ['PATH']}"},
     )
     assert done.returncode == 0, done.stderr
-    assert len(_rows(tmp_path / f"{MISSION}.jsonl")) == 6
+    assert len(_rows(tmp_path / "out" / f"{MISSION}.jsonl")) == 6
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Diagnosis, Subject, diagnose
-from shenhe.doctor import machine as machine_checks
+from shenhe.doctor import versions as version_checks
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.options import LocalOptions
 from tests.conftest import DEMO, MISSION
@@ -184,12 +184,12 @@ def test_half_precision_on_a_cpu(subject: Subject) -> None:
 def test_versions_outside_the_requirements(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine_checks, "requires", lambda name: ["torch>=99", "nowhere>=1"])
+    monkeypatch.setattr(version_checks, "requires", lambda name: ["torch>=99", "nowhere>=1"])
     messages = _messages(subject, "versions", "error")
     assert "pip install 'torch>=99'" in messages
     assert "nowhere is not installed" in messages
-    defect = machine_checks.KnownDefect("pillow", ">=1", "is bad", "take another")
-    monkeypatch.setattr(machine_checks, "KNOWN_DEFECTS", (defect,))
+    defect = version_checks.KnownDefect("pillow", ">=1", "is bad", "take another")
+    monkeypatch.setattr(version_checks, "KNOWN_DEFECTS", (defect,))
     assert "is bad -> take another" in _messages(subject, "versions", "warning")
 
 

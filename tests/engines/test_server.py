@@ -276,7 +276,7 @@ def test_an_unreadable_photo_fails_alone(
 def test_every_fault_passes(make: Make, demo_photos: list[Path]) -> None:
     with scripted("--faults", "0.4", "--stall", "1") as server:
         engine = make(server, request_timeout=0.5)
-        requests = [_line(demo_photos[n % 20], str(n)) for n in range(300)]
+        requests = [_line(demo_photos[n % 20], str(n)) for n in range(150)]
         results = {answer.key: answer for answer in engine.answer(requests)}
         counts = server.get("counts")
     with scripted() as quiet:

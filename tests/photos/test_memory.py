@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from shenhe.errors import PhotoError
-from shenhe.photos import memory, opening, read_encoding
+from shenhe.photos import PixelBudget, load, memory, opening, read_encoding
 from shenhe.photos.memory import MemoryBudget
+from tests.peak_memory import begin_peak
 
 
 def test_reservations_fit_the_limit_or_are_alone() -> None:
@@ -56,7 +57,23 @@ def test_many_large_photos_in_many_threads(tmp_path: Path, monkeypatch: pytest.M
         list(pool.map(read_encoding, [tmp_path / "a.png"] * 16))
     done.set()
     watcher.join()
-    assert peak[0] < 4 * 4000 * 3000 * opening.BYTES_PER_PIXEL / 2  # not eight photos at once
+    assert peak[0] < 4 * 4000 * 3000 * opening.OTHER_BYTES / 4  # not eight photos at once
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [("clear.png", "RGBA"), ("grey.png", "I;16"), ("plain.jpg", "RGB")],
+)
+def test_a_photo_takes_no_more_than_is_reserved_for_it(
+    name: str, mode: str, tmp_path: Path
+) -> None:
+    side = 3200  # of what is smaller, threads keep some
+    with Image.new(mode, (side, side)) as image:
+        image.save(tmp_path / name, quality=5, compress_level=1)
+    peak = begin_peak()
+    load(tmp_path / name, PixelBudget())
+    share = opening.JPEG_BYTES if name.endswith("jpg") else opening.OTHER_BYTES
+    assert peak() < side * side * share + 12_000_000
 
 
 def test_out_of_memory_has_its_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

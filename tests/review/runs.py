@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from shenhe.rows.decisions import Decisions
 from shenhe.rows.keys import rows_file
 from shenhe.values import FAIL, PASS, Label, Ruling, photo_key
 from tests.conftest import MISSION
+from tests.warm import SHENHE
 
 META = RunMeta(prompt_hash="0" * 16, checkpoint="c" * 16, answers={})
 VERDICT_META = VerdictMeta(prompt_hash="0" * 16, checkpoint="c" * 16, answers={})
@@ -142,9 +142,9 @@ def stored_shapes(run_dir: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def served(run_dir: Path, *options: str) -> Iterator[Served]:
-    """Run `shenhe review` on a free port."""
-    command = [sys.executable, "-m", "shenhe", "review", str(run_dir), "--port", "0", *options]
+def served(run_dir: Path, *options: str, shenhe: Iterable[str] = SHENHE) -> Iterator[Served]:
+    """Run `shenhe review` on a free port; with COLD it is a process that can be killed."""
+    command = [*shenhe, "review", str(run_dir), "--port", "0", *options]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

@@ -24,6 +24,7 @@ from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.values import EvidenceItem
 from tests.review.runs import FAIL, PASS, Group, Served, served, write_captions, write_run
 from tests.review.test_served import Client
+from tests.warm import COLD
 
 HERE = "http://127.0.0.1:8765"
 PROMPTING = Prompting(load_missions(), load_prompts())
@@ -456,7 +457,8 @@ def test_a_server_that_is_killed_keeps_what_it_has_acknowledged(
                 return
             acknowledged.append(ticket)
 
-    with served(folder, "--reviewer", "李工", "--audit-share", "1") as running:
+    options = ("--reviewer", "李工", "--audit-share", "1")
+    with served(folder, *options, shenhe=COLD) as running:
         work(running.url, 25, running.process.pid)
     index = Index(folder)
     kept = {e.ticket for e in _queue(index).page("", count=99) if e.state == "decided"}

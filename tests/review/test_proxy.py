@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +22,7 @@ from shenhe.web.addresses import read_public_url
 from tests.review.runs import TIME, thirty, write_run
 from tests.servers.nginx import NAME, Proxy, proxy_ports, running_nginx
 from tests.servers.starting import free_port
+from tests.warm import SHENHE
 
 TOKEN = "a-token-of-the-test"
 
@@ -64,7 +64,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, demo_photos: list[Path]) -
 def proxy(tmp_path_factory: pytest.TempPathFactory, run_dir: Path) -> Iterator[Proxy]:
     ports, upstream = proxy_ports(), free_port()
     command = [
-        *(sys.executable, "-m", "shenhe", "review", str(run_dir), "--port", str(upstream)),
+        *(*SHENHE, "review", str(run_dir), "--port", str(upstream)),
         *("--public-url", f"https://{NAME}:{ports[0]}/", "--proxy", "127.0.0.1"),
     ]
     environment = os.environ | {"SHENHE_REVIEW_TOKEN": TOKEN}

@@ -21,6 +21,7 @@ from shenhe.rows.sheets import safe_cell
 from shenhe.web.addresses import is_loopback
 from shenhe.web.static_files import tag_files
 from tests.review.runs import TIME, Group, served, thirty, write_run
+from tests.warm import COLD
 
 HTML = {"Accept": "text/html"}
 
@@ -201,7 +202,7 @@ def test_kill_nine_in_the_middle_of_five_hundred_decisions(
     run_dir = write_run(tmp_path / "run", groups, demo_photos[:1])
     keys = [entry.key for entry in Index(run_dir).page(Filters(), count=500)]
     acknowledged: list[str] = []
-    with served(run_dir) as running:
+    with served(run_dir, shenhe=COLD) as running:
 
         def work(mine: slice) -> None:
             client = Client(running.url)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,21 +14,25 @@ from PIL import Image
 from shenhe.errors import RunError
 from shenhe.rows.status import read_status
 from tests.servers.starting import scripted
+from tests.warm import COLD, SHENHE
 
 MISSION = "挡风板安装检查"
+GROUPS = 100
 
 
 @pytest.fixture
 def groups(tmp_path: Path) -> Path:
-    for number in range(300):
+    for number in range(GROUPS):
         folder = tmp_path / "tree" / MISSION / "审核通过" / f"QC-{number:05d}"
         folder.mkdir(parents=True)
         Image.new("RGB", (64, 64), (number % 256, 0, 0)).save(folder / "a.png")
     return tmp_path / "tree"
 
 
-def _start(tree: Path, out: Path, url: str, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "shenhe", "run", "--model", "scripted", "--data-root"]
+def _start(
+    tree: Path, out: Path, url: str, *options: str, shenhe: Iterable[str] = SHENHE
+) -> subprocess.Popen[str]:
+    command = [*shenhe, "run", "--model", "scripted", "--data-root"]
     command += [
         str(tree),
         "--output-dir",
@@ -43,14 +47,14 @@ def _start(tree: Path, out: Path, url: str, *options: str) -> subprocess.Popen[s
 
 
 def _status(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "shenhe", "status", str(out), *options]
+    command = [*SHENHE, "status", str(out), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_running_killed_ended(groups: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with scripted("--delay", "0.2") as server:
-        run = _start(groups, out, server.url, "--batch-size", "4")
+        run = _start(groups, out, server.url, "--batch-size", "4", shenhe=COLD)
         for _ in range(300):
             time.sleep(0.1)
             found = read_status(out) if list(out.rglob("*.manifest.json")) else []
@@ -59,8 +63,8 @@ def test_running_killed_ended(groups: Path, tmp_path: Path) -> None:
         (running,) = found
         assert running.stage == "summarize"
         assert running.name == f"stage_a/{MISSION}"
-        assert (running.state, running.total) == ("running", 300)
-        assert 0 < running.done < 300
+        assert (running.state, running.total) == ("running", GROUPS)
+        assert 0 < running.done < GROUPS
         assert running.per_second > 0
         assert running.left_seconds is not None
         run.kill()
@@ -77,8 +81,8 @@ def test_running_killed_ended(groups: Path, tmp_path: Path) -> None:
     assert ended.returncode == 0
     rows = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [(r["stage"], r["state"], r["done"], r["total"]) for r in rows] == [
-        ("summarize", "ended", 300, 300),
-        ("judge", "ended", 300, 300),
+        ("summarize", "ended", GROUPS, GROUPS),
+        ("judge", "ended", GROUPS, GROUPS),
     ]
 
 

@@ -8,6 +8,7 @@ after a random while; then lets it end. Needs OMP_NUM_THREADS=1: threads do not 
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -28,6 +29,9 @@ def main(tree: str, unbroken: str, broken: str, kills: int) -> None:
     )
     engine = LocalEngine(spec)
     run.make_engine = lambda load: engine  # type: ignore[attr-defined]
+
+    gc.collect()
+    gc.freeze()  # a collection in a run would copy the memory of all that is loaded
 
     began = time.monotonic()
     assert os.waitpid(_start(tree, unbroken), 0)[1] >> 8 in (0, 1)

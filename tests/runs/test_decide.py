@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from shenhe.rows.promise_fingerprints import fingerprint_of_run
 from shenhe.rows.promises import MissionPromise, Promise, write_promise
 from shenhe.rows.words import words_of
 from shenhe.runs import VerdictPolicy
-from shenhe.runs.decide.workers import MIN_LINES
+from shenhe.runs.decide import workers
 from shenhe.runs.fsck import check_run
 from shenhe.values import FAIL, PASS
 from tests.runs.judged import BAFFLE, GROUND, MISSIONS, PASSED, WHOLE, Judged
@@ -463,81 +461,96 @@ def test_what_was_decided_is_a_run_to_every_other_command(run: Judged) -> None:
     assert _decide(run) == 1
 
 
-ON_ONE_PROCESSOR = """
-import os, sys
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-from shenhe.cli.main import exit_code
-sys.exit(exit_code(sys.argv[1:]))
-"""
+LINES = 4_000
 
 
 def _many(folder: Path, *further: Row) -> Judged:
-    """So many verdicts that two processes decide them."""
+    """So many verdicts that two processes decide them in `_start`."""
     run = Judged(folder / "run", BAFFLE)
-    run.write(*[{"图片_1": WHOLE}] * MIN_LINES)
+    run.write(*[{"图片_1": WHOLE}] * LINES)
     base = {"mission": BAFFLE, "verdict": "通过", "reason": "符合要求", "p_pass": 0.9}
-    rows = [{"group_id": f"g{n}"} | base for n in range(MIN_LINES)]
+    rows = [{"group_id": f"g{n}"} | base for n in range(LINES)]
     rows[3] |= {"reason": "此项不通过"}
     rows[-3] |= {"verdict": "不通过"}
     _write(run.path("stage_b"), [*rows, *(base | row for row in further)])
     return run
 
 
+def _start(run: Judged, *options: str) -> int:
+    """Decide in a forked process, which has a second one for half of the lines."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        workers.MIN_LINES = LINES  # type: ignore[misc]
+        code = _decide(run, *options)
+    except BaseException:
+        code = 99
+    os._exit(code)
+
+
+def _second(child: int) -> list[psutil.Process]:
+    """Wait for the second process of a child; there is none any more once the child has ended."""
+    process = psutil.Process(child)
+    second: list[psutil.Process] = process.children()
+    while not second and process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.001)
+        second = process.children()
+    return second
+
+
+def _wait(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
 def test_two_processes_write_what_one_does(tmp_path: Path) -> None:
     run = _many(tmp_path, {"group_id": ""})
-    one = [sys.executable, "-c", ON_ONE_PROCESSOR, "decide", str(run.out), "--output-dir"]
-    assert subprocess.run([*one, str(tmp_path / "one")], check=False).returncode == 1
-    assert _decide(run) == 1
+    assert _decide(run, name="one") == 1
+    child = _start(run)
+    assert _second(child)
+    assert _wait(child) == 1
     assert _without_time(_rows(run)) == _without_time(_rows(run, "one"))
     failures = _without_time(_rows(run, kind=".failures"))
     assert failures == _without_time(_rows(run, "one", ".failures"))
     assert [row["code"] for row in failures] == ["contradiction", "row"]
-    assert len(_rows(run)) == MIN_LINES
+    assert len(_rows(run)) == LINES
 
 
 def test_a_group_in_both_halves_is_found(tmp_path: Path) -> None:
     run = _many(tmp_path, {"group_id": "g5", "verdict": "不通过"})
-    assert _decide(run) == 1
-    assert len(_rows(run)) == MIN_LINES
+    assert _wait(_start(run)) == 1
+    assert len(_rows(run)) == LINES
     assert _rows(run)[5]["meta"]["why"] == ["duplicate_group"]
 
 
 def test_killed_at_any_moment_files_are_whole(tmp_path: Path) -> None:
     run = _many(tmp_path)
-    command = [sys.executable, "-m", "shenhe", "decide", str(run.out)]
-    command += ["--output-dir", str(tmp_path / "anew"), "--pass-above"]
     began = time.monotonic()
-    assert subprocess.run([*command, "0.5"], check=False, capture_output=True).returncode == 1
+    assert _wait(_start(run, "--pass-above", "0.5")) == 1
     whole = time.monotonic() - began
     old = _without_time(_rows(run))
     chance, interrupted = random.Random(0), 0
+    second: list[psutil.Process] = []
     for kill in range(40):
         began = time.monotonic()
-        process = subprocess.Popen([*command, "0.95"], stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.1, 1.0) * whole)
-        process.send_signal(signal.SIGKILL if kill % 2 else signal.SIGINT)
-        if process.wait() in (130, -signal.SIGKILL):
+        child = _start(run, "--pass-above", "0.95")
+        second += _second(child)
+        time.sleep(chance.uniform(0, 1.0) * whole)
+        os.kill(child, signal.SIGKILL if kill % 2 else signal.SIGINT)
+        if _wait(child) in (130, -signal.SIGKILL):
             interrupted += 1
         else:  # it was quicker than when it was timed
             whole = min(whole, time.monotonic() - began)
         rows = _without_time(_rows(run))
-        assert len(rows) == MIN_LINES
+        assert len(rows) == LINES
         assert rows == old or all(row["verdict"] != PASS for row in rows)
-        if interrupted == 3:
+        if interrupted == 8:
             break
-    assert interrupted == 3
-    assert subprocess.run([*command, "0.95"], check=False, capture_output=True).returncode == 1
+    assert interrupted == 8
+    assert _wait(_start(run, "--pass-above", "0.95")) == 1
     assert {row["verdict"] for row in _rows(run)} == {None, FAIL}
-    assert len(_rows(run, kind=".failures")) == MIN_LINES - 1
+    assert len(_rows(run, kind=".failures")) == LINES - 1
     assert not [name for name in os.listdir(tmp_path / "anew" / "stage_b") if ".new" in name]
-    _, alive = psutil.wait_procs(_processes_on(run.out), timeout=60)
+    _, alive = psutil.wait_procs(second, timeout=60)
     assert not alive, "second processes outlive those that were killed"
-
-
-def _processes_on(folder: Path) -> list[psutil.Process]:
-    """List the processes whose command line names a folder."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if str(folder) in (process.info["cmdline"] or [])
-    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,8 @@ def _rows(run: Path) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def test_killed_again_and_again_the_rows_are_the_same(tree: Path, tmp_path: Path) -> None:
+    for mission in ("BBU安装方式检查（正装）", "BBU接地线检查"):
+        shutil.rmtree(tree / mission)  # two missions are as good as four, in half the time
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     done = subprocess.run(
         [
@@ -44,4 +47,4 @@ def test_killed_again_and_again_the_rows_are_the_same(tree: Path, tmp_path: Path
     killed = int(done.stdout.split()[-1])
     assert killed >= KILLS // 3, f"only {killed} of {KILLS} were killed before they ended"
     assert _rows(broken) == _rows(unbroken)
-    assert sum(len(rows) for name, rows in _rows(unbroken).items() if ".failures" not in name) == 47
+    assert sum(len(rows) for name, rows in _rows(unbroken).items() if ".failures" not in name) == 23

@@ -41,8 +41,13 @@ def proxy_ports() -> tuple[int, int]:
 
 
 @contextmanager
-def running_nginx(folder: Path, ports: tuple[int, int], upstream: int) -> Iterator[Proxy]:
-    """Start nginx in front of a server of this machine, with a certificate of its own."""
+def running_nginx(
+    folder: Path, ports: tuple[int, int], upstream: int, *changes: tuple[str, str]
+) -> Iterator[Proxy]:
+    """Start nginx in front of a server of this machine, with a certificate of its own.
+
+    `changes` are further lines of the example, each with another one in its place.
+    """
     port, plain_port = ports
     key, certificate = folder / "privkey.pem", folder / "fullchain.pem"
     subprocess.run(
@@ -55,10 +60,16 @@ def running_nginx(folder: Path, ports: tuple[int, int], upstream: int) -> Iterat
         check=True,
         capture_output=True,
     )
+    configuration = _write_configuration(folder, ports, upstream, *changes)
     process = subprocess.Popen(
         [
             *(shutil.which("nginx") or "/usr/sbin/nginx", "-p", str(folder), "-e", "error.log"),
-            *("-c", str(_write_configuration(folder, ports, upstream)), "-g", "daemon off;"),
+            *(
+                "-c",
+                str(configuration),
+                "-g",
+                "daemon off;",
+            ),
         ]
     )
     try:
@@ -69,7 +80,9 @@ def running_nginx(folder: Path, ports: tuple[int, int], upstream: int) -> Iterat
         process.wait(10)
 
 
-def _write_configuration(folder: Path, ports: tuple[int, int], upstream: int) -> Path:
+def _write_configuration(
+    folder: Path, ports: tuple[int, int], upstream: int, *changes: tuple[str, str]
+) -> Path:
     """Write the example with the addresses of the test; each of them must stand in it."""
     text = (ROOT / "examples" / "nginx" / "nginx.conf").read_text("utf-8")
     for example, ours in (
@@ -80,6 +93,7 @@ def _write_configuration(folder: Path, ports: tuple[int, int], upstream: int) ->
         ("/etc/nginx/tls/", f"{folder}/"),
         ("/run/nginx.pid", f"{folder}/nginx.pid"),
         ("/var/log/nginx/", f"{folder}/"),
+        *changes,
     ):
         assert example in text, example
         text = text.replace(example, ours)

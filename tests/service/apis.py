@@ -24,6 +24,7 @@ from shenhe.service.jobs import Job
 from shenhe.service.limits import Limits
 from shenhe.service.parts import Service
 from shenhe.service.store import JobStore, open_store
+from shenhe.web.connections import BoundedProtocol, Bounds, configure
 from shenhe.web.listening import listen_on
 from tests.conftest import MISSION
 from tests.service.handed_in import judged
@@ -117,10 +118,15 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def running(service: Service, find_caller: FindCaller = lambda key: EVERYBODY) -> Iterator[Running]:
+def running(
+    service: Service,
+    find_caller: FindCaller = lambda key: EVERYBODY,
+    bounds: Bounds | None = None,
+) -> Iterator[Running]:
     """Answer with a real server meanwhile."""
     listening = listen_on("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(service, find_caller), log_level="error")
+    protocol = type("Protocol", (BoundedProtocol,), {"bounds": bounds or Bounds()})
+    config = configure(create_app(service, find_caller), 20, protocol=protocol)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

@@ -19,6 +19,7 @@ from shenhe.messages import Piece, Request, Served
 from shenhe.service.chat.served import ChatLimits, ChatModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.limits import Limits
+from shenhe.web.connections import Bounds
 from tests.service.apis import Running, make_service, running
 
 Body = dict[str, Any]
@@ -31,6 +32,7 @@ def chatting(
     engine: ServingEngine,
     limits: ChatLimits | None = None,
     allow: Sequence[str] = (),
+    bounds: Bounds | None = None,
 ) -> Iterator[Running]:
     """Answer chat with an engine, over a port of this machine."""
     hub = ModelHub(lambda: engine, 4)
@@ -38,7 +40,7 @@ def chatting(
     budget = read_budget(find_checkpoint("demo"))
     chat = ChatModel("demo", lambda: hub, budget=budget, limits=limits or ChatLimits())
     try:
-        with running(replace(service, chat=chat)) as served:
+        with running(replace(service, chat=chat), bounds=bounds) as served:
             yield served
     finally:
         hub.close()
@@ -74,11 +76,12 @@ def asking_of(url: object) -> Body:
 
 
 class Slow(ServingEngine):
-    """Writes one character after the other, and never ends by itself."""
+    """Writes the same text again and again, and never ends by itself."""
 
     fingerprint = "slow"
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "字") -> None:
+        self.text = text
         self.cancelled: list[str] = []
 
     def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
@@ -88,7 +91,7 @@ class Slow(ServingEngine):
                 running[request.key] = request
             for key in [key for key in running if key in self.cancelled]:
                 yield cancelled(running.pop(key))
-            yield from (Piece(key, "字") for key, r in running.items() if r.streamed)
+            yield from (Piece(key, self.text) for key, r in running.items() if r.streamed)
             time.sleep(0.005)
 
     def cancel(self, key: str) -> None:

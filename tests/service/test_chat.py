@@ -56,8 +56,11 @@ def test_the_model_is_listed(client: openai.OpenAI) -> None:
     (model,) = client.models.list().data
     assert (model.id, model.owned_by) == ("demo", "shenhe")
     assert client.models.retrieve("demo") == model
-    with pytest.raises(openai.NotFoundError, match="there is no model 'other' here"):
+    with pytest.raises(openai.NotFoundError, match="there is no model 'other' here") as missing:
         client.models.retrieve("other")
+    assert isinstance(missing.value.body, dict)
+    assert {"message", "type", "param", "code"} == set(missing.value.body)
+    assert (missing.value.code, missing.value.param) == ("model_not_found", None)
 
 
 def test_an_answer_is_that_of_the_local_engine(

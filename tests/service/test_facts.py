@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageFilter
+from sqlalchemy import event
 
 from shenhe.service.inbox import Inbox
+from shenhe.service.keys import KeyRing
 from shenhe.service.limits import Limits
 from shenhe.service.refusals import RefusedError
 from tests.servers.postgres import PASSWORD, Postgres
@@ -56,6 +58,47 @@ def test_dark_blurred_damaged_and_reused_photos_are_told_at_once(
         # Another version of the group, or the group under another mission, is no other order.
         again = client.post("/v1/groups", **form([*photos[:1], demo_photos[2]], "QC-1")).json()
         assert [use["group_id"] for use in again["facts"]["图片_1"]["reused"]] == ["QC-2"]
+
+
+def test_who_may_only_hand_in_learns_no_names_of_others(
+    tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    service = make_service(tmp_path)
+    ring = KeyRing(service.store.database)
+    keys = {name: ring.add(name, [name]) for name in ("submit", "read")}
+    headers = {name: {"X-API-Key": key} for name, key in keys.items()}
+    with client_of(service, ring.find_caller) as client:
+        for number in range(3):
+            body = form(demo_photos[:1], f"QC-geheim-{number}")
+            answer = client.post("/v1/groups", **body, headers=headers["submit"])
+        photo = answer.json()["facts"]["图片_1"]
+        assert (photo["flags"], photo["reused_count"], photo["reused"]) == (["reused"], 2, None)
+        assert "QC-geheim-0" not in answer.text
+        read = client.get(answer.json()["url"], headers=headers["read"]).json()
+        uses = [use["group_id"] for use in read["facts"]["图片_1"]["reused"]]
+        assert uses == ["QC-geheim-0", "QC-geheim-1"]
+
+
+def test_a_page_of_groups_costs_a_few_questions_to_the_database(
+    tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    service = make_service(tmp_path)
+    with client_of(service) as client:
+        for number in range(12):
+            client.post("/v1/groups", **form(demo_photos[number : number + 3], f"QC-{number}"))
+        asked: list[str] = []
+
+        def note(connection: object, cursor: object, statement: str, *further: object) -> None:
+            asked.append(statement)
+
+        event.listen(service.store.database.engine, "before_cursor_execute", note)
+        counts = []
+        for limit in (1, 12):
+            asked.clear()
+            page = client.get(f"/v1/groups?limit={limit}").json()["groups"]
+            counts.append((len(page), len(asked)))
+    assert counts == [(1, 2), (12, 2)]
+    assert [use["group_id"] for use in page[2]["facts"]["图片_1"]["reused"]] == ["QC-0", "QC-1"]
 
 
 def test_a_full_backlog_refuses_until_it_is_worked_off(

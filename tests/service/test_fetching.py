@@ -41,6 +41,9 @@ class _Photos(BaseHTTPRequestHandler):
                 self.wfile.write(PHOTO.read_bytes())
                 for _ in range(1000):
                     self.wfile.write(bytes(100_000))
+            case "/late":
+                time.sleep(0.2)
+                self._send(200, PHOTO.read_bytes())
             case "/slow":
                 time.sleep(1.5)
             case "/cut":
@@ -95,6 +98,15 @@ def test_photos_are_fetched_in_their_order(client: TestClient, port: int) -> Non
     assert status == 202
     assert [fact["name"] for fact in shown["facts"].values()] == ["1.jpg", "1.jpg"]
     assert shown["facts"]["图片_1"]["flags"] == ["repeated"]
+
+
+def test_a_host_that_is_late_again_and_again_is_given_up(
+    client: TestClient, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "GROUP_SECONDS", 0.5)
+    status, shown = _post(client, *[f"http://127.0.0.1:{port}/late"] * 5)
+    assert (status, shown["error"]["code"]) == (422, "not_fetched")
+    assert "within 0.5 s" in shown["error"]["message"]
 
 
 @pytest.mark.parametrize(

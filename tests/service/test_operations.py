@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,12 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
+from shenhe.engines.base import ServingEngine
+from shenhe.errors import EngineError
+from shenhe.messages import Request, Served
 from shenhe.runs.observers.json_log import JsonLog
+from shenhe.service.chat.served import ChatModel
+from shenhe.service.hub import ModelHub
 from shenhe.service.keys import KeyRing
 from shenhe.service.tables import JOBS
 from tests.service.apis import client_of, end, form, make_service
@@ -60,6 +67,37 @@ def test_figures_need_a_key_and_health_does_not(client: TestClient) -> None:
     assert client.get("/metrics").status_code == 401
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json() == {"status": "ready", "missing": {}}
+
+
+class _Broken(ServingEngine):
+    """Ends at once, with a message that tells of the machine."""
+
+    fingerprint = "broken"
+
+    def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
+        raise EngineError("/srv/geheim/model: out of memory")
+        yield
+
+    def cancel(self, key: str) -> None:
+        """Has nothing."""
+
+
+def test_what_is_wrong_with_the_model_is_told_to_admin_alone(tmp_path: Path) -> None:
+    service = make_service(tmp_path / "data")
+    ring = KeyRing(service.store.database, KEY)
+    reader = {"X-API-Key": ring.add("看板", ["read"])}
+    hub = ModelHub(_Broken, 1, pauses=[60.0])
+    service = replace(service, chat=ChatModel("demo", lambda: hub))
+    until = time.monotonic() + 5
+    while not hub.problem and time.monotonic() < until:
+        time.sleep(0.01)
+    with closing(hub), client_of(service, ring.find_caller) as client:
+        for headers in ({}, reader, {"X-API-Key": "wrong"}):
+            answer = client.get("/readyz", headers=headers)
+            assert answer.status_code == 503
+            assert answer.json()["missing"] == {"model": "does not answer"}
+        told = client.get("/readyz", headers=HEADERS).json()["missing"]["model"]
+        assert "/srv/geheim/model" in told
 
 
 def test_a_log_tells_of_requests_and_not_of_what_they_hold(

@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,8 +24,8 @@ from shenhe.cli.main import exit_code
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import scripted
 from tests.service.apis import multipart
+from tests.warm import COLD, SHENHE
 
-COMMAND = (sys.executable, "-m", "shenhe")
 GROUP = sorted((DEMO / "photos" / MISSION).rglob("img-001*"))[0].parent
 
 
@@ -51,8 +50,11 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serving(data: Path, *options: str, **environment: str) -> Iterator[Served]:
-    command = [*COMMAND, "serve", "--data", str(data), "--port", "0", *options]
+def serving(
+    data: Path, *options: str, shenhe: Iterable[str] = SHENHE, **environment: str
+) -> Iterator[Served]:
+    """Run `shenhe serve` on a free port; with COLD it is a process that can be killed."""
+    command = [*shenhe, "serve", "--data", str(data), "--port", "0", *options]
     env = os.environ | {"OMP_NUM_THREADS": "1"} | environment
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
@@ -77,7 +79,7 @@ def test_photos_come_in_and_verdicts_go_out_also_after_kill_9(
     tmp_path: Path, engine: tuple[str, ...]
 ) -> None:
     photos = sorted(GROUP.iterdir())
-    with serving(tmp_path, "--role", "api") as served:
+    with serving(tmp_path, "--role", "api", shenhe=COLD) as served:
         accepted = [served.submit(f"QC-{n}", photos[n : n + 1])[1] for n in range(3)]
         assert {job["state"] for job in accepted} == {"queued"}
         served.process.kill()
@@ -99,7 +101,7 @@ def test_photos_come_in_and_verdicts_go_out_also_after_kill_9(
 
 
 def test_elsewhere_than_on_loopback_it_needs_a_key(tmp_path: Path) -> None:
-    command = [*COMMAND, "serve", "--data", str(tmp_path), "--role", "api", "--host", "0.0.0.0"]
+    command = [*SHENHE, "serve", "--data", str(tmp_path), "--role", "api", "--host", "0.0.0.0"]
     env = {name: value for name, value in os.environ.items() if name != "SHENHE_API_KEY"}
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert (run.returncode, run.stdout) == (2, "")
@@ -128,7 +130,7 @@ def test_the_key_of_the_service_goes_to_no_other_server(tmp_path: Path) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}/v1"
         options = ["--engine", "server", "--base-url", address, "--model", "m", "--port", "0"]
-        command = [*COMMAND, "serve", "--data", str(tmp_path), *options]
+        command = [*SHENHE, "serve", "--data", str(tmp_path), *options]
         env = os.environ | {"SHENHE_API_KEY": "geheim-77aa", "OPENAI_API_KEY": "theirs-11bb"}
         run = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         server.shutdown()
@@ -161,7 +163,8 @@ def test_memory_is_flat_whatever_is_sent(tmp_path: Path) -> None:
     body = multipart(
         ('name="photos"; filename="1.jpg"', GROUP.joinpath("img-001.jpeg").read_bytes())
     )
-    with serving(tmp_path, "--role", "api", "--max-group-size", "200MB") as served:
+    options = ("--role", "api", "--max-group-size", "200MB")
+    with serving(tmp_path, *options, shenhe=COLD) as served:
         kind = "multipart/form-data; boundary=x"
         served.ask("/v1/groups", body, Content_Type=kind)
         memory = psutil.Process(served.process.pid)

@@ -15,6 +15,7 @@ from PIL import Image
 from shenhe.service.limits import Limits
 from shenhe.service.parts import Service
 from tests.conftest import MISSION
+from tests.peak_memory import begin_peak
 from tests.service.apis import (
     Running,
     client_of,
@@ -26,8 +27,8 @@ from tests.service.apis import (
 
 LIMITS = Limits(
     photos=3,
-    photo_bytes=250_000,
-    group_bytes=600_000,
+    photo_bytes=1_000_000,
+    group_bytes=2_400_000,
     photo_pixels=1_000_000,
     free_bytes=0,
     idle_seconds=0.4,
@@ -70,14 +71,19 @@ def jpeg(width: int = 64, height: int = 48) -> bytes:
 
 def bomb(side: int) -> bytes:
     """Write a PNG of very many pixels in a few bytes."""
+    return png(side, zlib.compress(bytes(1 + side // 8) * 64, 9))
+
+
+def png(side: int, packed: bytes, kind: int = 0, depth: int = 1) -> bytes:
+    """Write a square PNG of rows that are packed already."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + check
 
-    head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    rows = zlib.compress(bytes(1 + side // 8) * 64, 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    head = struct.pack(">IIBBBBB", side, side, depth, kind, 0, 0, 0)
+    parts = (chunk(b"IHDR", head), chunk(b"IDAT", packed), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def photo(content: bytes, name: str = "1.jpg") -> tuple[str, bytes]:
@@ -117,11 +123,11 @@ BODIES = {
     "kind_not_read page": (415, _of(b"<html>" * 200)),
     "kind_not_read zeros": (415, _of(bytes(900))),
     "too_many_photos": (413, _of(*[jpeg()] * 4)),
-    "photo_too_large": (413, _of(jpeg() + bytes(250_000))),
+    "photo_too_large": (413, _of(jpeg() + bytes(1_000_000))),
     "photo_too_large pixels": (413, _of(jpeg(1200, 1000))),
     "photo_too_large bomb": (413, _of(bomb(60_000))),
     "photo_too_large bomb within": (413, _of(bomb(10_000))),
-    "group_too_large": (413, _of(*[jpeg() + bytes(240_000)] * 3)),
+    "group_too_large": (413, _of(*[jpeg() + bytes(960_000)] * 3)),
     "field_too_large": (413, multipart(('name="mission"', bytes(5000)))),
 }
 """Bodies by the code of their refusal; what follows a space tells them apart."""
@@ -134,7 +140,7 @@ def test_what_is_refused_is_told_in_one_error(client: TestClient, name: str) -> 
     answer = client.post("/v1/groups", content=body, headers=headers)
     assert answer.status_code == status, answer.text
     error = answer.json()["error"]
-    assert set(error) == {"message", "type", "code"}
+    assert set(error) == {"message", "type", "param", "code"}
     assert error["code"] == name.split()[0]
     assert "\n" not in error["message"]
 
@@ -154,6 +160,21 @@ def test_other_types_are_refused(client: TestClient, kind: str, code: str) -> No
     body = multipart(MISSION_PART, GROUP_PART, photo(jpeg()))
     answer = client.post("/v1/groups", content=body, headers={"Content-Type": kind})
     assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize("kind", [0, 6], ids=["grey", "transparent"])
+def test_a_bomb_is_refused_by_its_head(client: TestClient, kind: int) -> None:
+    """Small files of nearly as many pixels as are decoded anywhere: whole, and of one colour."""
+    side = 14_000 if kind == 0 else 7_000
+    row = bytes(1 + side * (1 if kind == 0 else 4))
+    packer = zlib.compressobj(1)
+    packed = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    body = _of(png(side, packed, kind, depth=8))
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    peak = begin_peak()
+    answer = client.post("/v1/groups", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "photo_too_large")
+    assert peak() < 60_000_000
 
 
 def _head(length: int | str, further: str = "") -> bytes:

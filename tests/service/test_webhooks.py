@@ -6,9 +6,12 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +19,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from shenhe.errors import ConfigError
-from shenhe.service.deliveries import Deliveries
+from shenhe.service.deliveries import EACH, Deliveries
 from shenhe.service.parts import Service
 from shenhe.service.webhooks import read_secret
+from shenhe.web.listening import listen_on
 from tests.service.apis import client_of, end, form, make_service
+from tests.service.handed_in import handed_in
 
 SECRET = b"geheim-5e1f-of-a-webhook"
 
@@ -164,6 +169,39 @@ def test_a_host_that_cannot_be_looked_up_costs_its_own_delivery_alone(
             time.sleep(0.6 * (1 - number))  # the first one is tried before the other is there
         assert len(hook.wait_for(1)) == 1
         _wait_until(service, {"pending": 1, "told": 1})
+
+
+def test_slow_receivers_delay_nobody_but_themselves(
+    tmp_path: Path, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shenhe.service.webhooks.AT_ONCE", 16)
+    with ExitStack() as stack:
+        # They take connections, and never answer: the first one has many results, the rest one.
+        slow = [stack.enter_context(listen_on("127.0.0.1", 0)) for _ in range(8)]
+        ports = [listening.getsockname()[1] for listening in slow]
+        hosts = [f"127.0.0.1:{port}" for port in [*ports, hook.server_port]]
+        service = make_service(tmp_path, allow=hosts, secret=SECRET)
+        urls = [f"http://{host}" for host in hosts]
+        urls[:0] = [f"{urls[0]}/{number}" for number in range(17)]
+        for number, url in enumerate(urls):
+            new = handed_in(f"QC-{number}", f"{number}")
+            service.store.submit(replace(new, callback=url))
+            end(service.store)
+        with client_of(service):
+            assert len(hook.wait_for(1)) == 1
+            assert _connections(slow[0]) == EACH
+
+
+def _connections(listening: socket.socket) -> int:
+    """Count the connections that wait to be taken."""
+    listening.settimeout(0.5)
+    with ExitStack() as stack:
+        for count in range(100):
+            try:
+                stack.enter_context(listening.accept()[0])
+            except TimeoutError:
+                return count
+    raise AssertionError("too many")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "http://evil.example/", "x", "file:///x"])

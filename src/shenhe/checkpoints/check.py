@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
 
 from shenhe.checkpoints.companions import CONFIG, EXPECTED_FILES, INDEX, PROVENANCE
+from shenhe.checkpoints.findings import Finding, Level
 from shenhe.checkpoints.gate import (
     AdmittedAdapter,
     admit_adapters,
@@ -27,17 +24,7 @@ from shenhe.checkpoints.merge_plan import LM_HEAD
 from shenhe.checkpoints.tensors import StoredTensor, read_table, read_tables
 from shenhe.errors import AdapterError, CheckpointError
 
-Level = Literal["ok", "warning", "error"]
 VIDEO = "video_preprocessor_config.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check, and the remedy if it failed."""
-
-    level: Level
-    message: str
-    remedy: str = ""
 
 
 def check_files(
@@ -202,11 +189,7 @@ def _compare_with_base(tensors: Mapping[str, StoredTensor], base: CheckpointFile
 
 
 def _check_finite(tensors: Mapping[str, StoredTensor]) -> Finding:
-    damaged = [
-        name
-        for name, stored in tensors.items()
-        if stored.dtype.is_floating_point and not bool(torch.isfinite(stored.read().float()).all())
-    ]
+    damaged = [name for name, stored in tensors.items() if not stored.is_finite()]
     if not damaged:
         return Finding("ok", "every value is finite")
     return Finding(

@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint
@@ -47,7 +48,7 @@ def write_provenance(
         "adapters": [_origin(files) for files in adapters],
         "combine": combine,
         "dtype": dtype,
-        "versions": {name: version(name) for name in ("shenhe", "torch", "peft")},
+        "versions": _versions("shenhe", "numpy", "torch", "peft"),
     }
     write_json(folder / PROVENANCE, content)
 
@@ -79,3 +80,12 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 
 def _origin(files: CheckpointFiles) -> dict[str, str]:
     return {"path": str(files.folder.absolute()), "fingerprint": fingerprint(files)}
+
+
+def _versions(*names: str) -> dict[str, str | None]:
+    """Look up versions; null for what is not installed, which a merge of LoRA does without."""
+    versions: dict[str, str | None] = dict.fromkeys(names)
+    for name in names:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

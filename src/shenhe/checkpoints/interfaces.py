@@ -8,10 +8,11 @@ is checked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, Protocol, overload
+from typing import TYPE_CHECKING, Literal, Protocol, overload
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 ChatMessage = Mapping[str, object]
 """A message as chat templates take it: `role`, and `content` as a list of parts."""

@@ -36,6 +36,7 @@ from shenhe.checkpoints.interfaces import (
 )
 from shenhe.checkpoints.quantize import quantize_int8
 from shenhe.checkpoints.tensors import shorten
+from shenhe.checkpoints.torch_tensors import read_tensor
 from shenhe.errors import AdapterError, CheckpointError, OptionError, spelled
 from shenhe.photos import PixelBudget
 
@@ -186,8 +187,8 @@ def apply_adapter(model: VisionLanguageModel, adapter: PeftAdapter, name: str) -
     """
     folder, config = adapter.files.folder, copy.deepcopy(adapter.config)
     for tensor_name, stored in adapter.whole.items():
-        _replace_tensor(model, tensor_name, stored.read())
-    weights = {key: stored.read() for key, stored in adapter.weights.items()}
+        _replace_tensor(model, tensor_name, read_tensor(stored))
+    weights = {key: read_tensor(stored) for key, stored in adapter.weights.items()}
     subject = f"{folder}: does not fit the base"
     with foreign_library(subject, AdapterError), warnings.catch_warnings():
         warnings.simplefilter("ignore")

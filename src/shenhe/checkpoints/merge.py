@@ -1,8 +1,8 @@
 """Merging adapters into a base: gate, plan, staged folder.
 
-LoRA on matrices, by far the most common kind, is added tensor by tensor with a few tensors in
-memory; other kinds are merged by PEFT, in a model that holds one module or, where they reach beyond
-a module, the whole. The result is PEFT's own to the bit in each case.
+LoRA on matrices, by far the most common kind, is added by numpy, a few megabytes at a time and
+without torch; other kinds are merged by PEFT, in a model that holds one module or, where they reach
+beyond a module, the whole. The result is PEFT's own to the bit in each case.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from shenhe.checkpoints.companions import EXPECTED_FILES, copy_companions, write_provenance
 from shenhe.checkpoints.gate import admit_adapters, refuse_quantised
 from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint
 from shenhe.checkpoints.merge_plan import MergePlan, plan_merge
 from shenhe.checkpoints.merge_streamed import write_merged
 from shenhe.checkpoints.staged_folder import staged_folder
+from shenhe.checkpoints.tensors import BFLOAT16, FLOAT16, FLOAT32, Dtype
 from shenhe.errors import OptionError, spelled
 
 Combine = Literal["order", "sum"]
@@ -107,13 +106,8 @@ def _write_weights(
     on_bytes(plan.nbytes, plan.nbytes)
 
 
-def _parse_dtype(name: str) -> torch.dtype | None:
-    dtypes = {
-        "auto": None,
-        "bfloat16": torch.bfloat16,
-        "float16": torch.float16,
-        "float32": torch.float32,
-    }
+def _parse_dtype(name: str) -> Dtype | None:
+    dtypes = {"auto": None} | {dtype.word: dtype for dtype in (BFLOAT16, FLOAT16, FLOAT32)}
     if name not in dtypes:
         raise OptionError("dtype", name, "use auto, bfloat16, float16 or float32")
     return dtypes[name]

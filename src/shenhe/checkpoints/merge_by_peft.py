@@ -1,32 +1,56 @@
-"""Merging one module by PEFT, in a model that holds nothing else: DoRA, convolutions, ..."""
+"""Merging a module by PEFT, in a model that holds nothing else: DoRA, convolutions, ..."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel
 from peft.utils import set_peft_model_state_dict
 from torch import nn
 
 from shenhe.checkpoints.adapter import PREFIX
 from shenhe.checkpoints.gate import PeftAdapter
+from shenhe.checkpoints.merge_plan import MergePlan, module_tensors
+from shenhe.checkpoints.torch_tensors import read_tensor, torch_dtype
 from shenhe.errors import AdapterError
 
 
-def merge_by_peft(
+def merge_module(plan: MergePlan, module: str) -> dict[str, NDArray[np.uint8]]:
+    """Merge all adapters of a plan into a module, in order.
+
+    Returns: the bytes of its tensors by name.
+    Raises: AdapterError if PEFT does not accept the adapter's weights for this module;
+    CheckpointError.
+    """
+    planned = {tensor.name: torch_dtype(tensor.dtype) for tensor in module_tensors(plan, module)}
+    tensors = {name: read_tensor(plan.sources[name]).to(planned[name]) for name in planned}
+    if plan.add_up:  # summed in float32, and rounded once
+        tensors = {name: tensor.float() for name, tensor in tensors.items()}
+    for adapter in plan.adapters:
+        for name in planned.keys() & adapter.contents.replaced.keys():
+            tensors[name] = read_tensor(adapter.contents.replaced[name]).to(planned[name])
+        if module in adapter.contents.modules:
+            assert isinstance(adapter, PeftAdapter)  # the gate asks PEFT about all but plain LoRA
+            tensors = _merge_adapter(module, tensors, adapter)
+    return {
+        name: tensor.to(planned[name]).contiguous().view(-1).view(torch.uint8).numpy()
+        for name, tensor in tensors.items()
+    }
+
+
+def _merge_adapter(
     name: str, tensors: dict[str, torch.Tensor], adapter: PeftAdapter
 ) -> dict[str, torch.Tensor]:
-    """Merge an adapter into a module; tensors are given and returned by their names in the base.
-
-    Raises: AdapterError if PEFT does not accept the adapter's weights for this module.
-    """
+    """Merge an adapter into a module; tensors are given and returned by their names in the base."""
     weights = adapter.contents.modules[name]
     params = {full.rpartition(".")[2]: tensor for full, tensor in tensors.items()}
     layer = _create_layer(params, embedding="lora_embedding_A" in weights)
     root = _nest(name, layer)
-    state = {f"{PREFIX}{name}.{part}": stored.read() for part, stored in weights.items()}
+    state = {f"{PREFIX}{name}.{part}": read_tensor(stored) for part, stored in weights.items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

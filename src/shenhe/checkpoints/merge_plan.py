@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from shenhe.checkpoints.companions import CONFIG
 from shenhe.checkpoints.gate import AdmittedAdapter
 from shenhe.checkpoints.inspect import CheckpointFiles
 from shenhe.checkpoints.shards import plan_shards
-from shenhe.checkpoints.tensors import StoredTensor, TensorSpec, read_tables
+from shenhe.checkpoints.tensors import Dtype, StoredTensor, TensorSpec, read_tables
 from shenhe.errors import AdapterError, spelled
 
 LM_HEAD, EMBEDDING = "lm_head.weight", "model.language_model.embed_tokens.weight"
@@ -30,7 +28,7 @@ class MergePlan:
 
     base: CheckpointFiles
     adapters: tuple[AdmittedAdapter, ...]
-    dtype: torch.dtype | None
+    dtype: Dtype | None
     add_up: bool
     sources: Mapping[str, StoredTensor]
     shards: Mapping[str, Sequence[TensorSpec]]
@@ -56,7 +54,7 @@ def plan_merge(
     base: CheckpointFiles,
     adapters: Sequence[AdmittedAdapter],
     *,
-    dtype: torch.dtype | None,
+    dtype: Dtype | None,
     add_up: bool,
     max_shard_bytes: int,
 ) -> MergePlan:
@@ -94,11 +92,20 @@ def plan_merge(
     )
 
 
-def dtype_of_result(source: StoredTensor, dtype: torch.dtype | None) -> torch.dtype:
+def dtype_of_result(source: StoredTensor, dtype: Dtype | None) -> Dtype:
     """Choose the dtype of a merged tensor: integers stay as they are."""
     if dtype is None or not source.dtype.is_floating_point:
         return source.dtype
     return dtype
+
+
+def module_tensors(plan: MergePlan, module: str) -> list[TensorSpec]:
+    """List a module's weight and, if it has one, its bias, as they are planned."""
+    names = [n for part in ("weight", "bias") if (n := f"{module}.{part}") in plan.sources]
+    return [
+        TensorSpec(name, dtype_of_result(plan.sources[name], plan.dtype), plan.sources[name].shape)
+        for name in names
+    ]
 
 
 def _check_kinds(
@@ -158,9 +165,7 @@ def _check_combination(adapters: Sequence[AdmittedAdapter], *, add_up: bool) -> 
     ]
 
 
-def _plan_config(
-    base: CheckpointFiles, dtype: torch.dtype | None, *, untied: bool
-) -> dict[str, object]:
+def _plan_config(base: CheckpointFiles, dtype: Dtype | None, *, untied: bool) -> dict[str, object]:
     """Compute the config.json of the result."""
     config: dict[str, object] = json.loads((base.folder / CONFIG).read_text(encoding="utf-8"))
     for section in (config, config.get("text_config"), config.get("vision_config")):
@@ -170,7 +175,7 @@ def _plan_config(
             section["tie_word_embeddings"] = False
         for key in ("dtype", "torch_dtype"):
             if dtype is not None and key in section:
-                section[key] = str(dtype).removeprefix("torch.")
+                section[key] = dtype.word
     if untied:
         config["tie_word_embeddings"] = False
     return config

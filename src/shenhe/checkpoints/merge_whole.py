@@ -10,6 +10,7 @@ from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.gate import PeftAdapter
 from shenhe.checkpoints.load import apply_adapter, load_model
 from shenhe.checkpoints.merge_plan import MergePlan
+from shenhe.checkpoints.torch_tensors import torch_dtype
 from shenhe.errors import AdapterError
 
 
@@ -18,7 +19,7 @@ def merge_whole(plan: MergePlan, folder: Path, max_shard_bytes: int) -> None:
 
     Raises: CheckpointError or AdapterError.
     """
-    model = load_model(plan.base, plan.dtype or "auto", "sdpa")
+    model = load_model(plan.base, torch_dtype(plan.dtype) if plan.dtype else "auto", "sdpa")
     for adapter in plan.adapters:
         assert isinstance(adapter, PeftAdapter)  # the gate asks PEFT about all but plain LoRA
         tuned = apply_adapter(model, adapter, "default")

@@ -1,24 +1,29 @@
-"""Safetensors files, written a tensor at a time."""
+"""Safetensors files, written a few megabytes at a time."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import mmap
 import os
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
-import torch
+from shenhe.checkpoints.tensors import TensorSpec
 
-from shenhe.checkpoints.tensors import NAMES, StoredTensor, TensorSpec
-from shenhe.errors import CheckpointError
-
-BLOCK_BYTES = 4 << 20
+Source = Callable[[int, memoryview], None]
+"""Fills a buffer with bytes of a tensor, from an offset on; called from several threads."""
+SEGMENT_BYTES = 4 << 20
 """Size of a write, a multiple of any disk's sector."""
+SECTOR = 4096
+MAX_WORKERS = 8
 DIRECT = getattr(os, "O_DIRECT", 0)
 
 
@@ -45,39 +50,31 @@ def plan_shards(planned: Sequence[TensorSpec], max_shard_bytes: int) -> dict[str
 
 
 class ShardWriter:
-    """Writer of one safetensors file, its tensors in the planned order.
+    """Writer of one safetensors file, several segments at once.
 
     Writes bypass the page cache if the file system allows it: filling the cache takes more CPU time
     than merging, and evicts the base from it.
     """
 
     def __init__(self, path: Path, planned: Sequence[TensorSpec]) -> None:
-        """Write the header.
+        """Create the file, with all its length as a hole.
 
         Raises: OSError, also from every other method.
         """
-        end = 0
-        header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-        for tensor in planned:
-            header[tensor.name] = {
-                "dtype": NAMES[tensor.dtype],
-                "shape": list(tensor.shape),
-                "data_offsets": [end, end + tensor.nbytes],
-            }
-            end += tensor.nbytes
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            self._file = os.open(path, flags | DIRECT, 0o666)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            self._file = os.open(path, flags, 0o666)
-        # Direct writes need memory aligned to a page.
-        self._block = memoryview(mmap.mmap(-1, BLOCK_BYTES))
-        self._filled = 0
-        self._add(len(text).to_bytes(8, "little") + text)
+        self._header = _header(planned)
+        starts = accumulate((tensor.nbytes for tensor in planned), initial=len(self._header))
+        self._tensors = [
+            (start, tensor) for start, tensor in zip(starts, planned, strict=False) if tensor.nbytes
+        ]
+        self._size = len(self._header) + sum(tensor.nbytes for tensor in planned)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        self._open = [self._file]
+        # Writes that lengthen a file would wait for each other.
+        os.truncate(self._file, self._size)
+        self._direct = self._file
+        with suppress(OSError):  # some file systems refuse the flag
+            self._direct = os.open(path, os.O_WRONLY | DIRECT)
+            self._open.append(self._direct)
 
     def __enter__(self) -> Self:
         return self
@@ -90,60 +87,75 @@ class ShardWriter:
     ) -> None:
         try:
             if kind is None:
-                self._use_page_cache()  # the remainder is not a whole number of sectors
-                self._flush()
                 os.fsync(self._file)
         finally:
-            os.close(self._file)
+            for file in self._open:
+                os.close(file)
 
-    def copy(self, stored: StoredTensor) -> None:
-        """Copy the bytes of a stored tensor.
+    def write(self, sources: Mapping[str, Source], on_written: Callable[[int], None]) -> None:
+        """Write all tensors. `on_written` is called with the bytes of each part that is written.
 
-        Raises: CheckpointError if its file has become shorter.
+        Raises: whatever a source raises, of the first segment where one does.
         """
-        remaining, start = stored.nbytes, stored.start
-        with stored.path.open("rb", buffering=0) as file:
-            while remaining:
-                room = self._block[self._filled : self._filled + remaining]
-                count = os.preadv(file.fileno(), [room], start)
-                if not count:
-                    raise CheckpointError(f"{stored.path}: ends inside {stored.name}")
-                remaining, start = remaining - count, start + count
-                self._advance(count)
+        workers = min(MAX_WORKERS, (os.cpu_count() or 1) + 2)
+        buffers: SimpleQueue[memoryview] = SimpleQueue()
+        for _ in range(workers):  # direct writes need memory aligned to a page
+            buffers.put(memoryview(mmap.mmap(-1, SEGMENT_BYTES)))
 
-    def write(self, tensor: torch.Tensor) -> None:
-        """Write a tensor."""
-        flat = tensor.detach().contiguous().view(-1)
-        self._add(flat.view(torch.uint8).numpy().data)
-
-    def _add(self, data: bytes | memoryview) -> None:
-        view, done = memoryview(data), 0
-        while done < len(view):
-            part = view[done : done + BLOCK_BYTES - self._filled]
-            self._block[self._filled : self._filled + len(part)] = part
-            done += len(part)
-            self._advance(len(part))
-
-    def _advance(self, count: int) -> None:
-        self._filled += count
-        if self._filled == BLOCK_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        done = 0
-        while done < self._filled:
+        def write_segment(start: int) -> int:
+            buffer = buffers.get()
             try:
-                done += os.write(self._file, self._block[done : self._filled])
+                return self._write_segment(start, buffer, sources)
+            finally:
+                buffers.put(buffer)
+
+        pool = ThreadPoolExecutor(workers)
+        try:
+            for written in pool.map(write_segment, range(0, self._size, SEGMENT_BYTES)):
+                on_written(written)
+        finally:  # no thread may write when the file is closed, whatever happened
+            pool.shutdown(cancel_futures=True)
+
+    def _write_segment(self, start: int, buffer: memoryview, sources: Mapping[str, Source]) -> int:
+        """Write a part of the file. Returns the number of bytes that are of tensors."""
+        end = min(start + SEGMENT_BYTES, self._size)
+        in_header = self._header[start:end]
+        buffer[: len(in_header)] = in_header
+        done = start + len(in_header)
+        index = bisect_right(self._tensors, done, key=lambda entry: entry[0]) - 1
+        while done < end:
+            first, tensor = self._tensors[index]
+            stop = min(first + tensor.nbytes, end)
+            sources[tensor.name](done - first, buffer[done - start : stop - start])
+            done, index = stop, index + 1
+        self._put(buffer[: end - start], start)
+        return end - start - len(in_header)
+
+    def _put(self, data: memoryview, start: int) -> None:
+        while data:
+            # The last segment is not a whole number of sectors.
+            file = self._file if len(data) % SECTOR else self._direct
+            try:
+                count = os.pwrite(file, data, start)
             except OSError as error:
                 # Some file systems accept the flag and refuse the write.
-                if error.errno != errno.EINVAL or not self._use_page_cache():
+                if error.errno != errno.EINVAL or file == self._file:
                     raise
-        self._filled = 0
+                self._direct = self._file
+                continue
+            data, start = data[count:], start + count
 
-    def _use_page_cache(self) -> bool:
-        """Write through the page cache from now on; False if that is so already."""
-        flags = fcntl.fcntl(self._file, fcntl.F_GETFL)
-        if not flags & DIRECT:
-            return False
-        fcntl.fcntl(self._file, fcntl.F_SETFL, flags & ~DIRECT)
-        return True
+
+def _header(planned: Sequence[TensorSpec]) -> bytes:
+    end = 0
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    for tensor in planned:
+        header[tensor.name] = {
+            "dtype": tensor.dtype.name,
+            "shape": list(tensor.shape),
+            "data_offsets": [end, end + tensor.nbytes],
+        }
+        end += tensor.nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text

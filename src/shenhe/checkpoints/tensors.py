@@ -1,52 +1,64 @@
-"""Safetensors files, read a tensor at a time: a whole file is never in memory.
+"""Safetensors files, read a tensor or a part of one at a time: a whole file is never in memory.
 
 Reads are plain reads, not a memory map, so that what was read does not count as resident memory.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
+from shenhe.checkpoints.headers import DAMAGES, read_header
 from shenhe.errors import CheckpointError
-from shenhe.json_keys import refuse_repeated_keys
-
-MAX_HEADER_BYTES = 100_000_000
-LFS_POINTER = b"version https://git-lfs"
-DTYPES: dict[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
-NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
-class Scratch:
-    """Memory for reuse: fresh pages cost more than the computation in them."""
+@dataclass(frozen=True, slots=True)
+class Dtype:
+    """A dtype of safetensors, without torch.
 
-    def __init__(self) -> None:
-        self._bytes = torch.empty(0, dtype=torch.uint8)
+    `name` is that of the format, `word` that of configurations and messages, `storage` numpy's
+    dtype of the same bytes: the bare bits where numpy has no such numbers. `exponent` is the mask
+    of bits that are all set in NaN and infinity, and 0 for integers.
+    """
 
-    def take(self, nbytes: int) -> torch.Tensor:
-        """Return `nbytes` of memory with arbitrary content. Shape: (nbytes,), uint8."""
-        if len(self._bytes) < nbytes:
-            self._bytes = torch.empty(nbytes, dtype=torch.uint8)
-        return self._bytes[:nbytes]
+    name: str
+    word: str
+    storage: str
+    exponent: int = 0
+
+    @property
+    def itemsize(self) -> int:
+        """Size of a value in bytes."""
+        return np.dtype(self.storage).itemsize
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether values are no integers."""
+        return bool(self.exponent)
+
+
+BFLOAT16 = Dtype("BF16", "bfloat16", "<u2", 0x7F80)
+FLOAT16 = Dtype("F16", "float16", "<f2", 0x7C00)
+FLOAT32 = Dtype("F32", "float32", "<f4", 0x7F800000)
+FLOAT64 = Dtype("F64", "float64", "<f8", 0x7FF0000000000000)
+FLOAT8 = (
+    Dtype("F8_E4M3", "float8_e4m3fn", "u1", 0x7F),
+    Dtype("F8_E5M2", "float8_e5m2", "u1", 0x7C),
+)
+INTEGERS = (
+    *(Dtype("I64", "int64", "<i8"), Dtype("I32", "int32", "<i4"), Dtype("I16", "int16", "<i2")),
+    *(Dtype("I8", "int8", "i1"), Dtype("U8", "uint8", "u1"), Dtype("BOOL", "bool", "?")),
+)
+DTYPES = {dtype.name: dtype for dtype in (FLOAT64, FLOAT32, FLOAT16, BFLOAT16, *INTEGERS, *FLOAT8)}
+CHUNK_VALUES = 1 << 20
+"""Values examined at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class TensorSpec:
     """Name, dtype and shape of a tensor, stored or planned."""
 
     name: str
-    dtype: torch.dtype
+    dtype: Dtype
     shape: tuple[int, ...]
 
     @property
@@ -70,63 +82,84 @@ class StoredTensor(TensorSpec):
     path: Path
     start: int
 
-    def read(self, scratch: Scratch | None = None) -> torch.Tensor:
-        """Read the tensor; into scratch memory it is valid until the next such read.
+    def read(self) -> NDArray[np.generic]:
+        """Read the tensor, in the dtype that its bytes are stored as.
 
         Raises: CheckpointError if the file cannot be read or has become shorter.
         """
-        if not self.nbytes:
-            return torch.empty(self.shape, dtype=self.dtype)
-        # Not filled first, as a bytearray is.
-        memory = (
-            scratch.take(self.nbytes) if scratch else torch.empty(self.nbytes, dtype=torch.uint8)
-        )
-        buffer = memory.numpy().data
+        values = np.empty(self.shape, self.dtype.storage)
+        if self.nbytes:
+            self.read_into(values.reshape(-1).view(np.uint8).data, 0)
+        return values
+
+    def read_into(self, buffer: memoryview, offset: int) -> None:
+        """Fill a buffer with the tensor's bytes from an offset on.
+
+        Raises: CheckpointError, as `read`.
+        """
+        done = 0
         try:
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(self.start)
-                done = 0
-                while done < self.nbytes and (count := file.readinto(buffer[done:])):
+            # A file object would take longer to open than such a part to be read.
+            file = os.open(self.path, os.O_RDONLY)
+            try:
+                while done < len(buffer) and (
+                    count := os.preadv(file, [buffer[done:]], self.start + offset + done)
+                ):
                     done += count
+            finally:
+                os.close(file)
         except OSError as error:
             raise CheckpointError(f"{self.path}: cannot be read: {error.strerror}") from error
-        if done < self.nbytes:
+        if done < len(buffer):
             raise CheckpointError(f"{self.path}: ends inside {self.name}")
-        return memory.view(self.dtype).view(self.shape)
+
+    def is_finite(self) -> bool:
+        """Whether no value is NaN or infinite.
+
+        Raises: CheckpointError, as `read`.
+        """
+        mask = self.dtype.exponent
+        return not mask or not any(((bits & mask) == mask).any() for bits in self._chunks())
+
+    def has_nonzero(self) -> bool:
+        """Whether a value is not 0.
+
+        Raises: CheckpointError, as `read`.
+        """
+        # Without their signs, since -0 is 0.
+        sign = 1 << (8 * self.dtype.itemsize - 1) if self.dtype.is_floating_point else 0
+        return any((bits & ~bits.dtype.type(sign)).any() for bits in self._chunks())
+
+    def _chunks(self) -> Iterator[NDArray[np.unsignedinteger[Any]]]:
+        """Yield the values' bits, some at a time."""
+        size = self.dtype.itemsize
+        bits = np.empty(CHUNK_VALUES, f"<u{size}")
+        for start in range(0, self.nbytes, CHUNK_VALUES * size):
+            chunk = bits[: (self.nbytes - start) // size]
+            self.read_into(chunk.view(np.uint8).data, start)
+            yield chunk
 
 
 def read_table(path: Path) -> dict[str, StoredTensor]:
     """Read the header of a file: its tensors in the order of their bytes, checked for gaps.
 
     Raises: CheckpointError that names the fault of the file.
-    Source: the safetensors format.
     """
+    header = read_header(path)
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise CheckpointError(
-                    f"{path}: a pointer of Git LFS, not the weights: git lfs pull"
-                )
-            file.seek(0)
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or not 0 < length <= min(size - 8, MAX_HEADER_BYTES):
-                raise CheckpointError(f"{path}: no safetensors file, or cut off in its header")
-            header = json.loads(file.read(length), object_pairs_hook=refuse_repeated_keys)
-            entries = [(name, entry) for name, entry in header.items() if name != "__metadata__"]
-            tensors = [_parse_entry(path, 8 + length, name, entry) for name, entry in entries]
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        tensors = [
+            _parse_entry(path, header.end, name, entry) for name, entry in header.entries.items()
+        ]
+    except DAMAGES as error:
         raise CheckpointError(f"{path}: its header is damaged: {error}") from error
     tensors.sort(key=lambda tensor: tensor.start)
-    end = 8 + length
+    end = header.end
     for tensor in tensors:
         if tensor.start != end:
             raise CheckpointError(f"{path}: {tensor.name} does not begin where the last one ends")
         end += tensor.nbytes
-    if end != size:
-        raise CheckpointError(f"{path}: has {size:,} bytes, its header tells of {end:,}")
+    if end != header.size:
+        raise CheckpointError(f"{path}: has {header.size:,} bytes, its header tells of {end:,}")
     return {tensor.name: tensor for tensor in tensors}
 
 

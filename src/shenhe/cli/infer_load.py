@@ -9,7 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from shenhe.cli.loading import InferLoadOptions, model_of_args, quiet_transformers
+from shenhe.cli.loading import (
+    InferLoadOptions,
+    model_of_args,
+    one_thread_of_numpy,
+    quiet_transformers,
+)
 from shenhe.cli.swift_environment import read_environment
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Name, Whole, option, option_class
@@ -96,6 +101,7 @@ def with_merged(load: InferLoadOptions) -> InferLoadOptions:
     if not load.adapters:
         raise OptionError("merge_lora", None, f"goes with {spelled('adapters')}")
     quiet_transformers()
+    one_thread_of_numpy()
     from shenhe.checkpoints.companions import is_merge_of
     from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
     from shenhe.checkpoints.merge import merge_adapters

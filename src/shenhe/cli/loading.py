@@ -132,6 +132,14 @@ def _create(load: LoadOptions, spec: EngineSpec[EngineOptions]) -> ServingEngine
     return create_engine(spec)
 
 
+def one_thread_of_numpy() -> None:
+    """Let numpy multiply in one thread each: a merge has several of its own.
+
+    Must run before numpy is imported.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def quiet_transformers() -> None:
     """Keep progress bars and log lines of the libraries off the terminal."""
     # torchao logs which kernels for other GPUs it cannot load.

@@ -13,11 +13,12 @@ from shenhe.cli.loading import (
     MODEL_HELP,
     dtype_option,
     model_of_args,
+    one_thread_of_numpy,
     quiet_transformers,
 )
 from shenhe.cli.values import ByteSize
 from shenhe.engines.options import Dtype
-from shenhe.errors import OptionError, UsageError, spelled
+from shenhe.errors import OptionError, UsageError, needs, spelled
 from shenhe.options import Name, option, option_class
 from shenhe.printable import show
 
@@ -104,11 +105,12 @@ def export(options: ExportOptions) -> int:
 
 def _merge(options: MergeOptions, model: str, output_dir: Path) -> int:
     quiet_transformers()
+    one_thread_of_numpy()
     from shenhe.checkpoints.merge import merge_adapters
     from shenhe.cli.bytes_written import BytesWritten
 
     start = time.monotonic()
-    with BytesWritten() as progress:
+    with needs("local"), BytesWritten() as progress:
         report = merge_adapters(
             model,
             options.adapters,

@@ -18,6 +18,7 @@ from shenhe.review import Review, create_app, default_reviewer
 from shenhe.secrecy import redact_url
 from shenhe.team import People
 from shenhe.web.addresses import is_loopback, read_public_url
+from shenhe.web.connections import configure
 from shenhe.web.listening import listen_on
 
 TOKEN = "SHENHE_REVIEW_TOKEN"
@@ -50,16 +51,8 @@ def serve(review: Review, reviewer: str | None, address: Address) -> None:
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(24) if is_open else None)
     reviewer = reviewer or (default_reviewer() if token is None else None)
     app = create_app(review, token, reviewer, public_url, people)
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        access_log=False,
-        server_header=False,
-        # Nobody is believed unless named: also not a process of this machine.
-        proxy_headers=bool(address.proxies),
-        forwarded_allow_ips=list(address.proxies),
-    )
+    # Nobody is believed unless named: also not a process of this machine.
+    config = configure(app, GRACE_SECONDS, list(address.proxies))
     server = uvicorn.Server(config)
     # Requests that Ctrl-C cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)

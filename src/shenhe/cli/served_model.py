@@ -16,6 +16,7 @@ from shenhe.cli.work import (
     verdict_policy,
 )
 from shenhe.engines.options import LocalOptions
+from shenhe.errors import needs, spelled
 from shenhe.printable import show
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ def in_a_child(load: LoadOptions) -> LoadOptions:
         return load
     device = load.local.device
     if device == LocalOptions().device:
-        import torch  # it alone knows what it can use
+        with needs("local", f"{spelled('engine', 'local')}: "):
+            import torch  # it alone knows what it can use
 
         device = "cuda:0" if torch.cuda.is_available() else "cpu"
     if device.partition(":")[0] not in ("cpu", "cuda"):

@@ -15,8 +15,8 @@ Meaning = Literal["honoured", "as", "vllm", "harmless", "refused"]
 LETTERS: Final = {"infer": "i", "export": "e"}
 """The commands of the table."""
 ELSEWHERE: Final[Mapping[str, str]] = {
-    "deploy": "serve the merged checkpoint with vLLM (vllm serve DIR) and ask it with --engine"
-    " server --base-url http://HOST:8000/v1",
+    "deploy": "shenhe serve --model DIR --adapters LORA --data FOLDER speaks OpenAI's chat"
+    " completions, and decides groups",
     "rollout": "rollouts belong to training: use swift itself",
     "sft": "train with swift itself; the adapter that it writes is read by --adapters",
     "pt": "train with swift itself; the adapter that it writes is read by --adapters",

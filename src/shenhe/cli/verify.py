@@ -11,7 +11,7 @@ from shenhe.cli.probes import choose_photos
 from shenhe.cli.results import print_finding
 from shenhe.cli.values import PhotoLocation
 from shenhe.engines.options import Dtype
-from shenhe.errors import OptionError, spelled
+from shenhe.errors import OptionError, needs, spelled
 from shenhe.options import Name, argument, option, option_class
 from shenhe.printable import show
 
@@ -48,8 +48,8 @@ def verify(options: VerifyOptions) -> int:
     Raises: OptionError for adapters without the base that they were trained on.
     """
     quiet_transformers()
-    from shenhe.checkpoints.check import check_adapters, check_files
-
+    with needs("local"):
+        from shenhe.checkpoints.check import check_adapters, check_files
     base = options.against
     if options.adapters and not base:
         problem = f"name their base too, by {spelled('against')}"
@@ -78,8 +78,8 @@ def _generate(options: VerifyOptions, photos: Sequence[Location]) -> int:
 
 
 def _compare(options: VerifyOptions, base: str, photos: Sequence[Location]) -> int:
-    from shenhe.verification import compare_models
-
+    with needs("local"):
+        from shenhe.verification import compare_models
     show("comparing ...", file=sys.stderr)
     comparison = compare_models(options.checkpoint, base, options.adapters, photos, options.dtype)
     same_count = comparison.prompts - len(comparison.different_answers)

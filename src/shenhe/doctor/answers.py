@@ -1,42 +1,22 @@
-"""Checks of a model's answers: loading, formats, the token limit, and the time of a token."""
+"""Checks of a model's answers, whoever gives them: their formats and the token limit."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from shenhe.checkpoints.check import Finding
+from shenhe.checkpoints.findings import Finding
 from shenhe.config import formats_by_hash
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import Engine
-from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import FormatError, spelled
 from shenhe.formats.recognition import AnswerKind, recognize
 from shenhe.formats.text_formats import CaptionFormat, TextFormats
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary
 
-TIMED_TOKENS, REPEATS = 32, 3
-MIN_SPEEDUP = 1.1
-"""Least speedup of merged adapters that is worth a warning."""
 Reply: TypeAlias = Answer | RequestFailed
-
-
-def check_answers(subject: Subject) -> Iterator[Finding]:
-    """Load the model and check its captions and Stage-A lines."""
-    if not subject.load or not subject.photos:
-        return
-    start = time.monotonic()
-    # A grammar would hide errors of the format, and speculation the time of a token.
-    engine_options = replace(subject.local.engine, speculate=False)
-    engine = LocalEngine(replace(subject.local, constrain=False, engine=engine_options))
-    yield Finding("ok", f"loads in {time.monotonic() - start:.1f} s")
-    yield from check_replies(subject, ask(engine, subject))
-    yield from _speed(engine, subject, caption_requests(subject)[0])
 
 
 def ask(engine: Engine, subject: Subject) -> dict[str, Reply]:
@@ -149,37 +129,3 @@ def _token_limit(answers: Sequence[Answer], limit: int) -> Finding:
     if cut:
         return Finding("warning", f"{message}: it cut {cut}", f"raise {spelled('max_new_tokens')}")
     return Finding("ok", message)
-
-
-def _speed(engine: LocalEngine, subject: Subject, request: Request) -> Iterator[Finding]:
-    """Measure the time of a token with adapters beside the weights and merged into them."""
-    seconds = _seconds_per_token(engine, request)
-    message = f"{seconds * 1e3:.1f} ms a token, one answer at a time"
-    if not subject.spec.adapters or subject.local.engine.quantize:
-        yield Finding("ok", message)
-        return
-    engine.merge_adapters()
-    merged_seconds = _seconds_per_token(engine, request)
-    speedup = seconds / merged_seconds
-    message += f"; with the adapters merged {merged_seconds * 1e3:.1f} ms"
-    if speedup > MIN_SPEEDUP:
-        yield Finding("warning", f"{message}: {speedup:.1f} times faster", "shenhe merge")
-    else:
-        yield Finding("ok", message)
-
-
-def _seconds_per_token(engine: LocalEngine, request: Request) -> float:
-    """Measure the time of decoding a token, without prefill."""
-    samples = []
-    for _ in range(REPEATS):
-        prefill, _ = _timed(engine, replace(request, max_new_tokens=1))
-        total, tokens = _timed(engine, replace(request, max_new_tokens=TIMED_TOKENS))
-        samples.append((total - prefill) / max(tokens - 1, 1))
-    return max(statistics.median(samples), 1e-9)
-
-
-def _timed(engine: LocalEngine, request: Request) -> tuple[float, int]:
-    """Answer one request. Returns seconds and tokens."""
-    start = time.monotonic()
-    (reply,) = engine.answer([request])
-    return time.monotonic() - start, reply.new_tokens if isinstance(reply, Answer) else 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from shenhe.checkpoints.check import Finding, check_adapters, check_files
+from shenhe.checkpoints.check import check_adapters, check_files
+from shenhe.checkpoints.findings import Finding
 from shenhe.checkpoints.trainer_args import TrainerArgs, read_trainer_args
 from shenhe.doctor.subject import Subject
 from shenhe.errors import spelled

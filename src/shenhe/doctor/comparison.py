@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from shenhe.checkpoints.check import Finding
+from shenhe.checkpoints.findings import Finding
 from shenhe.doctor.answers import caption_requests, summary_requests
 from shenhe.doctor.subject import Subject
 from shenhe.engines.base import EngineSpec

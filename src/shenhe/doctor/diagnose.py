@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from shenhe.checkpoints.check import Finding
-from shenhe.doctor import answers, checkpoint, comparison, machine, photos, rows, served
+from shenhe.checkpoints.findings import Finding
+from shenhe.doctor import photos, rows, served, versions
 from shenhe.doctor.subject import Subject
 from shenhe.engines.options import ServerOptions
-from shenhe.errors import ShenheError
+from shenhe.errors import ShenheError, needs
 
-CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
-    "versions": machine.check_versions,
-    "device": machine.check_device,
-    "attention": machine.check_attention,
-    "disk": machine.check_disk,
-    "files": checkpoint.check_checkpoint,
-    "adapters": checkpoint.check_adapter_fit,
-    "prompt": checkpoint.check_prompt,
-    "photos": photos.check_photos,
-    "run": rows.check_truncation,
-    "answers": answers.check_answers,
-    "compare": comparison.compare_engines,
-}
 SERVER_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
-    "versions": machine.check_versions,
+    "versions": versions.check_versions,
     "server": served.check_server,
     "photos": photos.check_photos,
     "run": rows.check_truncation,
@@ -46,15 +33,29 @@ class Diagnosis:
     finding: Finding
 
 
+def checks_of(subject: Subject) -> Mapping[str, Callable[[Subject], Iterator[Finding]]]:
+    """Name the checks that apply to the subject.
+
+    Raises: UsageError where what runs a checkpoint is not installed.
+    """
+    if isinstance(subject.spec.engine, ServerOptions):
+        return SERVER_CHECKS
+    with needs(versions.LOCAL):
+        from shenhe.doctor.local_checks import LOCAL_CHECKS
+
+    return LOCAL_CHECKS
+
+
 def diagnose(subject: Subject) -> Iterator[Diagnosis]:
     """Run all checks that apply to the subject; an error in one does not stop the others.
+
+    Raises: UsageError where what runs a checkpoint is not installed.
 
     Example:
         errors = [entry for entry in diagnose(subject) if entry.finding.level == "error"]
 
     """
-    checks = SERVER_CHECKS if isinstance(subject.spec.engine, ServerOptions) else CHECKS
-    for name, check in checks.items():
+    for name, check in checks_of(subject).items():
         try:
             for finding in check(subject):
                 yield Diagnosis(name, finding)

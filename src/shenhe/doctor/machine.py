@@ -1,26 +1,19 @@
-"""Checks of the machine: versions, device and dtype, attention, disk."""
+"""Checks of the machine that runs a checkpoint: device and dtype, attention, disk."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import psutil
 import torch
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from transformers.utils import is_flash_attn_2_available
 
 from shenhe.checkpoints import find_checkpoint
-from shenhe.checkpoints.check import Finding
+from shenhe.checkpoints.findings import Finding
 from shenhe.doctor.subject import Subject
 from shenhe.engines.options import attention_name
 from shenhe.errors import spelled
@@ -29,59 +22,6 @@ SPARE_BYTES = 1_000_000_000
 """Disk space for the rows of a run."""
 WORKING_SHARE = 1.2
 """Memory of a loaded model relative to its weights: activations take at least a fifth more."""
-
-
-@dataclass(frozen=True, slots=True)
-class KnownDefect:
-    """A version range with a known defect, its effect, and the remedy."""
-
-    package: str
-    versions: str
-    effect: str
-    remedy: str
-    gpu_only: bool = False
-
-
-KNOWN_DEFECTS = (
-    # Source: pytorch/pytorch#174051.
-    KnownDefect(
-        "torch",
-        ">=2.9,<2.10",
-        "falls back to a slow Conv3d on a GPU: shenhe goes round it, trainers and servers in this"
-        " environment take 10 to 20 times as long for the vision tower",
-        "install torch 2.10 or later",
-        gpu_only=True,
-    ),
-)
-
-
-def check_versions(subject: Subject) -> Iterator[Finding]:
-    """Compare installed versions with the requirements and with known defects."""
-    sound = True
-    for line in requires("shenhe") or []:
-        required = Requirement(line)
-        if required.marker is not None and not required.marker.evaluate({"extra": ""}):
-            continue
-        installed = _version(required.name)
-        if installed is None or not required.specifier.contains(installed, prereleases=True):
-            sound = False
-            problem = f"{required.name} {installed or 'is not installed'}, not {required.specifier}"
-            yield Finding("error", problem, f"pip install '{required.name}{required.specifier}'")
-    for defect in KNOWN_DEFECTS:
-        installed = _version(defect.package)
-        if installed and SpecifierSet(defect.versions).contains(installed, prereleases=True):
-            if defect.gpu_only and not torch.cuda.is_available():
-                continue
-            sound = False
-            yield Finding("warning", f"{defect.package} {installed} {defect.effect}", defect.remedy)
-    if import_error := _torchvision_error():
-        sound = False
-        remedy = "install the torchvision of this torch's own build, or uninstall it: it isn't used"
-        problem = f"torchvision {_version('torchvision')} cannot be used: {import_error}"
-        yield Finding("error", problem, remedy)
-    if sound:
-        names = ("shenhe", "torch", "transformers", "peft")
-        yield Finding("ok", ", ".join(f"{name} {_version(name)}" for name in names))
 
 
 def check_device(subject: Subject) -> Iterator[Finding]:
@@ -152,26 +92,6 @@ def check_disk(subject: Subject) -> Iterator[Finding]:
         yield Finding("warning", space, f"merge to another disk: {spelled('output_dir')}")
     else:
         yield Finding("ok", space)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _torchvision_error() -> str:
-    """Return the error of importing torchvision, "" if it is not installed or works.
-
-    Imports in a separate process, because a failed import leaves partial modules behind.
-    """
-    if importlib.util.find_spec("torchvision") is None:
-        return ""
-    process = subprocess.run(
-        [sys.executable, "-c", "import torchvision"], capture_output=True, text=True, check=False
-    )
-    return process.stderr.strip().splitlines()[-1] if process.returncode else ""
 
 
 def _config_of(subject: Subject) -> dict[str, object]:

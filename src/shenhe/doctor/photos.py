@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from shenhe.checkpoints.check import Finding, Level
+from shenhe.checkpoints.findings import Finding, Level
 from shenhe.config import Mission
 from shenhe.doctor.subject import Subject
 from shenhe.errors import IntakeError, PhotoError, spelled

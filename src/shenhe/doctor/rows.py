@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from shenhe.checkpoints.check import Finding
+from shenhe.checkpoints.findings import Finding
 from shenhe.config import formats_by_hash
 from shenhe.doctor.answers import name_formats
 from shenhe.doctor.photos import DAMAGED_INSIDE, REMEDIES, list_photos_at_fault

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
-from shenhe.checkpoints.check import Finding
+from shenhe.checkpoints.findings import Finding
 from shenhe.doctor.answers import ask, check_replies
 from shenhe.doctor.subject import Subject
 from shenhe.engines.budget import PhotoBudget

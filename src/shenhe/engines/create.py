@@ -41,7 +41,8 @@ def create_engine_here(spec: EngineSpec[EngineOptions]) -> ServingEngine:
     Raises: UsageError if it is not installed; CheckpointError or AdapterError.
     """
     if is_for(spec, LocalOptions):
-        from shenhe.engines.local.engine import LocalEngine
+        with needs("local", f"{spelled('engine', 'local')}: "):
+            from shenhe.engines.local.engine import LocalEngine
 
         return LocalEngine(spec)
     if is_for(spec, VllmOptions):

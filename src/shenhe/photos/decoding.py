@@ -262,10 +262,12 @@ def profile_description(profile: bytes) -> bytes:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Convert any colour mode to RGB; transparent pixels become white."""
     if image.mode.startswith(("I;16", "I", "F")):
-        values = np.asarray(image, dtype=np.float32)
+        values = np.array(image, dtype=np.float32)
         # Scaled by the range of the mode, not by the values of this photo.
         scale = 255.0 if values.size and values.max() <= 255 else 65535.0
-        image = Image.fromarray((values / scale * 255).clip(0, 255).astype(np.uint8))
+        values /= scale  # in place: of a large photo each copy is hundreds of megabytes
+        values *= 255
+        image = Image.fromarray(values.clip(0, 255, out=values).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))

@@ -41,8 +41,10 @@ COMMON_KINDS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
 """Kinds that every reader decodes."""
 FACTS_BUDGET: Final = PixelBudget(max_pixels=512 * 512)
 """The size at which a photo is decoded for its facts alone."""
-BYTES_PER_PIXEL: Final = 8
-"""Memory while a photo is opened: decoded, transposed, and the decoder's own buffers."""
+JPEG_BYTES: Final = 8
+OTHER_BYTES: Final = 16
+"""Memory of a pixel while a photo is opened: decoded, converted, transposed, resized, and the
+decoder's own buffers. Other kinds are decoded whole, and may have transparency or 16 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +134,16 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
         return LoadedPhoto(resized, sizes, _as_stored(photo, size))
 
 
-def read_facts(path: Location) -> PhotoFacts:
+def read_facts(path: Location, max_pixels: int = MAX_SOURCE_PIXELS) -> PhotoFacts:
     """Decode a photo as `load` does, at the least size that its facts need, and return them.
+
+    One of more than `max_pixels` is refused by its head.
 
         read_facts(path).perceptual_hash
 
     Raises: PhotoError, see `load`.
     """
-    with _open(path, FACTS_BUDGET) as photo:
+    with _open(path, FACTS_BUDGET, max_pixels) as photo:
         return photo.facts_of(photo.image)
 
 
@@ -155,7 +159,9 @@ def read_stored_size(path: Location) -> StoredSize:
         with photo_wall(path, kind):
             size = _stored_size(path, kind, file)
             file.seek(0)
-            return StoredSize(size, exif_orientation(open_header(kind, file)))
+            # The EXIF of a PNG may follow its pixels, which are decoded then.
+            with memory_budget.reserve(_bytes_of(size, kind) if kind == "PNG" else 0):
+                return StoredSize(size, exif_orientation(open_header(kind, file)))
 
 
 def read_encoding(path: Location) -> PhotoEncoding:
@@ -205,7 +211,9 @@ def _as_stored(photo: _OpenPhoto, size: Size) -> bool:
 
 
 @contextmanager
-def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_OpenPhoto]:
+def _open(
+    path: Location, budget: PixelBudget | None = None, max_pixels: int = MAX_SOURCE_PIXELS
+) -> Iterator[_OpenPhoto]:
     """Open a photo upright, with its memory reserved for the body of the `with`.
 
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, if
@@ -214,9 +222,9 @@ def _open(path: Location, budget: PixelBudget | None = None) -> Iterator[_OpenPh
     with photo_wall(path), open_location(path) as file:
         kind, length = _kind(path, file)
         with photo_wall(path, kind):
-            stored = _stored_size(path, kind, file)
+            stored = _stored_size(path, kind, file, max_pixels)
             target = draft_size(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
-            with memory_budget.reserve(length + stored.width * stored.height * BYTES_PER_PIXEL):
+            with memory_budget.reserve(length + _bytes_of(stored, kind)):
                 file.seek(0)
                 data = file.read()
                 pixels = decode(path, kind, data, target)
@@ -263,7 +271,13 @@ def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
     raise PhotoError("not_a_photo", f"{path}: {problem}")
 
 
-def _stored_size(path: Location, kind: str, file: BinaryIO) -> Size:
+def _bytes_of(size: Size, kind: str) -> int:
+    return size.width * size.height * (JPEG_BYTES if kind == "JPEG" else OTHER_BYTES)
+
+
+def _stored_size(
+    path: Location, kind: str, file: BinaryIO, max_pixels: int = MAX_SOURCE_PIXELS
+) -> Size:
     """Read the stored size of a photo without decoding it.
 
     Raises: PhotoError for an unsupported variant or a size over a limit; the errors of Pillow's
@@ -275,10 +289,10 @@ def _stored_size(path: Location, kind: str, file: BinaryIO) -> Size:
             raise unsupported(path, variant)
     image = open_header(kind, file)
     size = Size(*image.size)
-    if size.width * size.height > MAX_SOURCE_PIXELS:
+    if size.width * size.height > max_pixels:
         raise PhotoError(
             "too_large",
-            f"{path}: {size.width}x{size.height} is over the limit of {MAX_SOURCE_PIXELS:,} pixels",
+            f"{path}: {size.width}x{size.height} is over the limit of {max_pixels:,} pixels",
         )
     if max(size) > MAX_ASPECT * max(1, min(size)):
         raise PhotoError("too_long", f"{path}: {size.width}x{size.height} is too long and thin")

@@ -31,6 +31,7 @@ from shenhe.row_types import EVIDENCE_OFF
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.evidence_table import CELLS, EvidenceTable, tabulate_evidence
 from shenhe.rows.foreign import extra_of, extra_texts
+from shenhe.rows.problem_words import words_of_kind
 from shenhe.rows.words import Words, describe_false_pass, words_of
 from shenhe.templating import environment
 from shenhe.values import EXPECTED, FAIL, PASS, UNDECIDED_CODES, LeftOut
@@ -45,6 +46,7 @@ _CONSTANTS: Mapping[str, object] = {
     "verdicts": tuple(CLASSES),
     "labels": EXPECTED,
     "words_of": words_of,
+    "words_of_kind": words_of_kind,
     "codes": UNDECIDED_CODES,
     "cells": CELLS,
     "svg": svg,

@@ -18,6 +18,7 @@ from shenhe.photos.reuse import PhotoOwner, PhotoRegister, ReuseIndex
 from shenhe.printable import printable
 from shenhe.rows.photo_marks import describe_use, find_earlier, register_files
 from shenhe.rows.photo_rows import GroupPhotosRow, ListedPhoto
+from shenhe.rows.problem_words import words_of_kind, words_of_photo
 from shenhe.rows.sheets import TextWorkbook
 from shenhe.rows.words import FLAG_WORDS, Words
 from shenhe.values import FAIL, PASS, photo_key
@@ -185,14 +186,16 @@ def _write_sheet(rows: Iterable[GroupPhotosRow], path: Path, language: Language)
     columns = {getattr(words, language): width for words, width in widths.items()}
     book = TextWorkbook(Words("照片", "photos")._asdict()[language], columns)
     for row in rows:
-        book.append(_cells(row))
+        book.append(_cells(row, language))
     with path.open("wb") as file:
         book.save(file)
 
 
-def _cells(row: GroupPhotosRow) -> list[str]:
-    unreadable = [f"{photo.name} ({photo.code})" for photo in row.photos if photo.code]
-    left_out = [f"{file.path} ({file.kind})" for file in row.left_out]
+def _cells(row: GroupPhotosRow, language: Language) -> list[str]:
+    bad = [(photo.name, words_of_photo(photo.code)) for photo in row.photos if photo.code]
+    unreadable = [f"{name} ({getattr(words, language)})" for name, words in bad]
+    kinds = [(file.path, words_of_kind(file.kind)) for file in row.left_out]
+    left_out = [f"{path} ({getattr(words, language)})" for path, words in kinds]
     return [
         row.mission,
         row.group_id or "",

@@ -20,6 +20,7 @@ from shenhe.review.reasons import Reasons
 from shenhe.review.rules import describe_rule, read_guidance
 from shenhe.review.viewers import account_of, needs_account
 from shenhe.review.words import PACKAGE, load_words
+from shenhe.rows.problem_words import words_of_kind
 from shenhe.rows.reason_parts import split_code
 from shenhe.rows.words import words_of
 from shenhe.team import SecondOpinions, clean_name
@@ -95,6 +96,7 @@ class Site:
         self._templates.globals |= {
             "split_code": split_code,
             "words_of": words_of,
+            "words_of_kind": words_of_kind,
             "static_tag": tag_files(PACKAGE),
             "modules": list_modules(PACKAGE, "app.js"),
             "largest": MAX_SIDES["large"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,15 @@ LINE_WORDS: Final[Mapping[str, Words]] = {
 """Words of the codes of lines that the model wrote and that are none."""
 BAD_LINE: Final = Words("摘要不合格式", "the line breaks the format")
 NO_LINE: Final = Words("没有得到摘要", "no line was written")
+KIND_WORDS: Final[Mapping[str, Words]] = {
+    "broken_link": Words("链接断开", "broken link"),
+    "unfinished": Words("没有传完", "not fully received"),
+    "unreadable": Words("读不出来", "cannot be read"),
+    "unknown": Words("类型不明", "unknown kind"),
+}
+"""Words of what is known of a file that was not looked at, where that is no kind of file."""
+_KIND = re.compile(rf" \(({'|'.join(KIND_WORDS)})\)(?=, |$)")
+_MORE = re.compile(r", (\d+) more$")
 NOT_LOOKED_AT: Final = Words("未查看", "not looked at")
 """Begins the message about files that were left out."""
 
@@ -45,11 +55,31 @@ def words_of_failure(failure: Failure) -> Words:
     return PHOTO_WORDS.get(failure.code, NO_LINE)
 
 
+def words_of_photo(code: str) -> Words:
+    """Give the words of the code of a photo that cannot be opened.
+
+    >>> words_of_photo("empty").zh
+    '照片文件是空的'
+    """
+    return PHOTO_WORDS.get(code, Words(code, code))
+
+
+def words_of_kind(kind: str) -> Words:
+    """Give the words of the kind of a file that was not looked at.
+
+    >>> words_of_kind("unfinished").zh, words_of_kind("zip").zh
+    ('没有传完', 'zip')
+    """
+    return KIND_WORDS.get(kind, Words(kind, kind))
+
+
 def describe_failed(failure: Failure) -> str:
     """Say in Chinese, as rows do, which item of a group has no line and why.
 
     problem = describe_failed(failure)  # "img-2.jpg（照片打不开）"
     """
     if failure.code == LEFT_OUT:
-        return failure.message.replace(NOT_LOOKED_AT.en, NOT_LOOKED_AT.zh, 1)
+        text = failure.message.replace(NOT_LOOKED_AT.en, NOT_LOOKED_AT.zh, 1)
+        text = _KIND.sub(lambda match: f"（{words_of_kind(match[1]).zh}）", text)
+        return _MORE.sub(r"，另有 \1 个", text)
     return f"{Path(failure.item).name}（{words_of_failure(failure).zh}）"

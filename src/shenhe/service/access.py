@@ -5,12 +5,12 @@ It looks at headers only, so that a body that is refused is never read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from fastapi import Depends, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -55,17 +55,26 @@ FindCaller = Callable[[str], Caller | None]
 TellRefusal = Callable[[Request, RefusedError], Response]
 CountRequest = Callable[[Caller], float]
 """Counts a request of a caller; gives how long it has to wait. Units: seconds."""
+CheckKey = Callable[[Request, str], Awaitable[Caller | None]]
+"""Finds who has the key of a request; refuses whoever tries too many."""
+HoldPlace = Callable[[Request], AbstractContextManager[None]]
+"""Holds a place for a request; refuses one whose caller has too many."""
 
 
 class Access:
     """An ASGI middleware that holds the rules, and adds the headers of safety."""
 
     def __init__(
-        self, app: ASGIApp, find_caller: FindCaller, take: CountRequest, tell: TellRefusal
+        self,
+        app: ASGIApp,
+        check_key: CheckKey,
+        take: CountRequest,
+        hold: HoldPlace,
+        tell: TellRefusal,
     ) -> None:
-        """Answer whoever `find_caller` knows; the empty key is that of those who send none."""
-        self._app, self._find_caller = app, find_caller
-        self._take, self._tell = take, tell
+        """Answer whoever `check_key` knows; the empty key is that of those who send none."""
+        self._app, self._check_key = app, check_key
+        self._take, self._hold, self._tell = take, hold, tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a forbidden request."""
@@ -87,14 +96,16 @@ class Access:
         if scope["path"] == ALIVE:  # whatever else is away
             await self._app(scope, receive, send_safely)
             return
-        try:
-            await self._check(request)
-        except RefusedError as refusal:
-            answer = self._tell(request, refusal)
-            answer.headers["Connection"] = "close"
-            await answer(scope, receive, send_safely)
-            return
-        await self._app(scope, receive, send_safely)
+        with ExitStack() as stack:
+            try:
+                await self._check(request)
+                stack.enter_context(self._hold(request))
+            except RefusedError as refusal:
+                answer = self._tell(request, refusal)
+                answer.headers["Connection"] = "close"
+                await answer(scope, receive, send_safely)
+                return
+            await self._app(scope, receive, send_safely)
 
     async def _check(self, request: Request) -> None:
         """Find who asks.
@@ -108,25 +119,36 @@ class Access:
         origin = request.headers.get("origin")
         if origin is not None and not is_of_host(origin, host):
             raise RefusedError(403, "foreign_origin", "only this site's own pages may ask")
-        try:
-            caller = await run_in_threadpool(self._find_caller, _key_of(request))
-        except DatabaseAwayError as error:
-            raise RefusedError(503, "database_away", "the database does not answer", 5) from error
-        except RunError as error:
-            raise RefusedError(500, "internal", "keys cannot be read") from error
+        path: str = request.scope["path"]
+        is_open = path in OPEN_PATHS or path.startswith(STATIC)
+        caller = await self._find(request, is_open)
         if caller is EVERYBODY and not is_loopback(name):
             # DNS rebinding: a foreign page can give its own name this machine's address.
             raise RefusedError(
                 421, "unknown_host", "this service answers to names of its machine alone"
             )
-        path: str = request.scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith(STATIC)
         if caller is None and not is_open:
             raise RefusedError(401, "bad_key", "give a key: Authorization: Bearer KEY")
         if caller is not None and not is_open and (seconds := self._take(caller)):
             problem = f"this key may send {caller.rate:g} requests a minute"
             raise RefusedError(429, "rate_exceeded", problem, seconds)
         request.scope["state"] = request.scope.get("state", {}) | {"caller": caller}
+
+    async def _find(self, request: Request, is_open: bool) -> Caller | None:
+        """Find who asks; where anybody may, it does not matter that too many keys were tried.
+
+        Raises: RefusedError.
+        """
+        try:
+            return await self._check_key(request, _key_of(request))
+        except DatabaseAwayError as error:
+            raise RefusedError(503, "database_away", "the database does not answer", 5) from error
+        except RunError as error:
+            raise RefusedError(500, "internal", "keys cannot be read") from error
+        except RefusedError:
+            if is_open:
+                return None
+            raise
 
 
 def needs(scope: KeyScope) -> object:

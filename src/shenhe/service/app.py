@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 
 from shenhe import __version__
 from shenhe.errors import DatabaseAwayError, ShenheError
-from shenhe.service.access import Access, FindCaller
+from shenhe.service.access import OPEN_PATHS, Access, FindCaller
+from shenhe.service.key_guard import KeyGuard
 from shenhe.service.observing import Observing, RequestLog, RequestObserver
+from shenhe.service.openapi import describe
 from shenhe.service.parts import Service
 from shenhe.service.rates import Rates
 from shenhe.service.refusal_pages import answer_refusal
@@ -54,10 +56,12 @@ def create_app(
         lifespan=_lifespan,
     )
     tell = partial(answer_refusal, limits=service.limits)
-    app.add_middleware(Access, find_caller=find_caller, take=Rates().take, tell=tell)
+    guard = KeyGuard(find_caller)
+    hold = partial(service.places.taken, "requests")
+    app.add_middleware(Access, check_key=guard.find, take=Rates().take, hold=hold, tell=tell)
     app.state.metrics = metrics = make_metrics(service)
     app.add_middleware(Observing, observers=[RequestLog(), *filter(None, [metrics]), *observers])
-    app.state.service, app.state.find_caller = service, find_caller
+    app.state.service, app.state.guard = service, guard
     app.exception_handler(RefusedError)(_tell_refusal)
     app.exception_handler(HTTPException)(_tell_http)
     app.exception_handler(RequestValidationError)(_tell_invalid)
@@ -66,6 +70,7 @@ def create_app(
     app.exception_handler(Exception)(_tell_bug)
     for router in ROUTERS:
         app.include_router(router)
+    app.openapi = describe(app, OPEN_PATHS)  # type: ignore[method-assign]
     return app
 
 

@@ -5,8 +5,10 @@ A result is noted for delivery once, by a mark in the log of results; it is told
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -17,6 +19,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    Row,
     String,
     Table,
     Text,
@@ -34,6 +37,8 @@ PAUSES: Final = (10.0, 30.0, 120.0, 600.0, 3600.0, 10_800.0, 21_600.0, 43_200.0)
 LEASE_SECONDS: Final = 60.0
 """How long a process has a delivery in hand before another may take it up."""
 PAGE: Final = 100
+EACH: Final = 4
+"""How many results one receiver is told at once: one that is slow keeps no other waiting."""
 METADATA: Final = MetaData()
 DELIVERIES: Final = Table(
     "service_deliveries",
@@ -70,6 +75,15 @@ class Delivery(NamedTuple):
     job_id: str
     url: str
     attempts: int
+
+
+def receiver_of(url: str) -> str:
+    """Give what stands for who is told: the beginning of a URL, up to its host.
+
+    >>> receiver_of("https://orders.example:8443/hook?token=1")
+    'https://orders.example:8443'
+    """
+    return re.split("[/?#]", url.replace("://", ":", 1), maxsplit=1)[0].replace(":", "://", 1)
 
 
 class Deliveries:
@@ -124,18 +138,26 @@ class Deliveries:
                 self._write_mark(connection, ended[-1].number, is_first=mark is None)
         return len(ended)
 
-    def take(self, limit: int) -> list[Delivery]:
+    def take(self, limit: int, room: Mapping[str, int] | None = None) -> list[Delivery]:
         """Take deliveries in hand that are due; whoever dies over one lets it be due again.
 
+        `room` is how many a receiver may have that it names, EACH any other.
         Raises: DatabaseAwayError; RunError.
         """
-        is_due = self._is_own(DELIVERIES.c.state == "pending", DELIVERIES.c.due_at <= SecondsNow())
+        if limit <= 0:
+            return []
+        room = room or {}
+        is_due = self._is_own(
+            DELIVERIES.c.state == "pending",
+            DELIVERIES.c.due_at <= SecondsNow(),
+            *(~_is_of(receiver) for receiver, count in room.items() if count <= 0),
+        )
         query = select(DELIVERIES).where(is_due).order_by(DELIVERIES.c.due_at).limit(limit)
         with self._database.reading() as connection:
             if connection.execute(query.limit(1)).first() is None:
                 return []
         with self._database.alone(f"service deliveries {self._run}") as connection:
-            rows = connection.execute(query).all()
+            rows = _choose(connection.execute(query).all(), room)
             is_taken = self._is_own(DELIVERIES.c.number.in_([row.number for row in rows]))
             taking = update(DELIVERIES).where(is_taken)
             connection.execute(taking.values(due_at=SecondsNow() + LEASE_SECONDS))
@@ -186,3 +208,24 @@ class Deliveries:
         else:
             moving = update(MARKS).where(MARKS.c.run == self._run)
             connection.execute(moving.values(number=number))
+
+
+def _is_of(receiver: str) -> ColumnElement[bool]:
+    """Whether a delivery goes to a receiver."""
+    url = DELIVERIES.c.url
+    is_of = url == receiver
+    for sign in "/?#":
+        is_of |= url.startswith(receiver + sign, autoescape=True)
+    return is_of
+
+
+def _choose(rows: Sequence[Row[Any]], room: Mapping[str, int]) -> list[Row[Any]]:
+    """Choose those for whose receivers there is room, the first of each first."""
+    count: Counter[str] = Counter()
+    chosen = []
+    for row in rows:
+        receiver = receiver_of(row.url)
+        if count[receiver] < room.get(receiver, EACH):
+            count[receiver] += 1
+            chosen.append(row)
+    return chosen

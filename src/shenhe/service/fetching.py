@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -17,6 +18,8 @@ from shenhe.service.refusals import RefusedError
 
 CONNECT_SECONDS: Final = 10
 PHOTO_SECONDS: Final = 60
+GROUP_SECONDS: Final = 300
+"""How long all photos of a group may take together: it has a place that others may want."""
 CHUNK: Final = 1 << 18
 
 
@@ -42,9 +45,16 @@ class PhotoFetcher:
             self._check(url)
         timeout = aiohttp.ClientTimeout(total=PHOTO_SECONDS, sock_connect=CONNECT_SECONDS)
         connector = aiohttp.TCPConnector(resolver=GuardedResolver(self.hosts), use_dns_cache=False)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-            for url in urls:
-                await self._fetch_photo(session, url, reception)
+        try:
+            async with (
+                asyncio.timeout(GROUP_SECONDS),
+                aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            ):
+                for url in urls:
+                    await self._fetch_photo(session, url, reception)
+        except TimeoutError as error:
+            problem = f"photos: not all of them were fetched within {GROUP_SECONDS:g} s"
+            raise RefusedError(422, "not_fetched", problem) from error
 
     def _check(self, url: str) -> None:
         try:

@@ -31,6 +31,14 @@ class Limits:
     free_bytes: int = 1_000_000_000
     uploads: int = 100
     """Submissions that are received at once, in one process."""
+    uploads_each: int = 50
+    """Of these, those of one key, or of one address where none is needed."""
+    streams_each: int = 100
+    """Streams of events of one of them."""
+    waits_each: int = 200
+    """Requests of one of them that wait for a result."""
+    requests_each: int = 400
+    """Requests of one of them of all kinds."""
     idle_seconds: float = 30.0
     """How long a client may send nothing in the middle of a body."""
     bytes_per_second: int = 4_000

@@ -12,6 +12,7 @@ from shenhe.service.fetching import PhotoFetcher
 from shenhe.service.jobs import Job
 from shenhe.service.limits import Limits
 from shenhe.service.photo_uses import show_with_uses
+from shenhe.service.places import Places
 from shenhe.service.pressure import Pressure
 from shenhe.service.shown import Shown
 from shenhe.service.store import JobStore
@@ -24,7 +25,7 @@ class Service:
     """The parts of a service that answers over HTTP.
 
     Example:
-        app = create_app(Service(store, submissions, pressure, bell, limits, fetcher))
+        app = create_app(Service(store, submissions, pressure, bell, limits, fetcher, places))
 
     """
 
@@ -34,15 +35,16 @@ class Service:
     bell: Bell
     limits: Limits
     fetcher: PhotoFetcher
+    places: Places
     webhooks: Webhooks | None = None
     chat: ChatModel | None = None
 
-    def show(self, job: Job) -> Shown:
+    def show(self, job: Job, *, names_uses: bool = True) -> Shown:
         """Show a job, and which of its photos other groups have.
 
         Raises: DatabaseAwayError; RunError.
         """
-        return show_with_uses(self.store, job)
+        return show_with_uses(self.store, [job], names_uses=names_uses)[0]
 
 
 def service_of(request: Request) -> Service:

@@ -47,17 +47,17 @@ class RefusedError(ShenheError):
         return headers
 
     @property
-    def body(self) -> dict[str, dict[str, str]]:
+    def body(self) -> dict[str, dict[str, str | None]]:
         """The body of the answer."""
         return error_body(self.status, self.code, str(self))
 
 
-def error_body(status: int, code: str, message: str) -> dict[str, dict[str, str]]:
-    """Make the body of an answer to what was not done.
+def error_body(status: int, code: str, message: str) -> dict[str, dict[str, str | None]]:
+    """Make the body of an answer to what was not done; its message, not `param`, names the thing.
 
     >>> error_body(404, "unknown_group", "no such group")["error"]["type"]
     'not_found_error'
     """
     kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     text = printable(worded(message)).replace("\n", " ")[:MAX_MESSAGE]
-    return {"error": {"message": text, "type": kind, "code": code}}
+    return {"error": {"message": text, "type": kind, "param": None, "code": code}}

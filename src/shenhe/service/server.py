@@ -29,16 +29,17 @@ from shenhe.service.limits import Limits
 from shenhe.service.observing import RequestObserver
 from shenhe.service.parts import Service
 from shenhe.service.pipeline import Pipeline, ServedModel
+from shenhe.service.places import Places
 from shenhe.service.pressure import Pressure
 from shenhe.service.refusals import RefusedError
 from shenhe.service.rows import RowsFollower
 from shenhe.service.store import JobStore
 from shenhe.service.submissions import Submissions
 from shenhe.service.webhooks import SECRET, Webhooks
+from shenhe.web.connections import configure
 
 GRACE_SECONDS: Final = 20
 """How long requests under way have to end, and then jobs, before jobs are put back."""
-MAX_CONNECTIONS: Final = 1000
 PARTS: Final = ("model", "pipeline", "leases", "rows", "watch", "retention")
 """Names of the threads without any of which a service only seems to work."""
 log = logging.getLogger("shenhe.service")
@@ -79,6 +80,7 @@ def make_service(
         Bell(lambda: read_last_end(store)),
         limits,
         PhotoFetcher(hosts),
+        Places(limits),
         Webhooks(store, Deliveries(store), hosts, secret) if secret else None,
         chat,
     )
@@ -91,16 +93,7 @@ def serve_http(
     observers: Sequence[RequestObserver] = (),
 ) -> None:
     """Answer over HTTP until SIGTERM or Ctrl-C; requests under way end first."""
-    config = uvicorn.Config(
-        create_app(service, find_caller, observers),
-        log_level="warning",
-        timeout_graceful_shutdown=GRACE_SECONDS,
-        timeout_keep_alive=20,
-        limit_concurrency=MAX_CONNECTIONS,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-    )
+    config = configure(create_app(service, find_caller, observers), GRACE_SECONDS)
     server = _Server(config, service.bell)
     # Requests that the end cuts off are no errors: what was answered is on disk.
     logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)

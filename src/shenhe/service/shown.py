@@ -16,11 +16,12 @@ from shenhe.values import ReusedPhoto, photo_key
 Shown: TypeAlias = dict[str, JsonValue]
 
 
-def show_job(job: Job, reused: Sequence[ReusedPhoto] = ()) -> Shown:
+def show_job(job: Job, reused: Sequence[ReusedPhoto] = (), *, names_uses: bool = True) -> Shown:
     """Show a job, with what is known of its photos before and beside the model.
 
     `per_image`, `verdict`, `reason`, `p_pass`, `status` and `why` are null until it is done; a
-    group that cannot be judged is done too, and undecided.
+    group that cannot be judged is done too, and undecided. Without `names_uses` it is only counted
+    in how many other groups a photo is.
 
     Example:
         show_job(store.get(job_id))["verdict"]
@@ -35,7 +36,7 @@ def show_job(job: Job, reused: Sequence[ReusedPhoto] = ()) -> Shown:
         "state": job.state,
         "per_image": dict(summary.per_image) if summary else None,
         **_show_verdict(verdict),
-        "facts": show_facts(job, reused),
+        "facts": show_facts(job, reused, names_uses=names_uses),
         "failures": [
             {"code": failure.code, "message": failure.message}
             for failure in (job.result.failures if job.result else ())
@@ -59,18 +60,25 @@ def is_over(job: Job) -> bool:
     return job.state in ("done", "failed")
 
 
-def show_facts(job: Job, reused: Sequence[ReusedPhoto]) -> dict[str, JsonValue]:
+def show_facts(
+    job: Job, reused: Sequence[ReusedPhoto], *, names_uses: bool = True
+) -> dict[str, JsonValue]:
     """Show what is known of each photo by itself, and of all of them together: flags, uses."""
     photos = job.new.photos
     flags = flag_photos(job.new.group_id, [photo.facts for photo in photos], reused)
     return {
-        photo_key(index): _show_photo(photo, flags[index], photo_key(index), reused)
+        photo_key(index): _show_photo(
+            photo,
+            flags[index],
+            [use for use in reused if use.photo == photo_key(index)],
+            names_uses=names_uses,
+        )
         for index, photo in enumerate(photos)
     }
 
 
 def _show_photo(
-    photo: StoredPhoto, flags: Sequence[str], key: str, reused: Sequence[ReusedPhoto]
+    photo: StoredPhoto, flags: Sequence[str], uses: Sequence[ReusedPhoto], *, names_uses: bool
 ) -> dict[str, JsonValue]:
     facts: dict[str, JsonValue] = asdict(photo.facts) | {"content_hash": photo.content_hash}
     return {
@@ -78,11 +86,13 @@ def _show_photo(
         "size": photo.size,
         "problem": photo.problem or None,
         "flags": list(flags),
+        "reused_count": len(uses),
         "reused": [
             {"group_id": use.group_id, "mission": use.mission, "same_content": use.same_content}
-            for use in reused
-            if use.photo == key
-        ],
+            for use in uses
+        ]
+        if names_uses
+        else None,
         **facts,
     }
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from shenhe.config import Mission, Missions
 from shenhe.errors import PhotoError, closest
-from shenhe.photos.opening import read_facts, read_stored_size
+from shenhe.photos.opening import read_facts
 from shenhe.service.inbox import Inbox, ReceivedPhoto, Reception
 from shenhe.service.jobs import Job, Lane, NewJob, StoredPhoto
 from shenhe.service.limits import MAX_NAME, Limits
@@ -129,10 +129,7 @@ class Submissions:
         """
         stored = StoredPhoto(photo.path, photo.name, photo.content_hash, photo.size)
         try:
-            size = read_stored_size(photo.path).stored
-            if size.width * size.height > self.limits.photo_pixels:
-                raise self._too_large(photo)
-            return replace(stored, facts=read_facts(photo.path))
+            return replace(stored, facts=read_facts(photo.path, self.limits.photo_pixels))
         except PhotoError as error:
             problem = str(error).removeprefix(f"{photo.path}: ")
             if error.code == TOO_LARGE:

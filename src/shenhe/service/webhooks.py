@@ -14,6 +14,8 @@ import hmac
 import json
 import logging
 import time
+from collections import Counter
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -23,7 +25,7 @@ from shenhe.errors import ConfigError, ItemError, RunError, item_wall
 from shenhe.row_types import utc_now
 from shenhe.secrecy import redact_url
 from shenhe.service.allowed_hosts import AllowedHosts, ForeignHostError, GuardedResolver
-from shenhe.service.deliveries import PAGE, Deliveries, Delivery
+from shenhe.service.deliveries import EACH, PAGE, Deliveries, Delivery, receiver_of
 from shenhe.service.jobs import Job
 from shenhe.service.photo_uses import show_with_uses
 from shenhe.service.store import JobStore
@@ -36,7 +38,8 @@ MIN_SECRET: Final = 16
 LOOK_SECONDS: Final = 0.5
 AWAY_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 15.0
-AT_ONCE: Final = 8
+AT_ONCE: Final = 64
+"""How many results are told at once, to all receivers together."""
 GONE: Final = 410
 """The answer of who never wants to be told of this again."""
 
@@ -85,27 +88,49 @@ class Webhooks:
         """Tell hosts that are allowed, with messages that are signed."""
         self._store, self.deliveries = store, deliveries
         self._hosts, self._secret = hosts, secret
+        self._in_hand: Counter[str] = Counter()
+        self._has_room = asyncio.Event()
 
     async def run(self) -> None:
         """Tell results until the task is cancelled."""
+        self._in_hand, self._has_room = Counter(), asyncio.Event()
         connector = aiohttp.TCPConnector(resolver=GuardedResolver(self._hosts), use_dns_cache=False)
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
             while True:
+                self._has_room.clear()
+                self._in_hand = +self._in_hand
                 try:
-                    due = await run_in_threadpool(self._find_due)
-                    await asyncio.gather(*(self._tell(session, delivery) for delivery in due))
+                    due = await run_in_threadpool(self._find_due, self._in_hand.copy())
                 except RunError as error:
                     log.warning("webhooks wait: %s", error)
                     await asyncio.sleep(AWAY_SECONDS)
                     continue
+                for delivery in due:
+                    self._in_hand[receiver_of(delivery.url)] += 1
+                    tasks.create_task(self._tell_apart(session, delivery))
                 if not due:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._has_room.wait(), LOOK_SECONDS)
 
-    def _find_due(self) -> list[Delivery]:
+    def _find_due(self, in_hand: Counter[str]) -> list[Delivery]:
         while self.deliveries.note() == PAGE:
             pass
-        return self.deliveries.take(AT_ONCE)
+        room = {receiver: EACH - count for receiver, count in in_hand.items()}
+        return self.deliveries.take(AT_ONCE - in_hand.total(), room)
+
+    async def _tell_apart(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
+        """Tell one result beside others; where that cannot be noted, it is due again."""
+        try:
+            await self._tell(session, delivery)
+        except RunError as error:
+            log.warning("webhooks wait: %s", error)
+        finally:
+            self._in_hand[receiver_of(delivery.url)] -= 1
+            self._has_room.set()
 
     async def _tell(self, session: aiohttp.ClientSession, delivery: Delivery) -> None:
         """Tell one result, and note how that ended.
@@ -132,7 +157,7 @@ class Webhooks:
         self, session: aiohttp.ClientSession, delivery: Delivery, job: Job
     ) -> tuple[str, int]:
         """Send a message; gives what came of it, and the status of the answer, 0 without one."""
-        shown = await run_in_threadpool(show_with_uses, self._store, job)
+        (shown,) = await run_in_threadpool(show_with_uses, self._store, [job])
         message = {"type": f"group.{job.state}", "timestamp": utc_now(), "data": shown}
         body = json.dumps(message, ensure_ascii=False).encode()
         timestamp = int(time.time())

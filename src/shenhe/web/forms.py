@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -12,20 +13,26 @@ from starlette.requests import ClientDisconnect
 Form = Mapping[str, str]
 MAX_VALUE: Final = 10_000
 """Maximum length of one field. Units: characters."""
+FORM_SECONDS: Final = 60.0
+"""How long a form may take to come."""
 
 
 async def read_form(request: Request, max_body: int, long_fields: Container[str] = ()) -> Form:
     """Read a form in which no field is repeated; `long_fields` may be over MAX_VALUE.
 
-    Raises: HTTPException 413 for a body over `max_body` bytes; 400 for invalid UTF-8, a NUL, a
-    repeated field, a value over MAX_VALUE, an incomplete body.
+    Raises: HTTPException 413 for a body over `max_body` bytes; 408 for one that takes longer than
+    FORM_SECONDS; 400 for invalid UTF-8, a NUL, a repeated field, a value over MAX_VALUE, an
+    incomplete body.
     """
     body = b""
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > max_body:
-                raise HTTPException(413)
+        async with asyncio.timeout(FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > max_body:
+                    raise HTTPException(413)
+    except TimeoutError as error:
+        raise HTTPException(408) from error
     except ClientDisconnect as error:
         raise HTTPException(400) from error
     try:

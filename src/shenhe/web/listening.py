@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import socket
+from typing import Final
 
 from shenhe.errors import UsageError, spelled
+
+GONE_SECONDS: Final = 30
+"""A peer that confirms nothing of what it is sent for so long is gone: its network was lost."""
 
 
 def listen_on(host: str, port: int) -> socket.socket:
@@ -19,6 +23,8 @@ def listen_on(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux; connections have it of who listens
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
     try:
         listening.bind((host, port))
         listening.listen(128)

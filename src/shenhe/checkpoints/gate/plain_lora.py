@@ -47,6 +47,8 @@ _CHOICES: Final[Mapping[str, tuple[object, ...]]] = {
     "rank_pattern": (None, {}),
     "alpha_pattern": (None, {}),
     "loftq_config": ({},),
+    "modules_to_save": (None, []),
+    "exclude_modules": (None, []),
 }
 """Values that have no effect on the result."""
 _NOT_LINEAR: Final = ("lm_head", "embed_tokens", "pos_embed")

@@ -6,11 +6,9 @@ import json
 import re
 from typing import Final
 
-import torch
-
 from shenhe.checkpoints.foreign_code import foreign_library
 from shenhe.checkpoints.inspect import CheckpointFiles
-from shenhe.checkpoints.tensors import read_table
+from shenhe.checkpoints.tensors import FLOAT8, read_table
 from shenhe.errors import CheckpointError, spelled
 
 SETTINGS: Final = ("quantization_config", "compression_config")
@@ -72,8 +70,8 @@ def _find_rounded_dtype(files: CheckpointFiles) -> str:
     """Find a tensor whose dtype is that of quantised weights."""
     for path in files.weights:
         for name, stored in read_table(path).items():
-            if stored.dtype in (torch.float8_e4m3fn, torch.float8_e5m2):
+            if stored.dtype in FLOAT8:
                 return f"{name} is float8"
             if not stored.dtype.is_floating_point:
-                return f"{name} is {str(stored.dtype).removeprefix('torch.')}"
+                return f"{name} is {stored.dtype.word}"
     return ""

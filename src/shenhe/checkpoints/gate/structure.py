@@ -138,7 +138,7 @@ def _refuse_other_shapes(
             f" {shorten(shapes)}"
         )
     dtypes = [
-        f"{name} is {str(stored.dtype).removeprefix('torch.')}"
+        f"{name} is {stored.dtype.word}"
         for name, stored in weights.items()
         if name in expected
         and stored.dtype.is_floating_point != expected[name].dtype.is_floating_point

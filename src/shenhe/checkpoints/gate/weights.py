@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import torch
-
 from shenhe.checkpoints.adapter import (
     LORA_PART,
     PREFIX,
@@ -17,7 +15,7 @@ from shenhe.checkpoints.adapter import (
     resolve_key,
 )
 from shenhe.checkpoints.inspect import CheckpointFiles
-from shenhe.checkpoints.tensors import StoredTensor, read_table, shorten
+from shenhe.checkpoints.tensors import FLOAT8, StoredTensor, read_table, shorten
 from shenhe.errors import AdapterError, CheckpointError
 
 HALVES: Final = (
@@ -25,9 +23,6 @@ HALVES: Final = (
     ("lora_embedding_A", "lora_embedding_B"),
 )
 OUTER: Final = ("lora_B", "lora_embedding_B", "lora_magnitude_vector")
-CHUNK_VALUES: Final = 1 << 24
-"""Values checked at a time."""
-FLOAT8: Final = (torch.float8_e4m3fn, torch.float8_e5m2)
 
 
 def read_contents(
@@ -195,18 +190,14 @@ def _refuse_empty_or_rounded(
             " (stage3_gather_16bit_weights_on_model_save)"
         )
     if stored.dtype in FLOAT8 or (lora and not stored.dtype.is_floating_point):
-        dtype = str(stored.dtype).removeprefix("torch.")
         raise AdapterError(
-            f"{files.folder}: {key} is {dtype}: rounded weights can't be added to a base; save the"
-            " adapter in float32 or bfloat16"
+            f"{files.folder}: {key} is {stored.dtype.word}: rounded weights can't be added to a"
+            " base; save the adapter in float32 or bfloat16"
         )
 
 
 def _has_nonzero(stored: StoredTensor, name: str, damaged: list[str]) -> bool:
     """Whether a tensor holds anything but 0; its name joins `damaged` if a value is not finite."""
-    flat = stored.read().view(-1)
-    chunks = [flat[start : start + CHUNK_VALUES] for start in range(0, len(flat), CHUNK_VALUES)]
-    floating = stored.dtype.is_floating_point
-    if floating and not all(bool(torch.isfinite(chunk).all()) for chunk in chunks):
+    if not stored.is_finite():
         damaged.append(name)
-    return any(bool(chunk.any()) for chunk in chunks)
+    return stored.has_nonzero()

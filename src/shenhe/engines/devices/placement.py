@@ -19,6 +19,7 @@ from shenhe.errors import (
     ShenheError,
     UsageError,
     current_spelling,
+    needs,
     spelled,
 )
 
@@ -26,12 +27,13 @@ from shenhe.errors import (
 def find_devices(written: Iterable[str]) -> tuple[str, ...]:
     """Name the devices of a list; of `all` every GPU that torch finds here.
 
-    Raises: OptionError for a list that is none, and where `all` are none.
+    Raises: OptionError for a list that is none, and where `all` are none; UsageError without torch.
     """
     names = read_device_names(written)
     if names != (ALL,):
         return names
-    import torch  # the workers have it; this process only hands out requests
+    with needs("local", f"{spelled('devices', ALL)}: "):
+        import torch  # the workers have it; this process only hands out requests
 
     if not (count := torch.cuda.device_count()):
         raise OptionError("devices", ALL, "torch finds no GPU here; cpu,cpu would be two processes")

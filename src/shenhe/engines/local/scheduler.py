@@ -24,11 +24,12 @@ from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.local.pieces import Pieces
 from shenhe.engines.local.preprocessing import PreparedRequest
 from shenhe.engines.local.repetition import RepetitionPenalty
+from shenhe.engines.local.sampler import Sampler
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.shared_beginnings import SharedBeginnings
 from shenhe.engines.local.token_choice import allowed_tokens, choose_token
 from shenhe.engines.options import LocalOptions
-from shenhe.engines.sampling import Sampler, sampling_of
+from shenhe.engines.sampling import sampling_of
 from shenhe.errors import ItemError, item_wall, spelled
 from shenhe.messages import Answer, Request, RequestFailed, Served
 

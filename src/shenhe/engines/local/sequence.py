@@ -12,8 +12,8 @@ from shenhe.engines.local.constraint import Constraint
 from shenhe.engines.local.packed_attention import Span
 from shenhe.engines.local.preprocessing import PreparedPhoto, PreparedRequest
 from shenhe.engines.local.repetition import RepetitionPenalty
+from shenhe.engines.local.sampler import Sampler
 from shenhe.engines.prompts import ChoiceTokens
-from shenhe.engines.sampling import Sampler
 from shenhe.errors import ItemError, item_wall
 from shenhe.messages import FinishReason, RequestFailed
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from shenhe.checkpoints.headers import tensor_names
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint
 from shenhe.checkpoints.processor import PREPROCESSOR, read_budget, read_processor
-from shenhe.checkpoints.tensors import read_tables
 from shenhe.engines.base import EngineSpec
 from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.options import ServerOptions
@@ -181,4 +181,4 @@ def _is_ignored_by_vllm(adapter: Body, base: Body) -> bool:
     folder = _local_folder(adapter, find_adapter)
     if base.get("owned_by") != "vllm" or folder is None:
         return False
-    return any(".visual." in name for name in read_tables(find_adapter(folder).weights))
+    return any(".visual." in name for name in tensor_names(find_adapter(folder).weights))

@@ -12,7 +12,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
 
 from shenhe.messages import Piece
 from shenhe.messages import Request as ModelRequest
@@ -22,6 +21,7 @@ from shenhe.service.chat.asked import AskedModel
 from shenhe.service.chat.asking import conversation_of, make_request, receive_conversation
 from shenhe.service.chat.protocol import ChatRequest, read_chat, request_schema
 from shenhe.service.chat.served import BUSY_SECONDS, ChatModel
+from shenhe.service.openapi import EVENTS, JSON, answers, refusals
 from shenhe.service.parts import Service, service_of
 from shenhe.service.receiving import declared_length, drain, receive_json
 from shenhe.service.refusals import RefusedError
@@ -37,13 +37,13 @@ BODY: Final = {
 }
 
 
-@router.get("/models", summary="The model that answers")
+@router.get("/models", summary="The model that answers", responses=refusals())
 def list_models(request: Request, caller: Annotated[Caller, needs("submit")]) -> dict[str, object]:
     """List the one model, by the name that requests give."""
     return {"object": "list", "data": [_model_of(service_of(request)).listed]}
 
 
-@router.get("/models/{name:path}", summary="A model by its name")
+@router.get("/models/{name:path}", summary="A model by its name", responses=refusals(404))
 def show_model(
     request: Request, caller: Annotated[Caller, needs("submit")], name: str
 ) -> dict[str, object]:
@@ -53,25 +53,15 @@ def show_model(
     return model.listed
 
 
-class ChatStream(EventStream):
-    """A stream of an answer; what the answer needs is let go of at its end, however it comes."""
-
-    def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack) -> None:
-        """Send events; close the stack behind the last one, or as soon as the client is gone."""
-        super().__init__(events)
-        self._stack = stack
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
-        async with self._stack:
-            await super().__call__(scope, receive, send)
-
-
 @router.post(
     "/chat/completions",
     openapi_extra=BODY,
     summary="An answer of the model itself",
     response_class=JSONResponse,
+    responses={
+        200: answers("The answer, or its pieces", JSON, EVENTS),
+        **refusals(404, 408, 413, 415, 422),
+    },
 )
 async def complete_chat(request: Request, caller: Annotated[Caller, needs("submit")]) -> Response:
     """Answer a conversation as OpenAI's API does, at once or as a stream of events.
@@ -111,7 +101,7 @@ async def _answer(request: Request, service: Service) -> Response:
             answer = asked.answer()
             if not chat.stream:
                 return JSONResponse(shown.completion(answer))
-        return ChatStream(_events(asked, shown, first), stack.pop_all())
+        return EventStream(_events(asked, shown, first), stack.pop_all())
 
 
 async def _read_request(

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from shenhe.errors import DatabaseAwayError
 from shenhe.service.access import Caller, needs
 from shenhe.service.bell import read_last_end
+from shenhe.service.openapi import EVENTS, answers, refusals
 from shenhe.service.parts import Service, service_of
+from shenhe.service.photo_uses import show_with_uses
 from shenhe.service.routes.groups import JobId, Number, find_job
 from shenhe.service.shown import is_over
 
@@ -24,16 +27,23 @@ QUIET_SECONDS: Final = 10.0
 STATE_SECONDS: Final = 0.5
 """How often the state of one group is looked at beside its end."""
 PAGE: Final = 50
-STREAM: Final = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+STREAM: Final = answers("Events as they come", EVENTS)
 
 
 class EventStream(StreamingResponse):
     """A response of server-sent events, which no proxy is to hold back."""
 
-    media_type = "text/event-stream"
+    media_type = EVENTS
 
-    def __init__(self, events: AsyncIterator[str]) -> None:
+    def __init__(self, events: AsyncIterator[str], stack: AsyncExitStack) -> None:
+        """Send events; close the stack behind the last one, or as soon as the client is gone."""
         super().__init__(events, headers={"X-Accel-Buffering": "no"})
+        self._stack = stack
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        async with self._stack:
+            await super().__call__(scope, receive, send)
 
 
 @router.get(
@@ -41,7 +51,7 @@ class EventStream(StreamingResponse):
     status_code=200,
     summary="The states of a group",
     response_class=EventStream,
-    responses={200: STREAM},
+    responses={200: STREAM, **refusals(404)},
 )
 async def follow_group(
     request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId
@@ -49,7 +59,9 @@ async def follow_group(
     """Send the group whenever its state changes, each time whole; ends with its end."""
     service = service_of(request)
     await find_job(service, job_id)
-    return EventStream(_states(service, job_id))
+    async with AsyncExitStack() as stack:
+        stack.enter_context(service.places.taken("streams", request))
+        return EventStream(_states(service, job_id), stack.pop_all())
 
 
 @router.get(
@@ -57,7 +69,7 @@ async def follow_group(
     status_code=200,
     summary="All results as they come",
     response_class=EventStream,
-    responses={200: STREAM},
+    responses={200: STREAM, **refusals()},
 )
 async def follow_results(
     request: Request,
@@ -74,7 +86,10 @@ async def follow_results(
         after = int(last_event_id)
     # An id that was never given: of a database that was restored since, or of no number at all.
     last = await run_in_threadpool(read_last_end, service.store)
-    return EventStream(_results(service, last if after is None else min(after, last)))
+    after = last if after is None else min(after, last)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(service.places.taken("streams", request))
+        return EventStream(_results(service, after), stack.pop_all())
 
 
 async def _states(service: Service, job_id: str) -> AsyncIterator[str]:
@@ -107,12 +122,13 @@ async def _results(service: Service, after: int) -> AsyncIterator[str]:
         while not service.bell.is_closing:
             try:
                 ended = await run_in_threadpool(service.store.finished_after, after, PAGE)
+                jobs = [end.job for end in ended]
+                shown = await run_in_threadpool(show_with_uses, service.store, jobs)
             except DatabaseAwayError:
                 return  # the reader comes again, and goes on where it was
-            for end in ended:
+            for end, group in zip(ended, shown, strict=True):
                 after = end.number
-                shown = await run_in_threadpool(service.show, end.job)
-                yield _event(end.job.state, shown, end.number)
+                yield _event(end.job.state, group, end.number)
             if len(ended) < PAGE:
                 last = number
                 number = await service.bell.wait(max(number, after), QUIET_SECONDS)

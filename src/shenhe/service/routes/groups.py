@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack, nullcontext
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
@@ -16,7 +17,10 @@ from shenhe.service.access import Caller, needs
 from shenhe.service.inbox import Reception
 from shenhe.service.jobs import Job, JobState
 from shenhe.service.limits import MAX_NAME
+from shenhe.service.openapi import JSON, answers, refusals
+from shenhe.service.pages import may
 from shenhe.service.parts import Service, service_of
+from shenhe.service.photo_uses import show_with_uses
 from shenhe.service.receiving import drain, receive_json, receive_photos
 from shenhe.service.refusals import RefusedError
 from shenhe.service.shown import Shown, is_over, url_of
@@ -70,7 +74,17 @@ BODY: Final = {
 }
 
 
-@router.post("", status_code=202, openapi_extra=BODY, summary="Hand in a group")
+@router.post(
+    "",
+    status_code=202,
+    openapi_extra=BODY,
+    summary="Hand in a group",
+    responses={
+        200: answers("Its verdict is there", JSON, located=True),
+        202: answers("It is on disk", JSON, located=True),
+        **refusals(408, 413, 415, 422),
+    },
+)
 async def submit_group(
     request: Request, caller: Annotated[Caller, needs("submit")], wait: WaitSeconds = 0
 ) -> JSONResponse:
@@ -80,22 +94,30 @@ async def submit_group(
     are one job; other photos are its next version.
     """
     service = service_of(request)
-    job = await take_in(service, request, caller)
-    job = await _wait_for(service, job, wait)
-    return await _answer(service, job, 200 if is_over(job) else 202)
+    with service.places.taken("waits", request) if wait else nullcontext():
+        job = await take_in(service, request, caller)
+        job = await _wait_for(service, job, wait)
+    names_uses = may(request, "read")  # of groups that may be those of somebody else
+    return await _answer(service, job, 200 if is_over(job) else 202, names_uses=names_uses)
 
 
-@router.get("/{job_id}", summary="A group, and what became of it")
+@router.get(
+    "/{job_id}",
+    summary="A group, and what became of it",
+    responses={200: answers("The group", JSON, located=True), **refusals(404)},
+)
 async def show_group(
     request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId, wait: WaitSeconds = 0
 ) -> JSONResponse:
     """Show a job; with `wait` as soon as it is over, or after so many seconds."""
     service = service_of(request)
-    job = await _wait_for(service, await find_job(service, job_id), wait)
+    job = await find_job(service, job_id)
+    with service.places.taken("waits", request) if wait else nullcontext():
+        job = await _wait_for(service, job, wait)
     return await _answer(service, job, 200)
 
 
-@router.get("", summary="Groups, by state and mission")
+@router.get("", summary="Groups, by state and mission", responses=refusals())
 def list_groups(
     request: Request,
     caller: Annotated[Caller, needs("read")],
@@ -112,7 +134,7 @@ def list_groups(
     named = _name_of(service, mission) if mission else None
     jobs = service.store.list(state, named, after, limit)
     next_number = jobs[-1].number if len(jobs) == limit else None
-    return {"groups": [service.show(job) for job in jobs], "next": next_number}
+    return {"groups": show_with_uses(service.store, jobs), "next": next_number}
 
 
 async def find_job(service: Service, job_id: str) -> Job:
@@ -131,12 +153,14 @@ async def take_in(service: Service, request: Request, caller: Caller) -> Job:
 
     Raises: RefusedError; DatabaseAwayError; RunError.
     """
-    try:
-        await run_in_threadpool(service.pressure.enter)
-    except RefusedError:
-        await drain(request)
-        raise
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(service.places.taken("uploads", request))
+            await run_in_threadpool(service.pressure.enter)
+        except RefusedError:
+            await drain(request)
+            raise
+        stack.callback(service.pressure.leave)
         reception = await run_in_threadpool(service.submissions.inbox.receive, service.limits)
         try:
             draft = await _receive(request, reception, service, caller)
@@ -144,8 +168,6 @@ async def take_in(service: Service, request: Request, caller: Caller) -> Job:
             job, _ = await run_in_threadpool(service.submissions.accept, draft, reception)
         finally:
             await run_in_threadpool(reception.close)
-    finally:
-        service.pressure.leave()
     return job
 
 
@@ -203,6 +225,8 @@ async def _wait_for(service: Service, job: Job, seconds: float) -> Job:
     return job
 
 
-async def _answer(service: Service, job: Job, status: int) -> JSONResponse:
-    shown: Shown = await run_in_threadpool(service.show, job)
+async def _answer(
+    service: Service, job: Job, status: int, *, names_uses: bool = True
+) -> JSONResponse:
+    shown: Shown = await run_in_threadpool(service.show, job, names_uses=names_uses)
     return JSONResponse(shown, status, {"Location": url_of(job)})

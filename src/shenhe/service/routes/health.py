@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from shenhe.errors import RunError
 from shenhe.service.access import Caller, needs
-from shenhe.service.parts import Service, service_of
+from shenhe.service.openapi import JSON, answers, refusals
+from shenhe.service.pages import may
+from shenhe.service.parts import service_of
 from shenhe.service.refusals import RefusedError
 
 router = APIRouter(tags=["operations"])
@@ -21,16 +23,25 @@ async def show_health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Can it take and judge groups")
-def show_readiness(service: Service = Depends(service_of)) -> JSONResponse:  # noqa: B008
-    """Say what is missing, with 503, until nothing is."""
+@router.get(
+    "/readyz",
+    summary="Can it take and judge groups",
+    responses={
+        **refusals(usual=(400, 403, 421, 429)),
+        200: answers("It can", JSON),
+        503: answers("It cannot, and why", JSON),
+    },
+)
+def show_readiness(request: Request) -> JSONResponse:
+    """Say what is missing, with 503, until nothing is; why it is missing to `admin` alone."""
+    service = service_of(request)
     missing = {}
     try:
         service.store.counts()
     except RunError:
         missing["database"] = "does not answer"
     if service.chat is not None and (problem := service.chat.find_hub().problem):
-        missing["model"] = problem
+        missing["model"] = problem if may(request) else "does not answer"
     if service.bell.is_closing:
         missing["service"] = "is ending"
     state = "not_ready" if missing else "ready"
@@ -41,7 +52,7 @@ def show_readiness(service: Service = Depends(service_of)) -> JSONResponse:  # n
     "/metrics",
     summary="Figures for Prometheus",
     response_class=PlainTextResponse,
-    responses={200: {"content": {"text/plain": {}}}},
+    responses={200: answers("The figures", "text/plain"), **refusals(404)},
 )
 def show_metrics(request: Request, caller: Annotated[Caller, needs("read")]) -> Response:
     """Write the figures of this process, and of the jobs of all."""

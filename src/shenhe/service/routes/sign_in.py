@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
 from shenhe.languages import LANGUAGES
-from shenhe.service.access import EVERYBODY, FindCaller
+from shenhe.service.access import EVERYBODY
+from shenhe.service.key_guard import KeyGuard
 from shenhe.service.pages import render
 from shenhe.service.session import begin_session, end_session
 from shenhe.web.forms import Form, read_form
@@ -73,5 +73,5 @@ def _ask(request: Request, next_page: str, refused: bool = False) -> Response:
 
 
 async def _find(request: Request, key: str) -> object:
-    find_caller: FindCaller = request.app.state.find_caller
-    return await run_in_threadpool(find_caller, key)
+    guard: KeyGuard = request.app.state.guard
+    return await guard.find(request, key)
