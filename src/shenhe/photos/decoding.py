@@ -19,15 +19,17 @@ from typing import BinaryIO, Final
 
 import numpy as np
 import pillow_heif
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from shenhe.errors import PhotoError, item_wall
 from shenhe.geometry import Size
 from shenhe.locations import Location
-from shenhe.photos import jpeg
+from shenhe.photos import heic_pixels, jpeg
 from shenhe.photos.completeness import COMPRESSION, check_tiff_directory, check_whole
 from shenhe.photos.heic import TruncatedError, check_heic
+from shenhe.photos.raster import Raster
 
 PLUGINS: Final = {"HEIC": "HEIF"}
 """Pillow's names of kinds, where they differ from ours."""
@@ -102,7 +104,7 @@ class Pixels:
     colours without conversion, so that every reader sees them.
     """
 
-    image: Image.Image
+    raster: Raster
     orientation: int
     plain: bool
     metadata: Metadata
@@ -171,22 +173,27 @@ def decode(path: Location, kind: str, data: bytes, target: Size) -> Pixels:
     with open_header(kind, io.BytesIO(data)) as image:
         stored = Size(*image.size)
         damage = check_heic(data) if kind == "HEIC" else check_whole(kind, data, image)
-        pixels: Image.Image | None = None
+        array: NDArray[np.uint8] | None = None
         if kind == "JPEG":
-            pixels, damage = jpeg.decode(data, image.mode, stored, target)
-            if pixels is None:
+            array, damage = jpeg.decode(data, image.mode, stored, target)
+            if array is None:
                 image.draft(image.mode, target)
-        if pixels is None:
+        elif kind == "HEIC" and image.mode == "RGB":
+            array = heic_pixels.decode(data)
+        if array is None:
             _load(path, kind, image, data)
-            pixels = image
-        profile = _block(image, "icc_profile")
-        srgb = _from_xyb(pixels, profile)
-        orientation, rgb = exif_orientation(image), to_rgb(srgb)
-        plain = rgb is pixels and image.mode == "RGB"
+        profile, orientation = _block(image, "icc_profile"), exif_orientation(image)
         transposition = _TRANSPOSITIONS.get(orientation)
-        upright = rgb.transpose(transposition) if transposition is not None else rgb
+        if array is not None and array.ndim == 3 and not _is_xyb(profile):
+            raster, plain = Raster(array), True
+        else:
+            pixels = image if array is None else Image.fromarray(array)
+            rgb = to_rgb(_from_xyb(pixels, profile))
+            raster, plain = Raster(rgb), rgb is pixels and image.mode == "RGB"
+        if transposition is not None:
+            raster = Raster(raster.image.transpose(transposition))
         exif = data if kind == "TIFF" else _block(image, "exif") or _exif_in_text(image)
-        return Pixels(upright, orientation, plain, Metadata(exif, profile, damage))
+        return Pixels(raster, orientation, plain, Metadata(exif, profile, damage))
 
 
 def _block(image: Image.Image, name: str) -> bytes:
@@ -239,12 +246,16 @@ def exif_orientation(image: Image.Image) -> int:
 
 def _from_xyb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert a JPEG in XYB colours, as JPEG XL tools write them, to sRGB."""
-    if image.mode != "RGB" or not profile or b"XYB" not in profile_description(profile):
+    if image.mode != "RGB" or not _is_xyb(profile):
         return image
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     target = ImageCms.createProfile("sRGB")
     converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
     return converted if converted is not None else image
+
+
+def _is_xyb(profile: bytes) -> bool:
+    return bool(profile) and b"XYB" in profile_description(profile)
 
 
 def profile_description(profile: bytes) -> bytes:

@@ -15,7 +15,6 @@ from typing import Final, NamedTuple
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
 
 from shenhe.geometry import Size
 from shenhe.photos.heic import TruncatedError
@@ -45,9 +44,12 @@ _END: Final = b"\xff\xd9"
 
 
 class DecodedJpeg(NamedTuple):
-    """A decoded JPEG, or None if Pillow has to decode it, and the damage inside."""
+    """A decoded JPEG, or None if Pillow has to decode it, and the damage inside.
 
-    image: Image.Image | None
+    Shape: pixels (height, width, 3), or (height, width) in grey.
+    """
+
+    pixels: NDArray[np.uint8] | None
     damage: str
 
 
@@ -62,7 +64,7 @@ def decode(data: bytes, mode: str, stored: Size, target: Size) -> DecodedJpeg:
         return DecodedJpeg(None, _damage(data, str(error)))
     if mode not in ("RGB", "L") or (pixels.shape[1], pixels.shape[0]) != target:
         return DecodedJpeg(None, "")
-    return DecodedJpeg(Image.fromarray(pixels[..., 0] if mode == "L" else pixels), "")
+    return DecodedJpeg(pixels[..., 0] if mode == "L" else pixels, "")
 
 
 def _decode_strictly(data: bytes, colours: str, stored: Size, target: Size) -> NDArray[np.uint8]:

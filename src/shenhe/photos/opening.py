@@ -25,6 +25,7 @@ from shenhe.photos.decoding import decode, exif_orientation, open_header, photo_
 from shenhe.photos.facts import measure
 from shenhe.photos.kinds import HEAD_BYTES, READABLE, kind_of
 from shenhe.photos.memory import memory_budget
+from shenhe.photos.raster import Raster
 from shenhe.photos.sizing import PixelBudget, draft_size, resize
 from shenhe.printable import printable
 
@@ -96,9 +97,9 @@ class StoredSize(NamedTuple):
 
 @dataclass(slots=True)
 class _OpenPhoto:
-    """A photo whose memory is reserved; its image is deleted when the reservation ends."""
+    """A photo whose memory is reserved; its pixels are deleted when the reservation ends."""
 
-    image: Image.Image
+    raster: Raster
     original: Size
     encoding: PhotoEncoding
     facts_of: Callable[[Image.Image], PhotoFacts]
@@ -128,8 +129,10 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     """
     with _open(path, budget) as photo:
         size = budget.fit(photo.original)
-        resized = resize(photo.image, size)
-        smaller = min(photo.image, resized, key=lambda image: image.width * image.height)
+        resized = resize(photo.raster, size)
+        decoded = photo.raster.size
+        is_smaller = decoded.width * decoded.height <= size.width * size.height
+        smaller = photo.raster.image if is_smaller else resized
         sizes = PhotoSize(photo.original, size, photo.facts_of(smaller))
         return LoadedPhoto(resized, sizes, _as_stored(photo, size))
 
@@ -144,7 +147,7 @@ def read_facts(path: Location, max_pixels: int = MAX_SOURCE_PIXELS) -> PhotoFact
     Raises: PhotoError, see `load`.
     """
     with _open(path, FACTS_BUDGET, max_pixels) as photo:
-        return photo.facts_of(photo.image)
+        return photo.facts_of(photo.raster.image)
 
 
 def read_stored_size(path: Location) -> StoredSize:
@@ -183,8 +186,9 @@ def preview(path: Location, side: int) -> Image.Image:
     Raises: PhotoError, see `load`.
     """
     with _open(path, PixelBudget(max_pixels=side * side)) as photo:
-        photo.image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=1.0)
-        return photo.image
+        image = photo.raster.image
+        image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=1.0)
+        return image
 
 
 def open_upright(path: Location) -> Image.Image:
@@ -195,7 +199,7 @@ def open_upright(path: Location) -> Image.Image:
     Raises: PhotoError, see `load`.
     """
     with _open(path) as photo:
-        return photo.image
+        return photo.raster.image
 
 
 def _as_stored(photo: _OpenPhoto, size: Size) -> bool:
@@ -228,7 +232,7 @@ def _open(
                 file.seek(0)
                 data = file.read()
                 pixels = decode(path, kind, data, target)
-                original = Size(*pixels.image.size)
+                original = pixels.raster.size
                 if target != stored:
                     original = Size(*stored[::-1]) if pixels.orientation in SIDEWAYS else stored
                 rotated = pixels.orientation != 1
@@ -236,12 +240,12 @@ def _open(
                 facts_of = partial(
                     measure, metadata=pixels.metadata, data=data, kind=kind, original=original
                 )
-                photo = _OpenPhoto(pixels.image, original, encoding, facts_of)
+                photo = _OpenPhoto(pixels.raster, original, encoding, facts_of)
                 del pixels, data, facts_of
                 try:
                     yield photo
                 finally:
-                    del photo.image, photo.facts_of
+                    del photo.raster, photo.facts_of
 
 
 def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:

@@ -7,10 +7,10 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 from PIL import Image
 
 from shenhe.geometry import Size
+from shenhe.photos.raster import Raster
 from shenhe.photos.resampling import resample
 
 FACTOR: Final = 32
@@ -67,7 +67,7 @@ def draft_size(stored: Size, target: Size) -> Size:
     return stored
 
 
-def resize(image: Image.Image, size: Size) -> Image.Image:
+def resize(photo: Image.Image | Raster, size: Size) -> Image.Image:
     """Resize as in training: bicubic with antialiasing, in integers.
 
     The pixels are torch's, whichever library makes them. Pillow's differ in one value of two
@@ -75,16 +75,17 @@ def resize(image: Image.Image, size: Size) -> Image.Image:
 
         resize(image, Size(640, 512)).size == (640, 512)
     """
-    if image.size == size:
-        return image
+    raster = photo if isinstance(photo, Raster) else Raster(photo)
+    if raster.size == size:
+        return raster.image
     # A third of the time where a model runs here anyway; elsewhere it is not worth its import.
-    return _by_torch(image, size) if sys.modules.get("torch") else resample(image, size)
+    return _by_torch(raster, size) if sys.modules.get("torch") else resample(raster.image, size)
 
 
-def _by_torch(image: Image.Image, size: Size) -> Image.Image:
+def _by_torch(photo: Raster, size: Size) -> Image.Image:
     import torch
     from torch.nn.functional import interpolate
 
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(photo.array).permute(2, 0, 1)[None]
     pixels = interpolate(pixels, size=(size.height, size.width), mode="bicubic", antialias=True)
     return Image.fromarray(pixels[0].permute(1, 2, 0).contiguous().numpy())
