@@ -87,14 +87,16 @@ def _draw(options: argparse.Namespace) -> list[Path]:
     for index in range(options.photos + 1):
         image = draw(photo_scene("test", index))
         if options.checkpoint != "demo":
-            image = image.resize(tuple(map(int, options.size.split("x"))))
+            width, height = map(int, options.size.split("x"))
+            image = image.resize((width, height))
         photos.append(options.folder / f"{index:05d}.png")
         image.save(photos[-1])
     return photos
 
 
 def _engine(options: argparse.Namespace, megabytes: int | None) -> LocalEngine:
-    model, adapters = "demo", ("demo",)
+    model = "demo"
+    adapters: tuple[str, ...] = ("demo",)
     if options.checkpoint != "demo":
         folder = options.folder / options.checkpoint
         if not folder.exists():

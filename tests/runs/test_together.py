@@ -196,7 +196,7 @@ def test_the_manifest_tells_what_was_reused(
     engine._kept.clear()
     _run(engine, shared_tree, [FIRST, SECOND], tmp_path / "out", RunOptions(limit=2))
     session = read_manifest(tmp_path / "out" / f"{SECOND.name}.manifest.json").json
-    reuse = session["this_session"]["reuse"]  # type: ignore[index,call-overload]
+    reuse = session["this_session"]["reuse"]  # type: ignore[index]
     assert reuse.keys() == {"photos", "reused_photos", "prompt_tokens", "reused_tokens"}
     assert 0 < reuse["reused_tokens"] < reuse["prompt_tokens"]
     assert reuse["photos"] <= 6

@@ -102,11 +102,11 @@ def run_summaries_together(
     templates: Sequence[tuple[Mission, Template]],
     output_dir: Path,
     *,
-    engine_options: Mapping[str, object],
     run: RunOptions,
-    max_new_tokens: int = summary.MAX_NEW_TOKENS,
+    engine_options: Mapping[str, object],
     choice: GroupChoice | None = None,
     formats: TextFormats = PLAIN,
+    max_new_tokens: int = summary.MAX_NEW_TOKENS,
 ) -> list[RunCounts | IntakeError]:
     """Do what `run_summaries` does for each mission, in the order of the groups of all.
 
