@@ -33,7 +33,7 @@ from shenhe.engines.options import (
 )
 from shenhe.engines.prompts import as_template_message
 from shenhe.errors import CheckpointError, OptionError
-from shenhe.messages import Answer, FreeGrammar, Message, Request, Sampling
+from shenhe.messages import Answer, FreeGrammar, ImagePart, Message, Request, Sampling
 from shenhe.stages import caption, summary, verdict
 from tests.conftest import DEMO
 
@@ -283,7 +283,7 @@ def test_photos_and_beginnings_of_prompts_are_computed_once(engine: LocalEngine)
     """Another question about a photo, the same question again, and one that begins alike."""
     exported = OpenvinoEngine(EngineSpec(model="demo", batch_size=2, engine=OpenvinoOptions()))
     (line, *_) = _lines()
-    text, photo = "这张照片里有什么？" * 12, line.messages[-1].parts[0]
+    text, photo = "这张照片里有什么？" * 12, ImagePart(PHOTOS[0])
     first, second = (
         replace(line, key=key, grammar=None, messages=(Message("user", (text, photo, question)),))
         for key, question in (("a", "只写一行。"), ("b", "有螺丝吗？" * 9))
