@@ -127,10 +127,8 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     with _open(path, budget) as photo:
         size = budget.fit(photo.original)
         resized = resize(photo.raster, size)
-        decoded = photo.raster.size
-        is_smaller = decoded.width * decoded.height <= size.width * size.height
-        smaller = photo.raster.image if is_smaller else resized
-        sizes = PhotoSize(photo.original, size, photo.facts_of(smaller))
+        smaller = min(photo.raster, Raster(resized), key=lambda raster: raster.area)
+        sizes = PhotoSize(photo.original, size, photo.facts_of(smaller.image))
         return LoadedPhoto(resized, sizes, _as_stored(photo, size))
 
 
@@ -229,9 +227,8 @@ def _open(
                 file.seek(0)
                 data = file.read()
                 pixels = decode(path, kind, data, target)
-                original = pixels.raster.size
-                if target != stored:
-                    original = Size(*stored[::-1]) if pixels.orientation in SIDEWAYS else stored
+                upright = StoredSize(stored, pixels.orientation).upright
+                original = pixels.raster.size if target == stored else upright
                 rotated = pixels.orientation != 1
                 encoding = PhotoEncoding(kind, rotated, pixels.metadata.damage, pixels.plain)
                 facts_of = partial(
