@@ -104,7 +104,7 @@ def run(options: RunCommandOptions) -> int:
     stages = _Stages(options, engine, prompts, teaching, how, policy, choice, formats)
     stages.check_promise(chosen)
     stages.check_verdicts(chosen)
-    codes += [stages.summarize(tree, mission) for mission in chosen]
+    codes += stages.summarize(tree, chosen)
     codes += stages.judge(missions, chosen)
     if not list_rows_files(options.stage_b):
         show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
@@ -168,26 +168,27 @@ class _Stages:
                 formats=self.formats,
             )
 
-    def summarize(self, tree: PhotoTree, mission: Mission) -> int:
-        """Write the lines of a mission, and return the exit code."""
-        from shenhe.runs import run_summaries
+    def summarize(self, tree: PhotoTree, chosen: Sequence[Mission]) -> Iterator[int]:
+        """Write the lines of the missions, those with common groups together: the exit codes."""
+        from shenhe.runs.together import missions_with_common_groups, run_summaries_together
 
         folder = self.options.stage_a
-        try:
-            counts = run_summaries(
+        for together in missions_with_common_groups(tree, chosen):
+            results = run_summaries_together(
                 self.engine,
                 tree,
-                mission,
-                self.teaching.apply(self.prompts, mission).summary,
+                [(entry, self.teaching.apply(self.prompts, entry).summary) for entry in together],
                 folder,
                 engine_options=decisive_options(self.options.load),
                 run=self.how,
                 choice=self.choice,
                 formats=self.formats,
             )
-        except IntakeError as error:  # its folder went away meanwhile; the others are there
-            return print_problems([str(error)])
-        return print_stage("Stage-A", mission.name, counts, folder)
+            for mission, counts in zip(together, results, strict=True):
+                if isinstance(counts, IntakeError):  # its folder went away; the others are there
+                    yield print_problems([str(counts)])
+                else:
+                    yield print_stage("Stage-A", mission.name, counts, folder)
 
     def judge(self, missions: Missions, chosen: Sequence[Mission]) -> Iterator[int]:
         """Write the verdicts of the chosen missions, and return the exit codes."""
