@@ -87,21 +87,22 @@ def _draw(options: argparse.Namespace) -> list[Path]:
     for index in range(options.photos + 1):
         image = draw(photo_scene("test", index))
         if options.checkpoint != "demo":
-            image = image.resize(tuple(map(int, options.size.split("x"))))
+            width, height = map(int, options.size.split("x"))
+            image = image.resize((width, height))
         photos.append(options.folder / f"{index:05d}.png")
         image.save(photos[-1])
     return photos
 
 
 def _engine(options: argparse.Namespace, megabytes: int | None) -> LocalEngine:
-    model, adapters = "demo", ("demo",)
+    model, adapters = "demo", ["demo"]
     if options.checkpoint != "demo":
         folder = options.folder / options.checkpoint
         if not folder.exists():
             make_checkpoint(options.checkpoint, folder)
-        model, adapters = str(folder), ()
+        model, adapters = str(folder), []
     local = LocalOptions(dtype=options.dtype, reuse_memory=megabytes)
-    return LocalEngine(EngineSpec(model=model, adapters=adapters, engine=local))
+    return LocalEngine(EngineSpec(model=model, adapters=tuple(adapters), engine=local))
 
 
 def _line(photo: Path, mission: int, tokens: int) -> Request:
