@@ -4,19 +4,25 @@ TEST_PROCESSES ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
+# An environment that forbids byte code would have each process of the tests compile all anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: pictures demo test check fuzz test-peers test-install demo-checkpoint demo-adapter demo-photos demo-evaluate clean
 
 demo: .venv/installed
 	$(BIN)/shenhe demo
 
 # Two processes with a thread of torch's each: more threads than cores slow each other tenfold.
+# A process takes the next file of tests as it ends one, those that take longest first: see
+# tests/conftest.py.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not peers" -n $(TEST_PROCESSES) --dist loadscope
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not peers" -n $(TEST_PROCESSES) --dist loadscope \
+	  --no-loadscope-reorder
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(TEST_PROCESSES)
 
 # Not for CI: each parser of what others wrote, for FUZZ_SECONDS. Without a wheel of atheris for this
 # Python it goes on without looking at what is covered. One parser: make fuzz PARSERS=caption
@@ -49,14 +55,21 @@ demo-photos: .venv/installed-dev
 demo-evaluate: .venv/installed-dev
 	$(BIN)/python -m recipes.demo_checkpoint.evaluate --model demo --adapters demo
 
+# Byte code is written on all cores, after pip, which would do it on one.
+INSTALL = $(PIP) install --no-compile -c constraints.txt
+COMPILE = $(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
+
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(PIP) install -c constraints.txt -e '.[local]'
+	$(INSTALL) -e '.[local]'
+	$(COMPILE)
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(PIP) install -c constraints.txt -e '.[dev]'
-	touch $@
+.venv/installed-dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(INSTALL) -e '.[dev]'
+	$(COMPILE)
+	touch .venv/installed $@
 
 # The pictures of the README and the docs, of real pages; needs Chromium.
 pictures: .venv/installed-dev

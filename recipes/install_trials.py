@@ -103,7 +103,8 @@ def try_thin(environment: Environment) -> None:
         environment.shenhe("report", run_dir, "--format", kind)
     _try_rows(environment, run_dir)
     told = environment.shenhe("demo", "--output-dir", out / "demo", codes=(2,))
-    told += environment.shenhe("merge", *MODEL[:4], "--output-dir", out / "merged", codes=(2,))
+    environment.shenhe("merge", *MODEL[:4], "--output-dir", out / "merged")
+    told += environment.shenhe("verify", out / "merged", codes=(2,))
     if told.count(REMEDY) != 2:
         raise TrialError(f"what is missing was not named: {told}")
 
@@ -126,8 +127,9 @@ def try_local(environment: Environment) -> None:
     if (len(verdicts), undecided, false_passes) != DEMO_VERDICTS:
         problem = f"{len(verdicts)} verdicts, {undecided} undecided, {false_passes} wrong"
         raise TrialError(f"demo: {problem}")
-    environment.shenhe("merge", *MODEL[:4], "--output-dir", out / "merged")
-    environment.shenhe("verify", out / "merged")
+    merged = out / "merged here"
+    environment.shenhe("merge", *MODEL[:4], "--output-dir", merged)
+    environment.shenhe("verify", merged, "--against", "demo", "--adapters", "demo")
     _try_rows(environment, run_dir)
 
 

@@ -32,6 +32,24 @@ settings.load_profile("without_times")
 DEMO = Path(__file__).parent.parent / "src" / "shenhe" / "demo"
 MISSION = "挡风板安装检查"
 
+LONGEST = (
+    *("review/test_deciding.py", "review/test_hand.py", "review/test_browser.py"),
+    *("runs/test_server_runs.py", "cli/test_commands.py", "service/test_home_browser.py"),
+    *("review/test_accessible.py", "review/test_viewer.py", "engines/test_server.py"),
+    *("engines/test_constrained.py", "service/test_chat.py", "cli/test_captions.py"),
+    *("review/test_geometry.py", "cli/test_verifying.py", "test_switch.py", "runs/test_kill.py"),
+    *("promise/test_watch_page.py", "engines/test_contract.py", "review/test_evidence.py"),
+    *("promise/test_bound.py", "review/test_audit.py", "review/test_served.py"),
+    *("service/test_served.py", "cli/test_servers.py", "review/test_team_work.py"),
+)
+"""Files of tests that take more than ten seconds, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest files run first, so that all processes end at about the same time."""
+    order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
+
 
 def pytest_collection_finish() -> None:
     """Leave what modules hold out of further collections of garbage: each took a second."""

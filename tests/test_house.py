@@ -20,6 +20,7 @@ from bench.architecture import (
     repeated_runs,
     untyped_reads,
 )
+from tests.conftest import LONGEST
 
 PACKAGE = ROOT / "src" / "shenhe"
 NAMES = [".".join(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")]
@@ -55,6 +56,10 @@ def test_every_option_is_read_with_its_type() -> None:
 
 def test_no_lines_stand_in_two_files() -> None:
     assert repeated_runs(_sources()) == []
+
+
+def test_the_files_of_tests_that_run_first_exist() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
 
 
 def _public(node: ast.AST, public: bool = True) -> Iterator[tuple[ast.FunctionDef, str]]:

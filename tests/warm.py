@@ -174,8 +174,11 @@ def _end(code: object) -> None:
     """Do what Python does at its end, but for taking all libraries apart: half a second."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        os._exit(120)  # as Python says that nobody reads any more
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 

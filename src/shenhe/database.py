@@ -7,6 +7,7 @@ carry its `run`, so that one PostgreSQL database serves any number of runs.
 from __future__ import annotations
 
 import os
+import sqlite3
 import uuid
 import weakref
 from collections.abc import Iterator
@@ -55,6 +56,7 @@ PATIENCE = {
 """How long PostgreSQL may be silent until it counts as away, in libpq's words."""
 MAX_CONNECTIONS = 40
 """How many connections of PostgreSQL a process uses at most, which takes 100 in all by default."""
+STUCK = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 SESSION = (
     "SET statement_timeout = '20s'",
     "SET lock_timeout = '15s'",
@@ -173,7 +175,7 @@ class Database:
             yield
         except SQLAlchemyError as error:
             problem = describe_problem(error)
-            if self.is_shared and _is_away(error):
+            if _is_away(error):
                 raise DatabaseAwayError(f"{self.name}: {problem}; nothing is lost") from error
             raise RunError(f"{self.name}: {problem}; nothing is lost") from error
 
@@ -255,8 +257,7 @@ def _read_url(url: str) -> URL:
 
 def _engine_of(address: URL, connections: int) -> Engine:
     if address.get_backend_name() == "sqlite":
-        options = {"timeout": BUSY_SECONDS}
-        engine = create_engine(address, connect_args=options)
+        engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     with needs("postgres"):
@@ -293,6 +294,7 @@ def _prepare_postgresql(connection: DBAPIConnection, _: object) -> None:
 
 def _is_away(error: SQLAlchemyError) -> bool:
     """Whether the same may work later: no connection, a lost one, a full disk, a lock held."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, OperationalError | InterfaceError | TimeoutError)
+    if isinstance(original := getattr(error, "orig", None), sqlite3.Error):
+        return getattr(original, "sqlite_errorcode", 0) & 0xFF in STUCK
+    is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+    return is_lost or isinstance(error, OperationalError | InterfaceError | TimeoutError)

@@ -233,7 +233,7 @@ def test_other_weights_keep_their_own(
         answer.text for answer in own.values()
     ]
     _assert_alike(_answers(keeping, requests), _answers(forgetting, requests))
-    bias = base._base.model.visual.patch_embed.proj.bias  # type: ignore[attr-defined]
+    bias = base._base.model.visual.get_parameter("patch_embed.proj.bias")
     expected = _answers(base, requests)
     base._kept.clear()
     with torch.inference_mode():

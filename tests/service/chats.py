@@ -16,7 +16,7 @@ from shenhe.checkpoints.processor import read_budget
 from shenhe.engines.base import ServingEngine
 from shenhe.engines.cancelling import cancelled
 from shenhe.messages import Piece, Request, Served
-from shenhe.service.chat.served import ChatLimits, ChatModel
+from shenhe.service.chat.served import ChatLimits, ChatModel, NamedModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.limits import Limits
 from shenhe.web.connections import Bounds
@@ -38,7 +38,7 @@ def chatting(
     hub = ModelHub(lambda: engine, 4)
     service = make_service(data_dir, Limits(free_bytes=0, photos=4), allow)
     budget = read_budget(find_checkpoint("demo"))
-    chat = ChatModel("demo", lambda: hub, budget=budget, limits=limits or ChatLimits())
+    chat = ChatModel(NamedModel("demo", budget), lambda: hub, limits=limits or ChatLimits())
     try:
         with running(replace(service, chat=chat), bounds=bounds) as served:
             yield served

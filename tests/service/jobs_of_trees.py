@@ -8,7 +8,7 @@ from pathlib import Path
 from shenhe.config import load_missions
 from shenhe.intake import PhotoTree
 from shenhe.service.jobs import Lane, NewJob
-from shenhe.service.watched import new_job_of
+from shenhe.service.watched_groups import new_job_of
 from shenhe.values import Group
 from tests.conftest import DEMO
 

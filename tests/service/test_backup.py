@@ -11,12 +11,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from shenhe.database import identify_run
 from shenhe.errors import OptionError, RunError
 from shenhe.rows.decisions import Decisions
 from shenhe.service.backup import Backup, restore_backup, write_backup
+from shenhe.service.job_rows import JobCells
 from shenhe.service.store import JobStore, open_store
+from shenhe.service.tables import JOBS
 from tests.runs.test_decisions import decision
 from tests.service.handed_in import handed_in, judged
 
@@ -172,3 +175,47 @@ def test_a_damaged_service_replaces_no_sound_backup(
         write_backup(data_dir, "", path)
     assert path.read_bytes() == sound
     assert sorted(tmp_path.iterdir()) == [path, data_dir]
+
+
+@pytest.mark.parametrize("named", ["relative", "whole"])
+def test_a_service_is_put_back_elsewhere_with_its_photos(
+    data_dir: Path, tmp_path: Path, named: str
+) -> None:
+    """Also one of an earlier version, which named photos by their whole paths."""
+    folder = data_dir / "photos" / "2026-11-26" / ("ab" * 16)
+    folder.mkdir(parents=True)
+    for name in ("001", "002"):
+        (folder / f"{name}.jpg").write_bytes(b"photo")
+    with closing(open_store(data_dir)) as store:
+        if named == "whole":
+            store.cells = JobCells("an earlier version")
+        store.submit(handed_in("QC-1", "001", "002", folder=folder))
+        finish_first(store)
+        with store.database.reading() as connection:
+            cells = connection.execute(select(JOBS.c.photos, JOBS.c.result)).one()
+        assert (str(tmp_path) in str(cells)) is (named == "whole")
+        write_backup(data_dir, "", tmp_path / "backup")
+    elsewhere = tmp_path / "another disk" / "data"
+    elsewhere.mkdir(parents=True)
+    (data_dir / "photos").rename(elsewhere / "photos")
+    shutil.rmtree(data_dir)
+    assert restore_backup(tmp_path / "backup", elsewhere) == Backup(1, 2, 0)
+    with closing(open_store(elsewhere)) as restored:
+        (job,) = restored.list()
+        assert all(Path(str(photo.location)).is_file() for photo in job.new.photos)
+        assert job.result
+        assert job.result.summary
+        assert [Path(image).parent.parent.parent.parent for image in job.result.summary.images] == [
+            elsewhere,
+            elsewhere,
+        ]
+        (content,) = {photo.content_hash for photo in job.new.photos[:1]}
+        assert len(restored.with_photo(content)) == 1
+
+
+def test_photos_beside_the_folder_are_named_as_they_are(data_dir: Path, tmp_path: Path) -> None:
+    """Those of a watched tree, also one whose path looks much like that of DIR."""
+    with closing(open_store(data_dir)) as store:
+        for number, folder in enumerate((tmp_path / "data-2" / "photos", tmp_path / "tree")):
+            new = handed_in(f"QC-{number}", folder=folder)
+            assert store.submit(new)[0].new == new

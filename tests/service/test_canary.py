@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from shenhe.cli.main import exit_code
 from shenhe.errors import CheckpointError, RunError
 from shenhe.messages import Request
 from shenhe.runs import VerdictPolicy
@@ -23,10 +25,12 @@ from shenhe.service.canary import (
     order_canary,
     read_outcomes,
 )
+from shenhe.service.chat.served import ChatModel, NamedModel
 from shenhe.service.comparing import find_newest, read_held
 from shenhe.service.hub import ModelHub
 from shenhe.service.judging import GroupJudge
 from shenhe.service.pipeline import Pipeline, ServedModel
+from shenhe.service.refusals import RefusedError
 from shenhe.service.store import JobStore, open_store
 from tests.service.ended_jobs import MISSION, RULES, EndedJobs
 from tests.service.paced import PacedScript
@@ -166,3 +170,50 @@ def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_chat_goes_by_the_name_of_the_checkpoint_that_answers(service: Service) -> None:
+    """Clients of the last one go on, and read in the answer which one gave it."""
+    pipeline = service.pipeline
+    chat = ChatModel(
+        NamedModel("first"), lambda: pipeline.model.hub, find_successor=lambda: pipeline.model.named
+    )
+    assert chat.listed["id"] == "first"
+    with pytest.raises(RefusedError, match="it has 'first'"):
+        chat.check_name("second")
+    model = service.model("another", lambda _: FAIL_TEXT)._replace(named=NamedModel("second"))
+    pipeline.take_over(model).hub.close()
+    assert (chat.listed["id"], chat.listed["fingerprint"]) == ("second", "another")
+    for name in ("first", "second", "", None):
+        chat.check_name(name)
+    with pytest.raises(RefusedError, match="it has 'second'"):
+        chat.check_name("third")
+
+
+def test_who_tried_a_checkpoint_is_told_how_to_start_it_from_now_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def carry_out() -> None:
+        order = tmp_path / "service" / "canary" / "order.json"
+        while not order.exists():
+            time.sleep(0.01)
+        order_id = CanaryOrder.model_validate_json(order.read_bytes()).id
+        outcome = CanaryOutcome(id=order_id, worker="w-1", state="taken_over", checkpoint="c")
+        order.with_name(f"{order_id}.w-1.json").write_text(outcome.to_json(), encoding="utf-8")
+
+    thread = threading.Thread(target=carry_out)
+    thread.start()
+    model = [
+        "--model",
+        "merged-2",
+        "--adapters",
+        "lora-1",
+        "--adapters",
+        "lora-2",
+        "--engine",
+        "server",
+    ]
+    assert exit_code(["serve", "--data", str(tmp_path), "--canary", *model]) == 0
+    thread.join()
+    told = capsys.readouterr().err
+    assert "start the service with --model merged-2 --adapters lora-1 --adapters lora-2" in told

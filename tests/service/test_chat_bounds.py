@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from shenhe.service.chat.protocol import SentPart
-from shenhe.service.chat.served import ChatModel
+from shenhe.service.chat.served import ChatModel, NamedModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.limits import Limits
 from tests.service.apis import client_of, make_service
@@ -66,7 +66,7 @@ def test_what_was_sent_is_let_go_of_while_the_model_answers(
 
 
 def test_photos_of_chats_leave_the_disk_free(tmp_path: Path, demo_photos: list[Path]) -> None:
-    chat = ChatModel("demo", lambda: hub)
+    chat = ChatModel(NamedModel("demo"), lambda: hub)
     hub = ModelHub(lambda: PacedScript(lambda request: "通过"), 4)
     service = replace(make_service(tmp_path, Limits(free_bytes=2**62)), chat=chat)
     with closing(hub), client_of(service) as client:

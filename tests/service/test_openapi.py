@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from shenhe.service.chat.served import ChatModel
+from shenhe.service.chat.served import ChatModel, NamedModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.keys import KeyRing
 from shenhe.service.limits import Limits
@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     hub = ModelHub(lambda: PacedScript(lambda request: "通过"), 4)
     with (
         closing(hub),
-        running(replace(service, chat=ChatModel("demo", lambda: hub))) as server,
+        running(replace(service, chat=ChatModel(NamedModel("demo"), lambda: hub))) as server,
     ):
         yield server
     service.store.close()

@@ -18,7 +18,7 @@ from shenhe.engines.base import ServingEngine
 from shenhe.errors import EngineError
 from shenhe.messages import Request, Served
 from shenhe.runs.observers.json_log import JsonLog
-from shenhe.service.chat.served import ChatModel
+from shenhe.service.chat.served import ChatModel, NamedModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.keys import KeyRing
 from shenhe.service.tables import JOBS
@@ -69,6 +69,17 @@ def test_figures_need_a_key_and_health_does_not(client: TestClient) -> None:
     assert client.get("/readyz").json() == {"status": "ready", "missing": {}}
 
 
+def test_a_watched_tree_that_is_away_is_told_without_its_name(tmp_path: Path) -> None:
+    service = replace(make_service(tmp_path / "data"), find_problem=lambda: "/mnt/geheim: gone")
+    ring = KeyRing(service.store.database, KEY)
+    with client_of(service, ring.find_caller) as client:
+        answer = client.get("/readyz")
+        assert "geheim" in client.get("/readyz", headers=HEADERS).text
+    assert answer.status_code == 503
+    assert list(answer.json()["missing"]) == ["watched tree"]
+    assert "geheim" not in answer.text
+
+
 class _Broken(ServingEngine):
     """Ends at once, with a message that tells of the machine."""
 
@@ -87,7 +98,7 @@ def test_what_is_wrong_with_the_model_is_told_to_admin_alone(tmp_path: Path) -> 
     ring = KeyRing(service.store.database, KEY)
     reader = {"X-API-Key": ring.add("看板", ["read"])}
     hub = ModelHub(_Broken, 1, pauses=[60.0])
-    service = replace(service, chat=ChatModel("demo", lambda: hub))
+    service = replace(service, chat=ChatModel(NamedModel("demo"), lambda: hub))
     until = time.monotonic() + 5
     while not hub.problem and time.monotonic() < until:
         time.sleep(0.01)

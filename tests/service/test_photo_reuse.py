@@ -16,7 +16,7 @@ from shenhe.service.jobs import NewJob, StoredPhoto
 from shenhe.service.judging import GroupJudge
 from shenhe.service.photo_reuse import PhotosOfJobs
 from shenhe.service.store import JobStore, open_store
-from shenhe.service.watched import new_job_of
+from shenhe.service.watched_groups import new_job_of
 from shenhe.values import Group
 from tests.photos.test_facts import scene
 from tests.runs.test_photo_facts import OpeningEngine

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shenhe.config import load_prompts, load_teaching
+from shenhe.config import Missions, load_prompts, load_teaching
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import EngineError
 from shenhe.intake import PhotoTree
@@ -192,12 +192,57 @@ def _state(store: JobStore, job: Job) -> str:
     return found.state if found else ""
 
 
-def test_a_mission_that_is_not_known_fails_with_the_reason(store: JobStore, tmp_path: Path) -> None:
-    (new,) = jobs_of(copy_unlabelled(tmp_path / "tree", groups=1))
+def test_a_mission_that_is_not_configured_waits_until_it_is(
+    store: JobStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = jobs_of(copy_unlabelled(tmp_path / "tree", groups=2))
+    store.submit(replace(first, mission="unheard of", lane="interactive"))
     pipeline = _serve(store, tmp_path / "data", PacedScript(_script))
-    (job,) = _ended(store, [replace(new, mission="unheard of")])
+    (job,) = _ended(store, [second])
+    assert job.state == "done"
+    _until(lambda: store.waiting_by_mission() == {"unheard of": 1})
+    assert store.counts() == {"queued": 1, "running": 0, "done": 1, "failed": 0}
+    assert caplog.text.count("'unheard of' is not configured here: its groups wait") == 1
     _stop(pipeline)
-    assert (job.state, "unknown mission 'unheard of'" in job.problem) == ("failed", True)
+    mission = MISSIONS.get(GROUND).model_copy(update={"name": "unheard of"})
+    rules = replace(RULES, missions=Missions((*MISSIONS, mission)))
+    again = _serve(store, tmp_path / "data", PacedScript(_script), rules)
+    _until(lambda: store.counts()["done"] == 2)
+    _stop(again)
+
+
+def test_what_was_not_begun_goes_to_another_worker_when_the_model_is_away(
+    store: JobStore, tmp_path: Path
+) -> None:
+    news = jobs_of(copy_unlabelled(tmp_path / "tree", groups=3))
+    deaths: list[str] = []
+
+    def script(request: Request) -> str | RequestFailed:
+        if news[0].group_id in request.key:
+            deaths.append(request.key)
+            raise EngineError("the GPU fell off")
+        return _script(request)
+
+    engines = [PacedScript(script), PacedScript(script), PacedScript(script)]
+
+    def create() -> PacedScript:
+        if not engines:
+            raise EngineError("no GPU")
+        return engines.pop()
+
+    hub = ModelHub(create, batch_size=4, pauses=[0.01])
+    broken = Pipeline(
+        store, ServedModel(hub, GroupJudge(RULES, hub.fingerprint, tmp_path)), "broken"
+    )
+    broken.start()
+    ids = [store.submit(new)[0].id for new in news]
+    _until(lambda: not engines and "no GPU" in hub.problem)
+    _until(lambda: not broken.busy)
+    assert store.counts()["running"] == 0
+    other = _serve(store, tmp_path / "data", PacedScript(_script))
+    _until(lambda: store.counts()["done"] == len(ids))
+    _stop(other)
+    _stop(broken)
 
 
 def test_a_stop_ends_what_is_in_hand_and_puts_back_the_rest(

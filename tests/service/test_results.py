@@ -13,10 +13,14 @@ from typing import Any
 
 import pytest
 
+from shenhe.messages import Request, RequestFailed
+from shenhe.service.judging import GroupJudge
 from shenhe.service.parts import Service
 from shenhe.service.submissions import Draft
 from tests.conftest import MISSION
+from tests.scripted import ScriptedEngine
 from tests.service.apis import Running, client_of, end, form, make_service, running
+from tests.service.ended_jobs import RULES
 
 
 @pytest.fixture
@@ -165,3 +169,32 @@ def test_an_id_that_was_never_given_is_that_of_the_last(
         job_id = _hand_in(service, demo_photos[0], "QC-1")
         _later(service, 0.1)
         assert next(_events(response))["data"]["id"] == job_id
+
+
+def test_a_photo_without_a_line_is_called_as_its_client_calls_it(
+    service: Service, tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    """In the reason, and in the failures; where it lies is told to nobody."""
+    names = ("现场/IMG_1.jpg", "C:\\照片\\机柜.jpg", "IMG_1.jpg")
+    photos = [
+        (name, photo.read_bytes()) for name, photo in zip(names, demo_photos[:3], strict=True)
+    ]
+    with client_of(service) as client:
+        sent = client.post("/v1/groups", **form(photos)).json()
+        (claimed,) = service.store.claim("test", 1)
+        stored = claimed.job.new.photos
+
+        def fail(request: Request) -> RequestFailed:
+            photo = stored[int(request.key.rpartition("_")[2]) - 1]
+            return RequestFailed(request.key, "not_a_photo", f"{photo.location}: no photo")
+
+        judge = GroupJudge(RULES, "scripted", tmp_path / "data")
+        assert service.store.finish(claimed, judge.judge(claimed.job, ScriptedEngine(fail)))
+        shown = client.get(sent["url"]).json()
+    assert shown["status"] == "undecided"
+    for name in ("图片_1 IMG_1.jpg（", "机柜.jpg（", "图片_3 IMG_1.jpg（"):
+        assert name in shown["reason"]
+    assert shown["failures"][1]["message"] == "机柜.jpg: no photo"
+    told = json.dumps(shown, ensure_ascii=False)
+    assert str(tmp_path) not in told
+    assert "002.jpg" not in told

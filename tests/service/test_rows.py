@@ -9,15 +9,19 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shenhe.config import Missions
 from shenhe.service.rows import Mark, RowsFollower
 from shenhe.service.store import JobStore, open_store
 from tests.service.ended_jobs import MISSION, EndedJobs
 from tests.warm import SHENHE
+
+OTHER = "挡风板安装检查"
 
 
 @pytest.fixture
@@ -158,6 +162,31 @@ def test_other_options_are_told_and_the_rows_stay(
     checkpoints = [row["meta"]["checkpoint"] for row in _rows(data, "stage_b").values()]
     assert checkpoints == ["scripted", "another"]
     assert _manifest(data, "stage_b")["options"]["checkpoint"] == "another"
+
+
+def test_results_of_a_mission_without_configuration_are_written_when_it_is_back(
+    ended: EndedJobs, follower: RowsFollower, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended.end("QC-1", "good")
+    ended.end("QC-2", "good", mission=OTHER)
+    ended.end("QC-1", "better")
+    known = ended.judge.rules
+    rest = Missions(tuple(each for each in known.missions if each.name != MISSION))
+    ended.judge.rules = replace(known, missions=rest)
+    mark = follower.write_after(Mark())
+    assert (mark.number, mark.missed) == (3, {MISSION: 0})
+    assert f"{MISSION!r} is not configured here: its rows wait" in caplog.text
+    assert not (data / "stage_b" / f"{MISSION}.jsonl").exists()
+    ended.judge.rules = known
+    last = ended.end("QC-3", "good")
+    ended.judge.rules = replace(known, missions=rest)
+    mark = follower.write_after(follower.read_mark())
+    assert (mark.number, mark.missed) == (4, {MISSION: 0})
+    ended.judge.rules = known
+    assert follower.write_after(follower.read_mark()) == Mark(4, last.id)
+    assert list(_rows(data, "stage_b")) == ["QC-1", "QC-3"]
+    assert "better" in str(_rows(data, "stage_a")["QC-1"])
+    assert follower.read_mark().missed == {}
 
 
 def test_commands_work_while_the_service_lives(

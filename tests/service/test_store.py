@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 
-from shenhe.errors import RunError, UsageError
+from shenhe.errors import UsageError
 from shenhe.service.store import CONNECTIONS, Claimed, JobStore, open_store
-from shenhe.service.tables import JOBS
 from tests.service.conftest import Open
 from tests.service.handed_in import MISSION, handed_in, judged
 
@@ -161,16 +160,6 @@ def test_a_name_that_no_database_holds_is_refused(jobs: JobStore) -> None:
             jobs.submit(handed_in(group_id))
     job, _ = jobs.submit(handed_in("甲" * 5000, "\udcb2\udce2"))
     assert job.new.photos[0].name == "现场 ��.jpg"
-
-
-def test_a_damaged_job_is_told_by_its_id(jobs: JobStore) -> None:
-
-    job, _ = jobs.submit(handed_in("QC-1"))
-    with jobs.database.transaction() as connection:
-        is_it = (JOBS.c.run == jobs.database.run) & (JOBS.c.number == 1)
-        connection.execute(update(JOBS).where(is_it).values(photos="[{"))
-    with pytest.raises(RunError, match=f"job {job.id} is damaged"):
-        jobs.get(job.id)
 
 
 def test_a_process_takes_a_share_of_the_connections(tmp_path: Path, database_url: str) -> None:

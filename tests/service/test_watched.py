@@ -18,7 +18,8 @@ from shenhe.locations import locate
 from shenhe.service.jobs import Job
 from shenhe.service.judging import GroupJudge
 from shenhe.service.store import JobStore, open_store
-from shenhe.service.watched import MARKER, Watcher
+from shenhe.service.watched import Watcher
+from shenhe.service.watched_groups import MARKER
 from tests.scripted import ScriptedEngine
 from tests.service.ended_jobs import MISSION, RULES
 

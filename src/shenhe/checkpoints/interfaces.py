@@ -85,11 +85,17 @@ class BackboneModel(Protocol):
     """Vision tower and language model, without the LM head."""
 
     language_model: LanguageModel
+    visual: nn.Module
 
     def get_image_features(
-        self, pixel_values: torch.Tensor, image_grid_thw: torch.Tensor, *, return_dict: bool
+        self,
+        pixel_values: torch.Tensor,
+        image_grid_thw: torch.Tensor,
+        *,
+        return_dict: bool,
+        **for_attention: Sequence[int],
     ) -> ImageFeatures:
-        """Run the vision tower.
+        """Run the vision tower; further arguments reach the attention of its blocks.
 
         Shape: pixel_values (patches, channels x frames x size x size), image_grid_thw (images, 3).
         """

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shenhe.checkpoints.floats import Values, widen
 from shenhe.checkpoints.tensors import StoredTensor
+from shenhe.errors import needs
 
 Matrix = NDArray[np.float32]
 Product = Callable[[Matrix, Matrix, Matrix], object]
@@ -89,6 +90,7 @@ def _multiply(lora_b: Matrix, lora_a: Matrix, product: Matrix) -> object:
 
 
 def _multiply_by_torch(lora_b: Matrix, lora_a: Matrix, product: Matrix) -> object:
-    import torch  # slow to import, seldom needed
+    with needs("local"):
+        import torch  # slow to import, seldom needed
 
     return torch.mm(*map(torch.from_numpy, (lora_b, lora_a)), out=torch.from_numpy(product))

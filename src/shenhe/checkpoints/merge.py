@@ -20,7 +20,7 @@ from shenhe.checkpoints.merge_plan import MergePlan, plan_merge
 from shenhe.checkpoints.merge_streamed import write_merged
 from shenhe.checkpoints.staged_folder import staged_folder
 from shenhe.checkpoints.tensors import BFLOAT16, FLOAT16, FLOAT32, Dtype
-from shenhe.errors import OptionError, spelled
+from shenhe.errors import OptionError, needs, spelled
 
 Combine = Literal["order", "sum"]
 
@@ -100,7 +100,8 @@ def _write_weights(
     if not plan.in_memory:
         write_merged(plan, folder, on_bytes)
         return
-    from shenhe.checkpoints.merge_whole import merge_whole  # imports PEFT and transformers
+    with needs("local"):
+        from shenhe.checkpoints.merge_whole import merge_whole  # imports PEFT and transformers
 
     merge_whole(plan, folder, max_shard_bytes)
     on_bytes(plan.nbytes, plan.nbytes)

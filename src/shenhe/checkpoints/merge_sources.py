@@ -26,7 +26,7 @@ from shenhe.checkpoints.lora import Matrix, add_lora, as_peft_loads, block_rows
 from shenhe.checkpoints.merge_plan import MergePlan, dtype_of_result, module_tensors
 from shenhe.checkpoints.shards import Source
 from shenhe.checkpoints.tensors import FLOAT32, Dtype, StoredTensor
-from shenhe.errors import AdapterError
+from shenhe.errors import AdapterError, needs
 
 LORA_A, LORA_B = "lora_A.weight", "lora_B.weight"
 KEPT_FACTORS: Final = 16
@@ -187,9 +187,10 @@ class _ModuleByPeft:
     def fill(self, name: str, offset: int, target: memoryview) -> None:
         """Give bytes of one of the module's tensors.
 
-        Raises: AdapterError, CheckpointError.
+        Raises: AdapterError, CheckpointError; UsageError where PEFT is not installed.
         """
-        from shenhe.checkpoints.merge_by_peft import merge_module  # imports PEFT and torch
+        with needs("local"):
+            from shenhe.checkpoints.merge_by_peft import merge_module  # imports PEFT and torch
 
         with self._lock:
             if not self._merged:

@@ -29,4 +29,15 @@ def quantize_int8(model: VisionLanguageModel) -> VisionLanguageModel:
         Int8WeightOnlyConfig(),
         filter_fn=lambda module, name: isinstance(module, nn.Linear) and module is not head,
     )
+    _leave_file(plain)
     return plain
+
+
+def _leave_file(model: VisionLanguageModel) -> None:
+    """Copy the weights that stay as they are: on a CPU they lie in the mapped checkpoint.
+
+    The last of them would keep all of it mapped, what has been rounded as well.
+    """
+    for parameter in model.parameters():
+        if not hasattr(parameter, "__tensor_flatten__"):  # torchao's have been made anew
+            parameter.data = parameter.data.clone()

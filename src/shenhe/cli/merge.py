@@ -18,7 +18,7 @@ from shenhe.cli.loading import (
 )
 from shenhe.cli.values import ByteSize
 from shenhe.engines.options import Dtype
-from shenhe.errors import OptionError, UsageError, needs, spelled
+from shenhe.errors import OptionError, UsageError, spelled
 from shenhe.options import Name, option, option_class
 from shenhe.printable import show
 
@@ -110,7 +110,7 @@ def _merge(options: MergeOptions, model: str, output_dir: Path) -> int:
     from shenhe.cli.bytes_written import BytesWritten
 
     start = time.monotonic()
-    with needs("local"), BytesWritten() as progress:
+    with BytesWritten() as progress:
         report = merge_adapters(
             model,
             options.adapters,

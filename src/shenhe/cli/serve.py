@@ -169,13 +169,14 @@ def _serve(options: ServeOptions, admin_key: str, stack: ExitStack) -> None:
             )
         )
         wake = pipeline.wake
-        chat = chat_model(options.load, lambda: pipeline.model.hub)
-    stack.enter_context(watching(options.watched, store, missions, wake))
+        chat = chat_model(options.load, lambda: pipeline.model)
+    find_problem = stack.enter_context(watching(options.watched, store, missions, wake))
     if listening is None:
         show(f"working the jobs of {store.database.name}", file=sys.stderr)
         wait_for_signal()
     else:
         service = make_service(store, options.data, missions, limits, hosts, secret, wake, chat)
+        service = replace(service, find_problem=find_problem)
         _print_address(listening)
         serve_http(service, keys.find_caller, listening, _observers(options, stack))
 

@@ -82,7 +82,9 @@ def try_checkpoint(
     for outcome in outcomes:
         _print(outcome)
     if all(outcome.state == "taken_over" for outcome in outcomes):
-        show(f"start the service with {spelled('model', load.model)} from now on", file=sys.stderr)
+        adapters = [spelled("adapters", adapter) for adapter in load.adapters]
+        named = " ".join([spelled("model", load.model), *adapters])
+        show(f"start the service with {named} from now on", file=sys.stderr)
         return 0
     return 1
 

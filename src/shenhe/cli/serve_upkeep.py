@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,12 +65,14 @@ def maintain(options: UpkeepOptions, data_dir: Path, url: str) -> int:
 def keep_photos(
     options: UpkeepOptions, store: JobStore, data_dir: Path
 ) -> AbstractContextManager[None]:
-    """Have photos that are too old deleted meanwhile, where that is asked for."""
+    """Have photos deleted meanwhile that no job has, and those too old where that is asked for."""
+    from shenhe.service.leftovers import Leftovers
     from shenhe.service.retention import Retention, keeping
 
+    leftovers = Leftovers(store, data_dir)
     if options.keep_days is None:
-        return nullcontext()
-    return keeping(Retention(store, data_dir, options.keep_days))
+        return keeping(leftovers)
+    return keeping(leftovers, Retention(store, data_dir, options.keep_days))
 
 
 def _tell_missing(backup: Backup) -> int:

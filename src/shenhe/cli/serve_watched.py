@@ -44,19 +44,19 @@ class WatchedOptions:
 @contextmanager
 def watching(
     options: WatchedOptions, store: JobStore, missions: Missions, wake: Callable[[], object]
-) -> Iterator[None]:
-    """Watch the tree that the options name, if any, meanwhile.
+) -> Iterator[Callable[[], str]]:
+    """Watch the tree that the options name, if any, meanwhile; gives what says why it cannot be.
 
     Raises: IntakeError if there is no such folder.
     """
     from shenhe.service.watched import Watcher
 
     if options.watch is None:
-        yield
+        yield str
         return
     watcher = Watcher(store, options.watch, missions, options.watch_quiet, wake)
     watcher.start()
     try:
-        yield
+        yield lambda: watcher.problem
     finally:
         watcher.stop()

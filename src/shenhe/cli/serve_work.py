@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ from shenhe.cli.loading import LoadOptions
 from shenhe.cli.serve_canary import heeding_canaries
 from shenhe.cli.served_model import load_served_model
 from shenhe.cli.work import PolicyOptions, TeachingOptions
+from shenhe.printable import on_one_line, show
 
 if TYPE_CHECKING:
     from shenhe.config import Missions
@@ -35,6 +37,11 @@ def model_at_work(
     from shenhe.service.photo_reuse import PhotosOfJobs
     from shenhe.service.server import working
 
+    for mission, count in store.waiting_by_mission().items():
+        if missions.find(mission) is None:
+            # They are no failures: whoever configures it again has them judged.
+            line = f"mission {mission!r} is not configured here: {count} of its groups wait"
+            show(on_one_line(line), file=sys.stderr)
     holds_reused = policy.reused == "undecided"
     opened = PhotosOfJobs(store.database, policy.earlier) if holds_reused else None
     with closing(opened) if opened else nullcontext() as photos:
@@ -43,7 +50,7 @@ def model_at_work(
             return load_served_model(load, policy, teaching, missions, data_dir, photos)
 
         with (
-            working(store, load_model(load, policy), data_dir) as pipeline,
+            working(store, load_model(load, policy), data_dir, photos) as pipeline,
             heeding_canaries(data_dir, pipeline, store, load, policy, load_model),
         ):
             yield pipeline

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from shenhe.engines.base import Engine
     from shenhe.rows.promises import Fingerprint
     from shenhe.runs.deciding import FindsReuse
-    from shenhe.service.chat.served import ChatModel
-    from shenhe.service.hub import ModelHub
+    from shenhe.service.chat.served import ChatModel, NamedModel
     from shenhe.service.judging import Rules
     from shenhe.service.pipeline import ServedModel
 
@@ -68,7 +67,7 @@ def load_served_model(
     check_promise(policy, standing, _fingerprints(rules, engines[0]))
     # The hub makes another one only where this one dies.
     hub = ModelHub(lambda: engines.pop() if engines else create_engine(spec), BATCH_SIZE)
-    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir, photos))
+    return ServedModel(hub, GroupJudge(rules, hub.fingerprint, data_dir, photos), _name(load))
 
 
 def _fingerprints(rules: Rules, engine: Engine) -> dict[str, Fingerprint]:
@@ -106,23 +105,33 @@ def check_checkpoint(load: LoadOptions) -> None:
         find_adapter(name)
 
 
-def chat_model(load: LoadOptions, find_hub: Callable[[], ModelHub]) -> ChatModel:
-    """Describe the model for clients of chat, by the name of its folder.
+def chat_model(load: LoadOptions, find_model: Callable[[], ServedModel]) -> ChatModel:
+    """Describe the model for clients of chat, by the name of the folder of the one that answers.
+
+    Raises: CheckpointError.
+    """
+    from shenhe.messages import Sampling
+    from shenhe.service.chat.served import ChatModel
+
+    sampling = Sampling(load.temperature, load.top_p, repetition_penalty=load.repetition_penalty)
+    return ChatModel(_name(load), lambda: find_model().hub, sampling, lambda: find_model().named)
+
+
+def _name(load: LoadOptions) -> NamedModel:
+    """Name a checkpoint, with its budget of photos as far as that is known here.
 
     Raises: CheckpointError.
     """
     from shenhe.checkpoints.inspect import find_checkpoint
     from shenhe.checkpoints.processor import read_budget
-    from shenhe.messages import Sampling
     from shenhe.photos import PixelBudget
-    from shenhe.service.chat.served import ChatModel
+    from shenhe.service.chat.served import NamedModel
 
     budget = None
     if load.engine in ("local", "vllm"):
         own = read_budget(find_checkpoint(load.model))
         budget = PixelBudget(own.min_pixels, load.max_pixels or own.max_pixels)
-    sampling = Sampling(load.temperature, load.top_p, repetition_penalty=load.repetition_penalty)
-    return ChatModel(Path(load.model).name, find_hub, sampling, budget)
+    return NamedModel(Path(load.model).name, budget)
 
 
 def in_a_child(load: LoadOptions) -> LoadOptions:

@@ -48,8 +48,8 @@ def verify(options: VerifyOptions) -> int:
     Raises: OptionError for adapters without the base that they were trained on.
     """
     quiet_transformers()
-    with needs("local"):
-        from shenhe.checkpoints.check import check_adapters, check_files
+    from shenhe.checkpoints.check import check_adapters, check_files
+
     base = options.against
     if options.adapters and not base:
         problem = f"name their base too, by {spelled('against')}"

@@ -38,6 +38,8 @@ class WalkNotes:
     passed_over: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     """One line each: a folder that is not read, and what was probably meant."""
+    unlisted: list[str] = field(default_factory=list)
+    """Folders of which there is no listing, or half a one."""
 
     def add_fault(self, text: str) -> None:
         """Add a fault unless it is noted already."""
@@ -131,6 +133,7 @@ class LabelFolder:
             yield from (name for name in loose if not is_folder(self.folder / name))
         except (IntakeError, OSError) as error:
             notes.add_fault(str(error))
+            notes.unlisted.append(str(self.folder))
         if strays:
             is_matched = loose.pattern is not None
             notes.add_fault(hints.describe_stray_photos(self.folder, strays, count, is_matched))

@@ -130,17 +130,20 @@ class PhotoTree:
         faults: list[str] | None = None,
         *,
         by_turns: bool = False,
+        unlisted: list[str] | None = None,
     ) -> Iterator[Group]:
         """Yield the groups of a mission: passed, failed, then unlabelled, each in natural order.
 
         With `by_turns` a passed, a failed and an unlabelled one take turns, while there are any.
         Names of groups are sorted in bounded memory; photos are listed group by group, and not at
         all for groups whose key is in `skip`. Entries passed over are counted in `passed_over`,
-        and folders that are not read are added to `faults`.
+        folders that are not read are added to `faults`, those that cannot be listed to `unlisted`.
         Raises: IntakeError if the tree has no folder for the mission, or two.
         """
         notes = WalkNotes(
-            Counter() if passed_over is None else passed_over, [] if faults is None else faults
+            Counter() if passed_over is None else passed_over,
+            [] if faults is None else faults,
+            [] if unlisted is None else unlisted,
         )
         by_label: dict[Label | None, list[Iterator[Group]]] = {}
         for label_folder in self._list_label_folders(mission, notes):

@@ -6,11 +6,17 @@ decides only whether a file is opened as a photo; its bytes decide whether it is
 
 from __future__ import annotations
 
+import io
 import posixpath
-from typing import Final
+from typing import BinaryIO, Final
+
+from shenhe.errors import PhotoError
+from shenhe.locations import Location
 
 HEAD_BYTES: Final = 512
 """Length of the head of a file that `kind_of` needs."""
+MAX_SOURCE_BYTES: Final = 1_200_000_000
+"""Limit checked before reading: more than the largest uncompressed photo takes."""
 
 SUFFIXES: Final = frozenset(
     (
@@ -146,3 +152,32 @@ def _of_text(head: bytes) -> str | None:
     if start[:1] in (b"{", b"["):
         return "JSON"
     return None
+
+
+def identify(path: Location, file: BinaryIO) -> tuple[str, int]:
+    """Identify the kind of a photo. Returns it with the length of the file in bytes.
+
+        identify(path, file)  # ("JPEG", 3_481_920)
+
+    Raises: PhotoError for another kind of file, or one that is too long.
+    """
+    length = file.seek(0, io.SEEK_END)
+    if not length:
+        raise PhotoError("empty", f"{path}: the file is empty")
+    file.seek(0)
+    head = file.read(HEAD_BYTES)
+    kind = kind_of(head)
+    if kind in READABLE:
+        if length > MAX_SOURCE_BYTES:
+            problem = f"{path}: {length:,} bytes are over the limit of {MAX_SOURCE_BYTES:,}"
+            raise PhotoError("too_large", problem)
+        return kind, length
+    readable = ", ".join(sorted(READABLE))
+    if kind is not None:
+        article = "an" if kind[0] in "AEFHILMOX" or kind == "SVG" else "a"
+        problem = f"is {article} {kind}, not a photo of a kind that is read ({readable})"
+    elif not head.strip(b"\0"):
+        problem = "begins with nothing but zeros: it was never written, or its place was lost"
+    else:
+        problem = f"is not a photo of a known kind ({readable})"
+    raise PhotoError("not_a_photo", f"{path}: {problem}")

@@ -7,7 +7,6 @@ changes the pixels that its model sees.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from shenhe.messages import PhotoFacts, PhotoSize
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, exif_orientation, open_header, photo_wall, unsupported
 from shenhe.photos.facts import measure
-from shenhe.photos.kinds import HEAD_BYTES, READABLE, kind_of
+from shenhe.photos.kinds import identify
 from shenhe.photos.memory import memory_budget
 from shenhe.photos.raster import Raster
 from shenhe.photos.sizing import PixelBudget, draft_size, resize
@@ -31,8 +30,6 @@ from shenhe.printable import printable
 
 MAX_SOURCE_PIXELS: Final = 200_000_000
 """Limit checked before decoding: a larger photo is a decompression bomb or no photo."""
-MAX_SOURCE_BYTES: Final = 1_200_000_000
-"""Limit checked before reading: more than an uncompressed photo of `MAX_SOURCE_PIXELS` takes."""
 MAX_ASPECT: Final = 200
 HEADER_BYTES: Final = 1 << 20
 """Bytes of a JPEG that are searched for its variant."""
@@ -130,10 +127,8 @@ def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
     with _open(path, budget) as photo:
         size = budget.fit(photo.original)
         resized = resize(photo.raster, size)
-        decoded = photo.raster.size
-        is_smaller = decoded.width * decoded.height <= size.width * size.height
-        smaller = photo.raster.image if is_smaller else resized
-        sizes = PhotoSize(photo.original, size, photo.facts_of(smaller))
+        smaller = min(photo.raster, Raster(resized), key=lambda raster: raster.area)
+        sizes = PhotoSize(photo.original, size, photo.facts_of(smaller.image))
         return LoadedPhoto(resized, sizes, _as_stored(photo, size))
 
 
@@ -158,7 +153,7 @@ def read_stored_size(path: Location) -> StoredSize:
     Raises: PhotoError, see `load`.
     """
     with photo_wall(path), open_location(path) as file:
-        kind, _ = _kind(path, file)
+        kind, _ = identify(path, file)
         with photo_wall(path, kind):
             size = _stored_size(path, kind, file)
             file.seek(0)
@@ -224,7 +219,7 @@ def _open(
     that is still larger than its resized size.
     """
     with photo_wall(path), open_location(path) as file:
-        kind, length = _kind(path, file)
+        kind, length = identify(path, file)
         with photo_wall(path, kind):
             stored = _stored_size(path, kind, file, max_pixels)
             target = draft_size(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
@@ -232,9 +227,8 @@ def _open(
                 file.seek(0)
                 data = file.read()
                 pixels = decode(path, kind, data, target)
-                original = pixels.raster.size
-                if target != stored:
-                    original = Size(*stored[::-1]) if pixels.orientation in SIDEWAYS else stored
+                upright = StoredSize(stored, pixels.orientation).upright
+                original = pixels.raster.size if target == stored else upright
                 rotated = pixels.orientation != 1
                 encoding = PhotoEncoding(kind, rotated, pixels.metadata.damage, pixels.plain)
                 facts_of = partial(
@@ -246,33 +240,6 @@ def _open(
                     yield photo
                 finally:
                     del photo.raster, photo.facts_of
-
-
-def _kind(path: Location, file: BinaryIO) -> tuple[str, int]:
-    """Identify the kind of a photo. Returns it with the length of the file in bytes.
-
-    Raises: PhotoError for another kind of file, or one that is too long.
-    """
-    length = file.seek(0, io.SEEK_END)
-    if not length:
-        raise PhotoError("empty", f"{path}: the file is empty")
-    file.seek(0)
-    head = file.read(HEAD_BYTES)
-    kind = kind_of(head)
-    if kind in READABLE:
-        if length > MAX_SOURCE_BYTES:
-            problem = f"{path}: {length:,} bytes are over the limit of {MAX_SOURCE_BYTES:,}"
-            raise PhotoError("too_large", problem)
-        return kind, length
-    readable = ", ".join(sorted(READABLE))
-    if kind is not None:
-        article = "an" if kind[0] in "AEFHILMOX" or kind == "SVG" else "a"
-        problem = f"is {article} {kind}, not a photo of a kind that is read ({readable})"
-    elif not head.strip(b"\0"):
-        problem = "begins with nothing but zeros: it was never written, or its place was lost"
-    else:
-        problem = f"is not a photo of a known kind ({readable})"
-    raise PhotoError("not_a_photo", f"{path}: {problem}")
 
 
 def _bytes_of(size: Size, kind: str) -> int:

@@ -38,6 +38,11 @@ class Raster:
         return Size(*self.image.size)
 
     @property
+    def area(self) -> int:
+        """The number of pixels."""
+        return self.size.width * self.size.height
+
+    @property
     def image(self) -> Image.Image:
         """The pixels as an image, always the same one."""
         if self._image is None:

@@ -19,10 +19,11 @@ from PIL import Image
 
 from shenhe.geometry import Size
 
-BLOCK: Final = 16
+BLOCK: Final = 8
 """Lines that one product makes: the band of weights is narrow, and a wider block is mostly zero."""
-CHUNK: Final = 2048
-"""Values of a line in one product, so that all that it takes stays in the cache."""
+PRODUCT: Final = 2**18
+"""Multiplications of one product: all that it takes stays in the cache, and OpenBLAS takes more
+threads only for more, which on a busy machine wait for each other ten times as long."""
 WEIGHT_BITS: Final = 15
 """Bits of the largest weight, its sign apart."""
 LARGEST_PRECISION: Final = 22
@@ -77,8 +78,9 @@ def _with_lines(image: Image.Image, count: int) -> Image.Image:
     resized = np.empty((count, lines.shape[1]), np.uint8)
     blocks = _blocks(image.height, count)
     span, dtype = max(block.weights.shape[1] for block in blocks), blocks[0].weights.dtype
-    for left in range(0, lines.shape[1], CHUNK):
-        chunk, made = lines[:, left : left + CHUNK], resized[:, left : left + CHUNK]
+    step = max(1, PRODUCT // (BLOCK * span))
+    for left in range(0, lines.shape[1], step):
+        chunk, made = lines[:, left : left + step], resized[:, left : left + step]
         taken = np.empty((span, chunk.shape[1]), dtype)
         sums = np.empty((BLOCK, chunk.shape[1]), dtype)
         for start, end, first, last, weights in blocks:

@@ -108,8 +108,12 @@ class _Column(NamedTuple):
 class PhotoUses(ABC):
     """Finds the groups that use a photo, or one that looks nearly the same."""
 
-    def find(self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None]) -> list[ReusedPhoto]:
+    def find(
+        self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None], limit: int = MAX_USES
+    ) -> list[ReusedPhoto]:
         """List the uses of a group's photos elsewhere, those of another work order first.
+
+        At most `limit` of each photo are listed.
 
         The same work order in another mission, under another label or in an earlier run is no
         other order; its uses are told all the same.
@@ -117,7 +121,7 @@ class PhotoUses(ABC):
         found = []
         for index, facts in enumerate(photos):
             uses = self._uses(owner, photo_key(index), facts) if facts else ()
-            found += sorted(uses, key=lambda use: (use.same_order, not use.same_content))[:MAX_USES]
+            found += sorted(uses, key=lambda use: (use.same_order, not use.same_content))[:limit]
         return found
 
     def _uses(self, owner: PhotoOwner, key: str, facts: PhotoFacts) -> Iterator[ReusedPhoto]:

@@ -7,6 +7,8 @@ tools copy better: they never change, so that a copy made after the backup has a
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sqlite3
 import zipfile
@@ -22,7 +24,8 @@ from shenhe.files import whole_file
 from shenhe.locations import locate
 from shenhe.row_types import Row, utc_now
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""Since 2 photos in DIR/photos are named relative to DIR, since 1 all of them by whole paths."""
 MANIFEST: Final = "backup.json"
 PHOTOS: Final = "photos.jsonl"
 JOBS: Final = "service/jobs.sqlite"
@@ -35,6 +38,12 @@ LIST_PHOTOS: Final = """
     FROM service_photos p JOIN service_jobs j USING (run, number)
     WHERE j.has_photos ORDER BY j.number, p.position
 """
+
+_OWN: Final = r"photos/\d{4}-\d\d-\d\d/[0-9a-f]{32}/\d+\.\w+"
+OWN_PATH: Final = re.compile(rf".*/({_OWN})", re.DOTALL)
+"""The whole path of a photo that a client has handed in."""
+QUOTED_PATH: Final = re.compile(rf'"(?:[^"\\]|\\.)*?/({_OWN})"', re.DOTALL)
+"""The same as a string of JSON."""
 
 
 class Backup(NamedTuple):
@@ -95,7 +104,7 @@ def _write(data_dir: Path, file: zipfile.ZipFile, scratch: Path) -> Backup:
             for location, content_hash, job_id in jobs.execute(LIST_PHOTOS):
                 photo = ListedPhoto(path=location, content_hash=content_hash, job=job_id)
                 listing.write(photo.to_json().encode() + b"\n")
-                photos, missing = photos + 1, missing + _is_missing(location)
+                photos, missing = photos + 1, missing + _is_missing(data_dir, location)
     for name in DECISIONS:
         if (data_dir / name).exists():
             with _snapshot(data_dir / name, scratch):
@@ -123,7 +132,7 @@ def restore_backup(path: Path, data_dir: Path, url: str = "") -> Backup:
             raise RunError(f"{present}: a service is there already: move it away first")
     with _opened(path) as file:
         manifest = Manifest.model_validate_json(file.read(MANIFEST))
-        if manifest.version != VERSION:
+        if manifest.version > VERSION:
             raise RunError(f"{path}: made by a newer version of shenhe: update this one first")
         _put_identity(data_dir, manifest.run)
         for name in (*DECISIONS, JOBS):  # jobs last: they say that all is there
@@ -133,7 +142,8 @@ def restore_backup(path: Path, data_dir: Path, url: str = "") -> Backup:
         with file.open(PHOTOS) as listing:
             for line in listing:
                 photos += 1
-                missing += _is_missing(ListedPhoto.model_validate_json(line).path)
+                photo = ListedPhoto.model_validate_json(line)
+                missing += _is_missing(data_dir, _shorten_path(photo.path))
     return Backup(manifest.jobs, photos, missing)
 
 
@@ -164,6 +174,42 @@ def _extract(file: zipfile.ZipFile, name: str, target: Path) -> None:
         temporary.open("wb") as out,
     ):
         shutil.copyfileobj(source, out, 1 << 20)
+        out.flush()
+        if name == JOBS:
+            _shorten_paths(temporary)
+
+
+def _shorten_paths(jobs: Path) -> None:
+    """Name photos relative to DIR that were named by their whole paths: DIR may be another now.
+
+    Raises: RunError.
+    """
+    try:
+        with closing(sqlite3.connect(jobs)) as connection:
+            connection.text_factory = os.fsdecode
+            connection.create_function("shorten", 1, _shorten_quoted)
+            connection.create_function("shorten_path", 1, _shorten_path)
+            connection.execute(
+                "UPDATE service_jobs SET photos = shorten(photos) WHERE photos LIKE '%/photos/%'"
+            )
+            connection.execute(
+                "UPDATE service_jobs SET result = shorten(result) WHERE result LIKE '%/photos/%'"
+            )
+            connection.execute(
+                "UPDATE service_photos SET path = shorten_path(path) WHERE path LIKE '%/photos/%'"
+            )
+            connection.commit()
+    except sqlite3.Error as error:
+        raise RunError(f"{jobs}: cannot be written: {error}") from error
+
+
+def _shorten_path(path: str) -> str:
+    match = OWN_PATH.fullmatch(path)
+    return match[1] if match else path
+
+
+def _shorten_quoted(text: str | None) -> str | None:
+    return QUOTED_PATH.sub(r'"\1"', text) if isinstance(text, str) else text
 
 
 @contextmanager
@@ -203,7 +249,7 @@ def _snapshot(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
             scratch.with_name(f"{scratch.name}{suffix}").unlink(missing_ok=True)
 
 
-def _is_missing(location: str) -> bool:
+def _is_missing(data_dir: Path, location: str) -> bool:
     """Whether a photo of this machine is not there; URLs are not looked at."""
     path = locate(location)
-    return isinstance(path, Path) and not path.exists()
+    return isinstance(path, Path) and not (data_dir / path).exists()

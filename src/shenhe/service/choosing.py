@@ -5,7 +5,7 @@ Of jobs that die together nobody can tell which one it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, Select, exists, select
@@ -19,8 +19,16 @@ ALONE_ATTEMPTS: Final = 3
 _EARLIER: Final = JOBS.alias("earlier")
 
 
-def choose_free(connection: Connection, run: str, held: Sequence[int], limit: int) -> list[int]:
+def choose_free(
+    connection: Connection,
+    run: str,
+    held: Sequence[int],
+    limit: int,
+    without: Collection[str] = (),
+) -> list[int]:
     """Choose free jobs for a worker, and lock them; `held` are the attempts of those in its hands.
+
+    Those of the missions in `without` are left to others.
 
     Jobs that two workers died over are not taken beside each other, and after a third one not
     beside any: then the fourth and the fifth show whether it is them.
@@ -29,7 +37,7 @@ def choose_free(connection: Connection, run: str, held: Sequence[int], limit: in
         numbers = choose_free(connection, database.run, held=[1, 1], limit=8)
 
     """
-    free = _free(run)
+    free = _free(run).where(JOBS.c.mission.not_in(without))
     # Each held one has been counted once more.
     if any(attempts > ALONE_ATTEMPTS for attempts in held):
         return []

@@ -28,6 +28,8 @@ SUFFIXES: Final = {"JPEG": ".jpg", "HEIC": ".heic", "TIFF": ".tif"}
 STALE_SECONDS: Final = 6 * 3600
 """Age of a half received submission whose process is gone. Units: seconds."""
 RETRY_SECONDS: Final = 60
+INCOMING: Final = "incoming"
+"""The folder of what is being received."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class Inbox:
         """Use a folder, which is made when the first photo comes."""
         # Jobs name photos by their paths, and are worked by processes that were begun elsewhere.
         self.folder = folder.absolute()
-        self._incoming = self.folder / "incoming"
+        self._incoming = self.folder / INCOMING
 
     def receive(self, limits: Limits, *, is_durable: bool = True) -> Reception:
         """Begin a submission.

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, Update, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from shenhe.database import Database
-from shenhe.service.job_rows import digest_group, read_job
+from shenhe.service.job_rows import JobCells, digest_group
 from shenhe.service.jobs import Job, JobState
 from shenhe.service.tables import JOBS, OPEN, PHOTOS
 
 PAGE: Final = 100
 """How many jobs are listed at once."""
+PATHS: Final = 10_000
+"""How many paths of photos are read at once."""
+MAX_NUMBER: Final = 2**31 - 1
 ENDED: Final[tuple[JobState, ...]] = ("done", "failed")
 
 
@@ -36,9 +52,9 @@ class JobTable:
 
     """
 
-    def __init__(self, database: Database) -> None:
-        """Read the jobs of a database."""
-        self.database = database
+    def __init__(self, database: Database, data_dir: Path | None = None) -> None:
+        """Read the jobs of a database; photos in DIR/photos are named relative to DIR."""
+        self.database, self.cells = database, JobCells(database.name, data_dir)
         self._run = database.run
 
     def get(self, job_id: str) -> Job | None:
@@ -50,12 +66,49 @@ class JobTable:
         is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
         return next(iter(self._find(is_of_group, JOBS.c.is_current)), None)
 
+    def versions(
+        self, mission: str, group_id: str, after: int = 0, before: int = MAX_NUMBER
+    ) -> Sequence[Job]:
+        """Give the versions of a group whose numbers lie between two, the first first."""
+        is_of_group = JOBS.c.group_digest == digest_group(mission, group_id)
+        is_between = (JOBS.c.number > after) & (JOBS.c.number < before)
+        return self._find(is_of_group, is_between, limit=PAGE)
+
     def with_photo(self, content_hash: str, limit: int = PAGE) -> Sequence[Job]:
         """Give the jobs that have a photo with this content, the first first."""
         holders = select(PHOTOS.c.number).where(
             PHOTOS.c.run == self._run, PHOTOS.c.content_hash == content_hash
         )
         return self._find(JOBS.c.number.in_(holders), limit=limit)
+
+    def has_photos_below(self, folder: str) -> bool:
+        """Whether any job has a photo below a folder, which ends with a slash."""
+        names = {folder, self.cells.shorten(folder)}
+        is_below = or_(*(PHOTOS.c.path.startswith(name, autoescape=True) for name in names))
+        query = select(exists().where(PHOTOS.c.run == self._run, is_below))
+        with self.database.reading() as connection:
+            return bool(connection.execute(query).scalar_one())
+
+    def last_number(self) -> int:
+        """Give the number of the last job that was taken in; 0 before the first."""
+        query = select(func.coalesce(func.max(JOBS.c.number), 0)).where(JOBS.c.run == self._run)
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def photo_paths(self, after: int) -> Iterator[str]:
+        """Yield where the photos lie of the jobs behind a number, as the database names them."""
+        number, position = after, MAX_NUMBER
+        key = tuple_(PHOTOS.c.number, PHOTOS.c.position)
+        while True:
+            query = select(PHOTOS.c.number, PHOTOS.c.position, PHOTOS.c.path).where(
+                PHOTOS.c.run == self._run, key > tuple_(number, position)
+            )
+            with self.database.reading() as connection:
+                rows = connection.execute(query.order_by(*key.clauses).limit(PATHS)).all()
+            yield from (row.path for row in rows)
+            if len(rows) < PATHS:
+                return
+            number, position = rows[-1].number, rows[-1].position
 
     def list(
         self,
@@ -76,6 +129,14 @@ class JobTable:
         with self.database.reading() as connection:
             rows = connection.execute(query.group_by(JOBS.c.state)).all()
         return dict.fromkeys(get_args(JobState), 0) | dict(map(tuple, rows))
+
+    def waiting_by_mission(self) -> Mapping[str, int]:
+        """Count the jobs of each mission that are not at their end."""
+        query = select(JOBS.c.mission, func.count()).where(
+            JOBS.c.run == self._run, JOBS.c.state.in_(OPEN)
+        )
+        with self.database.reading() as connection:
+            return dict(map(tuple, connection.execute(query.group_by(JOBS.c.mission))))
 
     def waiting(self) -> int:
         """Count the jobs that are not at their end."""
@@ -102,7 +163,7 @@ class JobTable:
         query = self._select(*conditions).order_by(JOBS.c.finish_number).limit(limit)
         with self.database.reading() as connection:
             rows = connection.execute(query).all()
-        return [Ended(row.finish_number, read_job(row, self.database.name)) for row in rows]
+        return [Ended(row.finish_number, self.cells.read(row)) for row in rows]
 
     def _find(self, *conditions: ColumnElement[bool], limit: int = 1) -> Sequence[Job]:
         with self.database.reading() as connection:
@@ -112,7 +173,7 @@ class JobTable:
         self, connection: Connection, *conditions: ColumnElement[bool], limit: int = 1
     ) -> Sequence[Job]:
         query = self._select(*conditions).order_by(JOBS.c.number).limit(limit)
-        return [read_job(row, self.database.name) for row in connection.execute(query)]
+        return [self.cells.read(row) for row in connection.execute(query)]
 
     def _select(self, *conditions: ColumnElement[bool]) -> Select[Any]:
         return select(JOBS).where(JOBS.c.run == self._run, *conditions)

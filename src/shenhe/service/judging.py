@@ -26,7 +26,7 @@ from shenhe.runs.stage_b import VerdictWork
 from shenhe.runs.verdict_policy import VerdictPolicy
 from shenhe.runs.work import Item, Job, MissionBacklog, Record, Value, Work
 from shenhe.service.jobs import Job as ServiceJob
-from shenhe.service.jobs import JobResult
+from shenhe.service.jobs import JobResult, names_of_photos
 from shenhe.stages import summary, verdict
 from shenhe.values import Group, LeftOut
 
@@ -70,6 +70,10 @@ class GroupJudge:
         self._data_dir, self._reuse = data_dir, reuse
         self._works: dict[str, MissionWorks] = {}
 
+    def knows(self, mission: str) -> bool:
+        """Whether a mission is configured."""
+        return self.rules.missions.find(mission) is not None
+
     def works_of(self, name: str) -> MissionWorks:
         """Give both stages of a mission.
 
@@ -91,7 +95,7 @@ class GroupJudge:
         if isinstance(row, SummaryRow):
             judged = self._record(works.verdicts, row, engine)
         else:
-            judged = works.verdicts.record_incomplete(_incomplete(summarized))
+            judged = works.verdicts.record_incomplete(_incomplete(summarized, job))
         assert isinstance(judged.row, VerdictRow)
         return JobResult(
             judged.row,
@@ -133,6 +137,11 @@ def group_of_job(job: ServiceJob, mission: Mission) -> Group:
     """
     photos = tuple(photo.location for photo in job.new.photos)
     group = Group(job.new.group_id, mission.name, job.new.label, photos)
+    if job.new.empty is not None:
+        empty = job.new.empty
+        return replace(
+            group, problem=empty.problem, code=empty.code, left_out=tuple(empty.left_out)
+        )
     if not photos:
         return group
     try:
@@ -193,8 +202,13 @@ def photos_folder(data_dir: Path) -> Path:
     return data_dir / "photos"
 
 
-def _incomplete(record: Record) -> IncompleteGroup:
-    (incomplete,) = gather_incomplete(_failures(record))
+def _incomplete(record: Record, job: ServiceJob) -> IncompleteGroup:
+    """Gather why a group has no lines; its photos are called as their client calls them."""
+    names = names_of_photos(job.new)
+    (incomplete,) = gather_incomplete(
+        failure.model_copy(update={"item": names.get(failure.item, failure.item)})
+        for failure in _failures(record)
+    )
     return incomplete
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from sqlalchemy import select
 
-from shenhe.service.job_rows import read_job
 from shenhe.service.jobs import Job, JobState
 from shenhe.service.store import JobStore
 from shenhe.service.tables import JOBS
@@ -95,7 +94,7 @@ def _last_jobs(store: JobStore, chosen: JobFilter) -> list[Job]:
         query = query.where(JOBS.c.number < chosen.before)
     query = query.order_by(JOBS.c.number.desc()).limit(PAGE + 1)
     with store.database.reading() as connection:
-        return [read_job(row, store.database.name) for row in connection.execute(query)]
+        return [store.cells.read(row) for row in connection.execute(query)]
 
 
 def _measure_pace(store: JobStore, counts: Mapping[JobState, int]) -> Pace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -24,6 +25,8 @@ from shenhe.service.webhooks import Webhooks
 class Service:
     """The parts of a service that answers over HTTP.
 
+    `find_problem` says why the watched tree cannot be looked at, empty if it can.
+
     Example:
         app = create_app(Service(store, submissions, pressure, bell, limits, fetcher, places))
 
@@ -38,6 +41,7 @@ class Service:
     places: Places
     webhooks: Webhooks | None = None
     chat: ChatModel | None = None
+    find_problem: Callable[[], str] = str
 
     def show(self, job: Job, *, names_uses: bool = True) -> Shown:
         """Show a job, and which of its photos other groups have.

@@ -1,7 +1,7 @@
 """Photos of all groups that were handed in, for policies that hold a group back for a used one.
 
 Whoever asks sees all that were handed in until then, by whichever process. A verdict that was
-given before another group came with the same photo stays: the later group tells of it.
+given before another group came with the same photo is given anew: see `reopening`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from shenhe.database import Database
 from shenhe.messages import PhotoFacts
-from shenhe.photos.reuse import PhotoOwner, PhotoRegister, RecentPhotos, ReuseIndex
+from shenhe.photos.reuse import MAX_USES, PhotoOwner, PhotoRegister, RecentPhotos, ReuseIndex
 from shenhe.rows.photo_marks import find_earlier, register_files
 from shenhe.service.tables import JOBS, PHOTOS
 from shenhe.values import ReusedPhoto, photo_key
@@ -72,14 +72,19 @@ class PhotosOfJobs:
         """Let go of the files of the index."""
         self._register.close()
 
-    def find(self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None]) -> list[ReusedPhoto]:
+    def find(
+        self, owner: PhotoOwner, photos: Sequence[PhotoFacts | None], limit: int = MAX_USES
+    ) -> list[ReusedPhoto]:
         """List the uses of a group's photos elsewhere, photo by photo.
 
         Raises: DatabaseAwayError if the database does not answer; RunError if it cannot be read.
         """
         with self._mutex:
             self._catch_up()
-            uses = [*self._index.find(owner, photos), *self._recent.find(owner, photos)]
+            uses = [
+                *self._index.find(owner, photos, limit),
+                *self._recent.find(owner, photos, limit),
+            ]
         order = {photo_key(index): index for index in range(len(photos))}
         return sorted(dict.fromkeys(uses), key=lambda use: order[use.photo])
 

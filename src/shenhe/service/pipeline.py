@@ -10,11 +10,11 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from shenhe.errors import (
     DatabaseAwayError,
@@ -24,9 +24,11 @@ from shenhe.errors import (
     ShenheError,
     item_wall,
 )
+from shenhe.service.chat.served import NamedModel
 from shenhe.service.hub import ModelHub
 from shenhe.service.hub_engine import HubEngine
-from shenhe.service.jobs import JobResult
+from shenhe.service.job_queue import JobQueue
+from shenhe.service.jobs import Job, JobResult
 from shenhe.service.judging import GroupJudge
 from shenhe.service.store import Claimed
 
@@ -45,30 +47,12 @@ SUSPECT_DEATHS: Final = 2
 """After so many deaths a job is worked alone: the next one is told from those beside it."""
 
 
-class Jobs(Protocol):
-    """What a worker takes of the `JobStore`."""
-
-    def claim(self, worker: str, limit: int) -> Sequence[Claimed]:
-        """Take up jobs."""
-
-    def renew(self, worker: str) -> None:
-        """Tell that the worker lives."""
-
-    def finish(self, claimed: Claimed, result: JobResult) -> bool:
-        """End a job; False if it is somebody else's by now."""
-
-    def fail(self, claimed: Claimed, problem: str) -> bool:
-        """End a job that cannot be worked on; False if it is somebody else's by now."""
-
-    def release(self, claimed: Claimed) -> None:
-        """Put a job back."""
-
-
 class ServedModel(NamedTuple):
-    """A model, and what makes rows of its answers."""
+    """A model, what makes rows of its answers, and what its checkpoint is called."""
 
     hub: ModelHub
     judge: GroupJudge
+    named: NamedModel | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -95,9 +79,15 @@ class Pipeline:
     pipeline.stop(seconds=30)
     """
 
-    def __init__(self, jobs: Jobs, model: ServedModel, worker: str) -> None:
-        """Name the queue, the model, and this worker."""
-        self._jobs, self._model, self._worker = jobs, model, worker
+    def __init__(
+        self,
+        jobs: JobQueue,
+        model: ServedModel,
+        worker: str,
+        on_begin: Callable[[Job], object] = lambda job: None,
+    ) -> None:
+        """Name the queue, the model, and this worker; `on_begin` is called before each judging."""
+        self._jobs, self._model, self._worker, self._on_begin = jobs, model, worker, on_begin
         self.on_end: list[Callable[[], None]] = []
         """Called when a job has ended, in the thread that worked it."""
         self._works: set[_Work] = set()
@@ -106,6 +96,7 @@ class Pipeline:
         self._changed = threading.Condition()
         self._woken = self._stopping = False
         self._photos_a_job = 3.0
+        self._unknown: set[str] = set()
         self._deaths: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(MAX_JOBS, "job")
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
@@ -185,14 +176,30 @@ class Pipeline:
         if room <= 0:
             return False
         limit = min(math.ceil(room / self._photos_a_job), MAX_JOBS - self.busy)
-        claimed = self._jobs.claim(self._worker, limit) if limit > 0 else []
+        claimed = self._jobs.claim(self._worker, limit, self._unknown) if limit > 0 else []
         for each in claimed:
             work = _Work(each, self._model)
+            if self._is_unknown(each):
+                continue
             self._photos_a_job += (max(1, work.photos) - self._photos_a_job) / 32
             with self._changed:
                 self._works.add(work)
             self._pool.submit(self._work, work)
         return bool(claimed)
+
+    def _is_unknown(self, claimed: Claimed) -> bool:
+        """Put back a job of a mission that is not configured here: it waits for who has it.
+
+        It was when the group was handed in, and may be again; failed it would be judged never.
+        """
+        mission = claimed.job.new.mission
+        if self._model.judge.knows(mission):
+            return False
+        if mission not in self._unknown:
+            self._unknown.add(mission)
+            log.warning("mission %r is not configured here: its groups wait", mission)
+        self._jobs.release(claimed)
+        return True
 
     def _room(self) -> int:
         """Count the requests that the model can be asked beside those of the jobs in hand."""
@@ -209,8 +216,8 @@ class Pipeline:
             at_the_end.callback(self._let_go, work)
             # Whatever went wrong, the job is put back.
             at_the_end.callback(lambda: self._end(work, result))
-            self._begin(work)
-            result = self._judge(work)
+            if self._begin(work):
+                result = self._judge(work)
 
     def _let_go(self, work: _Work) -> None:
         with self._changed:
@@ -222,25 +229,35 @@ class Pipeline:
         for listener in self.on_end:
             listener()
 
-    def _begin(self, work: _Work) -> None:
-        """Wait for a job that is worked alone; one over which the model died waits for all."""
-        is_suspect = self._deaths[work.claimed.job.id] >= SUSPECT_DEATHS
+    def _begin(self, work: _Work) -> bool:
+        """Wait for a job that is worked alone; one over which the model died waits for all.
+
+        Returns False while the model is away: what was not begun goes back, for others to take, and
+        what the model would refuse is no death of this job.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._alone is None)
-            if is_suspect:
+            is_free = self._wait(work, lambda: self._alone is None)
+            if is_free and self._deaths[work.claimed.job.id] >= SUSPECT_DEATHS:
                 # From now on no other one begins: else one would always be active.
                 self._alone = work
-                self._changed.wait_for(lambda: not self._active)
-            self._active.add(work)
-            # What is refused while the model starts anew is no death of this job.
-            while work.model.hub.problem and not self._stopping:
-                self._changed.wait(POLL_SECONDS)
+                is_free = self._wait(work, lambda: not self._active)
+            if is_free:
+                self._active.add(work)
+            return is_free
+
+    def _wait(self, work: _Work, condition: Callable[[], bool]) -> bool:
+        """Wait for a condition; False if the model is away."""
+        hub = work.model.hub
+        while not hub.problem and not self._changed.wait_for(condition, POLL_SECONDS):
+            pass
+        return not hub.problem
 
     def _judge(self, work: _Work) -> JobResult | str | None:
         """Make the result of a job, or say why there is none; None if it is to be done again."""
         job = work.claimed.job
         try:
             with item_wall("library_error", f"group {job.new.group_id}"):
+                self._on_begin(job)
                 return work.model.judge.judge(job, work.engine)
         except EngineError as error:
             self._deaths[job.id] += 1

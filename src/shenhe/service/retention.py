@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from shenhe.errors import RunError
 from shenhe.locations import Location
@@ -42,6 +42,13 @@ class Moment(NamedTuple):
         return cls(time.time(), time.clock_gettime(kind))
 
 
+class Sweeper(Protocol):
+    """What deletes photos now and then."""
+
+    def sweep(self) -> int:
+        """Delete what is to go; give how much that was."""
+
+
 class Retention:
     """Deletes the photos of jobs that are done for longer than so many days.
 
@@ -69,14 +76,22 @@ class Retention:
         now = self._look()
         if not self._is_right(now):
             return 0
-        before = datetime.fromtimestamp(now.clock - self._days * DAY, UTC)
-        number, count = 0, 0
-        while ended := self._store.with_photos_before(f"{before:%Y-%m-%dT%H:%M:%S}", number, PAGE):
+        oldest = datetime.fromtimestamp(now.clock - self._days * DAY, UTC)
+        before, number, count = f"{oldest:%Y-%m-%dT%H:%M:%S}", 0, 0
+        while ended := self._store.with_photos_before(before, number, PAGE):
             number = ended[-1].number
-            deleted = [(end.job.number, self._delete(end.job)) for end in ended]
+            deleted = [
+                (
+                    end.job.number,
+                    None if self._is_needed(end.job, before) else self._delete(end.job),
+                )
+                for end in ended
+            ]
             # Only now: after a kill in between, what is not there any more is passed over.
             self._store.note_photos_deleted([key for key, photos in deleted if photos is not None])
             count += sum(photos or 0 for _, photos in deleted)
+        if count:
+            log.info("%d photos deleted that were too old", count)
         return count
 
     def _is_right(self, now: Moment) -> bool:
@@ -86,6 +101,16 @@ class Retention:
             log.warning("the clock was set by %.0f h: photos are kept a day longer", jump / 3600)
             self._set, self._wait = now, DAY
         return now.watch - self._set.watch >= self._wait
+
+    def _is_needed(self, job: Job, before: str) -> bool:
+        """Whether a later version has the same photos and is not so old, or has failed itself."""
+        own = {photo.location for photo in job.new.photos}
+        later = self._store.versions(job.new.mission, job.new.group_id, after=job.number)
+        return job.is_damaged or any(
+            (each.state != "done" or each.finished_at >= before)
+            and not own.isdisjoint(photo.location for photo in each.new.photos)
+            for each in later
+        )
 
     def _delete(self, job: Job) -> int | None:
         """Delete the photos of a job; give their number, or None if it is to be tried again."""
@@ -114,8 +139,8 @@ class Retention:
 
 
 @contextmanager
-def keeping(retention: Retention, pause: float = LOOK_SECONDS) -> Iterator[None]:
-    """Have photos that are too old deleted meanwhile, for the first time after a pause.
+def keeping(*sweepers: Sweeper, pause: float = LOOK_SECONDS) -> Iterator[None]:
+    """Have photos that are too old, or nobody's, deleted meanwhile; first after a pause.
 
     A machine that has just started may show any time until somebody sets its clock right.
     Units: `pause` in seconds.
@@ -124,13 +149,11 @@ def keeping(retention: Retention, pause: float = LOOK_SECONDS) -> Iterator[None]
 
     def run() -> None:
         while not stopping.wait(pause):
-            try:
-                count = retention.sweep()
-            except RunError as error:
-                log.warning("photos that are too old cannot be deleted yet: %s", error)
-            else:
-                if count:
-                    log.info("%d photos deleted that were too old", count)
+            for sweeper in sweepers:
+                try:
+                    sweeper.sweep()
+                except RunError as error:
+                    log.warning("photos cannot be deleted yet: %s", error)
 
     thread = threading.Thread(target=run, name="retention", daemon=True)
     thread.start()

@@ -11,11 +11,12 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
-from shenhe.errors import OutputBusyError, RunError, UsageError
+from shenhe.errors import OutputBusyError, RunError
 from shenhe.files import whole_file
 from shenhe.printable import on_one_line
 from shenhe.rows.keys import rows_file
@@ -48,10 +49,15 @@ class Results(Protocol):
 
 
 class Mark(NamedTuple):
-    """How far rows have followed: the number of the last result, and the id of its job."""
+    """How far rows have followed: the number of the last result, and the id of its job.
+
+    `missed` are the missions that were not configured, with the number behind which their results
+    have no rows yet.
+    """
 
     number: int = 0
     job_id: str = ""
+    missed: Mapping[str, int] = MappingProxyType({})
 
 
 class RowsFollower:
@@ -127,9 +133,30 @@ class RowsFollower:
 
         Raises: RunError if the queue does not answer, or a file cannot be written.
         """
+        mark = self._write_missed(mark)
         while ended := self._read_after(mark):
-            self._write(ended)
-            mark = Mark(ended[-1].number, ended[-1].job.id)
+            missed = {**self._write(ended), **mark.missed}
+            mark = Mark(ended[-1].number, ended[-1].job.id, missed)
+            self._write_mark(mark)
+        return mark
+
+    def _write_missed(self, mark: Mark) -> Mark:
+        """Write what had no rows while its mission was not configured, and is by now."""
+        for mission in filter(self._judge().knows, mark.missed):
+            number = mark.missed[mission]
+            while ended := self._read_after(Mark(number)):
+                number = ended[-1].number
+                self._write(
+                    [
+                        each
+                        for each in ended
+                        if each.job.new.mission == mission and each.number <= mark.number
+                    ]
+                )
+                if number >= mark.number:
+                    break
+            missed = {name: number for name, number in mark.missed.items() if name != mission}
+            mark = mark._replace(missed=missed)
             self._write_mark(mark)
         return mark
 
@@ -141,21 +168,27 @@ class RowsFollower:
             number = page[-1].number
         return ended
 
-    def _write(self, ended: Sequence[Ended]) -> None:
-        """Write the last result of each group: lines first, then verdicts."""
+    def _write(self, ended: Sequence[Ended]) -> dict[str, int]:
+        """Write the last result of each group: lines first, then verdicts.
+
+        Returns the missions that are not configured, with the number before their first result.
+        """
+        missed: dict[str, int] = {}
         latest = {(end.job.new.mission, end.job.new.group_id): end.job for end in ended}
         by_mission: dict[str, list[Job]] = {}
         for job in latest.values():
             by_mission.setdefault(job.new.mission, []).append(job)
         for mission, jobs in by_mission.items():
-            try:
-                works = self._judge().works_of(mission)
-            except UsageError as error:  # it was configured when they were handed in
-                log.warning("no rows for mission %r: %s", mission, error)
+            if not self._judge().knows(mission):  # it was when they were handed in
+                log.warning("mission %r is not configured here: its rows wait", mission)
+                first = next(end.number for end in ended if end.job.new.mission == mission)
+                missed[mission] = first - 1
                 continue
+            works = self._judge().works_of(mission)
             lines, verdicts = self._files_of(works)
             lines.write([lines_of_job(job, works) for job in jobs])
             verdicts.write([verdict_of_job(job, works) for job in jobs])
+        return missed
 
     def _files_of(self, works: MissionWorks) -> list[RowsFile]:
         """Give the files of both stages, with the options of now."""
@@ -175,16 +208,20 @@ class RowsFollower:
         """Read how far rows have followed; from the start, if the results are others than then."""
         try:
             content = json.loads(self._mark_path.read_text(encoding="utf-8"))
-            mark = Mark(int(content["number"]), str(content["job_id"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            missed = {str(name): int(behind) for name, behind in content.get("missed", {}).items()}
+            mark = Mark(int(content["number"]), str(content["job_id"]), missed)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return Mark()
         there = self._results.finished_after(mark.number - 1, 1)
-        is_same = bool(there) and (there[0].number, there[0].job.id) == mark
+        is_same = bool(there) and (there[0].number, there[0].job.id) == mark[:2]
         return mark if is_same else Mark()
 
     def _write_mark(self, mark: Mark) -> None:
         with whole_file(self._mark_path) as temporary:
-            temporary.write_text(json.dumps(mark._asdict()) + "\n", encoding="utf-8")
+            content = json.dumps(
+                {**mark._asdict(), "missed": dict(mark.missed)}, ensure_ascii=False
+            )
+            temporary.write_text(f"{content}\n", encoding="utf-8")
 
     def _wait(self, seconds: float) -> None:
         with self._changed:

@@ -28,10 +28,12 @@ from shenhe.service.inbox import Inbox
 from shenhe.service.limits import Limits
 from shenhe.service.observing import RequestObserver
 from shenhe.service.parts import Service
+from shenhe.service.photo_reuse import PhotosOfJobs
 from shenhe.service.pipeline import Pipeline, ServedModel
 from shenhe.service.places import Places
 from shenhe.service.pressure import Pressure
 from shenhe.service.refusals import RefusedError
+from shenhe.service.reopening import Reopening
 from shenhe.service.rows import RowsFollower
 from shenhe.service.store import JobStore
 from shenhe.service.submissions import Submissions
@@ -101,9 +103,16 @@ def serve_http(
 
 
 @contextmanager
-def working(store: JobStore, model: ServedModel, data_dir: Path) -> Iterator[Pipeline]:
-    """Work jobs and write rows meanwhile; at the end jobs in hand end, or are put back."""
-    pipeline = Pipeline(store, model, f"{socket.gethostname()}:{os.getpid()}")
+def working(
+    store: JobStore, model: ServedModel, data_dir: Path, photos: PhotosOfJobs | None = None
+) -> Iterator[Pipeline]:
+    """Work jobs and write rows meanwhile; at the end jobs in hand end, or are put back.
+
+    With the `photos` of all groups those are judged anew whose photos a later one has too.
+    """
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    on_begin = Reopening(store, photos).reopen_users if photos else bool
+    pipeline = Pipeline(store, model, worker, on_begin)
     rows = RowsFollower(store, data_dir, lambda: pipeline.model.judge)
     pipeline.start()
     rows.start()

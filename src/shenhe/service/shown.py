@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from shenhe.photos.flags import flag_photos
 from shenhe.row_types import VerdictRow
-from shenhe.service.jobs import Job, StoredPhoto
+from shenhe.service.jobs import Job, StoredPhoto, names_of_photos
 from shenhe.values import ReusedPhoto, photo_key
 
 Shown: TypeAlias = dict[str, JsonValue]
@@ -38,7 +38,7 @@ def show_job(job: Job, reused: Sequence[ReusedPhoto] = (), *, names_uses: bool =
         **_show_verdict(verdict),
         "facts": show_facts(job, reused, names_uses=names_uses),
         "failures": [
-            {"code": failure.code, "message": failure.message}
+            {"code": failure.code, "message": _without_paths(failure.message, job)}
             for failure in (job.result.failures if job.result else ())
         ],
         "version": job.version,
@@ -48,6 +48,13 @@ def show_job(job: Job, reused: Sequence[ReusedPhoto] = (), *, names_uses: bool =
         "problem": job.problem or None,
         "url": url_of(job),
     }
+
+
+def _without_paths(message: str, job: Job) -> str:
+    """Call the photos in a message as their client does: where they lie is nobody's business."""
+    for path, name in names_of_photos(job.new).items():
+        message = message.replace(path, name)
+    return message
 
 
 def url_of(job: Job) -> str:

@@ -7,31 +7,32 @@ that of two who work the same job one decides. Jobs of workers that died go back
 from __future__ import annotations
 
 import math
+import os
+import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, event, exists, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from shenhe.database import Database, open_at
-from shenhe.errors import DatabaseAwayError, RunError
+from shenhe.errors import RunError
 from shenhe.row_types import utc_now
 from shenhe.service.choosing import choose_free
-from shenhe.service.job_rows import check_texts, new_cells, photo_cells, read_job, write_result
-from shenhe.service.job_table import JobTable
-from shenhe.service.jobs import Job, JobResult, NewJob
+from shenhe.service.job_intake import JobIntake, write_twice
+from shenhe.service.jobs import Job, JobResult
 from shenhe.service.leases import LEASE_SECONDS, RENEW_SECONDS, Leases
-from shenhe.service.tables import JOBS, OPEN, PHOTOS, TABLES, WORKERS
+from shenhe.service.tables import JOBS, OPEN, TABLES, WORKERS
 
 CONNECTIONS: Final = 12
 """How many connections of PostgreSQL a process of a service uses at most: there may be many."""
 MAX_ATTEMPTS: Final = 5
 """How often a job is taken up whose workers die over it."""
 WORN: Final = f"its worker died {MAX_ATTEMPTS} times"
-Value = TypeVar("Value")
 _LET_GO: Final = {"state": "queued", "attempts": JOBS.c.attempts - 1, "worker": None, "token": None}
 
 
@@ -52,10 +53,20 @@ def open_store(data_dir: Path, url: str = "") -> JobStore:
 
     """
     file = data_dir / "service" / "jobs.sqlite"
-    return JobStore(open_at(data_dir, url, file, TABLES, CONNECTIONS))
+    database = open_at(data_dir, url, file, TABLES, CONNECTIONS)
+    if not database.is_shared:
+        event.listen(database.engine, "connect", _read_damaged_text)
+        database.engine.dispose()  # connections from now on
+    return JobStore(database, data_dir=data_dir)
 
 
-class JobStore(JobTable):
+def _read_damaged_text(connection: DBAPIConnection, _: object) -> None:
+    """Have bytes that are no UTF-8 read all the same: one job with such has no other one fail."""
+    assert isinstance(connection, sqlite3.Connection)
+    connection.text_factory = os.fsdecode
+
+
+class JobStore(JobIntake):
     """The jobs of one service; processes that share them have a store each.
 
     Every method raises DatabaseAwayError while the database does not answer, and RunError if it
@@ -69,9 +80,14 @@ class JobStore(JobTable):
 
     """
 
-    def __init__(self, database: Database, lease_seconds: float = LEASE_SECONDS) -> None:
-        """Work on the jobs of a database."""
-        super().__init__(database)
+    def __init__(
+        self,
+        database: Database,
+        lease_seconds: float = LEASE_SECONDS,
+        data_dir: Path | None = None,
+    ) -> None:
+        """Work on the jobs of a database; photos in DIR/photos are named relative to DIR."""
+        super().__init__(database, data_dir)
         self._leases = Leases(database, lease_seconds)
         self._look_seconds = min(RENEW_SECONDS, lease_seconds / 4)
         self._looked_for_dead = -math.inf
@@ -86,99 +102,54 @@ class JobStore(JobTable):
         self._leases.leave()
         self.database.close()
 
-    def submit(self, new: NewJob) -> tuple[Job, bool]:
-        """Take in a group; give its job, which is on disk, and whether it is a new one.
-
-        The same photos are the same job; one that failed is queued again while it is current.
-        Raises: UsageError for a name that not every database can hold.
-        """
-        check_texts(new)
-        return _twice(lambda: self._submit(new))
-
-    def _submit(self, new: NewJob) -> tuple[Job, bool]:
-        cells = new_cells(new)
-        is_of_group = JOBS.c.group_digest == cells["group_digest"]
-        with self.database.alone(f"service jobs {self._run}") as connection:
-            known = self._read(connection, is_of_group, JOBS.c.contents == new.contents)
-            if known:
-                return self._requeue(connection, known[0]), False
-            number = self._next(connection, JOBS.c.number)
-            versions = self._read(connection, is_of_group, JOBS.c.is_current)
-            connection.execute(
-                self._update(is_of_group, JOBS.c.is_current).values(is_current=False)
-            )
-            cells |= {
-                "run": self._run,
-                "number": number,
-                "id": uuid.uuid4().hex,
-                "version": versions[0].version + 1 if versions else 1,
-                "is_current": True,
-                "state": "queued",
-                "attempts": 0,
-                "problem": "",
-                "submitted_at": utc_now(),
-                "finished_at": "",
-            }
-            connection.execute(insert(JOBS).values(**cells))
-            photos = [
-                {"run": self._run, "number": number, "position": position, **photo_cells(photo)}
-                for position, photo in enumerate(new.photos)
-            ]
-            if photos:
-                connection.execute(insert(PHOTOS), photos)
-            (job,) = self._read(connection, JOBS.c.number == number)
-        return job, True
-
-    def _requeue(self, connection: Connection, job: Job) -> Job:
-        """Queue a job again that failed; what is decided, or of an older version, stays."""
-        if job.state != "failed" or not job.is_current:
-            return job
-        # Its number in the order of ends stays, so that none is given twice.
-        fresh = {"state": "queued", "attempts": 0, "problem": "", "finished_at": ""}
-        connection.execute(self._update(JOBS.c.number == job.number).values(**fresh))
-        return self._read(connection, JOBS.c.number == job.number)[0]
-
     def renew(self, worker: str) -> None:
         """Tell that this process lives and goes on with its jobs; every RENEW_SECONDS will do."""
         self._leases.renew(worker)
 
-    def claim(self, worker: str, limit: int) -> Sequence[Claimed]:
-        """Take up jobs, interactive ones first, of each group the oldest open version alone."""
+    def claim(self, worker: str, limit: int, without: Collection[str] = ()) -> Sequence[Claimed]:
+        """Take up jobs, interactive ones first, of each group the oldest open version alone.
+
+        Jobs of the missions in `without` are left to others.
+        """
         self._leases.renew_if_due(worker)
         self._take_back()
-        has_queued = select(self._select(JOBS.c.state == "queued").exists())
+        is_free = (JOBS.c.state == "queued") & JOBS.c.mission.not_in(without)
+        has_queued = select(self._select(is_free).exists())
         with self.database.reading() as connection:
             if not self._may_hold_unknown and not connection.execute(has_queued).scalar_one():
                 return []
         try:
-            claimed = self._claim(limit)
+            claimed = self._claim(limit, without)
         except RunError:
             self._may_hold_unknown = True
             raise
         self._may_hold_unknown = False
         self._held.update((job.number, token) for job, token in claimed)
-        return claimed
+        for each in claimed:
+            if each.job.is_damaged:
+                self.fail(each, each.job.problem)
+        return [each for each in claimed if not each.job.is_damaged]
 
-    def _claim(self, limit: int) -> list[Claimed]:
+    def _claim(self, limit: int, without: Collection[str]) -> list[Claimed]:
         token = uuid.uuid4().hex
         taken = {"state": "running", "worker": self._leases.worker, "token": token}
         is_mine = (JOBS.c.worker == self._leases.worker) & (JOBS.c.state == "running")
         with self._writing() as connection:
             held = connection.scalars(self._select(is_mine).with_only_columns(JOBS.c.attempts))
-            numbers = choose_free(connection, self._run, held.all(), limit)
+            numbers = choose_free(connection, self._run, held.all(), limit, without)
             taking = self._update(JOBS.c.number.in_(numbers))
             connection.execute(taking.values(**taken, attempts=JOBS.c.attempts + 1))
             query = self._select(is_mine if self._may_hold_unknown else JOBS.c.token == token)
             rows = connection.execute(query.order_by(JOBS.c.rank, JOBS.c.number)).all()
         return [
-            Claimed(read_job(row, self.database.name), row.token)
+            Claimed(self.cells.read(row), row.token)
             for row in rows
             if (row.number, row.token) not in self._held
         ]
 
     def finish(self, claimed: Claimed, result: JobResult) -> bool:
         """Write the result of a job; False if somebody else has it now, who decides instead."""
-        return self._end(claimed, state="done", result=write_result(result), problem="")
+        return self._end(claimed, state="done", result=self.cells.of_result(result), problem="")
 
     def fail(self, claimed: Claimed, problem: str) -> bool:
         """Note that a job could not be worked on; False if somebody else has it now."""
@@ -197,7 +168,7 @@ class JobStore(JobTable):
             connection.execute(self._update(JOBS.c.number.in_(numbers)).values(has_photos=False))
 
     def _end(self, claimed: Claimed, **cells: object) -> bool:
-        is_ended = _twice(lambda: self._write_end(claimed, cells))
+        is_ended = write_twice(lambda: self._write_end(claimed, cells))
         self._held.discard((claimed.job.number, claimed.token))
         return is_ended
 
@@ -259,11 +230,3 @@ class JobStore(JobTable):
         shared = self.database.is_shared
         with self.database.transaction() if shared else self.database.alone("jobs") as connection:
             yield connection
-
-
-def _twice(write: Callable[[], Value]) -> Value:
-    """Write once more what can be written twice, where a connection broke while it was told."""
-    try:
-        return write()
-    except DatabaseAwayError:
-        return write()

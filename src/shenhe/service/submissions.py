@@ -14,7 +14,7 @@ from shenhe.config import Mission, Missions
 from shenhe.errors import PhotoError, closest
 from shenhe.photos.opening import read_facts
 from shenhe.service.inbox import Inbox, ReceivedPhoto, Reception
-from shenhe.service.jobs import Job, Lane, NewJob, StoredPhoto
+from shenhe.service.jobs import Job, Lane, NewJob, StoredPhoto, repeat_contents
 from shenhe.service.limits import MAX_NAME, Limits
 from shenhe.service.refusals import RefusedError
 from shenhe.service.store import JobStore
@@ -98,7 +98,7 @@ class Submissions:
             raise RefusedError(400, "no_photos", "photos: give at least one")
         contents = hash_contents(photo.content_hash for photo in reception.photos)
         current = self.store.latest(new.mission, new.group_id)
-        if current and current.new.contents == contents and current.state != "failed":
+        if current and current.state != "failed" and _has_photos(current, contents):
             return current, False
         photos = [self._look_at(photo) for photo in reception.photos]
         paths = self.inbox.place(reception)
@@ -108,7 +108,7 @@ class Submissions:
         job, is_new = self.store.submit(replace(new, photos=tuple(placed), contents=contents))
         # Its own photos also where the job is known: the answer to its commit was lost, and it was
         # written twice.
-        reception.is_kept = job.new.photos[0].location in paths
+        reception.is_kept = any(photo.location in paths for photo in job.new.photos)
         self.wake()
         return job, is_new
 
@@ -142,6 +142,11 @@ class Submissions:
         limit = self.limits.photo_pixels
         problem = f"{photo.name}: over the limit of {limit:,} pixels"
         return RefusedError(413, "photo_too_large", problem)
+
+
+def _has_photos(job: Job, contents: str) -> bool:
+    """Whether the photos of a job are these, also if they were made a version once more."""
+    return job.new.contents in (contents, repeat_contents(contents, job.version))
 
 
 def hash_contents(hashes: Iterable[str]) -> str:

@@ -6,34 +6,33 @@ stay where they are, and are read there.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 from shenhe.config import Mission, Missions
-from shenhe.errors import IntakeError, PhotoError, RunError, ShenheError
+from shenhe.errors import IntakeError, RunError
 from shenhe.intake import PhotoTree
-from shenhe.locations import Location, open_location, scan_folder
-from shenhe.photos import read_facts
+from shenhe.locations import Location, absolute, location_text
 from shenhe.printable import on_one_line
-from shenhe.rows import fingerprints
-from shenhe.service.jobs import Job, Lane, NewJob, StoredPhoto
+from shenhe.service.jobs import Job, NewJob, repeat_contents
+from shenhe.service.watched_groups import is_marked, is_there, list_whole, listing_of, new_job_of
 from shenhe.values import Group
 
 log = logging.getLogger("shenhe.service")
-MARKER: Final = ".complete"
-"""The file in a group's folder that says that all of its photos are there."""
 LOOK_SECONDS: Final = 2.0
 """Least time between two looks at the tree."""
 LOOK_SHARE: Final = 0.1
 """Largest share of the time that is spent on looking."""
 READERS: Final = 4
+UNREAD_TIMES: Final = 3
+"""After so many looks a photo that cannot be read costs its group the verdict."""
+UNREAD_SECONDS: Final = 60.0
+"""How often such a photo is read again."""
 
 
 class TakesJobs(Protocol):
@@ -45,12 +44,25 @@ class TakesJobs(Protocol):
     def latest(self, mission: str, group_id: str) -> Job | None:
         """Give the last version of a group."""
 
+    def has_photos_below(self, folder: str) -> bool:
+        """Whether any job has a photo below a folder."""
+
 
 class _Listing(NamedTuple):
     """The fingerprint of a group's folder, and since when it is that. Units: seconds."""
 
     inputs: str
     since: float
+
+
+class _Unread(NamedTuple):
+    """How often a group had a photo that cannot be read, and when it is read again.
+
+    Units: seconds.
+    """
+
+    times: int = 0
+    again: float = 0.0
 
 
 class Watcher:
@@ -76,9 +88,13 @@ class Watcher:
         PhotoTree(data_root)
         self._jobs, self._data_root, self._missions = jobs, data_root, missions
         self._quiet_seconds, self._on_submit = quiet_seconds, on_submit
+        self.problem = ""
+        """Why the tree, or a part of it, cannot be looked at; empty if it can."""
         self._listings: dict[str, _Listing] = {}
         self._handed_in: dict[str, str] = {}
+        self._unread: dict[str, _Unread] = {}
         self._told: set[str] = set()
+        self._tells: set[str] = set()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -95,115 +111,139 @@ class Watcher:
     def look(self) -> int:
         """Look at the tree once; return how many jobs were handed in.
 
-        Raises: IntakeError if the tree cannot be listed; RunError if the queue does not answer.
+        Of a tree, or a mission, that cannot be listed whole nothing changes, and `problem` says so.
+        Raises: RunError if the queue does not answer.
         """
-        tree = PhotoTree(self._data_root)
+        self._tells = set()
+        problems, keys, count = [], set(), 0
+        try:
+            tree = PhotoTree(self._data_root)
+            missions = tree.missions(self._missions)
+            if not missions and self._jobs.has_photos_below(self._root):
+                # As an unmounted disk looks, and as nobody leaves a tree.
+                raise IntakeError(f"{self._data_root}: no mission's folder: is its disk there?")
+        except IntakeError as error:
+            missions, problems = [], [str(error)]
         with ThreadPoolExecutor(READERS, "watch") as readers:
-            count = 0
-            for mission in tree.missions(self._missions):
-                for group in self._complete(tree, mission):
+            for mission in missions:
+                try:
+                    groups = list_whole(tree, mission)
+                except IntakeError as error:
+                    problems.append(str(error))
+                    keys |= {
+                        key for key in self._handed_in if key.startswith(f"{mission.name}\x1f")
+                    }
+                    continue
+                keys |= {group.key for group in groups}
+                for group in self._complete(mission, groups):
                     count += self._hand_in(group, readers)
                     if self._stopping.is_set():
                         return count
+        self._note(problems, keys)
         return count
+
+    @property
+    def _root(self) -> str:
+        return f"{location_text(absolute(self._data_root)).rstrip('/')}/"
+
+    def _note(self, problems: Sequence[str], keys: Container[str]) -> None:
+        """Keep what was found, and forget groups whose folders are gone."""
+        self.problem = "; ".join(problems)
+        for problem in problems:
+            self._tell(problem)
+        self._told &= self._tells  # what comes again later is told again
+        if not problems:
+            for memory in (self._listings, self._handed_in, self._unread):
+                for key in [key for key in memory if key not in keys]:
+                    del memory[key]
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             began = time.monotonic()
             try:
                 self.look()
-            except (IntakeError, RunError) as error:
+            except RunError as error:
                 self._tell(f"{self._data_root}: {error}")
             seconds = time.monotonic() - began
             self._stopping.wait(max(LOOK_SECONDS, seconds / LOOK_SHARE))
 
-    def _complete(self, tree: PhotoTree, mission: Mission) -> Iterator[Group]:
+    def _complete(self, mission: Mission, groups: Sequence[Group]) -> Iterator[Group]:
         """Yield the groups of a mission that are complete and were not handed in as they are."""
         seen: dict[str, Group] = {}
-        for group in tree.groups(mission):
+        for group in groups:
             twin = seen.setdefault(group.group_id, group)
             if group.problem:
                 self._tell(f"group {group.group_id} of {mission.name}: {group.problem}")
-            elif twin is not group:
+            if twin is not group:
                 self._tell(f"group {group.group_id} of {mission.name} stands there twice")
-            elif self._is_to_come(group) and (self._is_quiet(group) or _is_marked(group)):
+            elif self._is_to_come(group) and (self._is_quiet(group) or is_marked(group)):
                 yield group
 
     def _is_to_come(self, group: Group) -> bool:
-        return bool(group.photos) and self._handed_in.get(group.key) != group.inputs
+        if self._unread.get(group.key, _Unread()).again > time.monotonic():
+            return False
+        return self._handed_in.get(group.key) != listing_of(group)
 
     def _is_quiet(self, group: Group) -> bool:
         """Whether a group has looked the same for long enough, by the watch of this process."""
-        now = time.monotonic()
+        now, inputs = time.monotonic(), listing_of(group)
         listing = self._listings.get(group.key)
-        if listing is None or listing.inputs != group.inputs:
-            listing = self._listings[group.key] = _Listing(group.inputs, now)
+        if listing is None or listing.inputs != inputs:
+            listing = self._listings[group.key] = _Listing(inputs, now)
         return now - listing.since >= self._quiet_seconds
 
     def _hand_in(self, group: Group, readers: ThreadPoolExecutor) -> bool:
         """Hand in a group, unless the queue has it as it is; tell whether it was new."""
-        is_new = False
-        if not self._is_there(group):
+        latest, is_new = self._jobs.latest(group.mission, group.group_id), False
+        is_readable = True
+        if group.photos and not is_there(group, latest):
             try:
                 new = new_job_of(group, "bulk", readers)
-            except OSError as error:  # a photo went away; the next look sees how it is then
+            except OSError as error:
                 self._tell(f"group {group.group_id}: {error.strerror}")
-                return False
-            job, is_new = self._jobs.submit(new)
-            latest = None if job.is_current else self._jobs.latest(group.mission, group.group_id)
-            if latest is not None:
-                # The folder is what it was before its last version: a version of its own again.
-                again = hashlib.sha256(f"{new.contents}\n{latest.id}".encode()).hexdigest()
-                _, is_new = self._jobs.submit(replace(new, contents=again))
-            if is_new:
-                self._on_submit()
-        self._handed_in[group.key] = group.inputs
+                if not self._is_unread_for_long(
+                    group
+                ):  # one that went away is not listed next time
+                    return False
+                is_readable = False
+                new = new_job_of(group, "bulk", readers, with_unread=True)
+            is_new = self._submit(new)
+        elif not group.photos and latest is not None and self._is_of_tree(latest):
+            # A folder that has never had a photo has nothing to judge yet.
+            is_new = self._submit(new_job_of(group, "bulk"))
+        if is_readable:
+            self._handed_in[group.key] = listing_of(group)
+            self._unread.pop(group.key, None)
         self._listings.pop(group.key, None)
         return is_new
 
-    def _is_there(self, group: Group) -> bool:
-        """Whether the rows of the group's last job were made of its folder as it is."""
-        job = self._jobs.latest(group.mission, group.group_id)
-        if job is None or job.new.label != group.label or not job.result or not job.result.summary:
-            return False
-        before = job.result.summary.meta.inputs_hash
-        return before is not None and fingerprints.same_listing(before, group.inputs)
+    def _submit(self, new: NewJob) -> bool:
+        job, is_new = self._jobs.submit(new)
+        latest = None if job.is_current else self._jobs.latest(new.mission, new.group_id)
+        if latest is not None:
+            # The folder is what it was before its last version: a version of its own again.
+            again = repeat_contents(new.contents, latest.version + 1)
+            _, is_new = self._jobs.submit(replace(new, contents=again))
+        if is_new:
+            self._on_submit()
+        return is_new
+
+    def _is_unread_for_long(self, group: Group) -> bool:
+        """Whether a photo could not be read again and again; then it is not read for a while."""
+        times = self._unread.get(group.key, _Unread()).times + 1
+        is_long = times >= UNREAD_TIMES
+        again = time.monotonic() + UNREAD_SECONDS if is_long else 0.0
+        self._unread[group.key] = _Unread(times, again)
+        return is_long
+
+    def _is_of_tree(self, job: Job) -> bool:
+        """Whether a job was made of the tree, not of photos that somebody handed in."""
+        paths = [location_text(photo.location) for photo in job.new.photos]
+        return job.new.empty is not None or any(path.startswith(self._root) for path in paths)
 
     def _tell(self, problem: str) -> None:
-        """Log a problem once."""
+        """Log a problem once, for as long as it lasts."""
+        self._tells.add(problem)
         if problem not in self._told:
             self._told.add(problem)
             log.warning("watched tree: %s", on_one_line(problem))
-
-
-def new_job_of(group: Group, lane: Lane, readers: ThreadPoolExecutor | None = None) -> NewJob:
-    """Read the photos of a group where they lie, and make its job.
-
-    Raises: OSError if a photo cannot be read at all.
-    """
-    photos = tuple((readers.map if readers else map)(_read, group.photos))
-    label = [f"label={group.label}"] if group.label else []
-    # What is left out costs a group its verdict as its photos may: with it, it is another group.
-    left_out = [f"left_out={file.path}" for file in group.left_out]
-    hashes = [*(photo.content_hash for photo in photos), *label, *left_out]
-    contents = hashlib.sha256("\n".join(hashes).encode()).hexdigest()
-    return NewJob(group.mission, group.group_id, photos, contents, lane, label=group.label)
-
-
-def _read(photo: Location) -> StoredPhoto:
-    digest, size = hashlib.sha256(), 0
-    with open_location(photo) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    stored = StoredPhoto(photo, photo.name, digest.hexdigest(), size)
-    try:
-        return replace(stored, facts=read_facts(photo))
-    except PhotoError as error:
-        return replace(stored, problem=str(error))
-
-
-def _is_marked(group: Group) -> bool:
-    with suppress(OSError, ShenheError):
-        return any(entry.name == MARKER for entry in scan_folder(group.photos[0].parent))
-    return False

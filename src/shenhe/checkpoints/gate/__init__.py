@@ -17,6 +17,7 @@ from shenhe.checkpoints.gate.admitted import (
 from shenhe.checkpoints.gate.plain_lora import admit_plain_lora
 from shenhe.checkpoints.gate.quantisation import refuse_quantised
 from shenhe.checkpoints.inspect import CheckpointFiles
+from shenhe.errors import needs
 
 __all__ = [
     "AdmittedAdapter",
@@ -54,11 +55,12 @@ def admit_for_peft(base: CheckpointFiles, adapters: Sequence[CheckpointFiles]) -
 
         admit_for_peft(find_checkpoint("base"), [find_adapter("adapter")])[0].config
 
-    Raises: AdapterError, CheckpointError.
+    Raises: AdapterError, CheckpointError; UsageError where PEFT is not installed.
     """
     if not adapters:
         return []
-    from shenhe.checkpoints.gate.admission import admit_by_peft  # imports PEFT and transformers
+    with needs("local"):
+        from shenhe.checkpoints.gate.admission import admit_by_peft  # PEFT and transformers
 
     admitted = [admit_by_peft(base, files) for files in adapters]
     refuse_lost_tensors(admitted)

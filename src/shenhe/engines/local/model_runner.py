@@ -15,6 +15,7 @@ from shenhe.engines.local.patches import Patches
 from shenhe.engines.local.photo_embedding import embed_photos
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
+from shenhe.engines.local.tower_attention import use_tower_attention
 from shenhe.engines.local.tower_cache import TowerCache
 from shenhe.errors import EngineError, spelled
 
@@ -42,6 +43,7 @@ class ModelRunner:
         base.model.language_model.config._attn_implementation = packed_attention.NAME
         use_skinny_linear(base.model.language_model.modules())
         use_skinny_linear(base.lm_head.modules())
+        use_tower_attention(base.model.visual.modules())
         self.base, self._patches, self._tower_cache = base, patches, tower_cache
         self.device = base.device
         self.vocabulary_size = int(base.config.text_config.vocab_size)
@@ -67,6 +69,8 @@ class ModelRunner:
         packing = packed_attention.pack(cache, [sequence.span for sequence in sequences])
         ids = torch.tensor([token for sequence in sequences for token in sequence.next_tokens])
         positions = torch.cat([sequence.positions() for sequence in sequences], dim=1)
+        # A copy to a device waits for what the device does: it is made before the pass.
+        sampled_tokens = _sampled_tokens(sequences).to(self.device)
         with torch.inference_mode():
             embedded = self.base.get_input_embeddings()(ids[None].to(self.device))
             vision = embed_photos(self.base, self._patches, self._tower_cache, sequences, embedded)
@@ -78,7 +82,7 @@ class ModelRunner:
                 visual_pos_masks=vision.mask,
                 deepstack_visual_embeds=vision.deepstack,
             ).last_hidden_state[0]
-            sampled = hidden[_sampled_tokens(sequences).to(self.device)]
+            sampled = hidden[sampled_tokens]
         self.forward_passes += 1
         return sampled
 

@@ -52,12 +52,14 @@ _PlacedSpan = tuple[Span, int]
 class _PaddedSpans:
     """Spans padded to one length.
 
-    Shape: tokens, valid (slots, longest), order (valid tokens,), mask (slots, 1, longest, keys).
+    `kept` are the places of tokens among all that are padded: an index, as a device is not waited
+    for to count a mask in each layer.
+    Shape: tokens (slots, longest), kept, order (tokens,), mask (slots, 1, longest, keys).
     """
 
     slots: list[int]
     tokens: torch.Tensor
-    valid: torch.Tensor
+    kept: torch.Tensor
     order: torch.Tensor
     mask: torch.Tensor
     keys: int
@@ -167,7 +169,7 @@ def _pad(batch: list[_PlacedSpan], device: torch.device) -> _PaddedSpans:
     return _PaddedSpans(
         slots,
         tokens.to(device),
-        valid.to(device),
+        valid.flatten().nonzero()[:, 0].to(device),
         tokens[valid].to(device),
         mask[:, None].to(device),
         keys,
@@ -200,7 +202,7 @@ def _attend_padded(
         scale=scaling,
     )
     result = result.view(count, -1, groups, longest, size).permute(0, 3, 1, 2, 4)
-    output[spans.order] = result.reshape(count, longest, heads, size)[spans.valid]
+    output[spans.order] = result.reshape(count * longest, heads, size)[spans.kept]
 
 
 def _attend_long(

@@ -11,6 +11,7 @@ from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.engines.local.patches import Patches
 from shenhe.engines.local.preprocessing import PreparedPhoto
 from shenhe.engines.local.sequence import Sequence
+from shenhe.engines.local.tower_attention import stops_for_attention
 from shenhe.engines.local.tower_cache import PhotoFeatures, TowerCache
 
 
@@ -65,10 +66,12 @@ def _features(
                 features[photo.digest] = kept
     if not new:
         return features
+    grids = torch.stack([photo.grid for photo in new.values()])
     output = base.model.get_image_features(
         patches.floats(torch.cat([photo.patches for photo in new.values()]).to(base.device)),
-        torch.stack([photo.grid for photo in new.values()]).to(base.device),
+        grids.to(base.device),
         return_dict=True,
+        **stops_for_attention(base.model.visual, grids),
     )
     by_photo = zip(output.pooler_output, *output.deepstack_features, strict=True)
     for digest, (embedded, *deepstack) in zip(new, by_photo, strict=True):

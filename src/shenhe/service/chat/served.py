@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from shenhe.messages import Sampling
 from shenhe.photos import PixelBudget
@@ -70,53 +70,71 @@ class BodyRoom:
                 self.used -= size
 
 
+class NamedModel(NamedTuple):
+    """The name of a checkpoint, and its budget of photos, None where the engine does not tell."""
+
+    name: str
+    budget: PixelBudget | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ChatModel:
     """A model as clients of chat see it.
 
-    `find_hub` gives the hub that answers now. `sampling` is what holds where a client says nothing
-    of it. `budget` is that of photos, None where the engine does not tell.
+    `find_hub` gives the hub that answers now, `find_successor` what its checkpoint is called, if
+    another one has taken over from `first`. `sampling` is what holds where a client says nothing of
+    it.
 
     Example:
-        ChatModel("qwen3-vl-4b", lambda: hub)
+        ChatModel(NamedModel("qwen3-vl-4b"), lambda: hub)
 
     """
 
-    name: str
+    first: NamedModel
     find_hub: Callable[[], ModelHub]
     sampling: Sampling = field(default_factory=Sampling)
-    budget: PixelBudget | None = None
+    find_successor: Callable[[], NamedModel | None] = lambda: None
     limits: ChatLimits = field(default_factory=ChatLimits)
     began: int = field(default_factory=lambda: int(time.time()))
     room: BodyRoom = field(init=False)
     trials: FormTrials = field(default_factory=FormTrials)
+    _names: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Make room for bodies."""
         object.__setattr__(self, "room", BodyRoom(self.limits.held_bytes))
+        self._names.add(self.first.name)
+
+    @property
+    def now(self) -> NamedModel:
+        """The checkpoint that answers now."""
+        now = self.find_successor() or self.first
+        self._names.add(now.name)
+        return now
 
     def check_name(self, name: str | None) -> None:
         """Refuse a request to another model.
 
+        The name of one that another took over from still counts: its clients go on, and read in
+        the answer which one gave it.
         Raises: RefusedError.
         """
-        if name not in (None, "", self.name):
-            problem = f"there is no model {str(name)[:200]!r} here; it has {self.name!r}"
+        now = self.now
+        if name and name not in self._names:
+            problem = f"there is no model {str(name)[:200]!r} here; it has {now.name!r}"
             raise RefusedError(404, "model_not_found", problem)
 
     @property
     def listed(self) -> dict[str, object]:
         """The entry of the model in the list of models."""
+        now = self.now
         entry: dict[str, object] = {
-            "id": self.name,
+            "id": now.name,
             "object": "model",
             "created": self.began,
             "owned_by": "shenhe",
             "fingerprint": self.find_hub().fingerprint,
         }
-        if self.budget is not None:
-            entry |= {
-                "min_pixels": self.budget.min_pixels,
-                "max_pixels": self.budget.max_pixels,
-            }
+        if now.budget is not None:
+            entry |= {"min_pixels": now.budget.min_pixels, "max_pixels": now.budget.max_pixels}
         return entry

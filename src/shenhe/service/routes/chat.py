@@ -88,7 +88,7 @@ async def _answer(request: Request, service: Service) -> Response:
         shown = ChatAnswer(
             asked_request.key,
             int(time.time()),
-            model.name,
+            model.now.name,
             hub.fingerprint,
             has_logprobs=bool(chat.logprobs),
             keeps_special=chat.skip_special_tokens is False,

@@ -42,6 +42,9 @@ def show_readiness(request: Request) -> JSONResponse:
         missing["database"] = "does not answer"
     if service.chat is not None and (problem := service.chat.find_hub().problem):
         missing["model"] = problem if may(request) else "does not answer"
+    if problem := service.find_problem():
+        told = "cannot be looked at; the log says why"
+        missing["watched tree"] = problem if may(request) else told
     if service.bell.is_closing:
         missing["service"] = "is ending"
     state = "not_ready" if missing else "ready"
