@@ -9,8 +9,9 @@ export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: pictures demo test check fuzz test-peers test-install demo-checkpoint demo-adapter demo-photos demo-evaluate clean
 
+# On OpenVINO: the same rows as with torch, in a tenth of the download.
 demo: .venv/installed
-	$(BIN)/shenhe demo
+	$(BIN)/shenhe demo --engine openvino
 
 # Two processes with a thread of torch's each: more threads than cores slow each other tenfold.
 # A process takes the next file of tests as it ends one, those that take longest first: see
@@ -61,7 +62,7 @@ COMPILE = $(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(INSTALL) -e '.[local]'
+	$(INSTALL) -e '.[openvino]'
 	$(COMPILE)
 	touch $@
 

@@ -25,6 +25,7 @@ from shenhe.engines.base import CANCELLED, RETRY_TEMPERATURES, EngineSpec, Servi
 from shenhe.engines.options import (
     DevicesOptions,
     LocalOptions,
+    OpenvinoOptions,
     RayOptions,
     ServerOptions,
     VllmOptions,
@@ -323,6 +324,21 @@ def local(model: str) -> Iterator[Subject]:
 
 
 @contextmanager
+def openvino(model: str) -> Iterator[Subject]:
+    """The OpenVINO engine; it dies of photos that are no numbers."""
+    from shenhe.engines.openvino.engine import OpenvinoEngine
+
+    spec = EngineSpec(model=model, batch_size=4, engine=OpenvinoOptions())
+    engine = OpenvinoEngine(spec)
+
+    def kill() -> None:
+        engine.forget()
+        engine._tower.places._frequencies.fill(float("nan"))
+
+    yield Subject(engine, "<|image_pad|>", kill)
+
+
+@contextmanager
 def server(_: str) -> Iterator[Subject]:
     """The server engine before a real HTTP server, whose process is killed."""
     from shenhe.engines.server import ServerEngine
@@ -423,6 +439,7 @@ def _die(spec: object) -> ServingEngine:
 
 FACTORIES: dict[str, Callable[[str], AbstractContextManager[Subject]]] = {
     "local": local,
+    "openvino": openvino,
     "server": server,
     "llama.cpp": llama_cpp,
     "vllm": vllm,

@@ -14,7 +14,7 @@ from tests.engines.contract import CHECKS, FACTORIES, Subject
 from tests.scripted import ScriptedEngine
 
 
-@pytest.fixture(scope="module", params=["local", "server", "llama.cpp", "devices"])
+@pytest.fixture(scope="module", params=["local", "openvino", "server", "llama.cpp", "devices"])
 def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
     with FACTORIES[request.param]("demo") as subject:
         yield subject

@@ -18,10 +18,11 @@ from shenhe.engines.base import EngineSpec
 from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.model_runner import ModelRunner
+from shenhe.engines.local.photo_embedding import PhotoFeatures
 from shenhe.engines.local.prefix_cache import MIN_TOKENS, PrefixCache
 from shenhe.engines.local.sequence import Sequence as RunningSequence
-from shenhe.engines.local.tower_cache import PhotoFeatures, TowerCache
 from shenhe.engines.options import LocalOptions
+from shenhe.engines.tower_cache import TowerCache
 from shenhe.errors import EngineError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.stages import caption, summary, verdict
@@ -309,7 +310,7 @@ def test_what_is_kept_of_prompts_is_what_a_model_made(
 
 def test_the_least_recently_used_photo_goes_first() -> None:
     part = torch.zeros(4, 8)
-    cache = TowerCache(max_bytes=3 * 2 * part.nbytes)
+    cache: TowerCache[PhotoFeatures] = TowerCache(max_bytes=3 * 2 * part.nbytes)
     for name in (b"a", b"b", b"c"):
         cache.put(name, PhotoFeatures(part, (part,)))
     assert cache.get(b"a") is not None

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.peers.environments import ROOT, SHIM, torchvision_is_broken
+from recipes.environments import SHIM, torchvision_is_broken
 from tests.servers.starting import free_port
 
 BEHIND_TORCH = 15
@@ -56,7 +56,7 @@ def _torchvision() -> Path:
     """Install the torchvision of this torch into a folder of its own, once."""
     release = f"0.{int(version('torch').split('.')[1]) + BEHIND_TORCH}"
     python = f"py{sys.version_info.major}{sys.version_info.minor}"
-    folder = ROOT / ".peers" / f"torchvision-{release}-{python}"
+    folder = Path(__file__).parent.parent.parent / ".peers" / f"torchvision-{release}-{python}"
     if not (folder / "sitecustomize.py").exists():
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder)]
         subprocess.run([*pip, f"torchvision=={release}.*"], check=True)

@@ -187,28 +187,38 @@ class AdaptedModel(VisionLanguageModel, Protocol):
         """Merge the adapters into the weights, and take them out."""
 
 
-class Tokenizer(Protocol):
-    """A PreTrainedTokenizer."""
+class BackendTokenizer(Protocol):
+    """A Tokenizer of the library tokenizers."""
+
+    def no_padding(self) -> None:
+        """Switch padding off."""
+
+    def no_truncation(self) -> None:
+        """Switch truncation off."""
+
+    def to_str(self) -> str:
+        """Write it as JSON."""
+
+
+class PlainTokenizer(Protocol):
+    """What engines need of a tokenizer: a PreTrainedTokenizer has it, and one without torch."""
 
     chat_template: str | None
-    eos_token: str | None
     eos_token_id: int | None
 
-    @overload
-    def __call__(self, text: str, *, add_special_tokens: bool) -> Mapping[str, list[int]]: ...
-    @overload
-    def __call__(
-        self, text: str, *, add_special_tokens: bool, return_tensors: Literal["pt"]
-    ) -> Mapping[str, torch.Tensor]: ...
+    @property
+    def backend_tokenizer(self) -> BackendTokenizer:
+        """The tokenizer itself."""
+
+    def __call__(self, text: str, *, add_special_tokens: bool) -> Mapping[str, list[int]]:
+        """Split a text: `input_ids`."""
 
     @overload
     def convert_ids_to_tokens(self, ids: int) -> str: ...
     @overload
     def convert_ids_to_tokens(self, ids: list[int]) -> list[str]: ...
 
-    def decode(
-        self, token_ids: Sequence[int] | torch.Tensor, *, skip_special_tokens: bool = False
-    ) -> str:
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """Turn token ids into text."""
 
     def apply_chat_template(
@@ -222,6 +232,24 @@ class Tokenizer(Protocol):
 
         Raises: jinja2.TemplateError.
         """
+
+
+class Tokenizer(PlainTokenizer, Protocol):
+    """A PreTrainedTokenizer."""
+
+    eos_token: str | None
+
+    @overload
+    def __call__(self, text: str, *, add_special_tokens: bool) -> Mapping[str, list[int]]: ...
+    @overload
+    def __call__(
+        self, text: str, *, add_special_tokens: bool, return_tensors: Literal["pt"]
+    ) -> Mapping[str, torch.Tensor]: ...
+
+    def decode(
+        self, token_ids: Sequence[int] | torch.Tensor, *, skip_special_tokens: bool = False
+    ) -> str:
+        """Turn token ids into text."""
 
 
 class ImageProcessor(Protocol):

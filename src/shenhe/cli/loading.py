@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from shenhe.engines.base import EngineSpec, ServingEngine
 
 MODEL_HELP = "a checkpoint folder; demo: the bundled one"
+LOADING = ("local", "openvino", "vllm")
+"""Engines that load a model on this machine."""
 INFERRED_MODEL_HELP = f"{MODEL_HELP}; default: the adapter's args.json names it"
 DTYPE_HELP = "auto: as the checkpoint was saved"
 
@@ -54,8 +56,8 @@ class LoadOptions(ModelOptions):
     """Options of every command that loads a model."""
 
     engine: EngineName = option(
-        "what runs the model: transformers or vLLM in this process, an OpenAI-compatible"
-        " server, or workers over a Ray cluster",
+        "what runs the model: transformers, OpenVINO or vLLM in this process, an"
+        " OpenAI-compatible server, or workers over a Ray cluster",
         default="local",
         after="adapters",
     )
@@ -115,7 +117,7 @@ def make_engine(load: LoadOptions) -> ServingEngine:
     from shenhe.engines.deferred import DeferredEngine
 
     spec = engine_spec_of(load)
-    if load.engine in ("local", "vllm"):
+    if load.engine in LOADING:
         return DeferredEngine(spec, lambda: _create(load, spec))
     return _create(load, spec)
 

@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shenhe.cli.loading import LoadOptions, decisive_options, engine_spec_of, quiet_transformers
+from shenhe.cli.loading import (
+    LOADING,
+    LoadOptions,
+    decisive_options,
+    engine_spec_of,
+    quiet_transformers,
+)
 from shenhe.cli.work import (
     PolicyOptions,
     TeachingOptions,
@@ -96,11 +102,12 @@ def check_checkpoint(load: LoadOptions) -> None:
         check_checkpoint(options.load)
 
     """
-    if load.engine not in ("local", "vllm"):
+    if load.engine not in LOADING:
         return
-    from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
+    from shenhe.checkpoints.inspect import find_adapter
+    from shenhe.engines.deferred import find_model
 
-    find_checkpoint(load.model)
+    find_model(engine_spec_of(load))
     for name in load.adapters:
         find_adapter(name)
 
@@ -122,14 +129,14 @@ def _name(load: LoadOptions) -> NamedModel:
 
     Raises: CheckpointError.
     """
-    from shenhe.checkpoints.inspect import find_checkpoint
     from shenhe.checkpoints.processor import read_budget
+    from shenhe.engines.deferred import find_model
     from shenhe.photos import PixelBudget
     from shenhe.service.chat.served import NamedModel
 
     budget = None
-    if load.engine in ("local", "vllm"):
-        own = read_budget(find_checkpoint(load.model))
+    if load.engine in LOADING:
+        own = read_budget(find_model(engine_spec_of(load)))
         budget = PixelBudget(own.min_pixels, load.max_pixels or own.max_pixels)
     return NamedModel(Path(load.model).name, budget)
 

@@ -11,6 +11,7 @@ from shenhe.engines.options import (
     EngineName,
     EngineOptions,
     LocalOptions,
+    OpenvinoOptions,
     RayOptions,
     ServerOptions,
     VllmOptions,
@@ -46,7 +47,17 @@ def choose_engine(
             ray_workers=cluster.ray_workers,
             worker=_choose_worker(ray_engine, "ray_engine", local, server, vllm),
         )
+    if engine == "openvino":
+        return _choose_openvino(local, server)
     return _choose_worker(engine, "engine", local, server, vllm)
+
+
+def _choose_openvino(local: LocalOptions, server: ServerOptions) -> OpenvinoOptions:
+    local.check()
+    _refuse_server(server)
+    owner = f"goes with {spelled('engine', 'local')}"
+    _refuse_changes(local, ("attn_impl", "device", "quantize", "speculate"), owner)
+    return OpenvinoOptions(dtype=local.dtype, reuse_memory=local.reuse_memory)
 
 
 def _choose_devices(
@@ -56,8 +67,9 @@ def _choose_devices(
     vllm: VllmOptions,
     devices: tuple[str, ...],
 ) -> DevicesOptions:
-    if engine in ("server", "ray"):
-        owner = "the server has" if engine == "server" else "Ray chooses"
+    if engine in ("openvino", "ray", "server"):
+        owners = {"openvino": "OpenVINO has", "ray": "Ray chooses"}
+        owner = owners.get(engine, "the server has")
         engines = f"{spelled('engine', 'local')} and {spelled('engine', 'vllm')}"
         raise OptionError("devices", None, f"goes with {engines}; {owner} its own")
     if local.device != LocalOptions().device:
@@ -73,9 +85,7 @@ def _choose_worker(
     local.check()
     server.check_values()
     if name == "local":
-        if server.base_url is not None:
-            raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
-        _refuse_processor(server)
+        _refuse_server(server)
         return local
     if name == "server":
         server.check()
@@ -94,6 +104,13 @@ def _choose_worker(
         return vllm
     names = get_args(EngineName if option_name == "engine" else WorkerName)
     raise OptionError(option_name, name, f"use one of {', '.join(names)}")
+
+
+def _refuse_server(server: ServerOptions) -> None:
+    """Refuse what only a server has use for."""
+    if server.base_url is not None:
+        raise OptionError("base_url", None, f"goes with {spelled('engine', 'server')}")
+    _refuse_processor(server)
 
 
 def _refuse_processor(server: ServerOptions) -> None:

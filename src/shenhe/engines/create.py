@@ -7,6 +7,7 @@ from shenhe.engines.options import (
     DevicesOptions,
     EngineOptions,
     LocalOptions,
+    OpenvinoOptions,
     RayOptions,
     ServerOptions,
     VllmOptions,
@@ -45,6 +46,11 @@ def create_engine_here(spec: EngineSpec[EngineOptions]) -> ServingEngine:
             from shenhe.engines.local.engine import LocalEngine
 
         return LocalEngine(spec)
+    if is_for(spec, OpenvinoOptions):
+        with needs("openvino", f"{spelled('engine', 'openvino')}: "):
+            from shenhe.engines.openvino.engine import OpenvinoEngine
+
+        return OpenvinoEngine(spec)
     if is_for(spec, VllmOptions):
         with needs("vllm", f"{spelled('engine', 'vllm')}: "):
             from shenhe.engines.vllm import VllmEngine

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 
-from shenhe.checkpoints.inspect import find_adapter, find_checkpoint, fingerprint
-from shenhe.engines.base import Engine, EngineSpec, ServingEngine
-from shenhe.engines.options import EngineOptions
+from shenhe.checkpoints.inspect import CheckpointFiles, find_adapter, find_checkpoint, fingerprint
+from shenhe.engines.base import Engine, EngineSpec, ServingEngine, is_for
+from shenhe.engines.openvino.exported import find_exported
+from shenhe.engines.options import EngineOptions, OpenvinoOptions
 from shenhe.errors import EngineError
 from shenhe.messages import Request, Served
+
+
+def find_model(spec: EngineSpec[EngineOptions]) -> CheckpointFiles:
+    """Find the checkpoint of an engine that loads it on this machine, in the form that it takes.
+
+        find_model(EngineSpec(model="demo", engine=OpenvinoOptions())).folder.name == "openvino"
+
+    Raises: CheckpointError.
+    """
+    find = find_exported if is_for(spec, OpenvinoOptions) else find_checkpoint
+    return find(spec.model)
 
 
 class DeferredEngine(ServingEngine):
@@ -21,7 +33,7 @@ class DeferredEngine(ServingEngine):
 
         Raises: CheckpointError, AdapterError.
         """
-        base, adapters = find_checkpoint(spec.model), map(find_adapter, spec.adapters)
+        base, adapters = find_model(spec), map(find_adapter, spec.adapters)
         self.fingerprint = fingerprint(base, *adapters)
         self._model, self._create = spec.model, create
         self._engine: ServingEngine | None = None

@@ -12,7 +12,7 @@ from shenhe.options import Count, Name, Whole, option, option_class
 from shenhe.secrecy import redact_url
 
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
-EngineName = Literal["local", "vllm", "server", "ray"]
+EngineName = Literal["local", "openvino", "vllm", "server", "ray"]
 WorkerName = Literal["local", "vllm", "server"]
 BatchSize = Count | Literal["auto"]
 BATCH_SIZE_HELP = "requests at once; auto: as many as memory allows, or as a server takes"
@@ -140,6 +140,21 @@ class LocalOptions(WeightsOptions):
             raise OptionError("quantize", self.quantize, "use int8")
         if self.reuse_memory is not None and self.reuse_memory < 0:
             raise OptionError("reuse_memory", self.reuse_memory, "must be 0 or more")
+
+
+@option_class
+class OpenvinoOptions(WeightsOptions):
+    """Options of the OpenVINO engine: an exported checkpoint on this machine's CPU.
+
+    `usual_batch_size` is the largest batch when none is given; `reuse_memory` is that of the local
+    engine. Units: MB.
+    """
+
+    usual_batch_size: ClassVar = 16
+    reuse_memory: int | None = None
+
+    def check(self) -> None:
+        """Leave it to the engine which dtypes this machine computes in."""
 
 
 @option_class
@@ -279,5 +294,7 @@ class DevicesOptions:
         self.worker.check()
 
 
-EngineOptions = LocalOptions | ServerOptions | VllmOptions | RayOptions | DevicesOptions
+EngineOptions = (
+    LocalOptions | OpenvinoOptions | ServerOptions | VllmOptions | RayOptions | DevicesOptions
+)
 OptionsType = TypeVar("OptionsType", bound=EngineOptions, covariant=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from jinja2 import TemplateError
 
 from shenhe import photos
-from shenhe.checkpoints.interfaces import ChatMessage, Tokenizer
-from shenhe.errors import EngineError
+from shenhe.checkpoints.interfaces import ChatMessage, PlainTokenizer
+from shenhe.errors import EngineError, OptionError
 from shenhe.messages import ImagePart, Message, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
 
@@ -27,7 +27,20 @@ def load_photos(request: Request, budget: PixelBudget) -> list[LoadedPhoto]:
     ]
 
 
-def prompt_text(request: Request, tokenizer: Tokenizer) -> str:
+def chosen_budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
+    """Choose the range of pixels of photos: a checkpoint's own, up to what an option says.
+
+    Raises: OptionError below what the checkpoint takes.
+    """
+    if max_pixels is None:
+        return own
+    if max_pixels < own.min_pixels:
+        problem = f"below the least of this checkpoint, {own.min_pixels}"
+        raise OptionError("max_pixels", max_pixels, problem)
+    return PixelBudget(own.min_pixels, max_pixels)
+
+
+def prompt_text(request: Request, tokenizer: PlainTokenizer) -> str:
     """Render a request with a checkpoint's chat template.
 
     Raises: EngineError if the template fails, as it would for every request.
@@ -51,6 +64,20 @@ def as_template_message(message: Message) -> ChatMessage:
     return {"role": message.role, "content": parts}
 
 
+def expand_image_tokens(text: str, token: str, counts: Sequence[int]) -> str:
+    """Repeat each photo's token as often as the model has embeddings for the photo.
+
+    >>> expand_image_tokens("<a>b<a>", "<a>", [1, 2])
+    '<a>b<a><a>'
+
+    Raises: ValueError if a prompt has another number of image tokens than of photos.
+    """
+    first, *parts = text.split(token)
+    if len(parts) != len(counts):
+        raise ValueError(f"{len(counts)} photos, and {len(parts)} places for them")
+    return first + "".join(token * count + part for count, part in zip(counts, parts, strict=True))
+
+
 class ChoiceTokens(NamedTuple):
     """Where the choices of a request part: the tokens that all begin with, then one of each."""
 
@@ -58,7 +85,7 @@ class ChoiceTokens(NamedTuple):
     first: Mapping[str, int]
 
 
-def choice_tokens(choices: Sequence[str], tokenizer: Tokenizer) -> ChoiceTokens | None:
+def choice_tokens(choices: Sequence[str], tokenizer: PlainTokenizer) -> ChoiceTokens | None:
     """Find the tokens by which choices can be told apart; None if they do not part at one place.
 
     Behind equal beginnings, as a mark before a word, only what follows tells them apart.

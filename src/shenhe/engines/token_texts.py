@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from shenhe.checkpoints.interfaces import Tokenizer
+from shenhe.checkpoints.interfaces import PlainTokenizer
 from shenhe.messages import TokenLogprob
 
 ScoredTokens = Sequence[tuple[int, float]]
@@ -15,7 +15,7 @@ ScoredTokens = Sequence[tuple[int, float]]
 class TokenTexts:
     """Reads tokens of a byte-level tokenizer one by one, as many are no whole characters."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: PlainTokenizer) -> None:
         self._tokenizer, self._known = tokenizer, dict[int, tuple[str, bytes]]()
 
     def logprob(self, scored: ScoredTokens) -> TokenLogprob:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
-import torch
-from llguidance import LLMatcher
-from llguidance.hf import from_tokenizer
+from llguidance import LLMatcher, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
-from shenhe.checkpoints.interfaces import Tokenizer
+from shenhe.checkpoints.interfaces import PlainTokenizer
 from shenhe.engines.free_forms import LARK_OF
 from shenhe.engines.local.corners import Corners
 from shenhe.errors import EngineError, ItemError, spelled
-from shenhe.messages import FreeGrammar, Grammar
+from shenhe.messages import FreeGrammar, Grammar, Request
 
 MAX_NARROW = 256
 """Up to this many allowed tokens, only their scores are computed."""
@@ -29,19 +28,25 @@ def is_foreign(grammar: Grammar | FreeGrammar) -> bool:
     return isinstance(grammar, FreeGrammar) or grammar.is_foreign
 
 
+def wanted_grammar(request: Request, *, constrain: bool) -> Grammar | FreeGrammar | None:
+    """Return the grammar that an answer is held to: a client's also where others are not held."""
+    grammar = request.grammar
+    return grammar if constrain or isinstance(grammar, FreeGrammar) else None
+
+
 class Grammars:
     """The grammars of one checkpoint's tokenizer, each compiled once."""
 
     def __init__(
-        self, tokenizer: Tokenizer, end_tokens: Sequence[int], vocabulary_size: int
+        self, tokenizer: PlainTokenizer, end_tokens: Sequence[int], vocabulary_size: int
     ) -> None:
         """Read a tokenizer, which takes a second for a large one.
 
         Raises: EngineError for a tokenizer that llguidance does not take.
         """
         try:
-            self._tokenizer = from_tokenizer(
-                tokenizer, n_vocab=vocabulary_size, eos_token=list(end_tokens)
+            self._tokenizer = LLTokenizer(
+                _whole_text(tokenizer), n_vocab=vocabulary_size, eos_token=list(end_tokens)
             )
         except ValueError as error:
             raise EngineError(
@@ -138,14 +143,15 @@ class Constraint:
         tokens: list[int] = (nonzero[word] * 32 + bit).tolist()
         return tokens or None
 
-    def refused_mask(self) -> torch.Tensor:
-        """Mark the tokens that may not come next. Shape: (vocabulary,), bool, on the CPU."""
+    def refused_mask(self) -> NDArray[np.bool_]:
+        """Mark the tokens that may not come next. Shape: (vocabulary,)."""
         size = self._grammars.vocabulary_size
         allowed = np.unpackbits(self._allowed_bits().view(np.uint8), bitorder="little")[:size]
         if self._corners is not None and self._corners.in_shape:
             for token in allowed.nonzero()[0]:
                 allowed[token] = self.leaves_shape_sound(int(token))
-        return torch.from_numpy(allowed == 0)
+        refused: NDArray[np.bool_] = allowed == 0
+        return refused
 
     def advance(self, token: int) -> list[int]:
         """Take an allowed token, and return the tokens that the grammar forces behind it.
@@ -199,3 +205,11 @@ class Constraint:
     def _follow(self, tokens: list[int]) -> None:
         if self._corners is not None:
             self._corners.advance("".join(map(self._grammars.text, tokens)))
+
+
+def _whole_text(tokenizer: PlainTokenizer) -> str:
+    """Write a tokenizer as JSON, without padding and truncation, which are not part of it."""
+    backend = copy(tokenizer.backend_tokenizer)
+    backend.no_padding()
+    backend.no_truncation()
+    return backend.to_str()

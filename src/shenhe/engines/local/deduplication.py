@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.local.preprocessing import PreparedRequest
-from shenhe.engines.options import LocalOptions
+from shenhe.engines.growing_answer import Prepared
+from shenhe.engines.options import EngineOptions
 from shenhe.engines.sampling import sampling_of
 from shenhe.messages import Answer, FreeGrammar, Grammar, Request, RequestFailed
 
+PreparedType = TypeVar("PreparedType", bound=Prepared)
 MAX_ANSWERS = 4096
 """Answers that are kept for later requests."""
 
@@ -32,7 +33,7 @@ class _Content(NamedTuple):
 class Deduplicator:
     """Requests under way by content, and the requests that wait for their answers."""
 
-    def __init__(self, spec: EngineSpec[LocalOptions], max_waiting: int) -> None:
+    def __init__(self, spec: EngineSpec[EngineOptions], max_waiting: int) -> None:
         """Let at most `max_waiting` requests wait for the answers of others."""
         self._spec, self._max_waiting = spec, max_waiting
         self._running: dict[str, _Content] = {}
@@ -40,8 +41,8 @@ class Deduplicator:
         self._answers: OrderedDict[_Content, Answer] = OrderedDict()
 
     def filter(
-        self, source: Iterator[PreparedRequest | RequestFailed | None]
-    ) -> Iterator[PreparedRequest | Answer | RequestFailed | None]:
+        self, source: Iterator[PreparedType | RequestFailed | None]
+    ) -> Iterator[PreparedType | Answer | RequestFailed | None]:
         """Yield requests that must be answered, and results that are there already.
 
         None means that nothing can be taken now, as too many requests wait.
@@ -67,7 +68,7 @@ class Deduplicator:
                 self._running[request.key] = content
                 yield prepared
 
-    def _content(self, prepared: PreparedRequest) -> _Content:
+    def _content(self, prepared: Prepared) -> _Content:
         request = prepared.request
         return _Content(
             prepared.digest,

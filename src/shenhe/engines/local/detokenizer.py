@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from shenhe.checkpoints.interfaces import Tokenizer
-from shenhe.engines.local.sequence import Sequence
+from shenhe.checkpoints.interfaces import PlainTokenizer
+from shenhe.engines.growing_answer import GrowingAnswer
 from shenhe.engines.prompts import ChoiceTokens, choice_tokens
 from shenhe.engines.token_texts import TokenTexts
 from shenhe.formats.closing import close_truncated
@@ -17,12 +17,12 @@ from shenhe.messages import Answer, Grammar, Request, RequestFailed, TokenLogpro
 class Detokenizer:
     """Reads sequences with a checkpoint's tokenizer; `end_tokens` end an answer."""
 
-    def __init__(self, tokenizer: Tokenizer, end_tokens: Iterable[int]) -> None:
+    def __init__(self, tokenizer: PlainTokenizer, end_tokens: Iterable[int]) -> None:
         self._tokenizer, self.end_tokens = tokenizer, frozenset(end_tokens)
         self._closes_item: dict[int, bool] = {}
         self._token_texts = TokenTexts(tokenizer)
 
-    def append(self, sequence: Sequence, token: int) -> None:
+    def append(self, sequence: GrowingAnswer, token: int) -> None:
         """Append a chosen token and those that the grammar forces, and check for the end."""
         limit = sequence.prepared.request.max_new_tokens
         if token in self.end_tokens:
@@ -45,7 +45,7 @@ class Detokenizer:
         elif self._close_item(tokens) and self._repeats(sequence):
             sequence.finish = "loop"
 
-    def result(self, sequence: Sequence) -> Answer | RequestFailed:
+    def result(self, sequence: GrowingAnswer) -> Answer | RequestFailed:
         """Read an ended sequence, or return its failure."""
         answer = None
         if sequence.failure is None:
@@ -55,7 +55,7 @@ class Detokenizer:
         assert result is not None
         return result
 
-    def logprobs(self, sequence: Sequence, first: int = 0) -> tuple[TokenLogprob, ...]:
+    def logprobs(self, sequence: GrowingAnswer, first: int = 0) -> tuple[TokenLogprob, ...]:
         """Give the log-probabilities of the tokens from the first on; empty if not asked for.
 
         What the grammar forces has a probability of 1.
@@ -74,7 +74,7 @@ class Detokenizer:
         """Decode tokens, special ones included: some checkpoints write boxes with them."""
         return self._tokenizer.decode(tokens, skip_special_tokens=False)
 
-    def _answer(self, sequence: Sequence) -> Answer:
+    def _answer(self, sequence: GrowingAnswer) -> Answer:
         request, finish = sequence.prepared.request, sequence.finish or "length"
         text, grammar = before_stop(self.text(sequence.output), request.stop), request.grammar
         if finish != "stop" and sequence.constraint is not None and isinstance(grammar, Grammar):
@@ -104,13 +104,13 @@ class Detokenizer:
                 return True
         return False
 
-    def _repeats(self, sequence: Sequence) -> bool:
+    def _repeats(self, sequence: GrowingAnswer) -> bool:
         grammar = sequence.prepared.request.grammar
         if not isinstance(grammar, Grammar):
             return False
         return is_repeating(self.text(sequence.output), grammar)
 
-    def _has_stop(self, sequence: Sequence, count: int) -> bool:
+    def _has_stop(self, sequence: GrowingAnswer, count: int) -> bool:
         """Whether one of the texts that end an answer stands in its last tokens."""
         stop = sequence.prepared.request.stop
         # A token is a byte at least, also of an incomplete character.

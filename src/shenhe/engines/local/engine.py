@@ -13,7 +13,7 @@ from shenhe.checkpoints.interfaces import Tokenizer, VisionLanguageModel
 from shenhe.checkpoints.load import load_checkpoint
 from shenhe.engines.base import EngineSpec, Reuse, ServingEngine
 from shenhe.engines.cancelling import Cancellations
-from shenhe.engines.local.constraint import Constraint, Grammars
+from shenhe.engines.local.constraint import Constraint, Grammars, wanted_grammar
 from shenhe.engines.local.deduplication import Deduplicator
 from shenhe.engines.local.detokenizer import Detokenizer
 from shenhe.engines.local.kept_work import KeptWork
@@ -23,12 +23,11 @@ from shenhe.engines.local.preprocessing import Preprocessor
 from shenhe.engines.local.scheduler import Scheduler
 from shenhe.engines.local.skinny_linear import is_quantized
 from shenhe.engines.options import LocalOptions, attention_name
-from shenhe.errors import EngineError, OptionError
-from shenhe.messages import FreeGrammar, Piece, Request, Served
-from shenhe.photos import PixelBudget
+from shenhe.engines.prefetching import PREFETCH, prefetch
+from shenhe.engines.prompts import chosen_budget
+from shenhe.errors import EngineError
+from shenhe.messages import Piece, Request, Served
 
-PREFETCH = 16
-"""Requests that are prepared ahead. A photo takes 3 MB at Qwen3-VL's own pixel budget."""
 FATAL = (RuntimeError, ValueError, IndexError)
 """Exceptions of transformers and torch after which the engine cannot go on."""
 
@@ -67,7 +66,7 @@ class LocalEngine(ServingEngine):
             quantize=spec.engine.quantize,
         )
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
-        budget = _pixel_budget(loaded.budget, spec.max_pixels)
+        budget = chosen_budget(loaded.budget, spec.max_pixels)
         self._preprocessor = Preprocessor(loaded.processor, self._base, budget)
         self._kept = KeptWork(spec.engine.reuse_memory, self._base.device)
         self._runner = ModelRunner(self._base, self._preprocessor.patches, self._kept.towers)
@@ -87,7 +86,7 @@ class LocalEngine(ServingEngine):
         scheduler = self._scheduler(
             lambda key: key in self._cancelled and not deduplicator.is_shared(key)
         )
-        prepared = self._preprocessor.prefetch(iter(requests), PREFETCH)
+        prepared = prefetch(self._preprocessor.prepare, iter(requests), PREFETCH)
         try:
             for result in scheduler.run(deduplicator.filter(prepared)):
                 if isinstance(result, Piece):
@@ -180,10 +179,8 @@ class LocalEngine(ServingEngine):
 
         Raises: EngineError; ItemError for a foreign grammar that is of no use.
         """
-        grammar = request.grammar
-        if grammar is None or not (self.spec.constrain or isinstance(grammar, FreeGrammar)):
-            return None
-        return self._grammars.constraint(grammar)
+        grammar = wanted_grammar(request, constrain=self.spec.constrain)
+        return None if grammar is None else self._grammars.constraint(grammar)
 
     def _scheduler(self, is_cancelled: Callable[[str], bool] = lambda key: False) -> Scheduler:
         return Scheduler(
@@ -204,15 +201,6 @@ def _nbytes(weight: torch.Tensor) -> int:
         return int(weight.nbytes)
     names, _ = getattr(weight, "__tensor_flatten__")()  # noqa: B009 - tensors do not declare it
     return sum(_nbytes(getattr(weight, name)) for name in names)
-
-
-def _pixel_budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
-    if max_pixels is None:
-        return own
-    if max_pixels < own.min_pixels:
-        problem = f"below the least of this checkpoint, {own.min_pixels}"
-        raise OptionError("max_pixels", max_pixels, problem)
-    return PixelBudget(own.min_pixels, max_pixels)
 
 
 def _end_tokens(configured: int | list[int] | None, tokenizer: Tokenizer) -> list[int]:

@@ -6,8 +6,9 @@ import torch
 
 from shenhe.engines.base import Reuse
 from shenhe.engines.local.kv_cache import free_memory
+from shenhe.engines.local.photo_embedding import PhotoFeatures
 from shenhe.engines.local.prefix_cache import PrefixCache
-from shenhe.engines.local.tower_cache import TowerCache
+from shenhe.engines.tower_cache import TowerCache
 
 SHARE = 8
 """By default this part of the free memory is kept."""
@@ -19,7 +20,8 @@ class KeptWork:
     def __init__(self, megabytes: int | None, device: torch.device) -> None:
         """Keep at most so much; None: a part of what is free now. Units: MB."""
         total = free_memory(device) // SHARE if megabytes is None else megabytes * 1_000_000
-        self.towers, self.prefixes = TowerCache(total // 2), PrefixCache(total // 2)
+        self.towers: TowerCache[PhotoFeatures] = TowerCache(total // 2)
+        self.prefixes = PrefixCache(total // 2)
 
     @property
     def reuse(self) -> Reuse:

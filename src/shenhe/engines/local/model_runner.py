@@ -12,11 +12,11 @@ from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.engines.local import packed_attention
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
-from shenhe.engines.local.photo_embedding import embed_photos
+from shenhe.engines.local.photo_embedding import PhotoFeatures, embed_photos
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
 from shenhe.engines.local.tower_attention import use_tower_attention
-from shenhe.engines.local.tower_cache import TowerCache
+from shenhe.engines.tower_cache import TowerCache
 from shenhe.errors import EngineError, spelled
 
 
@@ -37,7 +37,7 @@ class ModelRunner:
     """A Qwen3-VL model with packed attention and skinny linear layers."""
 
     def __init__(
-        self, base: VisionLanguageModel, patches: Patches, tower_cache: TowerCache
+        self, base: VisionLanguageModel, patches: Patches, tower_cache: TowerCache[PhotoFeatures]
     ) -> None:
         """Switch the language model of `base` to packed attention, in place."""
         base.model.language_model.config._attn_implementation = packed_attention.NAME

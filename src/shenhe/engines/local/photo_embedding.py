@@ -12,7 +12,30 @@ from shenhe.engines.local.patches import Patches
 from shenhe.engines.local.preprocessing import PreparedPhoto
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.tower_attention import stops_for_attention
-from shenhe.engines.local.tower_cache import PhotoFeatures, TowerCache
+from shenhe.engines.tower_cache import TowerCache
+
+
+class PhotoFeatures(NamedTuple):
+    """Output of the vision tower for one photo.
+
+    Shape: embedded (image tokens, hidden), deepstack the same for each layer that takes them.
+    """
+
+    embedded: torch.Tensor
+    deepstack: tuple[torch.Tensor, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of it. Units: bytes."""
+        return sum(part.nbytes for part in (self.embedded, *self.deepstack))
+
+    def copy(self) -> PhotoFeatures:
+        """Copy it, as a part of a tensor keeps the whole of it in memory.
+
+        Raises: torch.OutOfMemoryError.
+        """
+        deepstack = tuple(part.clone() for part in self.deepstack)
+        return PhotoFeatures(self.embedded.clone(), deepstack)
 
 
 class VisionInputs(NamedTuple):
@@ -29,7 +52,7 @@ class VisionInputs(NamedTuple):
 def embed_photos(
     base: VisionLanguageModel,
     patches: Patches,
-    cache: TowerCache,
+    cache: TowerCache[PhotoFeatures],
     sequences: abc.Sequence[Sequence],
     embedded: torch.Tensor,
 ) -> VisionInputs:
@@ -52,7 +75,10 @@ def embed_photos(
 
 
 def _features(
-    base: VisionLanguageModel, patches: Patches, cache: TowerCache, photos: list[PreparedPhoto]
+    base: VisionLanguageModel,
+    patches: Patches,
+    cache: TowerCache[PhotoFeatures],
+    photos: list[PreparedPhoto],
 ) -> dict[bytes, PhotoFeatures]:
     """Compute or look up the features of photos, by their digests."""
     features: dict[bytes, PhotoFeatures] = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from shenhe.engines.growing_answer import GrowingAnswer
 from shenhe.engines.local.detokenizer import Detokenizer
-from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.streaming import Streams
 from shenhe.messages import Piece, Served
 
@@ -16,7 +16,7 @@ class Pieces:
     def __init__(self, detokenizer: Detokenizer) -> None:
         self._detokenizer, self._streams = detokenizer, Streams()
 
-    def of(self, sequence: Sequence) -> Iterator[Served]:
+    def of(self, sequence: GrowingAnswer) -> Iterator[Served]:
         """Yield what is new of a sequence: its text, or its result and what comes before that."""
         streamed = sequence.prepared.request.streamed
         if sequence.ended:
@@ -24,11 +24,11 @@ class Pieces:
         elif streamed:
             yield from self._new_text(sequence)
 
-    def restart(self, sequences: Iterable[Sequence]) -> None:
+    def restart(self, sequences: Iterable[GrowingAnswer]) -> None:
         """Note that sequences are written anew."""
         self._streams.restart(sequence.prepared.request.key for sequence in sequences)
 
-    def _new_text(self, sequence: Sequence) -> Iterator[Piece]:
+    def _new_text(self, sequence: GrowingAnswer) -> Iterator[Piece]:
         request, text = sequence.prepared.request, ""
         with sequence.isolated():
             text = self._detokenizer.text(sequence.output[sequence.decoded :])

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import torch
 
 from shenhe.checkpoints.interfaces import Processor, VisionLanguageModel
 from shenhe.engines.local.patches import Patches
-from shenhe.engines.prompts import load_photos, prompt_text
-from shenhe.errors import ItemError, item_wall
-from shenhe.messages import PhotoSize, Request, RequestFailed
+from shenhe.engines.prompts import expand_image_tokens, load_photos, prompt_text
+from shenhe.messages import PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
 
 
@@ -68,33 +63,6 @@ class Preprocessor:
         self.patches = Patches(processor.image_processor)
         self._image_token = self._tokenizer.convert_ids_to_tokens(base.config.image_token_id)
 
-    def prefetch(
-        self, requests: Iterator[Request | None], count: int
-    ) -> Generator[PreparedRequest | RequestFailed | None, None, None]:
-        """Yield requests in order while the next `count` are prepared in threads.
-
-        None where there is none at the moment, as the source says by None, or none is prepared yet.
-        Raises: EngineError for a chat template that fails.
-        """
-        futures: deque[Future[PreparedRequest | RequestFailed]] = deque()
-        with ThreadPoolExecutor(2, "photos") as pool:
-            try:
-                while True:
-                    paused = False
-                    for request in islice(requests, max(0, count - len(futures))):
-                        if request is None:
-                            paused = True
-                            break
-                        futures.append(pool.submit(self._prepare_or_fail, request))
-                    if not futures and not paused:
-                        return
-                    # While the source pauses, what is running does not wait for photos.
-                    ready = futures and (not paused or futures[0].done())
-                    yield futures.popleft().result() if ready else None
-            finally:
-                for future in futures:
-                    future.cancel()
-
     def prepare(self, request: Request) -> PreparedRequest:
         """Prepare one request.
 
@@ -105,7 +73,7 @@ class Preprocessor:
         cut = [self.patches.cut(photo.image) for photo in loaded]
         grids = torch.tensor([grid for _, grid in cut]) if cut else None
         counts = [rows * columns // self.patches.merge**2 for _, (_, rows, columns) in cut]
-        text = self._expand_image_tokens(text, counts)
+        text = expand_image_tokens(text, self._image_token, counts)
         ids = self._tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
         is_image = ids == self._base.config.image_token_id
         positions, offset = self._base.model.get_rope_index(
@@ -128,26 +96,6 @@ class Preprocessor:
             tuple(photo.sizes for photo in loaded),
             _digest(text, photos, loaded),
         )
-
-    def _expand_image_tokens(self, text: str, counts: list[int]) -> str:
-        """Repeat each photo's token as often as the model has embeddings for the photo.
-
-        Raises: ValueError if a prompt has another number of image tokens than of photos.
-        """
-        parts = text.split(self._image_token)
-        if len(parts) != len(counts) + 1:
-            raise ValueError(f"{len(counts)} photos, and {len(parts) - 1} places for them")
-        expanded = [self._image_token * count for count in counts]
-        return parts[0] + "".join(
-            tokens + part for tokens, part in zip(expanded, parts[1:], strict=True)
-        )
-
-    def _prepare_or_fail(self, request: Request) -> PreparedRequest | RequestFailed:
-        try:
-            with item_wall("library_error", "the question"):
-                return self.prepare(request)
-        except ItemError as error:
-            return RequestFailed.of(request, error)
 
 
 def _digest_of_photo(patches: torch.Tensor, grid: tuple[int, int, int]) -> bytes:

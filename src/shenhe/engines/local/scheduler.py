@@ -159,11 +159,11 @@ class Scheduler:
         self._reserve(slot, len(prompt) + len(forced) + 1)
         cached = self._kept.prefixes.load(self.cache, slot, prepared.units)
         sequence = Sequence(
-            prepared,
-            Sampler(request, self._spec),
-            constraint,
-            self._penalty(prepared),
-            slot,
+            prepared=prepared,
+            sampler=Sampler(request, self._spec),
+            constraint=constraint,
+            penalty=self._penalty(prepared),
+            slot=slot,
             cached=cached,
             pending=[*prompt[cached:], *forced],
             output=forced,

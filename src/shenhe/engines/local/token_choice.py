@@ -42,7 +42,7 @@ def _logprobs(sequence: Sequence, scores: Scores, token: int) -> list[tuple[int,
     """List the log-probability of a token, then the highest ones, among allowed tokens."""
     values = scores.values.float()
     if sequence.constraint is not None:
-        refused = sequence.constraint.refused_mask().to(values.device)
+        refused = torch.from_numpy(sequence.constraint.refused_mask()).to(values.device)
         values = values.masked_fill(refused, -torch.inf)
     logprobs = values.log_softmax(-1)
     count = min(sequence.prepared.request.top_logprobs or 0, len(logprobs))
@@ -78,7 +78,7 @@ def _is_allowed(token: int, scores: Scores, constraint: Constraint | None) -> bo
 def _refused(scores: Scores, constraint: Constraint) -> torch.Tensor:
     """Mark the scores of tokens that may not come next. Shape: that of the scores, bool."""
     if scores.tokens is None:
-        return constraint.refused_mask()
+        return torch.from_numpy(constraint.refused_mask())
     return torch.tensor([not constraint.leaves_shape_sound(token) for token in scores.tokens])
 
 

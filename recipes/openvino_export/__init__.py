@@ -1,0 +1,1 @@
+"""A checkpoint exported for `--engine openvino`, by optimum-intel in an environment of its own."""

@@ -1,0 +1,1 @@
+"""The OpenVINO engine: an exported checkpoint, run without torch and without transformers."""
