@@ -95,15 +95,14 @@ def _draw(options: argparse.Namespace) -> list[Path]:
 
 
 def _engine(options: argparse.Namespace, megabytes: int | None) -> LocalEngine:
-    model = "demo"
-    adapters: tuple[str, ...] = ("demo",)
+    model, adapters = "demo", ["demo"]
     if options.checkpoint != "demo":
         folder = options.folder / options.checkpoint
         if not folder.exists():
             make_checkpoint(options.checkpoint, folder)
-        model, adapters = str(folder), ()
+        model, adapters = str(folder), []
     local = LocalOptions(dtype=options.dtype, reuse_memory=megabytes)
-    return LocalEngine(EngineSpec(model=model, adapters=adapters, engine=local))
+    return LocalEngine(EngineSpec(model=model, adapters=tuple(adapters), engine=local))
 
 
 def _line(photo: Path, mission: int, tokens: int) -> Request:

@@ -14,9 +14,12 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.errors import EngineError, IntakeError
 from shenhe.intake import PhotoTree
 from shenhe.messages import Answer, Request, RequestFailed
+from shenhe.rows.keys import rows_file
 from shenhe.rows.manifest import read_manifest
 from shenhe.runs import RunCounts, RunOptions, run_summaries
 from shenhe.runs.observers import RunInfo
+from shenhe.runs.run import OutputSpec
+from shenhe.runs.stage_a import GroupBacklog, SummaryWork
 from shenhe.runs.together import missions_with_common_groups, run_summaries_together
 
 FIRST, SECOND, THIRD, *_ = MISSIONS = list(load_missions())
@@ -70,16 +73,13 @@ def _run(
     output: Path,
     run: RunOptions | None = None,
 ) -> list[RunCounts | IntakeError]:
-    asked = [(mission, TEMPLATE) for mission in missions]
-    return run_summaries_together(
-        engine,  # type: ignore[arg-type]
-        PhotoTree(root),
-        asked,
-        output,
-        engine_options={},
-        run=run or RunOptions(ordered=True),
-        max_new_tokens=24,
-    )
+    run = run or RunOptions(ordered=True)
+    outputs = []
+    for mission in missions:
+        backlog = GroupBacklog(PhotoTree(root), mission)
+        work = SummaryWork(backlog, TEMPLATE, 24, engine.fingerprint)  # type: ignore[attr-defined]
+        outputs.append((work, OutputSpec(rows_file(output, mission.name), run)))
+    return run_summaries_together(engine, outputs)  # type: ignore[arg-type]
 
 
 def _rows(output: Path, mission: Mission) -> list[tuple[str, object, object]]:

@@ -170,20 +170,24 @@ class _Stages:
 
     def summarize(self, tree: PhotoTree, chosen: Sequence[Mission]) -> Iterator[int]:
         """Write the lines of the missions, those with common groups together: the exit codes."""
+        from shenhe.rows.keys import rows_file
+        from shenhe.runs.run import OutputSpec
+        from shenhe.runs.stage_a import GroupBacklog, SummaryWork
         from shenhe.runs.together import missions_with_common_groups, run_summaries_together
+        from shenhe.stages.summary import MAX_NEW_TOKENS
 
-        folder = self.options.stage_a
+        folder, engine = self.options.stage_a, self.engine
+        options = decisive_options(self.options.load)
         for together in missions_with_common_groups(tree, chosen):
-            results = run_summaries_together(
-                self.engine,
-                tree,
-                [(entry, self.teaching.apply(self.prompts, entry).summary) for entry in together],
-                folder,
-                engine_options=decisive_options(self.options.load),
-                run=self.how,
-                choice=self.choice,
-                formats=self.formats,
-            )
+            outputs = []
+            for mission in together:
+                backlog = GroupBacklog(tree, mission, self.choice)
+                template = self.teaching.apply(self.prompts, mission).summary
+                limit, checkpoint = MAX_NEW_TOKENS, engine.fingerprint
+                work = SummaryWork(backlog, template, limit, checkpoint, self.formats)
+                output = OutputSpec(rows_file(folder, mission.name), self.how, options)
+                outputs.append((work, output))
+            results = run_summaries_together(engine, outputs)
             for mission, counts in zip(together, results, strict=True):
                 if isinstance(counts, IntakeError):  # its folder went away; the others are there
                     yield print_problems([str(counts)])

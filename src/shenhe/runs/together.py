@@ -7,30 +7,25 @@ what it computed of a photo then finds it, where hours would lie between the mis
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from shenhe.config import Mission, Template
+from shenhe.config import Mission
 from shenhe.engines.base import Engine
 from shenhe.engines.deferred import load_now
 from shenhe.errors import IntakeError
-from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import PhotoTree
-from shenhe.intake.choice import GroupChoice
 from shenhe.intake.ordering import natural_key
 from shenhe.messages import Answer
 from shenhe.rows.counts import RunCounts
-from shenhe.rows.keys import rows_file
 from shenhe.runs.drive import drive
 from shenhe.runs.observers import Observer
 from shenhe.runs.observers.progress import RunProgress
 from shenhe.runs.run import OpenRun, OutputSpec, RunOptions, opened
-from shenhe.runs.stage_a import GroupBacklog, SummaryWork
+from shenhe.runs.stage_a import SummaryWork
 from shenhe.runs.work import FinishedJob, Job
-from shenhe.stages import summary
 from shenhe.values import Group
 
 LABELS: Final = ("pass", "fail", None)
@@ -97,29 +92,18 @@ class _PlacedGroup:
 
 
 def run_summaries_together(
-    engine: Engine,
-    tree: PhotoTree,
-    templates: Sequence[tuple[Mission, Template]],
-    output_dir: Path,
-    *,
-    run: RunOptions,
-    engine_options: Mapping[str, object],
-    choice: GroupChoice | None = None,
-    formats: TextFormats = PLAIN,
-    max_new_tokens: int = summary.MAX_NEW_TOKENS,
+    engine: Engine, outputs: Sequence[tuple[SummaryWork, OutputSpec]]
 ) -> list[RunCounts | IntakeError]:
-    """Do what `run_summaries` does for each mission, in the order of the groups of all.
+    """Do what `run_summaries` does for missions with the same options, in the order of all groups.
 
     A mission whose folder cannot be read, or goes away, ends alone, with its error.
     Raises: RunError, EngineError; rows written so far stay valid.
     """
+    run = outputs[0][1].run
     observers = (RunProgress(), *run.observers)
     results: list[RunCounts | IntakeError | _Part] = []
     with ExitStack() as all_outputs:
-        for mission, template in templates:
-            output = OutputSpec(rows_file(output_dir, mission.name), run, engine_options)
-            backlog = GroupBacklog(tree, mission, choice)
-            work = SummaryWork(backlog, template, max_new_tokens, engine.fingerprint, formats)
+        for work, output in outputs:
             try:
                 results.append(_open_part(engine, work, output, observers, all_outputs))
             except IntakeError as error:
