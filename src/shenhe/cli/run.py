@@ -104,7 +104,7 @@ def run(options: RunCommandOptions) -> int:
     stages = _Stages(options, engine, prompts, teaching, how, policy, choice, formats)
     stages.check_promise(chosen)
     stages.check_verdicts(chosen)
-    codes += [stages.summarize(tree, mission) for mission in chosen]
+    codes += stages.summarize(tree, chosen)
     codes += stages.judge(missions, chosen)
     if not list_rows_files(options.stage_b):
         show(f"shenhe: {options.data_root}: no group was found to judge", file=sys.stderr)
@@ -168,26 +168,31 @@ class _Stages:
                 formats=self.formats,
             )
 
-    def summarize(self, tree: PhotoTree, mission: Mission) -> int:
-        """Write the lines of a mission, and return the exit code."""
-        from shenhe.runs import run_summaries
+    def summarize(self, tree: PhotoTree, chosen: Sequence[Mission]) -> Iterator[int]:
+        """Write the lines of the missions, those with common groups together: the exit codes."""
+        from shenhe.rows.keys import rows_file
+        from shenhe.runs.run import OutputSpec
+        from shenhe.runs.stage_a import GroupBacklog, SummaryWork
+        from shenhe.runs.together import missions_with_common_groups, run_summaries_together
+        from shenhe.stages.summary import MAX_NEW_TOKENS
 
-        folder = self.options.stage_a
-        try:
-            counts = run_summaries(
-                self.engine,
-                tree,
-                mission,
-                self.teaching.apply(self.prompts, mission).summary,
-                folder,
-                engine_options=decisive_options(self.options.load),
-                run=self.how,
-                choice=self.choice,
-                formats=self.formats,
-            )
-        except IntakeError as error:  # its folder went away meanwhile; the others are there
-            return print_problems([str(error)])
-        return print_stage("Stage-A", mission.name, counts, folder)
+        folder, engine = self.options.stage_a, self.engine
+        options = decisive_options(self.options.load)
+        for together in missions_with_common_groups(tree, chosen):
+            outputs = []
+            for mission in together:
+                backlog = GroupBacklog(tree, mission, self.choice)
+                template = self.teaching.apply(self.prompts, mission).summary
+                limit, checkpoint = MAX_NEW_TOKENS, engine.fingerprint
+                work = SummaryWork(backlog, template, limit, checkpoint, self.formats)
+                output = OutputSpec(rows_file(folder, mission.name), self.how, options)
+                outputs.append((work, output))
+            results = run_summaries_together(engine, outputs)
+            for mission, counts in zip(together, results, strict=True):
+                if isinstance(counts, IntakeError):  # its folder went away; the others are there
+                    yield print_problems([str(counts)])
+                else:
+                    yield print_stage("Stage-A", mission.name, counts, folder)
 
     def judge(self, missions: Missions, chosen: Sequence[Mission]) -> Iterator[int]:
         """Write the verdicts of the chosen missions, and return the exit codes."""

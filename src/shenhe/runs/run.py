@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Generic
 
 from shenhe.engines.base import Engine, EngineOverDevices, ReusingEngine
 from shenhe.engines.deferred import load_now
@@ -19,7 +20,7 @@ from shenhe.runs.observers import Observer, RunInfo
 from shenhe.runs.observers.format_watch import FormatWatch
 from shenhe.runs.observers.progress import RunProgress
 from shenhe.runs.output import Output, open_output
-from shenhe.runs.work import Backlog, CurrentKeys, Item, Job, Value, Work
+from shenhe.runs.work import Backlog, CurrentKeys, FinishedJob, Item, Job, Value, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,66 @@ def run(
         run(engine, work, OutputSpec(Path("rows.jsonl"), RunOptions()), [JsonLog(Path("run.log"))])
     """
     options = output.run
+    with opened(engine, work, output, (RunProgress(), *watch)) as part:
+        jobs, loaded = part.jobs(), load_now(engine)
+        for job in drive(loaded, jobs, work.read, options.max_attempts, ordered=options.ordered):
+            part.finish(job)
+        part.end()
+    return part.info.counts
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRun(Generic[Item, Value]):
+    """The output of a stage that is being written, and who observes it.
+
+    Example:
+        with opened(engine, work, output, [RunProgress()]) as part:
+            for job in drive(engine, part.jobs(), work.read):
+                part.finish(job)
+            part.end()
+
+    """
+
+    work: Work[Item, Value]
+    rows: Output
+    info: RunInfo
+    limit: int | None
+    observers: tuple[Observer, ...]
+
+    def jobs(self) -> Iterator[Job[Item]]:
+        """Yield the jobs of pending items; records of those that need no model are written."""
+        work, rows = self.work, self.rows
+        for job in work.jobs(work.backlog.first_pending(rows.done, self.limit)):
+            if isinstance(job, Job):
+                yield job
+            else:
+                rows.write(job)
+
+    def finish(self, job: FinishedJob[Item, Value]) -> None:
+        """Write the record of a job."""
+        self.rows.write(self.work.record(job), new_tokens=job.new_tokens)
+        for observer in self.observers:
+            observer.finished(self.info, job)
+
+    def end(self) -> None:
+        """Write the records of what never was an item, once all items are done."""
+        if self.limit is None:
+            for record in self.work.closing_records(self.rows.done):
+                self.rows.write(record)
+
+
+@contextmanager
+def opened(
+    engine: Engine,
+    work: Work[Item, Value],
+    output: OutputSpec,
+    observers: Sequence[Observer],
+) -> Iterator[OpenRun[Item, Value]]:
+    """Open the output of a stage, whose options are checked before the engine is loaded.
+
+    Raises: RunError, EngineError.
+    """
+    options = output.run
     counts = RunCounts(passed_over=work.backlog.passed_over, faults=work.backlog.faults)
     engine_options = with_budget(output.engine_options, engine)
 
@@ -106,22 +167,13 @@ def run(
         ExitStack() as stack,
     ):
         info = _describe(work, counts, options.limit)
-        observers: tuple[Observer, ...] = (RunProgress(), *_format_watch(work), *watch)
-        for observer in observers:
+        watching = (*observers, *_format_watch(work))
+        for observer in watching:
             observer.began(info)
             stack.callback(observer.ended, info)
-        loaded = load_now(engine)
-        rows.tell_of_engine(_facts_of(loaded))
+        rows.tell_of_engine(_facts_of(load_now(engine)))
         rows.expect(info.total)
-        jobs = _jobs(work, rows, options.limit)
-        for job in drive(loaded, jobs, work.read, options.max_attempts, ordered=options.ordered):
-            rows.write(work.record(job), new_tokens=job.new_tokens)
-            for observer in observers:
-                observer.finished(info, job)
-        if options.limit is None:
-            for record in work.closing_records(rows.done):
-                rows.write(record)
-    return counts
+        yield OpenRun(work, rows, info, options.limit, watching)
 
 
 def _format_watch(work: Work[Item, Value]) -> Iterator[FormatWatch]:
@@ -193,12 +245,3 @@ def _facts_of(engine: Engine) -> Callable[[], dict[str, object]]:
         before, reusing = engine.reuse, engine
         return lambda: {"reuse": reusing.reuse.since(before)._asdict()}
     return dict
-
-
-def _jobs(work: Work[Item, Value], rows: Output, limit: int | None) -> Iterator[Job[Item]]:
-    """Yield the jobs of pending items; records of items that need no model are written at once."""
-    for job in work.jobs(work.backlog.first_pending(rows.done, limit)):
-        if isinstance(job, Job):
-            yield job
-        else:
-            rows.write(job)

@@ -109,7 +109,7 @@ class ModelRunner:
             scores = self._narrow_scores(hidden, narrow)
         if full := [row for row in range(len(allowed)) if row not in scores]:
             logits = self.logits(hidden[full] if scores else hidden)
-            for row, values, best in zip(full, logits, logits.argmax(-1).tolist(), strict=True):
+            for row, values, best in zip(full, logits, _best(logits), strict=True):
                 scores[row] = Scores(values, best, None)
         return [scores[row] for row in range(len(allowed))]
 
@@ -155,6 +155,15 @@ class ModelRunner:
         raise EngineError(
             f"the model's scores are no numbers (NaN or infinite, in {dtype}): {remedy}"
         )
+
+
+def _best(logits: torch.Tensor) -> list[int]:
+    """Find the highest logit of each row. Shape: (rows, vocabulary)."""
+    if logits.device.type == "cpu" and logits.dtype == torch.float32:
+        # NumPy takes a fifth of torch's time, which over Qwen's vocabulary is a tenth of a pass.
+        best: list[int] = logits.numpy().argmax(-1).tolist()
+        return best
+    return logits.argmax(-1).tolist()
 
 
 def _sampled_tokens(sequences: abc.Sequence[Sequence]) -> torch.Tensor:

@@ -45,7 +45,7 @@ class OpenvinoEngine(ServingEngine):
         Raises: OptionError for adapters; CheckpointError; EngineError.
         """
         if spec.adapters:
-            problem = "are merged before an export: python -m recipes.openvino_export --adapters"
+            problem = "are merged before an export: see python -m recipes.openvino_export"
             raise OptionError("adapters", None, problem)
         self.spec = spec
         exported = read_exported(spec.model)

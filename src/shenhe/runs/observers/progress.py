@@ -25,18 +25,21 @@ PLAIN_SECONDS = 10.0
 
 
 class RunProgress:
-    """Shows how far a run is, earlier sessions included; rates are of this session alone."""
+    """Shows how far a run is, earlier sessions included; rates are of this session alone.
+
+    Outputs that are written at the same time have a bar each, one below the other.
+    """
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
-        self._task = TaskID(0)
-        self._printed_at = time.monotonic()
+        self._tasks: dict[str, TaskID] = {}
+        self._printed_at: dict[str, float] = {}
 
     def began(self, info: RunInfo) -> None:
         """Show the bar, on a terminal."""
-        self._printed_at = time.monotonic()
+        self._printed_at[info.title] = time.monotonic()
         if sys.stderr.isatty():
-            self._bar = Progress(
+            self._bar = self._bar or Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
@@ -44,7 +47,7 @@ class RunProgress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(
+            self._tasks[info.title] = self._bar.add_task(
                 printable(worded(info.title)), total=_total(info), rate=""
             )
             self._bar.start()
@@ -53,15 +56,18 @@ class RunProgress:
         """Update the bar, or print a line if the last one is old enough."""
         if self._bar:
             self._bar.update(
-                self._task, completed=_completed(info.counts), rate=worded(_rate(info))
+                self._tasks[info.title],
+                completed=_completed(info.counts),
+                rate=worded(_rate(info)),
             )
-        elif time.monotonic() - self._printed_at >= PLAIN_SECONDS:
-            self._printed_at = time.monotonic()
+        elif time.monotonic() - self._printed_at[info.title] >= PLAIN_SECONDS:
+            self._printed_at[info.title] = time.monotonic()
             show(_line(info), file=sys.stderr)
 
     def ended(self, info: RunInfo) -> None:
-        """Remove the bar."""
-        if self._bar:
+        """Remove the bar, with the last output of several."""
+        del self._printed_at[info.title]
+        if self._bar and not self._printed_at:
             self._bar.stop()
 
 
