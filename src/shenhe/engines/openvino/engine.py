@@ -24,7 +24,7 @@ from shenhe.engines.openvino.tower import Tower
 from shenhe.engines.options import OpenvinoOptions
 from shenhe.engines.prefetching import PREFETCH, prefetch
 from shenhe.engines.prompts import chosen_budget
-from shenhe.errors import OptionError
+from shenhe.errors import EngineError, OptionError
 from shenhe.messages import Piece, Request, Served
 
 SHARE: Final = 8
@@ -85,6 +85,9 @@ class OpenvinoEngine(ServingEngine):
                 else:
                     self._cancelled.forget(result.key)
                     yield from shared.share(result)
+        except EngineError:
+            self.forget()  # it may be where scores that are no numbers come from
+            raise
         finally:
             results.close()
             prepared.close()
