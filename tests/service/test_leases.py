@@ -204,6 +204,28 @@ def test_a_restart_of_the_database_costs_no_worker_its_jobs(
     second.close()
 
 
+def test_while_the_database_is_away_no_lease_runs_out(
+    tmp_path: Path, postgres: Postgres, shared_url: str
+) -> None:
+    """An outage longer than a lease is no sign that a worker hangs: nobody could count."""
+    first, opened = (open_store(tmp_path, shared_url) for _ in range(2))
+    second = JobStore(opened.database, data_dir=tmp_path, lease_seconds=0.5)
+    first.submit(handed_in("QC-1"))
+    held = first.claim("worker", 1)
+    assert second.claim("other", 5) == []  # looks at the count of the first
+    postgres.kill9()
+    with pytest.raises(DatabaseAwayError):
+        first.renew("worker")
+    time.sleep(0.6)
+    postgres.start()
+    assert second.claim("other", 5) == []
+    first.renew("worker")
+    assert second.claim("other", 5) == []
+    assert finish(first, *held) == [True]
+    first.close()
+    second.close()
+
+
 def test_what_was_done_while_the_line_broke_is_done_once(
     tmp_path: Path, postgres: Postgres, shared_url: str
 ) -> None:

@@ -59,6 +59,7 @@ class Leases:
         self.worker = uuid.uuid4().hex
         self._database, self._seconds = database, seconds
         self._beats: dict[str, Beat] = {}
+        self._server: float | None = None
         self._mutex, self._renewed = threading.Lock(), -math.inf
         self._lock: WorkerLock = (
             PostgresWorkerLock(database.engine, self.worker)
@@ -106,10 +107,14 @@ class Leases:
         query = select(
             WORKERS.c.worker,
             WORKERS.c.beats,
+            self._server_start().label("server"),
             (WORKERS.c.server_start == self._server_start()).label("is_same_server"),
         ).where(WORKERS.c.run == self._database.run, WORKERS.c.worker != self.worker)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
+        if rows and rows[0].server != self._server:
+            # Nobody could count while the server was away.
+            self._server, self._beats = rows[0].server, {}
         beats = {row.worker: self._look(row.worker, row.beats) for row in rows}
         self._beats = beats
         dead = []
