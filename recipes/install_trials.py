@@ -115,7 +115,27 @@ def try_local(environment: Environment) -> None:
     Raises: TrialError.
     """
     run_dir, out = environment.work / "demo", environment.work / "out"
-    environment.shenhe("demo", "--output-dir", run_dir)
+    _try_demo(environment, run_dir)
+    merged = out / "merged here"
+    environment.shenhe("merge", *MODEL[:4], "--output-dir", merged)
+    environment.shenhe("verify", merged, "--against", "demo", "--adapters", "demo")
+    _try_rows(environment, run_dir)
+
+
+def try_openvino(environment: Environment) -> None:
+    """Do the demo on the bundled export: no torch came for it, and the verdicts are the same.
+
+    Raises: TrialError.
+    """
+    if (environment.site_packages / "torch").exists():
+        raise TrialError("torch is installed, which openvino does not need")
+    run_dir = environment.work / "exported"
+    _try_demo(environment, run_dir, "--engine", "openvino")
+    _try_rows(environment, run_dir)
+
+
+def _try_demo(environment: Environment, run_dir: Path, *words: str) -> None:
+    environment.shenhe("demo", "--output-dir", run_dir, *words)
     verdicts = [
         json.loads(line)
         for path in sorted((run_dir / "stage_b").glob("*.jsonl"))
@@ -127,10 +147,6 @@ def try_local(environment: Environment) -> None:
     if (len(verdicts), undecided, false_passes) != DEMO_VERDICTS:
         problem = f"{len(verdicts)} verdicts, {undecided} undecided, {false_passes} wrong"
         raise TrialError(f"demo: {problem}")
-    merged = out / "merged here"
-    environment.shenhe("merge", *MODEL[:4], "--output-dir", merged)
-    environment.shenhe("verify", merged, "--against", "demo", "--adapters", "demo")
-    _try_rows(environment, run_dir)
 
 
 def try_all(environment: Environment) -> None:

@@ -22,7 +22,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipes.install_trials import Environment, TrialError, try_all, try_local, try_thin
+from recipes.install_trials import (
+    Environment,
+    TrialError,
+    try_all,
+    try_local,
+    try_openvino,
+    try_thin,
+)
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = ("local", "int8", "metrics", "parquet", "s3", "ray")
@@ -56,6 +63,7 @@ def cases() -> Iterator[Case]:
     yield Case("thin tested", own, versions="tested")
     for python in PYTHONS:
         yield Case(f"thin {python}", python)
+    yield Case("openvino", own, then=("openvino",), versions="tested")
     for python in PYTHONS:
         yield Case(f"local {python}", python, then=("local",), versions="tested")
     yield Case("all lowest", own, source="folder", extras=EXTRAS, versions="lowest")
@@ -165,7 +173,7 @@ def _do(case: Case, python: str, built: dict[str, str], folder: Path) -> Environ
         try_thin(environment)
     if case.then:
         environment.install(constraints, _with_extras(package, case.then))
-        try_local(environment)
+        (try_openvino if "openvino" in case.then else try_local)(environment)
     if case.extras:
         try_all(environment)
     return environment
