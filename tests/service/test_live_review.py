@@ -68,6 +68,8 @@ def test_decisions_and_new_rows_do_not_disturb_each_other(store: JobStore, tmp_p
                     == 200
                 )
                 decided.add(entry.key)
+        (rows,) = (data / "stage_b").glob("*检查.jsonl")
+        _until(lambda: rows.read_bytes().count(b"\n") > 4)
     finally:
         over.set()
         thread.join()
