@@ -36,7 +36,7 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(PARSERS)
 
 test-peers: .venv/installed-dev
-	$(BIN)/python -m pytest -m peers
+	$(BIN)/python -m pytest -m peers --timeout 3600
 
 # Every way to install, each in an environment of its own, and a table: 7 GB at most at one time.
 # Some of them: make test-install INSTALLS="thin local"

@@ -45,6 +45,12 @@ LONGEST = (
 """Files of tests that take more than ten seconds, the longest first."""
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Name a test that fails at once: a run that is ended from outside prints no summary."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.nodeid} failed: {report.longreprtext.splitlines()[-1]}", flush=True)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the longest files run first, so that all processes end at about the same time."""
     order = {Path(__file__).parent / name: number for number, name in enumerate(LONGEST)}
