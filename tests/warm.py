@@ -104,6 +104,8 @@ def _serve(path: str) -> None:
         listener.bind(path)
         listener.listen()
         print("ready", flush=True)
+        # Whoever waits for the end of this output waits for no run that is still there.
+        os.dup2(2, 1)
         while True:
             watched: list[socket.socket | int] = [listener, 0]
             ready, _, _ = select.select(watched, [], [])
@@ -125,7 +127,9 @@ def _supervise(client: socket.socket) -> None:
     header, descriptors, _, _ = socket.recv_fds(client, 8, 3)
     content = b""
     while len(content) < int.from_bytes(header, "big"):
-        content += client.recv(1 << 16)
+        if not (chunk := client.recv(1 << 16)):
+            os._exit(0)  # the client was killed before it had said what to run
+        content += chunk
     run = json.loads(content)
     child = os.fork()
     if child == 0:
