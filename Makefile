@@ -15,10 +15,11 @@ demo: .venv/installed
 
 # Two processes with a thread of torch's each: more threads than cores slow each other tenfold.
 # A process takes the next file of tests as it ends one, those that take longest first: see
-# tests/conftest.py.
+# tests/conftest.py. A test that fails is run once more, and named in any case: many of them watch
+# real processes on a machine that may be busy.
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not peers" -n $(TEST_PROCESSES) --dist loadscope \
-	  --no-loadscope-reorder
+	  --no-loadscope-reorder --reruns 1
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -36,7 +37,7 @@ fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(PARSERS)
 
 test-peers: .venv/installed-dev
-	$(BIN)/python -m pytest -m peers --timeout 3600
+	$(BIN)/python -m pytest -m peers --timeout 3600 -o faulthandler_timeout=0
 
 # Every way to install, each in an environment of its own, and a table: 7 GB at most at one time.
 # Some of them: make test-install INSTALLS="thin local"

@@ -46,9 +46,9 @@ LONGEST = (
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Name a test that fails at once: a run that is ended from outside prints no summary."""
-    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
-        print(f"\n{report.nodeid} failed: {report.longreprtext.splitlines()[-1]}", flush=True)
+    """Tell at once what fails: a run that is ended from outside prints no summary."""
+    if report.outcome in ("failed", "rerun") and "PYTEST_XDIST_WORKER" not in os.environ:
+        print(f"\n{report.nodeid} failed:\n{report.longreprtext}", flush=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

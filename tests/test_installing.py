@@ -30,7 +30,15 @@ BY_NAME = {
     "psycopg": "SQLAlchemy imports it for postgresql:// databases",
     "s3fs": "fsspec imports it when a URL begins with s3://",
 }
-TOOLS = {"hatchling", "mypy", "pre-commit", "pytest-timeout", "pytest-xdist", "ruff"}
+TOOLS = {
+    "hatchling",
+    "mypy",
+    "pre-commit",
+    "pytest-rerunfailures",
+    "pytest-timeout",
+    "pytest-xdist",
+    "ruff",
+}
 """Programs, which nothing imports; hatchling is imported by this test alone."""
 OURS = {"shenhe", "tests", "recipes", "bench"}
 

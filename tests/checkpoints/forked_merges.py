@@ -30,7 +30,10 @@ def main(output: Path, kills: int) -> None:
         child = _start(output)
         time.sleep(rng.uniform(0, 1.1 * whole))
         os.kill(child, signal.SIGKILL)
-        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            killed += 1
+        else:
+            whole *= 0.7  # the first one was slow: the machine was busy, or its cache was cold
         _check(output, expected)
     os.waitpid(_start(output), 0)
     assert _contents(output) == expected
