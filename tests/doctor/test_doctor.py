@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from shenhe.config import load_missions, load_prompts
 from shenhe.doctor import Diagnosis, Subject, diagnose
 from shenhe.doctor import versions as version_checks
 from shenhe.engines.base import EngineSpec
-from shenhe.engines.options import LocalOptions
+from shenhe.engines.options import LocalOptions, OpenvinoOptions
 from tests.conftest import DEMO, MISSION
 from tests.servers.starting import scripted
 from tests.warm import SHENHE
@@ -255,6 +256,57 @@ def test_the_command_as_lines_and_as_json(tree: Path) -> None:
         "photos",
         "answers",
     }
+
+
+@pytest.fixture
+def exported(subject: Subject, tmp_path: Path) -> Subject:
+    """A copy of the bundled export, as the subject of the checks."""
+    folder = shutil.copytree(DEMO / "checkpoint" / "openvino", tmp_path / "exported")
+    return replace(subject, spec=EngineSpec(model=str(folder), engine=OpenvinoOptions()))
+
+
+def test_an_export_for_openvino(exported: Subject) -> None:
+    diagnoses = list(diagnose(replace(exported, load=True)))
+    assert {each.finding.level for each in diagnoses} == {"ok"}
+    told = " ".join(f"{each.check}: {each.finding.message}" for each in diagnoses)
+    assert "files: 0.009 GB in 5 models, weights in fp16" in told
+    assert "photos are resized to 4,096 to 81,920 pixels: preprocessor_config.json" in told
+    assert "answers: 2 captions of 2 have geometry" in told
+    assert "ms a token" in told
+
+
+def test_an_export_that_nobody_recorded(exported: Subject) -> None:
+    (Path(exported.spec.model) / "shenhe_export.json").unlink()
+    assert "no record" in _messages(exported, "files", "warning")
+
+
+@pytest.mark.parametrize("name", ["openvino_language_model.bin", "config.json"])
+def test_half_an_export(exported: Subject, name: str) -> None:
+    (Path(exported.spec.model) / name).unlink()
+    assert name in _messages(exported, "files", "error")
+
+
+def test_the_photos_of_an_export_are_as_large_as_they_are_asked_for(exported: Subject) -> None:
+    asked = replace(exported, spec=replace(exported.spec, max_pixels=65_536))
+    assert "4,096 to 65,536 pixels: --max-pixels 65536" in _messages(asked, "files", "ok")
+
+
+def test_an_export_is_looked_at_without_torch() -> None:
+    code = """
+import sys
+from shenhe.cli.main import exit_code
+assert exit_code(["doctor", "--engine", "openvino", "--model", "demo"]) == 0
+print([name for name in ("torch", "transformers") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_export_is_compared_with_nothing() -> None:
+    command = [*SHENHE, "doctor", "--engine", "openvino", "--model", "demo", "--compare", "demo"]
+    stopped = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 2
+    assert "--compare: looks inside both checkpoints" in stopped.stderr
 
 
 def test_a_server(tmp_path: Path) -> None:

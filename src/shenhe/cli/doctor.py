@@ -11,7 +11,7 @@ from shenhe.cli.probes import choose_photos
 from shenhe.cli.results import print_finding
 from shenhe.cli.values import PhotoLocation
 from shenhe.cli.work import DATA_ROOT_HELP, TreeOptions, layout_of
-from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.engines.options import LocalOptions, OpenvinoOptions, ServerOptions
 from shenhe.errors import OptionError, spelled
 from shenhe.options import Count, Name, option, option_class, section
 from shenhe.printable import json_line, on_one_line, show_data, worded
@@ -71,13 +71,15 @@ def _subject(options: DoctorOptions) -> Subject:
     if load.devices:
         problem = f"doctor loads the model once: {spelled('device', 'cuda:0')}"
         raise OptionError("devices", ",".join(load.devices), problem)
-    if not (is_for(spec, LocalOptions) or is_for(spec, ServerOptions)):
+    if not (
+        is_for(spec, LocalOptions) or is_for(spec, OpenvinoOptions) or is_for(spec, ServerOptions)
+    ):
         problem = "doctor looks at checkpoints here, or at a server"
         raise OptionError("engine", load.engine, problem)
     compare_with: EngineSpec[LocalOptions] | None = None
     if options.compare or options.compare_adapters:
         if not is_for(spec, LocalOptions):
-            problem = "looks inside both checkpoints, which no server lets it do"
+            problem = "looks inside both checkpoints, which the local engine alone can"
             raise OptionError("compare", None, problem)
         model = options.compare or spec.model
         find_checkpoint(model)  # what is absent is told before a model is loaded

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shenhe.checkpoints.findings import Finding
-from shenhe.doctor import photos, rows, served, versions
+from shenhe.doctor import exported, photos, rows, served, versions
 from shenhe.doctor.subject import Subject
-from shenhe.engines.options import ServerOptions
+from shenhe.engines.options import OpenvinoOptions, ServerOptions
 from shenhe.errors import ShenheError, needs
 
 SERVER_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
@@ -18,6 +18,16 @@ SERVER_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "run": rows.check_truncation,
 }
 """Checks of a server, whose weights and device are elsewhere."""
+OPENVINO_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
+    "versions": versions.check_versions,
+    "files": exported.check_export,
+    "device": exported.check_memory,
+    "disk": exported.check_disk,
+    "photos": photos.check_photos,
+    "run": rows.check_truncation,
+    "answers": exported.check_answers,
+}
+"""Checks of an exported checkpoint, which need no torch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ def checks_of(subject: Subject) -> Mapping[str, Callable[[Subject], Iterator[Fin
     """
     if isinstance(subject.spec.engine, ServerOptions):
         return SERVER_CHECKS
+    if isinstance(subject.spec.engine, OpenvinoOptions):
+        return OPENVINO_CHECKS
     with needs(versions.LOCAL):
         from shenhe.doctor.local_checks import LOCAL_CHECKS
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +9,10 @@ from dataclasses import replace
 from shenhe.checkpoints.findings import Finding
 from shenhe.doctor.answers import ask, caption_requests, check_replies
 from shenhe.doctor.subject import Subject
+from shenhe.doctor.timing import seconds_per_token
 from shenhe.engines.local.engine import LocalEngine
-from shenhe.messages import Answer, Request
+from shenhe.messages import Request
 
-TIMED_TOKENS, REPEATS = 32, 3
 MIN_SPEEDUP = 1.1
 """Least speedup of merged adapters that is worth a warning."""
 
@@ -33,33 +32,16 @@ def check_answers(subject: Subject) -> Iterator[Finding]:
 
 def _speed(engine: LocalEngine, subject: Subject, request: Request) -> Iterator[Finding]:
     """Measure the time of a token with adapters beside the weights and merged into them."""
-    seconds = _seconds_per_token(engine, request)
+    seconds = seconds_per_token(engine, request)
     message = f"{seconds * 1e3:.1f} ms a token, one answer at a time"
     if not subject.spec.adapters or subject.local.engine.quantize:
         yield Finding("ok", message)
         return
     engine.merge_adapters()
-    merged_seconds = _seconds_per_token(engine, request)
+    merged_seconds = seconds_per_token(engine, request)
     speedup = seconds / merged_seconds
     message += f"; with the adapters merged {merged_seconds * 1e3:.1f} ms"
     if speedup > MIN_SPEEDUP:
         yield Finding("warning", f"{message}: {speedup:.1f} times faster", "shenhe merge")
     else:
         yield Finding("ok", message)
-
-
-def _seconds_per_token(engine: LocalEngine, request: Request) -> float:
-    """Measure the time of decoding a token, without prefill."""
-    samples = []
-    for _ in range(REPEATS):
-        prefill, _ = _timed(engine, replace(request, max_new_tokens=1))
-        total, tokens = _timed(engine, replace(request, max_new_tokens=TIMED_TOKENS))
-        samples.append((total - prefill) / max(tokens - 1, 1))
-    return max(statistics.median(samples), 1e-9)
-
-
-def _timed(engine: LocalEngine, request: Request) -> tuple[float, int]:
-    """Answer one request. Returns seconds and tokens."""
-    start = time.monotonic()
-    (reply,) = engine.answer([request])
-    return time.monotonic() - start, reply.new_tokens if isinstance(reply, Answer) else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shenhe.config import Missions, Prompts
 from shenhe.engines.base import EngineSpec, is_for
-from shenhe.engines.options import LocalOptions, ServerOptions
+from shenhe.engines.options import LocalOptions, OpenvinoOptions, ServerOptions
 from shenhe.formats.text_formats import PLAIN, TextFormats
 from shenhe.intake import TreeLayout
 from shenhe.locations import Location
@@ -24,7 +24,7 @@ class Subject:
         Subject(spec, load_prompts(), load_missions(), photos=(), max_new_tokens=2048, load=False)
     """
 
-    spec: EngineSpec[LocalOptions] | EngineSpec[ServerOptions]
+    spec: EngineSpec[LocalOptions] | EngineSpec[OpenvinoOptions] | EngineSpec[ServerOptions]
     prompts: Prompts
     missions: Missions
     photos: tuple[Location, ...]
@@ -39,19 +39,29 @@ class Subject:
 
     @property
     def local(self) -> EngineSpec[LocalOptions]:
-        """The spec of a checkpoint that is run in this process.
+        """The spec of a checkpoint that the local engine runs.
 
-        Raises: TypeError for a server.
+        Raises: TypeError for another engine.
         """
         if is_for(self.spec, LocalOptions):
             return self.spec
-        raise TypeError("a server runs the checkpoint")
+        raise TypeError("another engine runs the checkpoint")
+
+    @property
+    def exported(self) -> EngineSpec[OpenvinoOptions]:
+        """The spec of an exported checkpoint that OpenVINO runs in this process.
+
+        Raises: TypeError for another engine.
+        """
+        if is_for(self.spec, OpenvinoOptions):
+            return self.spec
+        raise TypeError("no OpenVINO runs the checkpoint")
 
     @property
     def server(self) -> EngineSpec[ServerOptions]:
         """The spec of a server.
 
-        Raises: TypeError for a checkpoint that is run in this process.
+        Raises: TypeError for an engine in this process.
         """
         if is_for(self.spec, ServerOptions):
             return self.spec

@@ -14,10 +14,12 @@ from packaging.specifiers import SpecifierSet
 
 from shenhe.checkpoints.findings import Finding
 from shenhe.doctor.subject import Subject
-from shenhe.engines.options import ServerOptions
+from shenhe.engines.options import LocalOptions, OpenvinoOptions
 
 LOCAL = "local"
 """The extra of this package with the libraries that run a model in this process."""
+EXTRAS = {LocalOptions: LOCAL, OpenvinoOptions: "openvino"}
+"""The extras that engines in this process need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ KNOWN_DEFECTS = (
 def check_versions(subject: Subject) -> Iterator[Finding]:
     """Compare installed versions with the requirements and with known defects."""
     sound = True
-    extras = ("",) if isinstance(subject.spec.engine, ServerOptions) else ("", LOCAL)
+    extras = ("", EXTRAS.get(type(subject.spec.engine), ""))
     for line in requires("shenhe") or []:
         required = Requirement(line)
         if not any(_is_for(required, extra) for extra in extras):
@@ -70,7 +72,7 @@ def check_versions(subject: Subject) -> Iterator[Finding]:
         problem = f"torchvision {_version('torchvision')} cannot be used: {import_error}"
         yield Finding("error", problem, remedy)
     if sound:
-        names = ("shenhe", "torch", "transformers", "peft")
+        names = ("shenhe", "torch", "transformers", "peft", "openvino")
         yield Finding(
             "ok", ", ".join(f"{name} {_version(name)}" for name in names if _version(name))
         )

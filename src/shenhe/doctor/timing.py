@@ -1,0 +1,34 @@
+"""The time of a token, one answer at a time, of any engine in this process."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import replace
+
+from shenhe.engines.base import Engine
+from shenhe.messages import Answer, Request
+
+TIMED_TOKENS, REPEATS = 32, 3
+
+
+def seconds_per_token(engine: Engine, request: Request) -> float:
+    """Measure the time of decoding a token, without prefill.
+
+        seconds_per_token(engine, caption_requests(subject)[0])
+
+    Raises: EngineError.
+    """
+    samples = []
+    for _ in range(REPEATS):
+        prefill, _ = _timed(engine, replace(request, max_new_tokens=1))
+        total, tokens = _timed(engine, replace(request, max_new_tokens=TIMED_TOKENS))
+        samples.append((total - prefill) / max(tokens - 1, 1))
+    return max(statistics.median(samples), 1e-9)
+
+
+def _timed(engine: Engine, request: Request) -> tuple[float, int]:
+    """Answer one request. Returns seconds and tokens."""
+    start = time.monotonic()
+    (reply,) = engine.answer([request])
+    return time.monotonic() - start, reply.new_tokens if isinstance(reply, Answer) else 0
