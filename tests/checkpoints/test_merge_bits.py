@@ -130,18 +130,18 @@ def test_bases_of_all_precisions_are_merged_into_all(
 def test_planes_are_widened_and_rounded_as_torch_does() -> None:
     bits = np.random.default_rng(4).integers(0, 1 << 32, (2, 8, 1024), np.uint32)
     bits[:, 0, : len(EDGES)] = EDGES
-    planes = bits.view(np.float32)
+    planes, flat = bits.view(np.float32), bits.reshape(2, -1)
     rows = torch.from_numpy(planes.transpose(1, 2, 0).reshape(8, 2048).copy())
     expected = rows.bfloat16().view(torch.int16).numpy()
     sure = ~rows.isnan().numpy()
     stored = np.empty((8, 2048), np.uint16)
-    narrow_planes(planes.copy(), stored.view(np.uint32), np.empty_like(planes))
+    narrow_planes(flat.copy(), stored.view(np.uint32).reshape(-1), np.empty_like(flat))
     assert np.array_equal(stored.view(np.int16)[sure], expected[sure])
-    widened = np.empty_like(planes)
-    widen_planes(stored.view(np.uint32), widened)
+    widened = np.empty_like(bits)
+    widen_planes(stored.view(np.uint32).reshape(-1), widened.reshape(2, -1))
     plain = np.empty((8, 2048), np.float32)
     widen(stored, BFLOAT16, plain)
-    assert np.array_equal(widened.view(np.uint32), as_planes(plain).view(np.uint32))
+    assert np.array_equal(widened, as_planes(plain).view(np.uint32))
 
 
 @pytest.mark.parametrize("dtype", [BFLOAT16, FLOAT16, FLOAT32, FLOAT64])

@@ -10,8 +10,8 @@ from shenhe.checkpoints.tensors import BFLOAT16, FLOAT64, Dtype
 Values = NDArray[np.float32] | NDArray[np.float64]
 Stored = NDArray[np.generic]
 """Values in the dtype that their bytes are stored as: bfloat16 as its bits."""
-Pairs = NDArray[np.uint32]
-"""bfloat16, two in a word."""
+Bits = NDArray[np.uint32]
+_INTEGERS = {size: (np.dtype(f"<i{size}"), np.dtype(f"<u{size}")) for size in (1, 2, 4, 8)}
 _QUIET_NAN = 0x7FC0
 _UPPER = 0xFFFF0000
 """The bits of a float32 that bfloat16 keeps."""
@@ -57,29 +57,28 @@ def narrow_any(values: Values, dtype: Dtype, stored: Stored, spare: Values) -> N
         stored[damaged] = _QUIET_NAN
 
 
-def widen_planes(pairs: Pairs, planes: Values) -> None:
+def widen_planes(pairs: Bits, planes: Bits) -> None:
     """Turn bfloat16 into float32, two with each operation: even columns apart from odd ones.
 
-    Shape: pairs (rows, columns / 2) of 32 bits each, planes (2, rows, columns / 2).
+    Shape: pairs (numbers / 2,), two bfloat16 each; planes (2, numbers / 2), the bits of float32.
     """
-    bits = planes.view(np.uint32)
-    np.left_shift(pairs, 16, out=bits[0])
-    np.bitwise_and(pairs, _UPPER, out=bits[1])
+    np.left_shift(pairs, 16, out=planes[0])
+    np.bitwise_and(pairs, _UPPER, out=planes[1])
 
 
-def narrow_planes(planes: Values, pairs: Pairs, spare: Values) -> None:
+def narrow_planes(planes: Bits, pairs: Bits, spare: Bits) -> None:
     """Round like `narrow`, and put even and odd columns side by side.
 
     Shape: as `widen_planes`; spare as planes.
     """
-    bits = planes.view(np.uint32)
-    _round_to_even(bits, spare.view(np.uint32))
-    np.right_shift(bits[0], 16, out=bits[0])
-    np.bitwise_and(bits[1], _UPPER, out=bits[1])
-    np.bitwise_or(bits[0], bits[1], out=pairs)
+    _round_to_even(planes, spare)
+    even, odd = planes
+    np.right_shift(even, 16, out=even)
+    np.bitwise_and(odd, _UPPER, out=odd)
+    np.bitwise_or(even, odd, out=pairs)
 
 
-def _round_to_even(bits: NDArray[np.uint32], last: NDArray[np.uint32]) -> None:
+def _round_to_even(bits: Bits, last: Bits) -> None:
     """Make the upper halves of float32 the nearest bfloat16; the lower ones hold anything."""
     np.right_shift(bits, 16, out=last)
     np.bitwise_and(last, 1, out=last)
@@ -89,10 +88,10 @@ def _round_to_even(bits: NDArray[np.uint32], last: NDArray[np.uint32]) -> None:
 
 def is_finite(stored: Stored, dtype: Dtype) -> bool:
     """Whether no stored number is NaN or infinite."""
-    size = dtype.itemsize
-    sign = 1 << (8 * size - 1)
+    signed, unsigned = _INTEGERS[dtype.itemsize]
+    negative = dtype.exponent | 1 << (8 * dtype.itemsize - 1)
     # As integers those are the largest of all with their sign.
     return (
-        int(stored.view(f"<i{size}").max()) < dtype.exponent
-        and int(stored.view(f"<u{size}").max()) < sign | dtype.exponent
+        int(stored.view(signed).max()) < dtype.exponent
+        and int(stored.view(unsigned).max()) < negative
     )

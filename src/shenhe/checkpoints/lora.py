@@ -65,17 +65,17 @@ def add_lora(
 ) -> None:
     """Add `factor * (lora_b @ lora_a)` to a weight in place.
 
-    Row by row these are PEFT's own operations, and therefore its own bits.
+    Row by row these are PEFT's own operations, and therefore its own bits. What is not finite is
+    warned of by numpy, if it is not told otherwise.
     Shape: weight (rows, in), lora_a (rank, in), lora_b (rows, rank), buffer (rows, in); or planes
     of these but `lora_b`, where `adds_as_torch` holds.
     """
-    with np.errstate(all="ignore"):  # what is not finite is told by its name
-        if weight.ndim == 3 or adds_as_torch(*lora_a.shape, block_rows(lora_a.shape[-1])):
-            np.matmul(lora_b, lora_a, out=buffer)
-        else:
-            _multiply_by_torch(lora_b, lora_a, buffer)
-        np.multiply(buffer, np.float32(factor), out=buffer)
-        np.add(weight, buffer, out=weight)
+    if weight.ndim == 3 or adds_as_torch(*lora_a.shape, block_rows(lora_a.shape[-1])):
+        np.matmul(lora_b, lora_a, out=buffer)
+    else:
+        _multiply_by_torch(lora_b, lora_a, buffer)
+    np.multiply(buffer, np.float32(factor), out=buffer)
+    np.add(weight, buffer, out=weight)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -37,44 +38,65 @@ class Memory:
 
 
 class Block(Protocol):
-    """Rows of a tensor: `values` to calculate with, and room for a product of the same shape."""
+    """Memory for some rows, used for many of a tensor one after the other.
 
+    `raw` is where the base's bytes are read to, `values` are what to calculate with, `product` is
+    room for as many.
+    """
+
+    raw: memoryview
     values: Values
     product: Matrix | Planes
 
-    def widen(self, stored: Stored, dtype: Dtype) -> None:
-        """Make values of stored rows."""
+    def load(self, result: Bytes) -> None:
+        """Make values of `raw`, rounded as the result will be: that is written where it differs."""
 
-    def narrow(self) -> None:
+    def reload(self, result: Bytes) -> None:
+        """Make values of the result."""
+
+    def narrow(self, result: Bytes) -> None:
         """Round the values into the result; they hold anything then."""
 
 
 class PlainBlock:
-    """Rows in any precision. Shape: values and product (rows, columns), as the result."""
+    """Rows in any precision. Shape: values and product (rows, columns)."""
 
+    raw: memoryview
     values: Values
     product: Matrix | Planes
 
-    def __init__(self, result: Stored, dtype: Dtype, kind: str | None, memory: Memory) -> None:
-        """Take memory for values of a kind (numpy's name), by default that of the precision."""
-        kind = kind or working_dtype(dtype)
-        nbytes = result.size * np.dtype(kind).itemsize
-        self._result, self._dtype = result, dtype
-        self.values = memory.take("values", nbytes).view(kind).reshape(result.shape)
-        self._spare: Values = memory.take("spare", nbytes).view(kind).reshape(result.shape)
-        product = self._spare.reshape(-1).view(np.float32)[: result.size]
-        self.product = product.reshape(result.shape)
+    def __init__(
+        self, shape: tuple[int, int], dtypes: tuple[Dtype, Dtype], add_up: bool, memory: Memory
+    ) -> None:
+        """Take memory. `dtypes` are those of the base and of the result."""
+        self._stored_dtype, self._dtype = dtypes
+        count = math.prod(shape)
+        kind = np.dtype("<f4" if add_up else working_dtype(self._dtype))
+        raw = memory.take("raw", count * self._stored_dtype.itemsize)
+        self.raw = raw.data
+        self._stored: Stored = raw.view(self._stored_dtype.storage).reshape(shape)
+        values, spare = (memory.take(use, count * kind.itemsize) for use in ("values", "spare"))
+        self.values = values.view(kind).reshape(shape)
+        self._spare: Values = spare.view(kind).reshape(shape)
+        self.product = spare.view(np.float32)[:count].reshape(shape)
 
-    def widen(self, stored: Stored, dtype: Dtype) -> None:
-        """Make values of stored rows, rounded to the result's precision, which is written too."""
-        widen(stored, dtype, self.values)
-        if dtype != self._dtype:
-            narrow_any(self.values, self._dtype, self._result, self._spare)
-            widen(self._result, self._dtype, self.values)
+    def load(self, result: Bytes) -> None:
+        """Make values of `raw`, rounded as the result will be: that is written where it differs."""
+        widen(self._stored, self._stored_dtype, self.values)
+        if self._stored_dtype != self._dtype:
+            narrow_any(self.values, self._dtype, self._rows(result), self._spare)
+            self.reload(result)
 
-    def narrow(self) -> None:
-        """Round the values into the result."""
-        narrow(self.values, self._dtype, self._result, self._spare)
+    def reload(self, result: Bytes) -> None:
+        """Make values of the result."""
+        widen(self._rows(result), self._dtype, self.values)
+
+    def narrow(self, result: Bytes) -> None:
+        """Round the values into the result; they hold anything then."""
+        narrow(self.values, self._dtype, self._rows(result), self._spare)
+
+    def _rows(self, result: Bytes) -> Stored:
+        return result.view(self._dtype.storage).reshape(self.values.shape)
 
 
 class PlanarBlock:
@@ -83,21 +105,30 @@ class PlanarBlock:
     Shape: values and product (2, rows, columns / 2).
     """
 
+    raw: memoryview
     values: Values
     product: Matrix | Planes
 
-    def __init__(self, result: Stored, memory: Memory) -> None:
-        rows, width = result.shape
-        self._result = result.view("<u4")
-        self.values, self.product = (
-            memory.take(use, result.size * 4).view(np.float32).reshape(2, rows, width // 2)
-            for use in ("values", "spare")
+    def __init__(self, shape: tuple[int, int], memory: Memory) -> None:
+        rows, width = shape
+        raw, values, spare = (
+            memory.take(use, rows * width * size)
+            for use, size in (("raw", 2), ("values", 4), ("spare", 4))
         )
+        self.raw, self._stored = raw.data, raw.view(np.uint32)
+        self.values = values.view(np.float32).reshape(2, rows, width // 2)
+        self.product = spare.view(np.float32).reshape(2, rows, width // 2)
+        self._bits = values.view(np.uint32).reshape(2, -1)
+        self._spare = spare.view(np.uint32).reshape(2, -1)
 
-    def widen(self, stored: Stored, dtype: Dtype) -> None:
-        """Make values of stored rows."""
-        widen_planes(stored.view("<u4"), self.values)
+    def load(self, result: Bytes) -> None:
+        """Make values of `raw`; `result` is not needed."""
+        widen_planes(self._stored, self._bits)
 
-    def narrow(self) -> None:
-        """Round the values into the result."""
-        narrow_planes(self.values, self._result, self.product)
+    def reload(self, result: Bytes) -> None:
+        """Make values of the result."""
+        widen_planes(result.view(np.uint32), self._bits)
+
+    def narrow(self, result: Bytes) -> None:
+        """Round the values into the result; they hold anything then."""
+        narrow_planes(self._bits, result.view(np.uint32), self._spare)

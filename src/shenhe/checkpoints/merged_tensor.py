@@ -15,6 +15,8 @@ import numpy as np
 
 from shenhe.checkpoints.floats import is_finite
 from shenhe.checkpoints.lora import (
+    Matrix,
+    Planes,
     add_lora,
     adds_as_torch,
     as_peft_loads,
@@ -99,52 +101,64 @@ class MergedTensor:
         rows, width = self.matrix
         line, end = width * self.dtype.itemsize, offset + len(target)
         asked = np.frombuffer(target, np.uint8)
-        size = width * self.stored.dtype.itemsize
-        with self.shared.lend() as memory, self.stored.opened() as read:
+        base_line = width * self.stored.dtype.itemsize
+        factors = self._read_factors()
+        blocks: dict[int, Block] = {}
+        with self.shared.lend() as memory, self.stored.opened() as read, np.errstate(all="ignore"):
             for start, stop in _split_rows(
                 offset // line, -(-end // line), rows, block_rows(width)
             ):
-                raw = memory.take("raw", (stop - start) * size)
-                read(raw.data, start * size)
+                if (count := stop - start) not in blocks:
+                    blocks[count] = self._make_block(count, memory)
+                block = blocks[count]
+                read(block.raw, start * base_line)
                 first, last = max(offset, start * line), min(end, stop * line)
                 place = asked[first - offset : last - offset]
-                if last - first == (stop - start) * line:
-                    self._merge(slice(start, stop), raw, place, memory)
+                if last - first == count * line:
+                    self._merge(block, slice(start, stop), factors, place)
                 else:  # what was asked for begins or ends within a row
-                    block = memory.take("block", (stop - start) * line)
-                    self._merge(slice(start, stop), raw, block, memory)
-                    place[:] = block[first - start * line : last - start * line]
+                    result = memory.take("result", count * line)
+                    self._merge(block, slice(start, stop), factors, result)
+                    place[:] = result[first - start * line : last - start * line]
 
-    def _merge(self, rows: slice, raw: Bytes, result: Bytes, memory: Memory) -> None:
+    def _read_factors(self) -> list[tuple[Matrix | Planes, Matrix]]:
+        read_a = self.shared.read_planes if self.planar else self.shared.read_matrix
+        return [
+            (read_a(addend.lora_a), self.shared.read_matrix(addend.lora_b))
+            for addend in self.addends
+        ]
+
+    def _make_block(self, count: int, memory: Memory) -> Block:
+        shape = (count, self.matrix[1])
+        if self.planar:
+            return PlanarBlock(shape, memory)
+        return PlainBlock(shape, (self.stored.dtype, self.dtype), self.add_up, memory)
+
+    def _merge(
+        self,
+        block: Block,
+        rows: slice,
+        factors: Sequence[tuple[Matrix | Planes, Matrix]],
+        result: Bytes,
+    ) -> None:
         """Compute some rows."""
-        shape = (rows.stop - rows.start, self.matrix[1])
-        stored = raw.view(self.stored.dtype.storage).reshape(shape)
-        merged = result.view(self.dtype.storage).reshape(shape)
-        block: Block = (
-            PlanarBlock(merged, memory)
-            if self.planar
-            else PlainBlock(merged, self.dtype, "<f4" if self.add_up else None, memory)
-        )
-        block.widen(stored, self.stored.dtype)
-        for number, addend in enumerate(self.addends):
+        block.load(result)
+        for number, (addend, (lora_a, lora_b)) in enumerate(
+            zip(self.addends, factors, strict=True)
+        ):
             if number and not self.add_up:
-                block.widen(merged, self.dtype)
-            self._add(addend, rows, block)
+                block.reload(result)
+            add_lora(block.values, lora_a, lora_b[rows], addend.factor, block.product)
             if not self.add_up:
-                block.narrow()
-            numbers, dtype = (block.values, FLOAT32) if self.add_up else (merged, self.dtype)
+                block.narrow(result)
+            numbers, dtype = (block.values, FLOAT32) if self.add_up else (result, self.dtype)
             if not is_finite(numbers, dtype):
                 raise AdapterError(
                     f"{addend.folder}: merged, {self.module} holds NaN or infinity: the adapter's"
                     " training went wrong, or the base is damaged (shenhe verify)"
                 )
         if self.add_up and self.addends:
-            block.narrow()
-
-    def _add(self, addend: Addend, rows: slice, block: Block) -> None:
-        read_a = self.shared.read_planes if self.planar else self.shared.read_matrix
-        lora_b = self.shared.read_matrix(addend.lora_b)[rows]
-        add_lora(block.values, read_a(addend.lora_a), lora_b, addend.factor, block.product)
+            block.narrow(result)
 
 
 def _split_rows(first: int, last: int, rows: int, count: int) -> Iterator[tuple[int, int]]:

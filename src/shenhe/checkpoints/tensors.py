@@ -108,9 +108,11 @@ class StoredTensor(TensorSpec):
 
         Raises: CheckpointError, as `read`.
         """
-        with self._named_errors():
+        try:
             # A file object would take longer to open than such a part to be read.
             file = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise self._unreadable(error) from error
         try:
             yield partial(self._fill, file)
         finally:
@@ -118,20 +120,18 @@ class StoredTensor(TensorSpec):
 
     def _fill(self, file: int, buffer: memoryview, offset: int) -> None:
         done = 0
-        with self._named_errors():
+        try:
             while done < len(buffer) and (
                 count := os.preadv(file, [buffer[done:]], self.start + offset + done)
             ):
                 done += count
+        except OSError as error:
+            raise self._unreadable(error) from error
         if done < len(buffer):
             raise CheckpointError(f"{self.path}: ends inside {self.name}")
 
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CheckpointError(f"{self.path}: cannot be read: {error.strerror}") from error
+    def _unreadable(self, error: OSError) -> CheckpointError:
+        return CheckpointError(f"{self.path}: cannot be read: {error.strerror}")
 
     def is_finite(self) -> bool:
         """Whether no value is NaN or infinite.
