@@ -113,7 +113,9 @@ def test_a_queue_holds_ones_own_unless_all_are_wanted(index: Index, app: FastAPI
 
 
 def _seen(page: str) -> str:
-    return re.findall(r'name="seen" value="(\w+)"', page)[0]
+    match = re.search(r'name="seen" value="(\w+)"', page)
+    assert match
+    return match[1]
 
 
 def test_a_lead_is_told_what_another_has_changed_meanwhile(index: Index, app: FastAPI) -> None:
