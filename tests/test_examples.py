@@ -81,6 +81,8 @@ def test_the_container_of_the_service() -> None:
         if step and not step.startswith("#"):
             steps.setdefault(step, []).append(rest.strip())
     assert next(iter(steps)) == "FROM"
+    assert re.findall(r"https?://([^/\s]+)", text) == ["127.0.0.1:8770"]  # no registry is named
+    assert "." not in steps["FROM"][0].partition(":")[0]
     for copied in " ".join(steps["COPY"]).replace("/src/src", "").replace("/src/", "").split():
         assert (EXAMPLES.parent / copied).exists(), copied
     assert steps["USER"] == ["10001:10001"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
@@ -19,6 +18,7 @@ from pydantic import (
 
 from shenhe.locations import Location, locate
 from shenhe.messages import FinishReason, PhotoFacts
+from shenhe.timestamps import utc_now as utc_now  # who writes rows takes it from here
 from shenhe.values import (
     EvidenceItem,
     Label,
@@ -30,11 +30,6 @@ from shenhe.values import (
 )
 
 SCHEMA = 1
-
-
-def utc_now() -> str:
-    """Give the current time as rows have it: 2025-10-24T12:34:56.000000Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Row(BaseModel):

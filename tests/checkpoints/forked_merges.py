@@ -20,9 +20,7 @@ from shenhe.errors import CheckpointError
 
 
 def main(output: Path, kills: int) -> None:
-    began = time.monotonic()
-    os.waitpid(_start(output), 0)
-    whole = time.monotonic() - began
+    whole = min(_time(output) for _ in range(3))
     expected = _contents(output)
     rng = random.Random(0)
     killed = 0
@@ -39,6 +37,13 @@ def main(output: Path, kills: int) -> None:
     assert _contents(output) == expected
     assert [path.name for path in output.parent.iterdir()] == [output.name]
     print(f"killed {killed}")
+
+
+def _time(output: Path) -> float:
+    """How long a merge takes. Units: seconds."""
+    began = time.monotonic()
+    os.waitpid(_start(output), 0)
+    return time.monotonic() - began
 
 
 def _start(output: Path) -> int:

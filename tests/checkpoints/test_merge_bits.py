@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from shenhe.checkpoints.floats import narrow_any, widen
+from shenhe.checkpoints.floats import is_finite, narrow_any, narrow_planes, widen, widen_planes
 from shenhe.checkpoints.gate import admit_adapters
 from shenhe.checkpoints.inspect import find_adapter, find_checkpoint
-from shenhe.checkpoints.lora import add_lora, product_of
+from shenhe.checkpoints.lora import add_lora, adds_as_torch, as_planes, block_rows
 from shenhe.checkpoints.merge import merge_adapters
 from shenhe.checkpoints.merge_plan import MergePlan, plan_merge
 from shenhe.checkpoints.merge_sources import tensor_sources
@@ -24,6 +24,7 @@ from shenhe.checkpoints.tensors import (
     BFLOAT16,
     FLOAT16,
     FLOAT32,
+    FLOAT64,
     INTEGERS,
     Dtype,
     TensorSpec,
@@ -34,6 +35,8 @@ from shenhe.errors import AdapterError
 from tests.checkpoints.small_adapters import BASE, FIRST, each, small_adapter
 
 HIDDEN, INNER = (1024, 1152, 2048, 2560, 4096), (4304, 4608, 6144, 9728, 12288)
+ODD = (80, 72)
+"""No multiples of what processors add at once, with what is left over."""
 
 
 def _random(*shape: int, seed: int = 1) -> NDArray[np.float32]:
@@ -42,13 +45,30 @@ def _random(*shape: int, seed: int = 1) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("rank", [1, 3, 8, 16, 17, 64, 200])
 def test_products_of_all_ranks_and_widths_have_torchs_bits(rank: int) -> None:
-    for width in (*HIDDEN, *INNER):
-        lora_a, lora_b = _random(rank, width), _random(45, rank, seed=2)
+    count = 45
+    for width in (*HIDDEN, *INNER, *ODD):
+        lora_a, lora_b = _random(rank, width), _random(count, rank, seed=2)
         whole = torch.mm(torch.from_numpy(lora_b), torch.from_numpy(lora_a)).numpy()
-        for rows in (slice(0, 2), slice(2, 5), slice(5, 12), slice(12, 45)):
-            product = np.empty((rows.stop - rows.start, width), np.float32)
-            product_of(rank, width)(lora_b[rows], lora_a, product)
-            assert np.array_equal(product, whole[rows]), (width, rows)
+        planes = as_planes(lora_a)
+        for rows in (slice(0, 2), slice(2, 5), slice(5, 12), slice(12, count)):
+            expected = whole[rows]
+            if adds_as_torch(rank, width // 2, block_rows(width)):
+                product = np.zeros((2, len(expected), width // 2), np.float32)
+                add_lora(product, planes, lora_b[rows], 1.0, np.empty_like(product))
+                assert np.array_equal(product, as_planes(expected)), (width, rows)
+            plain = np.zeros(expected.shape, np.float32)
+            add_lora(plain, lora_a, lora_b[rows], 1.0, np.empty_like(plain))
+            assert np.array_equal(plain, expected), (width, rows)
+
+
+@pytest.mark.parametrize("width", [2048, 4304, 6144])
+def test_planes_of_as_many_rows_as_a_block_may_have_are_torchs(width: int) -> None:
+    count = block_rows(width)
+    lora_a, lora_b = _random(16, width), _random(count, 16, seed=2)
+    whole = as_planes(torch.mm(torch.from_numpy(lora_b), torch.from_numpy(lora_a)).numpy())
+    planes = as_planes(lora_a)
+    for rows in range(2, count + 1):
+        assert np.array_equal(lora_b[:rows] @ planes, whole[:, :rows]), rows
 
 
 def test_a_sum_that_numpy_takes_in_another_order_is_torchs() -> None:
@@ -105,6 +125,34 @@ def test_bases_of_all_precisions_are_merged_into_all(
             lora_a, lora_b = factors[f"{key}_A.weight"].float(), factors[f"{key}_B.weight"]
             expected += torch.mm(lora_b, lora_a) * 2.0
         assert torch.equal(merged[name], expected), name
+
+
+def test_planes_are_widened_and_rounded_as_torch_does() -> None:
+    bits = np.random.default_rng(4).integers(0, 1 << 32, (2, 8, 1024), np.uint32)
+    bits[:, 0, : len(EDGES)] = EDGES
+    planes, flat = bits.view(np.float32), bits.reshape(2, -1)
+    rows = torch.from_numpy(planes.transpose(1, 2, 0).reshape(8, 2048).copy())
+    expected = rows.bfloat16().view(torch.int16).numpy()
+    sure = ~rows.isnan().numpy()
+    stored = np.empty((8, 2048), np.uint16)
+    narrow_planes(flat.copy(), stored.view(np.uint32).reshape(-1), np.empty_like(flat))
+    assert np.array_equal(stored.view(np.int16)[sure], expected[sure])
+    widened = np.empty_like(bits)
+    widen_planes(stored.view(np.uint32).reshape(-1), widened.reshape(2, -1))
+    plain = np.empty((8, 2048), np.float32)
+    widen(stored, BFLOAT16, plain)
+    assert np.array_equal(widened, as_planes(plain).view(np.uint32))
+
+
+@pytest.mark.parametrize("dtype", [BFLOAT16, FLOAT16, FLOAT32, FLOAT64])
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+def test_one_number_that_is_not_finite_is_seen(dtype: Dtype, value: float) -> None:
+    values = torch.full((64,), torch.finfo(torch_dtype(dtype)).max, dtype=torch_dtype(dtype))
+    values[::2] *= -1
+    signed = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    assert is_finite(values.view(signed).numpy(), dtype)
+    values[5] = value
+    assert not is_finite(values.view(signed).numpy(), dtype)
 
 
 def _plan(adapters: list[Path], *, add_up: bool, dtype: Dtype | None) -> MergePlan:

@@ -112,13 +112,44 @@ def test_a_queue_holds_ones_own_unless_all_are_wanted(index: Index, app: FastAPI
         assert 'name="mine"' not in page
 
 
+def _seen(page: str) -> str:
+    match = re.search(r'name="seen" value="(\w+)"', page)
+    assert match
+    return match[1]
+
+
+def test_a_lead_is_told_what_another_has_changed_meanwhile(index: Index, app: FastAPI) -> None:
+    add(people_of(index.database), "经理", role="lead")
+    address = "/team/assignments"
+    with _client(app, "主任") as lead, _client(app, "经理") as other:
+        seen, seen_too = (_seen(client.get(address).text) for client in (lead, other))
+        box = {'["regions", "东", "王工"]': "1", "region_field": "region"}
+        assert lead.post(address, data=box | {"seen": seen}).status_code == 303
+        rules = index.assignments.read()
+        sent = {'["regions", "东", "李工"]': "1", '["share", "", "李工"]': "1"}
+        sent["region_field"] = "group_id:2"
+        for version in ({"seen": seen_too}, {}):  # and of a page that is older than the check
+            answer = other.post(address, data=sent | version)
+            assert answer.status_code == 409
+            assert "没有保存" in answer.text
+            assert answer.text.count(" checked") == 2
+            for now in (r"<bdi>王工</bdi>", "没有分给任何人", r"<bdi>region</bdi>"):
+                assert re.search(rf"现在生效: {now}</b>", answer.text), now
+            assert index.assignments.read() == rules
+        # Whoever has seen both may put his own in the place of the others.
+        assert other.post(address, data=sent | {"seen": _seen(answer.text)}).status_code == 303
+        assert index.assignments.read().share == ("李工",)
+        # The same once more, as by a second click, is no conflict.
+        assert other.post(address, data=sent | {"seen": seen_too}).status_code == 303
+
+
 def test_a_lead_assigns(index: Index, app: FastAPI) -> None:
     with _client(app, "主任") as lead:
         page = lead.get("/team/assignments").text
         for words in (OTHER, "东", "西", "李工", "其余"):
             assert words in page
         boxes = ['["regions", "东", "王工"]', '["share", "", "李工"]', '["share", "", "王工"]']
-        form = {"region_field": " region ", **dict.fromkeys(boxes, "1")}
+        form = {"region_field": " region ", "seen": _seen(page), **dict.fromkeys(boxes, "1")}
         assert lead.post("/team/assignments", data=form).status_code == 303
         rules = index.assignments.read()
         assert rules == Assignments(regions={"东": ("王工",)}, share=("李工", "王工"))

@@ -165,6 +165,23 @@ def test_what_pages_say(client: TestClient, run_dir: Path, language: str) -> Non
             check_words(page, text, language)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("zh", "理由是空的"), ("en", "the reason is empty")]
+)
+def test_what_is_wrong_with_an_answer_is_said_in_the_readers_language(
+    tmp_path: Path, demo_photos: list[Path], language: Language, said: str
+) -> None:
+    malformed = Group("QC-1", None, reason="format: reason_empty: the reason is empty")
+    folder = write_run(tmp_path / "run", [malformed._replace(why=("format",))], demo_photos[:1])
+    review = Review("run", Index(folder), Prompting(load_missions(), load_prompts()))
+    client = TestClient(create_app(review, reviewer="李工"), HERE, cookies={"language": language})
+    pages = [client.get("/group/1").text, client.get("/").text]
+    pages.append(write_report(folder, 500, language).read_text(encoding="utf-8"))
+    for page in pages:
+        assert said in page
+        assert (language == "en") == ("the reason is empty" in page)
+
+
 def test_words_are_there_in_both_languages() -> None:
     chinese, english = (load_words(language) for language in ("zh", "en"))
     assert chinese.keys() == english.keys()

@@ -6,8 +6,15 @@ import re
 
 import pytest
 
+from shenhe.errors import FormatError
+from shenhe.formats import verdict
 from shenhe.row_types import Failure
-from shenhe.rows.problem_words import KIND_WORDS, describe_failed
+from shenhe.rows.problem_words import (
+    KIND_WORDS,
+    VERDICT_WORDS,
+    describe_failed,
+    words_of_malformed,
+)
 from shenhe.runs.row_parts import MAX_NAMED, describe_left_out
 from shenhe.values import LEFT_OUT, LeftOut
 
@@ -46,3 +53,29 @@ def test_of_many_files_the_rest_is_counted() -> None:
 
 def test_a_name_that_reads_like_a_code_stays_as_it_is() -> None:
     assert "a (unknown).jpg (zip)" in _describe(LeftOut("a (unknown).jpg", "zip"))
+
+
+MALFORMED = (
+    *(
+        "",
+        "<think>通过",
+        "合格\n理由: 好",
+        "通过",
+        "通过\n好",
+        "通过\n理由: ",
+        "通过\n理由: 好\n好",
+    ),
+    "通过\n理由: <|im_end|>",
+)
+
+
+def test_each_way_to_break_a_verdict_has_words() -> None:
+    codes = set()
+    for text in MALFORMED:
+        with pytest.raises(FormatError) as raised:
+            verdict.parse(text)
+        codes.add(raised.value.code)
+        words = words_of_malformed(f"{raised.value.code}: {raised.value}")
+        assert not re.search("[a-z]", words.zh)
+        assert str(raised.value) in words.en
+    assert codes == VERDICT_WORDS.keys()

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from shenhe.errors import UsageError
+from shenhe.service.photo_uses import find_uses
 from shenhe.service.store import CONNECTIONS, Claimed, JobStore, open_store
 from tests.service.conftest import Open
 from tests.service.handed_in import MISSION, handed_in, judged
@@ -70,8 +71,8 @@ def test_lists_and_pages(jobs: JobStore) -> None:
     assert [job.new.group_id for job in listed] == ["QC-3"]
     assert [job.number for job in jobs.list(limit=4)] == [1, 2, 3, 4]
     assert [job.number for job in jobs.list("done")] == [1, 2]
-    photo = handed_in("QC-0", "shared").photos[0]
-    assert [job.number for job in jobs.with_photo(photo.content_hash, 2)] == [1, 2]
+    uses = find_uses(jobs, handed_in("QC-8", "shared"))
+    assert [use.group_id for use in uses[:2]] == ["QC-0", "QC-1"]
 
 
 def test_who_waits_comes_before_bulk(jobs: JobStore) -> None:

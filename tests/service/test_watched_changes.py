@@ -97,6 +97,28 @@ def test_a_group_whose_photos_vanish_is_undecided_until_they_are_back(
     assert "没有照片" in str(row)
 
 
+def test_a_group_whose_folder_is_a_link_that_leads_nowhere_is_undecided(
+    store: JobStore, tree: Path, watcher: Watcher
+) -> None:
+    folder, elsewhere = tree / GROUND / "QC-1", tree.parent / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere)
+    (tree / GROUND / "QC-77").symlink_to(tree.parent / "never")
+    watcher.look()
+    _work(store)
+    assert _outcome(store, "QC-1")[::2] == (1, ["evidence_missing"])
+    away = elsewhere.rename(tree.parent / "away")
+    assert watcher.look() == 1
+    _work(store)
+    assert _outcome(store, "QC-1") == (2, None, ["unreadable", "stage_a_incomplete"])
+    assert watcher.look() == 0
+    assert store.latest(GROUND, "QC-77") is None  # it never had a photo
+    away.rename(elsewhere)
+    assert watcher.look() == 1
+    _work(store)
+    assert _outcome(store, "QC-1")[::2] == (3, ["evidence_missing"])
+
+
 def test_what_lies_in_a_folder_without_photos_is_told_as_by_a_run(
     store: JobStore, tree: Path, watcher: Watcher
 ) -> None:

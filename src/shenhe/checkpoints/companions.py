@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint
-from shenhe.row_types import SCHEMA, utc_now
+from shenhe.timestamps import utc_now
 
 INDEX = "model.safetensors.index.json"
 PROVENANCE = "shenhe_merge.json"
+PROVENANCE_SCHEMA = 1
 CONFIG = "config.json"
 COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.model")
 """Patterns of the files that are copied from the base."""
@@ -42,7 +43,7 @@ def write_provenance(
 ) -> None:
     """Write the base, the adapters and the versions that a checkpoint was merged with."""
     content = {
-        "schema": SCHEMA,
+        "schema": PROVENANCE_SCHEMA,
         "merged": utc_now(),
         "base": _origin(base),
         "adapters": [_origin(files) for files in adapters],

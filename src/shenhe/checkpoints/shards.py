@@ -7,10 +7,10 @@ import json
 import mmap
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -111,7 +111,7 @@ class ShardWriter:
 
         pool = ThreadPoolExecutor(workers)
         try:
-            for written in pool.map(write_segment, range(0, self._size, SEGMENT_BYTES)):
+            for written in pool.map(write_segment, _mixed(range(0, self._size, SEGMENT_BYTES))):
                 on_written(written)
         finally:  # no thread may write when the file is closed, whatever happened
             pool.shutdown(cancel_futures=True)
@@ -144,6 +144,17 @@ class ShardWriter:
                 self._direct = self._file
                 continue
             data, start = data[count:], start + count
+
+
+def _mixed(starts: Sequence[int]) -> Iterator[int]:
+    """Take segments of both halves of a file by turns.
+
+    Embeddings, which are only copied, are its first tensors: the disk is busy with them while
+    segments that take more of the processor are merged.
+    """
+    middle = len(starts) // 2
+    for pair in zip_longest(starts[middle:], starts[:middle]):
+        yield from (start for start in pair if start is not None)
 
 
 def _header(planned: Sequence[TensorSpec]) -> bytes:

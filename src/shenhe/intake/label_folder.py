@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.config import Mission
@@ -113,6 +114,19 @@ class LabelFolder:
             inputs=fingerprint_listing(contents),
         )
         return GroupListing(group, contents.passed_over)
+
+    def lost_groups(self, mission: Mission) -> Iterator[Group]:
+        """Yield the groups whose folders are links that lead nowhere, for those who knew them.
+
+        Raises: IntakeError if the folder cannot be listed.
+        """
+        for entry in scan(self.folder):
+            path = self.folder / entry.name
+            if entry.is_folder or is_hidden(entry.name) or not isinstance(path, Path):
+                continue
+            if path.is_symlink() and not path.exists():
+                problem = f"{path}: a link to a folder that is not there"
+                yield Group(escape_name(entry.name), mission.name, self.label, (), problem=problem)
 
     def _own_names(self, notes: WalkNotes) -> Iterator[str]:
         """Yield the names of groups, each once; photos of no group are noted."""

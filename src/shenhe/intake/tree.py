@@ -152,6 +152,14 @@ class PhotoTree:
         labels = [chain.from_iterable(groups) for groups in by_label.values()]
         yield from take_turns(labels) if by_turns else chain.from_iterable(labels)
 
+    def lost_groups(self, mission: Mission) -> Iterator[Group]:
+        """Yield the groups whose folders are links that lead nowhere: a run takes them for files.
+
+        Raises: IntakeError, see `groups`.
+        """
+        for label_folder in self._list_label_folders(mission, WalkNotes()):
+            yield from label_folder.lost_groups(mission)
+
     def _groups_of(
         self, label_folder: LabelFolder, mission: Mission, notes: WalkNotes, skip: Container[str]
     ) -> Iterator[Group]:

@@ -50,13 +50,13 @@ def describe_group(
 ) -> dict[str, object]:
     """Give what the templates of a group's page show beside decisions: photos, lines, evidence."""
     photos, verdict = lay_out_photos(group, draft), group.verdict
-    shapes = lay_out_shapes(photos)
+    shapes, language = lay_out_shapes(photos), read_language(request)
     return {
         "number": group.entry.number,
         "group": group,
         "ruling": Outcome.of(verdict).ruling,
-        "code": split_code(verdict.verdict, verdict.reason)[0],
-        "reason": split_at_photos(verdict, len(photos)),
+        "code": split_code(verdict.verdict, verdict.reason, language)[0],
+        "reason": split_at_photos(verdict, len(photos), language),
         "evidence": tabulate_evidence(verdict, [photo.key for photo in photos]),
         "no_evidence": name_missing_evidence(verdict.meta.evidence),
         "cells": CELLS,
@@ -65,7 +65,7 @@ def describe_group(
         "shapes": shapes,
         "colours": colours_of(shapes, site.vocabulary),
         "corrections": draft.typed_shapes or write_corrections(list_corrections(photos)),
-        "editor_words": select_words(read_language(request), "edit_"),
+        "editor_words": select_words(language, "edit_"),
         "editor": lay_out_editor(photos, site.vocabulary, site.polygons),
         "draft": draft,
         "choices": CHOICES,

@@ -30,6 +30,17 @@ LINE_WORDS: Final[Mapping[str, Words]] = {
     "truncated": Words("摘要没有写完", "the line was cut off"),
 }
 """Words of the codes of lines that the model wrote and that are none."""
+VERDICT_WORDS: Final[Mapping[str, str]] = {
+    "empty": "回答是空的",
+    "thinking": "回答里是思考过程，没有只写结论",
+    "verdict_line": "第一行不是单独的结论",
+    "reason_missing": "缺少第二行，即理由",
+    "reason_prefix": "第二行不以“理由”开头",
+    "reason_empty": "理由是空的",
+    "extra_lines": "回答多于两行",
+    "special_token": "理由里有特殊符号",
+}
+"""What is wrong with a verdict that breaks the format, in Chinese; English is its own message."""
 BAD_LINE: Final = Words("摘要不合格式", "the line breaks the format")
 NO_LINE: Final = Words("没有得到摘要", "no line was written")
 KIND_WORDS: Final[Mapping[str, Words]] = {
@@ -53,6 +64,16 @@ def words_of_failure(failure: Failure) -> Words:
     if failure.raw is not None:
         return LINE_WORDS.get(failure.code, BAD_LINE)
     return PHOTO_WORDS.get(failure.code, NO_LINE)
+
+
+def words_of_malformed(problem: str) -> Words:
+    """Give the words of what is wrong with a verdict: a code and a message, as its row has them.
+
+    >>> words_of_malformed("empty: the verdict is empty")
+    Words(zh='回答是空的', en='empty: the verdict is empty')
+    """
+    code = problem.partition(": ")[0]
+    return Words(VERDICT_WORDS.get(code, problem), problem)
 
 
 def words_of_photo(code: str) -> Words:

@@ -74,13 +74,6 @@ class JobTable:
         is_between = (JOBS.c.number > after) & (JOBS.c.number < before)
         return self._find(is_of_group, is_between, limit=PAGE)
 
-    def with_photo(self, content_hash: str, limit: int = PAGE) -> Sequence[Job]:
-        """Give the jobs that have a photo with this content, the first first."""
-        holders = select(PHOTOS.c.number).where(
-            PHOTOS.c.run == self._run, PHOTOS.c.content_hash == content_hash
-        )
-        return self._find(JOBS.c.number.in_(holders), limit=limit)
-
     def has_photos_below(self, folder: str) -> bool:
         """Whether any job has a photo below a folder, which ends with a slash."""
         names = {folder, self.cells.shorten(folder)}

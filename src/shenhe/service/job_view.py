@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shenhe.formats.verdict import photos_named
-from shenhe.languages import Words
+from shenhe.languages import Language, Words
 from shenhe.locations import location_text
 from shenhe.photos.flags import flag_photos
 from shenhe.printable import printable
@@ -43,7 +43,7 @@ class JobView:
     """A job, its photos, and the parts of its reason.
 
     Example:
-        view = view_job(job, find_uses(store, job.new))
+        view = view_job(job, find_uses(store, job.new), "zh")
 
     """
 
@@ -60,11 +60,11 @@ class JobView:
         return is_over(self.job)
 
 
-def view_job(job: Job, reused: Sequence[ReusedPhoto]) -> JobView:
-    """Lay out a job, of whose photos it is known where else they are used.
+def view_job(job: Job, reused: Sequence[ReusedPhoto], language: Language) -> JobView:
+    """Lay out a job, of whose photos it is known where else they are used, in a language.
 
     Example:
-        view_job(job, find_uses(store, job.new)).photos[0].line
+        view_job(job, find_uses(store, job.new), "zh").photos[0].line
 
     """
     verdict = job.result.verdict if job.result else None
@@ -81,8 +81,8 @@ def view_job(job: Job, reused: Sequence[ReusedPhoto]) -> JobView:
             for index, photo in enumerate(photos)
         ],
         verdict,
-        split_code(verdict.verdict, verdict.reason)[0] if verdict else "",
-        split_at_photos(verdict, len(photos)) if verdict else [],
+        split_code(verdict.verdict, verdict.reason, language)[0] if verdict else "",
+        split_at_photos(verdict, len(photos), language) if verdict else [],
     )
 
 

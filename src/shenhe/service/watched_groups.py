@@ -23,7 +23,7 @@ MARKER: Final = ".complete"
 
 
 def list_whole(tree: PhotoTree, mission: Mission) -> list[Group]:
-    """List the groups of a mission.
+    """List the groups of a mission, also those whose folders are links that lead nowhere.
 
     Raises: IntakeError if a folder of groups cannot be listed: half a listing is none.
     """
@@ -33,7 +33,7 @@ def list_whole(tree: PhotoTree, mission: Mission) -> list[Group]:
         raise IntakeError(
             f"{unlisted[0]}: cannot be listed: groups of {mission.name} stay as they are"
         )
-    return groups
+    return [*groups, *tree.lost_groups(mission)]
 
 
 def listing_of(group: Group) -> str:

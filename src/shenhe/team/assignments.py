@@ -6,6 +6,7 @@ several people have a rule, they share its groups. What nobody is assigned is an
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
@@ -58,6 +59,11 @@ class Assignments:
     def is_empty(self) -> bool:
         """Whether nobody is assigned anything."""
         return not (self.missions or self.regions or self.share)
+
+    @property
+    def digest(self) -> str:
+        """What tells these rules from others."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def without(self, people: Collection[str]) -> Assignments:
         """Give the rules that are left without some people.
@@ -114,18 +120,24 @@ class AssignmentStore:
         with self._database.reading() as connection:
             return rules.without(set(connection.execute(query).scalars()))
 
-    def write(self, rules: Assignments, by: str) -> None:
+    def write(self, rules: Assignments, by: str, seen: str | None = None) -> bool:
         """Put rules in force, in the place of those before.
 
+        `seen` is the digest of those that `by` has seen. Where others are in force meanwhile,
+        nothing is written, unless they are the same as these.
+        Returns: whether the rules are in force.
         Raises: RunError if the database cannot be written.
         """
         text, run = rules.to_json(), self._database.run
         with self._database.alone(f"assignments {run}") as connection:
-            if _stored(connection, run) == text:
-                return
+            if (stored := _stored(connection, run)) == text:
+                return True
+            if seen not in (None, read_assignments(stored or "{}").digest):
+                return False
             connection.execute(delete(PLANS).where(PLANS.c.run == run))
             connection.execute(insert(PLANS).values(run=run, plan=text))
             Events(self._database).record(connection, "assignments_changed", by, rules=text)
+        return True
 
 
 def read_assignments(text: str) -> Assignments:

@@ -12,10 +12,11 @@ from shenhe.report.times import read_time, show_time
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.evidence_table import STATES
+from shenhe.rows.problem_words import words_of_malformed
 from shenhe.rows.statements import codes_of, split_reason
 from shenhe.rows.words import words_of
 from shenhe.templating import load_words
-from shenhe.values import EXPECTED, Label, Ruling
+from shenhe.values import EXPECTED, FORMAT, Label, Ruling
 
 CONFIDENCE = 0.95
 """How sure the intervals of sheets are."""
@@ -72,6 +73,8 @@ class Speaker:
         if row.verdict is not None:
             return row.reason
         code, reason = split_reason(row.reason)
+        if code == FORMAT:
+            reason = getattr(words_of_malformed(reason), self.language)
         return "" if reason == code else reason
 
     def evidence(self, row: VerdictRow) -> list[str]:

@@ -21,38 +21,60 @@ router = APIRouter(prefix="/team/assignments")
 def show_assignments(request: Request, site: CurrentSite) -> Response:
     """Show who has which missions, regions and shares."""
     require_lead(request)
-    index, rules = site.index, site.index.assignments.read()
-    note_owners(index.path, index.run_dir, rules.region_field)
+    return _render(request, site)
+
+
+@router.post("")
+def set_assignments(request: Request, site: CurrentSite, form: SentForm) -> Response:
+    """Put other rules in force; show them beside those that somebody else has changed meanwhile."""
+    lead = require_lead(request)
+    rules = _read_rules(site, form)
+    if not site.index.assignments.write(rules, lead.name, form.get("seen", "")):
+        return _render(request, site, rules)
+    return RedirectResponse("/team/assignments?told=assigned", 303)
+
+
+def _render(request: Request, site: Site, sent: Assignments | None = None) -> Response:
+    """Show the rules in force, or those that were sent and did not come into force."""
+    index, in_force = site.index, site.index.assignments.read()
+    note_owners(index.path, index.run_dir, in_force.region_field)
     regions = dict(list_regions(index.path))
-    people = [each.name for each in site.identity.people.accounts.list() if each.is_active]
     missions = {name: progress.groups for name, progress in index.counts.by_mission().items()}
+    shown, now = _people_of(sent or in_force), _people_of(in_force)
+    rows = [
+        *(("missions", name, count) for name, count in missions.items()),
+        *(("regions", name, count) for name, count in regions.items()),
+    ]
+    listed = {row[:2] for row in rows}
+    rows += [(*key, 0) for key in (shown | now) if key not in listed and key[0] != "share"]
     return site.render(
         request,
         "assignments.html",
+        409 if sent else 200,
         section="team",
-        rules=rules,
-        people=people,
-        rows=[
-            *(("missions", name, count) for name, count in missions.items()),
-            *(("missions", name, 0) for name in rules.missions if name not in missions),
-            *(("regions", name, count) for name, count in regions.items()),
-            *(("regions", name, 0) for name in rules.regions if name not in regions),
-            ("share", "", 0),
-        ],
-        chosen={
-            ("missions", "regions", "share")[position]: each
-            for position, each in enumerate((rules.missions, rules.regions, {"": rules.share}))
+        rules=sent or in_force,
+        seen=in_force.digest,
+        in_force=in_force if sent else None,
+        people=[each.name for each in site.identity.people.accounts.list() if each.is_active],
+        rows=[*rows, ("share", "", 0)],
+        chosen=shown,
+        # In another order they are the same people.
+        changed={
+            key: now.get(key, ())
+            for key in shown | now
+            if set(shown.get(key, ())) != set(now.get(key, ()))
         },
         field_name=lambda *box: json.dumps(box),
     )
 
 
-@router.post("")
-def set_assignments(request: Request, site: CurrentSite, form: SentForm) -> Response:
-    """Put other rules in force."""
-    lead = require_lead(request)
-    site.index.assignments.write(_read_rules(site, form), lead.name)
-    return RedirectResponse("/team/assignments?told=assigned", 303)
+def _people_of(rules: Assignments) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Give the people of each rule, by its kind and its mission or region."""
+    return {
+        **{("missions", name): people for name, people in rules.missions.items()},
+        **{("regions", name): people for name, people in rules.regions.items()},
+        ("share", ""): rules.share,
+    }
 
 
 def _read_rules(site: Site, form: Form) -> Assignments:

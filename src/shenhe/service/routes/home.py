@@ -24,6 +24,7 @@ from shenhe.service.refusal_pages import describe_refusal, fill_refusals
 from shenhe.service.refusals import RefusedError
 from shenhe.service.routes.groups import JobId, find_job, take_in
 from shenhe.web.pictures import PictureSize, photo_tag
+from shenhe.web.preferences import read_language
 from shenhe.web.sent_pictures import send_picture
 
 router = APIRouter(include_in_schema=False)
@@ -69,7 +70,7 @@ async def show_group(
     request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId
 ) -> Response:
     """Show a group: its photos beside their lines, and its verdict."""
-    view, newer = await _view(service_of(request), job_id)
+    view, newer = await _view(request, job_id)
     reloads = not view.is_over
     return render(request, "group.html", view=view, newer=newer, reloads=reloads)
 
@@ -79,7 +80,7 @@ async def show_part(
     request: Request, caller: Annotated[Caller, needs("read")], job_id: JobId
 ) -> Response:
     """Show a group as a part of another page."""
-    view, _ = await _view(service_of(request), job_id)
+    view, _ = await _view(request, job_id)
     return render(request, "part.html", view=view)
 
 
@@ -156,17 +157,18 @@ def _read_filter(request: Request) -> JobFilter:
     )
 
 
-async def _view(service: Service, job_id: str) -> tuple[JobView, str]:
+async def _view(request: Request, job_id: str) -> tuple[JobView, str]:
     """Lay out a job; gives also the id of the current version of its group, if that is another.
 
     Raises: RefusedError; DatabaseAwayError; RunError.
     """
+    service, language = service_of(request), read_language(request)
     job = await find_job(service, job_id)
 
     def view() -> tuple[JobView, str]:
         current = job if job.is_current else service.store.latest(*_names(job))
         newer = current.id if current and current.id != job.id else ""
-        return view_job(job, find_uses(service.store, job.new)), newer
+        return view_job(job, find_uses(service.store, job.new), language), newer
 
     return await run_in_threadpool(view)
 
