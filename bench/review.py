@@ -37,8 +37,10 @@ FIRST_THUMBNAILS = """() => [...document.querySelectorAll(".thumb img")].slice(0
     .every(image => image.complete && image.naturalWidth > 0)"""
 SHOWN = """() => {
   const image = document.querySelector("#stage img");
-  return document.readyState === "complete" || (image && image.complete && image.naturalWidth > 0);
+  return image ? image.complete && image.naturalWidth > 0 : document.readyState === "complete";
 }"""
+LOOK = 700
+"""How long a group is looked at, in which the photo of the next one is fetched. Units: ms."""
 
 
 def main() -> None:
@@ -126,9 +128,9 @@ def _print_steps(page: Page, steps: int, prefix: str) -> None:
     """Print the times of going on, without a decision and with one."""
     nexts, decided = [], []
     for _ in range(steps):
-        page.wait_for_load_state("networkidle")  # as a person looks at the photos
+        page.wait_for_timeout(LOOK)  # as a person looks at the photos
         nexts.append(_step(page, "n"))
-        page.wait_for_load_state("networkidle")
+        page.wait_for_timeout(LOOK)
         decided.append(_step(page, "2"))
     _print_times(f"{prefix}next group", nexts)
     _print_times(f"{prefix}a decision on disk, and the next group", decided)

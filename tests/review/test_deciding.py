@@ -35,6 +35,8 @@ KINDS = (
 """What is done with ten groups, one after the other."""
 COSTS = {"agree": 1, "overrule": 1, "reason": 2, "two": 3, "undo": 1}
 WRITTEN = "右下角看不清"
+DOUBLE_TAP = 350
+"""Longer than the two taps of a double tap are apart. Units: ms."""
 OPENED = "input:not([type=checkbox]), textarea, select"
 GO = "nbqeu"
 """Keys that lead to another page, or load this one again."""
@@ -89,6 +91,7 @@ class Pointer(Hand):
         self.count += 1
         target = self.page.locator(f'[data-key="{key}"]')
         if self.page.evaluate("navigator.maxTouchPoints"):
+            self.page.wait_for_timeout(DOUBLE_TAP)  # else it would be the second one of two
             target.tap()
         else:
             target.click()

@@ -281,7 +281,7 @@ def test_a_contact_sheet_of_300_photos(page: Page) -> None:
     fetched: list[str] = []
 
     def note(request: Any) -> None:
-        fetched.extend(re.findall(r"/(\d+)/thumb.jpg", request.url))
+        fetched.extend(re.findall(r"/photo/2/(\d+)/thumb.jpg", request.url))
 
     page.on("request", note)
     page.goto("/group/2")

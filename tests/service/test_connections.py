@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -108,6 +109,22 @@ def test_a_peer_whose_network_is_lost_is_noticed() -> None:
     ):
         limit = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
     assert limit == 1000 * GONE_SECONDS
+
+
+def test_no_part_of_an_answer_waits_for_the_one_before_it() -> None:
+    async def accept(listening: socket.socket) -> int:
+        accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            sent_by = writer.get_extra_info("socket")
+            accepted.set_result(sent_by.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(connected, sock=listening):
+            with socket.create_connection(listening.getsockname()):
+                return await accepted
+
+    assert asyncio.run(accept(listen_on("127.0.0.1", 0)))
 
 
 def test_a_connection_with_requests_goes_on(server: Running) -> None:

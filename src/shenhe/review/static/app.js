@@ -9,6 +9,7 @@ import "./geometry.js";
 import "./holding.js";
 import "./keys.js";
 import "./live.js";
+import "./moves.js";
 import "./queue.js";
 import "./rule.js";
 import "./theme.js";

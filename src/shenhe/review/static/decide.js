@@ -1,25 +1,30 @@
 // Decisions: a decision is on disk once the server has answered; until then the page stays.
 import { byId, open } from "./dialogs.js";
 import { drafts } from "./drafts.js";
+import { go, isMoving } from "./moves.js";
+import { onPage } from "./page.js";
 
-export const decide = byId("decide");
+export let decide = null; // the form of the page that is shown
 let sending = false;
 let byItself = false;
-export const isSending = () => sending;
+export const isSending = () => sending || isMoving();
 const PATIENCE = 60_000; // milliseconds: twice the time that the server waits for its disk
 document.addEventListener("click", (event) => {
   const again = event.detail > 1 && event.target.closest("[name=choice], .moves button, .undo button");
-  if (!again && !(sending && event.target.closest("a, button"))) return;
+  if (!again && !(isSending() && event.target.closest("a, button"))) return;
   event.preventDefault();
   event.stopPropagation();
 }, true);
-async function send(button) {
+async function send(button, left) {
+  const own = drafts;
   const body = new URLSearchParams(new FormData(decide, button));
   const signal = AbortSignal.timeout(PATIENCE);
   const answer = await fetch(button.formAction, { method: "POST", body, signal, headers: { Accept: "application/json" } });
-  if (answer.ok && !answer.redirected) drafts.forget();
-  if (answer.ok) return location.assign(answer.redirected ? answer.url : (await answer.json()).next);
-  const told = await answer.json().catch(() => ({}));
+  if (answer.ok && !answer.redirected) own.forget();
+  const next = answer.ok && (answer.redirected ? answer.url : (await answer.json()).next);
+  const told = answer.ok || (await answer.json().catch(() => ({})));
+  if (left.aborted) return; // the reader has gone back meanwhile
+  if (next) return go(next);
   sending = false;
   if (answer.status === 503) return (byId("database-away").hidden = false);
   if (told.faults) return askBack(told);
@@ -27,27 +32,31 @@ async function send(button) {
   byItself = true;
   decide.requestSubmit(button);
 }
-if (decide)
-  decide.addEventListener("submit", (event) => {
-    if (byItself) return (byItself = false);
-    event.preventDefault();
-    if (sending || event.submitter?.name !== "choice") return;
-    sending = true;
-    byId("not-saved").hidden = byId("database-away").hidden = true;
-    send(event.submitter).catch(() => {
-      sending = false;
-      byId("not-saved").hidden = false;
-    });
-  });
 function askBack(told) {
   const dialog = open("ask");
   dialog.querySelector("bdi").textContent = told.faults.join("，");
   byId("ask-pass").formAction = told.despite;
 }
-for (const undo of document.querySelectorAll(".moves, .undo"))
-  undo.addEventListener("submit", (event) => {
-    if (sending) event.preventDefault();
+onPage((left) => {
+  decide = byId("decide");
+  sending = byItself = false;
+  decide?.addEventListener("submit", (event) => {
+    if (byItself) return (byItself = false);
+    event.preventDefault();
+    if (isSending() || event.submitter?.name !== "choice") return;
     sending = true;
+    byId("not-saved").hidden = byId("database-away").hidden = true;
+    send(event.submitter, left).catch(() => {
+      if (left.aborted) return;
+      sending = false;
+      byId("not-saved").hidden = false;
+    });
   });
+  for (const undo of document.querySelectorAll(".moves, .undo"))
+    undo.addEventListener("submit", (event) => {
+      if (isSending()) event.preventDefault();
+      sending = true;
+    });
+});
 // A page from the browser's back/forward cache is out of date.
 addEventListener("pageshow", (event) => event.persisted && location.reload());

@@ -1,4 +1,6 @@
 // Dialogs, and the elements that they and the keys share.
+import { onPage } from "./page.js";
+
 export const byId = (id) => document.getElementById(id);
 // Elements that keep the keys pressed in them. Chips do not: a reason is chosen, then a key decides.
 export const TYPED = "input:not([type=hidden], .chip input), select, textarea";
@@ -14,8 +16,9 @@ export function open(id) {
 }
 
 // The list of keys.
-const openKeys = byId("open-keys");
-if (openKeys) {
+onPage(() => {
+  const openKeys = byId("open-keys");
+  if (!openKeys) return;
   openKeys.hidden = false;
   openKeys.addEventListener("click", () => open("keys"));
-}
+});

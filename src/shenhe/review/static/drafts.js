@@ -1,10 +1,10 @@
 // Drafts: unsaved input is kept in this browser until it has been saved; a draft decides nothing.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 
-const decide = byId("decide");
-export const drafts = {
-  fields: decide ? [...decide.elements].filter((field) => field.name && field.matches("input:not([type=hidden]), select, textarea")) : [],
-  name: decide && `draft ${decide.dataset.draft}`,
+const draftsOf = (decide) => ({
+  fields: [...decide.elements].filter((field) => field.name && field.matches("input:not([type=hidden]), select, textarea")),
+  name: `draft ${decide.dataset.draft}`,
   saved: {},
   // Under no name, as no field is called: the group, for the list of drafts.
   group: () => document.querySelector("h1 bdi")?.textContent,
@@ -13,37 +13,41 @@ export const drafts = {
     if (field.type === "checkbox") field.checked = Boolean(value);
     else field.value = value;
     // A fault that the list no longer has must not clear the selection.
-    if (drafts.value(field) !== value) field.value = drafts.saved[field.name];
+    if (this.value(field) !== value) field.value = this.saved[field.name];
     field.closest("details:not(.more)")?.setAttribute("open", "");
   },
   keep() {
-    const typed = drafts.fields.filter((field) => drafts.value(field) !== drafts.saved[field.name]);
+    const typed = this.fields.filter((field) => this.value(field) !== this.saved[field.name]);
     byId("draft").hidden = !typed.length;
     try {
       if (typed.length)
-        localStorage.setItem(drafts.name, JSON.stringify(Object.fromEntries([["", drafts.group()], ...typed.map((f) => [f.name, drafts.value(f)])])));
-      else localStorage.removeItem(drafts.name);
+        localStorage.setItem(this.name, JSON.stringify(Object.fromEntries([["", this.group()], ...typed.map((f) => [f.name, this.value(f)])])));
+      else localStorage.removeItem(this.name);
     } catch {
       byId("draft-lost").hidden = !typed.length;
     }
   },
   forget() {
     try {
-      localStorage.removeItem(drafts.name);
+      localStorage.removeItem(this.name);
     } catch {} // no storage: nothing was kept
   },
   restore() {
     let kept = {};
     try {
-      kept = JSON.parse(localStorage.getItem(drafts.name)) ?? {};
+      kept = JSON.parse(localStorage.getItem(this.name)) ?? {};
     } catch {} // no draft, or an invalid one
-    for (const field of drafts.fields) {
+    for (const field of this.fields) {
       const value = kept[field.name];
-      if (typeof value === "string" && value !== drafts.value(field)) drafts.fill(field, value);
+      if (typeof value === "string" && value !== this.value(field)) this.fill(field, value);
     }
   },
-};
-if (decide) {
+});
+export let drafts = null; // of the page that is shown
+onPage((left) => {
+  const decide = byId("decide");
+  drafts = decide && draftsOf(decide);
+  if (!decide) return;
   // Browsers restore fields after a reload; that is not input of the reviewer.
   decide.reset();
   // A page that was rejected shows unsaved input: there is no saved state to compare with.
@@ -51,9 +55,9 @@ if (decide) {
   if (!("unsaved" in decide.dataset)) drafts.restore();
   drafts.keep();
   for (const kind of ["input", "change"])
-    document.addEventListener(kind, (event) => drafts.fields.includes(event.target) && drafts.keep());
+    document.addEventListener(kind, (event) => drafts.fields.includes(event.target) && drafts.keep(), { signal: left });
   byId("discard").addEventListener("click", () => {
     drafts.forget();
     location.assign(decide.action);
   });
-}
+});

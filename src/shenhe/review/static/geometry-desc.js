@@ -3,9 +3,9 @@ import { byId } from "./dialogs.js";
 import { become, canBe, crosses } from "./geometry-math.js";
 import { choices, chosen, quads, replace, words } from "./geometry-state.js";
 import { asRemark, check, isOffered, levelsOf, putTogether, remarkText, takeApart } from "./geometry-vocabulary.js";
+import { onPage } from "./page.js";
 
-const panel = byId("edit-desc");
-const free = byId("edit-free");
+let panel, free;
 let laidOut = ""; // the object whose choices stand on the page
 let typed = 0; // typing in one field without a pause is one step
 
@@ -96,11 +96,13 @@ export function showDesc() {
 }
 export const focusDesc = () => (panel.querySelector("select[data-level]") ?? free).focus({ preventScroll: true });
 
-if (panel) {
+onPage((left) => {
+  [panel, free, laidOut] = [byId("edit-desc"), byId("edit-free"), ""];
+  if (!panel) return;
   panel.addEventListener("focusin", () => (typed += 1));
-  panel.addEventListener("focusout", () => setTimeout(showDesc));
+  panel.addEventListener("focusout", () => setTimeout(() => left.aborted || showDesc()));
   free.addEventListener("input", () => say(free.value, true));
   byId("edit-meant").addEventListener("click", () => say(check(chosen().desc).meant));
   byId("edit-keep").addEventListener("change", (event) => replace({ ...chosen(), kept: event.target.checked }));
   byId("edit-kind").addEventListener("change", (event) => replace(become(chosen(), event.target.value)));
-}
+});

@@ -169,6 +169,8 @@ function twice(event) {
 }
 
 export function handleEdits(box) {
+  drag = null;
+  others.clear();
   const early = { capture: true };
   box.addEventListener("pointerdown", down, early);
   box.addEventListener("pointermove", move, early);

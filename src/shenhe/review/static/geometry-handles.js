@@ -1,10 +1,12 @@
 // What is drawn over the photo while its caption is corrected: handles, the shape that is being drawn, the model's shapes.
 import { crosses, canGrow, corners, edges, middle } from "./geometry-math.js";
 import { all, chosen, isCorrected, model, refresh, state } from "./geometry-state.js";
+import { onPage } from "./page.js";
 import { element } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
 
 let compares = false;
+onPage(() => (compares = false));
 export const isComparing = () => compares;
 export function compare(on) {
   compares = on;

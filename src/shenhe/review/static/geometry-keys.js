@@ -57,7 +57,7 @@ function does(event, focused) {
   return false;
 }
 
-export function listenToKeys() {
+export function listenToKeys(left) {
   addEventListener("keydown", (event) => {
     if (!state.editing || event.isComposing || event.keyCode === 229 || document.querySelector("dialog[open]")) return;
     const focused = event.target instanceof Element ? event.target : document.body;
@@ -70,7 +70,7 @@ export function listenToKeys() {
     else if (!does(event, focused)) return;
     event.preventDefault();
     event.stopPropagation();
-  }, true);
+  }, { capture: true, signal: left });
   // A decision would leave a shape that is not finished out.
   document.addEventListener("click", (event) => {
     if (!state.pending.length || !event.target.closest("[name=choice]")) return;
@@ -78,5 +78,5 @@ export function listenToKeys() {
     event.stopPropagation();
     note(words.edit_unfinished);
     byId("edit-note").scrollIntoView({ block: "nearest" });
-  }, true);
+  }, { capture: true, signal: left });
 }

@@ -9,7 +9,7 @@ import { check } from "./geometry-vocabulary.js";
 import { colourOf } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
 
-const list = byId("edit-objects");
+let list;
 function row(object, number) {
   const item = document.createElement("li");
   Object.assign(item.dataset, { photo: stage.photo, object: object.key });
@@ -62,6 +62,8 @@ export function toggle(on) {
 }
 
 export function listen() {
+  list = byId("edit-objects");
+  document.documentElement.classList.remove("editing");
   document.querySelector(".tool-row").append(byId("edit"));
   byId("viewer").insertBefore(byId("edit-tools"), byId("strip"));
   byId("edit").hidden = false;

@@ -1,18 +1,17 @@
 // What a person makes of the captions: the objects of each photo, every step of it, and the field that the form sends.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 import { objects } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
 
-const data = JSON.parse(byId("editor-data")?.textContent || "{}");
-export const { choices = [], remark = "", quads = false, most = 0 } = data;
-// What the model named: what is shown, but for photos whose caption was corrected.
-export const model = { ...objects, ...data.model };
-export const words = JSON.parse(byId("editor-words")?.textContent || "{}");
-export const unknown = new Map(Object.entries(data.unknown ?? {})); // descs, with what was probably meant
-const field = document.querySelector("#decide [name=shapes]");
+export let choices, remark, quads, most;
+export let model; // what the model named: what is shown, but for photos whose caption was corrected
+export let words;
+export let unknown; // descs, with what was probably meant
+let field, named;
 const NUDGE = 800; // milliseconds: steps of one kind that follow each other so soon are one
 
-export const state = {
+const BEGINNING = {
   editing: false,
   tool: "select",
   pending: [], // points of a shape that is being drawn
@@ -21,8 +20,22 @@ export const state = {
   fresh: false, // whether the chosen object was just drawn: its desc is asked for
   note: "",
 };
+export const state = { ...BEGINNING };
 const steps = [];
 const undone = [];
+
+onPage(() => {
+  const read = (id) => JSON.parse(byId(id)?.textContent || "{}");
+  const data = read("editor-data");
+  ({ choices = [], remark = "", quads = false, most = 0 } = data);
+  model = { ...objects, ...data.model };
+  words = read("editor-words");
+  unknown = new Map(Object.entries(data.unknown ?? {}));
+  field = document.querySelector("#decide [name=shapes]");
+  named = [...document.querySelectorAll("figure[data-photo]")].map((figure) => figure.dataset.photo);
+  Object.assign(state, BEGINNING, { pending: [] });
+  steps.length = undone.length = 0;
+});
 
 export const all = (photo = stage.photo) => objects[photo] ?? [];
 export const chosen = () => all().find((object) => object.key === state.key);
@@ -112,7 +125,6 @@ function go(from, to, side) {
   if (step.photo !== stage.photo) showPhoto(step.photo);
   else stage.redraw();
 }
-const named = [...document.querySelectorAll("figure[data-photo]")].map((figure) => figure.dataset.photo);
 export const showPhoto = (photo) => stage.show(named.indexOf(photo));
 export const undo = () => go(steps, undone, "before");
 export const redo = () => go(undone, steps, "after");

@@ -1,14 +1,18 @@
 // Descs as the vocabulary has them: taken apart into choices, put together, and checked by the server.
 import { choices, model, refresh, remark, unknown } from "./geometry-state.js";
+import { onPage } from "./page.js";
 
 const MARKS = /[/,，]/;
 const REMARK = /[/,，](?=需复核|备注)/;
 const WAIT = 250; // milliseconds after a key until a desc is checked
-const known = new Set(Object.values(model).flat().map((object) => object.desc).filter((desc) => !unknown.has(desc)));
-
-// Some trainings separate all levels by `/`: what is chosen is written as the run's own descs are.
-const own = Object.values(model).flat().map((object) => object.desc).filter((desc) => !desc.startsWith("标签"));
-const hasSlashesAlone = own.some((desc) => desc.split("/").length > 2) && !own.some((desc) => /[,，]/.test(desc));
+let known;
+let hasSlashesAlone; // some trainings separate all levels by `/`: what is chosen is written as the run's own descs are
+onPage(() => {
+  const descs = Object.values(model).flat().map((object) => object.desc);
+  known = new Set(descs.filter((desc) => !unknown.has(desc)));
+  const own = descs.filter((desc) => !desc.startsWith("标签"));
+  hasSlashesAlone = own.some((desc) => desc.split("/").length > 2) && !own.some((desc) => /[,，]/.test(desc));
+});
 
 export function takeApart(desc) {
   const at = desc.search(REMARK);

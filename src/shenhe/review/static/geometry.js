@@ -7,6 +7,7 @@ import { crosses } from "./geometry-math.js";
 import { listenToKeys } from "./geometry-keys.js";
 import { listen, show, toggle } from "./geometry-panel.js";
 import { choose, readField, showPhoto, state } from "./geometry-state.js";
+import { onPage } from "./page.js";
 import { objects } from "./viewer-shapes.js";
 import { stage } from "./viewer.js";
 
@@ -19,29 +20,30 @@ function findWrong() {
   return {};
 }
 
-if (stage && byId("editor")) {
+onPage((left) => {
+  if (!stage || !byId("editor")) return;
   readField();
   listen();
   handleEdits(byId("stage"));
-  listenToKeys();
+  listenToKeys(left);
   let photo = null;
+  const follow = () => {
+    drawHandles();
+    show();
+  };
   document.addEventListener("photoshown", ({ detail }) => {
     if (detail.photo !== photo) Object.assign(state, { pending: [], corner: null });
     photo = detail.photo;
-    drawHandles();
-    show();
-  });
-  document.addEventListener("geometry", () => {
-    drawHandles();
-    show();
-  });
+    follow();
+  }, { signal: left });
+  document.addEventListener("geometry", follow, { signal: left });
   // What the server has sent back for its captions is corrected at once.
-  document.addEventListener("DOMContentLoaded", () => {
+  document.addEventListener("pageready", () => {
     if (!("open" in byId("editor").dataset)) return;
     const { photo: asked, object } = document.querySelector("#unknown-descs li")?.dataset ?? findWrong();
     toggle(true);
     if (!asked) return;
     showPhoto(asked);
     choose(object);
-  });
-}
+  }, { signal: left });
+});

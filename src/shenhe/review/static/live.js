@@ -1,14 +1,10 @@
 // What colleagues decide appears by itself: one cheap question every few seconds while the page is looked at.
 // It never takes typed text away, moves no row, and decides nothing.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 
-const live = document.querySelector("[data-live]");
 const PERIOD = 5_000; // milliseconds, with up to a fifth more, so that tabs do not ask at once
 const LONGEST = 60_000; // between questions to a server that does not answer
-let number = Number(live?.dataset.live);
-let wait = PERIOD;
-let timer;
-let asking = false;
 
 function showProgress(progress) {
   document.querySelectorAll("#counts .progress").forEach((line, at) => {
@@ -38,8 +34,7 @@ function showOnPage(notice, { decision, told }) {
   notice.querySelector("span").textContent = told;
   notice.hidden = false;
 }
-function show({ number: last, progress, changes }) {
-  number = last;
+function show(live, { progress, changes }) {
   if (!changes) return;
   if (byId("counts")) showProgress(progress);
   for (const change of changes) {
@@ -47,25 +42,35 @@ function show({ number: last, progress, changes }) {
     else showInList(change);
   }
 }
-async function ask() {
-  if (document.hidden || asking) return;
-  asking = true;
-  clearTimeout(timer);
-  try {
-    const query = new URLSearchParams(live.dataset.query);
-    query.set("after", number);
-    const answer = await fetch(`/changes?${query}`, { signal: AbortSignal.timeout(10_000) });
-    if (!answer.ok || answer.redirected) throw new Error(answer.status);
-    show(await answer.json());
-    wait = PERIOD;
-  } catch {
-    wait = Math.min(LONGEST, 2 * wait); // a server that is gone is told of by the next decision
+
+onPage((left) => {
+  const live = document.querySelector("[data-live]");
+  if (!live) return;
+  let number = Number(live.dataset.live);
+  let wait = PERIOD;
+  let asking = false;
+  async function ask() {
+    if (document.hidden || asking) return;
+    asking = true;
+    clearTimeout(timer);
+    try {
+      const query = new URLSearchParams(live.dataset.query);
+      query.set("after", number);
+      const answer = await fetch(`/changes?${query}`, { signal: AbortSignal.timeout(10_000) });
+      if (!answer.ok || answer.redirected) throw new Error(answer.status);
+      const told = await answer.json();
+      if (left.aborted) return;
+      number = told.number;
+      show(live, told);
+      wait = PERIOD;
+    } catch {
+      wait = Math.min(LONGEST, 2 * wait); // a server that is gone is told of by the next decision
+    }
+    asking = false;
+    if (!left.aborted) timer = setTimeout(ask, wait * (1 + Math.random() / 5));
   }
-  asking = false;
-  timer = setTimeout(ask, wait * (1 + Math.random() / 5));
-}
-if (live) {
-  timer = setTimeout(ask, PERIOD);
-  document.addEventListener("visibilitychange", ask);
-  addEventListener("focus", ask);
-}
+  let timer = setTimeout(ask, PERIOD);
+  document.addEventListener("visibilitychange", ask, { signal: left });
+  addEventListener("focus", ask, { signal: left });
+  left.addEventListener("abort", () => clearTimeout(timer));
+});

@@ -1,10 +1,12 @@
 // The mission's rule: open beside the work on a wide screen, unless the reader has closed it there.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 
-const rule = byId("rule");
 const WIDE = matchMedia("(min-width: 900px)");
 const NAME = "rule closed";
-if (rule) {
+onPage((left) => {
+  const rule = byId("rule");
+  if (!rule) return;
   const follow = () => {
     let isClosed = false;
     try {
@@ -19,6 +21,6 @@ if (rule) {
       else localStorage.removeItem(NAME);
     } catch {} // no storage: the next page opens it again
   });
-  WIDE.addEventListener("change", follow);
+  WIDE.addEventListener("change", follow, { signal: left });
   follow();
-}
+});

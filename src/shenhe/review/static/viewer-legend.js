@@ -1,8 +1,9 @@
 // The list of the objects of the shown photo: pointing at one lights its shape, a press hides it.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 import { colourOf, objects } from "./viewer-shapes.js";
 
-const legend = byId("legend");
+let legend;
 const hidden = new Set(); // objects that are turned off, as "photo object"
 const name = (photo, object) => `${photo} ${object}`;
 
@@ -60,8 +61,12 @@ function bringIntoSight(item) {
   if (item) list.scrollTop = item.offsetTop - (list.clientHeight - item.offsetHeight) / 2;
 }
 const focused = () => document.activeElement?.closest("[data-object]");
-if (legend) {
-  document.addEventListener("pointerover", (event) => light(event.target.closest("[data-object]") ?? focused()));
-  document.addEventListener("focusin", (event) => light(event.target));
-  document.addEventListener("focusout", (event) => event.relatedTarget || light(null));
-}
+onPage((left) => {
+  legend = byId("legend");
+  lit = "";
+  hidden.clear();
+  if (!legend) return;
+  document.addEventListener("pointerover", (event) => light(event.target.closest("[data-object]") ?? focused()), { signal: left });
+  document.addEventListener("focusin", (event) => light(event.target), { signal: left });
+  document.addEventListener("focusout", (event) => event.relatedTarget || light(null), { signal: left });
+});

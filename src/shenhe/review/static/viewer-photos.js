@@ -1,15 +1,19 @@
 // The photos of a group: their addresses, and pictures that are fetched when they are looked at.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 
-const viewer = byId("viewer");
-const figures = viewer ? [...document.querySelectorAll("figure[data-tag]")] : [];
-export const photos = figures.map((figure, index) => ({
-  key: figure.dataset.photo,
-  figure,
-  alt: [figure.dataset.photo, figure.querySelector(".line")?.textContent].filter(Boolean).join(": "),
-  name: figure.querySelector(".name").textContent,
-  address: (size) => `${viewer.dataset.address}/${index + 1}/${size}.jpg?of=${figure.dataset.tag}`,
-}));
+export let photos = [];
+onPage(() => {
+  const viewer = byId("viewer");
+  const figures = viewer ? [...document.querySelectorAll("figure[data-tag]")] : [];
+  photos = figures.map((figure, index) => ({
+    key: figure.dataset.photo,
+    figure,
+    alt: [figure.dataset.photo, figure.querySelector(".line")?.textContent].filter(Boolean).join(": "),
+    name: figure.querySelector(".name").textContent,
+    address: (size) => `${viewer.dataset.address}/${index + 1}/${size}.jpg?of=${figure.dataset.tag}`,
+  }));
+});
 
 const opened = new Map();
 const KEPT = 6; // large pictures that stay decoded
@@ -29,7 +33,7 @@ export function openPicture(photo, size) {
 
 // Thumbnails are fetched as they come into sight, few at a time; one that leaves again gives its turn up.
 const AT_ONCE = 4;
-export function fetchInSight(strip) {
+export function fetchInSight(strip, left) {
   const waiting = new Set();
   let running = 0;
   const watch = new IntersectionObserver(
@@ -55,4 +59,8 @@ export function fetchInSight(strip) {
     }
   }
   for (const image of strip.querySelectorAll("img")) watch.observe(image);
+  left.addEventListener("abort", () => {
+    watch.disconnect();
+    waiting.clear();
+  });
 }

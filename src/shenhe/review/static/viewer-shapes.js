@@ -1,9 +1,11 @@
 // The objects of the shown photo as shapes over it. Texts of models are only ever set as text.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 
 const read = (id) => JSON.parse(byId(id)?.textContent || "{}");
-export const objects = read("objects"); // objects by the key of their photo
-const colours = read("colours");
+export let objects = {}; // objects by the key of their photo
+let colours = {};
+onPage(() => ([objects, colours] = [read("objects"), read("colours")]));
 const OTHER = "#00dcdc";
 const LONGEST = 60; // characters of a desc beside its shape
 const TAG = 18; // pixels

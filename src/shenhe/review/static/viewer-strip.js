@@ -1,10 +1,10 @@
 // The strip of thumbnails, which is also the contact sheet: the same list, in a row or as a grid.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 import { fetchInSight, photos } from "./viewer-photos.js";
 
-const strip = byId("strip");
-const viewer = byId("viewer");
-const contact = byId("contact");
+let strip, viewer, contact;
+onPage(() => ([strip, viewer, contact] = ["strip", "viewer", "contact"].map(byId)));
 export const isContactSheet = () => viewer.classList.contains("contact");
 
 function thumbnail(photo, number) {
@@ -20,10 +20,10 @@ function thumbnail(photo, number) {
   return item;
 }
 
-export function makeStrip(show) {
+export function makeStrip(show, left) {
   strip.append(...photos.map((photo, at) => thumbnail(photo, at + 1)));
   const buttons = [...strip.querySelectorAll("button")];
-  fetchInSight(strip);
+  fetchInSight(strip, left);
   strip.addEventListener("click", (event) => {
     const at = buttons.indexOf(event.target.closest("button"));
     if (at >= 0) show(at);

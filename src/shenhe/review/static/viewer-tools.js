@@ -1,8 +1,9 @@
 // Tools beside the stage: light, the objects all at once, the photo over the whole page.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 import { stage } from "./viewer.js";
 
-const viewer = byId("viewer");
+let viewer;
 const press = (id, on) => byId(id).setAttribute("aria-pressed", on);
 
 // Light stays as it is from photo to photo: those of a group are often all too dark.
@@ -44,7 +45,11 @@ function enlarge(on) {
 const isEnlarged = () => document.documentElement.classList.contains("enlarged");
 const lookForLeaving = () => (byId("leave").hidden = !isEnlarged() && !viewer.classList.contains("contact"));
 
-if (stage) {
+onPage((left) => {
+  viewer = byId("viewer");
+  [light, hasContrast] = [0, false];
+  document.documentElement.classList.remove("enlarged");
+  if (!stage) return;
   const does = {
     darker: () => shine((light = Math.max(-6, light - 1))),
     brighter: () => shine((light = Math.min(8, light + 1))),
@@ -73,7 +78,9 @@ if (stage) {
     style.setProperty("--rail", `${isFixed && isRail ? innerWidth - left : 0}px`);
     if (isInFlow) style.setProperty("--above", `${Math.min(260, above)}px`);
   };
-  new ResizeObserver(measure).observe(bar);
-  addEventListener("resize", measure);
+  const watch = new ResizeObserver(measure);
+  watch.observe(bar);
+  left.addEventListener("abort", () => watch.disconnect());
+  addEventListener("resize", measure, { signal: left });
   measure();
-}
+});

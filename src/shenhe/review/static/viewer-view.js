@@ -12,11 +12,13 @@ export class View {
   #layer;
   #changed;
 
-  constructor(stage, layer, changed) {
+  constructor(stage, layer, changed, left) {
     this.#stage = stage;
     this.#layer = layer;
     this.#changed = changed;
-    new ResizeObserver(() => this.place()).observe(stage);
+    const watch = new ResizeObserver(() => this.place());
+    watch.observe(stage);
+    left.addEventListener("abort", () => watch.disconnect());
   }
 
   get size() {

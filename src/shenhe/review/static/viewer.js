@@ -1,5 +1,6 @@
 // The stage: one photo of the group at a time, with the objects over it, and the tools that look at it.
 import { byId } from "./dialogs.js";
+import { onPage } from "./page.js";
 import { handle } from "./viewer-hand.js";
 import { listObjects } from "./viewer-legend.js";
 import { openPicture, photos } from "./viewer-photos.js";
@@ -7,22 +8,30 @@ import { draw, element, placeTags } from "./viewer-shapes.js";
 import { follow, isContactSheet, makeStrip, toggleContactSheet } from "./viewer-strip.js";
 import { View } from "./viewer-view.js";
 
-const viewer = byId("viewer");
-export const stage = viewer && photos.length ? makeStage() : null;
+export let stage = null; // of the page that is shown
+onPage((left) => {
+  stage = byId("viewer") && photos.length ? makeStage(left) : null;
+  if (!stage) return;
+  // After every module of the page has begun to listen for `photoshown`.
+  document.addEventListener("pageready", () => {
+    const linked = /^#photo-(\d+)$/.exec(location.hash);
+    stage.show(linked ? linked[1] - 1 : 0);
+  }, { signal: left });
+});
 
-function makeStage() {
+function makeStage(left) {
   const [box, layer] = [byId("stage"), byId("layer")];
   const svg = element("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", "aria-hidden": "true" });
   layer.append(svg);
-  const view = new View(box, layer, refresh);
+  const view = new View(box, layer, refresh, left);
   const turns = new Map();
-  const largest = Number(viewer.dataset.largest);
+  const largest = Number(byId("viewer").dataset.largest);
   let shown = -1;
   let pixels = "small"; // the size of the picture that is on the stage
   const buttons = makeStrip((at) => {
     show(at);
     if (isContactSheet()) toggleContactSheet(false, buttons[shown]);
-  });
+  }, left);
 
   function show(at) {
     const to = Math.min(photos.length - 1, Math.max(0, at));
@@ -67,7 +76,7 @@ function makeStage() {
 
   // The picture of the first photo comes with the page.
   function putFirst(image) {
-    const isWanted = () => !shown && !pixels && image.naturalWidth;
+    const isWanted = () => !left.aborted && !shown && !pixels && image.naturalWidth;
     if (image.complete) isWanted() && put(image, "small");
     else image.addEventListener("load", () => isWanted() && put(image, "small"), { once: true });
   }
@@ -76,11 +85,11 @@ function makeStage() {
     const at = shown;
     try {
       const image = await openPicture(photos[at], size);
-      if (at !== shown || pixels === "full") return;
+      if (left.aborted || at !== shown || pixels === "full") return;
       put(image, size);
       if (size === "large" && photos[at + 1]) openPicture(photos[at + 1], "large").catch(() => {});
     } catch {
-      if (at !== shown || size === "full") return;
+      if (left.aborted || at !== shown || size === "full") return;
       layer.classList.add("empty");
       byId("broken").hidden = false;
       byId("broken").querySelector("bdi").textContent = photos[at].name;
@@ -98,12 +107,13 @@ function makeStage() {
     clearTimeout(wanted);
     if (hasMore() && !view.fitted && view.scale > view.actual * 1.05) wanted = setTimeout(() => load("full"), 200);
   }
+  left.addEventListener("abort", () => clearTimeout(wanted));
 
   async function toggleActual(x, y) {
     if (!view.fitted) return view.fit();
     const at = shown;
     if (hasMore()) await load("full");
-    if (at === shown) view.zoomTo(view.actual, x, y);
+    if (!left.aborted && at === shown) view.zoomTo(view.actual, x, y);
   }
 
   function redraw() {
@@ -146,10 +156,3 @@ function makeStage() {
     leaveContactSheet: () => isContactSheet() && toggleContactSheet(false, buttons[shown]),
   };
 }
-
-// After every module of the page has begun to listen for `photoshown`.
-if (stage)
-  document.addEventListener("DOMContentLoaded", () => {
-    const linked = /^#photo-(\d+)$/.exec(location.hash);
-    stage.show(linked ? linked[1] - 1 : 0);
-  });

@@ -1,7 +1,8 @@
 // The theme: a button of the header turns it without a reload; the server's cookie remembers it.
 const sheet = document.getElementById("dark");
-const form = document.querySelector(".theme");
-form?.addEventListener("submit", (event) => {
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches(".theme")) return;
   event.preventDefault();
   const theme = event.submitter.value;
   sheet.media = event.submitter.dataset.media;
