@@ -8,6 +8,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from http.client import HTTPResponse
 from pathlib import Path
@@ -124,7 +125,8 @@ def test_no_part_of_an_answer_waits_for_the_one_before_it() -> None:
             with socket.create_connection(listening.getsockname()):
                 return await accepted
 
-    assert asyncio.run(accept(listen_on("127.0.0.1", 0)))
+    with ThreadPoolExecutor(1) as thread:  # the browser of other tests has a loop in this one
+        assert thread.submit(asyncio.run, accept(listen_on("127.0.0.1", 0))).result(20)
 
 
 def test_a_connection_with_requests_goes_on(server: Running) -> None:
