@@ -78,6 +78,7 @@ class PhotoCache(Generic[CutType]):
         """
         with opened(path) as file:
             if not self._max_bytes:
+                self._get("")
                 with self._decoders:
                     return self._cut(file.load(self._budget))
             content = file.content_hash()
