@@ -10,7 +10,8 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from shenhe.locations import Location
 from shenhe.messages import ImagePart, PhotoSize, Request
-from shenhe.photos import LoadedPhoto, PixelBudget, opened
+from shenhe.photos import LoadedPhoto, PixelBudget
+from shenhe.photos.loading import opened
 
 MAX_DECODED: Final = 2
 """Photos that are decoded at once: each takes up to 16 bytes a pixel meanwhile."""

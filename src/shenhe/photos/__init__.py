@@ -7,7 +7,7 @@ photos that are open.
 """
 
 from shenhe.photos.kinds import SUFFIXES, is_photo, kind_of
-from shenhe.photos.loading import LoadedPhoto, PhotoFile, load, opened
+from shenhe.photos.loading import LoadedPhoto, load
 from shenhe.photos.opening import (
     PhotoEncoding,
     StoredSize,
@@ -24,14 +24,12 @@ __all__ = [
     "SUFFIXES",
     "LoadedPhoto",
     "PhotoEncoding",
-    "PhotoFile",
     "PixelBudget",
     "StoredSize",
     "is_photo",
     "kind_of",
     "load",
     "open_upright",
-    "opened",
     "preview",
     "read_encoding",
     "read_facts",

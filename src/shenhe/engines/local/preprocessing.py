@@ -102,7 +102,11 @@ class Preprocessor:
     """Prepares requests with a checkpoint's chat template, tokenizer and image processor."""
 
     def __init__(
-        self, processor: Processor, base: VisionLanguageModel, budget: PixelBudget, kept_bytes: int
+        self,
+        processor: Processor,
+        base: VisionLanguageModel,
+        budget: PixelBudget,
+        kept_bytes: int = 0,
     ) -> None:
         """Keep photos that are cut up to so many bytes."""
         self._tokenizer, self._base = processor.tokenizer, base
@@ -168,7 +172,7 @@ def _outline(request: Request) -> tuple[Message, ...]:
 
 def _digest_of_photo(patches: torch.Tensor, grid: Grid) -> bytes:
     digest = hashlib.blake2b(repr(grid).encode(), digest_size=16)
-    digest.update(patches.numpy().tobytes())
+    digest.update(patches.numpy().data)
     return digest.digest()
 
 
