@@ -162,7 +162,7 @@ def _plain_inputs(processor: Any, photos: list[str]) -> Any:
 
     requests = requests_of({"photos": photos, "tokens": 1})
     return processor(
-        text=[prompt_text(request, processor.tokenizer) for request in requests],
+        text=[prompt_text(request.messages, processor.tokenizer) for request in requests],
         images=[Image.open(photo).convert("RGB") for photo in photos],
         padding=True,
         do_resize=False,

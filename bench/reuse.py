@@ -2,7 +2,7 @@
 
     python -m bench.reuse --folder SOMEWHERE [--checkpoint demo|0.1B|0.5B] [--photos 8]
         [--size 1024x768] [--tokens 48] [--missions 3] [--votes 5] [--dtype float32] [--rounds 1]
-        [--clock wall|cpu]
+        [--clock wall|cpu] [--rows lines captions votes]
 
 Two engines of one process over the same checkpoint answer the same requests in turn: one keeps
 nothing (`--reuse-memory 0`), one keeps what it does by default, and is emptied before each row.
@@ -32,6 +32,7 @@ from shenhe.engines.options import LocalOptions
 from shenhe.messages import Answer, Request
 from shenhe.stages import caption, summary, verdict
 
+ROWS = ("lines", "captions", "votes")
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 PROMPTS, MISSIONS = load_prompts(), list(load_missions())
 
@@ -47,10 +48,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run of a job by one engine."""
+    """One run of a job by one engine; `decoded` are the photos that were."""
 
     seconds: float
     reuse: Reuse
+    decoded: int
     texts: dict[str, str]
 
 
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     photos = _draw(options)
@@ -122,14 +125,23 @@ def _jobs(photos: Sequence[Path], options: argparse.Namespace) -> list[Job]:
     after = [_line(photo, mission, tokens) for mission in missions for photo in photos]
     several = f"lines of {options.missions} missions"
     names = ("lines of one mission", "one verdict a group")
-    return [
-        Job(names[0], one, names[0]),
-        Job(f"{several}, photo by photo", together, names[0]),
-        Job(f"{several}, one after the other", after, names[0]),
-        Job("a caption and a line of each", both, names[0]),
-        Job(names[1], _votes(photos, 1, tokens), names[1]),
-        Job(f"{options.votes} votes a group", _votes(photos, options.votes, tokens), names[1]),
-    ]
+    rows = {
+        "lines": [
+            Job(names[0], one, names[0]),
+            Job(f"{several}, photo by photo", together, names[0]),
+            Job(f"{several}, one after the other", after, names[0]),
+        ],
+        "captions": [
+            Job(names[0], one, names[0]),
+            Job("a caption and a line of each", both, names[0]),
+        ],
+        "votes": [
+            Job(names[1], _votes(photos, 1, tokens), names[1]),
+            Job(f"{options.votes} votes a group", _votes(photos, options.votes, tokens), names[1]),
+        ],
+    }
+    jobs = {job.name: job for row in options.rows for job in rows[row]}
+    return list(jobs.values())
 
 
 def _votes(photos: Sequence[Path], count: int, tokens: int) -> list[Request]:
@@ -151,19 +163,22 @@ def _votes(photos: Sequence[Path], count: int, tokens: int) -> list[Request]:
 def _measure(engine: LocalEngine, requests: list[Request], clock: Callable[[], float]) -> Measured:
     engine._kept.clear()
     gc.collect()
+    files, reused = engine._kept.photos.photos, engine._kept.photos.reused_photos
     before, began = engine.reuse, clock()
     answers = [answer for answer in engine.answer(requests) if isinstance(answer, Answer)]
     seconds = clock() - began
     texts = {answer.key: answer.text for answer in answers}
-    return Measured(seconds, engine.reuse.since(before), texts)
+    opened = engine._kept.photos.photos - files
+    decoded = opened - (engine._kept.photos.reused_photos - reused)
+    return Measured(seconds, engine.reuse.since(before), decoded, texts)
 
 
 def _print_table(jobs: list[Job], results: dict[str, list[list[Measured]]]) -> None:
     print(
-        "| | nothing kept, s | times one | kept, s | times one | photos through the tower |"
-        " tokens of prompts computed | same |"
+        "| | nothing kept, s | times one | kept, s | times one | photos decoded |"
+        " photos through the tower | tokens of prompts computed | same |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for job in jobs:
         cells = []
         for measured, ones in zip(results[job.name], results[job.one], strict=True):
@@ -171,6 +186,7 @@ def _print_table(jobs: list[Job], results: dict[str, list[list[Measured]]]) -> N
             one = statistics.median(run.seconds for run in ones)
             cells += [f"{seconds:.1f}", f"{seconds / one:.2f}"]
         plain, kept = (measured[-1] for measured in results[job.name])
+        cells += [f"{kept.decoded} of {plain.decoded}"]
         cells += [
             f"{r.photos - r.reused_photos} of {p.photos - p.reused_photos}"
             for r, p in [(kept.reuse, plain.reuse)]

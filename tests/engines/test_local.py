@@ -246,6 +246,7 @@ def test_a_chat_template_that_fails_is_an_engine_error(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine._tokenizer, "chat_template", "{{ raise_exception('no system') }}")
+    engine._preprocessor._prompt.cache_clear()
     with pytest.raises(EngineError, match="no system"):
         list(engine.answer(_requests([])))
 

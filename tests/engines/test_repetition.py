@@ -87,7 +87,7 @@ def test_free_text_is_that_of_generate(
     for request in _requests(demo_photos[:1]):
         (answer,) = penalized.answer([replace(request, grammar=None)])
         inputs = loaded.processor(
-            text=[prompt_text(request, loaded.processor.tokenizer)],
+            text=[prompt_text(request.messages, loaded.processor.tokenizer)],
             **({"images": [photo]} if request.key == "0" else {}),
             do_resize=False,
             return_tensors="pt",

@@ -108,6 +108,20 @@ def test_missions_over_the_same_photos_compute_each_photo_once(
         assert now.reused_tokens - before.reused_tokens > 2 * image_tokens
 
 
+def test_missions_over_the_same_photos_decode_each_photo_once(
+    keeping: LocalEngine, forgetting: LocalEngine, photos: list[Path]
+) -> None:
+    requests = _lines(photos)
+    keeping._kept.clear()
+    for engine, reused in ((keeping, 2 * len(photos)), (forgetting, 0)):
+        opened, before = engine._kept.photos.photos, engine._kept.photos.reused_photos
+        answers = _answers(engine, requests)
+        assert engine._kept.photos.photos - opened == len(requests)
+        assert engine._kept.photos.reused_photos - before == reused
+    for key, answer in _answers(keeping, requests).items():
+        assert answer.sizes == answers[key].sizes
+
+
 def test_a_caption_and_a_line_share_the_tower(
     keeping: LocalEngine, forgetting: LocalEngine, photos: list[Path]
 ) -> None:
@@ -254,6 +268,7 @@ def test_merged_adapters_begin_anew(photos: list[Path]) -> None:
     assert engine._kept.prefixes.nbytes
     engine.merge_adapters()
     assert engine._kept.towers.nbytes == engine._kept.prefixes.nbytes == 0
+    assert engine._kept.photos.nbytes == 0
     _assert_alike(_answers(engine, requests), expected)
 
 

@@ -12,6 +12,9 @@ from shenhe.errors import ItemError, item_wall
 from shenhe.messages import Request, RequestFailed
 
 PreparedType = TypeVar("PreparedType")
+THREADS: Final = 6
+"""Threads that prepare, of which most wait: for a photo that another one decodes, or for a place to
+decode, see PhotoCache."""
 PREFETCH: Final = 16
 """Requests that are prepared ahead. A photo takes 3 MB at Qwen3-VL's own pixel budget."""
 
@@ -33,7 +36,7 @@ def prefetch(
             return RequestFailed.of(request, error)
 
     futures: deque[Future[PreparedType | RequestFailed]] = deque()
-    with ThreadPoolExecutor(2, "photos") as pool:
+    with ThreadPoolExecutor(THREADS, "photos") as pool:
         try:
             while True:
                 paused = False

@@ -40,14 +40,14 @@ def chosen_budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:
     return PixelBudget(own.min_pixels, max_pixels)
 
 
-def prompt_text(request: Request, tokenizer: PlainTokenizer) -> str:
-    """Render a request with a checkpoint's chat template.
+def prompt_text(messages: Sequence[Message], tokenizer: PlainTokenizer) -> str:
+    """Render the messages of a request with a checkpoint's chat template.
 
     Raises: EngineError if the template fails, as it would for every request.
     """
     try:
         return tokenizer.apply_chat_template(
-            [as_template_message(message) for message in request.messages],
+            [as_template_message(message) for message in messages],
             tokenize=False,
             add_generation_prompt=True,
         )

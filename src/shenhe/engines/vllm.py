@@ -174,7 +174,7 @@ class VllmEngine(ServingEngine):
         """
         loaded = load_photos(request, self._budget)
         with item_wall("library_error", "the question"):
-            prompt: dict[str, object] = {"prompt": prompt_text(request, self._tokenizer)}
+            prompt: dict[str, object] = {"prompt": prompt_text(request.messages, self._tokenizer)}
         if loaded:
             prompt["multi_modal_data"] = {"image": [photo.image for photo in loaded]}
         self._count += 1

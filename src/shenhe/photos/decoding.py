@@ -168,7 +168,7 @@ def open_header(kind: str, file: BinaryIO) -> Image.Image:
 def decode(path: Location, kind: str, data: bytes, target: Size) -> Pixels:
     """Decode a photo; a JPEG at `target`, its stored size or a fraction of it.
 
-    Raises: PhotoError, see `opening.load`; TruncatedError; the errors of Pillow's plugins.
+    Raises: PhotoError, see `loading.load`; TruncatedError; the errors of Pillow's plugins.
     """
     with open_header(kind, io.BytesIO(data)) as image:
         stored = Size(*image.size)

@@ -1,8 +1,4 @@
-"""Opening a photo: complete or refused, upright, in RGB, within the pixel budget.
-
-Photos leave this module resized to multiples of 32, so that no engine's own loader or resize
-changes the pixels that its model sees.
-"""
+"""Opening a photo: complete or refused, upright, in RGB."""
 
 from __future__ import annotations
 
@@ -18,14 +14,14 @@ from PIL import Image
 from shenhe.errors import PhotoError
 from shenhe.geometry import Size
 from shenhe.locations import Location, absolute, open_location
-from shenhe.messages import PhotoFacts, PhotoSize
+from shenhe.messages import PhotoFacts
 from shenhe.photos import jpeg
 from shenhe.photos.decoding import decode, exif_orientation, open_header, photo_wall, unsupported
 from shenhe.photos.facts import measure
 from shenhe.photos.kinds import identify
 from shenhe.photos.memory import memory_budget
 from shenhe.photos.raster import Raster
-from shenhe.photos.sizing import PixelBudget, draft_size, resize
+from shenhe.photos.sizing import PixelBudget, draft_size
 from shenhe.printable import printable
 
 MAX_SOURCE_PIXELS: Final = 200_000_000
@@ -35,29 +31,12 @@ HEADER_BYTES: Final = 1 << 20
 """Bytes of a JPEG that are searched for its variant."""
 SIDEWAYS: Final = range(5, 9)
 """EXIF orientations that swap width and height."""
-COMMON_KINDS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
-"""Kinds that every reader decodes."""
 FACTS_BUDGET: Final = PixelBudget(max_pixels=512 * 512)
 """The size at which a photo is decoded for its facts alone."""
 JPEG_BYTES: Final = 8
 OTHER_BYTES: Final = 16
 """Memory of a pixel while a photo is opened: decoded, converted, transposed, resized, and the
 decoder's own buffers. Other kinds are decoded whole, and may have transparency or 16 bits."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedPhoto:
-    """A photo as the model sees it: RGB, upright, sides multiples of 32. Units: pixels.
-
-    `as_stored` says that every other reader of the file sees exactly these pixels.
-
-        photo = load(path, PixelBudget())
-        photo.image.size == photo.sizes.resized_wh
-    """
-
-    image: Image.Image
-    sizes: PhotoSize
-    as_stored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +72,14 @@ class StoredSize(NamedTuple):
 
 
 @dataclass(slots=True)
-class _OpenPhoto:
-    """A photo whose memory is reserved; its pixels are deleted when the reservation ends."""
+class OpenPhoto:
+    """A photo whose memory is reserved; its pixels are deleted when the reservation ends.
+
+    Example:
+        with decoded(path, file, budget) as photo:
+            resize(photo.raster, budget.fit(photo.original))
+
+    """
 
     raster: Raster
     original: Size
@@ -116,30 +101,14 @@ def unique_stem(path: Location, seen_with: str = "") -> str:
     return f"{printable(path.stem)[:80]}-{digest[:8]}"
 
 
-def load(path: Location, budget: PixelBudget) -> LoadedPhoto:
-    """Open a photo upright and resize it to the budget.
-
-        load(path, PixelBudget(max_pixels=640 * 640)).sizes.original_wh
-
-    Raises: PhotoError with code missing, unreadable, empty, not_a_photo, unsupported, truncated,
-    too_large, too_long or out_of_memory.
-    """
-    with _open(path, budget) as photo:
-        size = budget.fit(photo.original)
-        resized = resize(photo.raster, size)
-        smaller = min(photo.raster, Raster(resized), key=lambda raster: raster.area)
-        sizes = PhotoSize(photo.original, size, photo.facts_of(smaller.image))
-        return LoadedPhoto(resized, sizes, _as_stored(photo, size))
-
-
 def read_facts(path: Location, max_pixels: int = MAX_SOURCE_PIXELS) -> PhotoFacts:
-    """Decode a photo as `load` does, at the least size that its facts need, and return them.
+    """Decode a photo at the least size that its facts need, and return them.
 
     One of more than `max_pixels` is refused by its head.
 
         read_facts(path).perceptual_hash
 
-    Raises: PhotoError, see `load`.
+    Raises: PhotoError, see `loading.load`.
     """
     with _open(path, FACTS_BUDGET, max_pixels) as photo:
         return photo.facts_of(photo.raster.image)
@@ -150,7 +119,7 @@ def read_stored_size(path: Location) -> StoredSize:
 
         read_stored_size(path).upright == Size(3000, 4000)
 
-    Raises: PhotoError, see `load`.
+    Raises: PhotoError, see `loading.load`.
     """
     with photo_wall(path), open_location(path) as file:
         kind, _ = identify(path, file)
@@ -163,11 +132,11 @@ def read_stored_size(path: Location) -> StoredSize:
 
 
 def read_encoding(path: Location) -> PhotoEncoding:
-    """Decode a photo as `load` does, and return how it is stored.
+    """Decode a photo as `loading.load` does, and return how it is stored.
 
         read_encoding(path).kind in READABLE
 
-    Raises: PhotoError, see `load`.
+    Raises: PhotoError, see `loading.load`.
     """
     with _open(path) as photo:
         return photo.encoding
@@ -178,7 +147,7 @@ def preview(path: Location, side: int) -> Image.Image:
 
         max(preview(path, 480).size) <= 480
 
-    Raises: PhotoError, see `load`.
+    Raises: PhotoError, see `loading.load`.
     """
     with _open(path, PixelBudget(max_pixels=side * side)) as photo:
         image = photo.raster.image
@@ -191,34 +160,40 @@ def open_upright(path: Location) -> Image.Image:
 
         open_upright(path).mode == "RGB"
 
-    Raises: PhotoError, see `load`.
+    Raises: PhotoError, see `loading.load`.
     """
     with _open(path) as photo:
         return photo.raster.image
 
 
-def _as_stored(photo: _OpenPhoto, size: Size) -> bool:
-    """Whether readers that decode fewer kinds see the pixels that the model is to see."""
-    encoding = photo.encoding
-    return (
-        encoding.kind in COMMON_KINDS
-        and encoding.plain
-        and not encoding.rotated
-        and not encoding.damaged_inside
-        and photo.original == size
-    )
-
-
 @contextmanager
 def _open(
     path: Location, budget: PixelBudget | None = None, max_pixels: int = MAX_SOURCE_PIXELS
-) -> Iterator[_OpenPhoto]:
-    """Open a photo upright, with its memory reserved for the body of the `with`.
+) -> Iterator[OpenPhoto]:
+    """Open a photo and decode it; see `decoded`."""
+    with (
+        photo_wall(path),
+        open_location(path) as file,
+        decoded(path, file, budget, max_pixels) as photo,
+    ):
+        yield photo
+
+
+@contextmanager
+def decoded(
+    path: Location,
+    file: BinaryIO,
+    budget: PixelBudget | None,
+    max_pixels: int = MAX_SOURCE_PIXELS,
+) -> Iterator[OpenPhoto]:
+    """Decode a photo upright, with its memory reserved for the body of the `with`.
 
     With a budget, a JPEG far above it is decoded at a half, a quarter or an eighth of its size, if
     that is still larger than its resized size.
+
+    Raises: PhotoError, see `loading.load`.
     """
-    with photo_wall(path), open_location(path) as file:
+    with photo_wall(path):
         kind, length = identify(path, file)
         with photo_wall(path, kind):
             stored = _stored_size(path, kind, file, max_pixels)
@@ -234,7 +209,7 @@ def _open(
                 facts_of = partial(
                     measure, metadata=pixels.metadata, data=data, kind=kind, original=original
                 )
-                photo = _OpenPhoto(pixels.raster, original, encoding, facts_of)
+                photo = OpenPhoto(pixels.raster, original, encoding, facts_of)
                 del pixels, data, facts_of
                 try:
                     yield photo

@@ -16,7 +16,7 @@ from shenhe.engines.cancelling import Cancellations
 from shenhe.engines.local.constraint import Constraint, Grammars, wanted_grammar
 from shenhe.engines.local.deduplication import Deduplicator
 from shenhe.engines.local.detokenizer import Detokenizer
-from shenhe.engines.local.kept_work import KeptWork
+from shenhe.engines.local.kept_work import KeptWork, photo_bytes
 from shenhe.engines.local.model_runner import ModelRunner
 from shenhe.engines.local.ngram_drafts import NgramDrafts
 from shenhe.engines.local.preprocessing import Preprocessor
@@ -67,8 +67,11 @@ class LocalEngine(ServingEngine):
         )
         self._model, self._tokenizer = loaded.model, loaded.processor.tokenizer
         budget = chosen_budget(loaded.budget, spec.max_pixels)
-        self._preprocessor = Preprocessor(loaded.processor, self._base, budget)
-        self._kept = KeptWork(spec.engine.reuse_memory, self._base.device)
+        reuse_memory = spec.engine.reuse_memory
+        self._preprocessor = Preprocessor(
+            loaded.processor, self._base, budget, photo_bytes(reuse_memory)
+        )
+        self._kept = KeptWork(reuse_memory, self._base.device, self._preprocessor.photos)
         self._runner = ModelRunner(self._base, self._preprocessor.patches, self._kept.towers)
         configured = self._model.generation_config.eos_token_id
         self._detokenizer = Detokenizer(self._tokenizer, _end_tokens(configured, self._tokenizer))

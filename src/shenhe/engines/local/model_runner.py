@@ -92,7 +92,8 @@ class ModelRunner:
         Raises: EngineError for logits that are not finite.
         """
         with torch.inference_mode():
-            logits: torch.Tensor = self.base.lm_head(hidden)
+            # A skinny product lies transposed, in which a row is slow to look through.
+            logits: torch.Tensor = self.base.lm_head(hidden).contiguous()
         self._require_finite(logits)
         return logits
 

@@ -28,7 +28,8 @@ from shenhe.errors import EngineError, OptionError
 from shenhe.messages import Piece, Request, Served
 
 SHARE: Final = 8
-"""By default this part of the free memory is for what may be needed again."""
+"""By default this part of the free memory is for what may be needed again, and this part of it for
+decoded photos."""
 
 
 class OpenvinoEngine(ServingEngine):
@@ -51,10 +52,11 @@ class OpenvinoEngine(ServingEngine):
         exported = read_exported(spec.model)
         tokenizer = ExportedTokenizer(exported.files.folder)
         runtime = Runtime(spec.engine.dtype, exported.weights, exported.head)
-        self._preparer = Preparer(
-            exported, tokenizer, chosen_budget(exported.budget, spec.max_pixels)
-        )
-        kept_bytes = _kept_bytes(spec.engine.reuse_memory) // 2
+        kept_bytes = _kept_bytes(spec.engine.reuse_memory)
+        photo_bytes = kept_bytes // SHARE
+        kept_bytes = (kept_bytes - photo_bytes) // 2
+        budget = chosen_budget(exported.budget, spec.max_pixels)
+        self._preparer = Preparer(exported, tokenizer, budget, photo_bytes)
         self._tower = Tower(exported, runtime, kept_bytes)
         self._model = LanguageModel(exported, runtime, kept_bytes)
         ends = (*exported.end_tokens, tokenizer.eos_token_id)
@@ -98,6 +100,7 @@ class OpenvinoEngine(ServingEngine):
 
     def forget(self) -> None:
         """Drop what was computed of photos and prompts for requests that need it again."""
+        self._preparer.photos.clear()
         self._tower.cache.clear()
         self._model.blocks.clear()
 

@@ -15,9 +15,26 @@ from shenhe.engines.openvino.kv_blocks import BLOCK
 from shenhe.engines.openvino.photo_patches import PhotoPatches
 from shenhe.engines.openvino.prompt_positions import prompt_positions
 from shenhe.engines.openvino.tokenizer import ExportedTokenizer
-from shenhe.engines.prompts import expand_image_tokens, load_photos, prompt_text
+from shenhe.engines.photo_cache import PhotoCache
+from shenhe.engines.prompts import expand_image_tokens, prompt_text
 from shenhe.messages import PhotoSize, Request
-from shenhe.photos import PixelBudget
+from shenhe.photos import LoadedPhoto, PixelBudget
+
+
+class CutPhoto(NamedTuple):
+    """A photo cut into patches; `digest` is equal for equal pixels of equal size.
+
+    Shape: patches as of PhotoPatches.cut.
+    """
+
+    digest: bytes
+    patches: NDArray[np.uint8]
+    sizes: PhotoSize
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of it. Units: bytes."""
+        return self.patches.nbytes
 
 
 class PreparedPhoto(NamedTuple):
@@ -59,10 +76,16 @@ class Preparer:
     """Prepares requests with a checkpoint's tokenizer, chat template and sizes."""
 
     def __init__(
-        self, exported: Exported, tokenizer: ExportedTokenizer, budget: PixelBudget
+        self,
+        exported: Exported,
+        tokenizer: ExportedTokenizer,
+        budget: PixelBudget,
+        kept_bytes: int,
     ) -> None:
-        self._exported, self._tokenizer, self._budget = exported, tokenizer, budget
+        """Keep photos that are cut up to so many bytes."""
+        self._exported, self._tokenizer = exported, tokenizer
         self._patches = PhotoPatches(exported)
+        self.photos: PhotoCache[CutPhoto] = PhotoCache(budget, self._cut, kept_bytes)
         self._image_token = tokenizer.convert_ids_to_tokens(exported.image_token)
 
     def prepare(self, request: Request) -> PreparedRequest:
@@ -71,10 +94,9 @@ class Preparer:
         Raises: PhotoError; ValueError for a prompt with other places for photos than photos;
         EngineError for a chat template that fails.
         """
-        loaded = load_photos(request, self._budget)
-        cut = [self._patches.cut(photo.image) for photo in loaded]
-        grids = [(patches.shape[0], patches.shape[1]) for patches in cut]
-        text = prompt_text(request, self._tokenizer)
+        cut = self.photos.load_all(request)
+        grids = [(photo.patches.shape[0], photo.patches.shape[1]) for photo in cut]
+        text = prompt_text(request.messages, self._tokenizer)
         counts = [rows * columns for rows, columns in grids]
         text = expand_image_tokens(text, self._image_token, counts)
         ids = np.array(self._tokenizer(text, add_special_tokens=False)["input_ids"], np.int64)
@@ -82,15 +104,20 @@ class Preparer:
         places = np.flatnonzero(ids == self._exported.image_token)
         firsts = [int(places[sum(counts[:index])]) for index in range(len(counts))]
         photos = tuple(
-            PreparedPhoto(_hash(repr(patches.shape).encode(), patches.tobytes()), patches, first)
-            for patches, first in zip(cut, firsts, strict=True)
+            PreparedPhoto(photo.digest, photo.patches, first)
+            for photo, first in zip(cut, firsts, strict=True)
         )
-        sizes = tuple(photo.sizes for photo in loaded)
+        sizes = tuple(photo.sizes for photo in cut)
         keys = tuple(_block_keys(ids, photos))
         # An answer tells facts of the files too.
         parts = (text.encode("utf-8", "surrogatepass"), repr(sizes).encode())
         digest = _hash(*parts, *(photo.digest for photo in photos))
         return PreparedRequest(request, ids, positions, behind, photos, keys, sizes, digest)
+
+    def _cut(self, loaded: LoadedPhoto) -> CutPhoto:
+        patches = self._patches.cut(loaded.image)
+        digest = _hash(repr(patches.shape).encode(), patches.tobytes())
+        return CutPhoto(digest, patches, loaded.sizes)
 
 
 def _block_keys(ids: NDArray[np.int64], photos: tuple[PreparedPhoto, ...]) -> Iterator[bytes]:
