@@ -71,7 +71,7 @@ class TextAttention(nn.Module):
         sines (1, tokens, size).
         """
         shape = (*hidden_states.shape[:-1], -1, self.head_dim)
-        turns = _signed(*position_embeddings)
+        turns = signed(*position_embeddings)
         query = turn(self.q_proj(hidden_states).view(shape), self.q_norm, *turns)
         key = turn(self.k_proj(hidden_states).view(shape), self.k_norm, *turns)
         value = self.v_proj(hidden_states).view(shape)
@@ -108,7 +108,7 @@ def turn(
     return output
 
 
-def _signed(cosines: torch.Tensor, sines: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def signed(cosines: torch.Tensor, sines: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Give the first half of the sines their sign. Shape: (1, tokens, size), (1, tokens, 1, size).
 
     Half of a head is turned against the other: the sign stands in the sines, not in every head.
