@@ -70,10 +70,14 @@ def _is_fusible(rows: torch.Tensor, layer: nn.Module) -> bool:
 
 @cache
 def _has_fused_products() -> bool:
-    """Whether torch has these products here, and computes its own in bfloat16 by oneDNN too."""
+    """Whether torch has these products here, and computes its own in bfloat16 by oneDNN too.
+
+    oneDNN compiles GELU into its products for AVX-512; elsewhere it may be a slow pass of its own.
+    """
     library = torch.ops.mkldnn  # its names are not promised to stay
     return (
-        hasattr(library, "_linear_pointwise")
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and hasattr(library, "_linear_pointwise")
         and hasattr(library, "_is_mkldnn_bf16_supported")
         and bool(library._is_mkldnn_bf16_supported())
     )
