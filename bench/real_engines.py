@@ -2,10 +2,10 @@
 
     python -m bench.real_engines WAY JOB
 
-`first` is when the first token of any answer was there, `whole` when all answers were; both without
-`load`. `peak` is the largest resident memory of the process with the model (VmHWM), `held` its
-resident memory at the end, and `mapped` the part of that which is a mapped file: a checkpoint that
-is read in place, which the system may drop and read again.
+`load` counts the imports too. `first` is when the first token of any answer was there, `whole` when
+all answers were; both without `load`. `peak` is the largest resident memory of the process with the
+model (VmHWM), `held` its resident memory at the end, and `mapped` the part of that which is a
+mapped file: a checkpoint that is read in place, which the system may drop and read again.
 """
 
 from __future__ import annotations
@@ -112,11 +112,11 @@ def llama_cpp(job: Job) -> Result:
 
 def plain(job: Job, *, attention: str, batch: int) -> Result:
     """transformers alone, the photos in batches; photos as shenhe gives them to its own engine."""
+    start = time.perf_counter()
     import torch
 
     from shenhe.checkpoints.load import load_checkpoint
 
-    start = time.perf_counter()
     loaded_checkpoint = load_checkpoint(job["model"], dtype="bfloat16", attn_impl=attention)
     model: Any = loaded_checkpoint.model
     processor: Any = loaded_checkpoint.processor

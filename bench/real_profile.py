@@ -24,7 +24,7 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.options import LocalOptions
 
 PARTS: Final = (
-    (r"visual\.(patch_embed|.*\.(qkv|proj|linear_fc[12])$|.*merger)", "tower, matrices"),
+    (r"visual\.(patch_embed|.*\.(qkv|proj|mlp|linear_fc[12])$|.*merger)", "tower, matrices"),
     (r"visual\..*\.attn$", "tower, attention"),
     (r"visual\..*(norm|act_fn)", "tower, norms and activations"),
     (r"visual", "tower, rest"),

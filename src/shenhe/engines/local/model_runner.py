@@ -10,11 +10,13 @@ from torch import nn
 
 from shenhe.checkpoints.interfaces import VisionLanguageModel
 from shenhe.engines.local import packed_attention
+from shenhe.engines.local.fused_mlp import use_fused_mlp
 from shenhe.engines.local.kv_cache import KVCache
 from shenhe.engines.local.patches import Patches
 from shenhe.engines.local.photo_embedding import PhotoFeatures, embed_photos
 from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.skinny_linear import SkinnyLinear, is_quantized, use_skinny_linear
+from shenhe.engines.local.text_attention import use_text_attention
 from shenhe.engines.local.tower_attention import use_tower_attention
 from shenhe.engines.tower_cache import TowerCache
 from shenhe.errors import EngineError, spelled
@@ -43,7 +45,9 @@ class ModelRunner:
         base.model.language_model.config._attn_implementation = packed_attention.NAME
         use_skinny_linear(base.model.language_model.modules())
         use_skinny_linear(base.lm_head.modules())
+        use_text_attention(base.model.language_model.modules())
         use_tower_attention(base.model.visual.modules())
+        use_fused_mlp(base.model.visual.modules())
         self.base, self._patches, self._tower_cache = base, patches, tower_cache
         self.device = base.device
         self.vocabulary_size = int(base.config.text_config.vocab_size)

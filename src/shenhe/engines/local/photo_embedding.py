@@ -14,6 +14,10 @@ from shenhe.engines.local.sequence import Sequence
 from shenhe.engines.local.tower_attention import stops_for_attention
 from shenhe.engines.tower_cache import TowerCache
 
+MAX_PATCHES = {"cpu": 4096}
+"""Patches that pass the tower together, by device. On a CPU more of them gain nothing, and what
+lies between its layers outgrows the processor's cache and the blocks that glibc keeps."""
+
 
 class PhotoFeatures(NamedTuple):
     """Output of the vision tower for one photo.
@@ -92,18 +96,40 @@ def _features(
                 features[photo.digest] = kept
     if not new:
         return features
-    grids = torch.stack([photo.grid for photo in new.values()])
+    for group in _groups(list(new.values()), MAX_PATCHES.get(base.device.type)):
+        computed = _run_tower(base, patches, group)
+        for photo, photo_features in zip(group, computed, strict=True):
+            features[photo.digest] = photo_features
+            cache.put(photo.digest, photo_features)
+    return features
+
+
+def _groups(photos: list[PreparedPhoto], limit: int | None) -> list[list[PreparedPhoto]]:
+    """Group photos so that none but a single one has more patches than the limit."""
+    groups: list[list[PreparedPhoto]] = []
+    count = 0
+    for photo in photos:
+        count += len(photo.patches)
+        if not groups or (limit is not None and count > limit):
+            groups.append([])
+            count = len(photo.patches)
+        groups[-1].append(photo)
+    return groups
+
+
+def _run_tower(
+    base: VisionLanguageModel, patches: Patches, photos: list[PreparedPhoto]
+) -> list[PhotoFeatures]:
+    """Run the vision tower over photos together."""
+    grids = torch.stack([photo.grid for photo in photos])
     output = base.model.get_image_features(
-        patches.floats(torch.cat([photo.patches for photo in new.values()]).to(base.device)),
+        patches.floats(torch.cat([photo.patches for photo in photos]).to(base.device)),
         grids.to(base.device),
         return_dict=True,
         **stops_for_attention(base.model.visual, grids),
     )
     by_photo = zip(output.pooler_output, *output.deepstack_features, strict=True)
-    for digest, (embedded, *deepstack) in zip(new, by_photo, strict=True):
-        features[digest] = PhotoFeatures(embedded, tuple(deepstack))
-        cache.put(digest, features[digest])
-    return features
+    return [PhotoFeatures(embedded, tuple(deepstack)) for embedded, *deepstack in by_photo]
 
 
 def _image_mask(sequence: Sequence, base: VisionLanguageModel) -> torch.Tensor:
