@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from shenhe.doctor import Diagnosis, Subject
     from shenhe.engines.base import EngineSpec
+    from shenhe.engines.options import EngineOptions
 
 PHOTOS = 4
 
@@ -61,7 +62,6 @@ def doctor(options: DoctorOptions) -> int:
 
 
 def _subject(options: DoctorOptions) -> Subject:
-    from shenhe.checkpoints import find_adapter, find_checkpoint
     from shenhe.config import load_formats, load_missions, load_prompts
     from shenhe.doctor import Subject
     from shenhe.engines.base import is_for
@@ -76,16 +76,7 @@ def _subject(options: DoctorOptions) -> Subject:
     ):
         problem = "doctor looks at checkpoints here, or at a server"
         raise OptionError("engine", load.engine, problem)
-    compare_with: EngineSpec[LocalOptions] | None = None
-    if options.compare or options.compare_adapters:
-        if not is_for(spec, LocalOptions):
-            problem = "looks inside both checkpoints, which the local engine alone can"
-            raise OptionError("compare", None, problem)
-        model = options.compare or spec.model
-        find_checkpoint(model)  # what is absent is told before a model is loaded
-        for adapter in options.compare_adapters:
-            find_adapter(adapter)
-        compare_with = replace(spec, model=model, adapters=options.compare_adapters)
+    compare_with = _compared(options, spec)
     formats = load_formats(load.config.formats)
     return Subject(
         spec,
@@ -101,6 +92,25 @@ def _subject(options: DoctorOptions) -> Subject:
         formats,
         layout=layout_of(options.layout),
     )
+
+
+def _compared(
+    options: DoctorOptions, spec: EngineSpec[EngineOptions]
+) -> EngineSpec[LocalOptions] | None:
+    """Find the checkpoint that should answer the same, before a model is loaded."""
+    from shenhe.checkpoints import find_adapter, find_checkpoint
+    from shenhe.engines.base import is_for
+
+    if not (options.compare or options.compare_adapters):
+        return None
+    if not is_for(spec, LocalOptions):
+        problem = "looks inside both checkpoints, which the local engine alone can"
+        raise OptionError("compare", None, problem)
+    model = options.compare or spec.model
+    find_checkpoint(model)
+    for adapter in options.compare_adapters:
+        find_adapter(adapter)
+    return replace(spec, model=model, adapters=options.compare_adapters)
 
 
 def _print_lines(diagnoses: Iterable[Diagnosis]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -69,17 +69,14 @@ def find_exported(name: str) -> CheckpointFiles:
     folder = DEMO_FOLDER / "openvino" if name == DEMO else Path(name)
     if not folder.is_dir():
         raise CheckpointError(f"{spelled('model', name)}: no such folder")
+    _require(name, [folder / "config.json"])
     config = read_object(folder / "config.json", CheckpointError)
     if config.get("model_type") not in MODEL_TYPES:
         raise CheckpointError(
             f"{spelled('model', name)}: model_type {config.get('model_type')!r} is not Qwen3-VL"
         )
     paths = [folder / f"{model}{end}" for model in MODELS for end in (".xml", ".bin")]
-    if missing := next((path for path in paths if not path.is_file()), None):
-        raise CheckpointError(
-            f"{spelled('model', name)}: {missing.name} is missing: this is no export for OpenVINO;"
-            " python -m recipes.openvino_export CHECKPOINT OUT makes one"
-        )
+    _require(name, paths)
     return CheckpointFiles(folder, tuple(paths))
 
 
@@ -117,6 +114,14 @@ def read_exported(name: str) -> Exported:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{files.folder}: its configuration lacks {error}") from error
+
+
+def _require(name: str, paths: Sequence[Path]) -> None:
+    if missing := next((path for path in paths if not path.is_file()), None):
+        raise CheckpointError(
+            f"{spelled('model', name)}: {missing.name} is missing: this is no export for OpenVINO;"
+            " python -m recipes.openvino_export CHECKPOINT OUT makes one"
+        )
 
 
 def _head(config: Mapping[str, Any]) -> int:
