@@ -311,6 +311,60 @@ def test_going_on_twice_shows_the_last_page_asked_for(page: Page) -> None:
     assert _is_same_document(page)
 
 
+def test_going_back_and_forth_at_once_stays_where_it_was(page: Page, run_dir: Path) -> None:
+    _open(page, "/group/1")
+    _move(page, "n", "/group/2")
+    second = _name(page)
+    with _delayed(page, "**/group/1", "GET") as let_go:
+        with page.expect_request("**/group/1"):
+            page.evaluate("history.back()")
+        page.evaluate("history.forward()")
+        page.wait_for_url("**/group/2")
+        let_go()
+        page.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert page.url.endswith("/group/2")
+    expect(page.locator("h1 bdi").first).to_have_text(second)
+    _move(page, "2", "/group/3")
+    assert [decision.group_id for decision in _decisions(run_dir)] == [second]
+    # The same while the page after a decision is awaited: the page goes on to work.
+    third = _name(page)
+    with _delayed(page, "**/group/4", "GET") as let_go:
+        with page.expect_request("**/group/4"):
+            page.keyboard.press("3")
+        page.evaluate("history.back()")
+        page.evaluate("history.forward()")
+        expect(page.locator("#current")).to_have_text("人工结论: 待定")
+        let_go()
+        page.evaluate("new Promise(done => setTimeout(done, 200))")
+    assert page.url.endswith("/group/3")
+    assert _name(page) == third
+    _move(page, "n", "/group/4")
+    assert _is_same_document(page)
+
+
+def test_a_group_without_photos_is_decided_after_a_caption_was_corrected(
+    browser: Browser, tmp_path: Path, demo_photos: list[Path]
+) -> None:
+    folder = write_run(tmp_path / "two", thirty()[:2], demo_photos[:1])
+    (summaries,) = (folder / "stage_a").iterdir()
+    second = summaries.read_text(encoding="utf-8").splitlines(keepends=True)[1]
+    summaries.write_text(second, encoding="utf-8")
+    with served(folder, "--reviewer", REVIEWER) as running:
+        context = browser.new_context(base_url=running.url, viewport={"width": 390, "height": 780})
+        with watched_page(context) as page:
+            _open(page, "/group/1")
+            assert page.locator("#viewer").count() == 0
+            _move(page, "n", "/group/2")
+            page.locator("#more-tools").click()
+            page.locator("#edit").click()
+            expect(page.locator("#decide")).to_be_hidden()
+            page.go_back()
+            page.wait_for_url("**/group/1")
+            expect(page.locator("html")).to_have_class("scripted")
+            expect(page.locator("#decide")).to_be_visible()
+            assert _is_same_document(page)
+
+
 @pytest.mark.parametrize("cause", ["language", "version", "missing", "unanswered"])
 def test_what_cannot_take_the_place_is_loaded(page: Page, server: Served, cause: str) -> None:
     _open(page, "/group/1")

@@ -119,6 +119,27 @@ def test_a_group_whose_folder_is_a_link_that_leads_nowhere_is_undecided(
     assert _outcome(store, "QC-1")[::2] == (3, ["evidence_missing"])
 
 
+def test_a_link_that_cannot_be_followed_costs_no_other_group_its_watch(
+    store: JobStore, tree: Path, watcher: Watcher
+) -> None:
+    folder = tree / GROUND / "QC-1"
+    assert watcher.look() == 2
+    _work(store)
+    shutil.rmtree(folder)
+    folder.symlink_to("远" * 300)  # longer than a name may be
+    (tree / GROUND / "QC-0").symlink_to("QC-0")  # leads to itself
+    (tree / GROUND / "读我.txt").symlink_to(__file__)
+    shutil.copytree(tree / GROUND / "QC-2", tree / GROUND / "QC-3")
+    assert watcher.look() == 2
+    _work(store)
+    assert _outcome(store, "QC-1") == (2, None, ["unreadable", "stage_a_incomplete"])
+    latest = store.latest(GROUND, "QC-1")
+    assert latest is not None
+    assert latest.new.empty is not None
+    assert latest.new.empty.problem.endswith("a link that cannot be followed: File name too long")
+    assert watcher.look() == 0
+
+
 def test_what_lies_in_a_folder_without_photos_is_told_as_by_a_run(
     store: JobStore, tree: Path, watcher: Watcher
 ) -> None:

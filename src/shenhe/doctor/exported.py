@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -18,17 +19,20 @@ from shenhe.doctor.subject import Subject
 from shenhe.doctor.timing import seconds_per_token
 from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.create import create_engine
-from shenhe.engines.openvino.exported import Exported, read_exported
+from shenhe.engines.openvino.exported import MODELS, Exported, read_exported
 
 SPARE_BYTES: Final = 1_000_000_000
 """Disk space for the rows of a run."""
 WORKING_SHARE: Final = 1.5
 """Memory of a loaded export relative to its weights: they are laid out anew while it loads."""
+CONSTANT: Final = re.compile(rb'\boffset="(\d{1,18})" size="(\d{1,18})"')
+"""Where the bytes of a constant are, as the graph of a model says."""
 
 
 def check_export(subject: Subject) -> Iterator[Finding]:
     """Check that the export is whole, and tell its weights and how photos are resized for it."""
     exported = read_exported(subject.spec.model)
+    yield from _find_cut(exported)
     size = f"{_weight_bytes(exported) / 1e9:.3f} GB in {len(exported.files.weights) // 2} models"
     if exported.weights is None:
         yield Finding(
@@ -41,6 +45,20 @@ def check_export(subject: Subject) -> Iterator[Finding]:
     told = PhotoBudget(exported.budget, "preprocessor_config.json")
     budget = told.lowered(subject.spec.max_pixels)
     yield Finding("ok", f"photos are resized to {budget.described}: {budget.source}")
+
+
+def _find_cut(exported: Exported) -> Iterator[Finding]:
+    """Name the models of which a copy brought only the beginning."""
+    remedy = "copy it once more, or export again"
+    for path in map(exported.model, MODELS):
+        graph, weights = path.read_bytes(), path.with_suffix(".bin")
+        if not graph.rstrip().endswith(b"</net>"):
+            yield Finding("error", f"{path}: is cut short", remedy)
+            continue
+        needed = max((sum(map(int, found)) for found in CONSTANT.findall(graph)), default=0)
+        if (size := weights.stat().st_size) < needed:
+            problem = f"{weights}: has {size:,} bytes, its graph tells of {needed:,}"
+            yield Finding("error", problem, remedy)
 
 
 def check_memory(subject: Subject) -> Iterator[Finding]:

@@ -120,12 +120,13 @@ class LabelFolder:
 
         Raises: IntakeError if the folder cannot be listed.
         """
+        if not isinstance(self.folder, Path):
+            return  # a store has no links, and each listing has its price
         for entry in scan(self.folder):
             path = self.folder / entry.name
-            if entry.is_folder or is_hidden(entry.name) or not isinstance(path, Path):
+            if entry.is_folder or is_hidden(entry.name) or not path.is_symlink():
                 continue
-            if path.is_symlink() and not path.exists():
-                problem = f"{path}: a link to a folder that is not there"
+            if problem := _describe_lost(path):
                 yield Group(escape_name(entry.name), mission.name, self.label, (), problem=problem)
 
     def _own_names(self, notes: WalkNotes) -> Iterator[str]:
@@ -207,6 +208,17 @@ def is_visible_folder(entry: FolderEntry, passed_over: Counter[str] | None = Non
     else:
         passed_over["stray_file"] += 1
     return False
+
+
+def _describe_lost(link: Path) -> str:
+    """Describe what keeps a link from leading anywhere; empty where it leads to something."""
+    try:
+        link.stat()
+    except FileNotFoundError:
+        return f"{link}: a link to a folder that is not there"
+    except OSError as error:
+        return f"{link}: a link that cannot be followed: {error.strerror}"
+    return ""
 
 
 def _may_be_photo(folder: Location, entry: FolderEntry) -> bool:

@@ -63,7 +63,6 @@ export function toggle(on) {
 
 export function listen() {
   list = byId("edit-objects");
-  document.documentElement.classList.remove("editing");
   document.querySelector(".tool-row").append(byId("edit"));
   byId("viewer").insertBefore(byId("edit-tools"), byId("strip"));
   byId("edit").hidden = false;

@@ -21,6 +21,7 @@ function findWrong() {
 }
 
 onPage((left) => {
+  document.documentElement.classList.remove("editing");
   if (!stage || !byId("editor")) return;
   readField();
   listen();

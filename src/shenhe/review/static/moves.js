@@ -50,7 +50,10 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   go(link.href);
 });
-// Back and forth: another photo of the same group is no other page.
+// Back and forth: another photo of the same group is no other page, but where another one is awaited, it is to stay away.
 addEventListener("popstate", () => {
-  if (own() !== shown) move(location.href, () => location.reload(), () => {});
+  if (own() === shown && !asking) return;
+  move(location.href, () => location.reload(), (url) => {
+    if (url !== location.href.split("#")[0]) history.replaceState(null, "", url); // another page stands for it now
+  });
 });
