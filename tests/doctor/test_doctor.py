@@ -108,6 +108,16 @@ def test_a_checkpoint_without_geometry(subject: Subject) -> None:
     assert "summaries only" in messages
 
 
+def test_a_photo_that_cannot_be_asked_about(subject: Subject, tmp_path: Path) -> None:
+    photo = tmp_path / "1.jpg"
+    photo.write_bytes(b"no photo")
+    asked = replace(subject, photos=(photo, *subject.photos), load=True)
+    assert f"caption of {photo}: " in _messages(asked, "answers", "error")
+    told = _messages(asked, "answers", "ok")
+    assert "2 captions of 2" in told
+    assert "ms a token" not in told
+
+
 def test_a_token_limit_that_cuts_answers(subject: Subject) -> None:
     messages = _messages(replace(subject, max_new_tokens=10, load=True), "answers", "warning")
     assert "it cut 4" in messages

@@ -28,8 +28,16 @@ def ask(engine: Engine, subject: Subject) -> dict[str, Reply]:
     return {reply.key: reply for reply in engine.answer(requests)}
 
 
-def check_replies(subject: Subject, replies: dict[str, Reply]) -> Iterator[Finding]:
-    """Check the replies of `ask`: captions, lines and the token limit."""
+def check_replies(
+    subject: Subject, replies: dict[str, Reply], remedy: str = ""
+) -> Iterator[Finding]:
+    """Check the replies of `ask`: captions, lines and the token limit.
+
+    `remedy` is where to look when there is no answer.
+    """
+    for reply in replies.values():
+        if isinstance(reply, RequestFailed):
+            yield Finding("error", f"{reply.key}: {reply.message}", remedy)
     captions = [replies[request.key] for request in caption_requests(subject)]
     yield from _captions(captions, subject.formats.caption)
     yield from _lines([replies[request.key] for request in summary_requests(subject)], subject)

@@ -94,7 +94,8 @@ def check_answers(subject: Subject) -> Iterator[Finding]:
     yield Finding("ok", f"loads in {time.monotonic() - start:.1f} s")
     yield from check_replies(subject, ask(engine, subject))
     seconds = seconds_per_token(engine, caption_requests(subject)[0])
-    yield Finding("ok", f"{seconds * 1e3:.1f} ms a token, one answer at a time")
+    if seconds is not None:
+        yield Finding("ok", f"{seconds * 1e3:.1f} ms a token, one answer at a time")
 
 
 def _weight_bytes(exported: Exported) -> int:

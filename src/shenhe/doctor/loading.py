@@ -33,12 +33,14 @@ def check_answers(subject: Subject) -> Iterator[Finding]:
 def _speed(engine: LocalEngine, subject: Subject, request: Request) -> Iterator[Finding]:
     """Measure the time of a token with adapters beside the weights and merged into them."""
     seconds = seconds_per_token(engine, request)
+    if seconds is None:
+        return
     message = f"{seconds * 1e3:.1f} ms a token, one answer at a time"
     if not subject.spec.adapters or subject.local.engine.quantize:
         yield Finding("ok", message)
         return
     engine.merge_adapters()
-    merged_seconds = seconds_per_token(engine, request)
+    merged_seconds = seconds_per_token(engine, request) or seconds
     speedup = seconds / merged_seconds
     message += f"; with the adapters merged {merged_seconds * 1e3:.1f} ms"
     if speedup > MIN_SPEEDUP:

@@ -14,7 +14,7 @@ from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.server import ServerEngine
 from shenhe.engines.server.dialect import Dialect
 from shenhe.errors import spelled
-from shenhe.messages import Answer, RequestFailed
+from shenhe.messages import Answer
 from shenhe.secrecy import redact_url
 
 
@@ -76,10 +76,7 @@ def _answers(subject: Subject) -> Iterator[Finding]:
         start = time.monotonic()
         replies = ask(engine, subject)
         seconds = time.monotonic() - start
-    for reply in replies.values():
-        if isinstance(reply, RequestFailed):
-            yield Finding("error", f"{reply.key}: {reply.message}", "see the server's own log")
-    yield from check_replies(subject, replies)
+    yield from check_replies(subject, replies, "see the server's own log")
     answers = [reply for reply in replies.values() if isinstance(reply, Answer)]
     tokens = sum(answer.new_tokens for answer in answers)
     yield Finding("ok", f"{len(answers)} answers, {tokens} tokens in {seconds:.1f} s")

@@ -12,8 +12,8 @@ from shenhe.messages import Answer, Request
 TIMED_TOKENS, REPEATS = 32, 3
 
 
-def seconds_per_token(engine: Engine, request: Request) -> float:
-    """Measure the time of decoding a token, without prefill.
+def seconds_per_token(engine: Engine, request: Request) -> float | None:
+    """Measure the time of decoding a token, without prefill; None if no answer has two.
 
         seconds_per_token(engine, caption_requests(subject)[0])
 
@@ -23,7 +23,9 @@ def seconds_per_token(engine: Engine, request: Request) -> float:
     for _ in range(REPEATS):
         prefill, _ = _timed(engine, replace(request, max_new_tokens=1))
         total, tokens = _timed(engine, replace(request, max_new_tokens=TIMED_TOKENS))
-        samples.append((total - prefill) / max(tokens - 1, 1))
+        if tokens < 2:  # the photo cannot be read, or the model has nothing to say
+            return None
+        samples.append((total - prefill) / (tokens - 1))
     return max(statistics.median(samples), 1e-9)
 
 
