@@ -16,10 +16,11 @@ demo: .venv/installed
 # Two processes with a thread of torch's each: more threads than cores slow each other tenfold.
 # A process takes the next file of tests as it ends one, those that take longest first: see
 # tests/conftest.py. A test that fails is run once more, and named in any case: many of them watch
-# real processes on a machine that may be busy.
+# real processes on a machine that may be busy. A process of the tests that dies ends the run: what
+# it had left would be waited for without end.
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not peers" -n $(TEST_PROCESSES) --dist loadscope \
-	  --no-loadscope-reorder --reruns 1
+	  --no-loadscope-reorder --reruns 1 --max-worker-restart 0
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

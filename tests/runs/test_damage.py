@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-import shenhe.row_types
+import shenhe.timestamps
 from shenhe.config import load_missions, load_prompts
 from shenhe.errors import OptionsChangedError, RunError
 from shenhe.intake import PhotoTree
@@ -212,7 +212,7 @@ def test_a_clock_that_steps_loses_and_doubles_nothing(
         nonlocal shift
         shift += timedelta(seconds=step)
 
-    monkeypatch.setattr(shenhe.row_types, "datetime", Clock)
+    monkeypatch.setattr(shenhe.timestamps, "datetime", Clock)
     run.hook = steps
     run.again(limit=2)
     run.again()

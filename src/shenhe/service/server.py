@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,7 +128,8 @@ def working(
 def wait_for_signal() -> None:
     """Wait until a signal ends the process."""
     while True:
-        signal.pause()
+        # A signal that comes just before the wait does not cut it short: it is heeded after it.
+        time.sleep(1)
 
 
 @contextmanager
@@ -160,7 +162,9 @@ def ended_by_broken_parts() -> Iterator[None]:
             return
         log.critical("%s: an unexpected error", name, exc_info=error.exc_value)
         broken.append(f"{name}: {error.exc_type.__name__}: {error.exc_value}")
-        os.kill(os.getpid(), signal.SIGTERM)
+        # A second signal would meet a process that ends already, and kill it before it has told.
+        if len(broken) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     before, threading.excepthook = threading.excepthook, note
     try:
