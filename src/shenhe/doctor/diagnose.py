@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shenhe.checkpoints.findings import Finding
-from shenhe.doctor import exported, photos, rows, served, versions
+from shenhe.doctor import disk, exported, photos, rows, served, versions
 from shenhe.doctor.subject import Subject
 from shenhe.engines.options import OpenvinoOptions, ServerOptions
 from shenhe.errors import ShenheError, needs
@@ -22,7 +22,7 @@ OPENVINO_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "versions": versions.check_versions,
     "files": exported.check_export,
     "device": exported.check_memory,
-    "disk": exported.check_disk,
+    "disk": disk.check_room,
     "photos": photos.check_photos,
     "run": rows.check_truncation,
     "answers": exported.check_answers,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import psutil
@@ -21,8 +19,6 @@ from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.create import create_engine
 from shenhe.engines.openvino.exported import MODELS, Exported, read_exported
 
-SPARE_BYTES: Final = 1_000_000_000
-"""Disk space for the rows of a run."""
 WORKING_SHARE: Final = 1.5
 """Memory of a loaded export relative to its weights: they are laid out anew while it loads."""
 CONSTANT: Final = re.compile(rb'\boffset="(\d{1,18})" size="(\d{1,18})"')
@@ -72,16 +68,6 @@ def check_memory(subject: Subject) -> Iterator[Finding]:
             f"{needed / 1e9:.1f} GB of weights and {free / 1e9:.1f} GB free",
             "export with int8 weights, a smaller checkpoint or a larger machine",
         )
-
-
-def check_disk(subject: Subject) -> Iterator[Finding]:
-    """Check that the disk has space for rows."""
-    free = shutil.disk_usage(Path.cwd()).free
-    if free < SPARE_BYTES:
-        remedy = "make room before a run: a full disk stops it"
-        yield Finding("error", f"{free / 1e9:.1f} GB free here", remedy)
-    else:
-        yield Finding("ok", f"{free / 1e9:.1f} GB free here")
 
 
 def check_answers(subject: Subject) -> Iterator[Finding]:

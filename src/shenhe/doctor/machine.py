@@ -14,12 +14,11 @@ from transformers.utils import is_flash_attn_2_available
 
 from shenhe.checkpoints import find_checkpoint
 from shenhe.checkpoints.findings import Finding
+from shenhe.doctor.disk import FULL, SPARE_BYTES
 from shenhe.doctor.subject import Subject
 from shenhe.engines.options import attention_name
 from shenhe.errors import spelled
 
-SPARE_BYTES = 1_000_000_000
-"""Disk space for the rows of a run."""
 WORKING_SHARE = 1.2
 """Memory of a loaded model relative to its weights: activations take at least a fifth more."""
 
@@ -87,7 +86,7 @@ def check_disk(subject: Subject) -> Iterator[Finding]:
     free, merged = shutil.disk_usage(Path.cwd()).free, _stored_bytes(subject)
     space = f"{free / 1e9:.1f} GB free here; a merge of this checkpoint takes {merged / 1e9:.1f} GB"
     if free < SPARE_BYTES:
-        yield Finding("error", space, "make room before a run: a full disk stops it")
+        yield Finding("error", space, FULL)
     elif free < merged + SPARE_BYTES:
         yield Finding("warning", space, f"merge to another disk: {spelled('output_dir')}")
     else:
