@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from openpyxl import load_workbook
 from playwright.sync_api import Browser, Page, expect
 
@@ -24,19 +22,6 @@ from tests.review.runs import (
 )
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>\"'{{7*7}}"
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
-    folder = write_run(tmp_path / "run", thirty(), demo_photos[:2])
-    write_captions(folder, demo_photos[:1])
-    return folder
-
-
-@pytest.fixture
-def server(run_dir: Path) -> Iterator[Served]:
-    with served(run_dir, "--reviewer", "李工", "--audit-share", "1") as running:
-        yield running
 
 
 def _decide(page: Page, key: str) -> None:

@@ -12,24 +12,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, e
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from tests.browsers import watched_page
-from tests.review.runs import Served, served, thirty, write_captions, write_run
+from tests.review.runs import Served, served, thirty, write_run
 
 COMMENT = "input[name=comment]"
 REVIEWER = "李工"
 COLLEAGUE = "王工"
-
-
-@pytest.fixture
-def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
-    folder = write_run(tmp_path / "run", thirty(), demo_photos[:2])
-    write_captions(folder, demo_photos[:1])
-    return folder
-
-
-@pytest.fixture
-def server(run_dir: Path) -> Iterator[Served]:
-    with served(run_dir, "--reviewer", REVIEWER, "--audit-share", "1") as running:
-        yield running
 
 
 @pytest.fixture
