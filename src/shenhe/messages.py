@@ -97,6 +97,12 @@ class Request:
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
 
+    @property
+    def photos(self) -> list[Location]:
+        """Where its photos are, in order."""
+        parts = (part for message in self.messages for part in message.parts)
+        return [part.path for part in parts if isinstance(part, ImagePart)]
+
 
 @dataclass(frozen=True, slots=True)
 class PhotoFacts:

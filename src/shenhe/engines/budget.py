@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from shenhe.errors import EngineError, spelled
-from shenhe.messages import ImagePart, Request
+from shenhe.messages import Request
 from shenhe.photos import PixelBudget
 
 log = logging.getLogger("shenhe.server")
@@ -82,9 +82,7 @@ class BudgetWarning:
 
         Raises: EngineError if the server takes no photos.
         """
-        if not (self._lines or self._refusal) or not any(
-            isinstance(part, ImagePart) for message in request.messages for part in message.parts
-        ):
+        if not (self._lines or self._refusal) or not request.photos:
             return
         if self._refusal:
             raise EngineError(self._refusal)

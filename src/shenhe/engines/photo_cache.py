@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Semaphore
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
+from shenhe.engines.bounded_photos import BoundedPhotos, Sized
 from shenhe.locations import Location
-from shenhe.messages import ImagePart, PhotoSize, Request
+from shenhe.messages import PhotoSize, Request
 from shenhe.photos import LoadedPhoto, PixelBudget
 from shenhe.photos.loading import opened
 
@@ -19,58 +19,39 @@ MAX_PHOTOS: Final = 4096
 """Photos that are kept at most: what is told of small ones takes memory too."""
 
 
-class CutPhoto(Protocol):
+class CutPhoto(Sized, Protocol):
     """A photo as a model takes it, with the facts of its file."""
 
     @property
     def sizes(self) -> PhotoSize:
         """Its sizes and facts."""
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of it. Units: bytes."""
-
 
 CutType = TypeVar("CutType", bound=CutPhoto)
 
 
-class PhotoCache(Generic[CutType]):
-    """Photos by the content of their files; the least recently used ones go first.
+class PhotoCache(BoundedPhotos[str, CutType]):
+    """Photos by the content of their files.
 
     A file that is replaced has another content, whatever its name and time; one that stands in two
-    places is one. May be used by several threads: a photo that one of them decodes is waited for.
-    `photos` counts those that were asked for, `reused_photos` those of them that were here.
+    places is one. Several threads may load at once: one waits for a photo that another decodes.
     """
 
     def __init__(
         self, budget: PixelBudget, cut: Callable[[LoadedPhoto], CutType], max_bytes: int
     ) -> None:
         """Keep at most so much; 0: files are not compared. Units: bytes."""
-        self._budget, self._cut, self._max_bytes, self._bytes = budget, cut, max_bytes, 0
-        self._photos: OrderedDict[str, CutType] = OrderedDict()
+        super().__init__(max_bytes, MAX_PHOTOS)
+        self._budget, self._cut = budget, cut
         self._decoding: set[str] = set()
         self._changed, self._decoders = Condition(), Semaphore(MAX_DECODED)
-        self.photos = self.reused_photos = 0
-
-    def __len__(self) -> int:
-        return len(self._photos)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of what is kept. Units: bytes."""
-        return self._bytes
 
     def load_all(self, request: Request) -> list[CutType]:
         """Load the photos of a request, in order.
 
         Raises: PhotoError.
         """
-        return [
-            self.load(part.path)
-            for message in request.messages
-            for part in message.parts
-            if isinstance(part, ImagePart)
-        ]
+        return [self.load(path) for path in request.photos]
 
     def load(self, path: Location) -> CutType:
         """Look a photo up, or decode and cut it.
@@ -79,7 +60,8 @@ class PhotoCache(Generic[CutType]):
         """
         with opened(path) as file:
             if not self._max_bytes:
-                self._get("")
+                with self._changed:
+                    self.photos += 1
                 with self._decoders:
                     return self._cut(file.load(self._budget))
             content = file.content_hash()
@@ -94,8 +76,7 @@ class PhotoCache(Generic[CutType]):
     def clear(self) -> None:
         """Drop everything and free its memory."""
         with self._changed:
-            self._photos.clear()
-            self._bytes = 0
+            super().clear()
 
     @contextmanager
     def _alone(self, content: str) -> Iterator[None]:
@@ -112,21 +93,11 @@ class PhotoCache(Generic[CutType]):
 
     def _get(self, content: str) -> CutType | None:
         with self._changed:
-            self.photos += 1
-            photo = self._photos.get(content)
-            if photo is not None:
-                self.reused_photos += 1
-                self._photos.move_to_end(content)
-            return photo
+            return self.get(content)
 
     def _put(self, photo: CutType) -> None:
         # What was decoded counts: the file may have changed since it was compared.
         content = photo.sizes.facts.content_hash
-        if content is None or photo.nbytes > self._max_bytes:
-            return
-        with self._changed:
-            replaced = self._photos.pop(content, None)
-            self._bytes += photo.nbytes - (replaced.nbytes if replaced is not None else 0)
-            self._photos[content] = photo
-            while self._bytes > self._max_bytes or len(self._photos) > MAX_PHOTOS:
-                self._bytes -= self._photos.popitem(last=False)[1].nbytes
+        if content is not None:
+            with self._changed:
+                self.put(content, photo)

@@ -19,12 +19,7 @@ def load_photos(request: Request, budget: PixelBudget) -> list[LoadedPhoto]:
 
     Raises: PhotoError.
     """
-    return [
-        photos.load(part.path, budget)
-        for message in request.messages
-        for part in message.parts
-        if isinstance(part, ImagePart)
-    ]
+    return [photos.load(path, budget) for path in request.photos]
 
 
 def chosen_budget(own: PixelBudget, max_pixels: int | None) -> PixelBudget:

@@ -20,7 +20,7 @@ from shenhe.engines.server.completions import Body, read_json
 from shenhe.engines.server.dialect import Dialect
 from shenhe.engines.server.faults import BadAnswerError, error_message, to_one_line
 from shenhe.errors import EngineError, ItemError, RunError, item_wall
-from shenhe.messages import Answer, ImagePart, PhotoSize, Request, RequestFailed
+from shenhe.messages import Answer, PhotoSize, Request, RequestFailed
 from shenhe.secrecy import Secrets
 
 ServiceName = Literal["openai", "vllm", "vllm-guided", "sglang", "lmdeploy"]
@@ -75,15 +75,13 @@ def custom_id(request: Request, model: str) -> str:
 def stamps_of(request: Request) -> list[str]:
     """Give what changes with each photo of a request: its size and time; empty for a URL."""
     stamps = []
-    for message in request.messages:
-        for part in message.parts:
-            if isinstance(part, ImagePart):
-                stamp = ""
-                with suppress(OSError):
-                    if isinstance(part.path, Path):
-                        facts = part.path.stat()
-                        stamp = f"{facts.st_size}:{facts.st_mtime_ns}"
-                stamps.append(stamp)
+    for path in request.photos:
+        stamp = ""
+        with suppress(OSError):
+            if isinstance(path, Path):
+                facts = path.stat()
+                stamp = f"{facts.st_size}:{facts.st_mtime_ns}"
+        stamps.append(stamp)
     return stamps
 
 
