@@ -296,6 +296,11 @@ def test_half_an_export(exported: Subject, name: str) -> None:
     assert name in _messages(exported, "files", "error")
 
 
+def test_adapters_beside_an_export(exported: Subject) -> None:
+    asked = replace(exported, spec=replace(exported.spec, adapters=("demo",)))
+    assert "--adapters: are merged before an export" in _messages(asked, "files", "error")
+
+
 def test_the_photos_of_an_export_are_as_large_as_they_are_asked_for(exported: Subject) -> None:
     asked = replace(exported, spec=replace(exported.spec, max_pixels=65_536))
     assert "4,096 to 65,536 pixels: --max-pixels 65536" in _messages(asked, "files", "ok")

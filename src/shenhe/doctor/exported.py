@@ -17,7 +17,7 @@ from shenhe.doctor.subject import Subject
 from shenhe.doctor.timing import seconds_per_token
 from shenhe.engines.budget import PhotoBudget
 from shenhe.engines.create import create_engine
-from shenhe.engines.openvino.exported import MODELS, Exported, read_exported
+from shenhe.engines.openvino.exported import MODELS, Exported, read_exported, refuse_adapters
 
 WORKING_SHARE: Final = 1.5
 """Memory of a loaded export relative to its weights: they are laid out anew while it loads."""
@@ -27,6 +27,7 @@ CONSTANT: Final = re.compile(rb'\boffset="(\d{1,18})" size="(\d{1,18})"')
 
 def check_export(subject: Subject) -> Iterator[Finding]:
     """Check that the export is whole, and tell its weights and how photos are resized for it."""
+    refuse_adapters(subject.spec.adapters)
     exported = read_exported(subject.spec.model)
     yield from _find_cut(exported)
     size = f"{_weight_bytes(exported) / 1e9:.3f} GB in {len(exported.files.weights) // 2} models"

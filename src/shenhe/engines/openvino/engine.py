@@ -14,7 +14,7 @@ from shenhe.engines.cancelling import Cancellations
 from shenhe.engines.local.constraint import Constraint, Grammars, wanted_grammar
 from shenhe.engines.local.deduplication import Deduplicator
 from shenhe.engines.local.detokenizer import Detokenizer
-from shenhe.engines.openvino.exported import read_exported
+from shenhe.engines.openvino.exported import read_exported, refuse_adapters
 from shenhe.engines.openvino.language_model import LanguageModel
 from shenhe.engines.openvino.preparing import Preparer
 from shenhe.engines.openvino.runtime import Runtime
@@ -24,7 +24,7 @@ from shenhe.engines.openvino.tower import Tower
 from shenhe.engines.options import OpenvinoOptions
 from shenhe.engines.prefetching import PREFETCH, prefetch
 from shenhe.engines.prompts import chosen_budget
-from shenhe.errors import EngineError, OptionError
+from shenhe.errors import EngineError
 from shenhe.messages import Piece, Request, Served
 
 SHARE: Final = 8
@@ -45,9 +45,7 @@ class OpenvinoEngine(ServingEngine):
 
         Raises: OptionError for adapters; CheckpointError; EngineError.
         """
-        if spec.adapters:
-            problem = "are merged before an export: see python -m recipes.openvino_export"
-            raise OptionError("adapters", None, problem)
+        refuse_adapters(spec.adapters)
         self.spec = spec
         exported = read_exported(spec.model)
         tokenizer = ExportedTokenizer(exported.files.folder)

@@ -16,7 +16,7 @@ from shenhe.checkpoints.inspect import (
     read_object,
 )
 from shenhe.checkpoints.processor import read_budget
-from shenhe.errors import CheckpointError, spelled
+from shenhe.errors import CheckpointError, OptionError, spelled
 from shenhe.photos import PixelBudget
 
 LANGUAGE, EMBEDDING = "openvino_language_model", "openvino_text_embeddings_model"
@@ -78,6 +78,16 @@ def find_exported(name: str) -> CheckpointFiles:
     paths = [folder / f"{model}{end}" for model in MODELS for end in (".xml", ".bin")]
     _require(name, paths)
     return CheckpointFiles(folder, tuple(paths))
+
+
+def refuse_adapters(adapters: Sequence[str]) -> None:
+    """Refuse adapters beside an export, which has them in its weights.
+
+    Raises: OptionError.
+    """
+    if adapters:
+        problem = "are merged before an export: see python -m recipes.openvino_export"
+        raise OptionError("adapters", None, problem)
 
 
 def read_exported(name: str) -> Exported:
