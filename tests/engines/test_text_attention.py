@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -21,6 +22,13 @@ from shenhe.engines.local.text_attention import (
 
 HIDDEN, HEADS, KEY_HEADS, SIZE = 64, 4, 2, 32
 DTYPES = [torch.float32, torch.bfloat16]
+
+
+@dataclass
+class Layer:
+    """What attention asks of a layer."""
+
+    layer_idx: int
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -79,3 +87,30 @@ def test_attention_equals_that_of_transformers(
     assert torch.equal(*outputs)
     assert torch.equal(caches[0].keys[0], caches[1].keys[0])
     assert torch.equal(caches[0].values[0], caches[1].values[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("past", [1, 40, 60, 61, 150])
+def test_tokens_behind_cached_ones_attend_as_in_a_whole_prompt(
+    past: int, dtype: torch.dtype
+) -> None:
+    count = 120  # up to half as many cached tokens are computed again, beyond it there is a mask
+    torch.manual_seed(5)
+    heads = torch.randn(3, past + count, HEADS, SIZE).to(dtype)
+    query, (key, value) = heads[0], heads[1:, :, :KEY_HEADS]
+    outputs: list[torch.Tensor] = []
+    for spans in ([Span(0, 0, past + count)], [Span(0, 0, past), Span(0, past, count)]):
+        cache = KVCache(1, KEY_HEADS, SIZE, dtype, torch.device("cpu"))
+        cache.reserve(1, past + count)
+        for span in spans:
+            own = slice(span.past, span.past + span.count)
+            parts = [part[own].transpose(0, 1)[None] for part in (query, key, value)]
+            packing = packed_attention.pack(cache, [span])
+            attended, _ = packed_attention.packed_attention(
+                Layer(0), parts[0], parts[1], parts[2], None, SIZE**-0.5, packing
+            )
+        outputs.append(attended[0, -count:])
+    tolerance = 1e-6 if dtype == torch.float32 else 0.01
+    whole, behind = outputs
+    assert torch.isfinite(behind).all()
+    assert torch.allclose(behind, whole, atol=tolerance, rtol=tolerance)

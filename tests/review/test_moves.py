@@ -281,6 +281,43 @@ def test_going_back_while_a_decision_is_sent_stays_back(page: Page, run_dir: Pat
     assert [decision.group_id for decision in _decisions(run_dir)] == [second]
 
 
+@pytest.mark.parametrize("moment", ["going", "gone"])
+@pytest.mark.parametrize("failure", ["unanswered", "away", "conflict"])
+def test_a_decision_that_fails_after_its_page_was_left_is_told(
+    page: Page, colleague: Page, run_dir: Path, failure: str, moment: str
+) -> None:
+    _open(page, "/group/1")
+    first = _name(page)
+    _move(page, "n", "/group/2")
+    second = _name(page)
+    waiting: list[Route] = []
+    page.route(
+        "**/group/2",
+        lambda route: waiting.append(route) if route.request.method == "POST" else route.fallback(),
+    )
+    with page.expect_request("**/group/2"):
+        page.keyboard.press("1")
+    page.go_back()
+    page.wait_for_url("**/group/1")
+    if moment == "gone":
+        expect(page.locator("h1 bdi").first).to_have_text(first)
+    if failure == "conflict":
+        colleague.goto("/group/2")
+        _move(colleague, "2", "/group/3")
+        waiting[0].continue_()
+    elif failure == "away":
+        waiting[0].fulfill(status=503, json={})
+    else:
+        waiting[0].abort()
+    told = page.locator("#left-not-saved")
+    expect(told).to_be_visible()
+    expect(told).to_contain_text("没有保存")
+    told.get_by_role("link", name=second).click()
+    expect(page.locator("h1 bdi").first).to_have_text(second)
+    assert page.url.endswith("/group/2")
+    assert [d.reviewer for d in _decisions(run_dir)] == [COLLEAGUE] * (failure == "conflict")
+
+
 def test_going_on_twice_shows_the_last_page_asked_for(page: Page) -> None:
     _open(page, "/group/1")
     first = _name(page)

@@ -15,7 +15,7 @@ document.addEventListener("click", (event) => {
   event.preventDefault();
   event.stopPropagation();
 }, true);
-async function send(button, left) {
+async function send(button, left, place) {
   const own = drafts;
   const body = new URLSearchParams(new FormData(decide, button));
   const signal = AbortSignal.timeout(PATIENCE);
@@ -23,7 +23,8 @@ async function send(button, left) {
   if (answer.ok && !answer.redirected) own.forget();
   const next = answer.ok && (answer.redirected ? answer.url : (await answer.json()).next);
   const told = answer.ok || (await answer.json().catch(() => ({})));
-  if (left.aborted) return; // the reader has gone back meanwhile
+  // The reader has gone back meanwhile, or is going.
+  if (left.aborted || isMoving()) return (answer.ok && !answer.redirected) || tellOfLeft(place);
   if (next) return go(next);
   sending = false;
   if (answer.status === 503) return (byId("database-away").hidden = false);
@@ -31,6 +32,20 @@ async function send(button, left) {
   // A conflict or an invalid line: submitting the form itself shows the page that explains it.
   byItself = true;
   decide.requestSubmit(button);
+}
+// A decision that failed when its page was left already: the page that is shown next tells of it, with a way back.
+let untold = null;
+function tellOfLeft(place) {
+  untold = place;
+  if (!isMoving()) tell();
+}
+function tell() {
+  const notice = byId("left-not-saved");
+  const link = notice.querySelector("a");
+  link.href = untold.address;
+  link.querySelector("bdi").textContent = untold.group;
+  notice.hidden = false;
+  untold = null;
 }
 function askBack(told) {
   const dialog = open("ask");
@@ -40,14 +55,16 @@ function askBack(told) {
 onPage((left) => {
   decide = byId("decide");
   sending = byItself = false;
+  if (untold) tell();
   decide?.addEventListener("submit", (event) => {
     if (byItself) return (byItself = false);
     event.preventDefault();
     if (isSending() || event.submitter?.name !== "choice") return;
     sending = true;
     byId("not-saved").hidden = byId("database-away").hidden = true;
-    send(event.submitter, left).catch(() => {
-      if (left.aborted) return;
+    const place = { address: location.href, group: document.querySelector("h1 bdi").textContent };
+    send(event.submitter, left, place).catch(() => {
+      if (left.aborted || isMoving()) return tellOfLeft(place);
       sending = false;
       byId("not-saved").hidden = false;
     });
