@@ -56,6 +56,7 @@ def main() -> None:
     print("| shape | GB | what | seconds | times `cp` | GB/s | processor, s | peak MB |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for size in options.sizes:
+        options.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(options.folder).free / 1e9
         if free < ROOM[size]:
             print(f"| {size} | | left out: needs {ROOM[size]} GB, {free:.0f} are free | | | | | |")

@@ -11,8 +11,10 @@ exported of this very checkpoint (`--keep` it, then `--openvino DIR`). Nothing i
 is the time to the first token, `whole` to the last answer, both after loading. What the machine can
 do at best is measured before the engines and after them (`bench.real_limits`): operations by the
 fastest product of torch in bfloat16 at the model's shapes, and weights read once a step by the
-fastest reading. Needs npm, a quiet machine, 4.3 GB on disk for 2B and 8.9 for 4B, 3 and 5 more for
-llama.cpp. Prints tables in Markdown.
+fastest reading. `products` is the time of the job's matrix products in bfloat16 alone
+(`bench.real_products`), the mean of a run right before the engine and one right after it: the limit
+of a shared machine at that moment. Needs npm, a quiet machine, 4.3 GB on disk for 2B and 8.9 for
+4B, 3 and 5 more for llama.cpp. Prints tables in Markdown.
 """
 
 from __future__ import annotations
@@ -59,9 +61,12 @@ def main() -> None:
     job, path = _prepare(options, folder)
     rates = [_run("bench.real_limits", str(path))]
     results: dict[str, dict[str, Any]] = {}
+    products = [_run("bench.real_products", str(path))]
     for way in options.engines:
         result = _answer(way, folder, path)
-        if result is not None:
+        products.append(_run("bench.real_products", str(path)))
+        if result is not None and all(beside := products[-2:]):
+            result["products"] = sum(run["whole"] for run in beside if run) / 2
             results[way] = result
             print(way, f"{result['whole']:.1f} s", file=sys.stderr, flush=True)
     rates.append(_run("bench.real_limits", str(path)))
@@ -151,13 +156,17 @@ def _print_limit(
 
 
 def _print_engines(results: dict[str, dict[str, Any]], limit: float) -> None:
-    columns = ("load, s", "first token, s", "whole, s", "limit / whole", "peak MB", "held MB")
-    print(f"| engine | {' | '.join(columns)} | of it mapped |\n|---|{'---|' * 7}")
-    print(f"| the limit of the machine, bfloat16 | | | {limit:.1f} | 1.00 | | | |")
+    columns = [
+        *("load, s", "first token, s", "whole, s", "limit / whole", "products, s"),
+        *("products / whole", "peak MB", "held MB", "of it mapped"),
+    ]
+    print(f"| engine | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
+    print(f"| the limit of the machine, bfloat16 | | | {limit:.1f} | 1.00 | | | | | |")
     for way, result in results.items():
         print(
             f"| {NAMES[way]} | {result['load']:.1f} | {result['first']:.1f} |"
             f" {result['whole']:.1f} | {limit / result['whole']:.2f} |"
+            f" {result['products']:.1f} | {result['products'] / result['whole']:.2f} |"
             f" {result['peak']:.0f} | {result['held']:.0f} |"
             f" {result['mapped']:.0f} |"
         )
