@@ -5,11 +5,10 @@ The texts lie in help.zh.toml, by the English ones of the declarations; nothing 
 
 from __future__ import annotations
 
-import tomllib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 from shenhe.languages import current_language
@@ -25,8 +24,9 @@ def chinese_help() -> Mapping[str, str]:
     >>> chinese_help()["show the traceback of an error"]
     '出错时显示调用栈'
     """
-    text = files("shenhe.cli").joinpath("help.zh.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    import tomllib  # for Chinese help alone
+
+    return tomllib.loads(Path(__file__).with_name("help.zh.toml").read_text(encoding="utf-8"))
 
 
 def in_help(text: str) -> str:
