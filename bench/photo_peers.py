@@ -32,8 +32,9 @@ from PIL import Image
 
 from bench.photos import SIZE, phone_photo
 from shenhe.geometry import Size
-from shenhe.photos import PixelBudget, load, resize
+from shenhe.photos import PixelBudget, load
 from shenhe.photos.raster import Raster
+from shenhe.photos.sizing import resize_raster
 from tests.peers.environments import installed_beside
 
 PEERS = ("pyvips==3.2.0", "pyvips-binary==8.18.7", "opencv-python-headless==5.0.0.93")
@@ -57,7 +58,7 @@ def main() -> None:
     torch.set_num_threads(1)
     size = PixelBudget().fit(Size(*SIZE))
     ways: dict[str, Way] = {
-        "`shenhe.photos.load`": lambda path: np.asarray(load(path, PixelBudget()).image),
+        "`shenhe.photos.load`": lambda path: load(path, PixelBudget()).raster.array,
         "Pillow, whole": partial(by_pillow, size=size),
         "Pillow, at half its size": partial(by_pillow, size=size, drafted=True),
         **ways_of_peers(size),
@@ -148,8 +149,8 @@ def ways_of_peers(size: Size) -> dict[str, Way]:
         "libjpeg-turbo, 3/8, OpenCV's cubic": lambda path: by_opencv(
             by_turbo(path, least), "INTER_CUBIC"
         ),
-        "libjpeg-turbo, half, shenhe's resize": lambda path: np.asarray(
-            resize(Raster(by_turbo(path, half)), size)
+        "libjpeg-turbo, half, shenhe's resize": lambda path: (
+            resize_raster(Raster(by_turbo(path, half)), size).array
         ),
     }
 
