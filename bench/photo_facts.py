@@ -40,7 +40,7 @@ def main() -> None:
 
     def prepare(path: Path, facts: bool) -> None:
         photo = load(path, BUDGET)
-        patches.cut(photo.image)
+        patches.cut(photo.raster.array)
         digest = hashlib.blake2b(digest_size=16)
         content_hash = photo.sizes.facts.content_hash or ""
         digest.update(content_hash.encode() if facts else photo.image.tobytes())

@@ -80,12 +80,12 @@ def main() -> None:
                 f"| {name} | {len(paths) / seconds:.1f} | {difference.mean():.3f} |"
                 f" {np.percentile(difference, 99.9):.0f} | {difference.max()} |"
             )
-        image = load(paths[0], budget).image
+        photo = load(paths[0], budget)
         cuts: dict[str, Callable[[], object]] = {
             "the checkpoint's image processor": lambda: processor(
-                [image], do_resize=False, return_tensors="pt"
+                [photo.image], do_resize=False, return_tensors="pt"
             ),
-            "`Patches.cut`": lambda: patches.cut(image),
+            "`Patches.cut`": lambda: patches.cut(photo.raster.array),
         }
         for name, cut in cuts.items():
             cut()

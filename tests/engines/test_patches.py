@@ -23,8 +23,8 @@ def test_patches_are_those_of_the_image_processor(
     processor = loaded.processor.image_processor
     processor.image_mean, processor.image_std = mean, deviation  # type: ignore[attr-defined]
     patches = Patches(processor)
-    image = load(demo_photos[0], loaded.budget).image
-    cut, grid = patches.cut(image)
-    expected = processor([image], do_resize=False, return_tensors="pt")
+    photo = load(demo_photos[0], loaded.budget)
+    cut, grid = patches.cut(photo.raster.array)
+    expected = processor([photo.image], do_resize=False, return_tensors="pt")
     assert torch.equal(patches.floats(cut), expected["pixel_values"])
     assert expected["image_grid_thw"].tolist() == [list(grid)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,3 +51,18 @@ def test_one_colour_stays_that_colour() -> None:
         image = Image.new("RGB", (517, 301), (colour, 255 - colour, colour))
         resized = np.asarray(resample(image, Size(224, 128)))
         assert (resized == (colour, 255 - colour, colour)).all()
+
+
+def test_torch_writes_pixels_not_planes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planes would have to be put together again, which takes as long as the resize."""
+    results: list[torch.Tensor] = []
+
+    def interpolate(*values: Any, **names: Any) -> torch.Tensor:
+        results.append(original(*values, **names))
+        return results[-1]
+
+    original = torch.nn.functional.interpolate
+    monkeypatch.setattr(torch.nn.functional, "interpolate", interpolate)
+    resize(Image.new("RGB", (128, 96)), Size(64, 32))
+    (result,) = results
+    assert result.permute(0, 2, 3, 1).is_contiguous()

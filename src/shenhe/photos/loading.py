@@ -21,7 +21,7 @@ from shenhe.photos.decoding import photo_wall
 from shenhe.photos.kinds import identify
 from shenhe.photos.opening import OpenPhoto, decoded
 from shenhe.photos.raster import Raster
-from shenhe.photos.sizing import PixelBudget, resize
+from shenhe.photos.sizing import PixelBudget, resize_raster
 
 COMMON_KINDS: Final = frozenset({"JPEG", "PNG", "WEBP", "BMP"})
 """Kinds that every reader decodes."""
@@ -39,9 +39,14 @@ class LoadedPhoto:
         photo.image.size == photo.sizes.resized_wh
     """
 
-    image: Image.Image
+    raster: Raster
     sizes: PhotoSize
     as_stored: bool
+
+    @property
+    def image(self) -> Image.Image:
+        """The pixels as an image; `raster.array` has them without a copy."""
+        return self.raster.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,8 @@ class PhotoFile:
         """
         with decoded(self.path, self._file, budget) as photo:
             size = budget.fit(photo.original)
-            resized = resize(photo.raster, size)
-            smaller = min(photo.raster, Raster(resized), key=lambda raster: raster.area)
+            resized = resize_raster(photo.raster, size)
+            smaller = min(photo.raster, resized, key=lambda raster: raster.area)
             sizes = PhotoSize(photo.original, size, photo.facts_of(smaller.image))
             return LoadedPhoto(resized, sizes, _as_stored(photo, size))
 

@@ -200,7 +200,7 @@ def decoded(
             target = draft_size(stored, budget.fit(stored)) if budget and kind == "JPEG" else stored
             with memory_budget.reserve(length + _bytes_of(stored, kind)):
                 file.seek(0)
-                data = file.read()
+                data = file.read(length)  # not to its end, which would join two parts
                 pixels = decode(path, kind, data, target)
                 upright = StoredSize(stored, pixels.orientation).upright
                 original = pixels.raster.size if target == stored else upright

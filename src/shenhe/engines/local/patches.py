@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from shenhe.checkpoints.interfaces import ImageProcessor
@@ -29,13 +30,15 @@ class Patches:
         self.frames = int(processor.temporal_patch_size)
         side = self.size * self.merge
         ramp = np.arange(2 * side * side, dtype=np.int64) % VALUES
-        image = Image.fromarray(
+        pixels = (
             np.stack([ramp, ramp[::-1], (ramp * 7) % VALUES], axis=-1)
             .astype(np.uint8)
             .reshape(side, 2 * side, CHANNELS)
         )
-        expected = processor([image], do_resize=False, return_tensors="pt")["pixel_values"]
-        patches, _ = self.cut(image)
+        expected = processor([Image.fromarray(pixels)], do_resize=False, return_tensors="pt")[
+            "pixel_values"
+        ]
+        patches, _ = self.cut(pixels)
         table = torch.full((CHANNELS, VALUES), torch.nan)
         first_frames = expected.view(len(patches), CHANNELS, self.frames, -1)[:, :, 0]
         for channel in range(CHANNELS):
@@ -48,13 +51,13 @@ class Patches:
                 " way than Qwen3-VL does"
             )
 
-    def cut(self, image: Image.Image) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    def cut(self, pixels: NDArray[np.uint8]) -> tuple[torch.Tensor, tuple[int, int, int]]:
         """Cut an RGB photo whose sides are multiples of patch x merge, in the model's order.
 
-        Shape: (patches, channels, size, size) bytes; (frames, rows, columns) of patches.
+        Shape: pixels (height, width, channels); patches (patches, channels, size, size), and
+        (frames, rows, columns) of them.
         """
         size, merge = self.size, self.merge
-        pixels = np.asarray(image)
         rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
         blocks = pixels.reshape(
             rows // merge, merge, size, columns // merge, merge, size, CHANNELS

@@ -138,7 +138,7 @@ class Preprocessor:
         )
 
     def _cut(self, loaded: LoadedPhoto) -> CutPhoto:
-        patches, grid = self.patches.cut(loaded.image)
+        patches, grid = self.patches.cut(loaded.raster.array)
         return CutPhoto(_digest_of_photo(patches, grid), patches, grid, loaded.sizes)
 
     def _tokenize(self, messages: tuple[Message, ...], grids: tuple[Grid, ...]) -> _Prompt:

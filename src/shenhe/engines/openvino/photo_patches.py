@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from shenhe.engines.openvino.exported import Exported
 
@@ -21,13 +20,13 @@ class PhotoPatches:
         scaled = np.arange(VALUES) / (VALUES - 1)
         self._table = ((scaled - mean) / deviation).astype(np.float32)
 
-    def cut(self, image: Image.Image) -> NDArray[np.uint8]:
+    def cut(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Cut an RGB photo whose sides are multiples of patch x merge, in the model's order.
 
-        Shape: (merged rows, merged columns, merge, merge, channels, size, size), bytes.
+        Shape: pixels (height, width, channels); patches (merged rows, merged columns, merge, merge,
+        channels, size, size).
         """
         size, merge = self._exported.patch, self._exported.merge
-        pixels = np.asarray(image)
         rows, columns = pixels.shape[0] // (size * merge), pixels.shape[1] // (size * merge)
         blocks = pixels.reshape(rows, merge, size, columns, merge, size, CHANNELS)
         return np.ascontiguousarray(blocks.transpose(0, 3, 1, 4, 6, 2, 5))

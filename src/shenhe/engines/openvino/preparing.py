@@ -115,7 +115,7 @@ class Preparer:
         return PreparedRequest(request, ids, positions, behind, photos, keys, sizes, digest)
 
     def _cut(self, loaded: LoadedPhoto) -> CutPhoto:
-        patches = self._patches.cut(loaded.image)
+        patches = self._patches.cut(loaded.raster.array)
         digest = _hash(repr(patches.shape).encode(), patches.tobytes())
         return CutPhoto(digest, patches, loaded.sizes)
 
