@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shenhe.engines.openvino.exported import PATCHES, PLACES, TOWER, Exported
+from shenhe.engines.openvino.patch_product import multiplied
 from shenhe.engines.openvino.photo_patches import PatchPlaces, PhotoPatches
 from shenhe.engines.openvino.preparing import PreparedPhoto
 from shenhe.engines.openvino.runtime import Array, Runtime
@@ -47,7 +48,7 @@ class Tower:
         """
         self.cache: TowerCache[PhotoFeatures] = TowerCache(kept_bytes)
         self._patches, self.places = PhotoPatches(exported), PatchPlaces(exported)
-        self._embed = runtime.compile(exported.model(PATCHES))
+        self._embed = runtime.compile(multiplied(runtime.read(exported.model(PATCHES))))
         self._learned = runtime.compile(exported.model(PLACES))
         self._tower = runtime.compile(exported.model(TOWER))
 
