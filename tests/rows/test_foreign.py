@@ -534,6 +534,32 @@ def test_one_bad_line_is_told_and_the_others_are_read(name: str, path: Path) -> 
     assert problem in described
 
 
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('{"group_id": "g", "verdict": "不通过", "reason": "x", "verdict": "通过"}', "verdict"),
+        ('{"group_id": "g", "raw": "不通过\\n理由: x", "raw": "通过\\n理由: y"}', "raw"),
+        ('{"group_id": "h", "verdict": "通过", "group_id": "g"}', "group_id"),
+        ('{"group_id": "g", "verdict": "通过", "p_pass": 0.1, "p_pass": 0.99}', "p_pass"),
+        (
+            '{"group_id": "g", "verdict": "通过", "status": "undecided", "status": "decided"}',
+            "status",
+        ),
+        ('{"group_id": "g", "verdict": "通过", "reason": "漏装", "reason": "好"}', "reason"),
+    ],
+)
+def test_a_verdict_row_that_says_two_things_is_no_row(line: str, key: str, path: Path) -> None:
+    _write(path, {"group_id": "a", "verdict": PASS}, line)
+    with pytest.warns(UserWarning, match=f"line 2 .*its key '{key}' stands twice"):
+        assert [row.group_id for row in read_verdicts(path)] == ["a"]
+
+
+def test_a_verdict_row_may_quote_its_own_keys(path: Path) -> None:
+    reason = '"verdict" "verdict" "raw"'
+    _write(path, {"group_id": "a", "verdict": PASS, "reason": reason, "verdict_of": {"raw": "x"}})
+    assert [row.reason for row in read_verdicts(path)] == [reason]
+
+
 def test_many_bad_lines_are_counted_over_all_shards(path: Path) -> None:
     _write(path, {"group_id": "g", "verdict": PASS}, "x", "[]")
     _write(shard_path(path, 2), {"group_id": "h"}, "{", {"group_id": "i", "raw": PLAIN})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from pydantic import JsonValue, ValidationError
@@ -45,6 +45,10 @@ _HOLDS_BACK: Final = re.compile(
 )
 """Words in a status that hold a 通过 back."""
 _GROUP_ID, _PER_IMAGE = b'"group_id"', b'"per_image"'
+_VERDICT_KEYS: Final = dict.fromkeys(
+    (_GROUP_ID, b'"verdict"', b'"raw"', b'"reason"', b'"p_pass"', b'"status"', b'"log_odds"'), 1
+)
+"""Keys that decide, and how often each stands in a row."""
 MAX_SHOWN: Final = 40
 """Maximum number of characters of a foreign word that a reason shows."""
 
@@ -96,20 +100,23 @@ def extra_texts(extra: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
     ]
 
 
-def refuse_repeated_keys(line: bytes, lines: Collection[str], answers: Collection[str]) -> None:
+def refuse_repeated_keys(line: bytes, row: SummaryRow | VerdictRow) -> None:
     """Refuse a row in which a key stands twice: readers of JSON would drop what stands first.
 
-    `lines` and `answers` are their keys in the row; nearly always it is enough to count them.
     Raises: RunError that names the key.
     """
-    if line.count(_GROUP_ID) == line.count(_PER_IMAGE) == 1 and all(
-        line.count(f'"{key}"'.encode()) == (2 if key in answers else 1) for key in lines
-    ):
-        return
+    counts = _summary_keys(row) if isinstance(row, SummaryRow) else _VERDICT_KEYS
+    if all(line.count(key) <= count for key, count in counts.items()):
+        return  # nearly always it is enough to count them
     try:
         json.loads(line.removeprefix(BOM), object_pairs_hook=_object_of_pairs)
     except (ValueError, RecursionError):  # what else is wrong with it is told by its reader
         return
+
+
+def _summary_keys(row: SummaryRow) -> Mapping[bytes, int]:
+    lines = {f'"{key}"'.encode(): 1 + (key in row.meta.answers) for key in row.per_image}
+    return {_GROUP_ID: 1, _PER_IMAGE: 1} | lines
 
 
 def _object_of_pairs(pairs: list[tuple[str, object]]) -> Json:
