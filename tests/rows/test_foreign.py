@@ -554,6 +554,23 @@ def test_a_verdict_row_that_says_two_things_is_no_row(line: str, key: str, path:
         assert [row.group_id for row in read_verdicts(path)] == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"reason": ["挡风板装反", "其余正常"]}, "挡风板装反；其余正常"),
+        ({"reason": {"结论": "挡风板装反"}}, '{"结论": "挡风板装反"}'),
+        ({"reason": [{"图片_1": "装反"}]}, '[{"图片_1": "装反"}]'),
+        ({"理由": "挡风板装反"}, "挡风板装反"),
+        ({"reason": None, "explanation": "挡风板装反"}, "挡风板装反"),
+        ({"reason": "", "理由": "装反"}, "装反"),
+        ({"原因": "people's words", "raw": PLAIN}, "图片_1 显示完整"),
+    ],
+)
+def test_a_reason_is_read_in_any_form(row: dict[str, object], reason: str, path: Path) -> None:
+    _write(path, {"group_id": "a", "verdict": PASS} | row)
+    assert [read.reason for read in read_verdicts(path)] == [reason]
+
+
 def test_a_verdict_row_may_quote_its_own_keys(path: Path) -> None:
     reason = '"verdict" "verdict" "raw"'
     _write(path, {"group_id": "a", "verdict": PASS, "reason": reason, "verdict_of": {"raw": "x"}})

@@ -44,6 +44,8 @@ _HOLDS_BACK: Final = re.compile(
     "undecided|unsure|uncertain|review|pending|fail|error|复核|复审|复查|待|疑|未|不|失败|错误|驳回"
 )
 """Words in a status that hold a 通过 back."""
+_REASONS: Final = ("reason", "理由", "explanation", "rationale")
+"""Names of the reason of a verdict, the first that is there; 原因 is mostly what people wrote."""
 _GROUP_ID, _PER_IMAGE = b'"group_id"', b'"per_image"'
 _VERDICT_KEYS: Final = dict.fromkeys(
     (_GROUP_ID, b'"verdict"', b'"raw"', b'"reason"', b'"p_pass"', b'"status"', b'"log_odds"'), 1
@@ -138,7 +140,7 @@ def _verdict(row: Json, mission: str, formats: TextFormats) -> Json:
         raise RunError("a row has neither 'verdict' nor 'raw'")
     kept: Json = {}
     fields = _identity(row, mission)
-    raw, reason = _text(row, "raw", kept), _text(row, "reason", kept)
+    raw, reason = _text(row, "raw", kept), _reason(row)
     meta = _meta(row, kept)
     if not meta.get("formats"):
         meta["formats"] = formats_meta(formats).model_dump()
@@ -229,6 +231,22 @@ def _meta(row: Json, kept: Json) -> Json:
     return unknown | {
         name: meta[name] for name in _HELD_BACK_BY if isinstance(meta.get(name), list)
     }
+
+
+def _reason(row: Json) -> str:
+    """Give the reason of a verdict: whatever form it has, no 通过 stands over what it says.
+
+    >>> _reason({"reason": ["挡风板装反", "其余正常"]})
+    '挡风板装反；其余正常'
+    """
+    names = _REASONS[:1] if row.get("raw") else _REASONS
+    name = next((name for name in names if row.get(name)), "reason")
+    value = row.get(name)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "；".join(map(str, value))
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return _text(row, name, {})
 
 
 def _text(row: Json, name: str, kept: Json) -> str:
