@@ -571,6 +571,24 @@ def test_a_reason_is_read_in_any_form(row: dict[str, object], reason: str, path:
     assert [read.reason for read in read_verdicts(path)] == [reason]
 
 
+@pytest.mark.parametrize("key", ["verdict", "raw", "reason", "p_pass", "status"])
+def test_nor_is_a_row_of_shenhe_that_says_two_things(key: str, path: Path) -> None:
+    _write(path, {"group_id": "a", "raw": PLAIN, "p_pass": 0.9})
+    (row,) = read_verdicts(path)
+    counts = dict.fromkeys(("attempts", "prompt_tokens", "new_tokens"), 1)
+    answer = {"verdict": {"raw": PLAIN, "finish_reason": "stop", "repairs": []} | counts}
+    whole = row.model_dump(mode="json") | {"extra": {}}
+    whole["meta"] |= {"prompt_hash": "0", "answers": answer}
+    line = json.dumps(whole, ensure_ascii=False)
+    _write(
+        path,
+        {"group_id": "b", "verdict": PASS},
+        "{" + f'"{key}": {json.dumps(whole[key])}, ' + line[1:],
+    )
+    with pytest.warns(UserWarning, match=f"line 2 .*its key '{key}' stands twice"):
+        assert [read.group_id for read in read_verdicts(path)] == ["b"]
+
+
 def test_a_verdict_row_may_quote_its_own_keys(path: Path) -> None:
     reason = '"verdict" "verdict" "raw"'
     _write(path, {"group_id": "a", "verdict": PASS, "reason": reason, "verdict_of": {"raw": "x"}})

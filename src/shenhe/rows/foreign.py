@@ -47,10 +47,12 @@ _HOLDS_BACK: Final = re.compile(
 _REASONS: Final = ("reason", "理由", "explanation", "rationale")
 """Names of the reason of a verdict, the first that is there; 原因 is mostly what people wrote."""
 _GROUP_ID, _PER_IMAGE = b'"group_id"', b'"per_image"'
-_VERDICT_KEYS: Final = dict.fromkeys(
-    (_GROUP_ID, b'"verdict"', b'"raw"', b'"reason"', b'"p_pass"', b'"status"', b'"log_odds"'), 1
+_VERDICT_KEYS: Final = (
+    *(_GROUP_ID, b'"verdict"', b'"raw"', b'"reason"', b'"p_pass"', b'"status"', b'"log_odds"'),
 )
-"""Keys that decide, and how often each stands in a row."""
+"""Keys that decide."""
+_ANSWERS: Final = b'"answers"'
+
 MAX_SHOWN: Final = 40
 """Maximum number of characters of a foreign word that a reason shows."""
 
@@ -107,8 +109,12 @@ def refuse_repeated_keys(line: bytes, row: SummaryRow | VerdictRow) -> None:
 
     Raises: RunError that names the key.
     """
-    counts = _summary_keys(row) if isinstance(row, SummaryRow) else _VERDICT_KEYS
-    if all(line.count(key) <= count for key, count in counts.items()):
+    if isinstance(row, SummaryRow):
+        once = all(line.count(key) == count for key, count in _summary_keys(row).items())
+    else:
+        nested = _nested_keys(row) if _ANSWERS in line else {}
+        once = all(line.count(key) <= 1 + nested.get(key, 0) for key in _VERDICT_KEYS)
+    if once:
         return  # nearly always it is enough to count them
     try:
         json.loads(line.removeprefix(BOM), object_pairs_hook=_object_of_pairs)
@@ -119,6 +125,15 @@ def refuse_repeated_keys(line: bytes, row: SummaryRow | VerdictRow) -> None:
 def _summary_keys(row: SummaryRow) -> Mapping[bytes, int]:
     lines = {f'"{key}"'.encode(): 1 + (key in row.meta.answers) for key in row.per_image}
     return {_GROUP_ID: 1, _PER_IMAGE: 1} | lines
+
+
+def _nested_keys(row: VerdictRow) -> Mapping[bytes, int]:
+    """Count the keys of a row of shenhe that stand in its meta as well."""
+    of_formats = row.meta.formats is not None
+    return {
+        b'"verdict"': of_formats + ("verdict" in row.meta.answers),
+        b'"raw"': len(row.meta.answers),
+    }
 
 
 def _object_of_pairs(pairs: list[tuple[str, object]]) -> Json:
