@@ -162,7 +162,7 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
     "options", [{}, {"compression": "tiff_lzw"}, {"compression": "jpeg", "dpi": (72, 72)}]
 )
 def test_pages_behind_the_first_are_never_passed_over(
-    tmp_path: Path, options: dict[str, object], big: bool
+    tmp_path: Path, options: dict[str, Any], big: bool
 ) -> None:
     pages = [Image.new("RGB", (120, 80), (page, 2, 3)) for page in range(3)]
     path = tmp_path / "scan.tif"
