@@ -66,6 +66,27 @@ def test_nothing_relevant() -> None:
     [
         ("", "empty"),
         ("  \n", "empty"),
+        *(
+            (text, "empty")
+            for text in (
+                *(
+                    "None",
+                    "null",
+                    "N/A",
+                    "nan",
+                    "-",
+                    "…",
+                    "ERROR: CUDA out of memory",
+                    "[Error] timeout",
+                ),
+                *(
+                    "Traceback (most recent call last):",
+                    "推理失败",
+                    "【请求超时】",
+                    "错误: 图片加载失败",
+                ),
+            )
+        ),
         ("a\nb", "multiple_lines"),
         ("a\u2028b", "multiple_lines"),
         ("a<|im_end|>", "special_token"),
@@ -79,6 +100,13 @@ def test_refused(text: str, code: str) -> None:
     with pytest.raises(FormatError) as caught:
         summary.parse(text)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    "text", ["无关图片", "标签/ERROR-5×1", "标签/N/A×1", "螺丝/安装方向错误×1"]
+)
+def test_a_line_may_hold_the_words_of_errors(text: str) -> None:
+    assert summary.parse(text) == text
 
 
 def test_numbers_that_are_no_coordinates_are_kept() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from shenhe.errors import PhotoError
@@ -155,6 +155,31 @@ def test_first_frame_of_an_animation(tmp_path: Path) -> None:
     frames = [_corners(), Image.new("RGB", (120, 80), (1, 2, 3))]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], lossless=True)
     assert _reads_as_corners(open_upright(tmp_path / "a.webp"))
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"compression": "tiff_lzw"}, {"compression": "jpeg", "dpi": (72, 72)}]
+)
+def test_pages_behind_the_first_are_never_passed_over(
+    tmp_path: Path, options: dict[str, Any], big: bool
+) -> None:
+    pages = [Image.new("RGB", (120, 80), (page, 2, 3)) for page in range(3)]
+    path = tmp_path / "scan.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:], big_tiff=big, **options)
+    with pytest.raises(PhotoError, match="a TIFF of 3 pages, of which only the first") as caught:
+        open_upright(path)
+    assert caught.value.code == "unsupported"
+
+
+@pytest.mark.parametrize(("tag", "value"), [(254, 1), (254, 4), (255, 2)])
+def test_a_smaller_copy_in_a_tiff_is_no_page(tmp_path: Path, tag: int, value: int) -> None:
+    path = tmp_path / "a.tif"
+    with TiffImagePlugin.AppendingTiffWriter(path, new=True) as file:
+        _corners().save(file, "TIFF")
+        file.newFrame()
+        Image.new("RGB", (60, 40)).save(file, "TIFF", tiffinfo={tag: value})
+    assert _reads_as_corners(open_upright(path))
 
 
 @pytest.mark.parametrize(

@@ -534,6 +534,67 @@ def test_one_bad_line_is_told_and_the_others_are_read(name: str, path: Path) -> 
     assert problem in described
 
 
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('{"group_id": "g", "verdict": "不通过", "reason": "x", "verdict": "通过"}', "verdict"),
+        ('{"group_id": "g", "raw": "不通过\\n理由: x", "raw": "通过\\n理由: y"}', "raw"),
+        ('{"group_id": "h", "verdict": "通过", "group_id": "g"}', "group_id"),
+        ('{"group_id": "g", "verdict": "通过", "p_pass": 0.1, "p_pass": 0.99}', "p_pass"),
+        (
+            '{"group_id": "g", "verdict": "通过", "status": "undecided", "status": "decided"}',
+            "status",
+        ),
+        ('{"group_id": "g", "verdict": "通过", "reason": "漏装", "reason": "好"}', "reason"),
+    ],
+)
+def test_a_verdict_row_that_says_two_things_is_no_row(line: str, key: str, path: Path) -> None:
+    _write(path, {"group_id": "a", "verdict": PASS}, line)
+    with pytest.warns(UserWarning, match=f"line 2 .*its key '{key}' stands twice"):
+        assert [row.group_id for row in read_verdicts(path)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"reason": ["挡风板装反", "其余正常"]}, "挡风板装反；其余正常"),
+        ({"reason": {"结论": "挡风板装反"}}, '{"结论": "挡风板装反"}'),
+        ({"reason": [{"图片_1": "装反"}]}, '[{"图片_1": "装反"}]'),
+        ({"理由": "挡风板装反"}, "挡风板装反"),
+        ({"reason": None, "explanation": "挡风板装反"}, "挡风板装反"),
+        ({"reason": "", "理由": "装反"}, "装反"),
+        ({"原因": "people's words", "raw": PLAIN}, "图片_1 显示完整"),
+    ],
+)
+def test_a_reason_is_read_in_any_form(row: dict[str, object], reason: str, path: Path) -> None:
+    _write(path, {"group_id": "a", "verdict": PASS} | row)
+    assert [read.reason for read in read_verdicts(path)] == [reason]
+
+
+@pytest.mark.parametrize("key", ["verdict", "raw", "reason", "p_pass", "status"])
+def test_nor_is_a_row_of_shenhe_that_says_two_things(key: str, path: Path) -> None:
+    _write(path, {"group_id": "a", "raw": PLAIN, "p_pass": 0.9})
+    (row,) = read_verdicts(path)
+    counts = dict.fromkeys(("attempts", "prompt_tokens", "new_tokens"), 1)
+    answer = {"verdict": {"raw": PLAIN, "finish_reason": "stop", "repairs": []} | counts}
+    whole = row.model_dump(mode="json") | {"extra": {}}
+    whole["meta"] |= {"prompt_hash": "0", "answers": answer}
+    line = json.dumps(whole, ensure_ascii=False)
+    _write(
+        path,
+        {"group_id": "b", "verdict": PASS},
+        "{" + f'"{key}": {json.dumps(whole[key])}, ' + line[1:],
+    )
+    with pytest.warns(UserWarning, match=f"line 2 .*its key '{key}' stands twice"):
+        assert [read.group_id for read in read_verdicts(path)] == ["b"]
+
+
+def test_a_verdict_row_may_quote_its_own_keys(path: Path) -> None:
+    reason = '"verdict" "verdict" "raw"'
+    _write(path, {"group_id": "a", "verdict": PASS, "reason": reason, "verdict_of": {"raw": "x"}})
+    assert [row.reason for row in read_verdicts(path)] == [reason]
+
+
 def test_many_bad_lines_are_counted_over_all_shards(path: Path) -> None:
     _write(path, {"group_id": "g", "verdict": PASS}, "x", "[]")
     _write(shard_path(path, 2), {"group_id": "h"}, "{", {"group_id": "i", "raw": PLAIN})

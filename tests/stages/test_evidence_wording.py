@@ -68,6 +68,24 @@ def _codes(mission: str, *lines: str) -> list[str]:
         (SCREW, f'{{"{OF_SCREW}/不符合要求":1}}'),
         (SCREW, f'{{"summary":"{OF_SCREW}/不符合要求×1"}}'),
         (SCREW, f'["{OF_SCREW}/不符合要求×1"]'),
+        (SCREW, f"{OF_SCREW}/并非符合要求×1"),
+        (SCREW, f"{OF_SCREW}/不完全符合要求×1"),
+        (SCREW, f"{OF_SCREW}/松×1"),
+        (SCREW, f"{OF_SCREW}/有锈迹×1"),
+        (SCREW, f"{OF_SCREW}/缺1颗×1"),
+        (SCREW, f"{OF_SCREW}/未安装×1"),
+        (SCREW, f"{OF_SCREW}/ＮＧ×1"),
+        (SCREW, f"{OF_SCREW},符合要求×1，其中一颗未拧紧"),
+        (SCREW, "BBU设备/华为,安装不牢固×1"),
+        (SCREW, "BBU设备/华为/倒装×1"),
+        (WIRE, "电线/未绑扎×1"),
+        (WIRE, "電線/捆紮較亂×1"),
+        (FIBRE, "光纤/无蛇形管×1"),
+        (FIBRE, "光纤/保护措施缺失×1"),
+        (FIBRE, "光纤/有保护措施,弯曲半径3cm×1"),
+        (FIBRE, "螺丝、光纤插头/ODF端光纤插头,未插到位×1"),
+        (BAFFLE, "挡风板/上下颠倒×1"),
+        (BAFFLE, "导风板/安装方向错误×1"),
         (SCREW, '{"a":{"a":{"a":{"a":{"a":{"a":{"a":"BBU安装螺丝/不符合要求×1"}}}}}}}'),
     ],
 )
@@ -98,6 +116,31 @@ def test_what_is_denied_doubted_or_of_another_mission_is_no_fault(mission: str, 
     ("mission", "line"),
     [
         (SCREW, f"BBU设备×1，{OF_SCREW},符合要求×0"),
+        (SCREW, f"BBU设备×1，{OF_SCREW},符合要求 x0"),
+        (SCREW, f"BBU设备×1，{OF_SCREW},符合要求Ｘ０"),
+        (SCREW, f"BBU设备×1，标签/A-x0×1，{OF_SCREW},符合要求x00"),
+        *(
+            (SCREW, f"BBU设备×1，{OF_SCREW},符合要求/{doubt}×1")
+            for doubt in (
+                "待复核",
+                "需覆核",
+                "无法看清",
+                "可能",
+                "模糊不清",
+                "unclear",
+                "未确认",
+                "待定",
+            )
+        ),
+        *((SCREW, f"BBU设备×1，{OF_SCREW},符合要求（{word}）×1") for word in ("疑似", "推测")),
+        *(
+            (SCREW, f"BBU设备×1，{OF_SCREW},符合要求×1，{piece}")
+            for piece in (
+                *("螺丝看不清", "注:螺丝看不清", "【备注】螺丝看不清", "(备注:螺丝看不清)"),
+                *("[需复核]螺丝看不清", "說明：螺絲無法看清"),
+            )
+        ),
+        (SCREW, f"BBU设备/未拍到×1，{OF_SCREW},符合要求×1"),
         (SCREW, f"BBU设备×0，{OF_SCREW},符合要求×1"),
         (SCREW, f"BBU设备/未见×1，{OF_SCREW},符合要求×1"),
         (SCREW, f"BBU设备×1，{OF_SCREW}/符合要求/不可见×1"),
@@ -110,6 +153,61 @@ def test_what_is_denied_doubted_or_of_another_mission_is_no_fault(mission: str, 
 )
 def test_what_is_not_there_is_no_evidence(mission: str, line: str) -> None:
     assert _codes(mission, line) == ["evidence_missing"]
+
+
+IN_JSON = (
+    '{{"统计":[{{"类别":"BBU设备"}},'
+    '{{"类别":"BBU安装螺丝","符合性":{{"符合要求":{count}}}{entry}}}]{end}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("count", "entry", "end"),
+    [
+        *((count, "", "") for count in ("[]", "{}", '"1?"', '"约2个"', '1,"符合要求":0')),
+        *(
+            ("2", entry, "")
+            for entry in (
+                *(
+                    ',"数量":0',
+                    ',"数量":"约2"',
+                    ',"備註":["看不清"]',
+                    ',"备注":["看不清"],"备注":[]',
+                ),
+                *(
+                    ',"可见性":{"看不清":1}',
+                    ',"需复核":true',
+                    ',"类别":"标签"',
+                    ',"备注":[["看不清"]]',
+                ),
+            )
+        ),
+        *(
+            ("2", "", end)
+            for end in (
+                *(',"備註":"螺丝看不清"', ',"说明":"螺丝看不清"', ',"remarks":["螺丝看不清"]'),
+                *(',"备注 ":"螺丝看不清"', ',"需复核":"螺丝看不清"', ',"备注":[["螺丝看不清"]]'),
+            )
+        ),
+    ],
+)
+def test_what_json_leaves_in_doubt_is_no_evidence(count: str, entry: str, end: str) -> None:
+    line = IN_JSON.format(count=count, entry=entry, end=end)
+    assert _codes(SCREW, line) == ["evidence_missing"]
+
+
+@pytest.mark.parametrize(
+    ("count", "entry", "end"),
+    [
+        ("2", "", ""),
+        ('"2个"', "", ""),
+        ("2", ',"数量":2', ',"备注":[]'),
+        ("2", ',"品牌":{"无法判断":1}', ""),
+        ("2", ',"备注":["无"]', ',"备注":["无法判断品牌"]'),
+    ],
+)
+def test_json_without_doubt_is_evidence(count: str, entry: str, end: str) -> None:
+    assert _codes(SCREW, IN_JSON.format(count=count, entry=entry, end=end)) == []
 
 
 def test_no_spelling_hides_what_contradicts_a_pass() -> None:

@@ -26,6 +26,13 @@ _COORDINATES = re.compile(
 
 _SHAPE_KEYS = frozenset(("bbox_2d", "quad", "poly", "polygon", "line", "point_2d"))
 _NOTHING = frozenset({"{}", "[]", '""', "null", "None", "{{}}", "[{}]"})
+_NO_ANSWER = re.compile(
+    r"(?:none|null|nil|nan|n/?a|undefined|[-–—.…_]+)$"
+    r"|\W{0,3}(?:error|exception|traceback|failed|failure|time(?:d )?out|runtimeerror|valueerror)\b"
+    r"|[(（\[【]?(?:(?:请求|推理|加载|处理|读取|识别|调用|生成|服务)(?:失败|出错|错误|异常|超时)|错误|失败|超时|报错)",
+    re.IGNORECASE,
+)
+"""What other tools write where a photo has no answer: no value, or an error's message."""
 _KEY = re.compile(r"""["']\s*[:：]""")
 _JSON = re.compile(r"""^[{\[]|[{\[]\s*["'{\[]|""" + _KEY.pattern)
 """Signs of JSON: a line that begins with a bracket, a bracket before a quote or bracket, a key."""
@@ -133,8 +140,8 @@ def key_of(form: SummaryFormat, number: int) -> str:
 def _refuse_nothing(line: str) -> None:
     if not line:
         raise FormatError("empty", "the summary is empty")
-    if line in _NOTHING:
-        raise FormatError("empty", f"the summary is {line}: it says nothing of the photo")
+    if line in _NOTHING or _NO_ANSWER.match(line):
+        raise FormatError("empty", f"the summary is {line[:60]}: it says nothing of the photo")
 
 
 def _read_body(line: str, form: SummaryFormat, number: int) -> str:

@@ -14,6 +14,10 @@ from PIL.TiffImagePlugin import TiffImageFile
 from shenhe.photos.heic import TruncatedError
 
 PNG_START: Final = 8
+MAX_DIRECTORIES: Final = 10_000
+_NEW_SUBFILE, _SUBFILE = 254, 255
+"""TIFF tags that say what kind of picture a page is."""
+_COPY_OR_MASK, _SMALLER = 0b101, 2
 COMPRESSION: Final = 259
 """The TIFF tag of the compression scheme."""
 MAX_TAGS: Final = 4096
@@ -102,6 +106,37 @@ def check_tiff_directory(file: BinaryIO) -> int:
         if tag == COMPRESSION:
             compression = number(value[:2])
     return compression
+
+
+def count_pages(data: bytes) -> int:
+    """Count the pictures of a TIFF; smaller copies and masks of one are none.
+
+    Directories that lie beyond the end, or come again, end it.
+    """
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+
+    def number(start: int, size: int) -> int:
+        return int.from_bytes(data[start : start + size], order)
+
+    is_big = number(2, 2) == 43
+    offset_size, count_size, entry_size = (8, 8, 20) if is_big else (4, 2, 12)
+    directory = number(8, 8) if is_big else number(4, 4)
+    pages, seen = 0, set[int]()
+    while 0 < directory < len(data) and directory not in seen and len(seen) < MAX_DIRECTORIES:
+        seen.add(directory)
+        first = directory + count_size
+        end = first + min(number(directory, count_size), MAX_TAGS) * entry_size
+        kinds = {
+            number(start, 2): number(
+                start + entry_size - offset_size, _TYPE_BYTES.get(number(start + 2, 2), 4)
+            )
+            for start in range(first, end, entry_size)
+            if number(start, 2) in (_NEW_SUBFILE, _SUBFILE)
+        }
+        is_copy = kinds.get(_NEW_SUBFILE, 0) & _COPY_OR_MASK or kinds.get(_SUBFILE) == _SMALLER
+        pages += not is_copy
+        directory = number(end, offset_size)
+    return pages
 
 
 def _read(file: BinaryIO, offset: int, size: int) -> bytes:

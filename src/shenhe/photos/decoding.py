@@ -27,7 +27,7 @@ from shenhe.errors import PhotoError, item_wall
 from shenhe.geometry import Size
 from shenhe.locations import Location
 from shenhe.photos import heic_pixels, jpeg
-from shenhe.photos.completeness import COMPRESSION, check_tiff_directory, check_whole
+from shenhe.photos.completeness import COMPRESSION, check_tiff_directory, check_whole, count_pages
 from shenhe.photos.heic import TruncatedError, check_heic
 from shenhe.photos.raster import Raster
 
@@ -216,6 +216,12 @@ def _load(path: Location, kind: str, image: Image.Image, data: bytes) -> None:
 
     Raises: PhotoError for an unsupported variant; the errors of Pillow's plugins.
     """
+    if isinstance(image, TiffImageFile) and (pages := count_pages(data)) > 1:
+        raise PhotoError(
+            "unsupported",
+            f"{path}: a TIFF of {pages} pages, of which only the first would be looked at:"
+            " save each as a photo of its own",
+        )
     try:
         image.load()
     except (OSError, ValueError, RuntimeError, SyntaxError) as error:

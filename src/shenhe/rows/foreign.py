@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from pydantic import JsonValue, ValidationError
@@ -44,7 +44,15 @@ _HOLDS_BACK: Final = re.compile(
     "undecided|unsure|uncertain|review|pending|fail|error|复核|复审|复查|待|疑|未|不|失败|错误|驳回"
 )
 """Words in a status that hold a 通过 back."""
+_REASONS: Final = ("reason", "理由", "explanation", "rationale")
+"""Names of the reason of a verdict, the first that is there; 原因 is mostly what people wrote."""
 _GROUP_ID, _PER_IMAGE = b'"group_id"', b'"per_image"'
+_VERDICT_KEYS: Final = (
+    *(_GROUP_ID, b'"verdict"', b'"raw"', b'"reason"', b'"p_pass"', b'"status"', b'"log_odds"'),
+)
+"""Keys that decide."""
+_ANSWERS: Final = b'"answers"'
+
 MAX_SHOWN: Final = 40
 """Maximum number of characters of a foreign word that a reason shows."""
 
@@ -96,20 +104,36 @@ def extra_texts(extra: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
     ]
 
 
-def refuse_repeated_keys(line: bytes, lines: Collection[str], answers: Collection[str]) -> None:
+def refuse_repeated_keys(line: bytes, row: SummaryRow | VerdictRow) -> None:
     """Refuse a row in which a key stands twice: readers of JSON would drop what stands first.
 
-    `lines` and `answers` are their keys in the row; nearly always it is enough to count them.
     Raises: RunError that names the key.
     """
-    if line.count(_GROUP_ID) == line.count(_PER_IMAGE) == 1 and all(
-        line.count(f'"{key}"'.encode()) == (2 if key in answers else 1) for key in lines
-    ):
-        return
+    if isinstance(row, SummaryRow):
+        once = all(line.count(key) == count for key, count in _summary_keys(row).items())
+    else:
+        nested = _nested_keys(row) if _ANSWERS in line else {}
+        once = all(line.count(key) <= 1 + nested.get(key, 0) for key in _VERDICT_KEYS)
+    if once:
+        return  # nearly always it is enough to count them
     try:
         json.loads(line.removeprefix(BOM), object_pairs_hook=_object_of_pairs)
     except (ValueError, RecursionError):  # what else is wrong with it is told by its reader
         return
+
+
+def _summary_keys(row: SummaryRow) -> Mapping[bytes, int]:
+    lines = {f'"{key}"'.encode(): 1 + (key in row.meta.answers) for key in row.per_image}
+    return {_GROUP_ID: 1, _PER_IMAGE: 1} | lines
+
+
+def _nested_keys(row: VerdictRow) -> Mapping[bytes, int]:
+    """Count the keys of a row of shenhe that stand in its meta as well."""
+    of_formats = row.meta.formats is not None
+    return {
+        b'"verdict"': of_formats + ("verdict" in row.meta.answers),
+        b'"raw"': len(row.meta.answers),
+    }
 
 
 def _object_of_pairs(pairs: list[tuple[str, object]]) -> Json:
@@ -131,7 +155,7 @@ def _verdict(row: Json, mission: str, formats: TextFormats) -> Json:
         raise RunError("a row has neither 'verdict' nor 'raw'")
     kept: Json = {}
     fields = _identity(row, mission)
-    raw, reason = _text(row, "raw", kept), _text(row, "reason", kept)
+    raw, reason = _text(row, "raw", kept), _reason(row)
     meta = _meta(row, kept)
     if not meta.get("formats"):
         meta["formats"] = formats_meta(formats).model_dump()
@@ -222,6 +246,22 @@ def _meta(row: Json, kept: Json) -> Json:
     return unknown | {
         name: meta[name] for name in _HELD_BACK_BY if isinstance(meta.get(name), list)
     }
+
+
+def _reason(row: Json) -> str:
+    """Give the reason of a verdict: whatever form it has, no 通过 stands over what it says.
+
+    >>> _reason({"reason": ["挡风板装反", "其余正常"]})
+    '挡风板装反；其余正常'
+    """
+    names = _REASONS[:1] if row.get("raw") else _REASONS
+    name = next((name for name in names if row.get(name)), "reason")
+    value = row.get(name)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return "；".join(map(str, value))
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False)
+    return _text(row, name, {})
 
 
 def _text(row: Json, name: str, kept: Json) -> str:

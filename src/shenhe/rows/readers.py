@@ -268,12 +268,12 @@ def _fill_in(
 
 
 def _refuse_repeated_keys(path: Path, number: int, line: bytes, row: RowT) -> RowT:
-    """Give a row, unless it is one of lines that hide others under the same key."""
-    if isinstance(row, SummaryRow):
+    """Give a row, unless one of its lines or verdicts hides another under the same key."""
+    if isinstance(row, SummaryRow | VerdictRow):
         try:
-            refuse_repeated_keys(line, row.per_image, row.meta.answers)
+            refuse_repeated_keys(line, row)
         except RunError as error:
-            raise _other_form(path, number, SummaryRow, str(error)) from error
+            raise _other_form(path, number, type(row), str(error)) from error
     return row
 
 

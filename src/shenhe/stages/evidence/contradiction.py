@@ -7,53 +7,57 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from shenhe.config.evidence import EvidenceRules
 from shenhe.config.spelling import flatten
 from shenhe.stages.evidence.doubts import is_ignored
+from shenhe.stages.evidence.phrases import (
+    BLURRED,
+    DEFECT,
+    FAULT_WORDS,
+    FAULTY,
+    MAX_PHRASES,
+    MISSING,
+    MISSING_WORDS,
+    REFUSAL_WORDS,
+    REFUSED,
+    TRIGGER,
+    UNCLEAR,
+    UNCLEAR_WORDS,
+    absent_thing,
+    stated,
+    undo_double_negation,
+)
 from shenhe.stages.evidence.rules import ReadyRules, make_ready
-from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, TURNS, concerns, states, subjects
+from shenhe.stages.evidence.subjects import (
+    HARMLESS,
+    NEGATION,
+    TURNS,
+    concerns,
+    kinds_of,
+    states,
+    subjects,
+)
 from shenhe.values import FAIL
 
 MAX_LENGTH = 10_000
 """Characters of a reason; what nobody reads to its end is no reason for a 通过."""
 MAX_REMEMBERED = 4096
 """Clauses that are remembered with what they say."""
-_REFUSALS = (
-    *("不通过", "不合格", "不予通过", "不能通过", "不应通过", "未通过", "不可通过"),
-    *("不给通过", "不达标", "无法通过", "不予认可", "不过关", "没有通过", "没通过", "未能通过"),
-    *("不建议通过", "不宜通过", "不得通过", "不准通过", "不同意通过", "通不过"),
-    *("需整改", "需要整改", "要求整改", "应整改", "必须整改", "限期整改"),
-)
-_FAULTS = (
-    *("装反", "反装", "松动", "脱落", "破损", "断裂", "不符合", "未按要求", "不满足"),
-    *("不合理", "未达到要求", "未拧紧", "没有拧紧", "没拧紧", "未紧固", "未固定", "不牢"),
-    *("露铜", "裸露", "复接", "生锈", "锈蚀", "安装错误", "方向错误", "散乱", "凌乱"),
-    *("未安装", "未配备", "不规范", "有误"),
-)
-_MISSING = (
-    *("未见", "未看到", "没看到", "看不到", "看不见", "缺少", "缺失", "没有", "未拍到"),
-    *("没拍到", "未拍摄", "不可见", "未显示", "未提供", "未出现", "未发现", "未包含", "缺"),
-)
-_UNCLEAR = (
-    *("看不清", "看不出", "无法看清", "无法确认", "无法判断", "无法辨认", "无法识别"),
-    *("不能确认", "难以确认", "难以判断", "不完整", "不确定", "存疑", "有疑问", "有疑义"),
-    *("需复核", "待确认", "待复核", "建议复核", "疑似"),
-)
+_ALONE = ("", "安装", "配备")
+"""What may stand behind a word for absence where a clause says no more: 需要挡风板，但没有."""
+_LACKING = ("缺", "少", "漏")
 _SENTENCES = re.compile("[\x01;!?]|\\.(?![0-9])")
 _CLAUSES = re.compile("[,…]")
 _PIECES = re.compile("[，,；;。!！?？…\n]")
 _CONDITION = re.compile("^(?:若|如果|如有|如(?![图上下前此])|否则|倘若|假如|一旦|只要|除非|凡)")
-_CONSEQUENCE = re.compile("^(?:则|就|即|应|才|判|视为|否则)")
+_CONSEQUENCE = re.compile("^(?:则|就|即|应|才|判|视为|否则|不予?通过|不合格|不得|不能|不可|需整改)")
+_FOLLOWS = re.compile("则|就|应|才|即[为是可不]|判|视为|方可|不予|不得|不能|不可|不通过|需")
+"""What begins a consequence within the clause of its condition."""
 _IN_CONDITION = re.compile("^[^图]{1,8}$")
 """A clause between a condition and what follows from it."""
-_DEFECT = re.compile(
-    "异常|问题|缺陷|现象|情况|瑕疵|隐患|遮挡|矛盾|冲突|疑问|备注|不符|错误|损坏|变形|杂乱|违规|违反|"
-    "其他|其它|其余|多余|不通过|不合格|弯折|打折|缠绕|交叉|拉扯|受力|挤压|划伤|老化|断开|外露|脱皮|锈|腐蚀|"
-    "打结|虚接|错位|歪斜|倾斜|偏移|裂|缝隙|遗漏|漏装|缺装|需复核|否定"
-)
-"""What may be absent: its absence is good, or concerns nothing."""
 _NEEDLESS = re.compile("无需|无须|不需要|不用安装|免装")
 _NEEDED = re.compile("(?<![无不])需要?安装|空间充足")
 _PHOTO = re.compile("(?:图片|image|图)[_ ]?[0-9]+|无关图片|(?:该|此|部分|首|末|第.)张?图")
@@ -94,7 +98,7 @@ class _Right:
             for text, *_ in self.clauses
             if _RIGHT.search(text)
             and not NEGATION.search(HARMLESS.sub("", text))
-            and not any(word in text for word in (*_MISSING, *_UNCLEAR))
+            and not any(word in text for word in (*MISSING_WORDS, *UNCLEAR_WORDS))
         ]
 
     @cached_property
@@ -123,15 +127,15 @@ def find_contradiction(
     if len(reason) > MAX_LENGTH:
         return f"{reason[:20]}…"
     spelled = reason if fail_word == FAIL else _spell_fail(reason, fail_word)
-    text = flatten(spelled.replace("，", ","))
+    text = undo_double_negation(flatten(spelled.replace("，", ",")))
     alarms = _alarms(ready)
-    if not alarms.search(text):
+    if not (alarms.search(text) or TRIGGER.search(text)):
         return ""
     needless = bool(_NEEDLESS.search(text)) and not _NEEDED.search(text)
     clauses = list(_clauses(text))
     right = _Right(clauses)
     for clause in clauses:
-        if not alarms.search(clause.text):
+        if not (alarms.search(clause.text) or TRIGGER.search(clause.text)):
             continue
         lacks = _weigh(clause.text, ready, needless)
         if lacks is None or (lacks == _NOTHING_NAMED and clause.excused):
@@ -159,7 +163,7 @@ def _as_written(clause: str, reason: str) -> str:
 @lru_cache(maxsize=64)
 def _alarms(rules: ReadyRules | None) -> re.Pattern[str]:
     """Return the pattern of all words that may contradict; a clause without one says nothing."""
-    words = {*_REFUSALS, *_FAULTS, *_MISSING, *_UNCLEAR, *_words(rules)}
+    words = {*REFUSAL_WORDS, *FAULT_WORDS, *MISSING_WORDS, *UNCLEAR_WORDS, *_words(rules)}
     return re.compile("|".join(map(re.escape, sorted(words))))
 
 
@@ -176,11 +180,14 @@ def _clauses(text: str) -> Iterator[Clause]:
     for sentence in _SENTENCES.split(text):
         conditional = of_photo = False
         excused = bool(_EXCUSE.search(sentence))
-        for whole in _CLAUSES.split(sentence):
+        clauses = _CLAUSES.split(sentence)
+        ends = [index for index, clause in enumerate(clauses) if _CONSEQUENCE.match(clause)]
+        for index, whole in enumerate(clauses):  # without a consequence there is no condition
             if _CONDITION.match(whole):
-                conditional = "则" not in whole
-                continue
-            if conditional and (_CONSEQUENCE.match(whole) or _IN_CONDITION.match(whole)):
+                conditional = "则" not in whole and bool(ends) and index < ends[-1]
+                if conditional or _FOLLOWS.search(whole):
+                    continue
+            elif conditional and (_CONSEQUENCE.match(whole) or _IN_CONDITION.match(whole)):
                 conditional = not _CONSEQUENCE.match(whole)
                 continue
             conditional = False
@@ -192,17 +199,18 @@ def _clauses(text: str) -> Iterator[Clause]:
 
 
 def _states_fault(clause: str, rules: ReadyRules | None, needless: bool) -> bool:
-    if any(states(clause, word) for word in _REFUSALS):
+    if any(states(clause, word) for word in REFUSAL_WORDS) or stated(clause, REFUSED):
         return True
-    words = [*_FAULTS, *_words(rules)]
+    words = [*FAULT_WORDS, *_words(rules)]
     if needless:  # what nobody needs is not fitted either
         words = [word for word in words if not word.startswith(("未安装", "没有", "缺", "未配备"))]
+    starts = [clause.find(word) for word in words if states(clause, word)]
+    starts += [match.start() for match in stated(clause, FAULTY)]
     if rules is None:
-        return any(states(clause, word) for word in words)
+        return bool(starts)
     return any(
-        _is_needed(subjects(clause[: clause.find(word)]) or subjects(clause), rules, unnamed=True)
-        for word in words
-        if states(clause, word)
+        _is_needed(subjects(clause[:start]) or subjects(clause), rules, unnamed=True)
+        for start in starts
     )
 
 
@@ -216,30 +224,48 @@ def _lacks(clause: str, rules: ReadyRules | None, needless: bool) -> frozenset[s
 
 def _missing(clause: str, rules: ReadyRules | None, needless: bool) -> frozenset[str] | None:
     text = HARMLESS.sub("", clause)
-    for word in _MISSING:
-        before, mark, behind = text.partition(word)
-        if not mark or before.endswith("不") or NEGATION.search(before) or _DEFECT.search(behind):
+    own = rules.own if rules is not None else frozenset()
+    for before, words, behind in _parts(text, MISSING_WORDS, MISSING, absent_thing(own)):
+        if before.endswith("不") or NEGATION.search(before) or DEFECT.search(behind):
             continue
-        if any(fault in behind for fault in (*_FAULTS, *_words(rules))):
+        if FAULTY.search(behind) or any(
+            fault in behind for fault in (*FAULT_WORDS, *_words(rules))
+        ):
             continue
-        own = rules.own if rules is not None else frozenset()
         names = subjects(behind, own) or subjects(before, own)
-        if needless and names == {"挡风板"}:
+        if needless and (names == {"挡风板"} or (not names and words.endswith(("装", "配")))):
             continue
-        if rules is None or _is_needed(names, rules, unnamed=word.startswith("缺")):
+        unnamed = words.startswith(_LACKING) or words.endswith(("装", "配"))
+        unnamed = unnamed or (not before and behind in _ALONE)
+        if rules is None or _is_needed(names, rules, unnamed):
             return names
     return None
 
 
 def _unclear(clause: str, rules: ReadyRules | None) -> frozenset[str] | None:
-    for word in _UNCLEAR:
-        before, mark, _ = clause.partition(word)
-        if not mark or NEGATION.search(HARMLESS.sub("", before)):
+    own = rules.own if rules is not None else frozenset()
+    for before, words, _ in _parts(clause, UNCLEAR_WORDS, UNCLEAR):
+        if before.endswith("不") or NEGATION.search(HARMLESS.sub("", before)):
             continue
-        names = subjects(clause, rules.own if rules is not None else frozenset())
+        names = subjects(clause, own)
+        if not names and words == BLURRED:  # another photo may be clear
+            continue
         if rules is None or _is_in_doubt(clause, names, rules):
             return names or _NOTHING_NAMED
     return None
+
+
+def _parts(
+    text: str, words: tuple[str, ...], *patterns: re.Pattern[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what stands before each word or phrase, the word, and what stands behind it."""
+    for word in words:
+        before, mark, behind = text.partition(word)
+        if mark:
+            yield before, word, behind
+    for pattern in patterns:
+        for match in islice(pattern.finditer(text), MAX_PHRASES):
+            yield text[: match.start()], match[0], text[match.end() :]
 
 
 def _is_in_doubt(clause: str, names: frozenset[str], rules: ReadyRules) -> bool:
@@ -247,13 +273,17 @@ def _is_in_doubt(clause: str, names: frozenset[str], rules: ReadyRules) -> bool:
     if not names:
         return True
     minor = {
-        part
+        part.categories
         for need in rules.needs
         if need.doubt and not any(word in clause for word in need.doubt)
         for pattern in need.item
         for part in pattern.parts
     }
-    return any(concerns(part, names) for part in rules.parts() if part not in minor)
+    return any(
+        concerns(part, names)
+        for part in rules.parts()
+        if kinds_of(part) or part.categories not in minor
+    )
 
 
 def _is_needed(names: frozenset[str], rules: ReadyRules, unnamed: bool) -> bool:

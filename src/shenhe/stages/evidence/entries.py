@@ -8,11 +8,28 @@ from collections.abc import Iterator
 
 from shenhe.config.spelling import DISTANCE, KINDS, LABEL, SCREWS, flatten, spell_category
 from shenhe.formats.lenient_json import JsonList, JsonNode, JsonObject, JsonScalar
-from shenhe.stages.evidence.items import EMPTY_REMARKS, Item, Line, split_reasons
+from shenhe.stages.evidence.items import Item, Line, split_reasons
+from shenhe.stages.evidence.phrases import DOUBT, EMPTY_REMARKS
 
-_CATEGORY, _REMARKS = "类别", "备注"
+_CATEGORY = "类别"
+_REMARKS = frozenset(
+    (
+        "备注",
+        "需复核",
+        "需复核备注",
+        "复核备注",
+        "复核",
+        "待复核",
+        "说明",
+        "remark",
+        "remarks",
+        "note",
+        "notes",
+    )
+)
 _LEVELS = re.compile("[/,、\x01]")
 _DIGITS = re.compile("[0-9]{1,9}")
+_COUNTED = re.compile("[x×]?[0-9]{1,9}[^0-9?]?")
 _NO_ATTRIBUTES = frozenset({"数量", "组", "组号", "分组"})
 _SHORT = {
     **dict.fromkeys(("免装", "免安装", "无需", "不需要", "不需安装"), "无需安装"),
@@ -35,6 +52,8 @@ _FITTED = {
 }
 """Values of a BBU's attributes that are about its baffle."""
 
+_NUMBER = "数量"
+_NONE, _UNKNOWN = -1, 0
 _MOST = 1_000_000
 """A count that is larger stands for nothing that anybody has counted."""
 
@@ -50,25 +69,52 @@ def name_entry(category: str, node: JsonObject) -> JsonObject:
 def read_entry(node: JsonObject, own: frozenset[str] = frozenset()) -> Line | None:
     """Read an object that has a category; None if it has none."""
     members = dict(node.members)
-    category = next((value for key, value in node.members if _is_category(key)), None)
+    named = [value for key, value in node.members if _is_category(key)]
+    category = named[0] if named else None
     if not (isinstance(category, JsonScalar) and isinstance(category.value, str)):
         return None
+    if any(not isinstance(n, JsonScalar) or n.value != category.value for n in named):
+        return Line(remarks=("",))  # nobody can tell of what it speaks
     name, *levels = [word for word in _LEVELS.split(flatten(category.value)) if word] or [""]
     if name == DISTANCE:
         return Line(distances=frozenset(_all_values(members)))
     if name in KINDS:
         name, levels = SCREWS, [name, *levels]
-    reasons = remarks_of(members[_REMARKS]) if _REMARKS in members else ()
+    reasons = tuple(reason for member in node.members for reason in _reasons(*member))
+    numbers = {_number(value) for key, value in node.members if key == _NUMBER}
+    if numbers == {_NONE}:
+        return Line()
     counts = [dict.fromkeys(levels, 1)] if levels else []
     for key, value in node.members:
-        if key != _REMARKS and key not in _NO_ATTRIBUTES and not _is_category(key):
+        if not (is_remark(key) or key in _NO_ATTRIBUTES or _is_category(key)):
             counts.append(_attributes(flatten(key), value, spell_category(name)))
-    items = _items(spell_category(name), counts, reasons, node.closed)
+    sure = node.closed and numbers.isdisjoint({_NONE, _UNKNOWN})
+    items = _items(spell_category(name), counts, reasons, sure)
     return Line(tuple(items))
 
 
 def _is_category(key: str) -> bool:
     return flatten(key) in (_CATEGORY, "category")
+
+
+def is_remark(key: str) -> bool:
+    """Whether a key is one of those of remarks.
+
+    >>> is_remark("備註")
+    True
+    """
+    return flatten(key) in _REMARKS
+
+
+def _reasons(key: str, node: JsonNode) -> Iterator[str]:
+    """Yield the reasons of a member: of a remark, or of values that say that nobody can tell."""
+    if is_remark(key):
+        yield from remarks_of(node)
+    elif key not in _NO_ATTRIBUTES and not _is_category(key):
+        for value, _ in _counted(node):
+            word = flatten(key + value)  # with its key: 品牌 无法判断 is about the brand
+            if DOUBT.search(word):
+                yield word
 
 
 def remarks_of(node: JsonNode) -> tuple[str, ...]:
@@ -78,12 +124,12 @@ def remarks_of(node: JsonNode) -> tuple[str, ...]:
 
 
 def _items(
-    category: str, counts: list[Counts], reasons: tuple[str, ...], closed: bool
+    category: str, counts: list[Counts], reasons: tuple[str, ...], is_sure: bool
 ) -> Iterator[Item]:
     """Yield an item for each kind of things that are counted.
 
     An attribute is sure if more things have it than are of other kinds. What stands in an entry
-    that was cut off is only possible: its end may say otherwise.
+    that was cut off, or of which nobody can tell how many there are, is only possible.
     """
     every = frozenset(word for values in counts for word in values)
     kinds = {word: count for values in counts for word, count in values.items() if word in KINDS}
@@ -95,7 +141,7 @@ def _items(
             for word, number in values.items()
             if word not in KINDS and number > total - count
         )
-        if not closed:
+        if not is_sure:
             sure = frozenset()
         attributes = sure | ({kind} if kind else frozenset())
         possible = frozenset(word for word in every if word not in KINDS)
@@ -120,32 +166,42 @@ def _attributes(key: str, node: JsonNode, category: str) -> Counts:
 
 def _counted(node: JsonNode) -> Iterator[tuple[str, int]]:
     if isinstance(node, JsonObject):
+        numbers: dict[str, set[int]] = {}
         for value, count in node.members:
-            number = _number(count)
-            if number >= 0:
+            numbers.setdefault(value, set()).add(_number(count))
+        for value, told in numbers.items():
+            number = told.pop() if len(told) == 1 else _UNKNOWN
+            if number != _NONE:
                 yield value, number
     else:
         yield from ((text, 1) for text in _texts(node))
 
 
 def _number(count: JsonNode) -> int:
-    """Read how many have an attribute: -1 for none, 0 where nobody can tell whether any has."""
-    value = count.value if isinstance(count, JsonScalar) else 1
+    """Read how many have an attribute: _NONE, or _UNKNOWN where nobody can tell whether any has."""
+    if not isinstance(count, JsonScalar):
+        inner = count.items if isinstance(count, JsonList) else count.members
+        return 1 if inner else _NONE
+    value = count.value
     if isinstance(value, str):
-        digits = _DIGITS.search(unicodedata.normalize("NFKC", value))
-        value = int(digits[0]) if digits else -1
-    if value < 0:
-        return 0
-    return int(min(max(value, 1), _MOST)) if value else -1
+        text = unicodedata.normalize("NFKC", value).strip()
+        if _COUNTED.fullmatch(text) is None:
+            return _UNKNOWN if _DIGITS.search(text) else _NONE
+        value = int(_DIGITS.findall(text)[0])
+    if value is None or value == 0:
+        return _NONE
+    return int(min(max(value, 1), _MOST)) if value > 0 else _UNKNOWN
 
 
-def _texts(node: JsonNode) -> Iterator[str]:
-    if isinstance(node, JsonScalar):
+def _texts(node: JsonNode, depth: int = 6) -> Iterator[str]:
+    if depth == 0:
+        yield ""  # nobody reads what lies deeper
+    elif isinstance(node, JsonScalar):
         if isinstance(node.value, str):
             yield node.value
     elif isinstance(node, JsonList):
         for item in node.items:
-            yield from _texts(item) if not isinstance(item, JsonList) else ()
+            yield from _texts(item, depth - 1)
     else:
         yield from (key for key, _ in node.members)
 

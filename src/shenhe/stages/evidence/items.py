@@ -16,6 +16,7 @@ from shenhe.config.spelling import (
     flatten,
     spell_category,
 )
+from shenhe.stages.evidence.phrases import DOUBT, EMPTY_REMARKS
 
 MAX_REASONS = 100
 """Reasons of a remark that are looked at."""
@@ -23,7 +24,9 @@ NOTHING = "无关图片"
 _COUNT = re.compile(r"(?:[×✕✖*]{1,8}|x{1,8})\d+$")
 _LABEL_COUNT = re.compile(r"[×✕✖]{1,8}\d+$")
 """Within a label's text an x is a letter."""
-_REMARK = re.compile(r"^(?:需复核)?备注:?|^需复核:?")
+_REMARK = re.compile(
+    r"^[(【〔<「『*]{0,3}(?:需[复覆]核[)】〕>」』*]{0,3}备注|备注|[需待][复覆]核|待核实)[)】〕>」』*]{0,3}:?"
+)
 _PREFIX = re.compile(r"^(?:(?:图片|image|图)_?\d+:)?(?:第?组[_-]?([0-9一二三四五六七八九十]+):)?")
 _DISTANCE = re.compile(r"^站点距离[:=]?")
 _DETAIL = re.compile(r"(?<=[^\x01/,、(])\([^()×\x01]{0,60}\)")
@@ -31,14 +34,7 @@ _INNER = re.compile(r"[/,、]")
 _SEPARATORS = re.compile(r"([\x01/,、])")
 _REASONS = re.compile(r"[\x01\x02,/]")
 _NONE_COUNTED = re.compile(r"(?:^|(?<=\x01))[^\x01×✕✖*]{0,400}[×✕✖*]{1,8}0+(?=\x01|/|$)")
-ABSENT = frozenset({"无", "没有", "未见", "不可见", "未显示", "不存在", "缺失", "模糊", "疑似"})
-"""Attributes that say that the thing itself is not there, or not to be told."""
-_DOUBT = re.compile(
-    f"看不清|看不出|无法判断|无法确认|不确定|存疑|待确认|^(?:{'|'.join(sorted(ABSENT))})$"
-)
-"""An attribute that holds one of these is a remark, whether it says so or not."""
-EMPTY_REMARKS = frozenset({"无", "无备注", "暂无", "无复核", "没有"})
-"""Remarks that say that there is none."""
+_NONE_BY_X = re.compile(r"(?:^|(?<=\x01))[^\x01×✕✖*x]{0,400}(?<![\x00-\x7f])x{1,8}0+(?=\x01|/|$)")
 INNER = "\x02"
 """Stands for a separator within brackets."""
 
@@ -93,7 +89,8 @@ def drop_uncounted(text: str) -> str:
     >>> drop_uncounted("bbu设备×0\x01电线×10")
     '\x01电线×10'
     """
-    return _NONE_COUNTED.sub("", text)
+    text = _NONE_COUNTED.sub("", text)
+    return _NONE_BY_X.sub(lambda match: match[0] if LABEL in match[0] else "", text)
 
 
 def split_reasons(text: str) -> list[str]:
@@ -234,6 +231,9 @@ class _Reader:
         elif separator == STRONG and _COUNT.sub("", piece) in KINDS:
             self._open(SCREWS, "", following)
             self.add("/", piece, following)
+        elif separator == STRONG and DOUBT.search(piece):
+            self.mode = "remark"
+            self._add_to_remark(separator, "备注:" + piece, following)
         elif separator == STRONG:
             self._open(spell_category(_COUNT.sub("", piece)), piece, following)
 
@@ -256,7 +256,7 @@ class _Reader:
         word = _COUNT.sub("", piece)
         if self.categories == [DISTANCE]:
             self.distances.add(word)
-        elif _DOUBT.search(word):
+        elif DOUBT.search(word):
             self.mode = "remark"
             self._add_to_remark(separator, "备注:" + piece, following)
             return

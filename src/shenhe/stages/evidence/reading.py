@@ -11,7 +11,7 @@ from shenhe.config.spelling import CATEGORIES, flatten
 from shenhe.errors import FormatError
 from shenhe.formats import lenient_json
 from shenhe.formats.lenient_json import JsonContainer, JsonList, JsonNode, JsonObject, JsonScalar
-from shenhe.stages.evidence.entries import name_entry, read_entry, remarks_of
+from shenhe.stages.evidence.entries import is_remark, name_entry, read_entry, remarks_of
 from shenhe.stages.evidence.items import Item, Line, read_text
 
 MAX_CHARACTERS = 20_000
@@ -23,7 +23,7 @@ _DRIFT = re.compile(r"[\"']?(分组统计|统计|备注)[\"']?\s*[=：]\s*(?=[\[
 """A key that is not written as in JSON."""
 _PHOTO = re.compile(r"^(?:图片|image|图)[_ -]?\d+$", re.IGNORECASE)
 _GROUP = re.compile(r"\d+")
-_TOTALS, _BY_GROUP, _REMARKS, _DISTANCE = "统计", "分组统计", "备注", "站点距离"
+_TOTALS, _BY_GROUP, _DISTANCE = "统计", "分组统计", "站点距离"
 _MAX_DEPTH = 6
 _WORD = re.compile(r"\w")
 UNCLEAR = Line(remarks=("",))
@@ -96,7 +96,7 @@ def _read(node: JsonNode, own: frozenset[str], depth: int) -> Iterator[Line]:
 
 
 def _read_member(key: str, value: JsonNode, own: frozenset[str], depth: int) -> Iterator[Line]:
-    if key == _REMARKS:
+    if is_remark(key):
         yield Line(remarks=remarks_of(value))
     elif key == _DISTANCE and isinstance(value, JsonScalar):
         yield Line(distances=frozenset({str(value.value)}))

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from shenhe.config.evidence import Part, Pattern
 from shenhe.stages.evidence.doubts import weigh_remarks
-from shenhe.stages.evidence.items import ABSENT, Item, Line
+from shenhe.stages.evidence.items import Item, Line
+from shenhe.stages.evidence.phrases import ABSENT
 from shenhe.stages.evidence.reading import may_be_json, read_line
 from shenhe.stages.evidence.rules import ReadyNeed, ReadyRules
 from shenhe.stages.evidence.subjects import states

@@ -34,7 +34,7 @@ _WORDS: dict[str, frozenset[str]] = {
 NEGATION = re.compile(
     "没有|没|未见|未发现|未出现|未看到|未检出|未检测到|未有|不存在|不含|并无|均无|无|避免|防止|防|不会|不易|不得|不允许|不应|不可有|严禁|禁止|并非|不是|非"
 )
-_UNSURE = re.compile("是否|无法|不确定|疑似|可能|难以|看不|有没有|不清楚")
+UNSURE = re.compile("是否|无法|不确定|疑似|可能|难以|看不|有没有|不清楚")
 TURNS = re.compile("但是|但|然而|却|而且|并且|同时|且")
 """Words behind which a negation does not reach."""
 _HIDING = re.compile(
@@ -52,7 +52,8 @@ HARMLESS = re.compile(
 
 
 @lru_cache(maxsize=256)
-def _subject_words(own: frozenset[str]) -> re.Pattern[str]:
+def subject_words(own: frozenset[str]) -> re.Pattern[str]:
+    """Give the pattern of all words for things, the longest first; `own` are those of the rules."""
     words = sorted({*_WORDS, *own}, key=lambda word: (-len(word), word))
     return re.compile("|".join(map(re.escape, words)))
 
@@ -68,7 +69,7 @@ def subjects(text: str, own: frozenset[str] = frozenset()) -> frozenset[str]:
     """
     sets = [
         _WORDS.get(word) or frozenset({word})
-        for word in _subject_words(own).findall(_HIDING.sub("", text))
+        for word in subject_words(own).findall(_HIDING.sub("", text))
     ]
     exact = [names for names in sets if len(names) == 1]
     broad = [names for names in sets if len(names) > 1 and not any(names & one for one in exact)]
@@ -111,7 +112,7 @@ def states(text: str, word: str) -> bool:
         if start < 0:
             return False
         before = HARMLESS.sub("", text[:start])
-        if NEGATION.search(before) or _UNSURE.search(before):
+        if NEGATION.search(before) or UNSURE.search(before):
             return False  # and so is whatever stands behind
         if not (before.endswith("不") or _DENIED.match(text, start + len(word))):
             return True

@@ -9,6 +9,7 @@ from functools import lru_cache
 from shenhe.config.spelling import KINDS, LABEL, SCREWS, flatten
 from shenhe.stages.evidence.doubts import PARTIAL
 from shenhe.stages.evidence.items import drop_uncounted
+from shenhe.stages.evidence.phrases import FAULT_TRIGGER, FAULTY, FEWER, stated
 from shenhe.stages.evidence.rules import ReadyFault, ReadyRules
 from shenhe.stages.evidence.subjects import TURNS, concerns, states, subjects
 
@@ -41,6 +42,7 @@ _NOT_COUNTED = re.compile(r"[\"'][^\"'{}]{0,80}[\"']:[\"']?0[\"']?(?![.0-9])")
 _MAX_HEAD = 300
 """Characters of a piece in which the thing that its levels are about is looked for."""
 _ALL_KINDS = frozenset(KINDS)
+_BBU = "bbu设备"
 
 
 def find_worded(line: str, rules: ReadyRules, stated: frozenset[int]) -> Iterator[int]:
@@ -51,10 +53,11 @@ def find_worded(line: str, rules: ReadyRules, stated: frozenset[int]) -> Iterato
     """
     text = drop_uncounted(flatten(line))
     alarms = _alarms(rules)
-    if not alarms.search(text):
+    if not rules.faults or not (alarms.search(text) or FAULT_TRIGGER.search(text)):
         return
     for piece in _PIECES.split(_NOT_COUNTED.sub("", text)):
-        if alarms.search(piece) and not piece.startswith(LABEL):  # its text may read like anything
+        alarming = alarms.search(piece) or FAULT_TRIGGER.search(piece)
+        if alarming and not piece.startswith(LABEL):  # its text may read like anything
             yield from _weigh(piece, rules, stated)
 
 
@@ -63,7 +66,10 @@ def _weigh(piece: str, rules: ReadyRules, stated: frozenset[int]) -> Iterator[in
     for level in _LEVELS.split(piece):
         before = f"{before}/{level}"[:_MAX_HEAD]
         for clause in TURNS.split(level):
-            found = [] if PARTIAL.search(clause) else _of_clause(clause, before, rules)
+            alarming = _alarms(rules).search(clause) or FAULT_TRIGGER.search(clause)
+            if not alarming or PARTIAL.search(clause):
+                continue
+            found = _of_clause(clause, before, rules)
             if found and stated.isdisjoint(found):
                 yield found[0]
 
@@ -72,13 +78,26 @@ def _of_clause(clause: str, before: str, rules: ReadyRules) -> list[int]:
     """List the faults of what a clause is about, if it says that something is wrong with it."""
     own: list[int] = []
     general: list[int] = []
+    faulty, fewer = bool(stated(clause, FAULTY)), bool(stated(clause, FEWER))
     for number, fault in enumerate(rules.faults):
+        categories = _categories(fault)
+        # Of a BBU a line may say much that no rule asks for; what is too few are screws.
+        worded = (faulty and _BBU not in categories) or (fewer and SCREWS in categories)
         exact = any(states(clause, word) for word in fault.words)
-        if exact or any(states(clause, word) for word in _words(fault)):
+        if exact or worded or any(states(clause, word) for word in _words(fault)):
             names = _names(clause, rules) or _names(before, rules)
-            if any(concerns(part, names) for pattern in fault.item for part in pattern.parts):
+            if not names and exact:
+                own.append(
+                    number
+                )  # 其中一颗未拧紧 names nothing: it is about what stands beside it
+            elif any(concerns(part, names) for pattern in fault.item for part in pattern.parts):
                 (own if exact else general).append(number)
     return own + general
+
+
+@lru_cache(maxsize=256)
+def _categories(fault: ReadyFault) -> frozenset[str]:
+    return frozenset().union(*(p.categories for pattern in fault.item for p in pattern.parts))
 
 
 def _names(text: str, rules: ReadyRules) -> frozenset[str]:
@@ -88,9 +107,7 @@ def _names(text: str, rules: ReadyRules) -> frozenset[str]:
 
 @lru_cache(maxsize=256)
 def _words(fault: ReadyFault) -> tuple[str, ...]:
-    categories = {
-        name for pattern in fault.item for part in pattern.parts for name in part.categories
-    }
+    categories = _categories(fault)
     return (*_ALWAYS_WRONG, *(word for name in categories for word in _WRONG.get(name, ())))
 
 
