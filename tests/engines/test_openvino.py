@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino
 import pytest
 import torch
+from openvino import opset13
 
 from shenhe.checkpoints.inspect import DEMO_FOLDER
 from shenhe.config import load_missions, load_prompts
@@ -22,7 +24,9 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.local.sampler import Sampler
 from shenhe.engines.openvino.drawing import Drawing
 from shenhe.engines.openvino.engine import OpenvinoEngine
-from shenhe.engines.openvino.exported import find_exported
+from shenhe.engines.openvino.exported import PATCHES, find_exported
+from shenhe.engines.openvino.patch_product import multiplied
+from shenhe.engines.openvino.runtime import Runtime
 from shenhe.engines.openvino.tokenizer import ExportedTokenizer
 from shenhe.engines.options import (
     ClusterOptions,
@@ -194,6 +198,30 @@ def test_many_at_once_answer_as_each_alone(exported: OpenvinoEngine) -> None:
         request.key: _answers(exported, [request])[request.key].text for request in requests[::7]
     }
     assert alone == {key: together[key] for key in alone}
+
+
+def test_patches_are_multiplied_as_they_were_convolved() -> None:
+    model = find_exported("demo").model(PATCHES)
+    runtime = Runtime("float32", None, 48)
+    as_exported = runtime.read(model)
+    products = multiplied(runtime.read(model))
+    kinds = {node.get_type_name() for node in products.get_ordered_ops()}
+    assert "Convolution" in {node.get_type_name() for node in as_exported.get_ordered_ops()}
+    assert "Convolution" not in kinds
+    assert "MatMul" in kinds
+    width = 3 * 2 * 16 * 16
+    rows = np.random.default_rng(0).uniform(-1, 1, (36, width)).astype(np.float32)
+    (expected,) = runtime.compile(as_exported)({"hidden_states": rows})
+    (computed,) = runtime.compile(products)({"hidden_states": rows})
+    np.testing.assert_allclose(computed, expected, atol=1e-5)
+
+
+def test_a_convolution_that_moves_is_left() -> None:
+    pixels = opset13.parameter([-1, 3, 4, 4], openvino.Type.f32, name="pixels")
+    kernel = opset13.constant(np.ones((5, 3, 2, 2), np.float32))
+    convolved = opset13.convolution(pixels, kernel, [2, 2], [0, 0], [0, 0], [1, 1])
+    model = multiplied(openvino.Model([convolved], [pixels], "moves"))
+    assert "Convolution" in {node.get_type_name() for node in model.get_ordered_ops()}
 
 
 def test_it_needs_neither_torch_nor_transformers() -> None:
