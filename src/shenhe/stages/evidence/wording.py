@@ -86,10 +86,8 @@ def _of_clause(clause: str, before: str, rules: ReadyRules) -> list[int]:
         exact = any(states(clause, word) for word in fault.words)
         if exact or worded or any(states(clause, word) for word in _words(fault)):
             names = _names(clause, rules) or _names(before, rules)
-            if not names and exact:
-                own.append(
-                    number
-                )  # 其中一颗未拧紧 names nothing: it is about what stands beside it
+            if not names and exact:  # 其中一颗未拧紧 is about what stands beside it
+                own.append(number)
             elif any(concerns(part, names) for pattern in fault.item for part in pattern.parts):
                 (own if exact else general).append(number)
     return own + general
