@@ -24,7 +24,7 @@ from shenhe.engines.local.engine import LocalEngine
 from shenhe.engines.local.sampler import Sampler
 from shenhe.engines.openvino.drawing import Drawing
 from shenhe.engines.openvino.engine import OpenvinoEngine
-from shenhe.engines.openvino.exported import PATCHES, find_exported
+from shenhe.engines.openvino.exported import PATCHES, find_exported, read_exported
 from shenhe.engines.openvino.patch_product import multiplied
 from shenhe.engines.openvino.runtime import Runtime
 from shenhe.engines.openvino.tokenizer import ExportedTokenizer
@@ -201,7 +201,7 @@ def test_many_at_once_answer_as_each_alone(exported: OpenvinoEngine) -> None:
 
 
 def test_patches_are_multiplied_as_they_were_convolved() -> None:
-    model = find_exported("demo").model(PATCHES)
+    model = read_exported("demo").model(PATCHES)
     runtime = Runtime("float32", None, 48)
     as_exported = runtime.read(model)
     products = multiplied(runtime.read(model))
