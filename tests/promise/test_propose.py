@@ -198,6 +198,23 @@ def test_rows_of_two_checkpoints(tmp_path: Path) -> None:
     assert "1 by checkpoint c2, prompt p1, evidence unknown" in _sentences(proposal)[0]
 
 
+@pytest.mark.parametrize("changes", [{"checkpoint": "c2"}, {"prompt_hash": "p2"}])
+def test_lines_of_two_checkpoints(tmp_path: Path, changes: dict[str, str]) -> None:
+    rows = [*failed_rows(100, []), *good_rows(9)]
+    photos = {str(row["group_id"]): [f"{row['group_id']}.jpg"] for row in rows}
+    run = write_run(tmp_path, rows, photos)
+    assert _threshold(propose(run, Terms(GOAL))) is not None
+    (path,) = (run / "stage_a").iterdir()
+    *lines, last = map(json.loads, path.read_text("utf-8").splitlines())
+    last["meta"] |= changes
+    write_lines(path, [*lines, last])
+    for terms in (Terms(GOAL), Terms(GOAL, pooled=True)):
+        proposal = propose(run, terms)
+        assert _threshold(proposal) is None
+        told = next(each for each in _sentences(proposal) if each.startswith(MISSION))
+        assert "its lines were not made by one and the same: 108 by checkpoint c1, " in told
+
+
 def test_a_group_that_stands_twice_counts_once(tmp_path: Path) -> None:
     rows = failed_rows(30, [])
     twice = [*rows, *rows, verdict_row(0, "fail", 5.0), *good_rows(9)]

@@ -128,9 +128,8 @@ def test_evidence_decides_rows_and_an_earlier_run_is_told_how_to_go_on(baffle: J
 
 
 def _promise(threshold: float | None, *, mission: str = BAFFLE) -> Promise:
-    content = MissionPromise(
-        threshold=threshold, failed=60, slipped=0, fingerprint=Fingerprint(checkpoint="c3d4")
-    )
+    fingerprint = Fingerprint(checkpoint="c3d4", stage_a_checkpoint="c", stage_a_prompt="p")
+    content = MissionPromise(threshold=threshold, failed=60, slipped=0, fingerprint=fingerprint)
     return Promise(max_false_pass=0.05, confidence=0.95, timestamp="t", missions={mission: content})
 
 
@@ -163,6 +162,16 @@ def test_a_promise_decides_in_log_odds(
     assert json.loads(manifest)["options"]["promise"] == promise.hash
     with pytest.raises(OptionsChangedError, match="promise was"):
         baffle.judge()
+
+
+def test_lines_of_another_checkpoint_are_not_promised(baffle: Judged) -> None:
+    baffle.write({"图片_1": WHOLE}, {"图片_1": WHOLE})
+    first, second = baffle.path("stage_a").read_text("utf-8").splitlines()
+    second = second.replace('"checkpoint": "c"', '"checkpoint": "c9"')
+    baffle.path("stage_a").write_text(f"{first}\n{second}\n", "utf-8")
+    baffle.judge(VerdictPolicy(promise=_promise(0.0)))
+    assert baffle.codes() == [[], ["unsure"]]
+    assert "stage_a_checkpoint c9, 承诺的是 c" in baffle.rows()[1]["reason"]
 
 
 def test_a_promise_and_a_threshold_are_not_for_one_run() -> None:

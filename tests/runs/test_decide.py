@@ -404,6 +404,37 @@ def test_a_promise_of_these_verdicts_decides_and_any_other_is_refused(
     assert f"nothing is promised of {BAFFLE}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("stage", "name", "value", "told"),
+    [
+        ("stage_b", "checkpoint", "c9", "checkpoint c9, 承诺的是 scripted"),
+        ("stage_b", "prompt_hash", "q", "prompt q, 承诺的是 "),
+        ("stage_a", "checkpoint", "c9", "stage_a_checkpoint c9, 承诺的是 c"),
+        ("stage_a", "prompt_hash", "", "stage_a_prompt 未知, 承诺的是 p"),
+    ],
+)
+def test_rows_of_another_run_that_were_added_to_a_file_are_not_promised(
+    tmp_path: Path, stage: str, name: str, value: str, told: str
+) -> None:
+    run = Judged(tmp_path / "run", BAFFLE)
+    run.write({"图片_1": WHOLE}, {"图片_1": WHOLE}, {"图片_1": WHOLE})
+    run.script = lambda request: FAILED if "g2" in request.key else PASSED
+    run.judge()
+    promise = _promised(run, 2.0)
+    assert _decide(run, "--promise", promise) == 0
+    lines = run.path(stage).read_text("utf-8").splitlines()
+    rows = sorted(map(json.loads, lines), key=lambda row: row["group_id"])
+    for row in rows[1:]:  # `cat` of two runs: the manifest and the first row are of one of them
+        row["meta"][name] = value
+    _write(run.path(stage), rows)
+    assert _decide(run, "--promise", promise) == 1
+    passed, held, failed = sorted(_rows(run), key=lambda row: row["group_id"])
+    assert (passed["verdict"], failed["verdict"]) == (PASS, FAIL)
+    assert (held["verdict"], held["meta"]["why"]) == (None, ["unsure"])
+    assert told in held["reason"]
+    assert _decide(run) == 0  # without a promise nothing is bound
+
+
 def test_only_what_a_decision_wrote_is_replaced(
     run: Judged, capsys: pytest.CaptureFixture[str]
 ) -> None:

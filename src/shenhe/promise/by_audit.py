@@ -9,7 +9,7 @@ from pathlib import Path
 from shenhe.errors import RunError
 from shenhe.promise.audit_rows import read_looks
 from shenhe.promise.audited import Looks
-from shenhe.promise.find import NOTHING, Finding, share_left
+from shenhe.promise.find import NOTHING, Finding, describe_mixture, share_left
 from shenhe.promise.ladder import loosen
 from shenhe.promise.sample import Sample
 from shenhe.promise.threshold import Goal
@@ -42,11 +42,8 @@ def find_by_audit(sample: Sample, looks: Sequence[Looks], goal: Goal) -> Finding
         f"{looked:,} of {passed:,} passed groups were looked at blind, {false:,} are bad",
     )
     threshold, problem = None, NOTHING
-    if len(sample.origins) > 1:
-        problem = Words(
-            "它的结论不是同一个模型、提示词和规则判的；请用同一个判定全部",
-            "its rows were not made by one and the same: judge all by one",
-        )
+    if sample.is_mixed:
+        problem = describe_mixture(sample)
     else:
         threshold = loosen(looks, goal.share, 1 - goal.risk)
         if threshold is not None and sample.cut_blindly:

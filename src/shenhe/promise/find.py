@@ -139,12 +139,8 @@ def _count_slips(outcomes: Iterable[Outcome], threshold: float | None) -> int:
 
 def _describe_obstacle(sample: Sample, failed: int, slips: Sequence[float], goal: Goal) -> Words:
     """Say why nothing can be promised, and what to do; empty if something can."""
-    if len(sample.origins) > 1:
-        names = "; ".join(f"{count} by {origin}" for origin, count in sample.origins.most_common(3))
-        return Words(
-            f"它的结论不是同一个模型、提示词和规则判的：{names}；请用同一个判定全部",
-            f"its rows were not made by one and the same: {names}: judge all by one",
-        )
+    if sample.is_mixed:
+        return describe_mixture(sample)
     allowed, needed = goal.slips_allowed(failed), goal.failed_needed
     if allowed < 0:
         return Words(
@@ -161,6 +157,22 @@ def _describe_obstacle(sample: Sample, failed: int, slips: Sequence[float], goal
             " the blind audit of `shenhe review`",
         )
     return _describe_scores(sample, failed, sum(slip == math.inf for slip in slips), allowed)
+
+
+def describe_mixture(sample: Sample) -> Words:
+    """Say what made the rows of a sample that several have made."""
+    if len(sample.origins) > 1:
+        names = "; ".join(f"{count} by {origin}" for origin, count in sample.origins.most_common(3))
+        return Words(
+            f"它的结论不是同一个模型、提示词和规则判的：{names}；请用同一个判定全部",
+            f"its rows were not made by one and the same: {names}: judge all by one",
+        )
+    lines = sample.lines_origins.most_common(3)
+    names = "; ".join(f"{count} by {origin}" for origin, count in lines)
+    return Words(
+        f"它的照片描述不是同一个模型和提示词写的：{names}；请用同一个写全部",
+        f"its lines were not made by one and the same: {names}: summarize all by one",
+    )
 
 
 def _describe_scores(sample: Sample, failed: int, sure: int, allowed: int) -> Words:

@@ -143,7 +143,7 @@ def propose(run_dir: Path, terms: Terms) -> Proposal:
             for mission, sample in samples.items()
         }
     if terms.pooled:
-        alike = {mission: each for mission, each in samples.items() if len(each.origins) < 2}
+        alike = {mission: each for mission, each in samples.items() if not each.is_mixed}
         pooled = find_promise(pool(alike.values()), terms.goal, clusters.of)
         for mission, sample in alike.items():
             findings[mission] = apply_threshold(sample, pooled, terms.goal, clusters.of)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from shenhe.config.missions import normalize_name
 from shenhe.errors import RunError
+from shenhe.promise.clusters import read_stage_a
 from shenhe.promise.sample import Sample, View
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decision_rows import DEFERRED
@@ -85,6 +86,10 @@ def read_samples(
         sample.corrected += truth == "labels" and (row.label, view) == ("fail", "pass")
         if row.extra and outcome.key in sample.failed:
             reading.add_fields(row, cluster)
+    for lines in read_stage_a(run_dir):
+        sample = by_name.get(lines.mission) or by_name.get(normalize_name(lines.mission))
+        if sample is not None:
+            sample.add_lines(lines)
     return reading
 
 

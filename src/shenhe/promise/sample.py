@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
-from shenhe.row_types import EVIDENCE_OFF, VerdictRow
+from shenhe.row_types import EVIDENCE_OFF, SummaryRow, VerdictRow
 from shenhe.rows.outcomes import Outcome
 from shenhe.stages import evidence
 from shenhe.values import FAIL, PASS, UNSURE
@@ -40,6 +40,16 @@ class Origin(NamedTuple):
         )
 
 
+class LinesOrigin(NamedTuple):
+    """What a Stage-A row says that its lines were made by."""
+
+    checkpoint: str
+    prompt: str
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.checkpoint or 'unknown'}, prompt {self.prompt or 'unknown'}"
+
+
 @dataclass(slots=True)
 class Sample:
     """The groups of one mission, or of several that are pooled.
@@ -61,6 +71,7 @@ class Sample:
     """Groups of which people found in review that they were failed by mistake."""
     scores: array[float] = field(default_factory=lambda: array("d"))
     origins: Counter[Origin] = field(default_factory=Counter)
+    lines_origins: Counter[LinesOrigin] = field(default_factory=Counter)
     unseen: int = 0
     """Groups that can pass and of which nobody has said anything, though all should be."""
     surest_unseen: float = -math.inf
@@ -111,6 +122,15 @@ class Sample:
         twin = self.failed.get(outcome.key)
         if twin is None or _surety(twin) < _surety(outcome):
             self.failed[outcome.key] = outcome
+
+    def add_lines(self, row: SummaryRow) -> None:
+        """Take note of what made the lines of a group."""
+        self.lines_origins[LinesOrigin(row.meta.checkpoint, row.meta.prompt_hash)] += 1
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether the verdicts, or the lines that they rest on, are not of one and the same."""
+        return len(self.origins) > 1 or len(self.lines_origins) > 1
 
     @property
     def floor(self) -> float:

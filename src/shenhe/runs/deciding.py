@@ -10,7 +10,7 @@ from shenhe.config.evidence import EvidenceRules
 from shenhe.config.missions import normalize_name
 from shenhe.messages import PhotoFacts
 from shenhe.photos.reuse import PhotoOwner
-from shenhe.row_types import EVIDENCE_OFF, Evidence, SummaryRow
+from shenhe.row_types import EVIDENCE_OFF, Evidence, RunMeta, SummaryRow
 from shenhe.rows.photo_marks import describe_use, facts_of, owner_of
 from shenhe.rows.problem_words import NOT_LOOKED_AT
 from shenhe.rows.promises import MissionPromise, Promise
@@ -102,6 +102,29 @@ class MissionPolicy:
         uses = self.reuse.find(owner_of(row), facts_of(row))
         told = [_describe_reuse(use) for use in uses if not use.same_order]
         return [Doubt(REUSED_PHOTO, f"照片在别的工单用过: {', '.join(told)}")] if told else []
+
+    def origin_doubts(self, lines: RunMeta | None, verdict: RunMeta | None = None) -> list[Doubt]:
+        """List the doubt about a 通过 whose own rows another made than the promise binds.
+
+        A file's manifest and its first row say nothing of rows that were added to it from another
+        run. `lines` and `verdict` are what the rows say; None where nothing is to be compared.
+        """
+        if self.promised is None:
+            return []
+        bound = self.promised.fingerprint
+        pairs = []
+        if verdict is not None:
+            pairs += [("checkpoint", verdict.checkpoint, bound.checkpoint)]
+            pairs += [("prompt", verdict.prompt_hash, bound.prompt)]
+        if lines is not None:
+            pairs += [("stage_a_checkpoint", lines.checkpoint, bound.stage_a_checkpoint)]
+            pairs += [("stage_a_prompt", lines.prompt_hash, bound.stage_a_prompt)]
+        told = [
+            f"{name} {actual or '未知'}, 承诺的是 {promised or '未知'}"
+            for name, actual, promised in pairs
+            if actual != promised
+        ]
+        return [Doubt(UNSURE, f"{PASS}, 但承诺说的不是它: {'; '.join(told)}")] if told else []
 
     def _find_unsureness(self, statement: Statement) -> str:
         """Describe why a ruling misses its threshold; empty if it does not."""

@@ -25,7 +25,7 @@ from shenhe.runs.deciding import (
 from shenhe.runs.row_parts import answer_meta, group_failure
 from shenhe.runs.verdict_policy import VoteResult, log_odds, p_pass
 from shenhe.runs.work import Record, Rejection
-from shenhe.values import Group, Judgement
+from shenhe.values import PASS, Group, Judgement
 
 
 class _Source(NamedTuple):
@@ -53,6 +53,8 @@ class VerdictRecords:
         doubts = left_out_doubts(judgement.verdict if judgement else None, row.meta.left_out)
         doubts += self.policy.reuse_doubts(row)
         if judgement is not None:
+            if judgement.verdict == PASS:
+                doubts += self.policy.origin_doubts(row.meta)
             statement = make_statement(judgement, answer, self.formats.verdict)
             fail_word = self.formats.verdict.fail_word
             doubts += self.policy.doubts(statement, evidence.items, fail_word)

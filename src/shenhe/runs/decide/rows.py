@@ -130,6 +130,8 @@ def _doubt(
         return nothing, sorted_doubts([Doubt(code, problem) for code in row.meta.why])
     if statement.ruling is not None:
         doubts = _doubts_of_lines(row, statement, lines, policy)
+        if statement.ruling == PASS:
+            doubts += policy.origin_doubts(lines.summary.meta if lines.summary else None, row.meta)
         form = verdict_format_of(row.meta.formats)
         doubts += policy.doubts(statement, evidence.items, form.fail_word if form else FAIL)
         return statement, sorted_doubts(doubts)
