@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -13,6 +14,10 @@ import pytest
 from shenhe.errors import ConflictError, RunError
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions, decisions_file
+from shenhe.rows.outcomes import read_corrected_labels, read_decided_labels
+from shenhe.rows.photo_inputs import read_photo_inputs
+from shenhe.values import FAIL, PASS, group_key
+from tests.promise.runs import decide, verdict_row, write_lines, write_run
 from tests.team.stores import Open, open_decisions
 
 __all__ = ["open_decisions"]
@@ -303,3 +308,54 @@ def test_a_decision_of_ones_own_is_taken_back_by_its_number(
         4,
     ]
     assert decisions.last_on("挡风板安装检查", "2026-11-20T09", 2) == []
+
+
+def _moved_run(folder: Path, label: str | None, photos: str = "1.jpg:1:x") -> tuple[Path, str]:
+    """A run of one group under a label, with the fingerprint of its photos, and its key."""
+    row = verdict_row(5, label)
+    run = write_run(folder, [row], {str(row["group_id"]): ["/photos/1.jpg"]})
+    (path,) = (run / "stage_a").iterdir()
+    summary = json.loads(path.read_text("utf-8"))
+    summary["meta"]["inputs_hash"] = photos
+    write_lines(path, [summary])
+    (key,) = read_photo_inputs(run)
+    return run, key
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, "pass"), (None, "fail"), ("pass", "fail"), ("fail", None)]
+)
+def test_a_decision_follows_its_group_to_another_label(
+    tmp_path: Path, before: str | None, after: str | None
+) -> None:
+    run, key = _moved_run(tmp_path, before)
+    row = verdict_row(5, before)
+    decide(run, row, FAIL, label_wrong=before == "pass")
+    with sqlite3.connect(decisions_file(run)) as db:
+        db.execute("UPDATE decisions SET inputs = ?", (read_photo_inputs(run)[key],))
+    db.close()
+    assert read_decided_labels(run) == {key: "fail"}
+    _, moved = _moved_run(tmp_path, after)
+    assert moved != key
+    assert read_decided_labels(run) == {moved: "fail"}
+    assert read_corrected_labels(run) == {}  # that was said of the label that it had
+    (decision,) = Decisions(run).all_current()
+    assert (decision.label, decision.reviewer) == (after, "李工")
+    # Other photos are another matter, and a decision of its own comes before.
+    _moved_run(tmp_path, after, "1.jpg:1:y")
+    assert moved not in read_decided_labels(run)
+    _moved_run(tmp_path, after)
+    decide(run, verdict_row(5, after), PASS)
+    assert read_decided_labels(run)[moved] == "pass"
+
+
+def test_of_two_groups_of_one_id_nobody_knows_which_it_has_become(tmp_path: Path) -> None:
+    run, key = _moved_run(tmp_path, None)
+    decide(run, verdict_row(5, None), FAIL)
+    with sqlite3.connect(decisions_file(run)) as db:
+        db.execute("UPDATE decisions SET inputs = ?", (read_photo_inputs(run)[key],))
+    db.close()
+    inputs = read_photo_inputs(run)
+    mission, _, group_id = key.split("\x1f")
+    two = {group_key(mission, label, group_id): inputs[key] for label in ("pass", "fail")}
+    assert [each.key for each in Decisions(run).all_current(two)] == [key]

@@ -23,6 +23,7 @@ from shenhe.rows.decision_copies import Followed, describe_followed, select_foll
 from shenhe.rows.decision_queries import (
     NOT_UNDONE,
     describe_conflict,
+    follow_moved,
     insert_decision,
     is_decided_since,
     select_current,
@@ -120,12 +121,14 @@ class Decisions:
     def all_current(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[Decision]:
         """Yield the last decision on each group, in the order in which they were made.
 
-        Decisions on photos that have changed since are left out. `inputs` are the fingerprints of
-        the photos by the key of their group; None reads them from the rows of the run.
+        Decisions on photos that have changed since are left out. One on a group that has moved to
+        another label with the same photos is given as one on that, unless that has one of its own.
+        `inputs` are the fingerprints of the photos by the key of their group; None reads them from
+        the rows of the run.
         Raises: RunError if the decisions or the rows cannot be read.
         """
         query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
-        yield from self._standing(query, inputs)
+        yield from self._standing(query, inputs, with_moved=True)
 
     def audited(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[Decision]:
         """Yield the last blind decision on each group that has one, as `all_current` does.
@@ -139,7 +142,9 @@ class Decisions:
         latest = {decision.key: decision for decision in self._standing(query, inputs)}
         yield from sorted(latest.values(), key=lambda decision: decision.number)
 
-    def _standing(self, query: str, inputs: Mapping[str, str | None] | None) -> Iterator[Decision]:
+    def _standing(
+        self, query: str, inputs: Mapping[str, str | None] | None, *, with_moved: bool = False
+    ) -> Iterator[Decision]:
         """Yield the decisions of a query that were not taken back and hold for their photos.
 
         One that an undo lets hold again is signed by whoever made it, and when.
@@ -152,7 +157,8 @@ class Decisions:
                 if inputs is None and decision.inputs is not None:
                     inputs = read_photo_inputs(self._run_dir)
                 if not inputs or decision.stands_on(inputs.get(decision.key, decision.inputs)):
-                    yield sign_by_author(db, decision)
+                    signed = sign_by_author(db, decision)
+                    yield follow_moved(db, signed, inputs) if with_moved and inputs else signed
 
     def add(self, decision: Decision) -> Decision:
         """Write the next version for a group; on return it is on disk.
