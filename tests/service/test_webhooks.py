@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -153,6 +154,31 @@ def test_what_a_killed_process_had_in_hand_is_told_by_another(
     with client_of(service):
         assert len(hook.wait_for(1)) == 1
         _wait_until(service, {"told": 1})
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_it_ends_when_it_is_told_to_in_the_moment_in_which_a_result_was_told(
+    service: Service, steps: int
+) -> None:
+    """asyncio.wait_for of Python 3.11 forgets a cancellation that comes beside its end."""
+    webhooks = service.webhooks
+    assert webhooks is not None
+
+    async def run() -> bool:
+        task = asyncio.create_task(webhooks.run())
+        await asyncio.sleep(0.2)  # now it waits for something to do
+        webhooks._has_room.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=3)
+        has_ended = task.done()
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.01)
+        return has_ended
+
+    assert asyncio.run(run())
 
 
 def test_a_host_that_cannot_be_looked_up_costs_its_own_delivery_alone(

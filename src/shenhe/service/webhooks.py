@@ -113,8 +113,10 @@ class Webhooks:
                     self._in_hand[receiver_of(delivery.url)] += 1
                     tasks.create_task(self._tell_apart(session, delivery))
                 if not due:
+                    # asyncio.wait_for of Python 3.11 forgets a cancellation beside its end.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._has_room.wait(), LOOK_SECONDS)
+                        async with asyncio.timeout(LOOK_SECONDS):
+                            await self._has_room.wait()
 
     def _find_due(self, in_hand: Counter[str]) -> list[Delivery]:
         while self.deliveries.note() == PAGE:
