@@ -210,6 +210,30 @@ def test_json_without_doubt_is_evidence(count: str, entry: str, end: str) -> Non
     assert _codes(SCREW, IN_JSON.format(count=count, entry=entry, end=end)) == []
 
 
+@pytest.mark.parametrize(
+    "number", ['"两个"', '"若干"', '"多颗"', '"十二颗"', "null", '"?"', '"全部"', "2", '"2颗"']
+)
+def test_a_count_in_words_hides_no_fault(number: str) -> None:
+    right = IN_JSON.format(count="2", entry="", end="")
+    wrong = f'{{"类别":"螺丝、光纤插头/BBU安装螺丝","数量":{number},"状态":"未拧紧"}}'
+    assert "evidence_against" in _codes(SCREW, right, wrong)
+    wrong = f'{{"类别":"螺丝、光纤插头/BBU安装螺丝","状态":{{"未拧紧":{number}}}}}'
+    if number != "null":
+        assert "evidence_against" in _codes(SCREW, right, wrong)
+
+
+@pytest.mark.parametrize("number", ["0", '"0个"', '"无"', '"零"', '"没有"', '""', "null", '"若干"'])
+def test_an_entry_of_none_keeps_its_remark(number: str) -> None:
+    doubtful = f',"数量":{number},"备注":"螺丝看不清"'
+    entry = f'}},{{"类别":"BBU安装螺丝"{doubtful}'
+    assert _codes(SCREW, IN_JSON.format(count="2", entry=entry, end="")) == ["evidence_missing"]
+
+
+@pytest.mark.parametrize("number", ['"两个"', '"二颗"', '"十个"', "null"])
+def test_a_count_in_words_is_evidence(number: str) -> None:
+    assert _codes(SCREW, IN_JSON.format(count="2", entry=f',"数量":{number}', end="")) == []
+
+
 def test_no_spelling_hides_what_contradicts_a_pass() -> None:
     for reason in ("此项不\u200b通过", "此项不通過", "螺丝未擰緊", "螺丝不\u2060符合要求"):
         assert find_contradiction(reason, MISSIONS.get(SCREW).evidence), reason

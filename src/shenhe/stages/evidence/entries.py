@@ -30,6 +30,11 @@ _REMARKS = frozenset(
 _LEVELS = re.compile("[/,、\x01]")
 _DIGITS = re.compile("[0-9]{1,9}")
 _COUNTED = re.compile("[x×]?[0-9]{1,9}[^0-9?]?")
+_IN_WORDS = re.compile("([一二两三四五六七八九十])[个颗处根块条套只枚张]?")
+_WORDS = dict(zip("一二两三四五六七八九十", (1, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10), strict=True))
+_NONE_IN_WORDS = re.compile(
+    "(?:|[x×/-]|[零〇无否]|没有|未见|未发现|不存在|不是|none|null|no|false)[个颗处根块条套只枚张]?"
+)
 _NO_ATTRIBUTES = frozenset({"数量", "组", "组号", "分组"})
 _SHORT = {
     **dict.fromkeys(("免装", "免安装", "无需", "不需要", "不需安装"), "无需安装"),
@@ -81,9 +86,10 @@ def read_entry(node: JsonObject, own: frozenset[str] = frozenset()) -> Line | No
     if name in KINDS:
         name, levels = SCREWS, [name, *levels]
     reasons = tuple(reason for member in node.members for reason in _reasons(*member))
-    numbers = {_number(value) for key, value in node.members if key == _NUMBER}
+    told = [value for key, value in node.members if key == _NUMBER]
+    numbers = {_number(value) for value in told if not _is_null(value)}
     if numbers == {_NONE}:
-        return Line()
+        return Line(remarks=reasons)
     counts = [dict.fromkeys(levels, 1)] if levels else []
     for key, value in node.members:
         if not (is_remark(key) or key in _NO_ATTRIBUTES or _is_category(key)):
@@ -177,6 +183,10 @@ def _counted(node: JsonNode) -> Iterator[tuple[str, int]]:
         yield from ((text, 1) for text in _texts(node))
 
 
+def _is_null(node: JsonNode) -> bool:
+    return isinstance(node, JsonScalar) and str(node.value).strip().lower() in ("", "null", "none")
+
+
 def _number(count: JsonNode) -> int:
     """Read how many have an attribute: _NONE, or _UNKNOWN where nobody can tell whether any has."""
     if not isinstance(count, JsonScalar):
@@ -185,8 +195,12 @@ def _number(count: JsonNode) -> int:
     value = count.value
     if isinstance(value, str):
         text = unicodedata.normalize("NFKC", value).strip()
+        if in_words := _IN_WORDS.fullmatch(text):
+            return _WORDS[in_words[1]]
+        if _NONE_IN_WORDS.fullmatch(text.lower()):
+            return _NONE
         if _COUNTED.fullmatch(text) is None:
-            return _UNKNOWN if _DIGITS.search(text) else _NONE
+            return _UNKNOWN
         value = int(_DIGITS.findall(text)[0])
     if value is None or value == 0:
         return _NONE
