@@ -221,13 +221,13 @@ def test_a_decision_holds_the_share_and_counts_whatever_follows(
     assert decision.overrules
     _decide_openly(index, first.group_id, "王工", choice=PASS)
     assert [d.audit for d in index.decisions.all_current()] == [None]
-    assert list(index.decisions.audited()) == [decision]
+    assert [d for d, _ in index.decisions.audited()] == [decision]
     smaller = Index(run_dir, audit_share=0.97)
     with _client(smaller) as later:
         waiting = _queue(smaller).following("李工")
         assert waiting is not None
         later.post(f"/audit/{waiting.ticket}", data=_form(later, waiting.ticket))
-    assert [d.audit for d in index.decisions.audited()] == [1.0, 0.97]
+    assert [blind.decision.audit for blind in index.decisions.audited()] == [1.0, 0.97]
 
 
 def test_nobody_decides_blind_what_was_decided_before(client: TestClient, index: Index) -> None:
@@ -274,7 +274,7 @@ def test_a_page_decides_only_what_it_shows(client: TestClient, index: Index) -> 
     _decide_openly(index, first.group_id, "王工", choice=PASS)
     assert client.post(f"/audit/{first.ticket}", data=form).status_code == 409
     assert client.post(f"/audit/{first.ticket}", data=_form(client, first.ticket)).is_redirect
-    (decision,) = index.decisions.audited()
+    ((decision, _),) = index.decisions.audited()
     assert (decision.reviewer, decision.version) == ("李工", 5)
 
 
@@ -289,7 +289,7 @@ def test_what_was_deferred_can_be_decided_again(client: TestClient, index: Index
     form = _form(client, tickets[0], choice=FAIL)
     assert client.post(f"/audit/{tickets[0]}", data=form).status_code == 303
     assert _queue(index).progress("李工") == (9, 1, 8, 0)
-    choices = [d.opinion.choice for d in index.decisions.audited() if d.opinion]
+    choices = [d.opinion.choice for d, _ in index.decisions.audited() if d.opinion]
     assert sorted(choices) == ["不通过", *["待定"] * 8]
 
 
@@ -404,7 +404,9 @@ def test_an_audit_in_a_browser(page: Page, run_dir: Path) -> None:
     expect(page.locator("h1")).to_contain_text(order[4])
     _go_on(page, "q")
     assert page.url.endswith("/audit")
-    said = {d.group_id: d.opinion.choice for d in Index(run_dir).decisions.audited() if d.opinion}
+    said = {
+        d.group_id: d.opinion.choice for d, _ in Index(run_dir).decisions.audited() if d.opinion
+    }
     assert said == {order[0]: PASS, order[1]: FAIL, order[3]: PASS}
 
 
@@ -468,7 +470,7 @@ def test_a_server_that_is_killed_keeps_what_it_has_acknowledged(
     with served(folder, "--reviewer", "李工") as running:
         work(running.url, -1)
     assert _queue(index).progress("李工") == (60, 60, 0, 0)
-    assert [d.audit for d in index.decisions.audited()] == [1.0] * 60
+    assert [blind.decision.audit for blind in index.decisions.audited()] == [1.0] * 60
 
 
 def test_plans_tell_nothing_in_addresses() -> None:

@@ -209,17 +209,17 @@ def test_an_earlier_file_keeps_its_decisions_and_takes_new_ones(
     decisions = Decisions(tmp_path)
     known = {"g1": "a.b"}
     assert list(decisions.all_current(known)) == decisions.history("g1") == [older]
-    assert list(decisions.audited(known)) == []
+    assert [blind.decision for blind in decisions.audited(known)] == []
     newer = decision("g1", 2, "通过").model_copy(update={"inputs": "a.b", "audit": 0.25})
     newer = decisions.add(newer)
     assert list(Decisions(tmp_path).all_current(known)) == [newer]
-    assert list(Decisions(tmp_path).audited(known)) == [newer]
+    assert [blind.decision for blind in Decisions(tmp_path).audited(known)] == [newer]
     undone = decisions.undo("李工")
     assert undone is not None
     assert (undone.opinion, undone.inputs, undone.version) == (older.opinion, inputs, 3)
     assert [decision.inputs for decision in decisions.trail()] == [inputs, "a.b", inputs]
     assert [decision.audit for decision in decisions.trail()] == [None, 0.25, None]
-    assert list(decisions.audited(known)) == []
+    assert [blind.decision for blind in decisions.audited(known)] == []
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -251,14 +251,23 @@ def test_what_was_said_blind_counts_whatever_follows(tmp_path: Path, open_decisi
     add("g4", 1, 0.1, opinion=Opinion(choice="待定"))
     second = add("g5", 1, 0.1, inputs="now")
     again = add("g4", 2, 0.2)
-    assert list(decisions.audited({"g3": "now", "g5": "now"})) == [first, second, again]
+    assert [blind.decision for blind in decisions.audited({"g3": "now", "g5": "now"})] == [
+        first,
+        second,
+        again,
+    ]
     # Taking back an open decision copies the blind one before it, which is counted once.
     assert decisions.undo("王工").undoes == 3  # type: ignore[union-attr]
     assert decisions.undo("王工").audit == 0.1  # type: ignore[union-attr]
-    assert list(decisions.audited({})) == [first, decisions.history("g3")[0], second, again]
+    assert [blind.decision for blind in decisions.audited({})] == [
+        first,
+        decisions.history("g3")[0],
+        second,
+        again,
+    ]
     # Taking back a blind one leaves the one before it.
     decisions.undo("李工")
-    assert [d.version for d in decisions.audited({}) if d.key == "g4"] == [1]
+    assert [d.version for d, _ in decisions.audited({}) if d.key == "g4"] == [1]
 
 
 def test_what_holds_again_is_signed_by_whoever_made_it(

@@ -22,6 +22,7 @@ from shenhe.promise.audited import (
 )
 from shenhe.row_types import VerdictRow
 from shenhe.rows.audits import AuditPlan, read_audit_plan
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.outcomes import Outcome, has_decisions, read_run_verdicts
 from shenhe.rows.photo_inputs import read_photo_inputs
@@ -95,8 +96,9 @@ def _read_groups(
         key, outcome = row.key, Outcome.of(row)
         course = _course(outcome)
         truth: Truth
+        drawn_key = key
         if course == "passed":  # what people say who know the verdict is no audit
-            truth = blind.get(key, "")
+            truth, drawn_key = blind.get(key, ("", key))
         else:
             truth = current.get(key) or TRUTHS.get(row.label or "", "")
         week, at = _week(row.timestamp)
@@ -105,7 +107,7 @@ def _read_groups(
             course,
             truth,
             math.inf if outcome.log_odds is None else outcome.log_odds,
-            plan.number(key) if plan and course == "passed" else NO_NUMBER,
+            plan.number(drawn_key) if plan and course == "passed" else NO_NUMBER,
             at,
         )
         yield (key, inputs.get(key) or ""), group
@@ -129,20 +131,27 @@ def _maker(row: VerdictRow) -> Maker:
 
 def _read_choices(
     run_dir: Path, inputs: Mapping[str, str | None]
-) -> tuple[dict[str, Truth], dict[str, Truth]]:
-    """Read what people said blind, and what they say now."""
+) -> tuple[dict[str, tuple[Truth, str]], dict[str, Truth]]:
+    """Read what people said blind, with the key that the audit drew, and what they say now.
+
+    A group that has moved to another label stays at its place in the order of the audit: found bad
+    and moved for it, it must not leave the sample.
+    """
     if not has_decisions(run_dir):
         return {}, {}
     decisions = Decisions(run_dir)
-    blind, current = (
-        {
-            decision.key: TRUTHS.get(decision.opinion.choice, "doubt")
-            for decision in made
-            if decision.opinion
-        }
-        for made in (decisions.audited(inputs), decisions.all_current(inputs))
-    )
+    blind = {
+        each.decision.key: (_truth_of(each.decision), each.drawn_key)
+        for each in decisions.audited(inputs)
+    }
+    current = {decision.key: _truth_of(decision) for decision in decisions.all_current(inputs)}
     return blind, current
+
+
+def _truth_of(decision: Decision) -> Truth:
+    """Say what a decision says of its group."""
+    choice = decision.opinion.choice if decision.opinion else ""
+    return TRUTHS.get(choice, "doubt")
 
 
 def _week(timestamp: str) -> tuple[str, float]:

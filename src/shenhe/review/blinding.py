@@ -17,9 +17,9 @@ from shenhe.rows.decision_rows import DEFERRED, Decision, Opinion
 class SeenDecisions:
     """The decisions on a group as a reader may see them, the last one first.
 
-    `version` is that of the last one, seen or not. `current` is the one that holds, `outdated` one
-    on photos that have changed since; `opinion` is what the form begins with. `hides` says that an
-    outdated one is not to be told of.
+    `version` is that of the last one under its own key, seen or not. `current` is the one that
+    holds, `outdated` one on photos that have changed since; `opinion` is what the form begins with.
+    `hides` says that an outdated one is not to be told of.
     """
 
     history: Sequence[Decision]
@@ -35,14 +35,13 @@ def see_decisions(request: Request, site: Site, group: GroupRows) -> SeenDecisio
 
     Raises: RunError if the decisions cannot be read.
     """
-    history, inputs = site.index.decisions.history(group.entry.key), group.entry.inputs
-    last = history[0] if history else None
+    (history, last, version), inputs = site.index.history(group.entry), group.entry.inputs
     stands = last is not None and (last.opinion is None or last.stands_on(inputs))
     current, outdated = (last, None) if stands else (None, last)
     seen = _veil(request, site, history, inputs)
     opinion = next((row.opinion for row in seen if current and row.number == current.number), None)
     hides = outdated is not None and outdated not in seen
-    return SeenDecisions(seen, last.version if last else 0, current, outdated, opinion, hides)
+    return SeenDecisions(seen, version, current, outdated, opinion, hides)
 
 
 def _veil(

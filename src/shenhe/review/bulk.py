@@ -55,8 +55,7 @@ def look_again(
     index: Index, group: GroupRows, vocabulary: Sequence[str], comment: str, language: str
 ) -> SecondLook:
     """Look at a group as it is now, with what speaks against 通过 with this comment."""
-    history = index.decisions.history(group.entry.key)
-    current = history[0] if history else None
+    _, current, version = index.history(group.entry)
     stands = current and current.opinion and current.stands_on(group.entry.inputs)
     opinion = Opinion(choice=PASS, comment=comment, lines=group.lines)
     against = list(find_faults(opinion, vocabulary))
@@ -77,7 +76,7 @@ def look_again(
     return SecondLook(
         group,
         current if stands else None,
-        current.version if current else 0,
+        version,
         tuple(dict.fromkeys(against)),
         [getattr(FLAG_WORDS[flag], language) for flag in flags],
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 
 from shenhe.rows.decision_rows import Decision, from_cells, to_cells
 from shenhe.rows.decision_tables import COLUMNS, SELECT
-from shenhe.values import Label, group_key
 
 NOT_UNDONE = (
     f"{SELECT} WHERE undoes IS NULL"
@@ -71,24 +69,3 @@ def is_decided_since(db: sqlite3.Connection, decision: Decision) -> bool:
     """
     values = (decision.key, decision.number)
     return db.execute(f"{NOT_UNDONE} AND key = ? AND number > ?", values).fetchone() is not None
-
-
-def follow_moved(
-    db: sqlite3.Connection, decision: Decision, inputs: Mapping[str, str | None]
-) -> Decision:
-    """Give a decision on a group that is not in its run now as one on the group that it has become.
-
-    That is the only one of its mission and id under another label, has the same photos and no
-    decision of its own. What was said of the former label says nothing of the one that it has now.
-    """
-    if decision.inputs is None or decision.key in inputs:
-        return decision
-    labels: tuple[Label | None, ...] = ("pass", "fail", None)
-    keys = {group_key(decision.mission, label, decision.group_id): label for label in labels}
-    there = [key for key in keys if key in inputs]
-    if len(there) != 1 or inputs[there[0]] != decision.inputs or select_current(db, there[0]):
-        return decision
-    opinion = decision.opinion
-    said = opinion.model_copy(update={"label_wrong": False}) if opinion else None
-    changes = {"key": there[0], "label": keys[there[0]], "opinion": said}
-    return decision.model_copy(update=changes)

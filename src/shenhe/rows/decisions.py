@@ -20,10 +20,16 @@ from shenhe.errors import ConflictError, RunError
 from shenhe.files import sync_folder
 from shenhe.row_types import utc_now
 from shenhe.rows.decision_copies import Followed, describe_followed, select_followed
+from shenhe.rows.decision_moves import (
+    NO_MOVES,
+    BlindDecision,
+    follow_blind,
+    give_to,
+    select_moves,
+)
 from shenhe.rows.decision_queries import (
     NOT_UNDONE,
     describe_conflict,
-    follow_moved,
     insert_decision,
     is_decided_since,
     select_current,
@@ -122,15 +128,22 @@ class Decisions:
         """Yield the last decision on each group, in the order in which they were made.
 
         Decisions on photos that have changed since are left out. One on a group that has moved to
-        another label with the same photos is given as one on that, unless that has one of its own.
+        another label with the same photos is given as one on that, unless that has a later one.
         `inputs` are the fingerprints of the photos by the key of their group; None reads them from
         the rows of the run.
         Raises: RunError if the decisions or the rows cannot be read.
         """
         query = f"{SELECT} WHERE number IN (SELECT number FROM current) ORDER BY number"
-        yield from self._standing(query, inputs, with_moved=True)
+        inputs = self._photo_inputs(inputs)
+        with self._reading() as db:
+            moves = select_moves(db, inputs) if inputs else NO_MOVES
+            for decision in self._standing(db, query, inputs):
+                if decision.number in moves.keys:
+                    yield give_to(decision, moves.keys[decision.number])
+                elif decision.number not in moves.replaced:
+                    yield decision
 
-    def audited(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[Decision]:
+    def audited(self, inputs: Mapping[str, str | None] | None = None) -> Iterator[BlindDecision]:
         """Yield the last blind decision on each group that has one, as `all_current` does.
 
         A blind decision that was taken back does not count. One that is followed by a decision of
@@ -138,27 +151,34 @@ class Decisions:
         Raises: RunError if the decisions or the rows cannot be read.
         """
         query = f"{NOT_UNDONE} AND audit IS NOT NULL ORDER BY number"
-        # The last one of each group: an earlier one is 待定, or of photos that have changed since.
-        latest = {decision.key: decision for decision in self._standing(query, inputs)}
-        yield from sorted(latest.values(), key=lambda decision: decision.number)
+        inputs = self._photo_inputs(inputs)
+        with self._reading() as db:
+            # Earlier ones of a group are 待定, or of photos that have changed since.
+            yield from follow_blind(self._standing(db, query, inputs), inputs)
 
+    def _photo_inputs(self, inputs: Mapping[str, str | None] | None) -> Mapping[str, str | None]:
+        """Read the photos' fingerprints of the run, unless they are known or nothing needs them."""
+        if inputs is not None:
+            return inputs
+        with self._reading() as db:
+            query = "SELECT 1 FROM decisions WHERE inputs IS NOT NULL LIMIT 1"
+            is_needed = db.execute(query).fetchone() is not None
+        return read_photo_inputs(self._run_dir) if is_needed else {}
+
+    @staticmethod
     def _standing(
-        self, query: str, inputs: Mapping[str, str | None] | None, *, with_moved: bool = False
+        db: sqlite3.Connection, query: str, inputs: Mapping[str, str | None]
     ) -> Iterator[Decision]:
         """Yield the decisions of a query that were not taken back and hold for their photos.
 
         One that an undo lets hold again is signed by whoever made it, and when.
         """
-        with self._reading() as db:
-            for row in db.execute(query):
-                decision = from_cells(row)
-                if decision.opinion is None:
-                    continue
-                if inputs is None and decision.inputs is not None:
-                    inputs = read_photo_inputs(self._run_dir)
-                if not inputs or decision.stands_on(inputs.get(decision.key, decision.inputs)):
-                    signed = sign_by_author(db, decision)
-                    yield follow_moved(db, signed, inputs) if with_moved and inputs else signed
+        for row in db.execute(query):
+            decision = from_cells(row)
+            if decision.opinion is None:
+                continue
+            if not inputs or decision.stands_on(inputs.get(decision.key, decision.inputs)):
+                yield sign_by_author(db, decision)
 
     def add(self, decision: Decision) -> Decision:
         """Write the next version for a group; on return it is on disk.

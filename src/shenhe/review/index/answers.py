@@ -37,6 +37,9 @@ CREATE INDEX temp.tallied ON answers (mission, overrules);
 CREATE TEMP TABLE matches (
     search INTEGER, number INTEGER, PRIMARY KEY (search, number)
 ) WITHOUT ROWID;
+CREATE TEMP TABLE moved (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX temp.moved_to ON moved (number);
+CREATE TEMP TABLE touched (number INTEGER PRIMARY KEY);
 """
 _CHANGED: Final = "(SELECT DISTINCT key FROM decided.decisions WHERE number > ?)"
 _FORGET: Final = f"""
@@ -46,21 +49,61 @@ DELETE FROM answers WHERE number IN (
 """
 # A decision on photos that have changed since is none: see `decision_tables.STANDS`. Earlier
 # versions also set `overrules` for groups that the model had left undecided.
+_COLUMNS: Final = (
+    "g.number, g.mission, c.choice, c.overrules AND d.verdict IS NOT NULL,"
+    " {wrong}, c.number, d.reviewer, d.at, {drawn}"
+)
 _TAKE_IN: Final = f"""
 INSERT INTO answers
-SELECT g.number, g.mission, c.choice, c.overrules AND d.verdict IS NOT NULL,
-    coalesce(json_extract(d.said, '$.label_wrong'), 0), c.number, d.reviewer, d.at,
-    d.audit IS NULL AND json_extract(d.said, '$.adjudicates') IS NULL
-    AND drawn_twice(g.key, c.choice)
-FROM {_CHANGED} n
+SELECT {
+    _COLUMNS.format(
+        wrong="coalesce(json_extract(d.said, '$.label_wrong'), 0)",
+        drawn="d.audit IS NULL AND json_extract(d.said, '$.adjudicates') IS NULL"
+        " AND drawn_twice(g.key, c.choice)",
+    )
+}
+FROM {{keys}} n
 CROSS JOIN decided.current c ON c.key = n.key
 CROSS JOIN decided.decisions d ON d.number = c.number
 CROSS JOIN groups g ON g.key = n.key
 WHERE c.choice IS NOT NULL AND (d.inputs IS NULL OR d.inputs IS g.inputs)
 """
+# `decision_moves` in SQL. A group's own decision, if it is a later one, counts even where it is out
+# of date. What was said of the former label is not said of this one, and nobody is asked about the
+# group a second time because of it.
+_NOTE_MOVED: Final = f"""
+INSERT OR IGNORE INTO moved
+SELECT n.key, max(g.number) FROM {_CHANGED} n
+CROSS JOIN decided.current c ON c.key = n.key
+CROSS JOIN decided.decisions d ON d.number = c.number
+CROSS JOIN groups g ON g.group_id = d.group_id AND g.mission = d.mission
+WHERE NOT EXISTS (SELECT 1 FROM groups o WHERE o.key = n.key)
+GROUP BY n.key HAVING count(*) = 1
+"""
+_TOUCH: Final = f"""
+INSERT OR IGNORE INTO touched
+SELECT m.number FROM {_CHANGED} n CROSS JOIN moved m ON m.key = n.key UNION ALL
+SELECT m.number FROM {_CHANGED} n CROSS JOIN groups g ON g.key = n.key
+CROSS JOIN moved m ON m.number = g.number
+"""
+_TOUCHED: Final = "(SELECT g.key FROM touched t CROSS JOIN groups g ON g.number = t.number)"
+_TAKE_IN_MOVED: Final = f"""
+INSERT OR REPLACE INTO answers
+SELECT {_COLUMNS.format(wrong="0", drawn="0")}
+FROM touched t
+CROSS JOIN moved m ON m.number = t.number
+CROSS JOIN decided.current c ON c.key = m.key
+CROSS JOIN decided.decisions d ON d.number = c.number
+CROSS JOIN groups g ON g.number = m.number
+LEFT JOIN decided.current own ON own.key = g.key AND own.choice IS NOT NULL
+WHERE c.choice IS NOT NULL AND d.inputs = g.inputs AND ifnull(own.number < c.number, 1)
+ORDER BY c.number
+"""
 _HOLDING_AGAIN: Final = (
     f"SELECT a.number, d.* FROM answers a JOIN ({SELECT}) d ON d.number = a.decision"
-    " WHERE d.number > ? AND d.undoes IS NOT NULL"
+    " WHERE d.number > ? AND d.undoes IS NOT NULL UNION"
+    f" SELECT a.number, d.* FROM touched t CROSS JOIN answers a ON a.number = t.number"
+    f" CROSS JOIN ({SELECT}) d ON d.number = a.decision WHERE d.undoes IS NOT NULL"
 )
 
 
@@ -122,6 +165,26 @@ class Answers:
         """Number of the last decision that was taken in."""
         return self._followed
 
+    def former_keys(self, number: int) -> list[str]:
+        """List the keys that a group had under other labels when people decided it.
+
+        Raises: RunError if the index or the decisions cannot be read.
+        """
+        with self.reading() as db:
+            rows = db.execute("SELECT key FROM moved WHERE number = ?", (number,)).fetchall()
+        return [key for (key,) in rows]
+
+    def number_of(self, key: str) -> int | None:
+        """Give the number of the group that has a key, or had it under another label.
+
+        Raises: RunError if the index or the decisions cannot be read.
+        """
+        query = "SELECT number FROM {} WHERE key = ?"
+        with self.reading() as db:
+            rows = (db.execute(query.format(each), (key,)) for each in ("groups", "moved"))
+            cells = next(rows).fetchone() or next(rows).fetchone()
+        return int(cells[0]) if cells else None
+
     def search(self, db: sqlite3.Connection, text: str) -> int:
         """Find the groups whose texts hold a text, into `matches`; give the search's number there.
 
@@ -181,13 +244,29 @@ class Answers:
         (last,) = db.execute("SELECT ifnull(max(number), 0) FROM decided.decisions").fetchone()
         if last < self._followed:  # a copy was put back
             db.execute("DELETE FROM answers")
+            db.execute("DELETE FROM moved")
             self._followed = 0
         if last > self._followed:
             db.execute(_FORGET, (self._followed,))
-            db.execute(_TAKE_IN, (self._followed,))
+            db.execute(_TAKE_IN.format(keys=_CHANGED), (self._followed,))
+            self._follow_moved(db, self._followed)
             self._sign(db, self._followed)
         db.execute("COMMIT")
         self._followed = last
+
+    @staticmethod
+    def _follow_moved(db: sqlite3.Connection, after: int) -> None:
+        """Take in what was decided on groups before they moved to another label.
+
+        Raises: sqlite3.Error.
+        """
+        db.execute("DELETE FROM touched")
+        db.execute(_NOTE_MOVED, (after,))
+        if db.execute("SELECT 1 FROM moved LIMIT 1").fetchone():
+            db.execute(_TOUCH, (after, after))
+            db.execute("DELETE FROM answers WHERE number IN (SELECT number FROM touched)")
+            db.execute(_TAKE_IN.format(keys=_TOUCHED))
+            db.execute(_TAKE_IN_MOVED)
 
     def _close(self) -> None:
         if self._db is not None:

@@ -16,17 +16,20 @@ BlindState = Literal["open", "deferred", "decided", "seen"]
 """Whether a group waits for a reviewer: `seen` groups wait for somebody else, since this reviewer
 has decided them with the verdict before them."""
 _BLIND = (
-    "c.key = g.key AND c.audit IS NOT NULL AND c.undoes IS NULL AND c.said IS NOT NULL"
+    "c.audit IS NOT NULL AND c.undoes IS NULL AND c.said IS NOT NULL"
     " AND NOT EXISTS (SELECT 1 FROM decided.decisions u WHERE u.undoes = c.number)"
 )
 """`Decisions.audited` in SQL, on a row `c` of decided.decisions."""
+_KEYS = "(SELECT g.key UNION ALL SELECT m.key FROM moved m WHERE m.number = g.number)"
+"""The keys of a group, and those that it had under other labels when people decided it."""
 _CHOICE = (
-    f"(SELECT json_extract(c.said, '$.choice') FROM decided.decisions c WHERE {_BLIND}"
-    f" AND {STANDS} ORDER BY c.version DESC LIMIT 1)"
+    "(SELECT json_extract(c.said, '$.choice') FROM decided.decisions c"
+    f" WHERE c.key IN {_KEYS} AND {_BLIND}"
+    f" AND {STANDS} AND (c.key = g.key OR c.inputs IS NOT NULL) ORDER BY c.number DESC LIMIT 1)"
 )
 _SEEN = (
-    "EXISTS (SELECT 1 FROM decided.decisions o WHERE o.key = g.key AND o.reviewer = :reviewer"
-    " AND o.audit IS NULL AND o.undoes IS NULL)"
+    f"EXISTS (SELECT 1 FROM decided.decisions o WHERE o.key IN {_KEYS}"
+    " AND o.reviewer = :reviewer AND o.audit IS NULL AND o.undoes IS NULL)"
 )
 _STATE = (
     f"CASE WHEN {_CHOICE} <> '{DEFERRED}' THEN 'decided' WHEN {_SEEN} THEN 'seen'"
@@ -34,9 +37,11 @@ _STATE = (
 )
 _DRAWN = "audits q CROSS JOIN groups g ON g.number = q.number AND q.draw < :share"
 _TOUCHED = (
-    "(SELECT key FROM decided.decisions WHERE audit IS NOT NULL UNION SELECT key"
-    " FROM decided.decisions WHERE reviewer = :reviewer AND audit IS NULL AND undoes IS NULL) t"
-    " CROSS JOIN groups g ON g.key = t.key"
+    "(SELECT ifnull((SELECT k.number FROM groups k WHERE k.key = d.key),"
+    " (SELECT m.number FROM moved m WHERE m.key = d.key)) AS number FROM"
+    " (SELECT key FROM decided.decisions WHERE audit IS NOT NULL UNION SELECT key"
+    " FROM decided.decisions WHERE reviewer = :reviewer AND audit IS NULL AND undoes IS NULL) d"
+    " GROUP BY 1) t CROSS JOIN groups g ON g.number = t.number"
     " CROSS JOIN audits q ON q.number = g.number AND q.draw < :share"
 )
 """Drawn groups that anybody decided blind, or the reviewer openly: all others are open."""

@@ -47,7 +47,10 @@ def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change
             " ifnull(c.reviewer, '') END,"
             " d.undoes IS NOT NULL AND :viewer <> '' AND d.reviewer <> :viewer"
             f" AND drawn_twice(g.key, '{PASS}')"
-            " FROM decided.decisions d JOIN groups g ON g.key = d.key"
+            " FROM decided.decisions d"
+            # What is done about a group that has moved to another label is done about that one.
+            " JOIN groups g ON g.number = ifnull((SELECT k.number FROM groups k"
+            " WHERE k.key = d.key), (SELECT m.number FROM moved m WHERE m.key = d.key))"
             " LEFT JOIN answers c ON c.number = g.number"
             " WHERE d.number > :bound AND (:viewer = '' OR c.number IS NULL OR NOT c.drawn"
             " OR c.reviewer = :viewer) GROUP BY g.number ORDER BY 3 DESC",

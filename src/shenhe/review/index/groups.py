@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, Self
 
 from pydantic import JsonValue
 
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
+from shenhe.rows.decision_moves import give_to
+from shenhe.rows.decision_rows import Decision
 from shenhe.rows.foreign import extra_of, extra_texts
 from shenhe.rows.photo_marks import PhotoMarks, mark_photos
 from shenhe.values import Label, ReusedPhoto, Ruling
@@ -45,6 +48,42 @@ class QueueEntry(NamedTuple):
     why: tuple[str, ...]
     marked: bool
     drawn: bool
+
+
+class History(NamedTuple):
+    """The decisions on a group, the last one first, also those of before it moved to another label.
+
+    `last` is the last one of those that count, `version` that of the last one under its own key.
+
+    Example:
+        history = index.history(entry)
+        Decision.on(entry, opinion, "李工", history.version + 1)
+
+    """
+
+    rows: Sequence[Decision]
+    last: Decision | None
+    version: int
+
+    @classmethod
+    def of(
+        cls, entry: QueueEntry, own: Sequence[Decision], former: Iterable[Sequence[Decision]]
+    ) -> Self:
+        """Join what was decided of a group now, and under former keys, each the last one first.
+
+        Decisions under a former key count only where they are on the same photos.
+        """
+        moved = [
+            [give_to(row, entry.key) for row in rows]
+            for rows in former
+            if rows and (rows[0].inputs is not None or rows[0].opinion is None)
+        ]
+        chosen = [rows[0] for rows in moved if rows[0].opinion]
+        counting = [row for row in chosen if row.inputs == entry.inputs]
+        counting += [row for row in own[:1] if row.opinion]
+        last = max(counting or chosen or own[:1], key=lambda row: row.number, default=None)
+        rows = sorted((*own, *chain(*moved)), key=lambda row: row.number, reverse=True)
+        return cls(rows, last, own[0].version if own else 0)
 
 
 class Progress(NamedTuple):

@@ -19,7 +19,7 @@ from shenhe.review.index.changes import Change, changes_since
 from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.counts import Counts
 from shenhe.review.index.filters import Filters
-from shenhe.review.index.groups import GroupRows, Progress, QueueEntry
+from shenhe.review.index.groups import GroupRows, History, Progress, QueueEntry
 from shenhe.review.index.moments import follow_once
 from shenhe.review.index.owners import note_owners
 from shenhe.review.index.paging import Cursor, Pager
@@ -38,6 +38,20 @@ from shenhe.rows.second_plans import SecondPlan
 from shenhe.team import Claims, SecondOpinions, SharedDecisions, open_database
 from shenhe.team.assignments import AssignmentStore
 from shenhe.team.work import Act
+
+_OUTDATED = (
+    "SELECT g.number FROM decided.current c JOIN groups g USING (key)"
+    f" WHERE c.choice IS NOT NULL AND NOT {STANDS}"
+)
+_MOVED_AND_OUTDATED = (
+    "SELECT m.number FROM moved m JOIN decided.current c USING (key)"
+    " JOIN decided.decisions d ON d.number = c.number"
+    " WHERE c.choice IS NOT NULL AND d.inputs IS NOT NULL"
+)
+_COUNT_OUTDATED = (
+    f"SELECT count(*) FROM ({_OUTDATED} UNION {_MOVED_AND_OUTDATED})"
+    " WHERE number NOT IN (SELECT number FROM answers)"
+)
 
 
 class Index:
@@ -74,13 +88,13 @@ class Index:
         self.path = self.decisions.path.with_name("index.sqlite")
         self.second: SecondQueue | None = None
         plan = plan_audit(run_dir, audit_share) if audit_share else read_audit_plan(run_dir)
-        self.audit = AuditQueue(self._connect, plan) if plan else None
         try:
             if not is_current(self.path, sources, plan):
                 build(self.path, sources, plan)
         except sqlite3.Error as error:
             raise RunError(f"{self.path}: cannot be written: {error}") from error
         self._answers = Answers(self.path, self.decisions)
+        self.audit = AuditQueue(self._answers.reading, plan) if plan else None
         self.counts = Counts(self._answers)
         self._pager = Pager(self._answers, plan.share if plan else -1.0)
 
@@ -200,15 +214,18 @@ class Index:
             inputs = dict(db.execute("SELECT key, inputs FROM groups").fetchall())
         return self.decisions.all_current(inputs)
 
+    def history(self, entry: QueueEntry) -> History:
+        """Give the decisions on a group, also those of before it moved to another label.
+
+        Raises: RunError if the decisions cannot be read.
+        """
+        former = map(self.decisions.history, self._answers.former_keys(entry.number))
+        return History.of(entry, self.decisions.history(entry.key), former)
+
     def count_outdated(self) -> int:
-        """Count the decisions on photos that have changed since."""
-        condition = f"c.choice IS NOT NULL AND NOT {STANDS}"
-        with self._connect() as db:
-            query = (
-                "SELECT count(*) FROM decided.current c JOIN groups g USING (key)"
-                f" WHERE {condition}"
-            )
-            return int(db.execute(query).fetchone()[0])
+        """Count the groups that were decided on photos that have changed since, and are open."""
+        with self._answers.reading() as db:
+            return int(db.execute(_COUNT_OUTDATED).fetchone()[0])
 
     def group(self, number: int) -> GroupRows | None:
         """Read the rows of a group from their files; None for an unknown number.
@@ -216,6 +233,14 @@ class Index:
         Raises: RunError if the rows have changed since the index was built.
         """
         return self._read_group(self._pager.find("g.number = :value", number))
+
+    def group_of(self, key: str) -> GroupRows | None:
+        """Read the rows of the group that has a key, or had it under another label.
+
+        Raises: RunError if the rows have changed since the index was built.
+        """
+        number = self._answers.number_of(key)
+        return None if number is None else self.group(number)
 
     def group_by_key(self, key: str) -> GroupRows | None:
         """Read the rows of a group from their files; None for an unknown key.

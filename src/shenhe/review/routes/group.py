@@ -104,7 +104,7 @@ def undo(request: Request, site: CurrentSite, form: SentForm) -> Response:
         key = undone.key if undone else ""
     except ConflictError as error:
         notice, key = "not_undone", error.key
-    group = site.index.group_by_key(key) if key else None
+    group = site.index.group_of(key) if key else None
     if undone:
         earlier = decisions.history(key)
         is_blind |= any(d.number == undone.undoes and d.audit is not None for d in earlier)

@@ -55,8 +55,8 @@ def show_queue(
 
 @router.get("/find")
 def find_group(site: CurrentSite, key: str) -> Response:
-    """Redirect to a group by its key."""
-    group = site.index.group_by_key(key)
+    """Redirect to a group by its key, or by one that it had under another label."""
+    group = site.index.group_of(key)
     if group is None:
         raise HTTPException(404)
     return RedirectResponse(f"/group/{group.entry.number}", 303)
