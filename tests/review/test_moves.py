@@ -318,6 +318,42 @@ def test_a_decision_that_fails_after_its_page_was_left_is_told(
     assert [d.reviewer for d in _decisions(run_dir)] == [COLLEAGUE] * (failure == "conflict")
 
 
+@pytest.mark.parametrize("moment", ["apart", "together"])
+def test_all_decisions_that_fail_after_their_pages_were_left_are_told(
+    page: Page, run_dir: Path, moment: str
+) -> None:
+    _open(page, "/group/3")
+    middle, names = _name(page), []
+    waiting: list[Route] = []
+    page.route(
+        "**/group/*",
+        lambda route: waiting.append(route) if route.request.method == "POST" else route.fallback(),
+    )
+    told = page.locator("#left-not-saved")
+    for key, number in (("b", 2), ("n", 4)):
+        _move(page, key, f"/group/{number}")
+        expect(told.get_by_role("link")).to_have_text(names if moment == "apart" else [])
+        names.append(_name(page))
+        with page.expect_request(f"**/group/{number}"):
+            page.keyboard.press("1")
+        page.go_back()
+        expect(page.locator("h1 bdi").first).to_have_text(middle)
+        if moment == "apart":
+            waiting.pop().fulfill(status=503, json={})
+            expect(told.get_by_role("link")).to_have_text(names)
+    for route in waiting:
+        route.abort()
+    expect(told.get_by_role("link")).to_have_text(names)
+    # Whoever has been back to one of them still reads of the other.
+    told.get_by_role("link", name=names[1]).click()
+    expect(page.locator("h1 bdi").first).to_have_text(names[1])
+    expect(told.get_by_role("link")).to_have_text(names[:1])
+    told.get_by_role("link", name=names[0]).click()
+    expect(page.locator("h1 bdi").first).to_have_text(names[0])
+    expect(told).to_be_hidden()
+    assert _decisions(run_dir) == []
+
+
 def test_going_on_twice_shows_the_last_page_asked_for(page: Page) -> None:
     _open(page, "/group/1")
     first = _name(page)

@@ -33,19 +33,31 @@ async function send(button, left, place) {
   byItself = true;
   decide.requestSubmit(button);
 }
-// A decision that failed when its page was left already: the page that is shown next tells of it, with a way back.
-let untold = null;
+// Decisions that failed when their pages were left already, by the paths of these. Each page that is shown tells of all
+// of them, with ways back, until the reader has been back.
+const untold = new Map();
 function tellOfLeft(place) {
-  untold = place;
+  untold.set(new URL(place.address).pathname, place);
   if (!isMoving()) tell();
 }
 function tell() {
   const notice = byId("left-not-saved");
-  const link = notice.querySelector("a");
-  link.href = untold.address;
-  link.querySelector("bdi").textContent = untold.group;
+  const list = notice.querySelector("span");
+  const way = notice.querySelector("template").content;
+  list.replaceChildren();
+  for (const place of untold.values()) {
+    const item = way.cloneNode(true);
+    item.querySelector("a").href = place.address;
+    item.querySelector("bdi").textContent = place.group;
+    list.append(" ", item);
+    place.isTold = true;
+  }
   notice.hidden = false;
-  untold = null;
+}
+function tellAgain() {
+  const { pathname } = location;
+  if (untold.get(pathname)?.isTold) untold.delete(pathname);
+  if (untold.size) tell();
 }
 function askBack(told) {
   const dialog = open("ask");
@@ -55,7 +67,7 @@ function askBack(told) {
 onPage((left) => {
   decide = byId("decide");
   sending = byItself = false;
-  if (untold) tell();
+  tellAgain();
   decide?.addEventListener("submit", (event) => {
     if (byItself) return (byItself = false);
     event.preventDefault();

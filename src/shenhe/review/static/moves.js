@@ -45,7 +45,7 @@ export function go(address) {
   });
 }
 document.addEventListener("click", (event) => {
-  const link = event.target.closest("form.moves a");
+  const link = event.target.closest("form.moves a, #left-not-saved a");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   go(link.href);
