@@ -1,14 +1,29 @@
-"""What people have decided since a page was made, for pages that stay open."""
+"""What people have decided since a page was made, and what has changed since they decided."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from shenhe.review.index.answers import Answers
+from shenhe.rows.decision_tables import STANDS
 from shenhe.values import PASS
 
 MOST = 500
 """How many of the last decisions are told of: a page that lacks more is out of date altogether."""
+
+_OUTDATED = (
+    "SELECT g.number FROM decided.current c JOIN groups g USING (key)"
+    f" WHERE c.choice IS NOT NULL AND NOT {STANDS}"
+)
+_MOVED_AND_OUTDATED = (
+    "SELECT m.number FROM moved m JOIN decided.current c USING (key)"
+    " JOIN decided.decisions d ON d.number = c.number"
+    " WHERE c.choice IS NOT NULL AND d.inputs IS NOT NULL"
+)
+_COUNT_OUTDATED = (
+    f"SELECT count(*) FROM ({_OUTDATED} UNION {_MOVED_AND_OUTDATED})"
+    " WHERE number NOT IN (SELECT number FROM answers)"
+)
 
 
 class Change(NamedTuple):
@@ -62,3 +77,9 @@ def changes_since(answers: Answers, after: int, viewer: str = "") -> list[Change
         for *cells, is_hidden in rows
         if not is_hidden
     ]
+
+
+def count_outdated(answers: Answers) -> int:
+    """Count the groups that were decided on photos that have changed since, and are open."""
+    with answers.reading() as db:
+        return int(db.execute(_COUNT_OUTDATED).fetchone()[0])

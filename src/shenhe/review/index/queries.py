@@ -15,7 +15,7 @@ from shenhe.locations import location_text
 from shenhe.review.index.answers import Answers
 from shenhe.review.index.audits import AuditQueue
 from shenhe.review.index.builder import build, is_current
-from shenhe.review.index.changes import Change, changes_since
+from shenhe.review.index.changes import Change, changes_since, count_outdated
 from shenhe.review.index.comparison import Comparison
 from shenhe.review.index.counts import Counts
 from shenhe.review.index.filters import Filters
@@ -30,7 +30,6 @@ from shenhe.review.index.sources import find_sources
 from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows.audits import plan_audit, read_audit_plan
 from shenhe.rows.decision_rows import Decision
-from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.decisions import Decisions
 from shenhe.rows.photo_marks import read_uses
 from shenhe.rows.readers import read_at
@@ -38,20 +37,6 @@ from shenhe.rows.second_plans import SecondPlan
 from shenhe.team import Claims, SecondOpinions, SharedDecisions, open_database
 from shenhe.team.assignments import AssignmentStore
 from shenhe.team.work import Act
-
-_OUTDATED = (
-    "SELECT g.number FROM decided.current c JOIN groups g USING (key)"
-    f" WHERE c.choice IS NOT NULL AND NOT {STANDS}"
-)
-_MOVED_AND_OUTDATED = (
-    "SELECT m.number FROM moved m JOIN decided.current c USING (key)"
-    " JOIN decided.decisions d ON d.number = c.number"
-    " WHERE c.choice IS NOT NULL AND d.inputs IS NOT NULL"
-)
-_COUNT_OUTDATED = (
-    f"SELECT count(*) FROM ({_OUTDATED} UNION {_MOVED_AND_OUTDATED})"
-    " WHERE number NOT IN (SELECT number FROM answers)"
-)
 
 
 class Index:
@@ -224,8 +209,7 @@ class Index:
 
     def count_outdated(self) -> int:
         """Count the groups that were decided on photos that have changed since, and are open."""
-        with self._answers.reading() as db:
-            return int(db.execute(_COUNT_OUTDATED).fetchone()[0])
+        return count_outdated(self._answers)
 
     def group(self, number: int) -> GroupRows | None:
         """Read the rows of a group from their files; None for an unknown number.
