@@ -323,7 +323,8 @@ def test_all_decisions_that_fail_after_their_pages_were_left_are_told(
     page: Page, run_dir: Path, moment: str
 ) -> None:
     _open(page, "/group/3")
-    middle, names = _name(page), []
+    middle = _name(page)
+    names: list[str] = []
     waiting: list[Route] = []
     page.route(
         "**/group/*",
