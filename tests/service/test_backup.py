@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from shenhe.database import identify_run
 from shenhe.errors import OptionError, RunError
+from shenhe.rows.audits import audit_file, plan_audit, read_audit_plan
 from shenhe.rows.decisions import Decisions
 from shenhe.service.backup import Backup, restore_backup, write_backup
 from shenhe.service.job_rows import JobCells
@@ -70,6 +71,30 @@ def test_a_service_comes_back_as_it_was(store: JobStore, data_dir: Path, tmp_pat
         assert [c.job.number for c in restored.claim("worker", 5)] == [2, 3]
         assert restored.submit(handed_in("QC-9"))[0].number == 4
     assert [each.key for each in Decisions(data_dir).trail()] == ["g1"]
+
+
+def test_the_draw_of_an_audit_comes_back_with_what_was_said_blind(
+    store: JobStore, data_dir: Path, tmp_path: Path
+) -> None:
+    Decisions(data_dir).add(decision("g1").model_copy(update={"audit": 0.05}))
+    plan = plan_audit(data_dir, 0.05)
+    path = tmp_path / "a.backup"
+    write_backup(data_dir, "", path)
+    restore_backup(path, tmp_path / "other")
+    assert read_audit_plan(tmp_path / "other") == plan
+    # Drawn anew, the groups before those that were looked at would count as passed over.
+    assert plan_audit(tmp_path / "other", 0.1).number("g1") == plan.number("g1")
+    # A plan that is there stays, and a backup without one draws none.
+    store.close()
+    for file in (data_dir / "service").glob("jobs.sqlite*"):
+        file.unlink()
+    changed = plan_audit(data_dir, 0.2)
+    restore_backup(path, data_dir)
+    assert read_audit_plan(data_dir) == changed
+    audit_file(data_dir).unlink()
+    write_backup(data_dir, "", tmp_path / "b.backup")
+    restore_backup(tmp_path / "b.backup", tmp_path / "third")
+    assert read_audit_plan(tmp_path / "third") is None
 
 
 def test_a_backup_while_the_service_works_is_of_one_moment(

@@ -23,6 +23,7 @@ from shenhe.errors import OptionError, RunError
 from shenhe.files import whole_file
 from shenhe.locations import locate
 from shenhe.row_types import Row, utc_now
+from shenhe.rows.audits import read_audit_plan
 
 VERSION: Final = 2
 """Since 2 photos in DIR/photos are named relative to DIR, since 1 all of them by whole paths."""
@@ -31,6 +32,8 @@ PHOTOS: Final = "photos.jsonl"
 JOBS: Final = "service/jobs.sqlite"
 DECISIONS: Final = ("review/decisions.sqlite", "review/team.sqlite")
 """What people decided, and who they are; only a service that was reviewed has them."""
+AUDIT: Final = "review/audit.json"
+"""The draw of the blind audit: without it, what was said blind has no place in any order."""
 DAMAGE: Final = (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError, EOFError, ValueError)
 """Raised over a file that is no zip file, or a damaged or a locked one, or holds another thing."""
 LIST_PHOTOS: Final = """
@@ -109,6 +112,8 @@ def _write(data_dir: Path, file: zipfile.ZipFile, scratch: Path) -> Backup:
         if (data_dir / name).exists():
             with _snapshot(data_dir / name, scratch):
                 file.write(scratch, name)
+    if plan := read_audit_plan(data_dir):
+        file.writestr(AUDIT, f"{plan.to_json()}\n")
     run = identity_file(data_dir).read_text(encoding="ascii").strip()
     manifest = Manifest(version=VERSION, run=run, made_at=utc_now(), jobs=count)
     file.writestr(MANIFEST, manifest.to_json())
@@ -135,7 +140,7 @@ def restore_backup(path: Path, data_dir: Path, url: str = "") -> Backup:
         if manifest.version > VERSION:
             raise RunError(f"{path}: made by a newer version of shenhe: update this one first")
         _put_identity(data_dir, manifest.run)
-        for name in (*DECISIONS, JOBS):  # jobs last: they say that all is there
+        for name in (AUDIT, *DECISIONS, JOBS):  # jobs last: they say that all is there
             if name in file.namelist() and not (data_dir / name).exists():
                 _extract(file, name, data_dir / name)
         photos = missing = 0
