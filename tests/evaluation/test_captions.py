@@ -62,6 +62,37 @@ def test_photos_without_a_caption_count_as_missed_and_the_worst_come_first() -> 
     assert [photo.joint for photo in photos] == [0, 1, 1]
 
 
+def test_a_photo_that_stands_twice_counts_once() -> None:
+    one, other = THINGS[:2]
+    truth = [_said(one, other, name="/a.jpg"), _said(one, name="/b.jpg")]
+    said = [_said(one, name="/a.jpg"), _said(one, name="/b.jpg")]
+    scores, _ = score_captions(said, truth)
+    again, photos = score_captions([*said, *said], [*truth, _said(other, one, name="/a.jpg")])
+    assert (again.photos, len(photos), again.repeated.alike) == (2, 2, 3)
+    assert again.to_json() == scores.to_json() | {"repeated": 3}
+    assert not again.repeated.faults
+
+
+@pytest.mark.parametrize("later", [(), (THINGS[1],), THINGS[:1] * 2])
+def test_of_unlike_objects_of_one_photo_none_count(later: tuple[CaptionObject, ...]) -> None:
+    one = THINGS[0]
+    truth = [_said(one, name="/a.jpg"), _said(one, name="/b.jpg")]
+    # The last caption would have counted, whatever the others say.
+    said = [*truth, _said(*later, name="/a.jpg")]
+    for order in (said, said[::-1]):
+        scores, _ = score_captions(order, truth)
+        assert (scores.photos, scores.unanswered, scores.joint.correct) == (2, 1, 1)
+        (fault,) = scores.repeated.faults
+        assert fault.startswith("/a.jpg: stands more than once in --predictions")
+    scores, (photo,) = score_captions(truth, said)
+    assert (scores.photos, photo.truth.image.name) == (1, "b.jpg")
+    assert scores.to_json()["contradicted"] == 1
+    with pytest.raises(IntakeError, match=r"^/a\.jpg: stands more than once in --truth"):
+        score_captions(truth, [_said(one), _said(*later)])
+    with pytest.raises(IntakeError, match=r"^/a\.jpg: stands more than once in --predictions"):
+        score_captions([_said(one), _said(*later)], [_said(one)])
+
+
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(IntakeError, match="holds no photo"):
         score_captions([], [])

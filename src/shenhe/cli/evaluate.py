@@ -106,6 +106,8 @@ def captions(options: CaptionsOptions) -> int:
     line = f"{scores.photos} photos, {scores.unanswered} without a caption"
     if scores.not_in_truth:
         line += f"; {scores.not_in_truth} captions are of photos that the truth does not know"
+    if scores.repeated.alike:
+        line += f"; {scores.repeated.alike} rows name a photo once more, alike, and count once"
     show(line)
     _write_json(options.json, scores.to_json())
     if options.html is not None:
@@ -115,7 +117,7 @@ def captions(options: CaptionsOptions) -> int:
         )
         show(f"page: {options.html}")
     print_lost("of the rows", reading.lost)
-    return print_faults(reading.faults)
+    return print_faults([*reading.faults, *scores.repeated.faults])
 
 
 def verdicts(options: VerdictsOptions) -> int:

@@ -19,6 +19,7 @@ from shenhe.evaluation.average_precision import (
 )
 from shenhe.evaluation.matching import Match, chamfer, frechet, match
 from shenhe.evaluation.object_counts import ObjectCounts
+from shenhe.evaluation.repeated_photos import RepeatedPhotos
 from shenhe.formats.desc import category, levels
 from shenhe.formats.repairs import kind_in_text
 from shenhe.geometry import Line, iou, shape_key
@@ -70,6 +71,8 @@ class CaptionScores:
     """Photos of the truth without a caption: all their objects count as missed."""
     not_in_truth: int = 0
     """Captions of photos that are not in the truth: they are not counted."""
+    repeated: RepeatedPhotos = field(default_factory=RepeatedPhotos)
+    """Photos that stand more than once in the captions or in the truth."""
     geometry: dict[str, ObjectCounts] = field(default_factory=lambda: defaultdict(ObjectCounts))
     average_precision: dict[str, dict[str, float | None]] = field(default_factory=dict)
     line_distances: dict[str, float | None] = field(default_factory=dict)
@@ -94,6 +97,8 @@ class CaptionScores:
             "photos": self.photos,
             "unanswered": self.unanswered,
             "not_in_truth": self.not_in_truth,
+            "repeated": self.repeated.alike,
+            "contradicted": len(self.repeated.faults),
             "geometry": {
                 kind: counts.to_json() | self.average_precision.get(kind, {})
                 for kind, counts in sorted(self.geometry.items())
@@ -118,16 +123,21 @@ def score_captions(
 ) -> tuple[CaptionScores, list[PhotoScore]]:
     """Score captions against truth, photo by photo; the worst photos come first in the list.
 
+    A photo that stands twice counts once; with unlike objects, its caption counts as none, and its
+    truth leaves it out.
     Raises: IntakeError if the truth is empty, or no photo of it has a caption.
 
         scores, photos = score_captions(read_annotations(predictions), read_annotations(truth))
     """
-    answers: dict[Location, tuple[CaptionObject, ...]] = {}
-    for annotation in predictions:
-        answers[annotation.image] = annotation.objects
     scores = CaptionScores()
-    photos = [_score_photo(scores, annotation, answers) for annotation in truth]
+    once = scores.repeated.once
+    answers: dict[Location, tuple[CaptionObject, ...]] = {
+        annotation.image: annotation.objects for annotation in once(predictions, "predictions")
+    }
+    photos = [_score_photo(scores, annotation, answers) for annotation in once(truth, "truth")]
     scores.not_in_truth = len(answers.keys() - {photo.truth.image for photo in photos})
+    if scores.unanswered == len(photos) and scores.repeated.faults:
+        raise IntakeError(scores.repeated.faults[0])
     if not photos:
         raise IntakeError(f"{spelled('truth')}: holds no photo")
     if scores.unanswered == len(photos):
