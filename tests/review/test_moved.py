@@ -16,7 +16,9 @@ from shenhe.review.index import Filters, QueueEntry
 from shenhe.rows.audits import AuditPlan, audit_file
 from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.outcomes import read_decided_labels
+from shenhe.team import Drawn, SecondOpinions
 from tests.runs.test_runs import MISSION, Case
+from tests.team.crew import Clock, add, people_of, sign_in
 
 Make = Callable[..., Path]
 HERE = "http://127.0.0.1:8765"
@@ -260,3 +262,39 @@ def test_who_has_decided_it_openly_does_not_judge_it_blind_under_another_label(c
     assert states == {"g1": "seen", "g2": "open"}
     assert index.audit.progress("李工") == (2, 0, 0, 1)
     assert {each.state for each in index.audit.page("王工")} == {"open"}
+
+
+def test_two_opinions_that_differ_wait_for_a_lead_under_another_label(case: Case) -> None:
+    first = _decide(case, "通过")
+    index = Index(case.out)
+    people = people_of(index.database, Clock())
+    add(people, "主任", role="lead")
+    add(people, "李工", "王工")
+    opinions = SecondOpinions(index.database)
+    opinions.plan(1.0, "all")
+    told = Opinion(choice="不通过", comment="看不清")
+    opinions.add(_entry(index), told, "王工", 1, Drawn(first, 1.0))
+    _move(case)
+    index = Index(case.out)
+    app = create_app(Review("run", index, PROMPTING), people=people_of(index.database, Clock()))
+    assert index.second is not None
+    (pair,) = index.second.pairs()
+    assert (pair.is_disputed, pair.stands, pair.second.key) == (True, True, _entry(index).key)
+    assert index.second.pairs(_entry(index).key) == [pair]
+    assert index.second.pairs(first.key) == []
+    with TestClient(app, HERE, headers={"Origin": HERE}, follow_redirects=False) as lead:
+        assert sign_in(lead, "主任") == 303
+        number = _entry(index).number
+        page = lead.get("/team/disagreements").text
+        assert "看不清" in page
+        assert f"/group/{number}" in page
+        page = lead.get(f"/group/{number}").text
+        assert 'id="dispute"' in page
+        form = _form(page, 'id="decide"') | {"choice": "不通过"}
+        assert lead.post(f"/group/{number}", data=form).status_code == 303
+        assert 'id="dispute"' not in lead.get(f"/group/{number}").text
+    (decision,) = index.current_decisions()
+    assert decision.opinion is not None
+    assert decision.opinion.adjudicates is not None
+    assert decision.opinion.adjudicates.first == first.number
+    assert not any(pair.is_disputed for pair in index.second.pairs())

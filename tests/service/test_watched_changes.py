@@ -16,6 +16,7 @@ from shenhe.service.store import JobStore, open_store
 from shenhe.service.watched import UNREAD_TIMES, Watcher
 from tests.scripted import ScriptedEngine
 from tests.service.ended_jobs import RULES
+from tests.service.handed_in import handed_in
 from tests.service.jobs_of_trees import GROUND, MISSIONS
 
 
@@ -223,6 +224,39 @@ def test_an_empty_folder_undoes_nothing_that_was_handed_in_otherwise(
     another = Watcher(store, tmp_path / "another", MISSIONS, quiet_seconds=0)
     assert another.look() == 0
     assert store.counts()["queued"] == 2
+
+
+@pytest.mark.parametrize("before", ["once", "changed", "changed and back"])
+def test_a_folder_that_has_not_changed_undoes_nothing_that_was_handed_in_since(
+    store: JobStore, tree: Path, watcher: Watcher, demo_photos: list[Path], before: str
+) -> None:
+    folder = tree / GROUND / "QC-1"
+    assert watcher.look() == 2
+    if before != "once":
+        shutil.copy(demo_photos[3], folder / "2.jpg")
+        assert watcher.look() == 1
+    if before == "changed and back":
+        (folder / "2.jpg").unlink()
+        assert watcher.look() == 1
+    for _ in range(3):
+        _work(store)
+    newer, _ = store.submit(handed_in("QC-1", "newer", mission=GROUND))
+    assert newer.is_current
+    assert watcher.look() == 0
+    # Neither a service that starts again nor a touch makes the folder's photos the newest ones.
+    assert Watcher(store, tree, MISSIONS, quiet_seconds=0).look() == 0
+    os.utime(folder / "1.jpg", (1_600_000_000, 1_600_000_000))
+    for again in (watcher, Watcher(store, tree, MISSIONS, quiet_seconds=0)):
+        assert again.look() == 0
+    latest = store.latest(GROUND, "QC-1")
+    assert latest is not None
+    assert latest.id == newer.id
+    # What does change is newer, also where it has been so before.
+    shutil.copy(demo_photos[4 if before == "once" else 3], folder / "2.jpg")
+    assert watcher.look() == (before != "changed")
+    (folder / "2.jpg").unlink()
+    assert watcher.look() == 1
+    assert Watcher(store, tree, MISSIONS, quiet_seconds=0).look() == 0
 
 
 def test_a_watcher_forgets_groups_that_are_gone(

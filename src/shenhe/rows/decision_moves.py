@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from shenhe.rows.decision_rows import Decision, from_cells
+from shenhe.rows.decision_rows import Decision, Judgement, from_cells
 from shenhe.rows.decision_tables import SELECT
 from shenhe.values import Label, group_key
 
+Judged = TypeVar("Judged", bound=Judgement)
 _LABELS: Final[tuple[Label | None, ...]] = ("pass", "fail", None)
 _CHOSEN: Final = "SELECT key, number FROM current WHERE choice IS NOT NULL ORDER BY number"
 _OWN: Final = "SELECT number FROM current WHERE key = ? AND choice IS NOT NULL"
@@ -109,8 +110,8 @@ def label_keys(mission: str, group_id: str) -> Sequence[str]:
     return [group_key(mission, label, group_id) for label in _LABELS]
 
 
-def give_to(decision: Decision, key: str) -> Decision:
-    """Give a decision as one on the group with another key, the same but for its label.
+def give_to(decision: Judged, key: str) -> Judged:
+    """Give a judgement as one on the group with another key, the same but for its label.
 
     What was said of the former label says nothing of the one that it has now.
     """

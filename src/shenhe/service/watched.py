@@ -44,6 +44,9 @@ class TakesJobs(Protocol):
     def latest(self, mission: str, group_id: str) -> Job | None:
         """Give the last version of a group."""
 
+    def versions(self, mission: str, group_id: str, after: int = 0) -> Sequence[Job]:
+        """Give the versions of a group behind a number, the first first."""
+
     def has_photos_below(self, folder: str) -> bool:
         """Whether any job has a photo below a folder."""
 
@@ -220,13 +223,24 @@ class Watcher:
     def _submit(self, new: NewJob) -> bool:
         job, is_new = self._jobs.submit(new)
         latest = None if job.is_current else self._jobs.latest(new.mission, new.group_id)
-        if latest is not None:
+        if latest is not None and not self._is_last_of_tree(new):
             # The folder is what it was before its last version: a version of its own again.
             again = repeat_contents(new.contents, latest.version + 1)
             _, is_new = self._jobs.submit(replace(new, contents=again))
         if is_new:
             self._on_submit()
         return is_new
+
+    def _is_last_of_tree(self, new: NewJob) -> bool:
+        """Whether a folder is as its last version was: what was handed in since is newer."""
+        last: Job | None = None
+        number = 0
+        while versions := self._jobs.versions(new.mission, new.group_id, after=number):
+            number = versions[-1].number
+            last = next(filter(self._is_of_tree, reversed(versions)), last)
+        if last is None:
+            return False
+        return last.new.contents in (new.contents, repeat_contents(new.contents, last.version))
 
     def _is_unread_for_long(self, group: Group) -> bool:
         """Whether a photo could not be read again and again; then it is not read for a while."""

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from shenhe.errors import RunError
 from shenhe.review.index.audits import Connect
 from shenhe.review.index.pairs import TwoOpinions, read_pairs
+from shenhe.rows.decision_moves import label_keys
 from shenhe.rows.decision_rows import DEFERRED
 from shenhe.rows.decision_tables import STANDS
 from shenhe.rows.second_plans import SecondPlan
@@ -157,9 +158,12 @@ class SecondQueue:
         """List the groups that two people judged, or one of them, in the order of their keys."""
         standing = self.opinions.all_standing()
         if key is not None:
-            standing = {key: standing[key]} if key in standing else {}
+            mission, _, group_id = key.split("\x1f", 2)
+            keys = label_keys(mission, group_id)  # those that it may have had
+            standing = {each: standing[each] for each in keys if each in standing}
         with self._connect() as db:
-            return read_pairs(db, standing)
+            pairs = read_pairs(db, standing)
+        return [pair for pair in pairs if key in (None, pair.second.key)]
 
     def _entries(
         self, reviewer: str, bound: str, rank: int = 0, ticket: str = ""
