@@ -35,7 +35,7 @@ from shenhe.rows.outcomes import (
     read_decided_labels,
 )
 from shenhe.rows.readers import read_each, read_failures, read_summaries, read_verdicts
-from shenhe.rows.verdict_inputs import describe_missing_lines
+from shenhe.rows.verdict_inputs import describe_gap
 from shenhe.shards import list_rows_files
 from shenhe.stages import evidence
 from shenhe.values import PASS, EvidenceItem, Label
@@ -249,7 +249,7 @@ def _read_unfinished(path: Path) -> dict[str, Failure]:
 
 def _is_unread(row: SummaryRow) -> bool:
     """Whether a group is left to people whatever its lines say."""
-    return bool(row.meta.left_out or describe_missing_lines(len(row.images), row.per_image))
+    return bool(row.meta.left_out or describe_gap(row))
 
 
 def _describe_group(

@@ -28,6 +28,7 @@ from shenhe.rows.fields import (
 )
 from shenhe.rows.ledger import BOM, Json
 from shenhe.rows.row_formats import formats_meta, verdict_format_of
+from shenhe.rows.unfinished import describe_unfinished
 from shenhe.values import FAIL, FORMAT, PASS, Judgement, Ruling
 
 _RULINGS: Final[Mapping[str, Ruling]] = {
@@ -41,7 +42,8 @@ _RULINGS: Final[Mapping[str, Ruling]] = {
 _HELD_BACK_BY: Final = ("left_out", "why")
 """Keys of meta that say why a group is not to pass: they hold in any company."""
 _HOLDS_BACK: Final = re.compile(
-    "undecided|unsure|uncertain|review|pending|fail|error|复核|复审|复查|待|疑|未|不|失败|错误|驳回"
+    "undecided|unsure|uncertain|review|pending|fail|error|timeout|timedout|truncat|incomplet|partial"
+    "|abort|cancel|interrupt|复核|复审|复查|待|疑|未|不|失败|错误|驳回|超时|截断|中断|取消"
 )
 """Words in a status that hold a 通过 back."""
 _REASONS: Final = ("reason", "理由", "explanation", "rationale")
@@ -189,9 +191,12 @@ def _decide(row: Json, judgement: Judgement | None, problem: str) -> _Decision:
     """Read the verdict of a row: what it says, or else what its raw text does.
 
     In doubt it is undecided: in words that nobody knows, with a raw text or a status that says
-    otherwise, or with a null where a verdict stands.
+    otherwise, with a null where a verdict stands, or where it tells that the answer is not whole.
     """
     said = judgement.verdict if judgement else None
+    claimed = _RULINGS.get(_word(row["verdict"])) if "verdict" in row else said
+    if unfinished := describe_unfinished(row, passes=claimed == PASS):
+        return _Decision(None, None, unfinished)
     if "verdict" not in row:
         if _is_held_back(row, said):
             return _Decision(None, said)

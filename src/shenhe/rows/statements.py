@@ -59,7 +59,7 @@ def statement_of(row: VerdictRow) -> Statement:
     knows why a row is undecided.
     """
     form = verdict_format_of(row.meta.formats)
-    written = _parse(row.raw, form) if form is not None else None
+    written = judgement_of(row.raw, form) if form is not None else None
     said = [written.reason if written is not None else row.raw]
     if row.verdict is not None:
         said.insert(0, row.reason)
@@ -70,6 +70,19 @@ def statement_of(row: VerdictRow) -> Statement:
     if form is None and ruling == PASS:
         ruling = None  # nobody can tell what the text says
     return Statement(ruling, reason, row.p_pass, _log_odds_of(row))
+
+
+def judgement_of(raw: str, form: VerdictFormat) -> Judgement | None:
+    """Read a text in a format; None if it cannot be read in it.
+
+    Example:
+        judgement = judgement_of(row.raw, load_formats("domain").verdict)
+
+    """
+    try:
+        return verdict.parse(raw, form)
+    except FormatError:
+        return None
 
 
 def codes_of(row: VerdictRow) -> list[str]:
@@ -124,10 +137,3 @@ def _ruling_of(row: VerdictRow, written: Judgement | None) -> Ruling | None:
     if row.reason.endswith(_NO_MAJORITY):
         return None
     return written.verdict if written else None
-
-
-def _parse(raw: str, form: VerdictFormat) -> Judgement | None:
-    try:
-        return verdict.parse(raw, form)
-    except FormatError:
-        return None

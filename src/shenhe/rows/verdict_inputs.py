@@ -13,8 +13,10 @@ from shenhe.config.formats import formats_by_hash
 from shenhe.errors import FormatError, RunError
 from shenhe.formats import summary
 from shenhe.formats.text_formats import SummaryFormat
+from shenhe.row_types import SummaryRow
 from shenhe.rows.fields import images_of, lines_of, list_of, meta_of
 from shenhe.rows.ledger import Json
+from shenhe.rows.unfinished import describe_unfinished
 from shenhe.values import photo_key
 
 _BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
@@ -38,7 +40,7 @@ def hash_inputs(row: Json) -> str:
         return hash_lines(row.get("per_image"))
     left_out = list_of(meta_of(row), "left_out")
     missing: list[object] = [left_out] if left_out else []
-    if describe_missing_lines(photos, lines):
+    if describe_missing_lines(photos, lines) or describe_unfinished(row):
         missing.append(photos)
     return hash_lines([lines, *missing] if missing else lines)
 
@@ -51,6 +53,18 @@ def describe_missing_lines(photos: int, lines: Mapping[str, object]) -> str:
         return f"{photos} 张照片, {len(lines)} 行: {', '.join(islice(lines, MAX_KEYS_SHOWN))}"
     blank = [key for key, line in lines.items() if not _is_seen(str(line))]
     return f"没有内容: {', '.join(blank[:MAX_KEYS_SHOWN])}" if blank else ""
+
+
+def describe_gap(row: SummaryRow) -> str:
+    """Say what the lines of a Stage-A row lack to be one whole line for each photo.
+
+    Example:
+        if gap := describe_gap(row):
+            print(f"{row.group_id}: {gap}")
+
+    """
+    gap = describe_missing_lines(len(row.images), row.per_image)
+    return gap or describe_unfinished(row.extra)
 
 
 def describe_no_summaries(lines: Mapping[str, str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from shenhe.row_types import SummaryRow
 from shenhe.rows.counts import RunCounts
 from shenhe.rows.keys import rows_file
 from shenhe.rows.row_index import RowIndex
-from shenhe.rows.verdict_inputs import describe_missing_lines
+from shenhe.rows.verdict_inputs import describe_gap
 from shenhe.runs.deciding import (
     Doubt,
     MissionPolicy,
@@ -113,7 +113,7 @@ class VerdictWork(Work[SummaryRow, Judgement]):
 
     def _gap(self, row: SummaryRow) -> Record | None:
         """Refuse a group without one line a photo."""
-        gap = describe_missing_lines(len(row.images), row.per_image)
+        gap = describe_gap(row)
         if not gap:
             return None
         repeats = self.backlog.repeated.get(row.key)

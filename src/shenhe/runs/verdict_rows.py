@@ -135,7 +135,7 @@ def group_of(row: SummaryRow) -> Group:
 
 def lines_hash_of(row: SummaryRow) -> str:
     """Fingerprint the lines that a verdict on a row is made from."""
-    fields = {"images", "per_image"}
+    fields = {"images", "per_image", "extra"}
     left_out = [{"path": file.path, "kind": file.kind} for file in row.meta.left_out]
     return hash_inputs({**row.model_dump(include=fields), "meta": {"left_out": left_out}})
 

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from shenhe.errors import FormatError
 from shenhe.formats import verdict
 from shenhe.formats.text_formats import TextFormats
 from shenhe.row_types import Evidence, Failure, SummaryRow, VerdictRow
 from shenhe.rows.duplicates import DuplicateRows
 from shenhe.rows.row_formats import formats_meta, verdict_format_of
-from shenhe.rows.statements import Statement, codes_of, split_reason, statement_of
-from shenhe.rows.verdict_inputs import describe_missing_lines, describe_no_summaries
+from shenhe.rows.statements import (
+    Statement,
+    codes_of,
+    judgement_of,
+    split_reason,
+    statement_of,
+)
+from shenhe.rows.unfinished import describe_unfinished
+from shenhe.rows.verdict_inputs import describe_gap, describe_no_summaries
 from shenhe.runs.deciding import (
     Doubt,
     MissionPolicy,
@@ -90,13 +96,10 @@ def read_again(row: VerdictRow, formats: TextFormats) -> VerdictRow:
 
     Its scores were those of other openings, and are not known.
     """
-    answer = row.meta.answers.get("verdict")
-    is_whole = answer is None or answer.finish_reason == "stop"
-    if codes_of(row) != [FORMAT] or not is_whole:
+    if codes_of(row) != [FORMAT] or not _failed_by_text_alone(row):
         return row
-    try:
-        judgement = verdict.parse(row.raw, formats.verdict)
-    except FormatError:
+    judgement = judgement_of(row.raw, formats.verdict)
+    if judgement is None:
         return row
     meta: dict[str, object] = {"formats": formats_meta(formats), "ruling": judgement.verdict}
     return row.model_copy(
@@ -108,6 +111,19 @@ def read_again(row: VerdictRow, formats: TextFormats) -> VerdictRow:
             "meta": row.meta.model_copy(update={**meta, "why": [], "log_odds": None}),
         }
     )
+
+
+def _failed_by_text_alone(row: VerdictRow) -> bool:
+    """Whether a whole text that its format cannot read is all that speaks against a verdict.
+
+    A verdict beside the text that was no verdict, or another than the text's, is kept in `extra`.
+    """
+    answer = row.meta.answers.get("verdict")
+    if (answer and answer.finish_reason != "stop") or "verdict" in row.extra:
+        return False
+    form = verdict_format_of(row.meta.formats)
+    is_read = form is not None and judgement_of(row.raw, form) is not None
+    return not (is_read or describe_unfinished(row.extra))
 
 
 def _doubt(
@@ -176,7 +192,7 @@ def _doubts_of_lines(
             doubts.append(incomplete_doubt(NO_LINES))
         return doubts
     summary, doubts = lines.summary, list[Doubt]()
-    if gap := describe_missing_lines(len(summary.images), summary.per_image):
+    if gap := describe_gap(summary):
         doubts.append(incomplete_doubt(gap))
     elif statement.ruling == PASS and not summary.meta.checkpoint:
         doubts += [incomplete_doubt(told) for told in describe_no_summaries(summary.per_image)]
