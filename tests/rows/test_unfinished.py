@@ -50,7 +50,10 @@ CUT: list[dict[str, object]] = [
     {"报错": "显存不足"},
 ]
 CUT_OR_FAILED: list[dict[str, object]] = [
-    *({"ok": False}, {"success": "false"}, {"failed_images": ["b.jpg"]}, {"completed": False})
+    {"ok": False},
+    {"success": "false"},
+    {"failed_images": ["b.jpg"]},
+    {"completed": False},
 ]
 """What may as well say that the group failed: it counts against a 通过, and against lines."""
 WHOLE: list[dict[str, object]] = [

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from shenhe.config.evidence import EvidenceRules
-from shenhe.config.spelling import flatten
+from shenhe.config.spelling import STRONG, flatten
 from shenhe.stages.evidence.doubts import is_ignored
 from shenhe.stages.evidence.phrases import (
     BLURRED,
@@ -31,6 +31,7 @@ from shenhe.stages.evidence.phrases import (
     undo_double_negation,
 )
 from shenhe.stages.evidence.rules import ReadyRules, make_ready
+from shenhe.stages.evidence.shortfalls import SPLIT_DENIAL
 from shenhe.stages.evidence.subjects import (
     HARMLESS,
     NEGATION,
@@ -48,7 +49,7 @@ MAX_REMEMBERED = 4096
 """Clauses that are remembered with what they say."""
 _ALONE = ("", "安装", "配备")
 """What may stand behind a word for absence where a clause says no more: 需要挡风板，但没有."""
-_LACKING = ("缺", "少", "漏")
+_LACKING = ("缺", "少", "漏", "missing")
 _SENTENCES = re.compile("[\x01;!?]|\\.(?![0-9])")
 _CLAUSES = re.compile("[,…]")
 _PIECES = re.compile("[，,；;。!！?？…\n]")
@@ -128,6 +129,8 @@ def find_contradiction(
         return f"{reason[:20]}…"
     spelled = reason if fail_word == FAIL else _spell_fail(reason, fail_word)
     text = undo_double_negation(flatten(spelled.replace("，", ",")))
+    if denial := SPLIT_DENIAL.search(text):
+        return denial[0].replace(STRONG, "。")
     alarms = _alarms(ready)
     if not (alarms.search(text) or TRIGGER.search(text)):
         return ""

@@ -16,7 +16,7 @@ from shenhe.config.spelling import (
     flatten,
     spell_category,
 )
-from shenhe.stages.evidence.phrases import DOUBT, EMPTY_REMARKS
+from shenhe.stages.evidence.phrases import DOUBT, EMPTY_REMARKS, HIDDEN
 
 MAX_REASONS = 100
 """Reasons of a remark that are looked at."""
@@ -256,7 +256,7 @@ class _Reader:
         word = _COUNT.sub("", piece)
         if self.categories == [DISTANCE]:
             self.distances.add(word)
-        elif DOUBT.search(word):
+        elif DOUBT.search(word) or (SCREWS in self.categories and HIDDEN.search(word)):
             self.mode = "remark"
             self._add_to_remark(separator, "备注:" + piece, following)
             return

@@ -11,6 +11,15 @@ from functools import lru_cache
 from itertools import islice
 from typing import Final
 
+from shenhe.stages.evidence.shortfalls import (
+    AGAIN,
+    DAMAGED,
+    NOT_GENUINE,
+    OF_REFUSAL,
+    OF_WRONG,
+    SHORT,
+    UNREADABLE,
+)
 from shenhe.stages.evidence.subjects import HARMLESS, NEGATION, UNSURE, subject_words
 
 REFUSAL_WORDS: Final = (
@@ -59,6 +68,10 @@ DOUBT: Final = re.compile(
     f"|^(?:{'|'.join(sorted(ABSENT))})$"
 )
 """An attribute that holds one of these is a remark, whether it says so or not."""
+HIDDEN: Final = re.compile(
+    "被.{0,8}(?:遮|挡|盖|压住)|^(?:完全|全部|大部分?|严重|部分)?(?:遮挡|挡住|遮住|遮盖)$"
+)
+"""An attribute of a screw or a plug that says that nobody sees it: it cannot be right as well."""
 EMPTY_REMARKS: Final = frozenset({"无", "无备注", "暂无", "无复核", "没有"})
 """Remarks that say that there is none."""
 _NOT = "(?:尚?未能?|并未|没能?|没有|并?不是|并?非|不|无法|未必)"
@@ -78,7 +91,7 @@ REFUSED: Final = re.compile(
     "(?:判定?|认定|评定?|视|判断|予以|给予|同意|批准|算|作|审核|验收){0,2}[为是作]?通过(?![图照])"
     "|通过不了|不[.,·]通过|驳回|退回|打回|否决|拒绝|返工|暂缓|判(?:定|断)?[为是]?否|不行(?!业)"
     f"|(?:{_NO_NEED}(?:需要?|要|须|应|待|建议|限期|后续|尽快|责令|通知)[^,]{{0,3}}整改)"
-    "|(?<!no)(?<!not)(?:fail|reject|notpass|notapprove)"
+    f"|(?<!no)(?<!not)(?:fail|reject|notpass|notapprove)|{AGAIN}|{NOT_GENUINE}"
 )
 """What refuses the group."""
 FAULTY: Final = re.compile(
@@ -96,14 +109,15 @@ FAULTY: Final = re.compile(
     "|装[反倒]|[反倒]装|反向|颠倒|反了|方向[^,未没无不]{0,4}(?:反|不符|不对|有误|错|不正)|(?<!没)装错"
     "|[较很杂混凌散太]乱|乱[七成]|非正装|(?:不是|未)正装|方式[^,]{0,3}(?:不正|错|有误|不对)"
     "|(?<!no)(?<!not)(?:loose|rust|unqualified|noncompliant|incorrect|reversed|notmeet|nottight)"
-    "|[✗✘❌]|(?<![a-z0-9-])ng(?![a-z0-9-])"
+    f"|[✗✘❌]|(?<![a-z0-9-])ng(?![a-z0-9-])|{DAMAGED}|{SHORT}"
 )
 """What is wrong with a thing that the clause names."""
 MISSING: Final = re.compile(
     "找不[到着]|[未没]能?找[到见]|[未没]能?看[到见]|未能见|看不[到见]|未见到?|不见(?!得)"
     "|(?:无法|不能)看[到见]|[未没][有能]?拍|[无没]有?[^,]{0,4}(?:照片|图片)(?!异常)|不在(?:图|画|照|视|场|$)"
     "|[少缺漏]了?(?:[0-9一二两三四]|几)[颗个处根块]|漏[装拍接]|[未没](?:安?装|配备?|接)(?!错)"
-    "|(?<!no)(?<!not)(?:missing|notvisible|notseen|absent)"
+    "|(?<!no)(?<!not)(?<!nothing)(?<!nothingis)(?<!without)(?<!none)(?<!noneis)missing"
+    "|(?<!no)(?<!not)(?:notvisible|notseen|absent)"
 )
 """What says that a thing, which the clause names, is not there or not seen."""
 FEWER: Final = re.compile(
@@ -125,17 +139,18 @@ UNCLEAR: Final = re.compile(
     "|(?<![无不])(?<![无不][需用必])(?<!不需要)(?:人工(?:复核|确认|核实)|进一步(?:核|确|复))"
     f"|(?<!不){_MAY}[^,]{{0,8}}(?:松|锈|露铜|复接|未|没|不|缺|反|损|断|散乱|裸)"
     "|(?:另一|对)端[^,]{0,3}(?:未|没|不可见|看不|缺|无)|(?:只有|仅有?|只见|只拍到?)一[端侧]"
-    "|(?<!no)(?<!not)(?:unclear|cannot(?:see|tell|confirm))"
+    f"|(?<!no)(?<!not)unclear|{UNREADABLE}"
 )
 """What says that a thing, or the whole, cannot be told."""
 _OF_FAULTS = (
     "[不未没非松锈滑虚悬断脱折烧异题患陷裸缺打环反倒颠错乱误少漏✗✘❌]|无(?!需|关|遮)|半径(?!合)|弯曲过|[为是有][0零]|"
-    "loose|rust|un|ng|incorrect|reversed|not"
+    f"loose|rust|un|ng|incorrect|reversed|not|{OF_WRONG}"
 )
 FAULT_TRIGGER: Final = re.compile(_OF_FAULTS)
 """What every phrase of a fault holds at least one of: most clauses are done with it."""
 TRIGGER: Final = re.compile(
-    f"{_OF_FAULTS}|[难暂驳退否拒返整模待补工步许恐估像疑似重]|可能|大概|拍到?一|[只仅]有?见?一|fail|reject|missing|absent"
+    f"{_OF_FAULTS}|[难暂驳退否拒返整模待补工步许恐估像疑似重]|可能|大概|拍到?一|fail|reject|missing|absent"
+    f"|{OF_REFUSAL}"
 )
 """What every phrase holds at least one of."""
 _DOUBLE = re.compile(
