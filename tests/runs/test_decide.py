@@ -361,6 +361,25 @@ def test_a_mission_that_is_not_configured_has_no_rules_and_is_told(
     assert _states(_rows(run)) == {"g": "stage_a_incomplete"}
 
 
+@pytest.mark.parametrize(
+    ("rules", "code"), [("", 0), ('[mission.evidence]\nignore = ["品牌"]\n', 1)]
+)
+def test_a_mission_without_rules_is_told_and_one_with_them_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: str, code: int
+) -> None:
+    run = Judged(tmp_path / "run", BAFFLE)
+    _write(run.path("stage_b"), [{"group_id": "g", "verdict": "通过"}])
+    file = tmp_path / "missions.toml"  # it replaces the built-in mission, and its rules
+    mission = f'[[mission]]\nname = "{BAFFLE}"\nfocus = "a"\nrule = "b"\n'
+    file.write_text(f"schema = 1\n{mission}{rules}", "utf-8")
+    assert _decide(run, "--missions", file) == code
+    warning = f"mission {BAFFLE} has no evidence rules"
+    assert capsys.readouterr().err.count(warning) == 1
+    assert _decide(run, "--missions", file, "--no-evidence") == 0
+    assert _decide(run) == 1
+    assert warning not in capsys.readouterr().err
+
+
 def _promised(run: Judged, threshold: float | None, **changes: object) -> Path:
     fingerprint = fingerprint_of_run(run.out, BAFFLE).model_copy(update=changes)
     content = MissionPromise(threshold=threshold, failed=60, slipped=0, fingerprint=fingerprint)

@@ -10,7 +10,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint
+from shenhe.checkpoints.inspect import CheckpointFiles, fingerprint, read_object
+from shenhe.errors import CheckpointError
 from shenhe.timestamps import utc_now
 
 INDEX = "model.safetensors.index.json"
@@ -47,11 +48,28 @@ def write_provenance(
         "merged": utc_now(),
         "base": _origin(base),
         "adapters": [_origin(files) for files in adapters],
+        "before": merged_fingerprints(read_object(base.folder / PROVENANCE, CheckpointError)),
         "combine": combine,
         "dtype": dtype,
         "versions": _versions("shenhe", "numpy", "torch", "peft"),
     }
     write_json(folder / PROVENANCE, content)
+
+
+def merged_fingerprints(record: Mapping[str, object]) -> list[str]:
+    """List the fingerprints of the adapters that a checkpoint holds, by the record of its merge.
+
+    >>> merged_fingerprints({"adapters": [{"fingerprint": "b"}], "before": ["a"]})
+    ['a', 'b']
+    """
+    before, adapters = record.get("before"), record.get("adapters")
+    marks = list(before) if isinstance(before, list) else []
+    marks += [
+        entry.get("fingerprint")
+        for entry in (adapters if isinstance(adapters, list) else ())
+        if isinstance(entry, dict)
+    ]
+    return [mark for mark in marks if isinstance(mark, str)]
 
 
 def is_merge_of(folder: Path, base: CheckpointFiles, adapters: Sequence[CheckpointFiles]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import formats_option
-from shenhe.cli.results import print_counts
+from shenhe.cli.results import print_counts, tell_without_rules
 from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import StandingOptions, check_promise, verdict_policy
 from shenhe.languages import Words
@@ -49,6 +49,7 @@ def decide(options: DecideOptions) -> int:
     folder = DecideFolder(options.output_dir, options.run_dir)
     actual = {file.mission: file.fingerprint(policy, missions, formats) for file in files}
     check_promise(options.policy, policy, actual)
+    tell_without_rules((missions.find(name) for name in actual), evidence=policy.evidence)
     codes = []
     with folder.opened({file.path.name for file in files}), ExitStack() as stack:
         stage_a = list_rows_files(folder.stage_a)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions, decisive_options, make_engine, max_new_tokens
-from shenhe.cli.results import print_plan, print_problems, print_stage
+from shenhe.cli.results import print_plan, print_problems, print_stage, tell_without_rules
 from shenhe.cli.reuse import opened_reuse
 from shenhe.cli.work import (
     ROWS_HELP,
@@ -70,6 +70,7 @@ def judge(options: JudgeOptions) -> int:
     policy = verdict_policy(options.policy, options.policy.votes)
     choice = choice_of(options.choice, load.seed)
     sources = _find_sources(options.stage_a, missions)
+    tell_without_rules((source.mission for source in sources), evidence=policy.evidence)
     teaching = teaching_of(options.teaching, missions, formats)
     for source in sources:
         _tell_other_formats(source, formats)

@@ -11,7 +11,7 @@ from shenhe.languages import Words
 from shenhe.printable import on_one_line, show, show_data, worded
 
 if TYPE_CHECKING:
-    from shenhe.config import Missions
+    from shenhe.config import Mission, Missions
     from shenhe.intake import PhotoTree
     from shenhe.runs import RunCounts
 
@@ -51,6 +51,23 @@ def print_counts(title: str, unit: str, counts: RunCounts, failures: Path) -> in
     if kept.failed or kept.undecided:
         show(f"  listed in {failures}", file=sys.stderr)
     return int(not counts.complete)
+
+
+def tell_without_rules(missions: Iterable[Mission | None], *, evidence: bool) -> None:
+    """Warn of missions whose 通过 nothing but the model's word supports.
+
+    A file of missions that names a built-in one replaces it with its evidence rules. Whoever turned
+    the rules off knows it.
+    """
+    for mission in missions if evidence else ():
+        rules = mission.evidence if mission else None
+        if mission and not (rules and (rules.needs or rules.faults)):
+            warning = (
+                f"shenhe: warning: mission {mission.name} has no evidence rules: its lines are"
+                " held against nothing, and a 通过 rests on the model's word and its own reason;"
+                " write [mission.evidence] with needs and faults"
+            )
+            show(on_one_line(warning), file=sys.stderr)
 
 
 def print_problems(problems: Iterable[str]) -> int:

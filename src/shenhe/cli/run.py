@@ -14,6 +14,7 @@ from shenhe.cli.results import (
     print_problems,
     print_stage,
     print_unknown_folders,
+    tell_without_rules,
 )
 from shenhe.cli.reuse import missions_option, opened_reuse
 from shenhe.cli.values import PhotoLocation
@@ -96,6 +97,7 @@ def run(options: RunCommandOptions) -> int:
         choice, by_mission.values(), (mission.name for mission in missions), options.data_root
     )
     chosen = [mission for mission in chosen if mission.name in by_mission]
+    tell_without_rules(chosen, evidence=policy.evidence)
     codes.append(code)
     if options.work.dry_run:
         codes.append(_print_plans(tree, chosen, options.stage_a, how, choice))

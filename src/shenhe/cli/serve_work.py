@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shenhe.cli.loading import LoadOptions
+from shenhe.cli.results import tell_without_rules
 from shenhe.cli.serve_canary import heeding_canaries
 from shenhe.cli.served_model import load_served_model
 from shenhe.cli.work import PolicyOptions, TeachingOptions
@@ -42,6 +43,7 @@ def model_at_work(
             # They are no failures: whoever configures it again has them judged.
             line = f"mission {mission!r} is not configured here: {count} of its groups wait"
             show(on_one_line(line), file=sys.stderr)
+    tell_without_rules(missions, evidence=policy.evidence)
     holds_reused = policy.reused == "undecided"
     opened = PhotosOfJobs(store.database, policy.earlier) if holds_reused else None
     with closing(opened) if opened else nullcontext() as photos:

@@ -14,6 +14,7 @@ from shenhe.checkpoints.gate.admitted import (
     refuse_lost_tensors,
     refuse_together,
 )
+from shenhe.checkpoints.gate.history import refuse_applied_twice
 from shenhe.checkpoints.gate.plain_lora import admit_plain_lora
 from shenhe.checkpoints.gate.quantisation import refuse_quantised
 from shenhe.checkpoints.inspect import CheckpointFiles
@@ -41,6 +42,7 @@ def admit_adapters(
     Raises: AdapterError in one line that names the fault and the remedy; CheckpointError if the
     base is at fault.
     """
+    refuse_applied_twice(base, adapters)
     admitted = []
     for files in adapters:
         adapter = admit_plain_lora(base, files)
@@ -59,6 +61,7 @@ def admit_for_peft(base: CheckpointFiles, adapters: Sequence[CheckpointFiles]) -
     """
     if not adapters:
         return []
+    refuse_applied_twice(base, adapters)
     with needs("local"):
         from shenhe.checkpoints.gate.admission import admit_by_peft  # PEFT and transformers
 

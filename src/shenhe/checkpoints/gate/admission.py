@@ -23,6 +23,7 @@ from shenhe.checkpoints.gate.configuration import (
     recorded_base,
     refuse_unknown_options,
 )
+from shenhe.checkpoints.gate.history import find_differences
 from shenhe.checkpoints.gate.side_files import refuse_side_files
 from shenhe.checkpoints.gate.structure import (
     create_empty_model,
@@ -67,7 +68,7 @@ def admit_by_peft(base: CheckpointFiles, files: CheckpointFiles) -> PeftAdapter:
     with foreign_library(f"{files.folder}: does not fit the base", AdapterError):
         config = use_base_names(config, model, contents)
     weights, whole = match_peft_names(model, config, contents, files.folder)
-    messages.append(check_values(contents, settings))
+    messages += [check_values(contents, settings), *find_differences(base, files, values)]
     return PeftAdapter(
         files,
         str(values["peft_type"]),

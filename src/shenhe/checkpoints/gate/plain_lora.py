@@ -19,6 +19,7 @@ from shenhe.checkpoints.gate.configuration import (
     read_numbers,
     recorded_base,
 )
+from shenhe.checkpoints.gate.history import find_differences
 from shenhe.checkpoints.gate.side_files import refuse_side_files
 from shenhe.checkpoints.gate.weights import (
     check_values,
@@ -83,9 +84,9 @@ def admit_plain_lora(base: CheckpointFiles, files: CheckpointFiles) -> AdmittedA
     refuse_ranks(contents, settings.ranks)
     if not _fits(contents, values.get("target_modules"), shapes):
         return None
-    warning = check_values(contents, settings)
-    warnings = (warning,) if warning else ()
-    return AdmittedAdapter(files, LORA, "LoRA", settings, contents, {}, warnings)
+    warnings = [check_values(contents, settings), *find_differences(base, files, values)]
+    told = tuple(filter(None, warnings))
+    return AdmittedAdapter(files, LORA, "LoRA", settings, contents, {}, told)
 
 
 def _is_plain(option: str, value: object) -> bool:
