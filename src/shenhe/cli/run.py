@@ -97,7 +97,6 @@ def run(options: RunCommandOptions) -> int:
         choice, by_mission.values(), (mission.name for mission in missions), options.data_root
     )
     chosen = [mission for mission in chosen if mission.name in by_mission]
-    tell_without_rules(chosen, evidence=policy.evidence)
     codes.append(code)
     if options.work.dry_run:
         codes.append(_print_plans(tree, chosen, options.stage_a, how, choice))
@@ -152,8 +151,10 @@ class _Stages:
     def check_verdicts(self, chosen: Sequence[Mission]) -> None:
         """Refuse verdicts that were begun with other options, before Stage-A takes its time.
 
+        Missions that have no evidence rules are told.
         Raises: OptionsChangedError that names every difference.
         """
+        tell_without_rules(chosen, evidence=self.policy.evidence)
         from shenhe.rows.keys import rows_file
         from shenhe.runs.stage_a_source import StageASource
         from shenhe.runs.stage_b import check_verdicts
