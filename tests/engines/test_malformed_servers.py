@@ -15,6 +15,8 @@ from shenhe.engines.create import create_engine
 from shenhe.engines.options import ServerOptions
 from shenhe.engines.server import ServerEngine, transport
 from shenhe.engines.server.backoff import Backoff, parse_retry_after
+from shenhe.engines.server.completions import Body
+from shenhe.engines.server.served_model import other_names
 from shenhe.errors import EngineError, ItemError, UsageError
 from shenhe.messages import Answer, Request, RequestFailed
 from shenhe.runs.verdict_policy import p_pass
@@ -98,6 +100,41 @@ def test_invalid_log_probabilities_are_ignored(name: str, make: Make) -> None:
     assert isinstance(answer, Answer)
     assert answer.text.startswith(("通过", "不通过"))
     assert p_pass(answer) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("scored", True),
+        ("scored_in_part", True),
+        ("scored_without_token", True),
+        ("scored_another", False),
+        ("scored_thinking", False),
+    ],
+)
+def test_log_probabilities_of_another_text_are_ignored(name: str, known: bool, make: Make) -> None:
+    (answer,) = make(name).answer([_verdict()])
+    assert isinstance(answer, Answer)
+    assert answer.text.startswith("通过")
+    assert (p_pass(answer) is not None) == known
+
+
+@pytest.mark.parametrize(
+    ("asked", "entries", "refused"),
+    [
+        ("a", [{"id": "a"}, {"id": "scripted"}], True),
+        ("a", [{"id": "a", "root": "/m/a"}, {"id": "scripted", "root": "/m/b"}], True),
+        ("a", [{"id": "a", "root": "/m/a"}, {"id": "scripted", "root": "/m/a"}], False),
+        ("a", [{"id": "a"}], False),  # a longer name of the same one, as OpenAI's dated ones
+        ("scripted", [{"id": "a"}, {"id": "scripted"}], False),
+    ],
+)
+def test_no_other_model_answers(asked: str, entries: list[Body], refused: bool) -> None:
+    entry = next(entry for entry in entries if entry["id"] == asked)
+    others = other_names(entry, None, entries)
+    assert ("scripted" in others) == refused
+    base: Body = {"id": "scripted"}  # earlier servers name the base of the adapter that answers
+    assert "scripted" not in other_names(entry, base, entries)
 
 
 @pytest.mark.parametrize(

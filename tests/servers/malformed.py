@@ -158,6 +158,8 @@ LOST: dict[str, tuple[Malformation, str]] = {
     "finish_filter": (choice(finish_reason="content_filter"), "content_filter"),
     "finish_list": (choice(finish_reason=["stop"]), "finish_reason"),
     "surrogate": (message(content="螺\ud800丝"), "surrogate"),
+    "other_model": (whole(model="scripted"), "answered by another model, scripted"),
+    "refusal_beside": (message(refusal="I cannot judge"), "the model refuses: I cannot judge"),
     "deep": (always(http(b'{"choices":' + b"[" * 200_000 + b"]" * 200_000 + b"}")), "deeply"),
     "list": (always(as_json([1, 2])), "no JSON object"),
     "bomb": (always(http(gzip.compress(bytes(40 << 20)), "Content-Encoding: gzip")), "16 MiB"),
@@ -221,6 +223,20 @@ def top(*logprobs: object, **changes: object) -> Malformation:
     return write
 
 
+def scored(*tokens: object) -> Malformation:
+    """Report log-probabilities at tokens; the text is a 通过."""
+
+    def write(completion: Completion, _: bytes) -> bytes:
+        write_top = top(-0.01, -5.0)
+        write_top(completion, b"")
+        (entry,) = completion["choices"][0]["logprobs"]["content"]
+        entries = [entry | {"token": token, "logprob": -0.01} for token in tokens]
+        completion["choices"][0]["logprobs"]["content"] = entries
+        return as_json(completion)
+
+    return write
+
+
 UNKNOWN: dict[str, Malformation] = {
     "nan": top(NAN, NAN),
     "nan_one": top(-0.01, NAN),
@@ -249,6 +265,11 @@ UNKNOWN = {f"logprob_{name}": answer for name, answer in UNKNOWN.items()}
 """Log-probabilities that are invalid."""
 
 MORE: dict[str, Malformation] = UNKNOWN | {
+    "scored": scored("通过", "\n"),
+    "scored_in_part": scored("通", "过"),
+    "scored_without_token": scored(None),
+    "scored_another": scored("不通过", "\n"),
+    "scored_thinking": scored("<think>", "\n"),
     "status_401": always(as_json({"error": {"message": "x"}}, status="401 Unauthorized")),
     "reset": always(b""),
     "held_back": always(http(b"{", "Content-Length: 400")),

@@ -173,7 +173,7 @@ class Server:
         logprobs = {"content": [{"top_logprobs": top_tokens}]} if request.get("logprobs") else None
         return {
             "id": f"chatcmpl-{self.number}",
-            "model": MODEL,
+            "model": request["model"],
             "object": "chat.completion",
             "choices": [
                 {

@@ -15,6 +15,7 @@ from shenhe.engines.options import ServerOptions
 from shenhe.engines.sampling import sampling_of, seed_of
 from shenhe.engines.server.completions import Body, read_completion, token_logprobs
 from shenhe.engines.server.dialect import OF_SHENHE, Dialect, data_url
+from shenhe.engines.server.faults import UselessAnswerError
 from shenhe.engines.server.penalty import NO_PENALTY, Penalty
 from shenhe.errors import ItemError, item_wall
 from shenhe.formats.closing import close_truncated
@@ -49,8 +50,13 @@ class Codec:
         budget: PixelBudget,
         secrets: Secrets,
         penalty: Penalty = NO_PENALTY,
+        others: frozenset[str] = frozenset(),
     ) -> None:
-        """Hide `secrets` in answers: some servers repeat the headers that they receive."""
+        """Hide `secrets` in answers: some servers repeat the headers that they receive.
+
+        `others` are models of the server that may not answer in the place of this one.
+        """
+        self._others = others
         self._penalty = penalty
         self._spec, self._model, self._dialect, self._budget = spec, model, dialect, budget
         self._secrets = secrets.at_least(MIN_LENGTH_IN_ANSWERS)
@@ -110,6 +116,8 @@ class Codec:
         Raises: BadAnswerError if it is no complete answer.
         """
         request = encoded.request
+        if isinstance(name := body.get("model"), str) and name in self._others:
+            raise UselessAnswerError(f"answered by another model, {name}; {self._model} was asked")
         completion = read_completion(body, shared_opening(request.choices))
         text = self._secrets.hide(completion.text)
         for token in END_TOKENS:

@@ -87,12 +87,13 @@ def read_completion(body: Body, opening: bytes = b"") -> Completion:
     usage = body.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     position, start = _position_behind(body, opening)
+    top_tokens = top_tokens_at(body, position) if _is_of(body, position, start, text) else ()
     return Completion(
         text,
         "loop" if choice.get("stop_reason") == "loop" else FINISHES[name],
         _token_count(counts.get("prompt_tokens")),
         _token_count(counts.get("completion_tokens")),
-        tuple(top_tokens_at(body, position)),
+        tuple(top_tokens),
         start,
     )
 
@@ -192,6 +193,18 @@ def _position_behind(body: Body, opening: bytes) -> tuple[int, int]:
     return 0, 0
 
 
+def _is_of(body: Body, position: int, start: int, text: str) -> bool:
+    """Whether the token at a position is the one that a text has there, if the server names it.
+
+    Scores of another text, as a server mixes up under load, say nothing of this one.
+    """
+    entries = _token_entries(body)
+    entry = entries[position] if position < len(entries) else None
+    named = isinstance(entry, dict) and (entry.get("token") or entry.get("bytes"))
+    token = _token_bytes(entry) if named and isinstance(entry, dict) else None
+    return not (token and token.strip()) or text.encode()[start:].startswith(token)
+
+
 def _token_entries(body: Body) -> list[object]:
     choice = first_choice(body)
     logprobs = choice.get("logprobs") if choice is not None else None
@@ -205,6 +218,8 @@ def _message_text(message: Body) -> str:
     Raises: UselessAnswerError that says what became of the text.
     """
     text = plain_text(message.get("content"))
+    if text and isinstance(refusal := message.get("refusal"), str) and refusal.strip():
+        raise UselessAnswerError(f"the model refuses: {refusal[:MAX_EXCERPT]}")
     if text:
         return text
     if any(message.get(name) for name in REASONING):

@@ -21,7 +21,7 @@ from shenhe.engines.server.dialect import Packing, find_dialect
 from shenhe.engines.server.endpoint import Endpoint
 from shenhe.engines.server.faults import to_one_line
 from shenhe.engines.server.penalty import penalty_for
-from shenhe.engines.server.served_model import TOLD_AT, ServedModel, find_entries
+from shenhe.engines.server.served_model import TOLD_AT, ServedModel, find_entries, other_names
 from shenhe.engines.server.transport import is_loopback
 from shenhe.engines.streaming import StreamedText
 from shenhe.engines.workers import RequestQueue
@@ -70,7 +70,13 @@ class ServerEngine(ServingEngine):
             owner=model.owner,
         )
         self._codec = Codec(
-            spec, model.name, self.dialect, self.budget.bounds, self._endpoint.secrets, penalty
+            spec,
+            model.name,
+            self.dialect,
+            self.budget.bounds,
+            self._endpoint.secrets,
+            penalty,
+            model.others,
         )
 
     def serve(self, requests: Iterable[Request | None]) -> Generator[Served, None, None]:
@@ -139,9 +145,11 @@ async def _find_model(spec: EngineSpec[ServerOptions], endpoint: Endpoint) -> Se
 
     Raises: EngineError; UsageError if there is no such model.
     """
-    entry, base = find_entries(spec, await endpoint.models(), endpoint.secrets)
+    models = await endpoint.models()
+    entry, base = find_entries(spec, models, endpoint.secrets)
     path = TOLD_AT.get(str(entry.get("owned_by")))
-    return ServedModel(entry, base, await endpoint.told_at(path) if path else {})
+    told = await endpoint.told_at(path) if path else {}
+    return ServedModel(entry, base, told, other_names(entry, base, models))
 
 
 def _close(background: BackgroundLoop, client: Client) -> None:

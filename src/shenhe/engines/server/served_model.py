@@ -32,12 +32,14 @@ PROMPT_TOKENS = 512
 class ServedModel:
     """The entry of the model that answers, and of its base if it is an adapter.
 
-    `told` is what the server says of itself elsewhere; empty where it says nothing.
+    `told` is what the server says of itself elsewhere; empty where it says nothing. `others` are
+    the names of its other models: none of them may answer in its place.
     """
 
     entry: Body
     base: Body | None
     told: Mapping[str, object]
+    others: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -160,6 +162,17 @@ def find_entries(
         )
         raise OptionError("adapters", spec.adapters[0], problem)
     return adapter, base
+
+
+def other_names(entry: Body, base: Body | None, models: list[Body]) -> frozenset[str]:
+    """List the names of a server's other models; several names of one model have the same root.
+
+    Servers of earlier times name the base where an adapter of it has answered.
+    """
+    own = [model for model in (entry, base) if model is not None]
+    roots = [model["root"] for model in own if model.get("root")]
+    names = {str(m["id"]) for m in models if not m.get("root") or m["root"] not in roots}
+    return frozenset(names - {str(model["id"]) for model in own})
 
 
 def _local_folder(model: Body, find: Callable[[str], object]) -> str | None:
