@@ -132,3 +132,24 @@ def test_names_that_match_nothing_are_told() -> None:
     assert GroupNames(["QC-1"]).hash == GroupNames(["QC-1", " QC-1 "]).hash
     assert GroupNames(["QC-1", "QC-2"]).hash == GroupNames(["QC-2", "QC-1"]).hash
     assert GroupNames(["QC-1"]).hash != GroupNames(["QC-2"]).hash
+
+
+@pytest.mark.parametrize(
+    ("name", "group_id", "label", "matches"),
+    [
+        ("1017.0", "1017", None, True),
+        ("1017.0", "1017.0", None, True),  # a folder may have such a name
+        ("1017.00::fail", "1017", "fail", True),
+        ("1017.0::fail", "1017", "pass", False),
+        ("挡风板安装检查::1017.0", "1017", "pass", True),
+        ("1017.5", "1017", None, False),
+        ("01017.0", "1017", None, False),
+        ("1017", "1017.0", None, False),
+    ],
+)
+def test_a_table_writes_numbers_with_a_fraction(
+    name: str, group_id: str, label: Label | None, matches: bool
+) -> None:
+    names = GroupNames([name])
+    assert names.match("挡风板安装检查", label, group_id) == matches
+    assert bool(names.unmatched) != matches

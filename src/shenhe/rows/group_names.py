@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ MAX_SHOWN: Final = 5
 _ANY: Final = "any"
 _ID_COLUMNS: Final = ("key", "group_id")
 _OF_TRAINING: Final = frozenset(("images", "image", "messages", "objects", "conversations"))
+_OF_TABLE: Final = re.compile(r"([1-9][0-9]{0,15}|0)\.0{1,6}")
+"""A number as tables write it that take a column of ids for one: 1017.0 is the group 1017 too."""
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -78,6 +81,8 @@ class GroupNames:
         wanted = normalize_name(mission) if mission else None
         for meaning in _meanings_of(name, wanted):
             self._meanings.setdefault(meaning, set()).add(shown)
+            if whole := _OF_TABLE.fullmatch(meaning.group_id):
+                self._meanings.setdefault(meaning._replace(group_id=whole[1]), set()).add(shown)
 
     def match(self, mission: str, label: Label | None, group_id: str) -> bool:
         """Whether a group is named."""
