@@ -27,6 +27,8 @@ CUT: list[dict[str, object]] = [
     {"finish_reason": {"type": "abort", "message": "Aborted"}},
     {"finish_reasons": {"图片_1": "stop", "图片_2": "length"}},
     {"finish_reasons": ["stop", "content_filter"]},
+    {"finish_reason": "FinishReason.MAX_TOKENS"},
+    {"finish_reason": "<FinishReason.SAFETY: 3>"},
     {"finish_reason": "tool_calls"},
     {"finish_reason": "whatever"},
     {"done_reason": "load"},
@@ -61,6 +63,8 @@ WHOLE: list[dict[str, object]] = [
     {"finish_reason": "stop", "stop_reason": None},
     {"finish_reason": "stop", "stop_reason": 151645},  # vLLM: the token at which it stopped
     {"finish_reason": {"type": "stop", "matched": 151645}},
+    {"finish_reason": "FinishReason.STOP"},  # an enumeration, as Python shows it
+    {"finish_reason": "<StopReason.END_TURN: 1>"},
     {"finish_reason": None},
     {"finish_reason": "<|im_end|>"},
     {"finishReason": "STOP"},

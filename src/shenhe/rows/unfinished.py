@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 8
 SUCCESS: Final = range(200, 300)
 
 _SEPARATORS: Final = re.compile(r"[\s_.\-]+")
+_MEMBER: Final = re.compile(r"<?[A-Za-z]\w*\.(\w+)(?:: [^>]*>)?")
 _ENDS: Final = frozenset(
     f"{of}reason{plural}" for of in ("finish", "finished", "done", "end") for plural in ("", "s")
 )
@@ -124,7 +125,7 @@ def _find(
 
 def _tells(name: str, value: object, passes: bool) -> bool:
     if name in _ENDS:
-        return any(_word(part) not in _WHOLE for part in _values(value))
+        return any(_word(_last_name(part)) not in _WHOLE for part in _values(value))
     if name in _STOPS:  # of vLLM and others: the number of a token, or a text at which it stopped
         return any(_CUT.search(_word(part)) is not None for part in _values(value))
     if name in _ERRORS or name in _SWITCHES:
@@ -152,6 +153,16 @@ def _values(value: object) -> Iterator[object]:
             yield from _values(part)
     else:
         yield value
+
+
+def _last_name(value: object) -> object:
+    """Take the name out of a member of an enumeration that was written as Python shows it.
+
+    >>> _last_name("FinishReason.STOP"), _last_name("<FinishReason.STOP: 'STOP'>")
+    ('STOP', 'STOP')
+    """
+    match = _MEMBER.fullmatch(value.strip()) if isinstance(value, str) else None
+    return match[1] if match else value
 
 
 def _word(value: object) -> str:
