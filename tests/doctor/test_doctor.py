@@ -96,6 +96,31 @@ def test_the_prompt_of_training(
     assert ("--prompts" if system else "summary") in messages
 
 
+@pytest.mark.parametrize(
+    ("trained", "here", "told"),
+    [
+        (250_000, None, True),
+        (250_000, 250_000, False),
+        (250_000, 500_000, True),
+        (None, 500_000, False),
+        ("many", 500_000, False),
+    ],
+)
+def test_photos_of_another_size_than_in_training(
+    subject: Subject, tmp_path: Path, trained: object, here: int | None, told: bool
+) -> None:
+    folder = Path(shutil.copytree(ADAPTER, tmp_path / "adapter"))
+    args = {"system": subject.prompts.summary.system, "max_pixels": trained}
+    (folder / "args.json").write_text(json.dumps(args), encoding="utf-8")
+    spec = replace(subject.spec, adapters=(str(folder),), max_pixels=here)
+    findings = [each.finding for each in _diagnoses(replace(subject, spec=spec), "prompt")]
+    warnings = [finding for finding in findings if finding.level == "warning"]
+    assert len(warnings) == told
+    for finding in warnings:
+        assert "trained on photos of up to 250,000 pixels" in finding.message
+        assert finding.remedy == "--max-pixels 250000"
+
+
 def test_a_checkpoint_without_geometry(subject: Subject) -> None:
     # Asked for captions by the prompt of Stage-A, the model writes lines, as each trained on
     # summaries alone does.

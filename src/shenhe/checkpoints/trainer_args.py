@@ -13,12 +13,16 @@ ARGS = "args.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainerArgs:
-    """Base, system prompt and validation files of training; empty if not recorded."""
+    """Base, system prompt and validation files of training; empty if not recorded.
+
+    `max_pixels` is the largest photo that it saw, in pixels; None if not recorded.
+    """
 
     path: Path
     model: str
     system: str
     val_dataset: tuple[str, ...] = ()
+    max_pixels: int | None = None
 
 
 def read_trainer_args(folder: Path) -> TrainerArgs | None:
@@ -38,6 +42,7 @@ def read_trainer_args(folder: Path) -> TrainerArgs | None:
             model = model or content.get("model_id_or_path")
             listed = content.get("val_dataset")
             listed = listed if isinstance(listed, list) else [listed]
+            pixels = content.get("max_pixels")
         except (OSError, ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
         return TrainerArgs(
@@ -45,5 +50,6 @@ def read_trainer_args(folder: Path) -> TrainerArgs | None:
             model if isinstance(model, str) else "",
             system.strip() if isinstance(system, str) else "",
             tuple(filter(lambda name: isinstance(name, str), listed or ())),
+            pixels if isinstance(pixels, int) and pixels > 0 else None,
         )
     return None
