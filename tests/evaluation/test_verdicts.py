@@ -21,6 +21,7 @@ from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions, decisions_file
 from shenhe.rows.outcomes import Outcome
 from shenhe.values import FAIL, PASS, Label
+from tests.review.runs import Group, write_run
 from tests.warm import SHENHE
 
 REPETITIONS, GROUPS = 200, 2000
@@ -129,6 +130,38 @@ def test_the_command(tmp_path: Path) -> None:
         failed = subprocess.run([*evaluate, *bad], capture_output=True, text=True, check=False)
         assert failed.returncode == 2
         assert said in failed.stderr
+
+
+@pytest.mark.parametrize("change", ["a copy beside it", "the same rows again", "unlike rows"])
+def test_a_group_counts_once_however_many_rows_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    groups = [Group("g1", PASS, "fail"), Group("g2", FAIL, "fail"), Group("g3", None, "pass")]
+    run = write_run(tmp_path, groups, [tmp_path / "1.jpg"])
+    before = read_outcomes(run)
+    (path,) = (run / "stage_b").iterdir()
+    lines = path.read_text("utf-8")
+    if change == "a copy beside it":
+        path.with_name("copy.jsonl").write_text(lines, "utf-8")
+    elif change == "the same rows again":
+        path.write_text(lines + lines, "utf-8")
+    else:  # whichever is the last one, no false pass is hidden
+        unlike = [Group("g1", FAIL, "fail"), Group("g2", None, "fail"), groups[2]]
+        write_run(tmp_path / "unlike", unlike, [tmp_path / "1.jpg"])
+        further = (tmp_path / "unlike" / "stage_b" / path.name).read_text("utf-8")
+        path.write_text(lines + further, "utf-8")
+    lost: dict[str, int] = {}
+    after = read_outcomes(run, lost=lost)
+    assert [each.key for each in after] == [each.key for each in before]
+    assert [each.verdict for each in after] == [
+        PASS,
+        None if change == "unlike rows" else FAIL,
+        None,
+    ]
+    assert list(lost.values()) == [3]
+    with pytest.raises(SystemExit, match="0"):
+        main(["--lang", "en", "evaluate", "verdicts", str(run)])
+    assert "3 further rows of a group" in capsys.readouterr().err
 
 
 def test_the_trade_off() -> None:

@@ -132,7 +132,8 @@ def verdicts(options: VerdictsOptions) -> int:
 
     _check_shares(options)
     follow_decisions([options.run_dir], options.team)
-    outcomes = read_outcomes(options.run_dir, options.truth)
+    lost: dict[str, int] = {}
+    outcomes = read_outcomes(options.run_dir, options.truth, lost)
     scores = score_verdicts(outcomes)
     words = Words("结论", "Verdicts")
     if options.truth == "decisions":
@@ -148,7 +149,7 @@ def verdicts(options: VerdictsOptions) -> int:
         report.add_promise(options.max_false_pass, options)
     if options.against is not None:
         report.add_comparison(
-            options.against, outcomes, read_outcomes(options.against, options.truth)
+            options.against, outcomes, read_outcomes(options.against, options.truth, lost)
         )
     for line in report.lines:
         show_data(line)
@@ -158,6 +159,7 @@ def verdicts(options: VerdictsOptions) -> int:
         further = report.tables[1:]
         write_verdict_page(options.html, name, title, outcomes, scores, further, report.lines)
         show(f"page: {options.html}")
+    print_lost("of the rows", lost)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
 
@@ -29,6 +29,7 @@ Truth = Literal["labels", "decisions"]
 """What verdicts are compared with: labels of the photo tree, or decisions of people in review."""
 LABELS: Final[Mapping[str, Label]] = {PASS: "pass", FAIL: "fail"}
 """The label that each choice of people stands for; 待定 stands for none."""
+REPEATED: Final = "further rows of a group: it counts once, as 通过 if one of them is that"
 _HELD_CODES: Final = frozenset((EVIDENCE_MISSING, EVIDENCE_AGAINST, CONTRADICTION))
 """Codes of rules that hold a 通过 back by themselves, at whatever threshold."""
 
@@ -101,15 +102,18 @@ class Outcome(NamedTuple):
         return all(code == UNSURE or code in _HELD_CODES for code in self.why)
 
 
-def read_outcomes(run_dir: Path, truth: Truth = "labels") -> list[Outcome]:
+def read_outcomes(
+    run_dir: Path, truth: Truth = "labels", lost: dict[str, int] | None = None
+) -> list[Outcome]:
     """Read the verdicts of a run; against decisions, groups without one have no label.
 
-    Labels that people found wrong in review are put right.
+    Labels that people found wrong in review are put right. A group counts once, however many rows
+    it has, as where a file of rows was copied beside itself: `lost` counts the further ones.
     Raises: RunError if it has none, or a row is of another form; if nobody has decided anything.
 
         scores = score_verdicts(read_outcomes(Path("run"), "decisions"))
     """
-    outcomes = list(map(Outcome.of, read_run_verdicts(run_dir)))
+    outcomes = _once(map(Outcome.of, read_run_verdicts(run_dir)), {} if lost is None else lost)
     if truth == "decisions":
         labels = read_decided_labels(run_dir)
         return [outcome._replace(label=labels.get(outcome.key)) for outcome in outcomes]
@@ -120,6 +124,18 @@ def read_outcomes(run_dir: Path, truth: Truth = "labels") -> list[Outcome]:
         outcome._replace(label=corrected[outcome.key]) if outcome.key in corrected else outcome
         for outcome in outcomes
     ]
+
+
+def _once(outcomes: Iterable[Outcome], lost: dict[str, int]) -> list[Outcome]:
+    """Give one outcome a group: the last 通过, which hides no false pass, else the last one."""
+    by_key: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        before = by_key.get(outcome.key)
+        if before is not None:
+            lost[REPEATED] = lost.get(REPEATED, 0) + 1
+        if before is None or before.verdict != PASS or outcome.verdict == PASS:
+            by_key[outcome.key] = outcome
+    return list(by_key.values())
 
 
 def read_run_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
