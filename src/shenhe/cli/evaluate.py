@@ -148,9 +148,8 @@ def verdicts(options: VerdictsOptions) -> int:
     if options.max_false_pass is not None:
         report.add_promise(options.max_false_pass, options)
     if options.against is not None:
-        report.add_comparison(
-            options.against, outcomes, read_outcomes(options.against, options.truth, lost)
-        )
+        against = read_outcomes(options.against, options.truth, lost)
+        report.add_comparison(options.against, outcomes, against)
     for line in report.lines:
         show_data(line)
     _write_json(options.json, report.figures)
