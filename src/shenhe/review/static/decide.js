@@ -43,13 +43,13 @@ function tellOfLeft(place) {
 function tell() {
   const notice = byId("left-not-saved");
   const list = notice.querySelector("span");
-  const way = notice.querySelector("template").content;
   list.replaceChildren();
   for (const place of untold.values()) {
-    const item = way.cloneNode(true);
-    item.querySelector("a").href = place.address;
-    item.querySelector("bdi").textContent = place.group;
-    list.append(" ", item);
+    const link = document.createElement("a");
+    link.href = place.address;
+    link.append(document.createElement("bdi"));
+    link.firstChild.textContent = place.group;
+    list.append(" ", link);
     place.isTold = true;
   }
   notice.hidden = false;
