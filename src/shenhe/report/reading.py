@@ -13,7 +13,6 @@ from typing import Final, NamedTuple
 
 from pydantic import JsonValue
 
-from shenhe.errors import RunError
 from shenhe.evaluation import has_decisions
 from shenhe.evaluation.verdicts import VerdictScores
 from shenhe.intake import list_photos_beside
@@ -28,8 +27,8 @@ from shenhe.rows.failures import is_of_photo
 from shenhe.rows.foreign import extra_of
 from shenhe.rows.keys import failures_file
 from shenhe.rows.lookup import RowLookup
-from shenhe.rows.outcomes import corrected_label, decided_label, verdicts_folder
-from shenhe.rows.readers import read_failures, read_verdicts
+from shenhe.rows.outcomes import corrected_label, decided_label, read_safest_verdicts
+from shenhe.rows.readers import read_failures
 from shenhe.shards import list_rows_files
 from shenhe.values import EXPECTED, FAIL, PASS, Label, Ruling, photo_key
 
@@ -200,7 +199,7 @@ class SheetReading:
         matcher = ChoiceMatcher(self.choice)
         with ExitStack() as opened:
             stage_a = _StageA(self.run_dir, opened)
-            for row in self._verdicts():
+            for row in read_safest_verdicts(self.run_dir):
                 decision = self.decisions.get(row.key)
                 self._of(self.compared, row).compare(SheetGroup(row, None, decision))
                 if matcher.match(row, partial(stage_a.extra_of, row)):
@@ -221,13 +220,6 @@ class SheetReading:
     def last_decision(self) -> Decision | None:
         """The decision that was made last."""
         return max(self.decisions.values(), key=lambda each: each.number, default=None)
-
-    def _verdicts(self) -> Iterator[VerdictRow]:
-        paths = list_rows_files(verdicts_folder(self.run_dir))
-        if not paths:
-            raise RunError(f"{self.run_dir}: no verdicts there; run `shenhe run` first")
-        for path in paths:
-            yield from read_verdicts(path)
 
     def _count(self, group: SheetGroup) -> None:
         self._of(self.totals, group.row).add(group)

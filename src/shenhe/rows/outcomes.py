@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Self
 
-from shenhe.errors import RunError
+import numpy as np
+
+from shenhe.errors import RowError, RunError
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions, decisions_file
-from shenhe.rows.readers import read_verdicts
+from shenhe.rows.readers import read_each, read_verdicts
 from shenhe.rows.statements import codes_of, statement_of
 from shenhe.shards import list_rows_files
 from shenhe.values import (
@@ -30,6 +35,7 @@ Truth = Literal["labels", "decisions"]
 LABELS: Final[Mapping[str, Label]] = {PASS: "pass", FAIL: "fail"}
 """The label that each choice of people stands for; 待定 stands for none."""
 REPEATED: Final = "further rows of a group: it counts once, as 通过 if one of them is that"
+_SAFEST: Final[tuple[Ruling | None, ...]] = (FAIL, None, PASS)
 _HELD_CODES: Final = frozenset((EVIDENCE_MISSING, EVIDENCE_AGAINST, CONTRADICTION))
 """Codes of rules that hold a 通过 back by themselves, at whatever threshold."""
 
@@ -144,11 +150,67 @@ def read_run_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
     Raises: RunError if there are none, or a row is of another form.
     """
     row = None
-    for path in list_rows_files(verdicts_folder(run_dir)):
-        for row in read_verdicts(path):
-            yield row
+    for row in _read_all(list_rows_files(verdicts_folder(run_dir))):
+        yield row
     if row is None:
-        raise RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
+        raise _no_verdicts(run_dir)
+
+
+def read_safest_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
+    """Yield one verdict row for each group of a run: of several, the one to act upon.
+
+    Warns of groups that have several, as where a file of rows was copied beside itself.
+    Raises: RunError if there is no file of them, or a row is of another form.
+
+        undecided = [row for row in read_safest_verdicts(Path("out")) if row.verdict is None]
+    """
+    folder = verdicts_folder(run_dir)
+    paths = list_rows_files(folder)
+    if not paths:
+        raise _no_verdicts(run_dir)
+    keyed = (row for path in paths for row in read_each(path, VerdictRow))
+    hashes = array("q", (hash(row.key) for row in keyed if not isinstance(row, RowError)))
+    values, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
+    suspects = set(values[counts > 1].tolist())
+    chosen: dict[str, tuple[Ruling | None, int]] = {}
+    further = 0
+    for number, row in enumerate(_read_all(paths if suspects else ())):
+        if hash(row.key) in suspects:
+            before = chosen.get(row.key)
+            further += before is not None
+            if before is None or is_safer(row.verdict, before[0]):
+                chosen[row.key] = (row.verdict, number)
+    if further:
+        warn_of_several(folder, further)
+    for number, row in enumerate(_read_all(paths)):
+        if row.key not in chosen or chosen[row.key][1] == number:
+            yield row
+
+
+def _no_verdicts(run_dir: Path) -> RunError:
+    return RunError(f"{run_dir}: no verdicts there; run `shenhe judge` or `shenhe run` first")
+
+
+def _read_all(paths: Iterable[Path]) -> Iterator[VerdictRow]:
+    return chain.from_iterable(map(read_verdicts, paths))
+
+
+def is_safer(verdict: Ruling | None, before: Ruling | None) -> bool:
+    """Whether a later verdict on a group replaces an earlier one: 通过 replaces nothing but 通过.
+
+    >>> is_safer("不通过", None), is_safer("通过", None), is_safer("通过", "通过")
+    (True, False, True)
+    """
+    return _SAFEST.index(verdict) <= _SAFEST.index(before)
+
+
+def warn_of_several(folder: Path, further: int) -> None:
+    """Warn of groups that have several verdict rows; `further` is the number of those too many."""
+    warnings.warn(
+        f"{folder}: {further} further rows of groups that have one already: each"
+        " counts once, as 通过 only if all its rows say so; move copies of rows files elsewhere",
+        stacklevel=2,
+    )
 
 
 def verdicts_folder(run_dir: Path) -> Path:

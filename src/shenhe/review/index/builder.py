@@ -15,7 +15,7 @@ from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
 from shenhe.rows.failures import is_of_photo
 from shenhe.rows.need import queue_position
-from shenhe.rows.outcomes import Outcome
+from shenhe.rows.outcomes import Outcome, is_safer, warn_of_several
 from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_of, write_uses
 from shenhe.rows.readers import read_failures, read_with_offsets
 from shenhe.values import PASS
@@ -92,27 +92,34 @@ def _insert_lines(
 
 
 def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[Path, int]) -> None:
+    """Insert one verdict of each group: of several, the one to act upon."""
+    further = 0
     for path in sources.stage_b:
         for offset, row in read_with_offsets(path, VerdictRow):
             outcome = Outcome.of(row)
-            db.execute(
-                f"INSERT OR REPLACE INTO verdicts VALUES ({', '.join(13 * '?')})",
-                (
-                    row.key,
-                    numbers[path],
-                    offset,
-                    row.group_id,
-                    row.mission,
-                    row.label,
-                    row.verdict,
-                    row.p_pass,
-                    row.reason,
-                    queue_position(row),
-                    outcome.ruling,
-                    outcome.log_odds,
-                    " ".join(outcome.why),
-                ),
+            cells = (
+                row.key,
+                numbers[path],
+                offset,
+                row.group_id,
+                row.mission,
+                row.label,
+                row.verdict,
+                row.p_pass,
+                row.reason,
+                queue_position(row),
+                outcome.ruling,
+                outcome.log_odds,
+                " ".join(outcome.why),
             )
+            inserted = db.execute(_INSERT_VERDICT.format(conflict="IGNORE"), cells).rowcount
+            if not inserted:
+                further += 1
+                query = "SELECT verdict FROM verdicts WHERE key = ?"
+                if is_safer(row.verdict, db.execute(query, (row.key,)).fetchone()[0]):
+                    db.execute(_INSERT_VERDICT.format(conflict="REPLACE"), cells)
+    if further:
+        warn_of_several(sources.stage_b[0].parent, further)
 
 
 def _insert_failures(db: sqlite3.Connection, sources: Sources) -> None:
@@ -141,6 +148,7 @@ def _insert_audits(db: sqlite3.Connection, plan: AuditPlan) -> None:
     db.execute("COMMIT")
 
 
+_INSERT_VERDICT = f"INSERT OR {{conflict}} INTO verdicts VALUES ({', '.join(13 * '?')})"
 _TABLES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
 CREATE TABLE lines (
