@@ -14,8 +14,15 @@ from shenhe.review import Index
 from shenhe.review.index import Filters
 from tests.review.runs import FAIL, PASS, Group, write_run
 
-NOW = (Group("g1", FAIL), Group("g2", PASS), Group("g3", None), Group("g4", PASS))
-BEFORE = (Group("g1", PASS), Group("g2", PASS), Group("g3", FAIL), Group("g4", None))
+BRACKETS = "BBU安装方式检查（正装）"
+NOW = [
+    Group(f"g{number}", verdict, mission=BRACKETS)
+    for number, verdict in enumerate((FAIL, PASS, None, PASS), 1)
+]
+BEFORE = [
+    Group(f"g{number}", verdict, mission=BRACKETS)
+    for number, verdict in enumerate((PASS, PASS, FAIL, None), 1)
+]
 SAFEST = {"g1": FAIL, "g2": PASS, "g3": FAIL, "g4": None}
 TOLD = "4 further rows of groups that have one already"
 
@@ -26,7 +33,12 @@ def _write(folder: Path, groups: Sequence[Group]) -> Path:
     return path
 
 
-@pytest.fixture(params=["old.jsonl", "AAA.jsonl", "appended", "put before", "a further shard"])
+@pytest.fixture(
+    params=[
+        *("old.jsonl", "AAA.jsonl", "appended", "put before", "a further shard"),
+        "with other brackets",
+    ]
+)
 def run(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """A run in whose folder rows of an earlier one lie, in some way."""
     now, before = _write(tmp_path / "out", NOW), _write(tmp_path / "before", BEFORE)
@@ -35,6 +47,9 @@ def run(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
         now.write_text(now.read_text("utf-8") + before.read_text("utf-8"), "utf-8")
     elif how == "put before":
         now.write_text(before.read_text("utf-8") + now.read_text("utf-8"), "utf-8")
+    elif how == "with other brackets":
+        text = before.read_text("utf-8").replace("（正装）", "(正装)")
+        now.with_name("old.jsonl").write_text(text, "utf-8")
     else:
         name = f"{now.stem}.0002.jsonl" if how == "a further shard" else how
         before.rename(now.with_name(name))

@@ -15,6 +15,7 @@ from shenhe.errors import RowError, RunError
 from shenhe.row_types import VerdictRow
 from shenhe.rows.decision_rows import Decision
 from shenhe.rows.decisions import Decisions, decisions_file
+from shenhe.rows.keys import in_one_spelling
 from shenhe.rows.readers import read_each, read_verdicts
 from shenhe.rows.statements import codes_of, statement_of
 from shenhe.shards import list_rows_files
@@ -136,11 +137,12 @@ def _once(outcomes: Iterable[Outcome], lost: dict[str, int]) -> list[Outcome]:
     """Give one outcome a group: the last 通过, which hides no false pass, else the last one."""
     by_key: dict[str, Outcome] = {}
     for outcome in outcomes:
-        before = by_key.get(outcome.key)
+        key = in_one_spelling(outcome.key)
+        before = by_key.get(key)
         if before is not None:
             lost[REPEATED] = lost.get(REPEATED, 0) + 1
         if before is None or before.verdict != PASS or outcome.verdict == PASS:
-            by_key[outcome.key] = outcome
+            by_key[key] = outcome
     return list(by_key.values())
 
 
@@ -168,22 +170,24 @@ def read_safest_verdicts(run_dir: Path) -> Iterator[VerdictRow]:
     paths = list_rows_files(folder)
     if not paths:
         raise _no_verdicts(run_dir)
-    keyed = (row for path in paths for row in read_each(path, VerdictRow))
-    hashes = array("q", (hash(row.key) for row in keyed if not isinstance(row, RowError)))
+    each = (row for path in paths for row in read_each(path, VerdictRow))
+    spellings = (in_one_spelling(row.key) for row in each if not isinstance(row, RowError))
+    hashes = array("q", map(hash, spellings))
     values, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
     suspects = set(values[counts > 1].tolist())
     chosen: dict[str, tuple[Ruling | None, int]] = {}
     further = 0
     for number, row in enumerate(_read_all(paths if suspects else ())):
-        if hash(row.key) in suspects:
-            before = chosen.get(row.key)
+        if hash(key := in_one_spelling(row.key)) in suspects:
+            before = chosen.get(key)
             further += before is not None
             if before is None or is_safer(row.verdict, before[0]):
-                chosen[row.key] = (row.verdict, number)
+                chosen[key] = (row.verdict, number)
     if further:
         warn_of_several(folder, further)
     for number, row in enumerate(_read_all(paths)):
-        if row.key not in chosen or chosen[row.key][1] == number:
+        kept = chosen.get(in_one_spelling(row.key)) if chosen else None
+        if kept is None or kept[1] == number:
             yield row
 
 

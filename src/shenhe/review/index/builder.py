@@ -14,6 +14,7 @@ from shenhe.row_types import CaptionRow, SummaryRow, VerdictRow
 from shenhe.rows import fingerprints
 from shenhe.rows.audits import AuditPlan
 from shenhe.rows.failures import is_of_photo
+from shenhe.rows.keys import in_one_spelling
 from shenhe.rows.need import queue_position
 from shenhe.rows.outcomes import Outcome, is_safer, warn_of_several
 from shenhe.rows.photo_marks import facts_of, mark_photos, opened_index, owner_of, write_uses
@@ -96,8 +97,9 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
     further = 0
     for path in sources.stage_b:
         for offset, row in read_with_offsets(path, VerdictRow):
-            outcome = Outcome.of(row)
+            outcome, spelling = Outcome.of(row), in_one_spelling(row.key)
             cells = (
+                spelling,
                 row.key,
                 numbers[path],
                 offset,
@@ -115,8 +117,8 @@ def _insert_verdicts(db: sqlite3.Connection, sources: Sources, numbers: Mapping[
             inserted = db.execute(_INSERT_VERDICT.format(conflict="IGNORE"), cells).rowcount
             if not inserted:
                 further += 1
-                query = "SELECT verdict FROM verdicts WHERE key = ?"
-                if is_safer(row.verdict, db.execute(query, (row.key,)).fetchone()[0]):
+                query = "SELECT verdict FROM verdicts WHERE spelling = ?"
+                if is_safer(row.verdict, db.execute(query, (spelling,)).fetchone()[0]):
                     db.execute(_INSERT_VERDICT.format(conflict="REPLACE"), cells)
     if further:
         warn_of_several(sources.stage_b[0].parent, further)
@@ -148,7 +150,7 @@ def _insert_audits(db: sqlite3.Connection, plan: AuditPlan) -> None:
     db.execute("COMMIT")
 
 
-_INSERT_VERDICT = f"INSERT OR {{conflict}} INTO verdicts VALUES ({', '.join(13 * '?')})"
+_INSERT_VERDICT = f"INSERT OR {{conflict}} INTO verdicts VALUES ({', '.join(14 * '?')})"
 _TABLES = """
 CREATE TABLE files (number INTEGER PRIMARY KEY, path TEXT, size INTEGER, changed INTEGER);
 CREATE TABLE lines (
@@ -156,8 +158,8 @@ CREATE TABLE lines (
     uses TEXT, photos INTEGER, tag TEXT
 ) WITHOUT ROWID;
 CREATE TABLE verdicts (
-    key TEXT PRIMARY KEY, file INTEGER, at INTEGER, group_id TEXT, mission TEXT, label TEXT,
-    verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, log_odds REAL,
+    spelling TEXT PRIMARY KEY, key TEXT, file INTEGER, at INTEGER, group_id TEXT, mission TEXT,
+    label TEXT, verdict TEXT, p_pass REAL, reason TEXT, need REAL, ruling TEXT, log_odds REAL,
     why TEXT
 ) WITHOUT ROWID;
 CREATE TABLE failed (key TEXT PRIMARY KEY, item TEXT) WITHOUT ROWID;
