@@ -12,17 +12,17 @@ from shenhe.report.choice import SheetChoice
 from shenhe.report.reading import SheetReading
 from shenhe.review import Index
 from shenhe.review.index import Filters
+from shenhe.values import Ruling
 from tests.review.runs import FAIL, PASS, Group, write_run
 
 BRACKETS = "BBU安装方式检查（正装）"
-NOW = [
-    Group(f"g{number}", verdict, mission=BRACKETS)
-    for number, verdict in enumerate((FAIL, PASS, None, PASS), 1)
-]
-BEFORE = [
-    Group(f"g{number}", verdict, mission=BRACKETS)
-    for number, verdict in enumerate((PASS, PASS, FAIL, None), 1)
-]
+
+
+def _groups(*verdicts: Ruling | None) -> list[Group]:
+    return [Group(f"g{n}", verdict, mission=BRACKETS) for n, verdict in enumerate(verdicts, 1)]
+
+
+NOW, BEFORE = _groups(FAIL, PASS, None, PASS), _groups(PASS, PASS, FAIL, None)
 SAFEST = {"g1": FAIL, "g2": PASS, "g3": FAIL, "g4": None}
 TOLD = "4 further rows of groups that have one already"
 

@@ -1,8 +1,8 @@
-"""Fixtures of all tests of the review in a browser; a module may start another server."""
+"""Fixtures of all tests of the review; a module may start another server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.browsers import watched_page
 from tests.review.runs import Served, served, thirty, write_captions, write_run
+from tests.runs.test_runs import Case
 
 
 @pytest.fixture
@@ -18,6 +19,20 @@ def run_dir(tmp_path: Path, demo_photos: list[Path]) -> Path:
     folder = write_run(tmp_path / "run", thirty(), demo_photos[:2])
     write_captions(folder, demo_photos[:1])
     return folder
+
+
+@pytest.fixture
+def case(tmp_path: Path, make_group: Callable[..., Path]) -> Case:
+    """A run of a tree of two groups, which can be made again after the tree has changed."""
+    make_group("g1", "img-1.jpg", "img-2.jpg", label="审核通过")
+    make_group("g2", "img-1.jpg", label="审核不通过")
+    case = Case(tmp_path)
+    case.out.mkdir()
+    for stage, folder in (("a", "stage_a"), ("b", "stage_b")):
+        (case.out / folder).mkdir()
+        (case.out / stage).symlink_to(folder)
+    case.run()
+    return case
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from starlette.testclient import TestClient
 
 from shenhe.config import load_missions, load_prompts
@@ -27,30 +26,12 @@ PASSED, FAILED = "审核通过", "审核不通过"
 FOLDERS = {"pass": PASSED, "fail": FAILED}
 
 
-@pytest.fixture
-def case(tmp_path: Path, make_group: Make) -> Case:
-    make_group("g1", "img-1.jpg", "img-2.jpg", label=PASSED)
-    make_group("g2", "img-1.jpg", label=FAILED)
-    case = Case(tmp_path)
-    case.out.mkdir()
-    for stage, folder in (("a", "stage_a"), ("b", "stage_b")):
-        (case.out / folder).mkdir()
-        (case.out / stage).symlink_to(folder)
-    return _run(case)
-
-
-def _run(case: Case) -> Case:
-    case.summarize()
-    case.judge()
-    return case
-
-
 def _move(case: Case, before: str = PASSED, after: str = FAILED, group_id: str = "g1") -> None:
     """Move a group to another label folder, and run again."""
     mission = case.tree / MISSION.name
     (mission / after).mkdir(exist_ok=True)
     (mission / before / group_id).rename(mission / after / group_id)
-    _run(case)
+    case.run()
 
 
 def _entry(index: Index, group_id: str = "g1") -> QueueEntry:
@@ -213,7 +194,7 @@ def test_of_two_labels_of_one_id_none_is_taken(case: Case, make_group: Make) -> 
     _decide(case)
     _move(case)
     make_group("g1", "img-1.jpg", "img-2.jpg", label="")
-    _run(case)
+    case.run()
     index = Index(case.out)
     assert [entry.choice for entry in index.page(Filters())] == [None] * 3
     assert index.progress(Filters()) == (3, 0, 0)

@@ -22,28 +22,9 @@ from shenhe.rows.decision_rows import Decision, Opinion
 from shenhe.rows.decisions import Decisions
 from tests.runs.test_runs import MISSION, Case
 
-Make = Callable[..., Path]
 HERE = "http://127.0.0.1:8765"
 PROMPTING = Prompting(load_missions(), load_prompts())
 BETTER = "BBU设备/华为/显示完整/无需安装×1"
-
-
-@pytest.fixture
-def case(tmp_path: Path, make_group: Make) -> Case:
-    make_group("g1", "img-1.jpg", "img-2.jpg", label="审核通过")
-    make_group("g2", "img-1.jpg", label="审核不通过")
-    case = Case(tmp_path)
-    case.out.mkdir()
-    for stage, folder in (("a", "stage_a"), ("b", "stage_b")):
-        (case.out / folder).mkdir()
-        (case.out / stage).symlink_to(folder)
-    return _run(case)
-
-
-def _run(case: Case) -> Case:
-    case.summarize()
-    case.judge()
-    return case
 
 
 def _photo(case: Case) -> Path:
@@ -113,7 +94,7 @@ def test_a_decision_on_other_photos_counts_nowhere(
     _decide(case, "g2", label_wrong=True)
     change(_photo(case))
     assert Index(case.out).progress(Filters()) == (2, 2, 2)  # no run has seen the change yet
-    _run(case)
+    case.run()
     index = Index(case.out)
     assert _open(index) == ["g1"]
     assert index.progress(Filters()) == (2, 1, 1)
@@ -143,7 +124,7 @@ def test_photos_that_are_only_touched_change_no_decision(
 ) -> None:
     first = _decide(case)
     change(_photo(case))
-    _run(case)
+    case.run()
     assert _entry(Index(case.out)).choice == "不通过"
     assert list(Decisions(case.out).all_current()) == [first]
 
@@ -151,10 +132,10 @@ def test_photos_that_are_only_touched_change_no_decision(
 def test_photos_that_come_back_bring_the_decision_back(case: Case) -> None:
     first = _decide(case)
     _mend(_photo(case))
-    _run(case)
+    case.run()
     assert list(Decisions(case.out).all_current()) == []
     _mend(_photo(case))
-    _run(case)
+    case.run()
     assert list(Decisions(case.out).all_current()) == [first]
 
 
@@ -163,7 +144,7 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
     _mend(_photo(case))
     with _client(Index(case.out)) as client:
         stale = client.get(f"/group/{_entry(Index(case.out)).number}").text
-    _run(case)
+    case.run()
     index = Index(case.out)
     address = f"/group/{_entry(index).number}"
     with _client(index) as client:
@@ -191,7 +172,7 @@ def test_the_page_tells_it_and_begins_anew(case: Case) -> None:
 def test_undo_goes_back_to_what_counts_no_more(case: Case) -> None:
     first = _decide(case)
     _mend(_photo(case))
-    _run(case)
+    case.run()
     _decide(case, version=2, choice="通过")
     index = Index(case.out)
     assert _open(index) == ["g2"]
@@ -214,7 +195,7 @@ def test_decisions_that_know_no_photos_stay(case: Case) -> None:
     )
     older = index.decisions.add(older)
     _mend(_photo(case))
-    _run(case)
+    case.run()
     assert _open(Index(case.out)) == ["g2"]
     assert list(Decisions(case.out).all_current()) == [older]
 

@@ -70,6 +70,11 @@ class Case:
         finally:
             self.asked = engine.asked
 
+    def run(self) -> None:
+        """Run both stages."""
+        self.summarize()
+        self.judge()
+
     def rows(self, stage: str, kind: str = "") -> list[dict[str, Any]]:
         path = self.out / stage / f"{MISSION.name}{kind}.jsonl"
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
