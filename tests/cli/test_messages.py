@@ -17,6 +17,8 @@ from shenhe.cli.commands import COMMANDS
 from shenhe.cli.help_words import wrapped
 from shenhe.cli.main import exit_code
 from shenhe.cli.message_catalogue import in_chinese, read_catalogue
+from shenhe.cli.results import print_lost
+from shenhe.printable import wording
 from tests.cli.test_commands import MODEL
 from tests.conftest import DEMO, MISSION
 from tests.warm import SHENHE
@@ -255,3 +257,22 @@ def test_chinese_is_written_whatever_the_locale_can(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, check=False, env=os.environ | locale)
     assert done.returncode == 2
     assert f"{tmp_path}：那里没有清单" in done.stderr.decode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "further rows of a group: it counts once, as 通过 if one of them is that",
+        "older annotations of a photo: the newest counts",
+        "rows with other keys: only training rows hold them",
+        "relations: left out",
+    ],
+)
+def test_what_a_format_cannot_hold_is_told_in_chinese(
+    loss: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with wording(in_chinese):
+        print_lost("of the rows", {loss: 3})
+    told = capsys.readouterr().err
+    assert told.startswith("  结果记录中：3 ")
+    assert not re.search("[a-z]", told)

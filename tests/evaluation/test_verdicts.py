@@ -162,6 +162,9 @@ def test_a_group_counts_once_however_many_rows_it_has(
     with pytest.raises(SystemExit, match="0"):
         main(["--lang", "en", "evaluate", "verdicts", str(run)])
     assert "3 further rows of a group" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="0"):
+        main(["--lang", "zh", "evaluate", "verdicts", str(run)])
+    assert "结果记录中：3 同一组的其余记录：每组只计一次" in capsys.readouterr().err
 
 
 def test_the_trade_off() -> None:

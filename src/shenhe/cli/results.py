@@ -93,7 +93,7 @@ def print_lost(title: str, lost: Mapping[str, int]) -> None:
     """Print what a format could not hold on stderr, where there is something."""
     for loss, count in sorted(lost.items()):
         if count:
-            show(f"  {title}: {count} {loss}", file=sys.stderr)
+            show(f"  {title}: {count} {worded(loss)}", file=sys.stderr)
 
 
 def print_stage(stage: str, mission: str, counts: RunCounts, folder: Path) -> int:
